@@ -1,0 +1,208 @@
+"""What a trained model leaves on the tracking server: parameters, figures, files, a version."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from mlflow.entities import Dataset as LoggedDataset
+
+from engine.datasets import Dataset
+from engine.features import FEATURE_SET, FEATURES
+from engine.judging import ALL, Estimate, Judgement
+from engine.recipes import Recipe
+from engine.training import Trained, Tuned
+from engine.tuning import Search
+from registry.library import BrainLibrary, Version
+from registry.naming import REGIMES, Tag, model_name
+from registry.runs import Figure, Run
+
+__all__ = ["log_trained", "log_tuned"]
+
+# The run's own figures come last, so that the key without a regime shows all bars.
+_ORDER = (*REGIMES, ALL)
+
+
+def log_trained(
+    library: BrainLibrary, symbol_run: Run, dataset: Dataset, done: Trained
+) -> Version:
+    """Write a grandchild run for the family, and register its model as the next version.
+
+    The version appears last, when all that it refers to is stored.
+
+    Raises:
+        LibraryError: the tracking server or the artifact store does not do what was asked.
+    """
+    recipe = done.recipe
+    name = f"{done.symbol} {done.family}"
+    tags = {
+        Tag.SYMBOL: done.symbol,
+        Tag.FAMILY: str(done.family),
+        Tag.RECIPE: recipe.id,
+        Tag.TIMEFRAME: dataset.timeframe,
+        Tag.TRAINED_UNTIL: dataset.trained_until,
+        Tag.FEATURE_SET: recipe.feature_set,
+    }
+    note = _note(dataset, done)
+    with symbol_run.child(name, tags={**tags, Tag.KIND: "family"}, note=note) as run:
+        if done.search is not None:
+            recipe = replace(recipe, tuned_in=run.id)
+        run.params(_params(dataset, recipe))
+        datasets = {key: _dataset(dataset, key, done.judgements[key]) for key in _ORDER}
+        run.datasets(datasets.values(), context="evaluation")
+        _attach_tables(run, dataset, done)
+        version = library.add_version(
+            run,
+            done.symbol,
+            done.family,
+            done.folder,
+            tags=tags,
+            params=recipe.hyperparameters,
+            note=note,
+        )
+        run.figures(_figures(done, datasets, version))
+        run.tag({"model_id": version.id})
+        library.set_recipe(done.symbol, done.family, recipe.to_json())
+    return version
+
+
+def log_tuned(library: BrainLibrary, night: Run, dataset: Dataset, done: Tuned) -> None:
+    """Write a child run for the search, and store the recipe that the next night refits.
+
+    Raises:
+        LibraryError: the tracking server or the artifact store does not do what was asked.
+    """
+    recipe, trials = done.search.recipe, done.search.trials
+    tags = {
+        Tag.SYMBOL: done.symbol,
+        Tag.FAMILY: str(done.family),
+        Tag.RECIPE: recipe.id,
+        Tag.TIMEFRAME: dataset.timeframe,
+        Tag.FEATURE_SET: recipe.feature_set,
+        Tag.KIND: "search",
+    }
+    note = f"{len(trials)} trials on bars until {recipe.tuned_until}; the best is `{recipe.id}`."
+    with night.child(
+        f"{done.symbol} {done.family} search", tags=tags, note=note
+    ) as run:
+        recipe = replace(recipe, tuned_in=run.id)
+        run.params(_params(dataset, recipe))
+        with tempfile.TemporaryDirectory() as scratch:
+            _write_search(done.search, Path(scratch))
+            run.artifacts(Path(scratch))
+        run.figures(
+            Figure(f"trial/{key}", float(value))
+            for key, value in (
+                ("rank_ic", trials["rank_ic"].max()),
+                ("trials", len(trials)),
+            )
+        )
+        library.set_recipe(done.symbol, done.family, recipe.to_json())
+
+
+def _write_search(search: Search, folder: Path) -> None:
+    search.trials.to_parquet(folder / "trials.parquet")
+    search.series.to_parquet(folder / "trial_series.parquet")
+
+
+def _params(dataset: Dataset, recipe: Recipe) -> dict[str, object]:
+    return {
+        "family": recipe.family,
+        "recipe": recipe.id,
+        "horizon": recipe.horizon,
+        "features": len(FEATURES),
+        "feature_set": FEATURE_SET,
+        "rows": len(dataset),
+        "refit": recipe.refit,
+        "seed": recipe.seed,
+        "tuned_until": recipe.tuned_until,
+        "bars_digest": dataset.digest[:16],
+        **{f"hp.{key}": value for key, value in recipe.hyperparameters.items()},
+    }
+
+
+def _figures(
+    done: Trained, datasets: dict[str, LoggedDataset], version: Version
+) -> Iterator[Figure]:
+    """Each regime's figures twice: with the model and its dataset, and by name for the run."""
+    for key in _ORDER:
+        for name, value in _values(done.judgements[key]):
+            if key != ALL:
+                yield Figure(f"{key}/{name}", value)
+            yield Figure(name, value, version.logged_model_id, datasets[key])
+    yield from (
+        Figure(f"seconds/{stage}", took) for stage, took in done.seconds.items()
+    )
+
+
+def _values(judgement: Judgement) -> Iterator[tuple[str, float]]:
+    """What is known; an unknown figure is left out rather than logged as something else."""
+    yield "bars", float(judgement.bars)
+    yield "episodes", float(judgement.episodes)
+    for name, estimate in judgement.figures().items():
+        for key, value in ((name, estimate.value), (f"{name}_error", estimate.error)):
+            if math.isfinite(value):
+                yield key, value
+
+
+def _dataset(dataset: Dataset, key: str, judgement: Judgement) -> LoggedDataset:
+    """One regime's out-of-sample bars as a dataset of their own."""
+    identity = f"{dataset.digest}:{key}:{dataset.horizon}:{judgement.bars}"
+    return LoggedDataset(
+        name=f"{model_name(dataset.symbol)} {key}",
+        digest=hashlib.sha256(identity.encode()).hexdigest()[:8],
+        source_type="local",
+        source=json.dumps({"uri": dataset.source}),
+        profile=json.dumps(
+            {"num_rows": judgement.bars, "episodes": judgement.episodes}
+        ),
+    )
+
+
+def _attach_tables(run: Run, dataset: Dataset, done: Trained) -> None:
+    import pandas as pd
+
+    series = pd.DataFrame(
+        {
+            "prediction": done.prediction,
+            "label": dataset.label,
+            "forward_return": dataset.forward_return,
+            "net": done.net,
+            "regime": [
+                REGIMES[code].value if code >= 0 else None for code in dataset.regimes
+            ],
+        },
+        index=dataset.close_time.rename("close_time"),
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        series.dropna(subset="prediction").to_parquet(folder / "out_of_sample.parquet")
+        if done.search is not None:
+            _write_search(done.search, folder)
+        run.artifacts(folder)
+
+
+def _note(dataset: Dataset, done: Trained) -> str:
+    rows = "\n".join(
+        f"| {key} | {_show(j.rank_ic)} | {_show(j.hit_rate)} | {_show(j.net_sharpe)} | "
+        f"{_show(j.max_drawdown)} | {j.bars} | {j.episodes} |"
+        for key, j in ((key, done.judgements[key]) for key in _ORDER)
+    )
+    return (
+        f"**{done.symbol} {done.family}**, recipe `{done.recipe.id}`, {dataset.timeframe} bars "
+        f"until {dataset.trained_until}, {dataset.horizon} bars ahead. Out of sample, after "
+        "costs:\n\n| regime | rank IC | hit rate | net Sharpe | max drawdown | bars | episodes |\n"
+        f"|---|---|---|---|---|---|---|\n{rows}\n"
+    )
+
+
+def _show(estimate: Estimate) -> str:
+    if not math.isfinite(estimate.value):
+        return "unknown"
+    error = f"{estimate.error:.2f}" if math.isfinite(estimate.error) else "?"
+    return f"{estimate.value:.2f} ± {error}"

@@ -1,0 +1,283 @@
+"""The Engine's part of a night: train every symbol's families, register them, name champions."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from engine.datasets import Dataset, make_dataset
+from engine.features import FEATURE_SET
+from engine.judging import paired_difference
+from engine.logbook import log_trained, log_tuned
+from engine.packaging import regime_document
+from engine.recipes import Recipe
+from engine.training import Failure, Task, Trained, Tuned, run_all, train, tune
+from engine.validation import Plan
+from registry.bars import Bars
+from registry.champions import CellRecord, Difference, provisional_choice
+from registry.errors import BrainError
+from registry.library import BrainLibrary, Champion, Version
+from registry.naming import PRIOR, REGIMES, Family, Regime, Tag, model_name
+from registry.runs import Run
+from registry.settings import Settings
+
+__all__ = [
+    "Progress",
+    "SymbolResult",
+    "name_champions",
+    "train_symbols",
+    "tune_symbols",
+]
+
+logger = logging.getLogger(__name__)
+
+#: Called as each piece of work is done, with how many are and how many there will be.
+Progress = Callable[[Trained | Tuned | Failure, int, int], None]
+
+
+@dataclass
+class SymbolResult:
+    """What the night made of one symbol."""
+
+    dataset: Dataset
+    run: Run
+    trained: dict[Family, Trained] = field(default_factory=dict)
+    versions: dict[Family, Version] = field(default_factory=dict)
+
+
+def train_symbols(
+    library: BrainLibrary,
+    settings: Settings,
+    series: Mapping[str, Bars],
+    night: Run,
+    progress: Progress | None = None,
+) -> tuple[list[SymbolResult], list[Failure]]:
+    """Train and register every family of every symbol, in child runs of the night.
+
+    Args:
+        series: bars by symbol.
+        night: the parent run.
+        progress: called as each model is done, with how many are and how many there will be.
+
+    Returns:
+        The symbols that have a dataset, with what was trained and registered, and the failures;
+        one symbol's failure does not stop the others.
+
+    Raises:
+        LibraryError: the tracking server or the artifact store fails; then nothing can go on.
+    """
+    datasets, failures = _datasets(settings, series)
+    with ExitStack() as runs, tempfile.TemporaryDirectory(prefix="brain-") as scratch:
+        results = {
+            symbol: SymbolResult(
+                dataset, runs.enter_context(_symbol_run(night, series[symbol], dataset))
+            )
+            for symbol, dataset in datasets.items()
+        }
+        tasks = [
+            _task(library, settings, dataset, family, Path(scratch))
+            for dataset in datasets.values()
+            for family in settings.families
+        ]
+        for done, outcome in enumerate(
+            run_all(train, tasks, jobs=settings.jobs), start=1
+        ):
+            if isinstance(outcome, Failure):
+                failures.append(outcome)
+                results[outcome.symbol].run.fail()
+            else:
+                _register(library, results[outcome.symbol], outcome)
+            if progress:
+                progress(outcome, done, len(tasks))
+    return list(results.values()), failures
+
+
+def tune_symbols(
+    library: BrainLibrary,
+    settings: Settings,
+    series: Mapping[str, Bars],
+    night: Run,
+    progress: Progress | None = None,
+) -> tuple[list[Tuned], list[Failure]]:
+    """Search every family's hyperparameters for every symbol, and store the recipes.
+
+    The next night refits what was found here. Arguments, failures and errors are those of
+    :func:`train_symbols`.
+    """
+    datasets, failures = _datasets(settings, series)
+    found: list[Tuned] = []
+    tasks = [
+        Task(dataset, family, None, _plan(settings), Path())
+        for dataset in datasets.values()
+        for family in settings.families
+    ]
+    for done, outcome in enumerate(run_all(tune, tasks, jobs=settings.jobs), start=1):
+        if isinstance(outcome, Failure):
+            failures.append(outcome)
+        else:
+            log_tuned(library, night, datasets[outcome.symbol], outcome)
+            found.append(outcome)
+        if progress:
+            progress(outcome, done, len(tasks))
+    return found, failures
+
+
+def name_champions(library: BrainLibrary, result: SymbolResult) -> list[Champion]:
+    """Name the symbol's champion and challenger of each regime, by the provisional rule.
+
+    A cell keeps its champion if the prior's family has no new version tonight.
+    """
+    if not result.versions:
+        return []
+    for code, regime in enumerate(REGIMES):
+        if PRIOR[regime] not in result.versions and _has_champion(
+            library, result, regime
+        ):
+            continue
+        differences = _differences(result, code, PRIOR[regime])
+        choice = provisional_choice(regime, list(result.versions), differences)
+        record = _record(result, regime, choice.champion, choice.reason)
+        challenger = (
+            result.versions[choice.challenger].number if choice.challenger else None
+        )
+        library.set_champion(result.dataset.symbol, regime, record, challenger)
+    return [library.champion(result.dataset.symbol, regime) for regime in REGIMES]
+
+
+def _plan(settings: Settings) -> Plan:
+    return Plan(
+        folds=settings.folds,
+        first_test=settings.first_test,
+        embargo=settings.embargo,
+        trials=settings.trials,
+        cost=settings.cost_bps / 10_000,
+        seed=settings.seed,
+    )
+
+
+def _datasets(
+    settings: Settings, series: Mapping[str, Bars]
+) -> tuple[dict[str, Dataset], list[Failure]]:
+    """Datasets first, so that bad bars are known before a run is opened for them."""
+    datasets: dict[str, Dataset] = {}
+    failures: list[Failure] = []
+    for symbol, bars in series.items():
+        try:
+            dataset = make_dataset(bars, horizon=settings.horizon)
+            _plan(settings).walk(len(dataset), dataset.horizon)
+        except BrainError as error:
+            failures.append(Failure(symbol, None, error))
+        else:
+            datasets[symbol] = dataset
+    return datasets, failures
+
+
+def _symbol_run(night: Run, bars: Bars, dataset: Dataset) -> Run:
+    tags = {
+        Tag.KIND: "symbol",
+        Tag.SYMBOL: dataset.symbol,
+        Tag.TIMEFRAME: dataset.timeframe,
+        Tag.TRAINED_UNTIL: dataset.trained_until,
+    }
+    repairs = "".join(f"\n- {repair}" for repair in bars.repairs) or " none"
+    note = f"{len(dataset)} {bars.timeframe} bars of {bars.symbol}. Repairs:{repairs}"
+    return night.child(dataset.symbol, tags=tags, note=note)
+
+
+def _task(
+    library: BrainLibrary,
+    settings: Settings,
+    dataset: Dataset,
+    family: Family,
+    scratch: Path,
+) -> Task:
+    return Task(
+        dataset=dataset,
+        family=family,
+        recipe=None
+        if settings.retune
+        else _stored_recipe(library, settings, dataset, family),
+        plan=_plan(settings),
+        folder=scratch / model_name(dataset.symbol) / family,
+    )
+
+
+def _stored_recipe(
+    library: BrainLibrary, settings: Settings, dataset: Dataset, family: Family
+) -> Recipe | None:
+    """The family's recipe, if it fits what is asked and saw nothing that will be judged."""
+    text = library.recipe(dataset.symbol, family)
+    if text is None:
+        return None
+    recipe = Recipe.from_json(text)
+    first_judged = _plan(settings).walk(len(dataset), dataset.horizon)[0].test_start
+    fits = (
+        recipe.feature_set == FEATURE_SET
+        and recipe.horizon == dataset.horizon
+        and recipe.seed == settings.seed
+        and datetime.fromisoformat(recipe.tuned_until)
+        < dataset.close_time[first_judged]
+    )
+    if not fits:
+        logger.warning(
+            "%s %s: recipe %s does not fit tonight's settings; searching again",
+            dataset.symbol,
+            family,
+            recipe.id,
+        )
+    return recipe if fits else None
+
+
+def _register(library: BrainLibrary, result: SymbolResult, trained: Trained) -> None:
+    version = log_trained(library, result.run, result.dataset, trained)
+    result.versions[trained.family] = version
+    # The files are stored by now and the scratch folder goes.
+    result.trained[trained.family] = replace(trained, search=None)
+
+
+def _has_champion(library: BrainLibrary, result: SymbolResult, regime: Regime) -> bool:
+    symbol = result.dataset.symbol
+    return any(c.symbol == symbol and c.regime == regime for c in library.champions())
+
+
+def _differences(
+    result: SymbolResult, code: int, prior: Family
+) -> dict[Family, Difference]:
+    if prior not in result.trained:
+        return {}
+    rows = result.dataset.regimes == code
+    differences = {}
+    for family, trained in result.trained.items():
+        if family != prior:
+            found = paired_difference(
+                trained.net, result.trained[prior].net, rows, result.dataset.horizon
+            )
+            differences[family] = Difference(found.value, found.error)
+    return differences
+
+
+def _record(
+    result: SymbolResult, regime: Regime, family: Family, reason: str
+) -> CellRecord:
+    version, trained = result.versions[family], result.trained[family]
+    judgement = trained.judgements[regime]
+    return CellRecord(
+        version=version.number,
+        digest=version.digest,
+        family=family,
+        recipe=version.recipe,
+        trained_until=version.trained_until,
+        provisional=True,
+        reason=reason,
+        bars=judgement.bars,
+        episodes=judgement.episodes,
+        net_sharpe=judgement.net_sharpe.value,
+        net_sharpe_error=judgement.net_sharpe.error,
+        decided=datetime.now(UTC).isoformat(timespec="seconds"),
+        regimes=regime_document(result.dataset),
+    )

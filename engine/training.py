@@ -1,0 +1,219 @@
+"""From a dataset to a judged model, ready to be registered; many of them side by side."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.datasets import Dataset
+from engine.judging import Judgement, judge, net_returns
+from engine.recipes import Recipe
+from engine.tuning import Search, search
+from engine.validation import Plan, out_of_sample
+from registry.errors import BrainError, TrainingError
+from registry.naming import Family
+
+__all__ = ["Failure", "Task", "Trained", "Tuned", "run_all", "train", "tune"]
+
+logger = logging.getLogger(__name__)
+
+Array = NDArray[np.float64]
+
+Done = TypeVar("Done", "Trained", "Tuned")
+
+# Relative cost of a family's fit on the same rows: the dearest start first, so that no worker
+# idles while the last of them runs alone.
+_COST = {Family.LSTM: 8, Family.XGBOOST: 1, Family.LIGHTGBM: 1}
+
+
+@dataclass(frozen=True)
+class Task:
+    """One model to train.
+
+    Attributes:
+        recipe: to refit; None to search for one.
+        folder: where the model's files go; made by the task.
+    """
+
+    dataset: Dataset
+    family: Family
+    recipe: Recipe | None
+    plan: Plan
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model that was refitted on all rows, and how its recipe did out of sample.
+
+    Attributes:
+        search: the trials, None if the recipe was given.
+        judgements: by regime and over all bars.
+        prediction: (N,) out-of-sample predictions, NaN before the first test row.
+        net: (N,) net return of the position that each opens, NaN unknown.
+        folder: holds the MLflow model.
+        seconds: by stage.
+    """
+
+    symbol: str
+    family: Family
+    recipe: Recipe
+    search: Search | None
+    judgements: dict[str, Judgement]
+    prediction: Array
+    net: Array
+    folder: Path
+    seconds: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What a search found, without a model."""
+
+    symbol: str
+    family: Family
+    search: Search
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What could not be done for a symbol, or for one family of it, and why."""
+
+    symbol: str
+    family: Family | None
+    error: BrainError
+
+    def __str__(self) -> str:
+        return f"{self.symbol}{f' {self.family}' if self.family else ''}: {self.error}"
+
+
+def train(task: Task) -> Trained:
+    """Search if there is no recipe, judge the recipe out of sample, refit it on all rows.
+
+    Raises:
+        TrainingError, NotEnoughBarsError: the model can't be fitted or judged.
+    """
+    from engine.families import get_family
+    from engine.packaging import write_model
+
+    dataset, plan = task.dataset, task.plan
+    clock = _Clock()
+    found: Search | None = None
+    recipe = task.recipe
+    if recipe is None:
+        found = search(dataset, task.family, plan)
+        recipe = found.recipe
+    clock.lap("search")
+    model = get_family(task.family)
+    params, seed = dict(recipe.hyperparameters), recipe.seed
+    prediction = out_of_sample(
+        model,
+        dataset.features,
+        dataset.label,
+        plan.walk(len(dataset), dataset.horizon),
+        params=params,
+        seed=seed,
+    )
+    clock.lap("walk_forward")
+    judgements = judge(
+        prediction,
+        dataset.label,
+        dataset.forward_return,
+        dataset.regimes,
+        horizon=dataset.horizon,
+        cost=plan.cost,
+        bars_per_year=dataset.bars_per_year,
+    )
+    clock.lap("judge")
+    fitted = model.fit(dataset.features, dataset.label, params=params, seed=seed)
+    clock.lap("refit")
+    write_model(fitted, dataset, recipe, task.folder)
+    clock.lap("save")
+    return Trained(
+        symbol=dataset.symbol,
+        family=task.family,
+        recipe=recipe,
+        search=found,
+        judgements=judgements,
+        prediction=prediction,
+        net=net_returns(
+            prediction, dataset.forward_return, horizon=dataset.horizon, cost=plan.cost
+        ),
+        folder=task.folder,
+        seconds=clock.seconds,
+    )
+
+
+def tune(task: Task) -> Tuned:
+    """Search the family's hyperparameters, whatever recipe the task brings.
+
+    Raises:
+        TrainingError, NotEnoughBarsError: no trial succeeded.
+    """
+    return Tuned(
+        task.dataset.symbol, task.family, search(task.dataset, task.family, task.plan)
+    )
+
+
+def run_all(
+    work: Callable[[Task], Done], tasks: Iterable[Task], *, jobs: int
+) -> Iterator[Done | Failure]:
+    """Do :func:`train` or :func:`tune` side by side, one thread each; results come as they are done.
+
+    A task's fault is a :class:`Failure` in the stream, and the others go on.
+    """
+    from joblib import Parallel, delayed
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+    ordered = sorted(
+        tasks, key=lambda t: _COST[t.family] * len(t.dataset), reverse=True
+    )
+    if not ordered:
+        return
+    waiting = {(t.dataset.symbol, t.family) for t in ordered}
+    parallel = Parallel(n_jobs=min(jobs, len(ordered)), return_as="generator_unordered")
+    try:
+        for result in parallel(delayed(_attempt)(work, task) for task in ordered):
+            waiting.discard((result.symbol, result.family))
+            yield result
+    except TerminatedWorkerError:
+        for symbol, family in sorted(waiting):
+            cause = "its worker process died, for want of memory perhaps; ask for fewer jobs"
+            yield Failure(symbol, family, TrainingError(cause))
+
+
+def _attempt(work: Callable[[Task], Done], task: Task) -> Done | Failure:
+    from registry.processes import die_with_parent
+
+    die_with_parent()
+    symbol, family = task.dataset.symbol, task.family
+    try:
+        return work(task)
+    except BrainError as error:
+        return Failure(symbol, family, error)
+    except Exception as error:
+        # A library's fault on one symbol must not cost the night of the others.
+        logger.exception("%s of %s for %s failed", work.__name__, family, symbol)
+        return Failure(
+            symbol, family, TrainingError(f"{type(error).__name__}: {error}")
+        )
+
+
+class _Clock:
+    """Seconds between laps."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, stage: str) -> None:
+        now = time.perf_counter()
+        self.seconds[stage] = round(now - self._last, 3)
+        self._last = now

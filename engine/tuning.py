@@ -1,0 +1,150 @@
+"""The search for hyperparameters, inside the first training fold only.
+
+Whatever is judged later lies behind the rows that the search has seen, so one search serves every
+fold, and what the walk-forward measures is the recipe that will be refitted, not a mixture of many.
+Each trial's own out-of-sample series is kept: how many trials there were, and how alike, is what a
+later test needs to say how lucky the best of them was.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import spearmanr
+
+from engine.datasets import Dataset
+from engine.families import get_family
+from engine.features import FEATURE_SET
+from engine.recipes import Recipe
+from engine.splits import walk_forward
+from engine.validation import Plan, out_of_sample
+from registry.errors import TrainingError
+from registry.naming import Family
+
+if TYPE_CHECKING:
+    import optuna
+    import pandas as pd
+
+__all__ = ["Search", "search"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Search:
+    """What a search found.
+
+    Attributes:
+        recipe: the best trial's.
+        trials: a row a trial: number, rank IC (NaN: failed), seconds, hyperparameters.
+        series: out-of-sample predictions, bar close times × trial numbers; NaN is no prediction.
+    """
+
+    recipe: Recipe
+    trials: pd.DataFrame
+    series: pd.DataFrame
+
+
+def search(dataset: Dataset, family: Family, plan: Plan) -> Search:
+    """Search a family's hyperparameters in the rows before the first test fold.
+
+    Raises:
+        NotEnoughBarsError: too few rows for the folds.
+        TrainingError: every trial failed.
+    """
+    import optuna
+
+    seen = plan.walk(len(dataset), dataset.horizon)[0].train_end
+    folds = walk_forward(
+        seen,
+        folds=plan.tuning_folds,
+        first_test=plan.first_test,
+        horizon=dataset.horizon,
+        embargo=plan.embargo,
+    )
+    model = get_family(family)
+    series: dict[int, Array] = {}
+
+    def rank_ic(trial: optuna.Trial) -> float:
+        params = model.suggest(trial)
+        prediction = out_of_sample(
+            model,
+            dataset.features[:seen],
+            dataset.label[:seen],
+            folds,
+            params=params,
+            seed=plan.seed,
+        )
+        series[trial.number] = prediction
+        # The family may complete what was suggested; these are what the refit needs.
+        trial.set_user_attr("hyperparameters", params)
+        return _rank_correlation(prediction, dataset.label[:seen])
+
+    study = optuna.create_study(
+        direction="maximize", sampler=optuna.samplers.TPESampler(seed=plan.seed)
+    )
+    study.enqueue_trial(model.defaults())
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        study.optimize(rank_ic, n_trials=plan.trials, catch=(TrainingError,))
+    finally:
+        optuna.logging.set_verbosity(verbosity)
+    return _result(study, series, dataset, family, plan, seen)
+
+
+def _result(
+    study: optuna.Study,
+    series: dict[int, Array],
+    dataset: Dataset,
+    family: Family,
+    plan: Plan,
+    seen: int,
+) -> Search:
+    import pandas as pd
+
+    finished = [t for t in study.trials if t.value is not None]
+    if not finished:
+        raise TrainingError(
+            f"all {plan.trials} trials of {family} on {dataset.symbol} failed; the log names why"
+        )
+    recipe = Recipe(
+        family=family,
+        feature_set=FEATURE_SET,
+        horizon=dataset.horizon,
+        hyperparameters=study.best_trial.user_attrs["hyperparameters"],
+        seed=plan.seed,
+        tuned_until=dataset.close_time[seen - 1].isoformat(),
+    )
+    trials = pd.DataFrame(
+        {
+            "trial": t.number,
+            "rank_ic": math.nan if t.value is None else t.value,
+            "seconds": t.duration.total_seconds() if t.duration else math.nan,
+            **t.params,
+        }
+        for t in study.trials
+    )
+    predictions = pd.DataFrame(series, index=dataset.close_time[:seen]).dropna(
+        how="all"
+    )
+    predictions.columns = [str(number) for number in series]
+    return Search(recipe, trials, predictions)
+
+
+def _rank_correlation(prediction: Array, label: Array) -> float:
+    known = np.isfinite(prediction) & np.isfinite(label)
+    value = (
+        float(spearmanr(prediction[known], label[known]).statistic)
+        if known.sum() > 2
+        else math.nan
+    )
+    if math.isnan(value):
+        raise TrainingError(
+            "the trial's predictions are constant or missing; it counts as failed"
+        )
+    return value

@@ -1,0 +1,421 @@
+"""The Brain Library: models, champions and runs on MLflow's tracking server and registry."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlflow import MlflowClient
+from mlflow.entities import LoggedModelOutput
+from mlflow.entities.model_registry import ModelVersion, RegisteredModel
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model
+from mlflow.utils.mlflow_tags import MLFLOW_PROJECT_ENTRY_POINT
+
+from registry.champions import CellRecord
+from registry.errors import (
+    ArtifactStoreError,
+    LibraryError,
+    NoChampionError,
+    UnknownSymbolError,
+)
+from registry.errors import did_you_mean as _did_you_mean
+from registry.manifest import write_manifest
+from registry.mlflow_errors import library_errors, redact
+from registry.naming import (
+    Family,
+    Regime,
+    Tag,
+    cell_tag,
+    challenger_alias,
+    champion_alias,
+    model_id,
+    model_name,
+    parse_regime,
+    parse_symbol,
+    previous_alias,
+    recipe_tag,
+)
+from registry.processes import ProcessIdentity, is_alive, launcher_is_alive
+from registry.runs import Run
+
+__all__ = ["BrainLibrary", "Champion", "Version"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered version of a symbol's model."""
+
+    symbol: str
+    number: int
+    family: Family
+    recipe: str
+    digest: str
+    trained_until: str
+    run_id: str
+    logged_model_id: str
+
+    @property
+    def id(self) -> str:
+        """The model id, ``BTC-USDT/7``."""
+        return model_id(model_name(self.symbol), self.number)
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The version that a cell trusts, and the cell's record."""
+
+    symbol: str
+    regime: Regime
+    version: int
+    record: CellRecord
+
+    @property
+    def model_id(self) -> str:
+        """The model id, ``BTC-USDT/7``."""
+        return model_id(model_name(self.symbol), self.version)
+
+    @property
+    def uri(self) -> str:
+        """What ``mlflow.pyfunc.load_model`` takes; follows the alias."""
+        return f"models:/{model_name(self.symbol)}@{champion_alias(self.regime)}"
+
+
+class BrainLibrary:
+    """The memory of Engine, Mechanic and Hamilton.
+
+    Guarantees: a version is visible only once all its files are stored and its digest is tagged; a
+    champion's alias moves in one step from one whole version to another; nothing is deleted.
+
+    Every method raises :class:`~registry.errors.TrackingUnreachableError` if the tracking server or
+    database does not answer, :class:`~registry.errors.ArtifactStoreError` if artifacts can't be
+    stored or read, and :class:`~registry.errors.LibraryError` if the server refuses what was asked.
+
+    Args:
+        dsn: an MLflow tracking URI: ``sqlite:///…``, ``postgresql+psycopg://…`` or ``http://…``.
+    """
+
+    def __init__(self, dsn: str) -> None:
+        self.dsn = dsn
+        with library_errors(dsn, "open the Brain Library"):
+            self.client = MlflowClient(tracking_uri=dsn, registry_uri=dsn)
+
+    def __repr__(self) -> str:
+        return f"BrainLibrary({redact(self.dsn)!r})"
+
+    # --- runs -----------------------------------------------------------------------------------
+
+    def experiment(self, name: str) -> str:
+        """The id of the experiment of that name, made if there is none."""
+        with library_errors(self.dsn, f"open experiment {name}"):
+            found = self.client.get_experiment_by_name(name)
+            if found is None:
+                return str(self.client.create_experiment(name))
+            if found.lifecycle_stage != "active":
+                raise LibraryError(
+                    f"experiment {name!r} was deleted; restore it or name another one"
+                )
+            return str(found.experiment_id)
+
+    def check(self, experiment: str) -> None:
+        """Check that runs can be written: the server answers and artifacts can be stored.
+
+        A fresh database gets its tables and the experiment here. Nothing else is left behind.
+        """
+        identifier = self.experiment(experiment)
+        with library_errors(self.dsn, "look up the artifact store"):
+            root = self.client.get_experiment(identifier).artifact_location
+        _check_writable(root)
+
+    def start(
+        self, experiment: str, name: str, *, tags: Mapping[str, str], note: str
+    ) -> Run:
+        """Start a run, or take over the one that ``mlflow run`` has created for this process."""
+        created = os.environ.get("MLFLOW_RUN_ID")
+        if not created:
+            identifier = self.experiment(experiment)
+            return Run.create(self.client, identifier, name, tags=tags, note=note)
+        with library_errors(self.dsn, f"take over run {created}"):
+            found = self.client.get_run(created)
+        run = Run(self.client, created, found.info.experiment_id, name)
+        run.adopt(tags=tags, note=note)
+        return run
+
+    def reap(self, experiment: str, *, after_hours: float = 24.0) -> list[str]:
+        """End the runs whose process is dead, as KILLED.
+
+        Args:
+            experiment: whose runs to look at.
+            after_hours: age from which a run of another host, whose processes can't be seen from
+                here, counts as dead.
+
+        Returns:
+            The ids of the ended runs.
+        """
+        identifier = self.experiment(experiment)
+        with library_errors(self.dsn, "look for runs of dead processes"):
+            running = self.client.search_runs(
+                [identifier],
+                filter_string="attributes.status = 'RUNNING'",
+                max_results=5000,
+            )
+            dead = [run for run in running if _is_dead(run, after_hours)]
+            for run in dead:
+                self.client.set_terminated(run.info.run_id, "KILLED")
+                logger.warning("ended run %s, whose process is dead", run.info.run_name)
+        return [run.info.run_id for run in dead]
+
+    # --- models ---------------------------------------------------------------------------------
+
+    def add_version(
+        self,
+        run: Run,
+        symbol: str,
+        family: Family,
+        folder: Path,
+        *,
+        tags: Mapping[str, str],
+        params: Mapping[str, Any],
+        note: str,
+    ) -> Version:
+        """Register a model folder as the symbol's next version.
+
+        Args:
+            run: the run that made it; its metrics are what MLflow compares versions by.
+            folder: a whole MLflow model folder; its manifest is written here.
+            tags: of the version, see :class:`registry.naming.Tag`; the digest is added.
+            params: hyperparameters, shown with the model.
+            note: description of the version.
+        """
+        name = model_name(symbol)
+        with library_errors(self.dsn, f"register {family} for {symbol}"):
+            logged = self.client.create_logged_model(
+                run.experiment_id,
+                name=f"{name}-{family}",
+                source_run_id=run.id,
+                tags=dict(tags),
+                params={k: str(v) for k, v in params.items()},
+                model_type=str(family),
+            )
+            try:
+                digest = _stamp(folder, logged.model_id, run.id)
+                self.client.log_model_artifacts(logged.model_id, str(folder))
+            except BaseException:
+                self.client.finalize_logged_model(logged.model_id, "FAILED")
+                raise
+            self.client.finalize_logged_model(logged.model_id, "READY")
+            self.client.log_outputs(run.id, [LoggedModelOutput(logged.model_id, 0)])
+            self._ensure_model(symbol)
+            made = self.client.create_model_version(
+                name,
+                source=f"models:/{logged.model_id}",
+                run_id=run.id,
+                tags={**tags, Tag.DIGEST: digest},
+                description=note,
+                model_id=logged.model_id,
+            )
+        return _version(symbol, made)
+
+    def version(self, symbol: str, number: int) -> Version:
+        """A version of the symbol's model."""
+        with library_errors(self.dsn, f"read version {number} of {symbol}"):
+            return _version(
+                symbol, self.client.get_model_version(model_name(symbol), str(number))
+            )
+
+    def symbols(self) -> list[str]:
+        """The symbols that have a model, sorted."""
+        return sorted(m.tags[Tag.SYMBOL] for m in self._models())
+
+    def recipe(self, symbol: str, family: Family) -> str | None:
+        """The family's current recipe for the symbol, as JSON; None if none is stored."""
+        model = self._find(symbol)
+        return model.tags.get(recipe_tag(family)) if model else None
+
+    def set_recipe(self, symbol: str, family: Family, recipe: str) -> None:
+        """Store the family's current recipe for the symbol."""
+        with library_errors(self.dsn, f"store the recipe of {family} for {symbol}"):
+            self._ensure_model(symbol)
+            self.client.set_registered_model_tag(
+                model_name(symbol), recipe_tag(family), recipe
+            )
+
+    # --- champions ------------------------------------------------------------------------------
+
+    def champion(self, symbol: str, regime: Regime | str) -> Champion:
+        """The champion of a cell.
+
+        Raises:
+            UnknownSymbolError: the symbol has no model.
+            UnknownRegimeError: there is no such regime.
+            NoChampionError: the cell has no champion yet.
+        """
+        symbol, regime = parse_symbol(symbol), parse_regime(regime)
+        model = self._find(symbol)
+        if model is None:
+            raise UnknownSymbolError(
+                f"no model of {symbol!r} is registered; {_did_you_mean(symbol, self.symbols())}"
+            )
+        champion = _champion(model, regime)
+        if champion is None:
+            raise NoChampionError(
+                f"{symbol} has no champion for regime {regime}; run the nightly job for it"
+            )
+        return champion
+
+    def champions(self) -> list[Champion]:
+        """The champions of all cells, by symbol and regime, from one search."""
+        found = (_champion(m, r) for m in self._models() for r in Regime)
+        return sorted(
+            (c for c in found if c),
+            key=lambda c: (c.symbol, list(Regime).index(c.regime)),
+        )
+
+    def set_champion(
+        self, symbol: str, regime: Regime, record: CellRecord, challenger: int | None
+    ) -> None:
+        """Make a version the champion of a cell.
+
+        What was champion before keeps the alias ``previous-<regime>``. The record is written before
+        the alias moves: it names its own version, so a reader sees either the old pair or the new.
+        """
+        name = model_name(symbol)
+        with library_errors(
+            self.dsn, f"name the champion of {symbol} in regime {regime}"
+        ):
+            aliases = self.client.get_registered_model(name).aliases
+            before = aliases.get(champion_alias(regime))
+            if challenger is not None:
+                self._alias(name, challenger_alias(regime), challenger)
+            if before is not None and int(before) != record.version:
+                self._alias(name, previous_alias(regime), int(before))
+            self.client.set_registered_model_tag(
+                name, cell_tag(regime), record.to_json()
+            )
+            self._alias(name, champion_alias(regime), record.version)
+
+    # --- helpers --------------------------------------------------------------------------------
+
+    def _alias(self, name: str, alias: str, version: int) -> None:
+        try:
+            self.client.set_registered_model_alias(name, alias, str(version))
+        except MlflowException:
+            # Two first inserts of an alias at once: the loser finds it there and moves it.
+            self.client.set_registered_model_alias(name, alias, str(version))
+
+    def _models(self) -> list[RegisteredModel]:
+        models: list[RegisteredModel] = []
+        token = None
+        with library_errors(self.dsn, "list the registered models"):
+            while True:
+                page = self.client.search_registered_models(
+                    max_results=1000, page_token=token
+                )
+                models += [m for m in page if Tag.SYMBOL in m.tags]
+                token = page.token
+                if not token:
+                    return models
+
+    def _find(self, symbol: str) -> RegisteredModel | None:
+        with library_errors(self.dsn, f"look up the model of {symbol}"):
+            found = self.client.search_registered_models(
+                f"name = '{model_name(symbol)}'"
+            )
+        return found[0] if found else None
+
+    def _ensure_model(self, symbol: str) -> None:
+        if self._find(symbol) is not None:
+            return
+        try:
+            self.client.create_registered_model(
+                model_name(symbol),
+                tags={Tag.SYMBOL: symbol},
+                description=(
+                    f"Models of **{symbol}**. The version to trust in a volatility regime has the "
+                    "alias `champion-<regime>`, the next best `challenger-<regime>`, the one before "
+                    "`previous-<regime>`; regimes are low, normal, high and extreme."
+                ),
+            )
+        except MlflowException as error:
+            if (
+                error.error_code != "RESOURCE_ALREADY_EXISTS"
+            ):  # another writer was first
+                raise
+
+
+def _version(symbol: str, found: ModelVersion) -> Version:
+    tags = found.tags
+    return Version(
+        symbol=symbol,
+        number=int(found.version),
+        family=Family(tags[Tag.FAMILY]),
+        recipe=tags[Tag.RECIPE],
+        digest=tags[Tag.DIGEST],
+        trained_until=tags[Tag.TRAINED_UNTIL],
+        run_id=found.run_id or "",
+        logged_model_id=found.model_id or "",
+    )
+
+
+def _champion(model: RegisteredModel, regime: Regime) -> Champion | None:
+    version = model.aliases.get(champion_alias(regime))
+    tag = model.tags.get(cell_tag(regime))
+    if version is None or tag is None:
+        return None
+    return Champion(
+        model.tags[Tag.SYMBOL], regime, int(version), CellRecord.from_json(tag)
+    )
+
+
+def _stamp(folder: Path, logged_model_id: str, run_id: str) -> str:
+    """Write the ids into the MLmodel file and the manifest beside it; return the digest."""
+    model = Model.load(str(folder))
+    model.model_id = logged_model_id
+    model.run_id = run_id
+    model.save(str(folder / "MLmodel"))
+    return write_manifest(folder)
+
+
+def _is_dead(run: Any, after_hours: float) -> bool:
+    age_hours = (time.time() - run.info.start_time / 1000) / 3600
+    tag = run.data.tags.get(Tag.PROCESS)
+    if tag is not None:
+        alive = is_alive(ProcessIdentity.parse(tag))
+    elif MLFLOW_PROJECT_ENTRY_POINT in run.data.tags:
+        # Created by `mlflow run`, which died before our code could tag it.
+        if run.info.run_id == os.environ.get("MLFLOW_RUN_ID"):
+            return False
+        alive = launcher_is_alive(run.info.start_time / 1000)
+    else:
+        return False  # somebody else's
+    return age_hours > after_hours if alive is None else not alive
+
+
+def _check_writable(root: str) -> None:
+    """Write and delete a small file below an artifact root that is a local folder."""
+    from mlflow.utils.file_utils import local_file_uri_to_path
+    from mlflow.utils.uri import is_local_uri
+
+    if not is_local_uri(root):
+        return  # stored by the server or by a remote client, and checked by the first upload
+    folder = Path(local_file_uri_to_path(root))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(
+            dir=folder, prefix=f".check-{uuid.uuid4().hex}"
+        ):
+            pass
+    except OSError as error:
+        raise ArtifactStoreError(
+            f"artifacts can't be written to {folder}: {error.strerror}; "
+            "make the folder writable or give the experiment another artifact location"
+        ) from error

@@ -1,0 +1,173 @@
+"""A run of the tracking server, from the side of the job that writes it.
+
+Only explicit ids are used, never MLflow's process-wide active run, so that several runs can be
+written side by side and nothing depends on what was started before.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from mlflow import MlflowClient
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.tracking.context.registry import resolve_tags
+from mlflow.utils.mlflow_tags import (
+    MLFLOW_DATASET_CONTEXT,
+    MLFLOW_PARENT_RUN_ID,
+    MLFLOW_RUN_NAME,
+    MLFLOW_RUN_NOTE,
+)
+
+from registry.mlflow_errors import library_errors
+from registry.naming import Tag
+from registry.processes import ProcessIdentity
+
+__all__ = ["Figure", "Run"]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A metric, if wanted of a model and on a dataset, so that the UI can group it."""
+
+    key: str
+    value: float
+    model_id: str | None = None
+    dataset: Dataset | None = None
+
+
+class Run:
+    """A run being written; a context manager that ends it.
+
+    Leaving the block ends the run as FINISHED, or as FAILED if :meth:`fail` was called or an
+    exception passed, or as KILLED if it was an interrupt.
+
+    Every method raises TrackingUnreachableError, ArtifactStoreError or LibraryError if the tracking
+    server does not do what was asked.
+    """
+
+    def __init__(
+        self, client: MlflowClient, run_id: str, experiment_id: str, name: str
+    ) -> None:
+        self.client = client
+        self.id = run_id
+        self.experiment_id = experiment_id
+        self.name = name
+        self._failed = False
+
+    @classmethod
+    def create(
+        cls,
+        client: MlflowClient,
+        experiment_id: str,
+        name: str,
+        *,
+        tags: Mapping[str, str],
+        note: str,
+        parent: str | None = None,
+    ) -> Run:
+        """Create a run on the server, tagged with this process."""
+        given = {
+            MLFLOW_RUN_NAME: name,
+            MLFLOW_RUN_NOTE: note,
+            Tag.PROCESS: str(ProcessIdentity.current()),
+            **({MLFLOW_PARENT_RUN_ID: parent} if parent else {}),
+            **tags,
+        }
+        with library_errors(client.tracking_uri, f"create run {name}"):
+            run = client.create_run(
+                experiment_id, tags=resolve_tags(given), run_name=name
+            )
+        return cls(client, run.info.run_id, experiment_id, name)
+
+    def child(self, name: str, *, tags: Mapping[str, str], note: str) -> Run:
+        """A nested run."""
+        return Run.create(
+            self.client, self.experiment_id, name, tags=tags, note=note, parent=self.id
+        )
+
+    def adopt(self, *, tags: Mapping[str, str], note: str) -> None:
+        """Take over a run that somebody else created: name it and tag it with this process."""
+        self.tag(
+            {
+                Tag.PROCESS: str(ProcessIdentity.current()),
+                MLFLOW_RUN_NAME: self.name,
+                MLFLOW_RUN_NOTE: note,
+                **tags,
+            }
+        )
+
+    def tag(self, tags: Mapping[str, str]) -> None:
+        """Set tags."""
+        with self._errors("tag"):
+            self.client.log_batch(self.id, tags=[RunTag(k, v) for k, v in tags.items()])
+
+    def params(self, params: Mapping[str, Any]) -> None:
+        """Log parameters, which can't be changed later."""
+        with self._errors("log parameters of"):
+            self.client.log_batch(
+                self.id, params=[Param(k, str(v)) for k, v in params.items()]
+            )
+
+    def datasets(self, datasets: Iterable[Dataset], context: str) -> None:
+        """Log datasets as inputs; needed before figures refer to them."""
+        tags = [InputTag(MLFLOW_DATASET_CONTEXT, context)]
+        with self._errors("log datasets of"):
+            self.client.log_inputs(self.id, [DatasetInput(d, tags) for d in datasets])
+
+    def figures(self, figures: Iterable[Figure]) -> None:
+        """Log metrics in one batch; where a key comes twice, the run shows the last."""
+        # A model's metrics are told apart by their time, not by their dataset: one tick each.
+        now = int(time.time() * 1000)
+        metrics = [
+            Metric(
+                key=f.key,
+                value=f.value,
+                timestamp=now + tick,
+                step=0,
+                model_id=f.model_id,
+                dataset_name=f.dataset.name if f.dataset else None,
+                dataset_digest=f.dataset.digest if f.dataset else None,
+                run_id=self.id,
+            )
+            for tick, f in enumerate(figures)
+        ]
+        with self._errors("log metrics of"):
+            self.client.log_batch(self.id, metrics=metrics)
+
+    def artifacts(self, folder: Path, path: str | None = None) -> None:
+        """Attach the files of a folder."""
+        with self._errors("attach files to"):
+            self.client.log_artifacts(self.id, str(folder), path)
+
+    def document(self, content: Mapping[str, Any], file: str) -> None:
+        """Attach a JSON document."""
+        with self._errors("attach a document to"):
+            self.client.log_dict(self.id, dict(content), file)
+
+    def fail(self) -> None:
+        """End the run as FAILED, whatever comes."""
+        self._failed = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is not None and not issubclass(kind, Exception):
+            status = "KILLED"
+        else:
+            status = "FAILED" if kind or self._failed else "FINISHED"
+        with self._errors("end"):
+            self.client.set_terminated(self.id, status)
+
+    def _errors(self, doing: str) -> Any:
+        return library_errors(self.client.tracking_uri, f"{doing} run {self.name}")
