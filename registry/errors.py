@@ -102,7 +102,7 @@ class NoChampionError(LibraryError):
 
 def did_you_mean(value: str, known: Iterable[str]) -> str:
     """The cure for a misspelt name: the closest known one, or the list of them all."""
-    names = sorted(known)
+    names = sorted(str(name) for name in known)
     close = difflib.get_close_matches(value.lower(), [n.lower() for n in names], n=1)
     if close:
         match = next(n for n in names if n.lower() == close[0])

@@ -166,4 +166,5 @@ def _explain(error: Any) -> str:
     name = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
         return f"{name!r} is no setting; {did_you_mean(name, Settings.model_fields)}"
-    return f"{name}={error['input']!r}: {error['msg']}"
+    said = error["msg"].removeprefix("Value error, ")
+    return f"{name}={error['input']!r}: {said}"
