@@ -1,0 +1,122 @@
+# The verbs of the house; people, hooks and CI call the same ones. `make` alone explains them.
+
+# uv installs the lock; pip only brings uv.
+UV_VERSION := 0.13.9
+VENV       := .venv
+BIN        := $(VENV)/bin
+
+# The first Python that is new enough. The lock was resolved for 3.11.
+NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
+PYTHON     ?= $(shell for p in python3.11 python3 python; do \
+                  $$p $(NEW_ENOUGH) 2>/dev/null && echo $$p && break; done)
+
+# Words that a user may set: make nightly ARGS="-P symbols=BTC/USD", make test ARGS="-k regimes".
+ARGS       ?=
+EXPERIMENT ?= nightly
+PORT       ?= 5000
+# "cpu" or "auto" chooses torch's build where no folder of wheels (PIP_FIND_LINKS) offers one.
+TORCH_BACKEND ?=
+
+# pytest processes; every process in a test is held to one thread.
+TEST_PROCESSES ?= 2
+
+# Stamps, not the folder, tell what is installed: an interrupted install leaves no stamp.
+MADE     := $(VENV)/.made-with-uv-$(UV_VERSION)
+PLATFORM := $(VENV)/.platform-installed
+DEV      := $(VENV)/.dev-installed
+
+# uv does not read pip's settings: hand it the folder of wheels that pip knows.
+find_links = links="$${PIP_FIND_LINKS:-$$($(BIN)/python -m pip config get global.find-links \
+                 2>/dev/null || true)}"; \
+             set --; for link in $$links; do set -- "$$@" --find-links "$$link"; done; \
+             if [ $$\# -eq 0 ] && [ -n "$(TORCH_BACKEND)" ]; then \
+                 set -- --torch-backend "$(TORCH_BACKEND)"; fi;
+install    = $(find_links) $(BIN)/uv pip install -q --python $(BIN)/python "$$@"
+compile    = $(find_links) $(BIN)/uv pip compile -q pyproject.toml --python-version 3.11 \
+             --custom-compile-command "make lock" "$$@"
+# The CPU wheel's local version exists in few places; the lock names the release alone.
+drop_cpu   = sed -i.orig 's/^\(torch==[0-9.]*\)+cpu/\1/'
+
+.DEFAULT_GOAL := help
+.PHONY: help nightly test lint format lock ui bench clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo 'More words: ARGS=… for the command behind nightly, test and bench; EXPERIMENT=…, PORT=…,'
+	@echo '  PYTHON=…, TORCH_BACKEND=cpu (the small torch), MLFLOW_TRACKING_URI=… in the environment.'
+
+# ------------------------------------------------------------------------------ installing
+
+$(VENV): $(PLATFORM)
+
+$(MADE):
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer was found; install one, or name it: \
+	make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) $(NEW_ENOUGH) || { echo "PYTHON=$(PYTHON) is no Python 3.11 or newer; name one \
+	that is" >&2; exit 1; }
+	@echo "Making $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check uv==$(UV_VERSION)
+	@touch $@
+
+$(PLATFORM): requirements.txt $(MADE)
+	@echo "Installing requirements.txt into $(VENV)"
+	@$(install) -r requirements.txt
+	@touch $@
+
+$(DEV): requirements-dev.txt $(MADE)
+	@echo "Installing requirements-dev.txt into $(VENV)"
+	@$(install) -r requirements-dev.txt
+	@touch $@
+
+lock: $(MADE) ## resolve pyproject.toml into requirements.txt and requirements-dev.txt
+	@$(compile) --extra platform -o requirements.txt
+	@$(drop_cpu) requirements.txt
+	@$(compile) --extra dev -c requirements.txt -o requirements-dev.txt
+	@$(drop_cpu) requirements-dev.txt
+	@rm -f requirements.txt.orig requirements-dev.txt.orig
+
+# ------------------------------------------------------------------------------ working
+
+nightly ui: export MLFLOW_TRACKING_URI := $(or $(MLFLOW_TRACKING_URI),sqlite:///$(CURDIR)/mlflow.db)
+nightly ui test bench: export MLFLOW_DISABLE_TELEMETRY := true
+nightly ui test bench: export DO_NOT_TRACK := 1
+nightly ui test bench lint format: export PATH := $(CURDIR)/$(BIN):$(PATH)
+# An unreachable server is told in seconds; the client's own patience is four minutes.
+nightly: export MLFLOW_HTTP_REQUEST_MAX_RETRIES ?= 2
+nightly: export MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR ?= 1
+nightly: export MLFLOW_HTTP_REQUEST_TIMEOUT ?= 10
+
+nightly: $(VENV) ## train, judge and register tonight's models
+	@python -m mlproject prepare
+	@mlflow run . -e nightly --env-manager local --experiment-name "$(EXPERIMENT)" $(ARGS)
+
+ui: export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
+ui: $(VENV) ## look at the runs and the registry in a browser
+	@case "$$MLFLOW_TRACKING_URI" in http*) echo "Open $$MLFLOW_TRACKING_URI";; \
+	*) echo "Open http://127.0.0.1:$(PORT), then Model training"; \
+	mlflow server --backend-store-uri "$$MLFLOW_TRACKING_URI" --workers 1 --port $(PORT);; esac
+
+# No number of threads is right for many test processes at once but one.
+test bench: export OMP_NUM_THREADS := 1
+test: $(DEV) ## run every test
+	@python -m pytest -n $(TEST_PROCESSES) $(ARGS)
+
+bench: $(DEV) ## run the benchmarks
+	@test -d benchmarks || { echo "There is no folder benchmarks/ yet" >&2; exit 1; }
+	@python -m benchmarks $(ARGS)
+
+lint: $(DEV) ## check format, lint, types and the import contract
+	@ruff format --check --quiet . || { echo "make format puts this right" >&2; exit 1; }
+	@ruff check --quiet .
+	@mypy
+	@lint-imports
+
+format: $(DEV) ## format, and repair what the linter can
+	@ruff format --quiet .
+	@ruff check --fix --quiet .
+
+clean: ## remove what was built or installed; runs and models stay
+	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+	.import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,115 @@
+"""What every test shares: a clean environment, quick repeatable properties, real stores."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.servers import MlflowServer, PostgresServer, sqlite_template
+
+# Before any library reads them. A developer's own store and settings are none of the tests'.
+_OURS = ("BRAIN_", "MLFLOW_", "_MLFLOW_")
+_KEPT = {"BRAIN_RECORDED_DATA"}
+for _name in [n for n in os.environ if n.startswith(_OURS) and n not in _KEPT]:
+    del os.environ[_name]
+os.environ |= {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "1",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",
+    # More than one thread per library and test process makes all of them crawl.
+    "OMP_NUM_THREADS": "1",
+}
+
+_STORES = ("sqlite", "postgres", "http")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Properties must not fail on a busy machine, nor differ from run to run."""
+    from hypothesis import settings
+
+    # Known to pytest-xdist alone, which may be switched off.
+    config.addinivalue_line("markers", "xdist_group(name): run in one test process")
+    settings.register_profile("house", deadline=None, derandomize=True, print_blob=True)
+    settings.register_profile("hunt", deadline=None, max_examples=1000)
+    settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "house"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Send the tests of one server to one test process, so that it is started once."""
+    for item in items:
+        given = getattr(item, "callspec", None)
+        store = given.params.get("dsn") if given else None
+        names = getattr(item, "fixturenames", ())
+        if store == "http" or "mlflow_server" in names:
+            item.add_marker(pytest.mark.xdist_group("mlflow_server"))
+        elif store == "postgres" or "postgres" in names:
+            item.add_marker(pytest.mark.xdist_group("postgres"))
+
+
+@pytest.fixture(scope="session")
+def _templates(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Where migrated stores are kept from one test run to the next."""
+    cache = getattr(request.config, "cache", None)
+    return Path(cache.mkdir("stores")) if cache else tmp_path_factory.mktemp("stores")
+
+
+@pytest.fixture
+def sqlite_dsn(_templates: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty SQLite store of this test; artifacts go below the test's folder."""
+    monkeypatch.chdir(tmp_path)  # MLflow puts a local store's artifacts below ./mlruns
+    shutil.copy(sqlite_template(_templates), tmp_path / "mlflow.db")
+    return f"sqlite:///{tmp_path / 'mlflow.db'}"
+
+
+@pytest.fixture(scope="session")
+def _postgres_server(_templates: Path) -> Iterator[PostgresServer]:
+    with PostgresServer(_templates).run() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres(
+    _postgres_server: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
+    """An empty PostgreSQL store of this test; artifacts go below the test's folder."""
+    monkeypatch.chdir(tmp_path)
+    uri = _postgres_server.fresh()
+    yield uri
+    _postgres_server.drop(uri)
+
+
+@pytest.fixture(scope="session")
+def _mlflow_server(
+    _templates: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[MlflowServer]:
+    folder = tmp_path_factory.mktemp("mlflow-server")
+    with MlflowServer(folder, sqlite_template(_templates)).run() as server:
+        yield server
+
+
+@pytest.fixture
+def mlflow_server(_mlflow_server: MlflowServer) -> MlflowServer:
+    """A running MLflow server that remembers nothing of other tests."""
+    _mlflow_server.reset()
+    return _mlflow_server
+
+
+@pytest.fixture(params=_STORES)
+def dsn(request: pytest.FixtureRequest) -> str:
+    """An empty store of each kind in turn: SQLite, PostgreSQL, an MLflow server."""
+    match request.param:
+        case "sqlite":
+            return str(request.getfixturevalue("sqlite_dsn"))
+        case "postgres":
+            return str(request.getfixturevalue("postgres"))
+        case _:
+            server: MlflowServer = request.getfixturevalue("mlflow_server")
+            return server.uri
