@@ -53,9 +53,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def _templates(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def _templates(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where migrated stores are kept from one test run to the next."""
     cache = getattr(request.config, "cache", None)
     return Path(cache.mkdir("stores")) if cache else tmp_path_factory.mktemp("stores")
