@@ -24,6 +24,7 @@ __all__ = [
     "parse_family",
     "parse_model_id",
     "parse_regime",
+    "parse_symbol",
     "previous_alias",
     "recipe_tag",
     "symbol_of",
@@ -105,6 +106,24 @@ def symbol_of(name: str) -> str:
     if "/" in name or ":" in name or model_name(symbol) != name:
         raise InputError(f"{name!r} is not the model name of a symbol; write it as BTC-USDT")
     return symbol
+
+
+def parse_symbol(value: object) -> str:
+    """The symbol that is meant, written as a symbol or as its model name.
+
+    ``BTC/USD`` and ``BTC-USD`` both give ``BTC/USD``. Letters keep their case.
+
+    Raises:
+        InputError: the value is neither.
+    """
+    if isinstance(value, str) and len(value) <= 256:
+        for symbol in (value, value.translate(_TO_SYMBOL)):
+            if _SYMBOL.fullmatch(symbol) and value in (symbol, model_name(symbol)):
+                return symbol
+    raise InputError(
+        f"{value!r} is not a symbol; write it as BASE/QUOTE or BASE/QUOTE:SETTLE, "
+        "in letters and digits, for example BTC/USDT (BTC-USDT is understood too)"
+    )
 
 
 def parse_regime(value: str) -> Regime:
