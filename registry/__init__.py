@@ -1,0 +1,58 @@
+"""The Brain Library's memory and words: models, champions, settings, bars, errors.
+
+The only room that talks to MLflow's registry. Imports nothing of ours.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from registry._lazy import face
+
+if TYPE_CHECKING:
+    from registry.bars import Bars as Bars
+    from registry.errors import (
+        ArtifactStoreError as ArtifactStoreError,
+        BarsError as BarsError,
+        BrainError as BrainError,
+        InputError as InputError,
+        LibraryError as LibraryError,
+        ModelIntegrityError as ModelIntegrityError,
+        NoChampionError as NoChampionError,
+        NotEnoughBarsError as NotEnoughBarsError,
+        SettingsError as SettingsError,
+        TrackingUnreachableError as TrackingUnreachableError,
+        TrainingError as TrainingError,
+        UnknownFamilyError as UnknownFamilyError,
+        UnknownRegimeError as UnknownRegimeError,
+        UnknownSymbolError as UnknownSymbolError,
+    )
+    from registry.library import (
+        BrainLibrary as BrainLibrary,
+        Champion as Champion,
+        Version as Version,
+    )
+    from registry.naming import (
+        Family as Family,
+        Regime as Regime,
+        champion_alias as champion_alias,
+        model_name as model_name,
+        symbol_of as symbol_of,
+    )
+    from registry.settings import Settings as Settings, load_settings as load_settings
+
+__all__, __getattr__, __dir__ = face(
+    __name__,
+    {
+        "registry.bars": "Bars",
+        "registry.errors": (
+            "ArtifactStoreError BarsError BrainError InputError LibraryError "
+            "ModelIntegrityError NoChampionError NotEnoughBarsError SettingsError "
+            "TrackingUnreachableError TrainingError UnknownFamilyError UnknownRegimeError "
+            "UnknownSymbolError"
+        ),
+        "registry.library": "BrainLibrary Champion Version",
+        "registry.naming": "Family Regime champion_alias model_name symbol_of",
+        "registry.settings": "Settings load_settings",
+    },
+)
