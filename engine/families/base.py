@@ -1,0 +1,120 @@
+"""What every model family promises.
+
+1. Rows are consecutive bars, oldest first, (N, F); NaN is a missing feature, and each family takes
+   it as missing.
+2. A target of NaN is no target: that row is context, and nothing is learnt from it.
+3. One prediction per row, from that row and the rows before it, never from later ones.
+4. A row whose look-back is not full is predicted as NaN. Boosted trees look back over one row and
+   so always predict, on a row without any input too.
+5. The same rows, targets, hyperparameters and seed give the same model. Nothing given is changed,
+   and no global random state is touched.
+6. A prediction estimates a robust centre of the target (Huber's, between the median and the mean),
+   in the target's own units: market returns have tails that make a mean-squared fit learn its
+   outliers.
+7. What is saved is a complete MLflow model in its library's own format, without pickle.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy.typing as npt
+
+from engine.families import knobs
+from engine.families.arrays import Array
+from engine.families.knobs import Knob, Number
+from registry.naming import Family
+
+if TYPE_CHECKING:
+    import optuna
+    from mlflow.models import Model
+
+__all__ = ["Fitted", "ModelFamily"]
+
+
+class Fitted(ABC):
+    """A model that has learnt.
+
+    Attributes:
+        family: the family that made it.
+        look_back: rows that a prediction needs, its own included.
+        width: F, the number of features.
+    """
+
+    family: Family
+    look_back: int
+    width: int
+
+    @abstractmethod
+    def predict(self, rows: npt.ArrayLike) -> Array:
+        """Predictions (N,) for consecutive rows (N, F), in the target's units.
+
+        NaN where the look-back is not full, or holds no input at all; see the module's docstring.
+
+        Raises:
+            InputError: the shape is not that of the training rows, or a feature is infinite.
+        """
+
+    @abstractmethod
+    def save(self, folder: Path, *, features: Sequence[str], model: Model) -> None:
+        """Write a complete MLflow model (``MLmodel``, native files, requirements).
+
+        Args:
+            folder: where to; it must not exist, or be empty.
+            features: the F column names of the signature.
+            model: the MLflow model to describe; the caller made it, with its ids.
+
+        Raises:
+            InputError: the folder is not empty, or the names are not F different names of letters,
+                digits, ``_``, ``-`` and ``.``.
+        """
+
+
+class ModelFamily(ABC):
+    """A way to learn, and its hyperparameters.
+
+    Attributes:
+        name: which of the families it is.
+        space: its hyperparameters by name.
+    """
+
+    name: ClassVar[Family]
+    space: ClassVar[Mapping[str, Knob]]
+
+    def defaults(self) -> dict[str, Number]:
+        """Every hyperparameter at its default."""
+        return knobs.defaults(self.space)
+
+    def suggest(self, trial: optuna.Trial) -> dict[str, Number]:
+        """Every hyperparameter for a trial; the space is small, as the data are noisy."""
+        return knobs.suggest(self.space, trial)
+
+    @abstractmethod
+    def fit(
+        self, rows: npt.ArrayLike, target: npt.ArrayLike, *, params: Mapping[str, Number], seed: int
+    ) -> Fitted:
+        """Learn the target (N,) from rows (N, F).
+
+        Args:
+            rows: consecutive bars, oldest first; NaN is a missing feature. A feature may be
+                constant or never known.
+            target: NaN where the row is context only (purged, a gap, held out).
+            params: hyperparameters; those not given are at their default.
+            seed: 0 to 2³¹ − 1.
+
+        Raises:
+            InputError: shapes don't fit, a value is infinite, or a hyperparameter is unknown.
+            NotEnoughBarsError: too few targets.
+            TrainingError: the target does not vary, or the fit failed.
+        """
+
+    @abstractmethod
+    def load(self, folder: Path) -> Fitted:
+        """What :meth:`Fitted.save` wrote to the folder. Check the files' digest before.
+
+        Raises:
+            ModelIntegrityError: a file is missing or unreadable.
+        """

@@ -1,0 +1,248 @@
+"""Boosted trees: LightGBM, which grows leaf by leaf, and XGBoost, which grows level by level.
+
+Objective. Both minimise a Huber loss (XGBoost its smooth kin) whose elbow lies at ``elbow`` robust
+standard deviations of the training targets. Measured on 20,000 hourly BTC/USD bars × 40 features,
+four expanding splits, 150 rounds, mean rank IC out of sample:
+
+=====================================  ========  =======
+target and objective                   LightGBM  XGBoost
+=====================================  ========  =======
+next |return|, squared                     .376     .396
+next |return|, squared, 1 % winsorised     .389     .393
+next |return|, Huber 1                     .400     .407
+next return, squared                       .032     .019
+next return, squared, 1 % winsorised       .038     .034
+next return, Huber 1                       .102     .101
+Student-t (2.5 d.o.f.), squared            .033     .040
+Student-t (2.5 d.o.f.), Huber 1            .060     .053
+=====================================  ========  =======
+
+Huber also had the smaller mean absolute error in every line; smaller elbows gain little more and
+pull a skewed target's level further below its mean (|return|: ×.93 at 1, ×.84 at ½).
+
+Rounds are a hyperparameter and there is no early stopping, so that a refit on longer history
+repeats the recipe.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.families import knobs, saving
+from engine.families.arrays import Array, check_rows, check_seed, check_target, tame, usable
+from engine.families.base import Fitted, ModelFamily
+from engine.families.knobs import Knob, Number
+from registry.errors import ModelIntegrityError, TrainingError
+from registry.naming import Family
+
+if TYPE_CHECKING:
+    import lightgbm
+    import xgboost
+    from mlflow.models import Model
+
+__all__ = ["FittedLightGbm", "FittedXgBoost", "LightGbm", "XgBoost"]
+
+_SHARED = {
+    "rounds": Knob(150, 1, search=(50, 400), step=50),
+    "learning_rate": Knob(0.05, 1e-4, 1.0, search=(0.01, 0.1), log=True),
+    "min_rows": Knob(100, 1, search=(20, 500), log=True),
+    "column_share": Knob(0.7, 0.01, 1.0, search=(0.3, 1.0)),
+    "row_share": Knob(0.8, 0.01, 1.0),
+    "l2": Knob(1.0, 0.0),
+    "elbow": Knob(1.0, 0.01),
+}
+
+
+@dataclass(frozen=True)
+class _Loss:
+    """In the target's units: where the loss turns linear, and where XGBoost starts."""
+
+    elbow: float
+    start: float
+
+
+class _Boosted(ModelFamily):
+    """What LightGBM and XGBoost share: checks, choice of rows, the scale of the loss.
+
+    ``min_rows`` is the least weight of a leaf: rows in LightGBM; in XGBoost a row far beyond the
+    elbow counts for less than one.
+    """
+
+    def fit(
+        self, rows: npt.ArrayLike, target: npt.ArrayLike, *, params: Mapping[str, Number], seed: int
+    ) -> Fitted:
+        settled = knobs.settle(self.space, params)
+        seed = check_seed(seed)
+        inputs = check_rows(rows)
+        wanted = check_target(target, inputs)
+        chosen = usable(inputs, wanted)
+        tamed, centre, scale = tame(wanted[chosen])
+        loss = _Loss(elbow=settled["elbow"] * scale, start=centre)
+        return self._train(inputs[chosen], tamed, settled, loss, seed)
+
+    @abstractmethod
+    def _train(
+        self, rows: Array, target: Array, params: Mapping[str, Number], loss: _Loss, seed: int
+    ) -> Fitted: ...
+
+
+class LightGbm(_Boosted):
+    """LightGBM on its Booster interface; one thread, deterministic."""
+
+    name: ClassVar = Family.LIGHTGBM
+    space: ClassVar = {**_SHARED, "leaves": Knob(15, 2, 4096, search=(4, 31), log=True)}
+
+    def _train(
+        self, rows: Array, target: Array, params: Mapping[str, Number], loss: _Loss, seed: int
+    ) -> FittedLightGbm:
+        import lightgbm as lgb
+
+        settings = {
+            "objective": "huber",
+            "alpha": loss.elbow,
+            "num_leaves": params["leaves"],
+            "learning_rate": params["learning_rate"],
+            "min_data_in_leaf": params["min_rows"],
+            "feature_fraction": params["column_share"],
+            "bagging_fraction": params["row_share"],
+            "bagging_freq": 1,
+            "lambda_l2": params["l2"],
+            "seed": seed,
+            "deterministic": True,
+            "force_row_wise": True,
+            "num_threads": 1,
+            "verbosity": -1,
+        }
+        try:
+            booster = lgb.train(settings, lgb.Dataset(rows, target), int(params["rounds"]))
+        except lgb.basic.LightGBMError as error:
+            raise TrainingError(f"LightGBM refused {dict(params)}: {error}; change them") from error
+        return FittedLightGbm(booster)
+
+    def load(self, folder: Path) -> FittedLightGbm:
+        import lightgbm as lgb
+
+        path = saving.existing(folder, "model.lgb")
+        try:
+            return FittedLightGbm(lgb.Booster(model_file=str(path)))
+        except lgb.basic.LightGBMError as error:
+            raise ModelIntegrityError(f"{path} is unreadable: {error}; fetch it again") from error
+
+
+class FittedLightGbm(Fitted):
+    """A LightGBM booster; ``booster`` is the native one."""
+
+    family = Family.LIGHTGBM
+    look_back = 1
+
+    def __init__(self, booster: lightgbm.Booster) -> None:
+        self.booster = booster
+        self.width = booster.num_feature()
+
+    def predict(self, rows: npt.ArrayLike) -> Array:
+        inputs = check_rows(rows, width=self.width)
+        if not len(inputs):
+            return np.empty(0)
+        return np.asarray(self.booster.predict(inputs, num_threads=1), dtype=np.float64)
+
+    def save(self, folder: Path, *, features: Sequence[str], model: Model) -> None:
+        names = saving.check_names(features, self.width)
+        saving.check_folder(folder)
+        saving.flavour("lightgbm").save_model(
+            self._named(names),
+            str(folder),
+            mlflow_model=model,
+            signature=saving.signature(names),
+            pip_requirements=saving.pinned("mlflow", "lightgbm", "numpy", "pandas"),
+        )
+
+    def _named(self, names: Sequence[str]) -> lightgbm.Booster:
+        """The same trees with the features' names, which LightGBM can't change once trained."""
+        import lightgbm as lgb
+
+        lines = self.booster.model_to_string().split("\n")
+        place = next(i for i, line in enumerate(lines) if line.startswith("feature_names="))
+        lines[place] = "feature_names=" + " ".join(names)
+        return lgb.Booster(model_str="\n".join(lines))
+
+
+class XgBoost(_Boosted):
+    """XGBoost on its Booster interface; histogram trees, one thread, deterministic."""
+
+    name: ClassVar = Family.XGBOOST
+    space: ClassVar = {**_SHARED, "depth": Knob(4, 1, 16, search=(2, 6))}
+
+    def _train(
+        self, rows: Array, target: Array, params: Mapping[str, Number], loss: _Loss, seed: int
+    ) -> FittedXgBoost:
+        import xgboost as xgb
+
+        settings: dict[str, Any] = {
+            "objective": "reg:pseudohubererror",
+            "huber_slope": loss.elbow,
+            # Its own first guess is one Newton step from 0, which may end millions away.
+            "base_score": loss.start,
+            "tree_method": "hist",
+            "max_depth": params["depth"],
+            "learning_rate": params["learning_rate"],
+            "min_child_weight": params["min_rows"],
+            "colsample_bytree": params["column_share"],
+            "subsample": params["row_share"],
+            "reg_lambda": params["l2"],
+            "seed": seed,
+            "nthread": 1,
+            "verbosity": 0,
+        }
+        try:
+            data = xgb.DMatrix(rows, target, nthread=1)
+            booster = xgb.train(settings, data, int(params["rounds"]))
+        except xgb.core.XGBoostError as error:
+            raise TrainingError(f"XGBoost refused {dict(params)}: {error}; change them") from error
+        return FittedXgBoost(booster)
+
+    def load(self, folder: Path) -> FittedXgBoost:
+        import xgboost as xgb
+
+        path = saving.existing(folder, "model.ubj")
+        try:
+            return FittedXgBoost(xgb.Booster({"nthread": 1}, model_file=str(path)))
+        except xgb.core.XGBoostError as error:
+            raise ModelIntegrityError(f"{path} is unreadable: {error}; fetch it again") from error
+
+
+class FittedXgBoost(Fitted):
+    """An XGBoost booster; ``booster`` is the native one. It computes in single precision."""
+
+    family = Family.XGBOOST
+    look_back = 1
+
+    def __init__(self, booster: xgboost.Booster) -> None:
+        self.booster = booster
+        self.width = booster.num_features()
+
+    def predict(self, rows: npt.ArrayLike) -> Array:
+        inputs = check_rows(rows, width=self.width)
+        if not len(inputs):
+            return np.empty(0)
+        values = self.booster.inplace_predict(inputs, validate_features=False)
+        return np.asarray(values, dtype=np.float64)
+
+    def save(self, folder: Path, *, features: Sequence[str], model: Model) -> None:
+        names = saving.check_names(features, self.width)
+        saving.check_folder(folder)
+        booster = self.booster.copy()
+        booster.feature_names = names
+        saving.flavour("xgboost").save_model(
+            booster,
+            str(folder),
+            mlflow_model=model,
+            signature=saving.signature(names),
+            pip_requirements=saving.pinned("mlflow", "xgboost", "numpy", "pandas"),
+        )

@@ -1,0 +1,175 @@
+"""The LSTM: reads the last T rows, and shares its loss with the boosted trees."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from engine.families import knobs, saving
+from engine.families.arrays import Array, check_rows, check_seed, check_target, tame, usable
+from engine.families.base import Fitted, ModelFamily
+from engine.families.knobs import Knob, Number
+from engine.families.lstm_network import LstmNetwork, Shape, export_rows, export_window
+from engine.families.threads import one_thread
+from registry.errors import ModelIntegrityError
+from registry.naming import Family
+
+if TYPE_CHECKING:
+    from mlflow.models import Model
+
+__all__ = ["FittedLstm", "Lstm"]
+
+_WEIGHTS = "weights.safetensors"
+_SHAPE = "lstm.json"
+_WINDOW = "window.onnx"
+# Rows per forward pass: bounds memory, and stays in the cache.
+_CHUNK = 2048
+
+
+class Lstm(ModelFamily):
+    """One layer, trained by PyTorch Lightning on the CPU; one thread, deterministic."""
+
+    name: ClassVar = Family.LSTM
+    space: ClassVar = {
+        "window": Knob(24, 1, 512, choices=(12, 24, 48)),
+        "hidden": Knob(32, 1, 512, search=(16, 48), step=16),
+        "width": Knob(16, 1, 512),
+        "dropout": Knob(0.1, 0.0, 0.9, search=(0.0, 0.4)),
+        "learning_rate": Knob(0.005, 1e-6, 10.0, search=(0.001, 0.01), log=True),
+        "epochs": Knob(6, 1, 1000, search=(3, 10)),
+        "batch": Knob(256, 1, 65536),
+        "weight_decay": Knob(0.01, 0.0, 10.0),
+        "elbow": Knob(1.0, 0.01),
+    }
+
+    def fit(
+        self, rows: npt.ArrayLike, target: npt.ArrayLike, *, params: Mapping[str, Number], seed: int
+    ) -> FittedLstm:
+        from engine.families.lstm_training import Batches, LstmTraining, train
+
+        settled = knobs.settle(self.space, params)
+        seed = check_seed(seed)
+        inputs = check_rows(rows)
+        wanted = check_target(target, inputs)
+        shape = _shape(inputs.shape[1], settled)
+        ends = usable(inputs, wanted, look_back=shape.window)
+        # Dropout and the weights draw from the global state: seed a fork of it.
+        with one_thread(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = LstmNetwork(shape)
+            _set_scaler(network, inputs[ends])
+            tamed, centre, scale = tame(wanted[ends])
+            network.target_centre.fill_(centre)
+            network.target_scale.fill_(scale)
+            batches = Batches(
+                torch.tensor(ends),
+                torch.tensor((tamed - centre) / scale, dtype=torch.float32),
+                size=int(settled["batch"]),
+                seed=seed,
+            )
+            module = LstmTraining(
+                network,
+                network.prepare(torch.tensor(inputs)),
+                elbow=settled["elbow"],
+                learning_rate=settled["learning_rate"],
+                weight_decay=settled["weight_decay"],
+            )
+            train(module, batches, epochs=int(settled["epochs"]))
+        return FittedLstm(network)
+
+    def load(self, folder: Path) -> FittedLstm:
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        weights = saving.existing(folder, _WEIGHTS)
+        shape = saving.existing(folder, _SHAPE)
+        try:
+            network = LstmNetwork(Shape(**json.loads(shape.read_text())))
+            network.load_state_dict(load_file(weights))
+        except (ValueError, TypeError, RuntimeError, SafetensorError) as error:
+            raise ModelIntegrityError(
+                f"{weights} and {shape.name} are unreadable or don't fit: {error}; fetch them again"
+            ) from error
+        return FittedLstm(network)
+
+
+class FittedLstm(Fitted):
+    """A trained LSTM; ``network`` is the torch module, in evaluation mode."""
+
+    family = Family.LSTM
+
+    def __init__(self, network: LstmNetwork) -> None:
+        self.network = network.eval().requires_grad_(False)
+        self.look_back = network.shape.window
+        self.width = network.shape.features
+
+    def predict(self, rows: npt.ArrayLike) -> Array:
+        inputs = check_rows(rows, width=self.width)
+        result = np.empty(len(inputs))
+        with one_thread(), torch.inference_mode():
+            for start in range(0, len(inputs), _CHUNK):
+                first = max(0, start - self.look_back + 1)
+                values = self.network(torch.tensor(inputs[first : start + _CHUNK]))
+                result[start : start + _CHUNK] = values[start - first :].numpy()
+        return result
+
+    def save(self, folder: Path, *, features: Sequence[str], model: Model) -> None:
+        """As :meth:`Fitted.save`, with three files beside the graph of rows (``model.onnx``).
+
+        ``window.onnx`` is the graph of one window (T, F), for the executor;
+        ``weights.safetensors`` and ``lstm.json`` rebuild the torch module.
+        """
+        import onnx
+        from safetensors.torch import save_file
+
+        flavour = saving.flavour("onnx")
+        names = saving.check_names(features, self.width)
+        saving.check_folder(folder)
+        with one_thread():
+            rows, window = export_rows(self.network), export_window(self.network)
+        flavour.save_model(
+            onnx.load_from_string(rows),
+            str(folder),
+            mlflow_model=model,
+            signature=saving.signature(names),
+            pip_requirements=saving.pinned("mlflow", "onnx", "onnxruntime", "numpy", "pandas"),
+            onnx_execution_providers=["CPUExecutionProvider"],
+            onnx_session_options={"intra_op_num_threads": 1, "inter_op_num_threads": 1},
+            save_as_external_data=False,
+        )
+        (folder / _WINDOW).write_bytes(window)
+        save_file(self.network.state_dict(), folder / _WEIGHTS)
+        (folder / _SHAPE).write_text(json.dumps(asdict(self.network.shape), indent=1))
+
+
+def _shape(features: int, params: Mapping[str, Number]) -> Shape:
+    return Shape(
+        features=features,
+        window=int(params["window"]),
+        width=int(params["width"]),
+        hidden=int(params["hidden"]),
+        dropout=float(params["dropout"]),
+    )
+
+
+def _set_scaler(network: LstmNetwork, rows: Array) -> None:
+    """Set the features' scaler: median and interquartile range (of a normal: 1.349 sd)."""
+    with warnings.catch_warnings():
+        # A feature that is never known has no quartiles: NaN, which keeps it missing.
+        warnings.filterwarnings("ignore", "All-NaN slice encountered", RuntimeWarning)
+        warnings.filterwarnings("ignore", "Degrees of freedom", RuntimeWarning)
+        low, centre, high = np.nanquantile(rows, [0.25, 0.5, 0.75], axis=0)
+        spread = (high - low) / 1.349
+        # Mostly at one value, as a rare flag is: the standard deviation stands in.
+        spread = np.where(spread > 0, spread, np.nanstd(rows, axis=0))
+    spread = np.where(spread > 0, spread, np.inf)
+    network.centre.copy_(torch.tensor(centre))
+    network.scale.copy_(torch.tensor(spread))

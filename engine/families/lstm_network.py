@@ -1,0 +1,165 @@
+"""The LSTM as a torch module that takes raw feature rows, and the ONNX graphs of it.
+
+Everything between raw rows and a prediction in the target's units lives in here, so that training,
+MLflow, the executor and attribution can't disagree: scaling, imputation, the missing-mask, the
+look-back, and the target's scale. ONNX Runtime's LSTM turns NaN into a plausible number, so no NaN
+reaches it: a missing feature goes in as 0 (its median) beside a mask of 1.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["LstmNetwork", "Shape", "export_rows", "export_window"]
+
+# Beyond this many robust standard deviations a scaled feature says no more than "extreme".
+_CLIP = 8.0
+# Float64 kernels of every operator below exist in ONNX Runtime at this version.
+_OPSET = 17
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What besides its weights rebuilds a network.
+
+    Attributes:
+        features: F, columns of a row.
+        window: T, rows that a prediction looks back over, its own included.
+        width: numbers that a row is squeezed into before the LSTM.
+        hidden: the LSTM's state.
+        dropout: share of the last state that training drops.
+    """
+
+    features: int
+    window: int
+    width: int
+    hidden: int
+    dropout: float
+
+
+class LstmNetwork(nn.Module):
+    """Rows (N, F) float64 → predictions (N,) float64; a new one holds random weights.
+
+    The scaler's buffers are float64, (F,): a feature whose ``centre`` is NaN was never known in
+    training and stays missing; one whose ``scale`` is infinite was constant and stays 0.
+    """
+
+    centre: Tensor
+    scale: Tensor
+    target_centre: Tensor
+    target_scale: Tensor
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.register_buffer("centre", torch.zeros(shape.features, dtype=torch.float64))
+        self.register_buffer("scale", torch.ones(shape.features, dtype=torch.float64))
+        self.register_buffer("target_centre", torch.zeros((), dtype=torch.float64))
+        self.register_buffer("target_scale", torch.ones((), dtype=torch.float64))
+        self.squeeze = nn.Linear(2 * shape.features, shape.width)
+        self.lstm = nn.LSTM(shape.width, shape.hidden, batch_first=True)
+        self.dropout = nn.Dropout(shape.dropout)
+        self.head = nn.Linear(shape.hidden, 1)
+        # The mask of a feature that never was missing gets no gradient: at 0, and not at random,
+        # its first absence in service moves nothing.
+        nn.init.zeros_(self.squeeze.weight[:, shape.features :].detach())
+
+    def prepare(self, rows: Tensor) -> Tensor:
+        """Raw rows (..., F) float64 → scaled features beside their missing-mask (..., 2F)."""
+        scaled = (rows - self.centre) / self.scale
+        missing = torch.isnan(scaled)
+        filled = torch.where(missing, torch.zeros_like(scaled), scaled)
+        filled = torch.clamp(filled, -_CLIP, _CLIP)
+        return torch.cat([filled.float(), missing.float()], dim=-1)
+
+    def score(self, inputs: Tensor) -> Tensor:
+        """Windows of prepared rows (B, T, 2F) → predictions (B,) in scaled units.
+
+        Differentiable, for training and attribution; :meth:`restore` gives the target's units.
+        """
+        return self._recur(self.squeeze(inputs))
+
+    def restore(self, scores: Tensor) -> Tensor:
+        """Scaled units → the target's units, float64."""
+        return scores.double() * self.target_scale + self.target_centre
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Consecutive raw rows (N, F) float64 → predictions (N,) float64.
+
+        NaN at a row before the look-back is full, and where no input in it is known.
+        """
+        # A row of nothing in front: what the first rows lack, and, as ONNX Runtime's LSTM kills the
+        # process on an empty batch, what keeps the batch of an empty frame from being so.
+        nothing = torch.full((1, self.shape.features), torch.nan, dtype=rows.dtype)
+        inputs = self.prepare(torch.cat([nothing, rows]))
+        ends = torch.arange(rows.shape[0] + 1).unsqueeze(1)
+        steps = torch.clamp(ends + torch.arange(1 - self.shape.window, 1), min=0)
+        values = self.restore(self._recur(self.squeeze(inputs)[steps]))
+        known = (self._seen(inputs)[steps].sum(dim=1) > 0) & (steps[:, 0] > 0)
+        return torch.where(known, values, torch.full_like(values, torch.nan))[1:]
+
+    def predict_window(self, window: Tensor) -> Tensor:
+        """One raw window (T, F) float64 → its last row's prediction, a scalar, as ``forward``."""
+        inputs = self.prepare(window)
+        value = self.restore(self.score(inputs.unsqueeze(0))).squeeze(0)
+        known = self._seen(inputs).sum() > 0
+        return torch.where(known, value, torch.full_like(value, torch.nan))
+
+    def _seen(self, inputs: Tensor) -> Tensor:
+        """1.0 for a prepared row (..., 2F) with any known feature, else 0.0."""
+        return 1.0 - inputs[..., self.shape.features :].amin(dim=-1)
+
+    def _recur(self, squeezed: Tensor) -> Tensor:
+        # Explicit states: without them the exported graph would freeze the batch's size.
+        state = torch.zeros(1, squeezed.shape[0], self.shape.hidden)
+        output, _ = self.lstm(squeezed, (state, state))
+        last: Tensor = self.head(self.dropout(output[:, -1])).squeeze(-1)
+        return last
+
+
+class _Window(nn.Module):
+    def __init__(self, network: LstmNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, window: Tensor) -> Tensor:
+        return self.network.predict_window(window)
+
+
+def export_rows(network: LstmNetwork) -> bytes:
+    """The ONNX graph ``rows`` (N, F) double → ``prediction`` (N,) double, for any N."""
+    example = torch.zeros(network.shape.window + 2, network.shape.features, dtype=torch.float64)
+    return _export(network, example, {"rows": {0: "bars"}, "prediction": {0: "bars"}})
+
+
+def export_window(network: LstmNetwork) -> bytes:
+    """The ONNX graph ``rows`` (T, F) double → ``prediction``, a scalar double, for the executor."""
+    example = torch.zeros(network.shape.window, network.shape.features, dtype=torch.float64)
+    return _export(_Window(network), example, {})
+
+
+def _export(module: nn.Module, example: Tensor, axes: dict[str, dict[int, str]]) -> bytes:
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        # The exporter that traces is deprecated; its successor freezes the LSTM's batch size.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        # nn.LSTM compares sizes in Python; they are those of the weights, and constant.
+        warnings.filterwarnings("ignore", "Converting a tensor to a Python boolean")
+        # It warns of every batch size but 1; ours follows the rows, as the initial states do.
+        warnings.filterwarnings("ignore", "Exporting a model to ONNX with a batch_size other than")
+        torch.onnx.export(
+            module.eval(),
+            (example,),
+            buffer,  # type: ignore[arg-type]  # its annotation has forgotten buffers
+            input_names=["rows"],
+            output_names=["prediction"],
+            dynamic_axes=axes,
+            opset_version=_OPSET,
+            dynamo=False,
+        )
+    return buffer.getvalue()
