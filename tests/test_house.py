@@ -1,0 +1,301 @@
+"""The house itself: its arrows, faces, lock, entry points and what is installed of it."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import json
+import pkgutil
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import mlproject
+
+ROOT = Path(__file__).parents[1]
+ROOMS = ("registry", "market", "engine", "analysis", "serving")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+ENTRY_POINTS = yaml.safe_load((ROOT / "MLproject").read_text())["entry_points"]
+
+
+def modules() -> Iterator[str]:
+    for room in ROOMS:
+        yield room
+        package = importlib.import_module(room)
+        for module in pkgutil.walk_packages(package.__path__, f"{room}."):
+            yield module.name
+
+
+MODULES = [*modules(), "mlproject"]
+
+
+# --- arrows between the rooms -------------------------------------------------------------------
+
+
+def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
+    code = (
+        "from importlinter.cli import lint_imports as lint; raise SystemExit(lint(no_cache=True))"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False
+    )
+
+
+def test_rooms_import_only_what_they_may() -> None:
+    result = lint_imports(ROOT)
+    assert result.returncode == 0, result.stdout
+
+
+@pytest.mark.parametrize(
+    ("module", "statement"),
+    [
+        ("registry.planted", "import engine.features"),
+        ("market.planted", "from engine import regimes"),
+        ("engine.planted", "import serving"),
+        ("engine.planted", "import mlproject"),
+        ("analysis.planted", "from market import read_folder"),
+        ("serving.planted", "from engine.night import train_symbols"),
+        ("serving.planted", "from engine import train_symbols"),
+        ("serving.planted", "import tests.servers"),
+        ("engine.windows", "def late():\n    import pandas"),
+    ],
+)
+def test_a_forbidden_import_is_found(module: str, statement: str, tmp_path: Path) -> None:
+    for room in ROOMS:
+        shutil.copytree(ROOT / room, tmp_path / room)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    planted = tmp_path / f"{module.replace('.', '/')}.py"
+    with planted.open("a") as source:
+        source.write(f"\n{statement}\n")
+    result = lint_imports(tmp_path)
+    assert result.returncode == 1, result.stdout
+    assert module in result.stdout
+
+
+def test_serving_may_use_the_kernels(tmp_path: Path) -> None:
+    for room in ROOMS:
+        shutil.copytree(ROOT / room, tmp_path / room)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    (tmp_path / "serving" / "planted.py").write_text(
+        "import engine.features\nfrom engine import regimes\nfrom engine.regimes import RegimeState\n"
+    )
+    result = lint_imports(tmp_path)
+    assert result.returncode == 0, result.stdout
+
+
+# --- faces --------------------------------------------------------------------------------------
+
+LOADED = """
+import json, sys, time
+before, started = set(sys.modules), time.perf_counter()
+import {package}
+seconds = time.perf_counter() - started
+print(json.dumps([seconds, sorted(m.partition(".")[0] for m in set(sys.modules) - before)]))
+"""
+
+
+@pytest.mark.parametrize("package", [*ROOMS, "engine.families"])
+def test_a_face_loads_nothing_but_the_standard_library(package: str) -> None:
+    code = LOADED.format(package=package)
+    answer = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    seconds, loaded = json.loads(answer.stdout)
+    assert {name for name in loaded if name not in sys.stdlib_module_names} <= set(ROOMS)
+    assert seconds < 0.5  # some 15 ms; a heavy import takes seconds
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_face_tells_type_checkers_the_names_that_it_loads(room: str) -> None:
+    tree = ast.parse((ROOT / room / "__init__.py").read_text())
+    told = {
+        alias.asname: node.module
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if alias.asname
+    }
+    package = importlib.import_module(room)
+    assert sorted(told) == sorted(package.__all__)
+    for name, module in told.items():
+        assert getattr(package, name) is getattr(importlib.import_module(str(module)), name)
+        assert name in dir(package)
+        assert f"{room}.{name}" not in MODULES, "a module of that name would hide it"
+
+
+def test_an_unknown_name_of_a_face_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="'registry' has no attribute 'Nobody'"):
+        _ = importlib.import_module("registry").Nobody
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_all_names_what_exists_and_nothing_twice(name: str) -> None:
+    module = importlib.import_module(name)
+    if not hasattr(module, "__all__"):
+        assert name == "market.sample", f"{name} has no __all__"
+        return
+    assert len(set(module.__all__)) == len(module.__all__)
+    for public in module.__all__:
+        getattr(module, public)
+
+
+# --- the lock -----------------------------------------------------------------------------------
+
+
+def locked(file: str) -> list[Requirement]:
+    lines = (ROOT / file).read_text().splitlines()
+    return [Requirement(line) for line in lines if line and not line.lstrip().startswith("#")]
+
+
+def wanted(extras: set[str]) -> list[Requirement]:
+    """What pyproject asks for with these extras, those that extras name included."""
+    groups = PROJECT["project"]["optional-dependencies"]
+    found = [Requirement(text) for text in PROJECT["project"]["dependencies"]]
+    for extra in extras:
+        for requirement in map(Requirement, groups[extra]):
+            if requirement.name == PROJECT["project"]["name"]:
+                found += wanted(requirement.extras)
+            else:
+                found.append(requirement)
+    return found
+
+
+LOCKS = [("requirements.txt", "platform"), ("requirements-dev.txt", "dev")]
+
+
+@pytest.mark.parametrize(("file", "extra"), LOCKS)
+def test_the_lock_satisfies_every_range(file: str, extra: str) -> None:
+    pins = {canonicalize_name(pin.name): pin for pin in locked(file)}
+    for requirement in wanted({extra}):
+        pin = pins[canonicalize_name(requirement.name)]
+        (exact,) = pin.specifier
+        assert requirement.specifier.contains(exact.version), f"{pin} is outside of {requirement}"
+
+
+@pytest.mark.parametrize(("file", "extra"), LOCKS)
+def test_the_lock_pins_released_versions_that_any_index_has(file: str, extra: str) -> None:
+    for pin in locked(file):
+        (exact,) = pin.specifier
+        assert exact.operator == "==", pin
+        assert pin.url is None, pin
+        assert "+" not in exact.version, f"{pin} is a local version"
+    assert not re.search(r"^-|://", (ROOT / file).read_text(), re.MULTILINE)
+
+
+def test_the_tests_run_with_what_the_nights_run_with() -> None:
+    tested = {pin.name: pin.specifier for pin in locked("requirements-dev.txt")}
+    for pin in locked("requirements.txt"):
+        assert tested[pin.name] == pin.specifier
+
+
+def test_extras_only_add() -> None:
+    base = {r.name for r in wanted(set())}
+    assert base == {"numpy", "lightgbm", "xgboost", "onnxruntime"}
+    platform = {r.name for r in wanted({"platform"})}
+    assert (
+        base < {r.name for r in wanted({"market"})} < platform < {r.name for r in wanted({"dev"})}
+    )
+
+
+def tracked_files() -> list[Path]:
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return [ROOT / name for name in listed.stdout.split("\0") if (ROOT / name).is_file()]
+
+
+def test_no_file_names_a_package_registry() -> None:
+    hosts = [
+        b"pypi" + b".org",
+        b"files.python" + b"hosted",
+        b"download.py" + b"torch",
+        b"/opt" + b"/",
+    ]
+    hosts += [b"--index" + b"-url", b"conda.ana" + b"conda", b"repo.ana" + b"conda"]
+    for path in tracked_files():
+        text = path.read_bytes()
+        assert not [host for host in hosts if host in text], path
+
+
+# --- entry points -------------------------------------------------------------------------------
+
+
+def test_the_entry_points_are_the_commands() -> None:
+    assert set(ENTRY_POINTS) == {"main", "nightly", "train", "tune"}
+    assert ENTRY_POINTS["main"] == ENTRY_POINTS["nightly"]
+    assert set(mlproject.cli.commands) == {"prepare", "nightly", "train", "tune"}
+
+
+@pytest.mark.parametrize("name", ["nightly", "train", "tune"])
+def test_an_entry_point_hands_every_parameter_to_its_command(name: str) -> None:
+    entry = ENTRY_POINTS[name]
+    options = {option.name: option for option in mlproject.cli.commands[name].params}
+    assert set(entry["parameters"]) == set(options)
+    command = entry["command"].split()
+    assert command[:6] == ["exec", "python", "-m", "mlproject", "--launcher", "$PPID"]
+    assert command[6] == name
+    given = [word for key in entry["parameters"] for word in (f"--{key}", f"{{{key}}}")]
+    assert command[7:] == given
+    for key, parameter in entry["parameters"].items():
+        assert parameter["type"] in {"string", "int", "float"}
+        assert parameter["default"] == options[key].default
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["nightly", "--trails", "3"], "--trials"),
+        (["nigthly"], "nightly"),
+        (["nightly", "--symbols"], "requires an argument"),
+        (["nightly", "unexpected"], "unexpected"),
+    ],
+)
+def test_a_bad_command_is_told_in_one_line(arguments: list[str], hint: str, capfd) -> None:
+    assert mlproject.main(arguments) == 2
+    error = capfd.readouterr().err
+    assert error.count("\n") == 1
+    assert error.startswith("error: ")
+    assert hint in error
+
+
+# --- what is installed --------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The names in the wheel of the files that the repository holds."""
+    folder = tmp_path_factory.mktemp("wheel")
+    for path in tracked_files():
+        copy = folder / "source" / path.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copy)
+    build = f"from setuptools import build_meta as b; b.build_wheel({str(folder)!r})"
+    subprocess.run(
+        [sys.executable, "-c", build], cwd=folder / "source", check=True, capture_output=True
+    )
+    (built,) = folder.glob("*.whl")
+    return ZipFile(built).namelist()
+
+
+def test_the_wheel_holds_every_room_and_the_sample(wheel: list[str]) -> None:
+    for name in MODULES:
+        path = name.replace(".", "/")
+        assert f"{path}.py" in wheel or f"{path}/__init__.py" in wheel, name
+    assert len([name for name in wheel if re.fullmatch(r"market/sample/.*\.parquet", name)]) == 3
+    assert "market/sample/SOURCE.md" in wheel
+
+
+def test_the_wheel_holds_nothing_else(wheel: list[str]) -> None:
+    tops = {name.partition("/")[0] for name in wheel if ".dist-info/" not in name}
+    assert tops == {*ROOMS, "mlproject.py"}
