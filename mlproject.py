@@ -7,15 +7,28 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from registry.errors import BrainError
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from engine.training import Failure
+    from registry.bars import Bars
+    from registry.library import BrainLibrary
+    from registry.runs import Run
+    from registry.settings import Settings
+
 __all__ = ["cli", "main"]
 
+_PARTLY = 1  # some symbols or families failed, the others are done
 _UNUSABLE = 2  # what was asked for can't be done
 _INTERRUPTED = 130
 _AUTO = "auto"
@@ -61,31 +74,112 @@ def prepare() -> None:
     BrainLibrary(settings.tracking_uri).check(settings.experiment)
 
 
+_night_options = _settings(
+    "symbols", "families", "bars", "horizon", "folds", "trials", "retune", "seed", "jobs"
+)
+
+
 @cli.command()
-@_settings("symbols", "families", "bars", "horizon", "folds", "trials", "retune", "seed", "jobs")
+@_night_options
 def nightly(**given: str | None) -> int:
     """Train, judge and register every symbol's families; name the champions."""
-    from engine.night import run_night
+    from analysis.summary import champions_table, night_document
+    from engine.night import name_champions, train_symbols
 
-    return run_night(given)
+    with _job("night", given) as job:
+        results, failed = train_symbols(
+            job.library, job.settings, job.bars, job.run, job.progress("Training")
+        )
+        job.add_failures(failed)
+        champions = [c for result in results for c in name_champions(job.library, result)]
+        job.run.document(night_document(champions, job.failures), "summary.json")
+        job.out.print(champions_table(champions, job.failures))
+    return job.exit_code
 
 
 @cli.command()
-@_settings("symbols", "families", "bars", "horizon", "folds", "seed", "jobs")
+@_night_options
 def train(**given: str | None) -> int:
-    """Refit the stored recipes without a search."""
-    from engine.night import run_training
+    """Train, judge and register every symbol's families; champions stay as they are."""
+    from analysis.summary import versions_table
+    from engine.night import train_symbols
 
-    return run_training(given)
+    with _job("training", given) as job:
+        results, failed = train_symbols(
+            job.library, job.settings, job.bars, job.run, job.progress("Training")
+        )
+        job.add_failures(failed)
+        job.out.print(versions_table(results, job.failures))
+    return job.exit_code
 
 
 @cli.command()
-@_settings("symbols", "families", "bars", "horizon", "folds", "trials", "seed", "jobs")
+@_night_options
 def tune(**given: str | None) -> int:
-    """Search for recipes and store them, without registering a model."""
-    from engine.night import run_tuning
+    """Search for hyperparameters and store the recipes; nothing is registered."""
+    from analysis.summary import recipes_table
+    from engine.night import tune_symbols
 
-    return run_tuning(given)
+    with _job("search", given) as job:
+        found, failed = tune_symbols(
+            job.library, job.settings, job.bars, job.run, job.progress("Searching")
+        )
+        job.add_failures(failed)
+        job.out.print(recipes_table(found, job.failures))
+    return job.exit_code
+
+
+@dataclass
+class _Job:
+    """What every job has: its settings, its library, its bars, its run, and what went wrong."""
+
+    settings: Settings
+    library: BrainLibrary
+    bars: Mapping[str, Bars]
+    run: Run
+    out: Console
+    failures: dict[str, str]
+
+    @property
+    def exit_code(self) -> int:
+        return _PARTLY if self.failures else 0
+
+    def add_failures(self, failed: Iterable[Failure]) -> None:
+        self.failures |= {failure.what: str(failure.error) for failure in failed}
+
+    def progress(self, title: str) -> Callable[[object, int, int], None]:
+        from registry.console import progress
+
+        return progress(title, self.out)
+
+
+@contextmanager
+def _job(kind: str, given: Mapping[str, str | None]) -> Iterator[_Job]:
+    """Everything that can be refused is refused before the run is started."""
+    from market.files import read_folder, sample_folder
+    from registry.console import console
+    from registry.library import BrainLibrary
+    from registry.settings import load_settings
+
+    settings = load_settings(given)
+    library = BrainLibrary(settings.tracking_uri)
+    library.check(settings.experiment)
+    library.reap(settings.experiment, after_hours=settings.reap_after_hours)
+    folder = settings.bars or sample_folder()
+    read = read_folder(folder, settings.symbols or None)
+    started = datetime.now(UTC)
+    with library.start(
+        settings.experiment,
+        f"{kind} {started:%Y-%m-%d %H:%M}",
+        tags={"kind": kind},
+        note=f"{kind.capitalize()} of {len(read.series)} symbols from {folder}, {started:%c} UTC.",
+    ) as run:
+        run.params({f"setting.{k}": v for k, v in settings.shown().items()})
+        failures = {symbol: str(error) for symbol, error in read.failures.items()}
+        job = _Job(settings, library, read.series, run, console(), failures)
+        yield job
+        if job.failures:
+            run.fail()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
+from engine.judging import ALL
+from engine.night import SymbolResult
+from engine.training import Tuned
 from registry.library import Champion
 
-__all__ = ["champions_table", "night_document"]
+__all__ = ["champions_table", "night_document", "recipes_table", "versions_table"]
+
+_CAPTION = "net Sharpe: annualised, out of sample, after costs, ± one standard error"
 
 
 def champions_table(champions: Sequence[Champion], failures: Mapping[str, str]) -> Table:
@@ -20,7 +27,7 @@ def champions_table(champions: Sequence[Champion], failures: Mapping[str, str]) 
         champions: in the order in which they are to be shown.
         failures: what failed, for example a symbol or "symbol family", and why.
     """
-    table = Table(title="Champions", caption="net Sharpe: annualised, out of sample, after costs")
+    table = Table(title="Champions", caption=_CAPTION)
     for column in ("symbol", "regime", "champion"):
         table.add_column(column)
     for column in ("version", "net Sharpe", "bars", "episodes"):
@@ -38,19 +45,47 @@ def champions_table(champions: Sequence[Champion], failures: Mapping[str, str]) 
             str(record.episodes),
             record.reason,
         )
-    for what, why in failures.items():
-        table.add_row(what, "", "[red]failed[/]", "", "", "", "", f"[red]{why}[/]")
-    return table
+    return _with_failures(table, failures)
 
 
-def night_document(
-    champions: Sequence[Champion], failures: Mapping[str, str], seconds: Mapping[str, float]
-) -> dict[str, Any]:
-    """The same as JSON-ready data; an unknown figure is null.
+def versions_table(results: Sequence[SymbolResult], failures: Mapping[str, str]) -> Table:
+    """What was trained and registered, over all regimes; failures below."""
+    table = Table(title="Versions", caption=_CAPTION)
+    for column in ("symbol", "family", "recipe"):
+        table.add_column(column)
+    for column in ("version", "net Sharpe", "bars"):
+        table.add_column(column, justify="right")
+    for result in results:
+        for family, version in sorted(result.versions.items()):
+            judged = result.trained[family].judgements[ALL]
+            table.add_row(
+                version.symbol,
+                family,
+                version.recipe,
+                str(version.number),
+                _plus_minus(judged.net_sharpe.value, judged.net_sharpe.error),
+                str(judged.bars),
+            )
+    return _with_failures(table, failures)
 
-    Args:
-        seconds: by stage of the night.
-    """
+
+def recipes_table(found: Sequence[Tuned], failures: Mapping[str, str]) -> Table:
+    """What the searches found; failures below."""
+    table = Table(title="Recipes", caption="rank IC: best trial, inside the first training fold")
+    for column in ("symbol", "family", "recipe", "hyperparameters"):
+        table.add_column(column, overflow="fold")
+    for column in ("trials", "rank IC"):
+        table.add_column(column, justify="right")
+    for tuned in found:
+        recipe, trials = tuned.search.recipe, tuned.search.trials
+        chosen = ", ".join(f"{k}={v:.4g}" for k, v in recipe.hyperparameters.items())
+        best = f"{trials['rank_ic'].max():+.3f}"
+        table.add_row(tuned.symbol, tuned.family, recipe.id, chosen, str(len(trials)), best)
+    return _with_failures(table, failures)
+
+
+def night_document(champions: Sequence[Champion], failures: Mapping[str, str]) -> dict[str, Any]:
+    """The night as JSON-ready data; an unknown figure is null."""
     return {
         "champions": [
             {
@@ -58,16 +93,24 @@ def night_document(
                 "regime": str(champion.regime),
                 "model_id": champion.model_id,
                 "uri": champion.uri,
-                **{k: v for k, v in json.loads(champion.record.to_json()).items() if k != "regimes"},
+                **{
+                    k: v for k, v in json.loads(champion.record.to_json()).items() if k != "regimes"
+                },
             }
             for champion in champions
         ],
         "failures": dict(failures),
-        "seconds": dict(seconds),
     }
 
 
+def _with_failures(table: Table, failures: Mapping[str, str]) -> Table:
+    blank = [""] * (len(table.columns) - 2)
+    for what, why in failures.items():
+        table.add_row(what, *blank, f"[red]{escape(why)}[/]")
+    return table
+
+
 def _plus_minus(value: float | None, error: float | None) -> str:
-    if value is None:
+    if value is None or math.isnan(value):
         return "unknown"
-    return f"{value:+.2f} ± {'?' if error is None else f'{error:.2f}'}"
+    return f"{value:+.2f} ± {'?' if error is None or math.isnan(error) else f'{error:.2f}'}"

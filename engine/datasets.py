@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.frames import feature_frame, regime_series
-from engine.labels import forward_return, scaled_label
-from engine.regimes import RegimeDefinition, RegimeState, volatility
+from engine.frames import feature_frame, label_frame, regime_series
+from engine.regimes import RegimeDefinition, RegimeState
 from registry.bars import Bars
 from registry.errors import NotEnoughBarsError
 
@@ -77,11 +76,8 @@ def make_dataset(
         NotEnoughBarsError: fewer than :data:`MIN_ROWS` rows have a known label.
     """
     definition = definition or RegimeDefinition()
-    frame = bars.frame
-    prices = [frame[name].to_numpy() for name in ("open", "high", "low", "close")]
-    known_volatility = volatility(*prices, window=definition.window)
-    label = scaled_label(prices[3], known_volatility, horizon)
-    known = int(np.isfinite(label).sum())
+    labels = label_frame(bars, horizon, definition)
+    known = int(labels["label"].notna().sum())
     if known < MIN_ROWS:
         raise NotEnoughBarsError(
             f"{bars.symbol}: {known} bars have a known label at horizon {horizon}, at least "
@@ -95,8 +91,8 @@ def make_dataset(
         horizon=horizon,
         close_time=bars.close_time,
         features=feature_frame(bars).to_numpy(),
-        label=label,
-        forward_return=forward_return(prices[3], horizon),
+        label=labels["label"].to_numpy(),
+        forward_return=labels["forward_return"].to_numpy(),
         regimes=regimes.to_numpy(),
         definition=definition,
         state=state,

@@ -84,9 +84,7 @@ def train_symbols(
             for dataset in datasets.values()
             for family in settings.families
         ]
-        for done, outcome in enumerate(
-            run_all(train, tasks, jobs=settings.jobs), start=1
-        ):
+        for done, outcome in enumerate(run_all(train, tasks, jobs=settings.jobs), start=1):
             if isinstance(outcome, Failure):
                 failures.append(outcome)
                 results[outcome.symbol].run.fail()
@@ -135,16 +133,12 @@ def name_champions(library: BrainLibrary, result: SymbolResult) -> list[Champion
     if not result.versions:
         return []
     for code, regime in enumerate(REGIMES):
-        if PRIOR[regime] not in result.versions and _has_champion(
-            library, result, regime
-        ):
+        if PRIOR[regime] not in result.versions and _has_champion(library, result, regime):
             continue
         differences = _differences(result, code, PRIOR[regime])
         choice = provisional_choice(regime, list(result.versions), differences)
         record = _record(result, regime, choice.champion, choice.reason)
-        challenger = (
-            result.versions[choice.challenger].number if choice.challenger else None
-        )
+        challenger = result.versions[choice.challenger].number if choice.challenger else None
         library.set_champion(result.dataset.symbol, regime, record, challenger)
     return [library.champion(result.dataset.symbol, regime) for regime in REGIMES]
 
@@ -199,9 +193,7 @@ def _task(
     return Task(
         dataset=dataset,
         family=family,
-        recipe=None
-        if settings.retune
-        else _stored_recipe(library, settings, dataset, family),
+        recipe=None if settings.retune else _stored_recipe(library, settings, dataset, family),
         plan=_plan(settings),
         folder=scratch / model_name(dataset.symbol) / family,
     )
@@ -220,8 +212,7 @@ def _stored_recipe(
         recipe.feature_set == FEATURE_SET
         and recipe.horizon == dataset.horizon
         and recipe.seed == settings.seed
-        and datetime.fromisoformat(recipe.tuned_until)
-        < dataset.close_time[first_judged]
+        and datetime.fromisoformat(recipe.tuned_until) < dataset.close_time[first_judged]
     )
     if not fits:
         logger.warning(
@@ -245,9 +236,7 @@ def _has_champion(library: BrainLibrary, result: SymbolResult, regime: Regime) -
     return any(c.symbol == symbol and c.regime == regime for c in library.champions())
 
 
-def _differences(
-    result: SymbolResult, code: int, prior: Family
-) -> dict[Family, Difference]:
+def _differences(result: SymbolResult, code: int, prior: Family) -> dict[Family, Difference]:
     if prior not in result.trained:
         return {}
     rows = result.dataset.regimes == code
@@ -261,9 +250,7 @@ def _differences(
     return differences
 
 
-def _record(
-    result: SymbolResult, regime: Regime, family: Family, reason: str
-) -> CellRecord:
+def _record(result: SymbolResult, regime: Regime, family: Family, reason: str) -> CellRecord:
     version, trained = result.versions[family], result.trained[family]
     judgement = trained.judgements[regime]
     return CellRecord(

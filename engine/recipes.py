@@ -48,11 +48,7 @@ class Recipe:
     @property
     def id(self) -> str:
         """Twelve hexadecimal digits, the same for the same recipe everywhere."""
-        identity = {
-            k: v
-            for k, v in asdict(self).items()
-            if k not in ("tuned_until", "tuned_in")
-        }
+        identity = {k: v for k, v in asdict(self).items() if k not in ("tuned_until", "tuned_in")}
         return hashlib.sha256(_canonical(identity).encode()).hexdigest()[:12]
 
     def to_json(self) -> str:

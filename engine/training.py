@@ -72,6 +72,9 @@ class Trained:
     folder: Path
     seconds: dict[str, float]
 
+    def __str__(self) -> str:
+        return f"{self.symbol} {self.family} trained in {sum(self.seconds.values()):.0f} s"
+
 
 @dataclass(frozen=True)
 class Tuned:
@@ -80,6 +83,9 @@ class Tuned:
     symbol: str
     family: Family
     search: Search
+
+    def __str__(self) -> str:
+        return f"{self.symbol} {self.family}: {len(self.search.trials)} trials"
 
 
 @dataclass(frozen=True)
@@ -90,8 +96,13 @@ class Failure:
     family: Family | None
     error: BrainError
 
+    @property
+    def what(self) -> str:
+        """The symbol, and the family if only that one failed."""
+        return f"{self.symbol} {self.family}" if self.family else self.symbol
+
     def __str__(self) -> str:
-        return f"{self.symbol}{f' {self.family}' if self.family else ''}: {self.error}"
+        return f"{self.what} failed: {self.error}"
 
 
 def train(task: Task) -> Trained:
@@ -100,7 +111,7 @@ def train(task: Task) -> Trained:
     Raises:
         TrainingError, NotEnoughBarsError: the model can't be fitted or judged.
     """
-    from engine.families import get_family
+    from engine import families
     from engine.packaging import write_model
 
     dataset, plan = task.dataset, task.plan
@@ -111,7 +122,7 @@ def train(task: Task) -> Trained:
         found = search(dataset, task.family, plan)
         recipe = found.recipe
     clock.lap("search")
-    model = get_family(task.family)
+    model = families.family(task.family)
     params, seed = dict(recipe.hyperparameters), recipe.seed
     prediction = out_of_sample(
         model,
@@ -157,9 +168,7 @@ def tune(task: Task) -> Tuned:
     Raises:
         TrainingError, NotEnoughBarsError: no trial succeeded.
     """
-    return Tuned(
-        task.dataset.symbol, task.family, search(task.dataset, task.family, task.plan)
-    )
+    return Tuned(task.dataset.symbol, task.family, search(task.dataset, task.family, task.plan))
 
 
 def run_all(
@@ -172,9 +181,7 @@ def run_all(
     from joblib import Parallel, delayed
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-    ordered = sorted(
-        tasks, key=lambda t: _COST[t.family] * len(t.dataset), reverse=True
-    )
+    ordered = sorted(tasks, key=lambda t: _COST[t.family] * len(t.dataset), reverse=True)
     if not ordered:
         return
     waiting = {(t.dataset.symbol, t.family) for t in ordered}
@@ -201,9 +208,7 @@ def _attempt(work: Callable[[Task], Done], task: Task) -> Done | Failure:
     except Exception as error:
         # A library's fault on one symbol must not cost the night of the others.
         logger.exception("%s of %s for %s failed", work.__name__, family, symbol)
-        return Failure(
-            symbol, family, TrainingError(f"{type(error).__name__}: {error}")
-        )
+        return Failure(symbol, family, TrainingError(f"{type(error).__name__}: {error}"))
 
 
 class _Clock:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from engine.datasets import Dataset
-from engine.families import get_family
+from engine import families
 from engine.features import FEATURE_SET
 from engine.recipes import Recipe
 from engine.splits import walk_forward
@@ -66,7 +66,7 @@ def search(dataset: Dataset, family: Family, plan: Plan) -> Search:
         horizon=dataset.horizon,
         embargo=plan.embargo,
     )
-    model = get_family(family)
+    model = families.family(family)
     series: dict[int, Array] = {}
 
     def rank_ic(trial: optuna.Trial) -> float:
@@ -129,9 +129,7 @@ def _result(
         }
         for t in study.trials
     )
-    predictions = pd.DataFrame(series, index=dataset.close_time[:seen]).dropna(
-        how="all"
-    )
+    predictions = pd.DataFrame(series, index=dataset.close_time[:seen]).dropna(how="all")
     predictions.columns = [str(number) for number in series]
     return Search(recipe, trials, predictions)
 
@@ -139,12 +137,8 @@ def _result(
 def _rank_correlation(prediction: Array, label: Array) -> float:
     known = np.isfinite(prediction) & np.isfinite(label)
     value = (
-        float(spearmanr(prediction[known], label[known]).statistic)
-        if known.sum() > 2
-        else math.nan
+        float(spearmanr(prediction[known], label[known]).statistic) if known.sum() > 2 else math.nan
     )
     if math.isnan(value):
-        raise TrainingError(
-            "the trial's predictions are constant or missing; it counts as failed"
-        )
+        raise TrainingError("the trial's predictions are constant or missing; it counts as failed")
     return value

@@ -5,9 +5,7 @@ On a terminal a bar moves; elsewhere, in a log file say, each finished piece is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Protocol
+from collections.abc import Callable
 
 from rich.console import Console
 from rich.progress import (
@@ -19,25 +17,22 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-__all__ = ["Advance", "console", "progress"]
-
-
-class Advance(Protocol):
-    """Called as each piece is done."""
-
-    def __call__(self, said: str, done: int, total: int) -> None:
-        """Say what is done, and how many of how many pieces are."""
+__all__ = ["console", "progress"]
 
 
 def console() -> Console:
-    """Where tables and progress go: standard output, at least 120 columns where it is no terminal."""
+    """Where tables and progress go: standard output, at least 140 columns where it is no terminal."""
     found = Console(highlight=False)
-    return found if found.is_terminal else Console(highlight=False, width=max(found.width, 120))
+    return found if found.is_terminal else Console(highlight=False, width=max(found.width, 140))
 
 
-@contextmanager
-def progress(title: str, out: Console) -> Iterator[Advance]:
-    """Show progress under a title until the block is left."""
+def progress(title: str, out: Console) -> Callable[[object, int, int], None]:
+    """Show progress under a title.
+
+    Returns:
+        To be called as each piece is done, with the piece (its ``str`` is a line), how many are
+        done, and of how many. The bar goes with the last.
+    """
     bar = Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -49,11 +44,12 @@ def progress(title: str, out: Console) -> Iterator[Advance]:
         disable=not out.is_terminal,
     )
     task = bar.add_task(title, total=None)
+    bar.start()
 
-    def advance(said: str, done: int, total: int) -> None:
+    def advance(piece: object, done: int, total: int) -> None:
         bar.update(task, completed=done, total=total)
-        out.print(f"  {done}/{total} {said}", markup=False)
+        out.print(f"  {done}/{total} {piece}", markup=False)
+        if done == total:
+            bar.stop()
 
-    out.print(title, style="bold")
-    with bar:
-        yield advance
+    return advance

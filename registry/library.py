@@ -217,7 +217,9 @@ class BrainLibrary:
             self._ensure_model(symbol)
             made = self.client.create_model_version(
                 name,
-                source=f"models:/{logged.model_id}",
+                # Not models:/<id>: a database store would look that up wherever MLflow's
+                # process-wide tracking URI points.
+                source=logged.artifact_location,
                 run_id=run.id,
                 tags={**tags, Tag.DIGEST: digest},
                 description=note,

@@ -42,11 +42,7 @@ def _words(value: object) -> object:
 
 def _symbols(value: object) -> object:
     words = _words(value)
-    return (
-        tuple(parse_symbol(str(w)) for w in words)
-        if isinstance(words, list | tuple)
-        else words
-    )
+    return tuple(parse_symbol(str(w)) for w in words) if isinstance(words, list | tuple) else words
 
 
 def _families(value: object) -> object:
@@ -68,31 +64,23 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("tracking_uri", "MLFLOW_TRACKING_URI"),
         description="MLflow tracking URI, which is the Brain Library's dsn",
     )
-    experiment: str = Field(
-        "nightly", min_length=1, description="MLflow experiment of the nights"
-    )
+    experiment: str = Field("nightly", min_length=1, description="MLflow experiment of the nights")
     bars: Path | None = Field(
         None, description="folder of Parquet or CSV files; the packaged sample if none"
     )
     symbols: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_symbols)] = Field(
         (), description="symbols to work on; all that the folder holds if none"
     )
-    families: Annotated[tuple[Family, ...], NoDecode, BeforeValidator(_families)] = (
-        Field(tuple(Family), description="model families to train")
+    families: Annotated[tuple[Family, ...], NoDecode, BeforeValidator(_families)] = Field(
+        tuple(Family), description="model families to train"
     )
     horizon: int = Field(6, ge=1, description="bars that a prediction looks forward")
     folds: int = Field(5, ge=1, description="test blocks of the walk-forward")
-    first_test: float = Field(
-        0.5, gt=0, lt=1, description="share of bars before the first test"
-    )
-    embargo: int = Field(
-        24, ge=0, description="bars left out between training and test"
-    )
+    first_test: float = Field(0.5, gt=0, lt=1, description="share of bars before the first test")
+    embargo: int = Field(24, ge=0, description="bars left out between training and test")
     trials: int = Field(8, ge=1, description="hyperparameter trials of a family")
     retune: bool = Field(False, description="search again although a recipe is stored")
-    cost_bps: float = Field(
-        5.0, ge=0, description="cost of each unit traded, basis points"
-    )
+    cost_bps: float = Field(5.0, ge=0, description="cost of each unit traded, basis points")
     seed: int = Field(7, ge=0, description="of every fit and search")
     jobs: int = Field(
         default_factory=lambda: os.cpu_count() or 1,
@@ -104,6 +92,11 @@ class Settings(BaseSettings):
         gt=0,
         description="age at which another host's unfinished run counts as dead",
     )
+
+    def shown(self) -> dict[str, Any]:
+        """The settings as a run's parameters show them: without the store's address, which may
+        hold a password."""
+        return self.model_dump(mode="json", exclude={"tracking_uri"})
 
     @classmethod
     def settings_customise_sources(
@@ -129,9 +122,7 @@ def load_settings(overrides: Mapping[str, Any] | None = None) -> Settings:
         SettingsError: a key is unknown, a value malformed or out of range, or the file unreadable.
     """
     _refuse_unknown_variables()
-    given = {
-        key: value for key, value in (overrides or {}).items() if value is not None
-    }
+    given = {key: value for key, value in (overrides or {}).items() if value is not None}
     try:
         return Settings(**given)
     except ValidationError as error:
@@ -147,9 +138,7 @@ def load_settings(overrides: Mapping[str, Any] | None = None) -> Settings:
 def _settings_file() -> Path | None:
     named = os.environ.get(_FILE)
     if named and not Path(named).is_file():
-        raise SettingsError(
-            f"{_FILE}={named!r} is no file; create it or unset the variable"
-        )
+        raise SettingsError(f"{_FILE}={named!r} is no file; create it or unset the variable")
     return Path(named or "brain.toml")
 
 

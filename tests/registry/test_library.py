@@ -1,0 +1,242 @@
+"""One contract, every store: SQLite, PostgreSQL, and a live MLflow server."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import lightgbm
+import mlflow
+import numpy as np
+import pytest
+
+from registry.champions import CellRecord
+from registry.errors import (
+    ArtifactStoreError,
+    LibraryError,
+    NoChampionError,
+    TrackingUnreachableError,
+    UnknownRegimeError,
+    UnknownSymbolError,
+)
+from registry.library import BrainLibrary, Version
+from registry.manifest import check_folder
+from registry.naming import Family, Regime, Tag
+from registry.processes import ProcessIdentity
+from registry.runs import Figure, Run
+
+SYMBOL = "BTC/USD"
+EXPERIMENT = "nightly"
+
+
+@pytest.fixture
+def library(dsn: str, monkeypatch: pytest.MonkeyPatch) -> BrainLibrary:
+    monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
+    return BrainLibrary(dsn)
+
+
+def start(library: BrainLibrary) -> Run:
+    return library.start(EXPERIMENT, "a night", tags={Tag.KIND: "night"}, note="a note")
+
+
+def add(library: BrainLibrary, run: Run, folder: Path, symbol: str = SYMBOL) -> Version:
+    rows = np.random.default_rng(0).standard_normal((50, 2))
+    booster = lightgbm.train(
+        {"verbose": -1, "num_threads": 1}, lightgbm.Dataset(rows, rows[:, 0]), 2
+    )
+    mlflow.lightgbm.save_model(booster, folder, pip_requirements=["lightgbm"])
+    tags = {
+        Tag.SYMBOL: symbol,
+        Tag.FAMILY: "lightgbm",
+        Tag.RECIPE: "abc",
+        Tag.TRAINED_UNTIL: "2020-01-01T00:00:00+00:00",
+    }
+    return library.add_version(
+        run, symbol, Family.LIGHTGBM, folder, tags=tags, params={"rounds": 2}, note="note"
+    )
+
+
+def record(version: Version, **changes: object) -> CellRecord:
+    fields: dict[str, object] = {
+        "version": version.number,
+        "digest": version.digest,
+        "family": version.family,
+        "recipe": version.recipe,
+        "trained_until": version.trained_until,
+        "provisional": True,
+        "reason": "prior",
+        "bars": 10,
+        "episodes": 2,
+        "decided": "2020-01-01T00:00:00+00:00",
+    }
+    return CellRecord(**(fields | changes))  # type: ignore[arg-type]
+
+
+def test_a_version_is_whole_when_it_is_visible(library: BrainLibrary, tmp_path: Path) -> None:
+    with start(library) as run:
+        version = add(library, run, tmp_path / "model")
+    assert version.id == "BTC-USD/1"
+    assert library.version(SYMBOL, 1) == version
+    assert library.symbols() == [SYMBOL]
+    logged = library.client.get_logged_model(version.logged_model_id)
+    fetched = mlflow.artifacts.download_artifacts(
+        logged.artifact_location, dst_path=str(tmp_path / "fetched"), tracking_uri=library.dsn
+    )
+    check_folder(Path(fetched), version.digest)
+    assert (str(logged.status), logged.params) == ("READY", {"rounds": "2"})
+
+
+def test_numbers_go_up_and_nothing_is_lost(library: BrainLibrary, tmp_path: Path) -> None:
+    with start(library) as run:
+        numbers = [add(library, run, tmp_path / str(i)).number for i in range(3)]
+    assert numbers == [1, 2, 3]
+    assert [library.version(SYMBOL, n).number for n in numbers] == numbers
+
+
+def test_a_promotion_moves_the_alias_and_remembers_the_one_before(
+    library: BrainLibrary, tmp_path: Path
+) -> None:
+    with start(library) as run:
+        first, second = (add(library, run, tmp_path / str(i)) for i in range(2))
+    library.set_champion(SYMBOL, Regime.HIGH, record(first), second.number)
+    library.set_champion(SYMBOL, Regime.HIGH, record(second), first.number)
+    champion = library.champion("BTC-USD", "high")
+    assert (champion.version, champion.record) == (2, record(second))
+    assert champion.uri == "models:/BTC-USD@champion-high"
+    aliases = library.client.get_registered_model("BTC-USD").aliases
+    assert {k: int(v) for k, v in aliases.items()} == {
+        "champion-high": 2,
+        "challenger-high": 1,
+        "previous-high": 1,
+    }
+    assert library.champions() == [champion]
+
+
+def test_naming_the_same_champion_again_keeps_the_one_before(
+    library: BrainLibrary, tmp_path: Path
+) -> None:
+    with start(library) as run:
+        first, second = (add(library, run, tmp_path / str(i)) for i in range(2))
+    for version in (first, second, second):
+        library.set_champion(SYMBOL, Regime.LOW, record(version), None)
+    assert library.client.get_model_version_by_alias("BTC-USD", "previous-low").version == "1"
+
+
+def test_what_is_not_there_is_told_with_the_cure(library: BrainLibrary, tmp_path: Path) -> None:
+    with start(library) as run:
+        add(library, run, tmp_path / "model")
+    with pytest.raises(UnknownSymbolError, match=r"'BTC/USDT'.*did you mean 'BTC/USD'"):
+        library.champion("BTC/USDT", "low")
+    with pytest.raises(UnknownRegimeError, match="did you mean 'low'"):
+        library.champion(SYMBOL, "lo")
+    with pytest.raises(NoChampionError, match="no champion for regime low; run the nightly"):
+        library.champion(SYMBOL, "low")
+    with pytest.raises(LibraryError, match="version 9"):
+        library.version(SYMBOL, 9)
+
+
+def test_recipes_are_stored_before_there_is_a_model(library: BrainLibrary) -> None:
+    assert library.recipe(SYMBOL, Family.LSTM) is None
+    library.set_recipe(SYMBOL, Family.LSTM, '{"a":1}')
+    library.set_recipe(SYMBOL, Family.LSTM, '{"a":2}')
+    assert library.recipe(SYMBOL, Family.LSTM) == '{"a":2}'
+
+
+def test_runs_nest_and_end_as_they_went(library: BrainLibrary) -> None:
+    with pytest.raises(RuntimeError, match="boom"), start(library) as night:
+        with night.child("good", tags={}, note="") as good:
+            good.params({"a": 1})
+            good.figures([Figure("low/rank_ic", 0.5), Figure("rank_ic", 0.1)])
+            good.document({"x": None}, "summary.json")
+        with night.child("failed", tags={}, note="") as failed:
+            failed.fail()
+        raise RuntimeError("boom")
+    runs = {r.id: library.client.get_run(r.id) for r in (night, good, failed)}
+    assert [r.info.status for r in runs.values()] == ["FAILED", "FINISHED", "FAILED"]
+    assert runs[good.id].data.tags["mlflow.parentRunId"] == night.id
+    assert runs[good.id].data.metrics == {"low/rank_ic": 0.5, "rank_ic": 0.1}
+
+
+def test_an_interrupt_ends_the_run_as_killed(library: BrainLibrary) -> None:
+    with pytest.raises(KeyboardInterrupt), start(library) as night:
+        raise KeyboardInterrupt
+    assert library.client.get_run(night.id).info.status == "KILLED"
+
+
+def test_the_run_that_mlflow_made_is_taken_over(
+    library: BrainLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = library.client.create_run(library.experiment(EXPERIMENT))
+    monkeypatch.setenv("MLFLOW_RUN_ID", made.info.run_id)
+    with start(library) as night:
+        assert night.id == made.info.run_id
+    found = library.client.get_run(night.id)
+    assert (found.info.run_name, found.info.status) == ("a night", "FINISHED")
+
+
+def test_runs_of_dead_processes_are_ended_and_others_left(library: BrainLibrary) -> None:
+    dead = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from registry.processes import ProcessIdentity; print(ProcessIdentity.current())",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[2],
+    ).stdout.strip()
+    mine, lost, elsewhere = start(library), start(library), start(library)
+    lost.tag({Tag.PROCESS: dead})
+    elsewhere.tag({Tag.PROCESS: str(ProcessIdentity("another-host", 1, "x"))})
+    foreign = library.client.create_run(library.experiment(EXPERIMENT)).info.run_id
+    assert library.reap(EXPERIMENT) == [lost.id]
+    statuses = [
+        library.client.get_run(r).info.status for r in (mine.id, lost.id, elsewhere.id, foreign)
+    ]
+    assert statuses == ["RUNNING", "KILLED", "RUNNING", "RUNNING"]
+    assert library.reap(EXPERIMENT, after_hours=-1) == [elsewhere.id]
+
+
+def test_a_run_that_never_reached_our_code_is_ended(library: BrainLibrary) -> None:
+    made = library.client.create_run(
+        library.experiment(EXPERIMENT),
+        start_time=int(time.time() * 1000) - 60_000,
+        tags={"mlflow.project.entryPoint": "nightly"},
+    )
+    assert library.reap(EXPERIMENT) == [made.info.run_id]
+
+
+def test_no_server_is_told_in_seconds_and_without_the_password(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(TrackingUnreachableError, match=r"no answer from http://127\.0\.0\.1:9"):
+        BrainLibrary("http://127.0.0.1:9").check(EXPERIMENT)
+    with pytest.raises(TrackingUnreachableError, match=r"u:\*\*\*@127") as caught:
+        BrainLibrary("postgresql+psycopg://u:hush@127.0.0.1:9/x?connect_timeout=2").check("x")
+    assert "hush" not in str(caught.value)
+
+
+def test_an_unwritable_artifact_folder_is_told_before_anything_is_written(
+    sqlite_dsn: str, tmp_path: Path
+) -> None:
+    library = BrainLibrary(sqlite_dsn)
+    blocked = tmp_path / "file"
+    blocked.write_text("a file where a folder should be")
+    library.client.create_experiment("blocked", artifact_location=str(blocked / "artifacts"))
+    with pytest.raises(ArtifactStoreError, match=r"can't be written to .*file/artifacts"):
+        library.check("blocked")
+
+
+def test_checking_leaves_nothing_behind(
+    sqlite_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    library = BrainLibrary(sqlite_dsn)
+    library.check(EXPERIMENT)
+    root = library.client.get_experiment_by_name(EXPERIMENT).artifact_location
+    assert os.listdir(root.removeprefix("file://")) == []
