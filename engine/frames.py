@@ -1,0 +1,90 @@
+"""The kernels' pandas face: features, labels and regimes of a series of bars, by open time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from engine.features import FEATURES, compute
+from engine.labels import forward_return, scaled_label
+from engine.regimes import RegimeDefinition, RegimeState, label, volatility
+
+if TYPE_CHECKING:
+    from engine.windows import Floats
+    from registry.bars import Bars
+
+__all__ = ["feature_frame", "label_frame", "regime_series"]
+
+
+def feature_frame(bars: Bars) -> pd.DataFrame:
+    """All features of every bar.
+
+    Returns:
+        Columns :data:`engine.features.FEATURES`, float64, on the bars' own grid; NaN is unknown.
+        A row is known at its bar's close, not at the open time that the index shows.
+    """
+    rows = compute(*_prices(bars), _column(bars, "volume"), _close_time_ns(bars))
+    return pd.DataFrame(rows, index=bars.frame.index, columns=list(FEATURES))
+
+
+def label_frame(
+    bars: Bars, horizon: int, definition: RegimeDefinition | None = None
+) -> pd.DataFrame:
+    """The return to come of every bar, as such and as a training label.
+
+    Args:
+        bars: the series.
+        horizon: bars to look forward.
+        definition: its window is that of the label's volatility; the standard one if None.
+
+    Returns:
+        Columns ``forward_return`` and ``label`` (see :func:`engine.labels.scaled_label`), float64,
+        on the bars' own grid; NaN is unknown.
+
+    Raises:
+        InputError: the horizon is not a whole number of at least 1.
+    """
+    close = _column(bars, "close")
+    known = volatility(*_prices(bars), (definition or RegimeDefinition()).window)
+    return pd.DataFrame(
+        {
+            "forward_return": forward_return(close, horizon),
+            "label": scaled_label(close, known, horizon),
+        },
+        index=bars.frame.index,
+    )
+
+
+def regime_series(
+    bars: Bars, definition: RegimeDefinition | None = None
+) -> tuple[pd.Series, RegimeState]:
+    """The regime of every bar.
+
+    Returns:
+        A series ``regime`` of int8 codes on the bars' own grid (see :mod:`engine.regimes`; -1 is
+        unknown), and the state with which :func:`engine.regimes.catch_up` labels the bars to come.
+    """
+    definition = definition or RegimeDefinition()
+    known = volatility(*_prices(bars), definition.window)
+    codes, state = label(known, _close_time_ns(bars), definition)
+    return pd.Series(codes, index=bars.frame.index, name="regime"), state
+
+
+def _prices(bars: Bars) -> tuple[Floats, Floats, Floats, Floats]:
+    return (
+        _column(bars, "open"),
+        _column(bars, "high"),
+        _column(bars, "low"),
+        _column(bars, "close"),
+    )
+
+
+def _column(bars: Bars, name: str) -> Floats:
+    return bars.frame[name].to_numpy(dtype=np.float64)
+
+
+def _close_time_ns(bars: Bars) -> NDArray[np.int64]:
+    return bars.close_time.as_unit("ns").asi8
