@@ -55,9 +55,7 @@ class BlockBootstrap:
             return np.full((self.repetitions, values.shape[1]), np.nan)
         starts = self._starts()
         wrapped = np.concatenate([values, values[: self.block]])
-        total = np.concatenate(
-            [np.zeros((1, values.shape[1])), np.cumsum(wrapped, axis=0)]
-        )
+        total = np.concatenate([np.zeros((1, values.shape[1])), np.cumsum(wrapped, axis=0)])
         sums = (total[starts + self.block] - total[starts]).sum(axis=1)
         return np.asarray(sums / (starts.shape[1] * self.block))
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from engine.bootstrap import BlockBootstrap, block_length
-from registry.naming import REGIMES, Regime
+from registry.naming import REGIMES
 
 __all__ = [
     "ALL",

@@ -28,9 +28,7 @@ __all__ = ["log_trained", "log_tuned"]
 _ORDER = (*REGIMES, ALL)
 
 
-def log_trained(
-    library: BrainLibrary, symbol_run: Run, dataset: Dataset, done: Trained
-) -> Version:
+def log_trained(library: BrainLibrary, symbol_run: Run, dataset: Dataset, done: Trained) -> Version:
     """Write a grandchild run for the family, and register its model as the next version.
 
     The version appears last, when all that it refers to is stored.
@@ -40,7 +38,7 @@ def log_trained(
     """
     recipe = done.recipe
     name = f"{done.symbol} {done.family}"
-    tags = {
+    tags: dict[str, str] = {
         Tag.SYMBOL: done.symbol,
         Tag.FAMILY: str(done.family),
         Tag.RECIPE: recipe.id,
@@ -78,7 +76,7 @@ def log_tuned(library: BrainLibrary, night: Run, dataset: Dataset, done: Tuned) 
         LibraryError: the tracking server or the artifact store does not do what was asked.
     """
     recipe, trials = done.search.recipe, done.search.trials
-    tags = {
+    tags: dict[str, str] = {
         Tag.SYMBOL: done.symbol,
         Tag.FAMILY: str(done.family),
         Tag.RECIPE: recipe.id,
@@ -87,9 +85,7 @@ def log_tuned(library: BrainLibrary, night: Run, dataset: Dataset, done: Tuned) 
         Tag.KIND: "search",
     }
     note = f"{len(trials)} trials on bars until {recipe.tuned_until}; the best is `{recipe.id}`."
-    with night.child(
-        f"{done.symbol} {done.family} search", tags=tags, note=note
-    ) as run:
+    with night.child(f"{done.symbol} {done.family} search", tags=tags, note=note) as run:
         recipe = replace(recipe, tuned_in=run.id)
         run.params(_params(dataset, recipe))
         with tempfile.TemporaryDirectory() as scratch:
@@ -135,9 +131,7 @@ def _figures(
             if key != ALL:
                 yield Figure(f"{key}/{name}", value)
             yield Figure(name, value, version.logged_model_id, datasets[key])
-    yield from (
-        Figure(f"seconds/{stage}", took) for stage, took in done.seconds.items()
-    )
+    yield from (Figure(f"seconds/{stage}", took) for stage, took in done.seconds.items())
 
 
 def _values(judgement: Judgement) -> Iterator[tuple[str, float]]:
@@ -158,9 +152,7 @@ def _dataset(dataset: Dataset, key: str, judgement: Judgement) -> LoggedDataset:
         digest=hashlib.sha256(identity.encode()).hexdigest()[:8],
         source_type="local",
         source=json.dumps({"uri": dataset.source}),
-        profile=json.dumps(
-            {"num_rows": judgement.bars, "episodes": judgement.episodes}
-        ),
+        profile=json.dumps({"num_rows": judgement.bars, "episodes": judgement.episodes}),
     )
 
 
@@ -173,9 +165,7 @@ def _attach_tables(run: Run, dataset: Dataset, done: Trained) -> None:
             "label": dataset.label,
             "forward_return": dataset.forward_return,
             "net": done.net,
-            "regime": [
-                REGIMES[code].value if code >= 0 else None for code in dataset.regimes
-            ],
+            "regime": [REGIMES[code].value if code >= 0 else None for code in dataset.regimes],
         },
         index=dataset.close_time.rename("close_time"),
     )

@@ -172,7 +172,7 @@ def _datasets(
 
 
 def _symbol_run(night: Run, bars: Bars, dataset: Dataset) -> Run:
-    tags = {
+    tags: dict[str, str] = {
         Tag.KIND: "symbol",
         Tag.SYMBOL: dataset.symbol,
         Tag.TIMEFRAME: dataset.timeframe,

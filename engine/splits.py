@@ -51,12 +51,9 @@ def walk_forward(
         )
     edges = np.linspace(round(rows * first_test), rows, folds + 1).round().astype(int)
     steps = tuple(
-        Fold(int(start) - horizon - embargo, int(start), int(end))
-        for start, end in pairwise(edges)
+        Fold(int(start) - horizon - embargo, int(start), int(end)) for start, end in pairwise(edges)
     )
-    if steps[0].train_end < 1 or any(
-        step.test_end <= step.test_start for step in steps
-    ):
+    if steps[0].train_end < 1 or any(step.test_end <= step.test_start for step in steps):
         raise NotEnoughBarsError(
             f"{rows} rows are too few for {folds} folds after {first_test:.0%} of the rows with "
             f"horizon {horizon} and embargo {embargo}; bring more bars or ask for fewer folds"

@@ -174,9 +174,10 @@ def tune(task: Task) -> Tuned:
 def run_all(
     work: Callable[[Task], Done], tasks: Iterable[Task], *, jobs: int
 ) -> Iterator[Done | Failure]:
-    """Do :func:`train` or :func:`tune` side by side, one thread each; results come as they are done.
+    """Do :func:`train` or :func:`tune` side by side, one thread each.
 
-    A task's fault is a :class:`Failure` in the stream, and the others go on.
+    Results come as they are done. A task's fault is a :class:`Failure` in the stream, and the
+    others go on.
     """
     from joblib import Parallel, delayed
     from joblib.externals.loky.process_executor import TerminatedWorkerError

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from engine.datasets import Dataset
 from engine import families
+from engine.datasets import Dataset
 from engine.features import FEATURE_SET
 from engine.recipes import Recipe
 from engine.splits import walk_forward
@@ -84,16 +84,12 @@ def search(dataset: Dataset, family: Family, plan: Plan) -> Search:
         trial.set_user_attr("hyperparameters", params)
         return _rank_correlation(prediction, dataset.label[:seen])
 
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
         direction="maximize", sampler=optuna.samplers.TPESampler(seed=plan.seed)
     )
     study.enqueue_trial(model.defaults())
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        study.optimize(rank_ic, n_trials=plan.trials, catch=(TrainingError,))
-    finally:
-        optuna.logging.set_verbosity(verbosity)
+    study.optimize(rank_ic, n_trials=plan.trials, catch=(TrainingError,))
     return _result(study, series, dataset, family, plan, seen)
 
 

@@ -80,7 +80,5 @@ def out_of_sample(
         )
         context = max(0, fold.test_start - fitted.look_back + 1)
         values = fitted.predict(rows[context : fold.test_end])
-        prediction[fold.test_start : fold.test_end] = values[
-            fold.test_start - context :
-        ]
+        prediction[fold.test_start : fold.test_end] = values[fold.test_start - context :]
     return prediction

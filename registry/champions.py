@@ -114,14 +114,10 @@ def provisional_choice(
         LibraryError: no family is available.
     """
     if not available:
-        raise LibraryError(
-            f"no family was trained for regime {regime}; see the failures above"
-        )
+        raise LibraryError(f"no family was trained for regime {regime}; see the failures above")
     prior = PRIOR[regime]
     if prior not in available:
-        champion = next(
-            f for f in (Family.LIGHTGBM, Family.XGBOOST, Family.LSTM) if f in available
-        )
+        champion = next(f for f in (Family.LIGHTGBM, Family.XGBOOST, Family.LSTM) if f in available)
         others = [f for f in available if f != champion]
         reason = f"the prior, {prior}, was not trained"
         return Choice(champion, others[0] if others else None, reason)
@@ -132,9 +128,7 @@ def provisional_choice(
     )
     better = [f for f in others if f in differences and differences[f].exceeds]
     if not better:
-        return Choice(
-            prior, others[0] if others else None, "prior: no family is clearly better"
-        )
+        return Choice(prior, others[0] if others else None, "prior: no family is clearly better")
     best = differences[better[0]]
     return Choice(
         better[0],

@@ -21,7 +21,7 @@ __all__ = ["console", "progress"]
 
 
 def console() -> Console:
-    """Where tables and progress go: standard output, at least 140 columns where it is no terminal."""
+    """Standard output, at least 140 columns wide where it is no terminal."""
     found = Console(highlight=False)
     return found if found.is_terminal else Console(highlight=False, width=max(found.width, 140))
 

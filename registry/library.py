@@ -25,8 +25,8 @@ from registry.errors import (
     LibraryError,
     NoChampionError,
     UnknownSymbolError,
+    did_you_mean,
 )
-from registry.errors import did_you_mean as _did_you_mean
 from registry.manifest import write_manifest
 from registry.mlflow_errors import library_errors, redact
 from registry.naming import (
@@ -136,9 +136,7 @@ class BrainLibrary:
             root = self.client.get_experiment(identifier).artifact_location
         _check_writable(root)
 
-    def start(
-        self, experiment: str, name: str, *, tags: Mapping[str, str], note: str
-    ) -> Run:
+    def start(self, experiment: str, name: str, *, tags: Mapping[str, str], note: str) -> Run:
         """Start a run, or take over the one that ``mlflow run`` has created for this process."""
         created = os.environ.get("MLFLOW_RUN_ID")
         if not created:
@@ -230,9 +228,7 @@ class BrainLibrary:
     def version(self, symbol: str, number: int) -> Version:
         """A version of the symbol's model."""
         with library_errors(self.dsn, f"read version {number} of {symbol}"):
-            return _version(
-                symbol, self.client.get_model_version(model_name(symbol), str(number))
-            )
+            return _version(symbol, self.client.get_model_version(model_name(symbol), str(number)))
 
     def symbols(self) -> list[str]:
         """The symbols that have a model, sorted."""
@@ -247,9 +243,7 @@ class BrainLibrary:
         """Store the family's current recipe for the symbol."""
         with library_errors(self.dsn, f"store the recipe of {family} for {symbol}"):
             self._ensure_model(symbol)
-            self.client.set_registered_model_tag(
-                model_name(symbol), recipe_tag(family), recipe
-            )
+            self.client.set_registered_model_tag(model_name(symbol), recipe_tag(family), recipe)
 
     # --- champions ------------------------------------------------------------------------------
 
@@ -265,7 +259,7 @@ class BrainLibrary:
         model = self._find(symbol)
         if model is None:
             raise UnknownSymbolError(
-                f"no model of {symbol!r} is registered; {_did_you_mean(symbol, self.symbols())}"
+                f"no model of {symbol!r} is registered; {did_you_mean(symbol, self.symbols())}"
             )
         champion = _champion(model, regime)
         if champion is None:
@@ -291,18 +285,14 @@ class BrainLibrary:
         the alias moves: it names its own version, so a reader sees either the old pair or the new.
         """
         name = model_name(symbol)
-        with library_errors(
-            self.dsn, f"name the champion of {symbol} in regime {regime}"
-        ):
+        with library_errors(self.dsn, f"name the champion of {symbol} in regime {regime}"):
             aliases = self.client.get_registered_model(name).aliases
             before = aliases.get(champion_alias(regime))
             if challenger is not None:
                 self._alias(name, challenger_alias(regime), challenger)
             if before is not None and int(before) != record.version:
                 self._alias(name, previous_alias(regime), int(before))
-            self.client.set_registered_model_tag(
-                name, cell_tag(regime), record.to_json()
-            )
+            self.client.set_registered_model_tag(name, cell_tag(regime), record.to_json())
             self._alias(name, champion_alias(regime), record.version)
 
     # --- helpers --------------------------------------------------------------------------------
@@ -319,9 +309,7 @@ class BrainLibrary:
         token = None
         with library_errors(self.dsn, "list the registered models"):
             while True:
-                page = self.client.search_registered_models(
-                    max_results=1000, page_token=token
-                )
+                page = self.client.search_registered_models(max_results=1000, page_token=token)
                 models += [m for m in page if Tag.SYMBOL in m.tags]
                 token = page.token
                 if not token:
@@ -329,9 +317,7 @@ class BrainLibrary:
 
     def _find(self, symbol: str) -> RegisteredModel | None:
         with library_errors(self.dsn, f"look up the model of {symbol}"):
-            found = self.client.search_registered_models(
-                f"name = '{model_name(symbol)}'"
-            )
+            found = self.client.search_registered_models(f"name = '{model_name(symbol)}'")
         return found[0] if found else None
 
     def _ensure_model(self, symbol: str) -> None:
@@ -343,14 +329,12 @@ class BrainLibrary:
                 tags={Tag.SYMBOL: symbol},
                 description=(
                     f"Models of **{symbol}**. The version to trust in a volatility regime has the "
-                    "alias `champion-<regime>`, the next best `challenger-<regime>`, the one before "
-                    "`previous-<regime>`; regimes are low, normal, high and extreme."
+                    "alias `champion-<regime>`, the next best `challenger-<regime>`, the one "
+                    "before `previous-<regime>`; regimes are low, normal, high and extreme."
                 ),
             )
         except MlflowException as error:
-            if (
-                error.error_code != "RESOURCE_ALREADY_EXISTS"
-            ):  # another writer was first
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another writer was first
                 raise
 
 
@@ -373,9 +357,7 @@ def _champion(model: RegisteredModel, regime: Regime) -> Champion | None:
     tag = model.tags.get(cell_tag(regime))
     if version is None or tag is None:
         return None
-    return Champion(
-        model.tags[Tag.SYMBOL], regime, int(version), CellRecord.from_json(tag)
-    )
+    return Champion(model.tags[Tag.SYMBOL], regime, int(version), CellRecord.from_json(tag))
 
 
 def _stamp(folder: Path, logged_model_id: str, run_id: str) -> str:
@@ -412,9 +394,7 @@ def _check_writable(root: str) -> None:
     folder = Path(local_file_uri_to_path(root))
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            dir=folder, prefix=f".check-{uuid.uuid4().hex}"
-        ):
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=f".check-{uuid.uuid4().hex}"):
             pass
     except OSError as error:
         raise ArtifactStoreError(

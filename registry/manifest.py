@@ -38,9 +38,7 @@ def check_folder(folder: Path, digest: str) -> None:
     try:
         text = (folder / MANIFEST).read_bytes()
     except OSError as error:
-        raise ModelIntegrityError(
-            f"{folder} has no readable {MANIFEST}; {cure}"
-        ) from error
+        raise ModelIntegrityError(f"{folder} has no readable {MANIFEST}; {cure}") from error
     if _sha256(text) != digest:
         raise ModelIntegrityError(
             f"{folder / MANIFEST} has digest {_sha256(text)}, registered is {digest}; {cure}"
@@ -49,13 +47,9 @@ def check_folder(folder: Path, digest: str) -> None:
         try:
             found = _sha256((folder / name).read_bytes())
         except OSError as error:
-            raise ModelIntegrityError(
-                f"{folder / name} can't be read; {cure}"
-            ) from error
+            raise ModelIntegrityError(f"{folder / name} can't be read; {cure}") from error
         if found != expected:
-            raise ModelIntegrityError(
-                f"{folder / name} is not what was registered; {cure}"
-            )
+            raise ModelIntegrityError(f"{folder / name} is not what was registered; {cure}")
 
 
 def _sha256(data: bytes) -> str:

@@ -50,9 +50,7 @@ class Run:
     server does not do what was asked.
     """
 
-    def __init__(
-        self, client: MlflowClient, run_id: str, experiment_id: str, name: str
-    ) -> None:
+    def __init__(self, client: MlflowClient, run_id: str, experiment_id: str, name: str) -> None:
         self.client = client
         self.id = run_id
         self.experiment_id = experiment_id
@@ -79,9 +77,7 @@ class Run:
             **tags,
         }
         with library_errors(client.tracking_uri, f"create run {name}"):
-            run = client.create_run(
-                experiment_id, tags=resolve_tags(given), run_name=name
-            )
+            run = client.create_run(experiment_id, tags=resolve_tags(given), run_name=name)
         return cls(client, run.info.run_id, experiment_id, name)
 
     def child(self, name: str, *, tags: Mapping[str, str], note: str) -> Run:
@@ -109,9 +105,7 @@ class Run:
     def params(self, params: Mapping[str, Any]) -> None:
         """Log parameters, which can't be changed later."""
         with self._errors("log parameters of"):
-            self.client.log_batch(
-                self.id, params=[Param(k, str(v)) for k, v in params.items()]
-            )
+            self.client.log_batch(self.id, params=[Param(k, str(v)) for k, v in params.items()])
 
     def datasets(self, datasets: Iterable[Dataset], context: str) -> None:
         """Log datasets as inputs; needed before figures refer to them."""

@@ -64,24 +64,28 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("tracking_uri", "MLFLOW_TRACKING_URI"),
         description="MLflow tracking URI, which is the Brain Library's dsn",
     )
-    experiment: str = Field("nightly", min_length=1, description="MLflow experiment of the nights")
+    experiment: str = Field(
+        default="nightly", min_length=1, description="MLflow experiment of the nights"
+    )
     bars: Path | None = Field(
-        None, description="folder of Parquet or CSV files; the packaged sample if none"
+        default=None, description="folder of Parquet or CSV files; the packaged sample if none"
     )
     symbols: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_symbols)] = Field(
-        (), description="symbols to work on; all that the folder holds if none"
+        default=(), description="symbols to work on; all that the folder holds if none"
     )
     families: Annotated[tuple[Family, ...], NoDecode, BeforeValidator(_families)] = Field(
-        tuple(Family), description="model families to train"
+        default=tuple(Family), description="model families to train"
     )
-    horizon: int = Field(6, ge=1, description="bars that a prediction looks forward")
-    folds: int = Field(5, ge=1, description="test blocks of the walk-forward")
-    first_test: float = Field(0.5, gt=0, lt=1, description="share of bars before the first test")
-    embargo: int = Field(24, ge=0, description="bars left out between training and test")
-    trials: int = Field(8, ge=1, description="hyperparameter trials of a family")
-    retune: bool = Field(False, description="search again although a recipe is stored")
-    cost_bps: float = Field(5.0, ge=0, description="cost of each unit traded, basis points")
-    seed: int = Field(7, ge=0, description="of every fit and search")
+    horizon: int = Field(default=6, ge=1, description="bars that a prediction looks forward")
+    folds: int = Field(default=5, ge=1, description="test blocks of the walk-forward")
+    first_test: float = Field(
+        default=0.5, gt=0, lt=1, description="share of bars before the first test"
+    )
+    embargo: int = Field(default=24, ge=0, description="bars left out between training and test")
+    trials: int = Field(default=8, ge=1, description="hyperparameter trials of a family")
+    retune: bool = Field(default=False, description="search again although a recipe is stored")
+    cost_bps: float = Field(default=5.0, ge=0, description="cost of each unit traded, basis points")
+    seed: int = Field(default=7, ge=0, description="of every fit and search")
     jobs: int = Field(
         default_factory=lambda: os.cpu_count() or 1,
         ge=1,
@@ -94,8 +98,7 @@ class Settings(BaseSettings):
     )
 
     def shown(self) -> dict[str, Any]:
-        """The settings as a run's parameters show them: without the store's address, which may
-        hold a password."""
+        """What a run's parameters show: not the store's address, which may hold a password."""
         return self.model_dump(mode="json", exclude={"tracking_uri"})
 
     @classmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -39,7 +40,7 @@ def test_where_it_was_found_is_not_part_of_the_identity() -> None:
         {"refit": "another rule"},
     ],
 )
-def test_whatever_changes_the_model_changes_the_id(change: dict[str, object]) -> None:
+def test_whatever_changes_the_model_changes_the_id(change: dict[str, Any]) -> None:
     assert replace(RECIPE, **change).id != RECIPE.id
 
 

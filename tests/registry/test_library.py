@@ -48,7 +48,7 @@ def add(library: BrainLibrary, run: Run, folder: Path, symbol: str = SYMBOL) -> 
         {"verbose": -1, "num_threads": 1}, lightgbm.Dataset(rows, rows[:, 0]), 2
     )
     mlflow.lightgbm.save_model(booster, folder, pip_requirements=["lightgbm"])
-    tags = {
+    tags: dict[str, str] = {
         Tag.SYMBOL: symbol,
         Tag.FAMILY: "lightgbm",
         Tag.RECIPE: "abc",
@@ -146,13 +146,14 @@ def test_recipes_are_stored_before_there_is_a_model(library: BrainLibrary) -> No
 
 
 def test_runs_nest_and_end_as_they_went(library: BrainLibrary) -> None:
-    with pytest.raises(RuntimeError, match="boom"), start(library) as night:
-        with night.child("good", tags={}, note="") as good:
-            good.params({"a": 1})
-            good.figures([Figure("low/rank_ic", 0.5), Figure("rank_ic", 0.1)])
-            good.document({"x": None}, "summary.json")
-        with night.child("failed", tags={}, note="") as failed:
-            failed.fail()
+    night = start(library)
+    with night.child("good", tags={}, note="") as good:
+        good.params({"a": 1})
+        good.figures([Figure("low/rank_ic", 0.5), Figure("rank_ic", 0.1)])
+        good.document({"x": None}, "summary.json")
+    with night.child("failed", tags={}, note="") as failed:
+        failed.fail()
+    with pytest.raises(RuntimeError, match="boom"), night:
         raise RuntimeError("boom")
     runs = {r.id: library.client.get_run(r.id) for r in (night, good, failed)}
     assert [r.info.status for r in runs.values()] == ["FAILED", "FINISHED", "FAILED"]
@@ -238,5 +239,5 @@ def test_checking_leaves_nothing_behind(
     monkeypatch.chdir(tmp_path)
     library = BrainLibrary(sqlite_dsn)
     library.check(EXPERIMENT)
-    root = library.client.get_experiment_by_name(EXPERIMENT).artifact_location
+    root = library.client.get_experiment(library.experiment(EXPERIMENT)).artifact_location
     assert os.listdir(root.removeprefix("file://")) == []
