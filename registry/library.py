@@ -7,11 +7,13 @@ import os
 import tempfile
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelOutput
 from mlflow.entities.model_registry import ModelVersion, RegisteredModel
@@ -44,6 +46,7 @@ from registry.naming import (
     recipe_tag,
 )
 from registry.processes import ProcessIdentity, is_alive, launcher_is_alive
+from registry.reach import check_reachable
 from registry.runs import Run
 
 __all__ = ["BrainLibrary", "Champion", "Version"]
@@ -102,10 +105,15 @@ class BrainLibrary:
 
     Args:
         dsn: an MLflow tracking URI: ``sqlite:///…``, ``postgresql+psycopg://…`` or ``http://…``.
+
+    Raises:
+        SettingsError: the dsn is no such URI.
+        TrackingUnreachableError: nobody answers there.
     """
 
     def __init__(self, dsn: str) -> None:
         self.dsn = dsn
+        check_reachable(dsn)
         with library_errors(dsn, "open the Brain Library"):
             self.client = MlflowClient(tracking_uri=dsn, registry_uri=dsn)
 
@@ -213,16 +221,15 @@ class BrainLibrary:
             self.client.finalize_logged_model(logged.model_id, "READY")
             self.client.log_outputs(run.id, [LoggedModelOutput(logged.model_id, 0)])
             self._ensure_model(symbol)
-            made = self.client.create_model_version(
-                name,
-                # Not models:/<id>: a database store would look that up wherever MLflow's
-                # process-wide tracking URI points.
-                source=logged.artifact_location,
-                run_id=run.id,
-                tags={**tags, Tag.DIGEST: digest},
-                description=note,
-                model_id=logged.model_id,
-            )
+            with _tracking_at(self.dsn):
+                made = self.client.create_model_version(
+                    name,
+                    source=f"models:/{logged.model_id}",
+                    run_id=run.id,
+                    tags={**tags, Tag.DIGEST: digest},
+                    description=note,
+                    model_id=logged.model_id,
+                )
         return _version(symbol, made)
 
     def version(self, symbol: str, number: int) -> Version:
@@ -338,6 +345,17 @@ class BrainLibrary:
                 raise
 
 
+@contextmanager
+def _tracking_at(dsn: str) -> Iterator[None]:
+    """A database registry looks a logged model up at MLflow's process-wide tracking URI."""
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(dsn)
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(before)
+
+
 def _version(symbol: str, found: ModelVersion) -> Version:
     tags = found.tags
     return Version(
@@ -348,7 +366,7 @@ def _version(symbol: str, found: ModelVersion) -> Version:
         digest=tags[Tag.DIGEST],
         trained_until=tags[Tag.TRAINED_UNTIL],
         run_id=found.run_id or "",
-        logged_model_id=found.model_id or "",
+        logged_model_id=(found.source or "").removeprefix("models:/"),  # its own field stays empty
     )
 
 
