@@ -51,7 +51,8 @@ __all__, __getattr__, __dir__ = face(
             "TrackingUnreachableError TrainingError UnknownFamilyError UnknownRegimeError "
             "UnknownSymbolError"
         ),
-        "registry.library": "BrainLibrary Champion Version",
+        "registry.entries": "Champion Version",
+        "registry.library": "BrainLibrary",
         "registry.naming": "Family Regime champion_alias model_name symbol_of",
         "registry.settings": "Settings load_settings",
     },

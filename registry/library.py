@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import logging
 import os
-import tempfile
-import time
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelOutput
-from mlflow.entities.model_registry import ModelVersion, RegisteredModel
+from mlflow.entities.model_registry import RegisteredModel
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
-from mlflow.utils.mlflow_tags import MLFLOW_PROJECT_ENTRY_POINT
 
 from registry.champions import CellRecord
+from registry.entries import Champion, Version, champion_of, version_of
 from registry.errors import (
     ArtifactStoreError,
     LibraryError,
@@ -29,7 +25,7 @@ from registry.errors import (
     UnknownSymbolError,
     did_you_mean,
 )
-from registry.manifest import write_manifest
+from registry.manifest import check_folder, write_manifest
 from registry.mlflow_errors import library_errors, redact
 from registry.naming import (
     Family,
@@ -38,59 +34,19 @@ from registry.naming import (
     cell_tag,
     challenger_alias,
     champion_alias,
-    model_id,
     model_name,
     parse_regime,
     parse_symbol,
     previous_alias,
     recipe_tag,
 )
-from registry.processes import ProcessIdentity, is_alive, launcher_is_alive
 from registry.reach import check_reachable
 from registry.runs import Run
+from registry.upkeep import check_writable, is_dead
 
 __all__ = ["BrainLibrary", "Champion", "Version"]
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Version:
-    """A registered version of a symbol's model."""
-
-    symbol: str
-    number: int
-    family: Family
-    recipe: str
-    digest: str
-    trained_until: str
-    run_id: str
-    logged_model_id: str
-
-    @property
-    def id(self) -> str:
-        """The model id, ``BTC-USDT/7``."""
-        return model_id(model_name(self.symbol), self.number)
-
-
-@dataclass(frozen=True)
-class Champion:
-    """The version that a cell trusts, and the cell's record."""
-
-    symbol: str
-    regime: Regime
-    version: int
-    record: CellRecord
-
-    @property
-    def model_id(self) -> str:
-        """The model id, ``BTC-USDT/7``."""
-        return model_id(model_name(self.symbol), self.version)
-
-    @property
-    def uri(self) -> str:
-        """What ``mlflow.pyfunc.load_model`` takes; follows the alias."""
-        return f"models:/{model_name(self.symbol)}@{champion_alias(self.regime)}"
 
 
 class BrainLibrary:
@@ -142,7 +98,7 @@ class BrainLibrary:
         identifier = self.experiment(experiment)
         with library_errors(self.dsn, "look up the artifact store"):
             root = self.client.get_experiment(identifier).artifact_location
-        _check_writable(root)
+        check_writable(root)
 
     def start(self, experiment: str, name: str, *, tags: Mapping[str, str], note: str) -> Run:
         """Start a run, or take over the one that ``mlflow run`` has created for this process."""
@@ -174,7 +130,7 @@ class BrainLibrary:
                 filter_string="attributes.status = 'RUNNING'",
                 max_results=5000,
             )
-            dead = [run for run in running if _is_dead(run, after_hours)]
+            dead = [run for run in running if is_dead(run, after_hours)]
             for run in dead:
                 self.client.set_terminated(run.info.run_id, "KILLED")
                 logger.warning("ended run %s, whose process is dead", run.info.run_name)
@@ -230,12 +186,41 @@ class BrainLibrary:
                     description=note,
                     model_id=logged.model_id,
                 )
-        return _version(symbol, made)
+        return version_of(symbol, made)
 
     def version(self, symbol: str, number: int) -> Version:
         """A version of the symbol's model."""
         with library_errors(self.dsn, f"read version {number} of {symbol}"):
-            return _version(symbol, self.client.get_model_version(model_name(symbol), str(number)))
+            return version_of(
+                symbol, self.client.get_model_version(model_name(symbol), str(number))
+            )
+
+    def fetch(self, version: Version, folder: Path) -> Path:
+        """Download a version's files and check them against its digest, before anything reads them.
+
+        Args:
+            version: which.
+            folder: where to; the files come into a folder of their own below it.
+
+        Raises:
+            ArtifactStoreError: the files are gone.
+            ModelIntegrityError: they are not those that were registered.
+        """
+        doing = f"fetch {version.id}"
+        with library_errors(self.dsn, doing):
+            logged = self.client.get_logged_model(version.logged_model_id)
+            try:
+                fetched = mlflow.artifacts.download_artifacts(
+                    logged.artifact_location,
+                    dst_path=str(folder),
+                    tracking_uri=self.dsn,
+                )
+            except MlflowException as error:
+                raise ArtifactStoreError(
+                    f"could not {doing}: {error.message}; restore its files or train it anew"
+                ) from error
+        check_folder(Path(fetched), version.digest)
+        return Path(fetched)
 
     def symbols(self) -> list[str]:
         """The symbols that have a model, sorted."""
@@ -268,7 +253,7 @@ class BrainLibrary:
             raise UnknownSymbolError(
                 f"no model of {symbol!r} is registered; {did_you_mean(symbol, self.symbols())}"
             )
-        champion = _champion(model, regime)
+        champion = champion_of(model, regime)
         if champion is None:
             raise NoChampionError(
                 f"{symbol} has no champion for regime {regime}; run the nightly job for it"
@@ -277,7 +262,7 @@ class BrainLibrary:
 
     def champions(self) -> list[Champion]:
         """The champions of all cells, by symbol and regime, from one search."""
-        found = (_champion(m, r) for m in self._models() for r in Regime)
+        found = (champion_of(m, r) for m in self._models() for r in Regime)
         return sorted(
             (c for c in found if c),
             key=lambda c: (c.symbol, list(Regime).index(c.regime)),
@@ -356,28 +341,6 @@ def _tracking_at(dsn: str) -> Iterator[None]:
         mlflow.set_tracking_uri(before)
 
 
-def _version(symbol: str, found: ModelVersion) -> Version:
-    tags = found.tags
-    return Version(
-        symbol=symbol,
-        number=int(found.version),
-        family=Family(tags[Tag.FAMILY]),
-        recipe=tags[Tag.RECIPE],
-        digest=tags[Tag.DIGEST],
-        trained_until=tags[Tag.TRAINED_UNTIL],
-        run_id=found.run_id or "",
-        logged_model_id=(found.source or "").removeprefix("models:/"),  # its own field stays empty
-    )
-
-
-def _champion(model: RegisteredModel, regime: Regime) -> Champion | None:
-    version = model.aliases.get(champion_alias(regime))
-    tag = model.tags.get(cell_tag(regime))
-    if version is None or tag is None:
-        return None
-    return Champion(model.tags[Tag.SYMBOL], regime, int(version), CellRecord.from_json(tag))
-
-
 def _stamp(folder: Path, logged_model_id: str, run_id: str) -> str:
     """Write the ids into the MLmodel file and the manifest beside it; return the digest."""
     model = Model.load(str(folder))
@@ -385,37 +348,3 @@ def _stamp(folder: Path, logged_model_id: str, run_id: str) -> str:
     model.run_id = run_id
     model.save(str(folder / "MLmodel"))
     return write_manifest(folder)
-
-
-def _is_dead(run: Any, after_hours: float) -> bool:
-    age_hours = (time.time() - run.info.start_time / 1000) / 3600
-    tag = run.data.tags.get(Tag.PROCESS)
-    if tag is not None:
-        alive = is_alive(ProcessIdentity.parse(tag))
-    elif MLFLOW_PROJECT_ENTRY_POINT in run.data.tags:
-        # Created by `mlflow run`, which died before our code could tag it.
-        if run.info.run_id == os.environ.get("MLFLOW_RUN_ID"):
-            return False
-        alive = launcher_is_alive(run.info.start_time / 1000)
-    else:
-        return False  # somebody else's
-    return age_hours > after_hours if alive is None else not alive
-
-
-def _check_writable(root: str) -> None:
-    """Write and delete a small file below an artifact root that is a local folder."""
-    from mlflow.utils.file_utils import local_file_uri_to_path
-    from mlflow.utils.uri import is_local_uri
-
-    if not is_local_uri(root):
-        return  # stored by the server or by a remote client, and checked by the first upload
-    folder = Path(local_file_uri_to_path(root))
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=f".check-{uuid.uuid4().hex}"):
-            pass
-    except OSError as error:
-        raise ArtifactStoreError(
-            f"artifacts can't be written to {folder}: {error.strerror}; "
-            "make the folder writable or give the experiment another artifact location"
-        ) from error

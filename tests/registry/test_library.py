@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from registry.champions import CellRecord
 from registry.errors import (
     ArtifactStoreError,
     LibraryError,
+    ModelIntegrityError,
     NoChampionError,
     SettingsError,
     TrackingUnreachableError,
@@ -83,11 +85,24 @@ def test_a_version_is_whole_when_it_is_visible(library: BrainLibrary, tmp_path: 
     assert library.version(SYMBOL, 1) == version
     assert library.symbols() == [SYMBOL]
     logged = library.client.get_logged_model(version.logged_model_id)
-    fetched = mlflow.artifacts.download_artifacts(
-        logged.artifact_location, dst_path=str(tmp_path / "fetched"), tracking_uri=library.dsn
-    )
-    check_folder(Path(fetched), version.digest)
+    check_folder(library.fetch(version, tmp_path / "fetched"), version.digest)
     assert (str(logged.status), logged.params) == ("READY", {"rounds": "2"})
+
+
+def test_files_that_are_gone_or_changed_are_not_loaded(
+    library: BrainLibrary, tmp_path: Path
+) -> None:
+    with start(library) as run:
+        changed, gone = (add(library, run, tmp_path / str(i)) for i in range(2))
+    for version in (changed, gone):
+        location = library.client.get_logged_model(version.logged_model_id).artifact_location
+        stored = list(tmp_path.parent.rglob(f"{version.logged_model_id}/artifacts/model.lgb"))
+        assert stored, location
+        stored[0].write_text("tree") if version is changed else shutil.rmtree(stored[0].parent)
+    with pytest.raises(ModelIntegrityError, match=r"model\.lgb is not what was registered"):
+        library.fetch(changed, tmp_path / "a")
+    with pytest.raises(ArtifactStoreError, match=r"could not fetch BTC-USD/2"):
+        library.fetch(gone, tmp_path / "b")
 
 
 def test_numbers_go_up_and_nothing_is_lost(library: BrainLibrary, tmp_path: Path) -> None:
