@@ -20,29 +20,33 @@ TORCH_BACKEND ?=
 # pytest processes; every process in a test is held to one thread.
 TEST_PROCESSES ?= 2
 
+# A night starts many processes: keep what Python compiles, whatever the surroundings say.
+export PYTHONDONTWRITEBYTECODE :=
+
 # Stamps, not the folder, tell what is installed: an interrupted install leaves no stamp.
 MADE     := $(VENV)/.made-with-uv-$(UV_VERSION)
 PLATFORM := $(VENV)/.platform-installed
 DEV      := $(VENV)/.dev-installed
 
-# uv does not read pip's settings: hand it the folder of wheels that pip knows.
-find_links = links="$${PIP_FIND_LINKS:-$$($(BIN)/python -m pip config get global.find-links \
-                 2>/dev/null || true)}"; \
-             set --; for link in $$links; do set -- "$$@" --find-links "$$link"; done; \
-             if [ $$\# -eq 0 ] && [ -n "$(TORCH_BACKEND)" ]; then \
-                 set -- --torch-backend "$(TORCH_BACKEND)"; fi;
-install    = $(find_links) $(BIN)/uv pip install -q --python $(BIN)/python "$$@"
-compile    = $(find_links) $(BIN)/uv pip compile -q pyproject.toml --python-version 3.11 \
-             --custom-compile-command "make lock" "$$@"
-# The CPU wheel's local version exists in few places; the lock names the release alone.
-drop_cpu   = sed -i.orig 's/^\(torch==[0-9.]*\)+cpu/\1/'
+# uv does not read pip's settings: hand it the folder of wheels that pip knows. Without one, $(1)
+# chooses torch's build.
+wheels   = links="$${PIP_FIND_LINKS:-$$($(BIN)/python -m pip config get global.find-links \
+               2>/dev/null || true)}"; \
+           set --; for link in $$links; do set -- "$$@" --find-links "$$link"; done; \
+           if [ $$\# -eq 0 ] && [ -n "$(1)" ]; then set -- --torch-backend "$(1)"; fi;
+install  = $(call wheels,$(TORCH_BACKEND)) $(BIN)/uv pip install -q --python $(BIN)/python "$$@"
+# The lock is the CPU build's, which needs the fewest packages. Its local version (+cpu) is cut off,
+# as few indexes have it; that pin must not hold torch to another build the next time.
+compile  = $(call wheels,cpu) $(BIN)/uv pip compile -q pyproject.toml --python-version 3.11 \
+           --custom-compile-command "make lock" --upgrade-package torch $(ARGS) "$$@"
+cut_off  = sed -i.orig 's/^\(torch==[0-9.]*\)+cpu/\1/'
 
 .DEFAULT_GOAL := help
 .PHONY: help nightly test lint format lock ui bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo 'More words: ARGS=… for the command behind nightly, test and bench; EXPERIMENT=…, PORT=…,'
+	@echo 'More words: ARGS=… for the command behind nightly, test, bench, lock; EXPERIMENT=…, PORT=…,'
 	@echo '  PYTHON=…, TORCH_BACKEND=cpu (the small torch), MLFLOW_TRACKING_URI=… in the environment.'
 
 # ------------------------------------------------------------------------------ installing
@@ -71,9 +75,9 @@ $(DEV): requirements-dev.txt $(MADE)
 
 lock: $(MADE) ## resolve pyproject.toml into requirements.txt and requirements-dev.txt
 	@$(compile) --extra platform -o requirements.txt
-	@$(drop_cpu) requirements.txt
+	@$(cut_off) requirements.txt
 	@$(compile) --extra dev -c requirements.txt -o requirements-dev.txt
-	@$(drop_cpu) requirements-dev.txt
+	@$(cut_off) requirements-dev.txt
 	@rm -f requirements.txt.orig requirements-dev.txt.orig
 
 # ------------------------------------------------------------------------------ working
@@ -100,7 +104,7 @@ ui: $(VENV) ## look at the runs and the registry in a browser
 # No number of threads is right for many test processes at once but one.
 test bench: export OMP_NUM_THREADS := 1
 test: $(DEV) ## run every test
-	@python -m pytest -n $(TEST_PROCESSES) $(ARGS)
+	@python -m pytest -n $(TEST_PROCESSES) --dist loadgroup $(ARGS)
 
 bench: $(DEV) ## run the benchmarks
 	@test -d benchmarks || { echo "There is no folder benchmarks/ yet" >&2; exit 1; }

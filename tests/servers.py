@@ -136,7 +136,9 @@ class MlflowServer:
         command += ["--backend-store-uri", f"sqlite:///{self.database}"]
         command += ["--artifacts-destination", (self.folder / "artifacts").as_uri()]
         env = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-        with running(command, self._answers, self.folder / "server.log", env=env):
+        log = self.folder / "server.log"
+        # It keeps nothing that a farewell would save.
+        with running(command, self._answers, log, env=env, stop=signal.SIGKILL):
             # The first look makes the default experiment.
             urllib.request.urlopen(f"{self.uri}/api/2.0/mlflow/experiments/get?experiment_id=0")
             _copy_database(self.database, self._fresh)

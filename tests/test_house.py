@@ -87,7 +87,7 @@ def test_serving_may_use_the_kernels(tmp_path: Path) -> None:
         shutil.copytree(ROOT / room, tmp_path / room)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     (tmp_path / "serving" / "planted.py").write_text(
-        "import engine.features\nfrom engine import regimes\nfrom engine.regimes import RegimeState\n"
+        "import engine.features\nfrom engine import regimes\nfrom engine.regimes import Codes\n"
     )
     result = lint_imports(tmp_path)
     assert result.returncode == 0, result.stdout
@@ -261,7 +261,9 @@ def test_an_entry_point_hands_every_parameter_to_its_command(name: str) -> None:
         (["nightly", "unexpected"], "unexpected"),
     ],
 )
-def test_a_bad_command_is_told_in_one_line(arguments: list[str], hint: str, capfd) -> None:
+def test_a_bad_command_is_told_in_one_line(
+    arguments: list[str], hint: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     assert mlproject.main(arguments) == 2
     error = capfd.readouterr().err
     assert error.count("\n") == 1

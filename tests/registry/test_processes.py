@@ -62,21 +62,24 @@ class Family:
     def gone(self) -> bool:
         return not self.descendants()
 
-    def says(self, word: str) -> bool:
+    def line(self) -> str:
         assert self.head.stdout is not None
-        return self.head.stdout.readline() == f"{word}\n"
+        return self.head.stdout.readline().strip()
 
     def end(self) -> None:
         for process in self.descendants():
             process.kill()
         self.head.kill()
         self.head.wait()
-        assert self.head.stdout is not None
-        self.head.stdout.close()
+        if self.head.stdout:
+            self.head.stdout.close()
+
+
+Start = Callable[..., Family]
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Family]]:
+def start(tmp_path: Path) -> Iterator[Start]:
     """Start ``python …``; nothing of it survives the test."""
     families: list[Family] = []
 
@@ -108,7 +111,7 @@ JOB = """
 """
 
 
-def test_workers_of_a_killed_job_are_gone_within_seconds(start, tmp_path: Path) -> None:
+def test_workers_of_a_killed_job_are_gone_within_seconds(start: Start, tmp_path: Path) -> None:
     job = script(
         tmp_path / "job.py",
         """
@@ -134,13 +137,13 @@ def test_workers_of_a_killed_job_are_gone_within_seconds(start, tmp_path: Path) 
     assert wait_until(family.gone, GONE_SECONDS), family.descendants()
 
 
-def test_a_job_and_its_children_die_with_their_launcher(start, tmp_path: Path) -> None:
+def test_a_job_and_its_children_die_with_their_launcher(start: Start, tmp_path: Path) -> None:
     launcher = (
         "import os, subprocess as s, sys; s.run([sys.executable, 'job.py', str(os.getpid())])"
     )
     script(tmp_path / "job.py", JOB)
     family = start("-c", launcher)
-    assert family.says("ready")
+    assert family.line() == "ready"
     assert len(family.descendants()) == 2
 
     family.head.kill()
@@ -148,25 +151,25 @@ def test_a_job_and_its_children_die_with_their_launcher(start, tmp_path: Path) -
     assert wait_until(family.gone, GONE_SECONDS), family.descendants()
 
 
-def test_a_job_whose_launcher_is_already_gone_ends_at_once(start, tmp_path: Path) -> None:
+def test_a_job_whose_launcher_is_already_gone_ends_at_once(start: Start, tmp_path: Path) -> None:
     late = start("-c", "print('over')")
     late.head.wait()
     job = start(script(tmp_path / "job.py", JOB), late.head.pid)
     assert job.head.wait(READY_SECONDS) == 137
-    assert not job.says("ready")
+    assert job.line() == ""
 
 
-def test_a_job_started_by_hand_outlives_its_shell(start, tmp_path: Path) -> None:
+def test_a_job_started_by_hand_outlives_its_shell(start: Start, tmp_path: Path) -> None:
     script(tmp_path / "job.py", JOB.replace("int(sys.argv[1])", ""))
     shell = start("-c", "import subprocess as s, sys; s.run([sys.executable, 'job.py'])")
-    assert shell.says("ready")
+    assert shell.line() == "ready"
 
     shell.head.kill()
 
     assert not wait_until(shell.gone, 1.5)
 
 
-def test_killing_mlflow_run_leaves_no_orphan(start, tmp_path: Path, sqlite_dsn: str) -> None:
+def test_killing_mlflow_run_leaves_no_orphan(start: Start, tmp_path: Path, sqlite_dsn: str) -> None:
     project = tmp_path / "project"
     project.mkdir()
     script(project / "job.py", JOB)
@@ -177,7 +180,7 @@ def test_killing_mlflow_run_leaves_no_orphan(start, tmp_path: Path, sqlite_dsn: 
         "-m", "mlflow", "run", project, "--env-manager", "local",
         env={"MLFLOW_TRACKING_URI": sqlite_dsn},
     )  # fmt: skip
-    assert family.says("ready")
+    assert family.line() == "ready"
     assert launcher_is_alive(time.time())
     parents = {process.ppid() for process in family.descendants()}
     assert family.head.pid in parents  # no shell between `mlflow run` and the job
@@ -188,7 +191,7 @@ def test_killing_mlflow_run_leaves_no_orphan(start, tmp_path: Path, sqlite_dsn: 
     assert wait_until(family.gone, GONE_SECONDS), family.descendants()
 
 
-def test_a_launcher_younger_than_the_run_does_not_own_it(start, tmp_path: Path) -> None:
+def test_a_launcher_younger_than_the_run_does_not_own_it(start: Start, tmp_path: Path) -> None:
     start(script(tmp_path / "mlflow", "print('here', flush=True); input()"), "run", ".")
     assert wait_until(lambda: launcher_is_alive(time.time()), READY_SECONDS)
     assert not launcher_is_alive(0.0)
@@ -204,10 +207,10 @@ def test_a_process_id_given_out_again_is_another_process() -> None:
     assert is_alive(replace(ProcessIdentity.current(), started="0-0")) is False
 
 
-def test_an_ended_process_is_dead_even_before_its_parent_has_noticed(start) -> None:
+def test_an_ended_process_is_dead_even_before_its_parent_has_noticed(start: Start) -> None:
     tell = "from registry.processes import ProcessIdentity as P; print(P.current(), flush=True)"
     family = start("-c", f"{tell}; input()")
-    identity = ProcessIdentity.parse(family.head.stdout.readline().strip())
+    identity = ProcessIdentity.parse(family.line())
     assert identity.pid == family.head.pid
     assert is_alive(identity) is True
     family.head.kill()
