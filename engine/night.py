@@ -20,6 +20,7 @@ from engine.training import Failure, Task, Trained, Tuned, run_all, train, tune
 from engine.validation import Plan
 from registry.bars import Bars
 from registry.champions import CellRecord, Difference, provisional_choice
+from registry.confidence import confidence
 from registry.errors import BrainError
 from registry.library import BrainLibrary, Champion, Version
 from registry.naming import PRIOR, REGIMES, Family, Regime, Tag, model_name
@@ -253,6 +254,8 @@ def _differences(result: SymbolResult, code: int, prior: Family) -> dict[Family,
 def _record(result: SymbolResult, regime: Regime, family: Family, reason: str) -> CellRecord:
     version, trained = result.versions[family], result.trained[family]
     judgement = trained.judgements[regime]
+    sharpe = judgement.net_sharpe
+    believed = confidence(sharpe.value, sharpe.error, judgement.bars, judgement.episodes)
     return CellRecord(
         version=version.number,
         digest=version.digest,
@@ -263,8 +266,9 @@ def _record(result: SymbolResult, regime: Regime, family: Family, reason: str) -
         reason=reason,
         bars=judgement.bars,
         episodes=judgement.episodes,
-        net_sharpe=judgement.net_sharpe.value,
-        net_sharpe_error=judgement.net_sharpe.error,
+        net_sharpe=sharpe.value,
+        net_sharpe_error=sharpe.error,
+        confidence=believed.probability,
         decided=datetime.now(UTC).isoformat(timespec="seconds"),
         regimes=regime_document(result.dataset),
     )
