@@ -1,24 +1,27 @@
 """Boosted trees: LightGBM, which grows leaf by leaf, and XGBoost, which grows level by level.
 
 Objective. Both minimise a Huber loss (XGBoost its smooth kin) whose elbow lies at ``elbow`` robust
-standard deviations of the training targets. Measured on 20,000 hourly BTC/USD bars × 40 features,
-four expanding splits, 150 rounds, mean rank IC out of sample:
+standard deviations of the training targets. Measured on the packaged hourly BTC/USD sample (20,110
+bars x 48 features; four expanding splits of 3,000 bars each, 150 rounds), and on 20,000 rows of 40
+normal features under Student-t noise of 2.5 degrees of freedom; mean rank IC out of sample:
 
 =====================================  ========  =======
 target and objective                   LightGBM  XGBoost
 =====================================  ========  =======
-next |return|, squared                     .376     .396
-next |return|, squared, 1 % winsorised     .389     .393
-next |return|, Huber 1                     .400     .407
-next return, squared                       .032     .019
-next return, squared, 1 % winsorised       .038     .034
-next return, Huber 1                       .102     .101
-Student-t (2.5 d.o.f.), squared            .033     .040
-Student-t (2.5 d.o.f.), Huber 1            .060     .053
+next |return|, squared                     .397     .399
+next |return|, squared, 1 % winsorised     .394     .401
+next |return|, Huber 1                     .409     .411
+next return, squared                       .038     .028
+next return, squared, 1 % winsorised       .048     .042
+next return, Huber 1                       .102     .094
+Student-t, squared                         .033     .039
+Student-t, squared, 1 % winsorised         .046     .045
+Student-t, Huber 1                         .060     .053
 =====================================  ========  =======
 
-Huber also had the smaller mean absolute error in every line; smaller elbows gain little more and
-pull a skewed target's level further below its mean (|return|: ×.93 at 1, ×.84 at ½).
+The Huber loss also had the smallest mean absolute error throughout. An elbow of ½ gains up to .01
+more, and pulls a skewed target's level further below its mean (LightGBM on |return|: x .86,
+against .95 at 1 and 1.06 at 2).
 
 Rounds are a hyperparameter and there is no early stopping, so that a refit on longer history
 repeats the recipe.

@@ -1,4 +1,9 @@
-"""What the MLflow folders of all families share: names, signature, pinned requirements."""
+"""What the MLflow folders of all families share: names, signature, pinned requirements.
+
+Through ``mlflow.pyfunc`` boosters give an array (N,), and ONNX gives a frame with the one column
+``prediction``: ``np.asarray(result).reshape(-1)`` reads both. An infinite feature, which
+:meth:`Fitted.predict` refuses, counts there as an extreme value (XGBoost refuses it too).
+"""
 
 from __future__ import annotations
 
