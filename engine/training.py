@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -186,6 +187,8 @@ def run_all(
     if not ordered:
         return
     waiting = {(t.dataset.symbol, t.family) for t in ordered}
+    # A worker that imported torch looks like a leak to the pool, which replaces it: no news.
+    warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
     parallel = Parallel(n_jobs=min(jobs, len(ordered)), return_as="generator_unordered")
     try:
         for result in parallel(delayed(_attempt)(work, task) for task in ordered):
