@@ -9,12 +9,8 @@ import sys
 import time
 from pathlib import Path
 
-import lightgbm
-import mlflow
-import numpy as np
 import pytest
 
-from registry.champions import CellRecord
 from registry.errors import (
     ArtifactStoreError,
     LibraryError,
@@ -25,57 +21,18 @@ from registry.errors import (
     UnknownRegimeError,
     UnknownSymbolError,
 )
-from registry.library import BrainLibrary, Version
+from registry.library import BrainLibrary
 from registry.manifest import check_folder
 from registry.naming import Family, Regime, Tag
 from registry.processes import ProcessIdentity
-from registry.runs import Figure, Run
-
-SYMBOL = "BTC/USD"
-EXPERIMENT = "nightly"
+from registry.runs import Figure
+from tests.registry.models import EXPERIMENT, SYMBOL, add, record, start
 
 
 @pytest.fixture
 def library(dsn: str, monkeypatch: pytest.MonkeyPatch) -> BrainLibrary:
     monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
     return BrainLibrary(dsn)
-
-
-def start(library: BrainLibrary) -> Run:
-    return library.start(EXPERIMENT, "a night", tags={Tag.KIND: "night"}, note="a note")
-
-
-def add(library: BrainLibrary, run: Run, folder: Path, symbol: str = SYMBOL) -> Version:
-    rows = np.random.default_rng(0).standard_normal((50, 2))
-    booster = lightgbm.train(
-        {"verbose": -1, "num_threads": 1}, lightgbm.Dataset(rows, rows[:, 0]), 2
-    )
-    mlflow.lightgbm.save_model(booster, folder, pip_requirements=["lightgbm"])
-    tags: dict[str, str] = {
-        Tag.SYMBOL: symbol,
-        Tag.FAMILY: "lightgbm",
-        Tag.RECIPE: "abc",
-        Tag.TRAINED_UNTIL: "2020-01-01T00:00:00+00:00",
-    }
-    return library.add_version(
-        run, symbol, Family.LIGHTGBM, folder, tags=tags, params={"rounds": 2}, note="note"
-    )
-
-
-def record(version: Version, **changes: object) -> CellRecord:
-    fields: dict[str, object] = {
-        "version": version.number,
-        "digest": version.digest,
-        "family": version.family,
-        "recipe": version.recipe,
-        "trained_until": version.trained_until,
-        "provisional": True,
-        "reason": "prior",
-        "bars": 10,
-        "episodes": 2,
-        "decided": "2020-01-01T00:00:00+00:00",
-    }
-    return CellRecord(**(fields | changes))  # type: ignore[arg-type]
 
 
 def test_a_version_is_whole_when_it_is_visible(library: BrainLibrary, tmp_path: Path) -> None:

@@ -1,0 +1,81 @@
+"""Small models to register, as cheap as they get."""
+
+from __future__ import annotations
+
+import tempfile
+from functools import cache
+from pathlib import Path
+from shutil import copytree
+
+import lightgbm
+import mlflow
+import numpy as np
+
+from registry.champions import CellRecord
+from registry.entries import Version
+from registry.library import BrainLibrary
+from registry.naming import Family, Tag
+from registry.runs import Run
+
+__all__ = ["EXPERIMENT", "SYMBOL", "add", "record", "start", "tiny_booster"]
+
+SYMBOL = "BTC/USD"
+EXPERIMENT = "nightly"
+
+
+@cache
+def _kept() -> tempfile.TemporaryDirectory[str]:
+    """One saved booster, made once a process and gone with it."""
+    rows = np.random.default_rng(0).standard_normal((50, 2))
+    booster = lightgbm.train(
+        {"verbose": -1, "num_threads": 1}, lightgbm.Dataset(rows, rows[:, 0]), 2
+    )
+    folder = tempfile.TemporaryDirectory()
+    mlflow.lightgbm.save_model(booster, f"{folder.name}/model", pip_requirements=["lightgbm"])
+    return folder
+
+
+def tiny_booster(folder: Path) -> Path:
+    """An MLflow model folder, new."""
+    return copytree(Path(_kept().name) / "model", folder)
+
+
+def start(library: BrainLibrary) -> Run:
+    return library.start(EXPERIMENT, "a night", tags={Tag.KIND: "night"}, note="a note")
+
+
+def add(
+    library: BrainLibrary,
+    run: Run,
+    folder: Path,
+    symbol: str = SYMBOL,
+    family: Family = Family.LIGHTGBM,
+    recipe: str = "abc",
+) -> Version:
+    """A version of any family: what the booster is, is in its tags only."""
+    tags: dict[str, str] = {
+        Tag.SYMBOL: symbol,
+        Tag.FAMILY: str(family),
+        Tag.RECIPE: recipe,
+        Tag.TRAINED_UNTIL: "2020-01-01T00:00:00+00:00",
+    }
+    return library.add_version(
+        run, symbol, family, tiny_booster(folder), tags=tags, params={"rounds": 2}, note="note"
+    )
+
+
+def record(version: Version, **changes: object) -> CellRecord:
+    """The record of a cell whose champion the version is."""
+    fields: dict[str, object] = {
+        "version": version.number,
+        "digest": version.digest,
+        "family": version.family,
+        "recipe": version.recipe,
+        "trained_until": version.trained_until,
+        "provisional": True,
+        "reason": "prior",
+        "bars": 10,
+        "episodes": 2,
+        "decided": "2020-01-01T00:00:00+00:00",
+    }
+    return CellRecord(**(fields | changes))  # type: ignore[arg-type]
