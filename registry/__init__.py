@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 from registry._lazy import face
 
 if TYPE_CHECKING:
+    from registry.advice import (
+        FamilyAdvice as FamilyAdvice,
+        Selection as Selection,
+        SwitchAdvice as SwitchAdvice,
+    )
     from registry.bars import Bars as Bars
+    from registry.confidence import Confidence as Confidence, position_size as position_size
     from registry.errors import (
         ArtifactStoreError as ArtifactStoreError,
         BarsError as BarsError,
@@ -39,12 +45,15 @@ if TYPE_CHECKING:
         model_name as model_name,
         symbol_of as symbol_of,
     )
+    from registry.selector import ModelSelector as ModelSelector
     from registry.settings import Settings as Settings, load_settings as load_settings
 
 __all__, __getattr__, __dir__ = face(
     __name__,
     {
+        "registry.advice": "FamilyAdvice Selection SwitchAdvice",
         "registry.bars": "Bars",
+        "registry.confidence": "Confidence position_size",
         "registry.errors": (
             "ArtifactStoreError BarsError BrainError InputError LibraryError "
             "ModelIntegrityError NoChampionError NotEnoughBarsError SettingsError "
@@ -54,6 +63,7 @@ __all__, __getattr__, __dir__ = face(
         "registry.entries": "Champion Version",
         "registry.library": "BrainLibrary",
         "registry.naming": "Family Regime champion_alias model_name symbol_of",
+        "registry.selector": "ModelSelector",
         "registry.settings": "Settings load_settings",
     },
 )

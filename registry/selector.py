@@ -1,0 +1,303 @@
+"""Which model to use now: what Hamilton asks the Brain Library.
+
+Every answer is a frozen value with its reason. Nothing is chosen here that the champions' aliases
+and records do not say: whoever promotes, decides.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+from mlflow.entities.model_registry import RegisteredModel
+from mlflow.exceptions import MlflowException
+
+from registry.advice import FamilyAdvice, Selection, SwitchAdvice, advise_family
+from registry.champions import CellRecord
+from registry.confidence import Confidence, confidence
+from registry.entries import Champion, Version, champion_of, version_of
+from registry.errors import (
+    InputError,
+    LibraryError,
+    NoChampionError,
+    UnknownSymbolError,
+    did_you_mean,
+)
+from registry.library import BrainLibrary
+from registry.mlflow_errors import library_errors
+from registry.naming import (
+    Family,
+    Regime,
+    Tag,
+    challenger_alias,
+    model_id as id_of,
+    model_name,
+    parse_family,
+    parse_model_id,
+    parse_regime,
+    parse_symbol,
+)
+
+__all__ = ["ModelSelector"]
+
+
+class ModelSelector:
+    """Answers from the registry's aliases and records, in one call to it where that is possible.
+
+    Symbols may be written ``BTC/USDT`` or ``BTC-USDT``; regimes and families by name.
+
+    Every method raises :class:`~registry.errors.TrackingUnreachableError` if nobody answers, and
+    :class:`~registry.errors.LibraryError` if the registry refuses what was asked.
+
+    Args:
+        brain_library: where to look.
+    """
+
+    def __init__(self, brain_library: BrainLibrary) -> None:
+        self.library = brain_library
+
+    def select_model_for_symbol(
+        self,
+        symbol: str,
+        volatility_regime: Regime | str,
+        model_type_preference: Family | str | None = None,
+    ) -> Selection:
+        """The version to use: the cell's champion, unless a family is preferred.
+
+        A preference is served by the cell's champion or challenger if it is of that family, else by
+        the family's newest version, also where the cell has no champion.
+
+        Raises:
+            InputError: the symbol is none.
+            UnknownSymbolError: the symbol has no model.
+            UnknownRegimeError, UnknownFamilyError: there is no such regime or family.
+            NoChampionError: the cell has no champion, and no family is preferred.
+            LibraryError: the symbol has no version of the preferred family.
+        """
+        symbol, regime = parse_symbol(symbol), parse_regime(volatility_regime)
+        family = None if model_type_preference is None else parse_family(model_type_preference)
+        model = self._model(symbol)
+        if family is None:
+            return self._trusted(_champion(model, regime))
+        champion = champion_of(model, regime)
+        trusted = self._trusted(champion) if champion else None
+        if trusted and trusted.family == family:
+            return replace(trusted, reason=f"champion, of the preferred family: {trusted.reason}")
+        return self._preferred(model, regime, family, trusted)
+
+    def recommend_family(self, regime: Regime | str) -> FamilyAdvice:
+        """The family to expect most of in a regime, from the champions of all symbols.
+
+        See :func:`registry.advice.advise_family`; one search brings all champions.
+
+        Raises:
+            UnknownRegimeError: there is no such regime.
+        """
+        regime = parse_regime(regime)
+        records = [c.record for c in self.library.champions() if c.regime == regime]
+        return advise_family(regime, records)
+
+    def get_model_confidence(
+        self,
+        symbol: str,
+        volatility_regime: Regime | str | None = None,
+        model_id: str | None = None,
+    ) -> Confidence:
+        """The probability that a version's net Sharpe is above 0, out of sample and after costs.
+
+        Args:
+            symbol: whose model.
+            volatility_regime: in which regime; over all bars if None.
+            model_id: of which version; if None the regime's champion, and without a regime the
+                version that is champion of the most regimes, the newest of several.
+
+        Raises:
+            InputError: the symbol or the model id is none, or the model is another symbol's.
+            UnknownSymbolError: the symbol has no model.
+            UnknownRegimeError: there is no such regime.
+            NoChampionError: a champion is needed and there is none.
+            LibraryError: there is no such version.
+        """
+        symbol = parse_symbol(symbol)
+        regime = None if volatility_regime is None else parse_regime(volatility_regime)
+        if model_id is not None:
+            number = _number(symbol, model_id)
+            return self._measured(self.library.version(symbol, number), regime)
+        model = self._model(symbol)
+        if regime is not None:
+            return self._trusted(_champion(model, regime)).confidence
+        number, cells = _leader(model)
+        found = self._measured(self.library.version(symbol, number), None)
+        leader = f"{id_of(model.name, number)}, champion of {cells} regimes, over all bars"
+        return replace(found, reason=f"{leader}: {found.reason}")
+
+    def should_switch_model(
+        self, symbol: str, current_model_id: str, volatility_regime: Regime | str
+    ) -> SwitchAdvice:
+        """Whether the regime's champion is another version than the one in use.
+
+        Raises:
+            InputError: the symbol or the model id is none, or the model is another symbol's.
+            UnknownSymbolError: the symbol has no model.
+            UnknownRegimeError: there is no such regime.
+            NoChampionError: the regime has no champion.
+            LibraryError: there is no such version.
+        """
+        symbol, regime = parse_symbol(symbol), parse_regime(volatility_regime)
+        number = _number(symbol, current_model_id)
+        champion = _champion(self._model(symbol), regime)
+        if number == champion.version:
+            why = f"{current_model_id} is champion of regime {regime}"
+            return SwitchAdvice(False, champion.model_id, why)
+        current = self.library.version(symbol, number)
+        target = self._trusted(champion)
+        refit = ", a refit of the same recipe" if target.recipe == current.recipe else ""
+        return SwitchAdvice(
+            True,
+            target.model_id,
+            f"champion of regime {regime} is {target.model_id} ({target.family}{refit}), "
+            f"not {current.id} ({current.family}): {target.reason}",
+        )
+
+    # --- helpers --------------------------------------------------------------------------------
+
+    def _model(self, symbol: str) -> RegisteredModel:
+        """The symbol's registered model: aliases and records of all its cells in one call."""
+        found: RegisteredModel | None = None
+        with library_errors(self.library.dsn, f"look up the model of {symbol}"):
+            try:
+                found = self.library.client.get_registered_model(model_name(symbol))
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                    raise
+        if found is None or Tag.SYMBOL not in found.tags:
+            raise UnknownSymbolError(
+                f"no model of {symbol!r} is registered; "
+                f"{did_you_mean(symbol, self.library.symbols())}"
+            )
+        return found
+
+    def _trusted(self, champion: Champion) -> Selection:
+        """The champion as a selection; its record tells all, unless it tells of another version."""
+        record = champion.record
+        if record.version != champion.version:
+            version = self.library.version(champion.symbol, champion.version)
+            why = (
+                f"the alias is at version {champion.version}, the cell's record at "
+                f"{record.version}: it was moved by hand, or a promotion is under way"
+            )
+            found = self._selection(version, champion.regime, champion.uri, why)
+            return replace(found, is_champion=True)
+        return Selection(
+            symbol=champion.symbol,
+            regime=champion.regime,
+            model_id=champion.model_id,
+            uri=champion.uri,
+            version=champion.version,
+            family=record.family,
+            recipe=record.recipe,
+            trained_until=record.trained_until,
+            digest=record.digest,
+            confidence=_recorded(record),
+            is_champion=True,
+            reason=record.reason,
+        )
+
+    def _preferred(
+        self, model: RegisteredModel, regime: Regime, family: Family, champion: Selection | None
+    ) -> Selection:
+        """The challenger if it is of the family, else the family's newest version."""
+        symbol = model.tags[Tag.SYMBOL]
+        trusted = f"{champion.model_id}, {champion.family}" if champion else "none"
+        why = f"{family} is preferred; not the champion of regime {regime} ({trusted}), but "
+        challenger = model.aliases.get(challenger_alias(regime))
+        if challenger is not None:
+            version = self.library.version(symbol, int(challenger))
+            if version.family == family:
+                uri = f"models:/{model.name}@{challenger_alias(regime)}"
+                return self._selection(version, regime, uri, f"{why}its challenger")
+        with library_errors(self.library.dsn, f"look for {family} versions of {symbol}"):
+            newest = self.library.client.search_model_versions(
+                f"name = '{model.name}' and tags.{Tag.FAMILY} = '{family}'",
+                max_results=1,
+                order_by=["version_number DESC"],
+            )
+        if not newest:
+            raise LibraryError(
+                f"{symbol} has no version of family {family}; prefer another one or train it"
+            )
+        version = version_of(symbol, newest[0])
+        return self._selection(
+            version, regime, f"models:/{version.id}", f"{why}the family's newest version"
+        )
+
+    def _selection(self, version: Version, regime: Regime, uri: str, reason: str) -> Selection:
+        """A version that no record tells of: its evidence comes from its run."""
+        return Selection(
+            symbol=version.symbol,
+            regime=regime,
+            model_id=version.id,
+            uri=uri,
+            version=version.number,
+            family=version.family,
+            recipe=version.recipe,
+            trained_until=version.trained_until,
+            digest=version.digest,
+            confidence=self._measured(version, regime),
+            is_champion=False,
+            reason=reason,
+        )
+
+    def _measured(self, version: Version, regime: Regime | None) -> Confidence:
+        """From the metrics of the version's run; those without a regime are over all bars."""
+        with library_errors(self.library.dsn, f"read the run of {version.id}"):
+            metrics = self.library.client.get_run(version.run_id).data.metrics
+        prefix = "" if regime is None else f"{regime}/"
+        counts = {name: metrics.get(f"{prefix}{name}") for name in ("bars", "episodes")}
+        bars, episodes = (None if n is None else int(n) for n in counts.values())
+        return confidence(
+            metrics.get(f"{prefix}net_sharpe"),
+            metrics.get(f"{prefix}net_sharpe_error"),
+            bars,
+            episodes,
+            **({"min_episodes": 1} if regime is None else {}),
+        )
+
+
+def _champion(model: RegisteredModel, regime: Regime) -> Champion:
+    champion = champion_of(model, regime)
+    if champion is None:
+        raise NoChampionError(
+            f"{model.tags[Tag.SYMBOL]} has no champion for regime {regime}; "
+            "run the nightly job for it"
+        )
+    return champion
+
+
+def _leader(model: RegisteredModel) -> tuple[int, int]:
+    """The version that is champion of the most regimes, the newest of several; of how many."""
+    found = Counter(c.version for regime in Regime if (c := champion_of(model, regime)))
+    if not found:
+        raise NoChampionError(
+            f"{model.tags[Tag.SYMBOL]} has no champion for any regime; run the nightly job for it"
+        )
+    cells, number = max((cells, number) for number, cells in found.items())
+    return number, cells
+
+
+def _number(symbol: str, model_id: str) -> int:
+    """The version number of one of the symbol's models."""
+    name, number = parse_model_id(model_id)
+    if name != model_name(symbol):
+        raise InputError(
+            f"model {model_id!r} is not one of {symbol}; write {model_name(symbol)}/VERSION"
+        )
+    return number
+
+
+def _recorded(record: CellRecord) -> Confidence:
+    """What the night has stored; worked out from its evidence where it stored nothing."""
+    found = confidence(record.net_sharpe, record.net_sharpe_error, record.bars, record.episodes)
+    if record.confidence is None or record.confidence == found.probability:
+        return found
+    return replace(found, probability=record.confidence, reason=f"as recorded; {found.reason}")
