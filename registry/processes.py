@@ -36,6 +36,7 @@ _POLL_SECONDS = 0.5
 _KILLED = 137  # what a shell reports of a process that was ended by SIGKILL
 # A run's start is noted a moment after its launcher's, by a clock of another resolution.
 _SLACK_SECONDS = 1.0
+_RUN_ID = "MLFLOW_RUN_ID"
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -137,21 +138,35 @@ def is_alive(identity: ProcessIdentity) -> bool | None:
         return None
 
 
-def launcher_is_alive(started_at: float) -> bool:
-    """Whether an ``mlflow run`` lives on this host that may own a run which was started then.
+def launcher_is_alive(started_at: float, run_id: str) -> bool:
+    """Whether an ``mlflow run`` lives on this host that may own the run.
 
-    ``mlflow run`` creates its run before the job can tag it with a process. Any launcher that is
-    older than the run may be its owner, so this errs towards True. Launchers inside other programs
+    ``mlflow run`` creates its run, may then build an environment for minutes, and starts the job,
+    which alone can tag the run with its process. A launcher owns the run that it has told its job;
+    one without a job may own any run that is younger than itself. Launchers inside other programs
     (``mlflow.projects.run``) are not seen.
 
     Args:
         started_at: the run's start, in seconds since 1970 UTC.
+        run_id: the run's id.
     """
     return any(
         _launches(process.info["cmdline"] or [])
         and process.info["create_time"] <= started_at + _SLACK_SECONDS
+        and _run_of(process) in {run_id, None}
         for process in psutil.process_iter(["cmdline", "create_time"])
     )
+
+
+def _run_of(launcher: psutil.Process) -> str | None:
+    """The run that a launcher has told its job; None if it has none yet, or hides it."""
+    with suppress(psutil.Error):
+        inherited = launcher.environ().get(_RUN_ID)
+        for child in launcher.children():
+            told = child.environ().get(_RUN_ID)
+            if told and told != inherited:
+                return told
+    return None
 
 
 def _launches(command: list[str]) -> bool:

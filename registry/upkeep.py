@@ -35,7 +35,7 @@ def is_dead(run: Run, after_hours: float) -> bool:
         # Created by `mlflow run`, which died before our code could tag it.
         if run.info.run_id == os.environ.get("MLFLOW_RUN_ID"):
             return False
-        alive = launcher_is_alive(run.info.start_time / 1000)
+        alive = launcher_is_alive(run.info.start_time / 1000, run.info.run_id)
     else:
         return False  # somebody else's
     return age_hours > after_hours if alive is None else not alive

@@ -9,6 +9,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +23,7 @@ ROOT = Path(__file__).parents[2]
 # Two polls of the lifeline; the rest is for busy machines.
 GONE_SECONDS = 20.0
 READY_SECONDS = 90.0
+everyone = psutil.process_iter
 
 
 def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
@@ -49,14 +51,19 @@ class Family:
 
     def descendants(self) -> list[psutil.Process]:
         """Who still runs, the head left aside, whoever its parent is now."""
+        return [
+            process
+            for process in self.members(["status"])
+            if process.pid != self.head.pid and process.info["status"] != psutil.STATUS_ZOMBIE
+        ]
+
+    def members(self, facts: list[str]) -> list[psutil.Process]:
+        """Everybody in the session."""
         found = []
-        for process in psutil.process_iter(["status"]):
-            try:
-                ours = os.getsid(process.pid) == self.head.pid != process.pid
-            except (ProcessLookupError, PermissionError):
-                continue
-            if ours and process.info["status"] != psutil.STATUS_ZOMBIE:
-                found.append(process)
+        for process in everyone(facts):
+            with suppress(ProcessLookupError, PermissionError):
+                if os.getsid(process.pid) == self.head.pid:
+                    found.append(process)
         return found
 
     def gone(self) -> bool:
@@ -109,6 +116,9 @@ JOB = """
     print("ready", flush=True)
     time.sleep(600)
 """
+
+
+IDLE = "import time; print('here', flush=True); time.sleep(600)"
 
 
 def test_workers_of_a_killed_job_are_gone_within_seconds(start: Start, tmp_path: Path) -> None:
@@ -169,10 +179,12 @@ def test_a_job_started_by_hand_outlives_its_shell(start: Start, tmp_path: Path) 
     assert not wait_until(shell.gone, 1.5)
 
 
-def test_killing_mlflow_run_leaves_no_orphan(start: Start, tmp_path: Path, sqlite_dsn: str) -> None:
+def test_killing_mlflow_run_leaves_no_orphan(
+    start: Start, tmp_path: Path, sqlite_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     project = tmp_path / "project"
     project.mkdir()
-    script(project / "job.py", JOB)
+    script(project / "job.py", JOB.replace('"ready"', '__import__("os").environ["MLFLOW_RUN_ID"]'))
     (project / "MLproject").write_text(
         f"entry_points: {{main: {{command: 'exec {sys.executable} job.py $PPID'}}}}"
     )
@@ -180,21 +192,39 @@ def test_killing_mlflow_run_leaves_no_orphan(start: Start, tmp_path: Path, sqlit
         "-m", "mlflow", "run", project, "--env-manager", "local",
         env={"MLFLOW_TRACKING_URI": sqlite_dsn},
     )  # fmt: skip
-    assert family.line() == "ready"
-    assert launcher_is_alive(time.time())
+    run_id = family.line()
+    assert len(run_id) == 32
     parents = {process.ppid() for process in family.descendants()}
     assert family.head.pid in parents  # no shell between `mlflow run` and the job
     assert len(family.descendants()) == 2
+    monkeypatch.setattr(psutil, "process_iter", family.members)
+    assert launcher_is_alive(time.time(), run_id)
+    assert not launcher_is_alive(time.time(), "another run")
 
     family.head.kill()
 
     assert wait_until(family.gone, GONE_SECONDS), family.descendants()
+    assert not launcher_is_alive(time.time(), run_id)
 
 
-def test_a_launcher_younger_than_the_run_does_not_own_it(start: Start, tmp_path: Path) -> None:
-    start(script(tmp_path / "mlflow", "print('here', flush=True); input()"), "run", ".")
-    assert wait_until(lambda: launcher_is_alive(time.time()), READY_SECONDS)
-    assert not launcher_is_alive(0.0)
+def test_a_launcher_without_a_job_may_own_any_run_younger_than_itself(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    family = start(script(tmp_path / "mlflow", IDLE), "run", ".")
+    monkeypatch.setattr(psutil, "process_iter", family.members)
+    assert family.line() == "here"
+    began = psutil.Process(family.head.pid).create_time()
+    assert launcher_is_alive(began + 600, "any run")
+    assert not launcher_is_alive(began - 10, "any run")
+
+
+def test_another_command_of_mlflow_launches_nothing(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    family = start(script(tmp_path / "mlflow", IDLE), "server")
+    monkeypatch.setattr(psutil, "process_iter", family.members)
+    assert family.line() == "here"
+    assert not launcher_is_alive(time.time(), "any run")
 
 
 def test_this_process_is_alive_and_its_tag_reads_back() -> None:
