@@ -239,7 +239,7 @@ def test_a_process_id_given_out_again_is_another_process() -> None:
 
 def test_an_ended_process_is_dead_even_before_its_parent_has_noticed(start: Start) -> None:
     tell = "from registry.processes import ProcessIdentity as P; print(P.current(), flush=True)"
-    family = start("-c", f"{tell}; input()")
+    family = start("-c", f"{tell}; import time; time.sleep(600)")
     identity = ProcessIdentity.parse(family.line())
     assert identity.pid == family.head.pid
     assert is_alive(identity) is True
