@@ -8,6 +8,7 @@ later test needs to say how lucky the best of them was.
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ from engine.features import FEATURE_SET
 from engine.recipes import Recipe
 from engine.splits import walk_forward
 from engine.validation import Plan, out_of_sample
-from registry.errors import TrainingError
+from registry.errors import NotEnoughBarsError, TrainingError
 from registry.naming import Family
 
 if TYPE_CHECKING:
@@ -31,7 +32,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Search", "search"]
 
+logger = logging.getLogger(__name__)
+
 Array = NDArray[np.float64]
+
+# A trial may ask for what the rows don't give, such as an LSTM's long window; another may not.
+_FAILED = (TrainingError, NotEnoughBarsError)
 
 
 @dataclass(frozen=True)
@@ -40,8 +46,10 @@ class Search:
 
     Attributes:
         recipe: the best trial's.
-        trials: a row a trial: number, rank IC (NaN: failed), seconds, hyperparameters.
+        trials: a row a trial: number, rank IC (NaN: failed), seconds, error (None: succeeded),
+            hyperparameters.
         series: out-of-sample predictions, bar close times × trial numbers; NaN is no prediction.
+            A trial that failed before it predicted has no column.
     """
 
     recipe: Recipe
@@ -69,7 +77,7 @@ def search(dataset: Dataset, family: Family, plan: Plan) -> Search:
     model = families.family(family)
     series: dict[int, Array] = {}
 
-    def rank_ic(trial: optuna.Trial) -> float:
+    def attempt(trial: optuna.Trial) -> float:
         params = model.suggest(trial)
         prediction = out_of_sample(
             model,
@@ -84,12 +92,20 @@ def search(dataset: Dataset, family: Family, plan: Plan) -> Search:
         trial.set_user_attr("hyperparameters", params)
         return _rank_correlation(prediction, dataset.label[:seen])
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    def rank_ic(trial: optuna.Trial) -> float:
+        try:
+            return attempt(trial)
+        except _FAILED as error:
+            logger.warning("%s %s: trial %d: %s", dataset.symbol, family, trial.number, error)
+            trial.set_user_attr("error", str(error))
+            raise
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # it would add a traceback to each
     study = optuna.create_study(
         direction="maximize", sampler=optuna.samplers.TPESampler(seed=plan.seed)
     )
     study.enqueue_trial(model.defaults())
-    study.optimize(rank_ic, n_trials=plan.trials, catch=(TrainingError,))
+    study.optimize(rank_ic, n_trials=plan.trials, catch=_FAILED)
     return _result(study, series, dataset, family, plan, seen)
 
 
@@ -105,8 +121,9 @@ def _result(
 
     finished = [t for t in study.trials if t.value is not None]
     if not finished:
+        last = study.trials[-1].user_attrs.get("error")
         raise TrainingError(
-            f"all {plan.trials} trials of {family} on {dataset.symbol} failed; the log names why"
+            f"all {plan.trials} trials of {family} on {dataset.symbol} failed, the last: {last}"
         )
     recipe = Recipe(
         family=family,
@@ -121,6 +138,7 @@ def _result(
             "trial": t.number,
             "rank_ic": math.nan if t.value is None else t.value,
             "seconds": t.duration.total_seconds() if t.duration else math.nan,
+            "error": t.user_attrs.get("error"),
             **t.params,
         }
         for t in study.trials
@@ -132,9 +150,10 @@ def _result(
 
 def _rank_correlation(prediction: Array, label: Array) -> float:
     known = np.isfinite(prediction) & np.isfinite(label)
-    value = (
-        float(spearmanr(prediction[known], label[known]).statistic) if known.sum() > 2 else math.nan
-    )
-    if math.isnan(value):
-        raise TrainingError("the trial's predictions are constant or missing; it counts as failed")
-    return value
+    given, wanted = prediction[known], label[known]
+    if given.size < 3 or np.ptp(given) == 0 or np.ptp(wanted) == 0:
+        raise TrainingError(
+            f"{given.size} predictions with a label, which are constant or too few to rank; "
+            "the trial counts as failed"
+        )
+    return float(spearmanr(given, wanted).statistic)

@@ -131,11 +131,11 @@ def test_a_planted_signal_earns_more_than_no_signal(planted: Planted) -> None:
     assert found.hit_rate.interval()[0] > 0.5
     assert found.net_sharpe.interval()[0] > 0
 
-    nets = [
+    net, none = (
         net_returns(prediction, planted.dataset.forward_return, horizon=1, cost=COST)
         for prediction in (planted.prediction, planted.from_shuffled)
-    ]
-    more = paired_difference(*nets, np.ones(len(planted.dataset), dtype=bool), horizon=1)
+    )
+    more = paired_difference(net, none, np.ones(len(net), dtype=bool), horizon=1)
     assert more.value > 2 * more.error
 
 
