@@ -128,8 +128,8 @@ class ModelSelector:
             return self._trusted(_champion(model, regime)).confidence
         number, cells = _leader(model)
         found = self._measured(self.library.version(symbol, number), None)
-        leader = f"{id_of(model.name, number)}, champion of {cells} regimes, over all bars"
-        return replace(found, reason=f"{leader}: {found.reason}")
+        leads = f"{id_of(model.name, number)}, champion of {cells} of {len(Regime)} regimes"
+        return replace(found, reason=f"{leads}, over all bars: {found.reason}")
 
     def should_switch_model(
         self, symbol: str, current_model_id: str, volatility_regime: Regime | str
