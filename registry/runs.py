@@ -87,7 +87,12 @@ class Run:
         )
 
     def adopt(self, *, tags: Mapping[str, str], note: str) -> None:
-        """Take over a run that somebody else created: name it and tag it with this process."""
+        """Take over a run that somebody else created: name it and tag it with this process.
+
+        It runs, whatever it says: another host may have taken it for dead before it was tagged.
+        """
+        with self._errors("take over"):
+            self.client.update_run(self.id, status="RUNNING")
         self.tag(
             {
                 Tag.PROCESS: str(ProcessIdentity.current()),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mlflow.entities import Run
 from mlflow.utils.file_utils import local_file_uri_to_path
-from mlflow.utils.mlflow_tags import MLFLOW_PROJECT_ENTRY_POINT
+from mlflow.utils.mlflow_tags import MLFLOW_PROJECT_ENTRY_POINT, MLFLOW_SOURCE_NAME
 from mlflow.utils.uri import is_local_uri
 
 from registry.errors import ArtifactStoreError
@@ -32,13 +32,23 @@ def is_dead(run: Run, after_hours: float) -> bool:
     if tag is not None:
         alive = is_alive(ProcessIdentity.parse(tag))
     elif MLFLOW_PROJECT_ENTRY_POINT in run.data.tags:
-        # Created by `mlflow run`, which died before our code could tag it.
+        # Created by `mlflow run`, whose job has not tagged it yet, or never will.
         if run.info.run_id == os.environ.get("MLFLOW_RUN_ID"):
             return False
-        alive = launcher_is_alive(run.info.start_time / 1000, run.info.run_id)
+        alive = (
+            launcher_is_alive(run.info.start_time / 1000, run.info.run_id)
+            if _launched_here(run.data.tags.get(MLFLOW_SOURCE_NAME, ""))
+            else None
+        )
     else:
         return False  # somebody else's
     return age_hours > after_hours if alive is None else not alive
+
+
+def _launched_here(source: str) -> bool:
+    """Whether a project's source is this folder, so that its launcher would be seen here."""
+    root = Path(__file__).resolve().parents[1]
+    return is_local_uri(source) and Path(local_file_uri_to_path(source)).resolve() == root
 
 
 def check_writable(root: str) -> None:

@@ -176,12 +176,26 @@ def test_runs_of_dead_processes_are_ended_and_others_left(library: BrainLibrary)
 
 
 def test_a_run_that_never_reached_our_code_is_ended(library: BrainLibrary) -> None:
-    made = library.client.create_run(
-        library.experiment(EXPERIMENT),
-        start_time=int(time.time() * 1000) - 60_000,
-        tags={"mlflow.project.entryPoint": "nightly"},
+    here, elsewhere = (
+        library.client.create_run(
+            library.experiment(EXPERIMENT),
+            start_time=int(time.time() * 1000) - 60_000,
+            tags={"mlflow.project.entryPoint": "nightly", "mlflow.source.name": source},
+        ).info.run_id
+        for source in (Path(__file__).parents[2].as_uri(), "file:///somewhere/else")
     )
-    assert library.reap(EXPERIMENT) == [made.info.run_id]
+    assert library.reap(EXPERIMENT) == [here]
+    assert library.reap(EXPERIMENT, after_hours=-1) == [elsewhere]
+
+
+def test_a_run_taken_for_dead_runs_again_once_its_job_reaches_it(
+    library: BrainLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = library.client.create_run(library.experiment(EXPERIMENT)).info.run_id
+    library.client.set_terminated(made, "KILLED")
+    monkeypatch.setenv("MLFLOW_RUN_ID", made)
+    start(library)
+    assert library.client.get_run(made).info.status == "RUNNING"
 
 
 def test_no_server_is_told_at_once_and_without_the_password() -> None:
