@@ -1,0 +1,333 @@
+"""The examples, run as a reader would run them, after a small night."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine.families import family
+from engine.features import FEATURE_SET
+from engine.frames import feature_frame, regime_series
+from engine.recipes import Recipe
+from examples import hamilton
+from market.files import read_folder, sample_folder
+from registry.bars import Bars
+from registry.champions import CellRecord
+from registry.confidence import confidence, position_size
+from registry.library import BrainLibrary, Champion, Version
+from registry.naming import REGIMES, Family, Regime
+from tests.servers import sqlite_template
+
+# One process, one night.
+pytestmark = pytest.mark.xdist_group("examples")
+
+ROOT = Path(__file__).parents[1]
+EXAMPLES = ROOT / "examples"
+SYMBOL = "ETH/USD"
+#: Bars of the sample that the night has not seen. The regime has changed since.
+NEW = 40
+QUICK: dict[Family, dict[str, int]] = {
+    Family.LIGHTGBM: {"rounds": 40},
+    Family.XGBOOST: {"rounds": 40},
+    Family.LSTM: {"window": 12, "hidden": 4, "epochs": 1},
+}
+
+
+@dataclass(frozen=True)
+class Night:
+    """A registry with champions, and the bars that they were trained on."""
+
+    uri: str
+    library: BrainLibrary
+    folder: Path
+    past: Path
+    bars: Bars
+
+    def run(self, *command: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+        """A Python command, as someone would give it who knows the registry."""
+        environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {
+            "MLFLOW_TRACKING_URI": self.uri,
+            "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+            "HOME": str(self.folder),
+        }
+        return subprocess.run(
+            [sys.executable, *command],
+            cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=240,
+        )  # fmt: skip
+
+    @property
+    def champion(self) -> Champion:
+        """Of the present regime."""
+        return self.library.champion(SYMBOL, Regime.LOW)
+
+    def predicted(self, version: Version, scratch: Path) -> float:
+        """By the family's own code, on the whole history."""
+        scratch.mkdir()
+        model = family(version.family).load(self.library.fetch(version, scratch))
+        return float(model.predict(feature_frame(self.bars).to_numpy())[-1])
+
+
+def write(bars: Bars, folder: Path) -> Path:
+    folder.mkdir()
+    bars.frame.dropna(how="all").to_parquet(folder / "ETH-USD_1d.parquet")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def night(_templates: Path, tmp_path_factory: pytest.TempPathFactory) -> Night:
+    folder = tmp_path_factory.mktemp("night")
+    (folder / "mlflow.db").write_bytes(sqlite_template(_templates).read_bytes())
+    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    bars = read_folder(sample_folder(), [SYMBOL]).series[SYMBOL]
+    past = write(replace(bars, frame=bars.frame[:-NEW]), folder / "past")
+    library = BrainLibrary(uri)
+    for name, params in QUICK.items():
+        recipe = Recipe(name, FEATURE_SET, 6, params, 7, tuned_until="2017-01-01T00:00:00+00:00")
+        library.set_recipe(SYMBOL, name, recipe.to_json())
+    found = Night(uri, library, folder, past, bars)
+    options = {"--bars": str(past), "--folds": "1", "--jobs": "1"}
+    command = [word for option in options.items() for word in option]
+    done = subprocess.run(
+        [sys.executable, "-m", "mlproject", "nightly", *command],
+        env=os.environ | {"MLFLOW_TRACKING_URI": uri, "PYTHONPATH": str(ROOT)},
+        cwd=folder, capture_output=True, text=True, check=False, timeout=240,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return found
+
+
+@pytest.fixture
+def _champions_stay(night: Night) -> Iterator[None]:
+    before = night.champion.record
+    yield
+    night.library.set_champion(SYMBOL, Regime.LOW, before, None)
+
+
+def crown(night: Night, version: Version, sharpe: float | None) -> CellRecord:
+    """Make a version champion of the present regime, with that evidence."""
+    error = None if sharpe is None else 0.5
+    record = replace(
+        night.champion.record,
+        version=version.number,
+        digest=version.digest,
+        family=version.family,
+        recipe=version.recipe,
+        net_sharpe=sharpe,
+        net_sharpe_error=error,
+        bars=400,
+        episodes=20,
+        confidence=confidence(sharpe, error, 400, 20).probability,
+    )
+    night.library.set_champion(SYMBOL, Regime.LOW, record, None)
+    return record
+
+
+def decide(
+    night: Night,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    *arguments: str,
+) -> list[str]:
+    """What Hamilton says, in this process."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", night.uri)
+    models = str(night.folder / "models")
+    monkeypatch.setattr(sys, "argv", ["hamilton", SYMBOL, "--models", models, *arguments])
+    code = hamilton.main()
+    said = capsys.readouterr()
+    faults = [line for line in said.err.splitlines() if line.startswith("flat")]
+    return [f"exit code {code}", *said.out.splitlines(), *faults]
+
+
+# --- the night's records ------------------------------------------------------------------------
+
+
+def test_the_night_has_recorded_how_sure_it_is(night: Night) -> None:
+    records = [night.library.champion(SYMBOL, regime).record for regime in REGIMES]
+    for cell in records:
+        evidence = (cell.net_sharpe, cell.net_sharpe_error, cell.bars, cell.episodes)
+        assert cell.confidence == confidence(*evidence).probability
+    known = [cell.confidence for cell in records if cell.confidence is not None]
+    assert 0 < len(known) < 4  # two regimes have no bars to judge by
+    assert all(0 < probability < 1 for probability in known)
+
+
+# --- hamilton.py --------------------------------------------------------------------------------
+
+
+def test_hamilton_tells_regime_champion_prediction_position_and_switch(
+    night: Night, tmp_path: Path
+) -> None:
+    using = night.library.champion(SYMBOL, Regime.NORMAL)
+    command = ("-m", "examples.hamilton", SYMBOL, "--using", using.model_id)
+    done = night.run(*command)
+    assert done.returncode == 0, done.stderr
+    now, champion, switch, prediction, position = done.stdout.splitlines()
+    codes, _ = regime_series(night.bars)
+    assert now == f"ETH/USD at {night.bars.close_time[-1]}: regime {REGIMES[codes.iloc[-1]]}"
+    trusted = night.champion
+    assert champion.startswith(f"champion {trusted.model_id} (xgboost, {trusted.uri}): ")
+    assert switch.startswith(f"switch to {trusted.model_id}: champion of regime low is ")
+    version = night.library.version(SYMBOL, trusted.version)
+    assert float(prediction.split()[1].rstrip(",")) == pytest.approx(
+        night.predicted(version, tmp_path / "model"), abs=1e-4
+    )
+    size = position_size(trusted.record.confidence, 0.1)
+    assert position.startswith("position " if size else "flat: ")
+
+
+def test_a_version_is_downloaded_once_and_checked_every_time(
+    night: Night,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    first = decide(night, monkeypatch, capsys, "--models", str(tmp_path))
+    (kept,) = tmp_path.iterdir()
+    assert kept.name == night.champion.record.digest
+    monkeypatch.delattr(BrainLibrary, "fetch")
+    assert decide(night, monkeypatch, capsys, "--models", str(tmp_path)) == first
+    (kept / "model.ubj").write_bytes(b"forged")
+    said = decide(night, monkeypatch, capsys, "--models", str(tmp_path))
+    assert said[0] == "exit code 2"
+    assert "model.ubj is not what was registered" in said[-1]
+
+
+@pytest.mark.usefixtures("_champions_stay")
+@pytest.mark.parametrize("name", list(Family))
+def test_every_family_predicts_from_recent_bars_as_from_the_whole_history(
+    night: Night,
+    name: Family,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    numbers = {night.library.version(SYMBOL, n).family: n for n in (1, 2, 3)}
+    version = night.library.version(SYMBOL, numbers[name])
+    cell = crown(night, version, sharpe=0.6)
+    said = decide(night, monkeypatch, capsys, "--limit", "0.5", "--using", version.id)
+    expected = night.predicted(version, tmp_path / "model")
+    assert said[0] == "exit code 0"
+    assert said[3] == f"no switch: {version.id} is champion of regime low"
+    told = float(said[4].split()[1].rstrip(","))
+    assert told == pytest.approx(expected, abs=1e-4)
+    size = float(np.sign(expected)) * 0.5 * (2 * (cell.confidence or 0) - 1)
+    assert size != 0
+    assert said[5].startswith(f"position {size:+.4f}: confidence 0.86, net Sharpe 0.60 ± 0.50 ")
+
+
+@pytest.mark.usefixtures("_champions_stay")
+def test_unknown_confidence_stays_flat_and_says_so(
+    night: Night, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    crown(night, night.library.version(SYMBOL, night.champion.version), sharpe=None)
+    said = decide(night, monkeypatch, capsys)
+    assert said[4] == "flat: confidence unknown: no net Sharpe from 400 bars"
+
+
+def test_the_bars_may_end_where_training_ended(
+    night: Night, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = decide(night, monkeypatch, capsys, "--bars", str(night.past))
+    assert said[0] == "exit code 0"
+    assert said[1] == f"ETH/USD at {night.bars.close_time[-NEW - 1]}: regime normal"
+
+
+def test_an_unknown_regime_stays_flat_and_says_so(
+    night: Night,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    frame = night.bars.frame.copy()
+    frame.iloc[-20:-1] = np.nan
+    folder = write(replace(night.bars, frame=frame), tmp_path / "bars")
+    said = decide(night, monkeypatch, capsys, "--bars", str(folder))
+    assert said[0] == "exit code 0"
+    assert said[1].endswith("regime unknown")
+    assert said[2] == "flat: the regime is unknown"
+
+
+def test_bars_that_end_before_training_did_are_an_error(
+    night: Night,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    older = replace(night.bars, frame=night.bars.frame[: -NEW - 1])
+    folder = write(older, tmp_path / "bars")
+    said = decide(night, monkeypatch, capsys, "--bars", str(folder))
+    assert said[0] == "exit code 2"
+    assert re.match("flat, by an error: the state's last bar closes .* give newer bars", said[1])
+
+
+def test_a_registry_without_champions_is_an_error(
+    night: Night,
+    sqlite_dsn: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    said = decide(replace(night, uri=sqlite_dsn), monkeypatch, capsys)
+    assert said == [
+        "exit code 2",
+        "flat, by an error: ETH/USD has no champion; run the nightly job for it",
+    ]
+
+
+# --- hamilton_ten_lines.py ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("regime", "ending"), [("low", "parquet"), ("normal", "csv")])
+def test_ten_lines_predict_on_rows_from_a_file(
+    night: Night, regime: str, ending: str, tmp_path: Path
+) -> None:
+    rows = feature_frame(night.bars).tail(60)
+    file = tmp_path / f"rows.{ending}"
+    rows.to_parquet(file) if ending == "parquet" else rows.to_csv(file, index=False)
+    script = str(EXAMPLES / "hamilton_ten_lines.py")
+    done = night.run(script, "ETH-USD", regime, str(file), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    champion = night.library.champion(SYMBOL, regime)
+    version = night.library.version(SYMBOL, champion.version)
+    value, rest = done.stdout.split(maxsplit=1)
+    assert float(value) == pytest.approx(night.predicted(version, tmp_path / "model"), abs=1e-6)
+    assert rest == "after 60 given rows\n"
+
+
+def test_ten_lines_predict_on_made_up_rows_too(night: Night, tmp_path: Path) -> None:
+    # The LSTM: other than the boosters' its predictions come in a frame.
+    script = str(EXAMPLES / "hamilton_ten_lines.py")
+    done = night.run(script, "ETH-USD", "high", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert night.library.champion(SYMBOL, Regime.HIGH).record.family == Family.LSTM
+    value, rest = done.stdout.split(maxsplit=1)
+    assert np.isfinite(float(value))
+    assert rest == "after 600 made-up rows\n"
+
+
+# --- as they read -------------------------------------------------------------------------------
+
+
+def code_lines(file: Path) -> list[str]:
+    tree = ast.parse(file.read_text())
+    first = tree.body[1].lineno  # after the docstring
+    return [line for line in file.read_text().splitlines()[first - 1 :] if line.strip()]
+
+
+def test_ten_lines_are_ten_and_need_mlflow_and_pandas_alone() -> None:
+    file = EXAMPLES / "hamilton_ten_lines.py"
+    assert len(code_lines(file)) == 10
+    imported = [line.split()[1] for line in code_lines(file) if line.startswith(("import", "from"))]
+    assert imported == ["sys", "mlflow", "pandas"]
+
+
+def test_hamilton_can_be_read_on_two_pages() -> None:
+    assert len((EXAMPLES / "hamilton.py").read_text().splitlines()) <= 120
