@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from collections.abc import Iterator, Mapping
@@ -15,8 +16,10 @@ from mlflow.entities import LoggedModelOutput
 from mlflow.entities.model_registry import RegisteredModel
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
+from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
 from registry.champions import CellRecord
+from registry.descriptions import describe_model
 from registry.entries import Champion, Version, champion_of, version_of
 from registry.errors import (
     ArtifactStoreError,
@@ -105,12 +108,26 @@ class BrainLibrary:
         created = os.environ.get("MLFLOW_RUN_ID")
         if not created:
             identifier = self.experiment(experiment)
-            return Run.create(self.client, identifier, name, tags=tags, note=note)
+            number = self._next_number(identifier)
+            return Run.create(self.client, identifier, name, tags=tags, note=note, number=number)
         with library_errors(self.dsn, f"take over run {created}"):
-            found = self.client.get_run(created)
-        run = Run(self.client, created, found.info.experiment_id, name)
+            identifier = self.client.get_run(created).info.experiment_id
+        number = self._next_number(identifier)
+        run = Run(self.client, created, identifier, name, number=number)
         run.adopt(tags=tags, note=note)
         return run
+
+    def _next_number(self, experiment_id: str) -> int:
+        """The number of the job that starts now: one more than the latest one's."""
+        with library_errors(self.dsn, "look for the latest night"):
+            latest = self.client.search_runs(
+                [experiment_id],
+                filter_string=f"tags.{Tag.NIGHT} LIKE '%'",
+                order_by=["attributes.start_time DESC"],
+                max_results=1,
+            )
+        number = latest[0].data.tags[Tag.NIGHT] if latest else "0"
+        return int(number) + 1 if number.isdecimal() else 1
 
     def reap(self, experiment: str, *, after_hours: float = 24.0) -> list[str]:
         """End the runs whose process is dead, as KILLED.
@@ -186,6 +203,11 @@ class BrainLibrary:
                     description=note,
                     model_id=logged.model_id,
                 )
+            # What the UI's list of models shows a model's versions by.
+            self.client.set_logged_model_tags(
+                logged.model_id,
+                {MLFLOW_MODEL_VERSIONS: json.dumps([{"name": name, "version": made.version}])},
+            )
         return version_of(symbol, made)
 
     def version(self, symbol: str, number: int) -> Version:
@@ -287,6 +309,21 @@ class BrainLibrary:
             self.client.set_registered_model_tag(name, cell_tag(regime), record.to_json())
             self._alias(name, champion_alias(regime), record.version)
 
+    def describe(self, symbol: str, links: Mapping[int, str]) -> None:
+        """Write into the description of the symbol's model who is champion of what, and why.
+
+        Args:
+            links: pages of the runs that made the versions, by version, as far as known; see
+                :func:`registry.descriptions.run_link`.
+        """
+        model = self._find(symbol)
+        if model is None:
+            return
+        champions = [c for c in (champion_of(model, regime) for regime in Regime) if c]
+        text = describe_model(model.description, symbol, champions, links)
+        with library_errors(self.dsn, f"describe the model of {symbol}"):
+            self.client.update_registered_model(model.name, text)
+
     # --- helpers --------------------------------------------------------------------------------
 
     def _alias(self, name: str, alias: str, version: int) -> None:
@@ -319,11 +356,7 @@ class BrainLibrary:
             self.client.create_registered_model(
                 model_name(symbol),
                 tags={Tag.SYMBOL: symbol},
-                description=(
-                    f"Models of **{symbol}**. The version to trust in a volatility regime has the "
-                    "alias `champion-<regime>`, the next best `challenger-<regime>`, the one "
-                    "before `previous-<regime>`; regimes are low, normal, high and extreme."
-                ),
+                description=describe_model(None, symbol, [], {}),
             )
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another writer was first

@@ -72,6 +72,7 @@ class Tag(StrEnum):
     DIGEST = "digest"
     KIND = "kind"
     PROCESS = "process"
+    NIGHT = "night"
 
 
 # MLflow refuses "/", ":", blanks, "." and ".." in a registered model's name; PostgreSQL's column

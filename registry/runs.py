@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -48,13 +49,29 @@ class Run:
 
     Every method raises TrackingUnreachableError, ArtifactStoreError or LibraryError if the tracking
     server does not do what was asked.
+
+    Attributes:
+        number: of the job in its experiment, from 1; 0 if it has none. It is the step of every
+            figure, so that grouping runs by a tag draws a line over the nights.
+        day: UTC date on which the job started, ``2026-11-23``.
     """
 
-    def __init__(self, client: MlflowClient, run_id: str, experiment_id: str, name: str) -> None:
+    def __init__(
+        self,
+        client: MlflowClient,
+        run_id: str,
+        experiment_id: str,
+        name: str,
+        *,
+        number: int = 0,
+        day: str = "",
+    ) -> None:
         self.client = client
         self.id = run_id
         self.experiment_id = experiment_id
         self.name = name
+        self.number = number
+        self.day = day or f"{datetime.now(UTC):%Y-%m-%d}"
         self._failed = False
 
     @classmethod
@@ -66,24 +83,44 @@ class Run:
         *,
         tags: Mapping[str, str],
         note: str,
-        parent: str | None = None,
+        parent: Run | None = None,
+        number: int = 0,
+        seconds: float = 0.0,
     ) -> Run:
-        """Create a run on the server, tagged with this process."""
+        """Create a run on the server, tagged with this process.
+
+        Args:
+            parent: the run in which it is nested, whose number and day it shares.
+            number: of the job, see :attr:`number`.
+            seconds: how long ago its work began.
+        """
+        number = parent.number if parent else number
         given = {
             MLFLOW_RUN_NAME: name,
             MLFLOW_RUN_NOTE: note,
             Tag.PROCESS: str(ProcessIdentity.current()),
-            **({MLFLOW_PARENT_RUN_ID: parent} if parent else {}),
+            Tag.NIGHT: str(number),
+            **({MLFLOW_PARENT_RUN_ID: parent.id} if parent else {}),
             **tags,
         }
+        started = int((time.time() - seconds) * 1000)
         with library_errors(client.tracking_uri, f"create run {name}"):
-            run = client.create_run(experiment_id, tags=resolve_tags(given), run_name=name)
-        return cls(client, run.info.run_id, experiment_id, name)
+            run = client.create_run(
+                experiment_id, start_time=started, tags=resolve_tags(given), run_name=name
+            )
+        day = parent.day if parent else ""
+        return cls(client, run.info.run_id, experiment_id, name, number=number, day=day)
 
-    def child(self, name: str, *, tags: Mapping[str, str], note: str) -> Run:
-        """A nested run."""
+    def child(self, name: str, *, tags: Mapping[str, str], note: str, seconds: float = 0.0) -> Run:
+        """A nested run, whose work began some seconds ago."""
         return Run.create(
-            self.client, self.experiment_id, name, tags=tags, note=note, parent=self.id
+            self.client,
+            self.experiment_id,
+            name,
+            tags=tags,
+            note=note,
+            parent=self,
+            seconds=seconds,
         )
 
     def adopt(self, *, tags: Mapping[str, str], note: str) -> None:
@@ -96,11 +133,16 @@ class Run:
         self.tag(
             {
                 Tag.PROCESS: str(ProcessIdentity.current()),
+                Tag.NIGHT: str(self.number),
                 MLFLOW_RUN_NAME: self.name,
                 MLFLOW_RUN_NOTE: note,
                 **tags,
             }
         )
+
+    def describe(self, note: str) -> None:
+        """Replace the description, in Markdown."""
+        self.tag({MLFLOW_RUN_NOTE: note})
 
     def tag(self, tags: Mapping[str, str]) -> None:
         """Set tags."""
@@ -127,7 +169,7 @@ class Run:
                 key=f.key,
                 value=f.value,
                 timestamp=now + tick,
-                step=0,
+                step=self.number,
                 model_id=f.model_id,
                 dataset_name=f.dataset.name if f.dataset else None,
                 dataset_digest=f.dataset.digest if f.dataset else None,

@@ -1,0 +1,98 @@
+"""What MLflow's UI shows as text: descriptions in Markdown, and links to its own pages.
+
+Links are relative to the page that they stand on, so they hold wherever the UI is served.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from urllib.parse import quote
+
+from registry.entries import Champion
+from registry.naming import model_name
+
+__all__ = ["describe_model", "history_link", "markdown_table", "plus_minus", "run_link"]
+
+# What stands above it is people's own. The UI shows nothing of it.
+_MARK = "<!-- the night writes what is below -->"
+# The UI's tables have no space between their columns.
+_GAP = "&emsp;&emsp;"
+
+
+def run_link(experiment_id: str, run_id: str, artifact: str | None = None) -> str:
+    """The page of a run, or of one of its artifacts; if that is not there, of all of them."""
+    page = f"#/experiments/{experiment_id}/runs/{run_id}"
+    return page if artifact is None else f"{page}/artifacts/{artifact}"
+
+
+def history_link(experiment_id: str, symbol: str) -> str:
+    """The charts of all runs of a symbol's families, over the nights."""
+    wanted = quote(f'tags.symbol = "{symbol}" and tags.kind = "family"', safe="")
+    return f"#/experiments/{experiment_id}/runs?compareRunsMode=CHART&searchFilter={wanted}"
+
+
+def describe_model(
+    written: str | None, symbol: str, champions: Sequence[Champion], links: Mapping[int, str]
+) -> str:
+    """The description of a symbol's registered model: who is champion of what, and why.
+
+    Args:
+        written: the description so far; what people have written above ours is kept.
+        champions: of the symbol's cells.
+        links: the page of the run that made a version, as far as it is known.
+    """
+    own = (written or "").partition(_MARK)[0].strip()
+    rows = [
+        (
+            f"**{champion.regime}**",
+            champion.record.family,
+            f"[{champion.version}](#/models/{model_name(symbol)}/versions/{champion.version})",
+            plus_minus(champion.record.net_sharpe, champion.record.net_sharpe_error),
+            champion.record.bars,
+            champion.record.episodes,
+            _explained(links.get(champion.version)),
+            champion.record.reason,
+        )
+        for champion in champions
+    ]
+    columns = (
+        "regime",
+        "champion",
+        "version",
+        "net Sharpe",
+        "bars",
+        "episodes",
+        "explained",
+        "why",
+    )
+    ours = (
+        f"{_MARK}\nModels of **{symbol}**: a version per family and night. The one to trust in a "
+        "volatility regime has the alias `champion-<regime>`, the next best `challenger-<regime>`, "
+        "the one before `previous-<regime>`.\n\n"
+    )
+    table = markdown_table(columns, rows) if rows else "No champion yet.\n"
+    return f"{own}\n\n{ours}{table}".lstrip()
+
+
+def plus_minus(value: float | None, error: float | None) -> str:
+    """A figure and its standard error, each of which may be unknown."""
+    if value is None or math.isnan(value):
+        return "unknown"
+    return f"{value:.2f} ± {'?' if error is None or math.isnan(error) else f'{error:.2f}'}"
+
+
+def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A Markdown table whose columns the UI keeps apart."""
+    head = "|".join(f" {column}{_GAP} " for column in columns)
+    lines = [f"|{head}|", "|" + "---|" * len(columns)]
+    lines += ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def _explained(run: str | None) -> str:
+    if run is None:
+        return ""
+    return (
+        f"[importances]({run}/artifacts/explanation/beeswarm.png), [drift]({run}/artifacts/drift)"
+    )

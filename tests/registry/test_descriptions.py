@@ -1,0 +1,165 @@
+"""Descriptions: what the UI shows as text."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+from registry.champions import CellRecord
+from registry.descriptions import (
+    describe_model,
+    history_link,
+    markdown_table,
+    plus_minus,
+    run_link,
+)
+from registry.entries import Champion
+from registry.library import BrainLibrary
+from registry.naming import Family, Regime
+from registry.runs import Figure
+from tests.registry.models import EXPERIMENT, SYMBOL, add, record, start
+
+RECORD = CellRecord(
+    version=7,
+    digest="d",
+    family=Family.LSTM,
+    recipe="r",
+    trained_until="2026-11-22T00:00:00+00:00",
+    provisional=True,
+    reason="prior: no family is clearly better",
+    bars=120,
+    episodes=9,
+    decided="2026-11-23T01:00:00+00:00",
+    net_sharpe=0.514,
+    net_sharpe_error=0.98,
+)
+CHAMPION = Champion(SYMBOL, Regime.HIGH, 7, RECORD)
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "shown"),
+    [
+        (0.514, 0.98, "0.51 ± 0.98"),
+        (-1, None, "-1.00 ± ?"),
+        (1.0, float("nan"), "1.00 ± ?"),
+        (None, None, "unknown"),
+        (float("nan"), 0.1, "unknown"),
+    ],
+)
+def test_a_figure_is_shown_with_its_error(
+    value: float | None, error: float | None, shown: str
+) -> None:
+    assert plus_minus(value, error) == shown
+
+
+def test_the_description_says_who_is_champion_and_why_and_leads_there() -> None:
+    text = describe_model(None, SYMBOL, [CHAMPION], {7: "#/experiments/1/runs/abc"})
+    (row,) = [line for line in text.splitlines() if "**high**" in line]
+    assert [cell.strip() for cell in row.strip("|").split("|")] == [
+        "**high**",
+        "lstm",
+        "[7](#/models/BTC-USD/versions/7)",
+        "0.51 ± 0.98",
+        "120",
+        "9",
+        "[importances](#/experiments/1/runs/abc/artifacts/explanation/beeswarm.png), "
+        "[drift](#/experiments/1/runs/abc/artifacts/drift)",
+        "prior: no family is clearly better",
+    ]
+
+
+def test_what_is_not_known_is_not_linked() -> None:
+    unknown = replace(CHAMPION, record=replace(RECORD, net_sharpe=None, net_sharpe_error=None))
+    text = describe_model(None, SYMBOL, [unknown], {})
+    assert "| unknown |" in text
+    assert "artifacts" not in text
+
+
+def test_what_people_wrote_stays_and_what_the_night_wrote_is_replaced() -> None:
+    first = describe_model("Ask Ann before a change.", SYMBOL, [CHAMPION], {})
+    later = replace(CHAMPION, version=8, record=replace(RECORD, version=8))
+    second = describe_model(first, SYMBOL, [later], {})
+    assert second.startswith("Ask Ann before a change.\n")
+    assert second.count("**high**") == 1
+    assert "[8](" in second
+    assert describe_model(second, SYMBOL, [later], {}) == second
+
+
+def test_the_description_fits_mlflows_column() -> None:
+    long = replace(RECORD, reason="earned 0.00012 ± 0.00005 more per position than lightgbm")
+    champions = [replace(CHAMPION, regime=regime, record=long) for regime in Regime]
+    links = {7: run_link("123456", "0" * 32)}
+    assert len(describe_model(None, "1000SHIB/USDT:USDT", champions, links)) < 4000
+
+
+def test_links_say_what_is_wanted() -> None:
+    assert run_link("1", "abc") == "#/experiments/1/runs/abc"
+    assert run_link("1", "abc", "drift") == "#/experiments/1/runs/abc/artifacts/drift"
+    link = history_link("1", SYMBOL)
+    assert link.isascii()
+    assert not set(" \"'()") & set(link)  # would end the link in Markdown
+    assert 'tags.symbol = "BTC/USD"' in unquote(link)
+
+
+def test_a_table_has_as_many_cells_in_every_line() -> None:
+    lines = markdown_table(("a", "b"), [(1, 2), (3, 4)]).splitlines()
+    assert {line.count("|") for line in lines} == {3}
+    assert len(lines) == 4
+
+
+def test_the_description_reaches_the_registry(sqlite_dsn: str, tmp_path: Path) -> None:
+    library = BrainLibrary(sqlite_dsn)
+    with start(library) as run:
+        version = add(library, run, tmp_path / "model")
+    assert "No champion yet" in (library.client.get_registered_model("BTC-USD").description or "")
+    library.set_champion(SYMBOL, Regime.HIGH, record(version), None)
+    library.describe(SYMBOL, {1: run_link(run.experiment_id, run.id)})
+    description = library.client.get_registered_model("BTC-USD").description or ""
+    assert "**high**" in description
+    assert run.id in description
+    library.describe("ETH/USD", {})  # has no model, so there is nothing to describe
+
+
+def test_the_list_of_models_shows_the_version(sqlite_dsn: str, tmp_path: Path) -> None:
+    library = BrainLibrary(sqlite_dsn)
+    with start(library) as run:
+        version = add(library, run, tmp_path / "model")
+    tags = library.client.get_logged_model(version.logged_model_id).tags
+    assert json.loads(tags["mlflow.modelVersions"]) == [{"name": "BTC-USD", "version": 1}]
+
+
+def test_nights_are_numbered_and_their_figures_lie_at_their_number(sqlite_dsn: str) -> None:
+    library = BrainLibrary(sqlite_dsn)
+    for number in (1, 2):
+        with start(library) as night, night.child("family", tags={}, note="") as run:
+            run.figures([Figure("rank_ic", 0.1)])
+        assert (night.number, run.number) == (number, number)
+        (point,) = library.client.get_metric_history(run.id, "rank_ic")
+        assert point.step == number
+        assert library.client.get_run(run.id).data.tags["night"] == str(number)
+
+
+def test_a_run_that_mlflow_made_is_numbered_in_its_own_experiment(
+    sqlite_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = BrainLibrary(sqlite_dsn)
+    start(library)
+    elsewhere = library.client.create_experiment("elsewhere")
+    made = library.client.create_run(elsewhere).info.run_id
+    monkeypatch.setenv("MLFLOW_RUN_ID", made)
+    assert start(library).number == 1
+    made = library.client.create_run(library.experiment(EXPERIMENT)).info.run_id
+    monkeypatch.setenv("MLFLOW_RUN_ID", made)
+    assert start(library).number == 2
+
+
+def test_a_run_lasts_as_long_as_its_work(sqlite_dsn: str) -> None:
+    library = BrainLibrary(sqlite_dsn)
+    with start(library) as night, night.child("family", tags={}, note="", seconds=60) as run:
+        pass
+    found = library.client.get_run(run.id).info
+    assert 60 <= (found.end_time - found.start_time) / 1000 < 120
