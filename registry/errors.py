@@ -11,6 +11,7 @@ One tree, so that a caller can catch as much or as little as it wants::
     │   ├── BarsError            a series of bars is broken
     │   └── NotEnoughBarsError   a series of bars is sound but too short
     ├── TrainingError            a model could not be fitted or judged
+    ├── AnalysisError            a model or its data could not be explained
     └── LibraryError             the Brain Library did not do what was asked
         ├── TrackingUnreachableError
         ├── ArtifactStoreError   artifacts can't be written or read
@@ -26,6 +27,7 @@ import difflib
 from collections.abc import Iterable
 
 __all__ = [
+    "AnalysisError",
     "ArtifactStoreError",
     "BarsError",
     "BrainError",
@@ -78,6 +80,10 @@ class NotEnoughBarsError(InputError):
 
 class TrainingError(BrainError):
     """A model could not be fitted or judged."""
+
+
+class AnalysisError(BrainError):
+    """A model or its data could not be explained, or an explanation does not add up."""
 
 
 class LibraryError(BrainError):

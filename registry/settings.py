@@ -91,6 +91,18 @@ class Settings(BaseSettings):
         ge=1,
         description="worker processes",
     )
+    explain_rows: int = Field(
+        default=2000, ge=100, description="bars that a boosted tree is explained on"
+    )
+    explain_windows: int = Field(
+        default=256, ge=100, description="bars, with their look-back, that an LSTM is explained on"
+    )
+    recent_bars: int = Field(
+        default=240, ge=30, description="latest bars whose features are compared with training"
+    )
+    drift_columns: int = Field(
+        default=24, ge=1, description="features in Evidently's report, the most unusual first"
+    )
     reap_after_hours: float = Field(
         24.0,
         gt=0,

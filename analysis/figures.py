@@ -1,0 +1,135 @@
+"""The two plots of a version: bars of every method beside each other, and a beeswarm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis.results import FeatureImportance, Method, ModelAnalysis, Ranking
+from analysis.sampling import Array
+from analysis.subjects import Contributions
+
+__all__ = ["write_figures"]
+
+_SHOWN = 15
+_DPI = 110
+_TITLES = {
+    Method.SHAP: "shap: moves predictions",
+    Method.PERMUTATION: "permutation: rank IC lost",
+    Method.CORRELATION: "correlation with the label",
+}
+
+
+def write_figures(
+    found: ModelAnalysis,
+    contributions: Contributions | None,
+    shown: Array,
+    names: Sequence[str],
+    folder: Path,
+) -> None:
+    """Write ``importance.png`` and, where there are contributions, ``beeswarm.png``.
+
+    Args:
+        shown: (n, F) the features' values at the explained moments; an LSTM's last row.
+    """
+    with _without_a_screen():
+        bars = _bars(found)
+        bars.savefig(folder / "importance.png", dpi=_DPI)
+        plt.close(bars)
+        if contributions is not None:
+            swarm = _beeswarm(found, contributions, shown, names)
+            swarm.savefig(folder / "beeswarm.png", dpi=_DPI)
+            plt.close(swarm)
+
+
+@contextmanager
+def _without_a_screen() -> Iterator[None]:
+    """Draw to files only, and leave pyplot and NumPy's global random state as they were.
+
+    shap plots through pyplot, and shuffles its points by the global state.
+    """
+    backend = matplotlib.get_backend(auto_select=False)
+    state = np.random.get_state()  # noqa: NPY002
+    plt.switch_backend("agg")
+    np.random.seed(0)  # noqa: NPY002
+    try:
+        with matplotlib.rc_context({"font.size": 9}):
+            yield
+    finally:
+        np.random.set_state(state)  # noqa: NPY002
+        if backend is not None:
+            plt.switch_backend(backend)
+
+
+def _bars(found: ModelAnalysis) -> Figure:
+    first = next(iter(found.rankings.values()))
+    top = [feature.feature for feature in first.features[:_SHOWN]]
+    figure, panels = plt.subplots(
+        1,
+        len(found.rankings),
+        sharey=True,
+        squeeze=False,
+        figsize=(3.4 * len(found.rankings) + 1.6, 0.28 * len(top) + 1.6),
+        layout="constrained",
+    )
+    for axes, ranking in zip(panels[0], found.rankings.values(), strict=True):
+        _panel(axes, ranking, top)
+    panels[0][0].invert_yaxis()
+    figure.suptitle(f"{found.model_id} {found.family}: {len(top)} features, by {first.method}")
+    return figure
+
+
+def _panel(axes: Axes, ranking: Ranking, top: Sequence[str]) -> None:
+    by_name = {feature.feature: feature for feature in ranking.features}
+    known = [(place, by_name[name]) for place, name in enumerate(top) if name in by_name]
+    axes.barh(
+        [place for place, _ in known],
+        [_share(feature, ranking, feature.importance) for _, feature in known],
+        xerr=[_share(feature, ranking, feature.error) for _, feature in known],
+        color="#1e88e5",
+        ecolor="#555555",
+        capsize=2,
+    )
+    axes.axvline(0, color="#999999", linewidth=0.8)
+    axes.set_yticks(range(len(top)), top)
+    axes.set_title(f"{_TITLES[ranking.method]}, {ranking.rows} rows", fontsize=9)
+    axes.set_xlabel("share ± one standard error")
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _share(feature: FeatureImportance, ranking: Ranking, value: float) -> float:
+    """A value in the unit of the importance as a share; an unknown one draws nothing."""
+    total = sum(max(other.importance, 0.0) for other in ranking.features)
+    return float(np.nan_to_num(value / total)) if total > 0 else 0.0
+
+
+def _beeswarm(
+    found: ModelAnalysis, contributions: Contributions, shown: Array, names: Sequence[str]
+) -> Figure:
+    import shap
+
+    figure = plt.figure(figsize=(8.5, 0.34 * min(_SHOWN, len(names)) + 1.8), layout="constrained")
+    explanation = shap.Explanation(
+        values=contributions.values,
+        base_values=contributions.base,
+        data=shown,
+        feature_names=list(names),
+    )
+    axes = shap.plots.beeswarm(
+        explanation,
+        ax=figure.add_subplot(),
+        max_display=_SHOWN,
+        plot_size=None,
+        color_bar_label="feature's value",
+        show=False,
+    )
+    axes.set_xlabel("contribution to the prediction, in the target's unit")
+    axes.set_title(f"{found.model_id} {found.family}, {len(shown)} moments", fontsize=9)
+    return figure

@@ -1,0 +1,220 @@
+"""What a night's analysis has found, as frozen types; :mod:`analysis.rankings` stores it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from registry.errors import BrainError, InputError, did_you_mean
+from registry.naming import Family
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analysis.drift import DriftAnalysis
+
+__all__ = [
+    "Additivity",
+    "AnalysisFailure",
+    "FeatureImportance",
+    "FeatureNote",
+    "Method",
+    "ModelAnalysis",
+    "NightlyAnalysis",
+    "NoteKind",
+    "Ranking",
+    "Stage",
+    "parse_method",
+]
+
+
+class Method(StrEnum):
+    """Ways to say how much a feature matters; they answer different questions.
+
+    ``shap``: how far the feature moves the predictions. ``permutation``: how much rank correlation
+    with the outcome is lost without it. ``correlation``: how closely it goes with the outcome by
+    itself, whatever the model does.
+    """
+
+    SHAP = "shap"
+    PERMUTATION = "permutation"
+    CORRELATION = "correlation"
+
+
+def parse_method(value: Method | str) -> Method:
+    """The method of that name.
+
+    Raises:
+        InputError: there is none.
+    """
+    try:
+        return Method(value)
+    except ValueError:
+        raise InputError(
+            f"no method is called {value!r}; {did_you_mean(str(value), list(Method))}"
+        ) from None
+
+
+class NoteKind(StrEnum):
+    """Why a feature has no importance."""
+
+    CONSTANT = "constant in the data"
+    UNKNOWN = "not known in any row of the data"
+    NEW = "new since training: in the data and not in the model"
+    ABSENT = "in the model and no longer in the data"
+
+
+@dataclass(frozen=True)
+class FeatureNote:
+    """A feature that has no importance tonight, and why; that is not an importance of 0."""
+
+    feature: str
+    kind: NoteKind
+
+    def __str__(self) -> str:
+        return f"{self.feature}: {self.kind}"
+
+
+@dataclass(frozen=True)
+class FeatureImportance:
+    """How much one feature matters by one method.
+
+    Attributes:
+        importance: in the method's unit: ``shap`` the mean absolute contribution, in the target's
+            unit; ``permutation`` the drop of rank IC, negative where shuffling did no harm;
+            ``correlation`` the absolute Spearman correlation.
+        share: of the sum of all positive importances, 0 to 1; NaN if there is none.
+        rank: 1 for the largest; equal importances have equal ranks.
+        error: standard error of the importance from means of consecutive rows; NaN unknown.
+    """
+
+    feature: str
+    importance: float
+    share: float
+    rank: int
+    error: float
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """All features' importances by one method, largest first.
+
+    Attributes:
+        rows: how many rows they were measured on.
+        unseen: how many of these are later than the model's training. A model that was refitted
+            tonight has seen them all.
+    """
+
+    method: Method
+    rows: int
+    unseen: int
+    features: tuple[FeatureImportance, ...]
+
+
+@dataclass(frozen=True)
+class Additivity:
+    """Whether contributions and base value add up to the predictions, over all explained rows.
+
+    Attributes:
+        error: the largest deviation; trees in the target's unit, LSTM in standard deviations of the
+            prediction.
+        tolerance: the largest error that is accepted, in the same unit.
+    """
+
+    error: float
+    tolerance: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether the error is within the tolerance; an unknown error is not."""
+        return self.error <= self.tolerance
+
+
+@dataclass(frozen=True)
+class ModelAnalysis:
+    """What was found of one version.
+
+    Attributes:
+        rankings: by method; a method that failed is missing here and named in the failures.
+        notes: features without an importance.
+        seconds: by stage of the work.
+    """
+
+    symbol: str
+    family: Family
+    model_id: str
+    rankings: Mapping[Method, Ranking]
+    additivity: Additivity
+    notes: tuple[FeatureNote, ...]
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.model_id} {self.family} explained in {sum(self.seconds.values()):.0f} s"
+
+
+class Stage(StrEnum):
+    """What of an analysis failed."""
+
+    CHOICE = "choice"
+    BARS = "bars"
+    FETCH = "fetch"
+    EXPLANATION = "explanation"
+    ADDITIVITY = "additivity"
+    DRIFT = "drift"
+    STORAGE = "storage"
+
+
+@dataclass(frozen=True)
+class AnalysisFailure:
+    """What could not be analysed, and why.
+
+    Attributes:
+        symbol: whose analysis.
+        stage: what was being done.
+        error: what went wrong.
+        model_id: whose analysis, None if it concerns the whole symbol.
+    """
+
+    symbol: str
+    stage: Stage
+    error: BrainError
+    model_id: str | None = None
+
+    @property
+    def what(self) -> str:
+        """The symbol or the model, and the stage."""
+        return f"{self.model_id or self.symbol} {self.stage}"
+
+    def __str__(self) -> str:
+        return f"{self.what} failed: {self.error}"
+
+
+@dataclass(frozen=True)
+class NightlyAnalysis:
+    """What a night's analysis has found and what it could not do.
+
+    Attributes:
+        date: of the night, UTC.
+        models: the analysed versions, each once, by symbol and version.
+        drifts: by symbol.
+        failures: everything that failed; the rest is done.
+    """
+
+    date: dt.date
+    models: tuple[ModelAnalysis, ...]
+    drifts: tuple[DriftAnalysis, ...]
+    failures: tuple[AnalysisFailure, ...]
+
+    @property
+    def notes(self) -> tuple[tuple[str, FeatureNote], ...]:
+        """Every feature without an importance, with the model's id."""
+        return tuple((model.model_id, note) for model in self.models for note in model.notes)
+
+    def frame(self) -> pd.DataFrame:
+        """All rankings, columns as :meth:`analysis.rankings.Rankings.read` gives them."""
+        from analysis.rankings import pack, tidy
+
+        return tidy((self.date, pack(model)) for model in self.models)
