@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from registry.errors import BrainError
+from registry.errors import BrainError, InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,6 +31,7 @@ __all__ = ["cli", "main"]
 _PARTLY = 1  # some symbols or families failed, the others are done
 _UNUSABLE = 2  # what was asked for can't be done
 _INTERRUPTED = 130
+_SHOWN = 3  # faults that one line can tell
 _AUTO = "auto"
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -90,7 +91,7 @@ def nightly(**given: str | None) -> int:
         results, failed = train_symbols(
             job.library, job.settings, job.bars, job.run, job.progress("Training")
         )
-        job.add_failures(failed)
+        job.add(done=any(result.versions for result in results), failed=failed)
         champions = [c for result in results for c in name_champions(job.library, result)]
         job.run.document(night_document(champions, job.failures), "summary.json")
         job.out.print(champions_table(champions, job.failures))
@@ -108,7 +109,7 @@ def train(**given: str | None) -> int:
         results, failed = train_symbols(
             job.library, job.settings, job.bars, job.run, job.progress("Training")
         )
-        job.add_failures(failed)
+        job.add(done=any(result.versions for result in results), failed=failed)
         job.out.print(versions_table(results, job.failures))
     return job.exit_code
 
@@ -124,14 +125,14 @@ def tune(**given: str | None) -> int:
         found, failed = tune_symbols(
             job.library, job.settings, job.bars, job.run, job.progress("Searching")
         )
-        job.add_failures(failed)
+        job.add(done=bool(found), failed=failed)
         job.out.print(recipes_table(found, job.failures))
     return job.exit_code
 
 
 @dataclass
 class _Job:
-    """What every job has: its settings, its library, its bars, its run, and what went wrong."""
+    """What every job has: settings, library, bars and run; what went wrong, if not everything."""
 
     settings: Settings
     library: BrainLibrary
@@ -139,12 +140,16 @@ class _Job:
     run: Run
     out: Console
     failures: dict[str, str]
+    done: bool = False
 
     @property
     def exit_code(self) -> int:
-        return _PARTLY if self.failures else 0
+        if not self.failures:
+            return 0
+        return _PARTLY if self.done else _UNUSABLE
 
-    def add_failures(self, failed: Iterable[Failure]) -> None:
+    def add(self, *, done: bool, failed: Iterable[Failure]) -> None:
+        self.done = done
         self.failures |= {failure.what: str(failure.error) for failure in failed}
 
     def progress(self, title: str) -> Callable[[object, int, int], None]:
@@ -167,6 +172,10 @@ def _job(kind: str, given: Mapping[str, str | None]) -> Iterator[_Job]:
     library.reap(settings.experiment, after_hours=settings.reap_after_hours)
     folder = settings.bars or sample_folder()
     read = read_folder(folder, settings.symbols or None)
+    if not read.series:
+        faults = [str(error) for error in read.failures.values()]
+        more = [f"and {len(faults) - _SHOWN} more"] if len(faults) > _SHOWN else []
+        raise InputError(" | ".join(faults[:_SHOWN] + more))
     started = datetime.now(UTC)
     with library.start(
         settings.experiment,

@@ -106,7 +106,7 @@ def night_document(champions: Sequence[Champion], failures: Mapping[str, str]) -
 def _with_failures(table: Table, failures: Mapping[str, str]) -> Table:
     blank = [""] * (len(table.columns) - 2)
     for what, why in failures.items():
-        table.add_row(what, *blank, f"[red]failed: {escape(why)}[/]")
+        table.add_row(escape(what), *blank, f"[red]failed: {escape(why)}[/]")
     return table
 
 

@@ -31,7 +31,8 @@ _ORDER = (*REGIMES, ALL)
 def log_trained(library: BrainLibrary, symbol_run: Run, dataset: Dataset, done: Trained) -> Version:
     """Write a grandchild run for the family, and register its model as the next version.
 
-    The version appears last, when all that it refers to is stored.
+    The version appears when its files, parameters and tables are stored. Its figures, which need
+    its id, follow at once, and no alias points to it before :func:`engine.night.name_champions`.
 
     Raises:
         LibraryError: the tracking server or the artifact store does not do what was asked.

@@ -203,25 +203,29 @@ def _task(
 def _stored_recipe(
     library: BrainLibrary, settings: Settings, dataset: Dataset, family: Family
 ) -> Recipe | None:
-    """The family's recipe, if it fits what is asked and saw nothing that will be judged."""
+    """The family's recipe, if it fits what is asked and saw nothing that will be judged.
+
+    Its search saw labels too, which look ahead: so nothing beyond the first training fold, whose
+    end is purged and embargoed.
+    """
     text = library.recipe(dataset.symbol, family)
     if text is None:
         return None
-    recipe = Recipe.from_json(text)
-    first_judged = _plan(settings).walk(len(dataset), dataset.horizon)[0].test_start
-    fits = (
-        recipe.feature_set == FEATURE_SET
-        and recipe.horizon == dataset.horizon
-        and recipe.seed == settings.seed
-        and datetime.fromisoformat(recipe.tuned_until) < dataset.close_time[first_judged]
-    )
-    if not fits:
-        logger.warning(
-            "%s %s: recipe %s does not fit tonight's settings; searching again",
-            dataset.symbol,
-            family,
-            recipe.id,
+    first_fold = _plan(settings).walk(len(dataset), dataset.horizon)[0]
+    last_seen = dataset.close_time[first_fold.train_end - 1]
+    try:
+        recipe = Recipe.from_json(text)
+        fits = (
+            recipe.feature_set == FEATURE_SET
+            and recipe.horizon == dataset.horizon
+            and recipe.seed == settings.seed
+            and datetime.fromisoformat(recipe.tuned_until) <= last_seen
         )
+        why = f"recipe {recipe.id} does not fit tonight's settings"
+    except (ValueError, TypeError) as error:  # InputError is a ValueError
+        fits, why = False, str(error)
+    if not fits:
+        logger.warning("%s %s: %s; searching again", dataset.symbol, family, why)
     return recipe if fits else None
 
 
