@@ -8,16 +8,18 @@ import math
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from mlflow.entities import Dataset as LoggedDataset
 
 from engine.datasets import Dataset
 from engine.features import FEATURE_SET, FEATURES
-from engine.judging import ALL, Estimate, Judgement
+from engine.judging import ALL, Judgement
 from engine.recipes import Recipe
 from engine.training import Trained, Tuned
 from engine.tuning import Search
+from registry.descriptions import history_link, markdown_table, plus_minus, run_link
 from registry.library import BrainLibrary, Version
 from registry.naming import REGIMES, Tag, model_name
 from registry.runs import Figure, Run
@@ -26,6 +28,8 @@ __all__ = ["log_trained", "log_tuned"]
 
 # The run's own figures come last, so that the key without a regime shows all bars.
 _ORDER = (*REGIMES, ALL)
+# The first metric is the one that the UI's comparison opens with.
+_HEADLINE = "net_sharpe"
 
 
 def log_trained(library: BrainLibrary, symbol_run: Run, dataset: Dataset, done: Trained) -> Version:
@@ -38,7 +42,7 @@ def log_trained(library: BrainLibrary, symbol_run: Run, dataset: Dataset, done: 
         LibraryError: the tracking server or the artifact store does not do what was asked.
     """
     recipe = done.recipe
-    name = f"{done.symbol} {done.family}"
+    name = f"{done.symbol} {done.family} {symbol_run.day}"
     tags: dict[str, str] = {
         Tag.SYMBOL: done.symbol,
         Tag.FAMILY: str(done.family),
@@ -47,8 +51,12 @@ def log_trained(library: BrainLibrary, symbol_run: Run, dataset: Dataset, done: 
         Tag.TRAINED_UNTIL: dataset.trained_until,
         Tag.FEATURE_SET: recipe.feature_set,
     }
-    note = _note(dataset, done)
-    with symbol_run.child(name, tags={**tags, Tag.KIND: "family"}, note=note) as run:
+    with symbol_run.child(
+        name,
+        tags={**tags, Tag.KIND: "family"},
+        note=_note(dataset, done),
+        seconds=sum(done.seconds.values()),
+    ) as run:
         if done.search is not None:
             recipe = replace(recipe, tuned_in=run.id)
         run.params(_params(dataset, recipe))
@@ -62,7 +70,7 @@ def log_trained(library: BrainLibrary, symbol_run: Run, dataset: Dataset, done: 
             done.folder,
             tags=tags,
             params=recipe.hyperparameters,
-            note=note,
+            note=_note(dataset, done, _links(run, done.symbol)),
         )
         run.figures(_figures(done, datasets, version))
         run.tag({"model_id": version.id})
@@ -86,7 +94,8 @@ def log_tuned(library: BrainLibrary, night: Run, dataset: Dataset, done: Tuned) 
         Tag.KIND: "search",
     }
     note = f"{len(trials)} trials on bars until {recipe.tuned_until}; the best is `{recipe.id}`."
-    with night.child(f"{done.symbol} {done.family} search", tags=tags, note=note) as run:
+    name = f"{done.symbol} {done.family} search {night.day}"
+    with night.child(name, tags=tags, note=note) as run:
         recipe = replace(recipe, tuned_in=run.id)
         run.params(_params(dataset, recipe))
         with tempfile.TemporaryDirectory() as scratch:
@@ -126,23 +135,29 @@ def _params(dataset: Dataset, recipe: Recipe) -> dict[str, object]:
 def _figures(
     done: Trained, datasets: dict[str, LoggedDataset], version: Version
 ) -> Iterator[Figure]:
-    """Each regime's figures twice: with the model and its dataset, and by name for the run."""
+    """Each regime's figures twice: with the model and its dataset, and by name for the run.
+
+    The UI shows metrics in the order in which their keys first come.
+    """
     for key in _ORDER:
         for name, value in _values(done.judgements[key]):
-            if key != ALL:
-                yield Figure(f"{key}/{name}", value)
             yield Figure(name, value, version.logged_model_id, datasets[key])
+    for regime in REGIMES:
+        for name, value in _values(done.judgements[regime]):
+            yield Figure(f"{regime}/{name}", value)
     yield from (Figure(f"seconds/{stage}", took) for stage, took in done.seconds.items())
 
 
 def _values(judgement: Judgement) -> Iterator[tuple[str, float]]:
     """What is known; an unknown figure is left out rather than logged as something else."""
-    yield "bars", float(judgement.bars)
-    yield "episodes", float(judgement.episodes)
-    for name, estimate in judgement.figures().items():
+    figures = judgement.figures()
+    for name in sorted(figures, key=lambda name: name != _HEADLINE):
+        estimate = figures[name]
         for key, value in ((name, estimate.value), (f"{name}_error", estimate.error)):
             if math.isfinite(value):
                 yield key, value
+    yield "bars", float(judgement.bars)
+    yield "episodes", float(judgement.episodes)
 
 
 def _dataset(dataset: Dataset, key: str, judgement: Judgement) -> LoggedDataset:
@@ -178,22 +193,37 @@ def _attach_tables(run: Run, dataset: Dataset, done: Trained) -> None:
         run.artifacts(folder)
 
 
-def _note(dataset: Dataset, done: Trained) -> str:
-    rows = "\n".join(
-        f"| {key} | {_show(j.rank_ic)} | {_show(j.hit_rate)} | {_show(j.net_sharpe)} | "
-        f"{_show(j.max_drawdown)} | {j.bars} | {j.episodes} |"
+def _note(dataset: Dataset, done: Trained, links: str = "") -> str:
+    columns = ("regime", "rank IC", "hit rate", "net Sharpe", "max drawdown", "bars", "episodes")
+    rows = [
+        (
+            f"**{key}**",
+            *(
+                plus_minus(estimate.value, estimate.error)
+                for estimate in (j.rank_ic, j.hit_rate, j.net_sharpe, j.max_drawdown)
+            ),
+            j.bars,
+            j.episodes,
+        )
         for key, j in ((key, done.judgements[key]) for key in _ORDER)
-    )
+    ]
+    judged = done.judgements[ALL].net_sharpe
+    # The UI's lists cut a description off after its first words.
     return (
-        f"**{done.symbol} {done.family}**, recipe `{done.recipe.id}`, {dataset.timeframe} bars "
-        f"until {dataset.trained_until}, {dataset.horizon} bars ahead. Out of sample, after "
-        "costs:\n\n| regime | rank IC | hit rate | net Sharpe | max drawdown | bars | episodes |\n"
-        f"|---|---|---|---|---|---|---|\n{rows}\n"
+        f"Net Sharpe {plus_minus(judged.value, judged.error)} of **{done.symbol} {done.family}**, "
+        f"recipe `{done.recipe.id}`, {dataset.horizon} bars ahead on {dataset.timeframe} bars "
+        f"until {dataset.close_time[-1]:%Y-%m-%d %H:%M} UTC. {links}\n\n"
+        "Out of sample, after costs, ± one standard error:\n\n"
+        f"{markdown_table(columns, rows)}"
     )
 
 
-def _show(estimate: Estimate) -> str:
-    if not math.isfinite(estimate.value):
-        return "unknown"
-    error = f"{estimate.error:.2f}" if math.isfinite(estimate.error) else "?"
-    return f"{estimate.value:.2f} ± {error}"
+def _links(run: Run, symbol: str) -> str:
+    """Where to go from a version; a champion has its explanation among its run's files."""
+    home = partial(run_link, run.experiment_id, run.id)
+    return (
+        f"[Files]({home('')}), for a champion with its "
+        f"[importances]({home('explanation/beeswarm.png')}) and [drift]({home('drift')}) · "
+        f"[{symbol} over the nights]({history_link(run.experiment_id, symbol)}) (group by the tag "
+        "*family*)"
+    )

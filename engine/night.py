@@ -21,6 +21,7 @@ from engine.validation import Plan
 from registry.bars import Bars
 from registry.champions import CellRecord, Difference, provisional_choice
 from registry.confidence import confidence
+from registry.descriptions import run_link
 from registry.errors import BrainError
 from registry.library import BrainLibrary, Champion, Version
 from registry.naming import PRIOR, REGIMES, Family, Regime, Tag, model_name
@@ -141,6 +142,10 @@ def name_champions(library: BrainLibrary, result: SymbolResult) -> list[Champion
         record = _record(result, regime, choice.champion, choice.reason)
         challenger = result.versions[choice.challenger].number if choice.challenger else None
         library.set_champion(result.dataset.symbol, regime, record, challenger)
+    library.describe(
+        result.dataset.symbol,
+        {v.number: run_link(result.run.experiment_id, v.run_id) for v in result.versions.values()},
+    )
     return [library.champion(result.dataset.symbol, regime) for regime in REGIMES]
 
 
@@ -181,7 +186,7 @@ def _symbol_run(night: Run, bars: Bars, dataset: Dataset) -> Run:
     }
     repairs = "".join(f"\n- {repair}" for repair in bars.repairs) or " none"
     note = f"{len(dataset)} {bars.timeframe} bars of {bars.symbol}. Repairs:{repairs}"
-    return night.child(dataset.symbol, tags=tags, note=note)
+    return night.child(f"{dataset.symbol} {night.day}", tags=tags, note=note)
 
 
 def _task(

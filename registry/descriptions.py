@@ -6,6 +6,7 @@ Links are relative to the page that they stand on, so they hold wherever the UI 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
@@ -16,8 +17,7 @@ __all__ = ["describe_model", "history_link", "markdown_table", "plus_minus", "ru
 
 # What stands above it is people's own. The UI shows nothing of it.
 _MARK = "<!-- the night writes what is below -->"
-# The UI's tables have no space between their columns.
-_GAP = "&emsp;&emsp;"
+_LINK = re.compile(r"\[([^]]*)\]\([^)]*\)")
 
 
 def run_link(experiment_id: str, run_id: str, artifact: str | None = None) -> str:
@@ -77,17 +77,28 @@ def describe_model(
 
 def plus_minus(value: float | None, error: float | None) -> str:
     """A figure and its standard error, each of which may be unknown."""
-    if value is None or math.isnan(value):
+    if value is None or not math.isfinite(value):
         return "unknown"
-    return f"{value:.2f} ± {'?' if error is None or math.isnan(error) else f'{error:.2f}'}"
+    return f"{value:.2f} ± {'?' if error is None or not math.isfinite(error) else f'{error:.2f}'}"
 
 
 def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """A Markdown table whose columns the UI keeps apart."""
-    head = "|".join(f" {column}{_GAP} " for column in columns)
-    lines = [f"|{head}|", "|" + "---|" * len(columns)]
-    lines += ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows]
+    cells = [[str(cell) for cell in row] for row in rows]
+    widths = [max(len(_seen(row[i])) for row in cells) for i in range(len(columns))]
+    head = "|".join(f" {c}{_gap(c, w)} " for c, w in zip(columns, widths, strict=True))
+    lines = [f"|{head}|", "|" + ":---|" * len(columns)]
+    lines += ["| " + " | ".join(row) + " |" for row in cells]
     return "\n".join(lines) + "\n"
+
+
+def _seen(cell: str) -> str:
+    return _LINK.sub(r"\1", cell).replace("**", "")
+
+
+def _gap(column: str, width: int) -> str:
+    """What makes a column's head wider than its cells: the UI sets no space between columns."""
+    return "&emsp;" * (2 + max(0, width - len(column)) // 2)
 
 
 def _explained(run: str | None) -> str:
