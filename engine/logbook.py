@@ -223,7 +223,7 @@ def _links(run: Run, symbol: str) -> str:
     home = partial(run_link, run.experiment_id, run.id)
     return (
         f"[Files]({home('')}), for a champion with its "
-        f"[importances]({home('explanation/beeswarm.png')}) and [drift]({home('drift')}) · "
+        f"[importances]({home('explanation/beeswarm.png')}) and [drift]({home('drift/evidently.html')}) · "
         f"[{symbol} over the nights]({history_link(run.experiment_id, symbol)}) (group by the tag "
         "*family*)"
     )

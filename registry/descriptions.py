@@ -104,6 +104,4 @@ def _gap(column: str, width: int) -> str:
 def _explained(run: str | None) -> str:
     if run is None:
         return ""
-    return (
-        f"[importances]({run}/artifacts/explanation/beeswarm.png), [drift]({run}/artifacts/drift)"
-    )
+    return f"[importances]({run}/artifacts/explanation/beeswarm.png), [drift]({run}/artifacts/drift/evidently.html)"

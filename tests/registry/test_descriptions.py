@@ -67,7 +67,7 @@ def test_the_description_says_who_is_champion_and_why_and_leads_there() -> None:
         "120",
         "9",
         "[importances](#/experiments/1/runs/abc/artifacts/explanation/beeswarm.png), "
-        "[drift](#/experiments/1/runs/abc/artifacts/drift)",
+        "[drift](#/experiments/1/runs/abc/artifacts/drift/evidently.html)",
         "prior: no family is clearly better",
     ]
 
