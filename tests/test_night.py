@@ -1,0 +1,740 @@
+"""Whole nights: from a folder of bars to champions that anybody loads by alias."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+import mlproject
+from engine.families.boosted import XgBoost
+from engine.features import FEATURE_SET, FEATURES
+from engine.frames import feature_frame
+from engine.judging import ALL
+from engine.recipes import Recipe
+from registry.champions import CellRecord
+from registry.errors import TrainingError, UnknownRegimeError, UnknownSymbolError
+from registry.library import BrainLibrary
+from registry.naming import (
+    PRIOR,
+    REGIMES,
+    Family,
+    Regime,
+    Tag,
+    cell_tag,
+    challenger_alias,
+    champion_alias,
+    model_name,
+)
+from tests.engine.simulate import simulate
+from tests.servers import MlflowServer, sqlite_template
+
+SYMBOLS = ("AAA/USD", "BBB/USD")
+#: 900 daily bars from 2020 on: half of them to learn from, and all of it done in seconds.
+BARS = 900
+TRAINED_UNTIL = "2022-06-19T00:00:00+00:00"
+LOGGED = re.compile(r"\S+ \S+ (INFO|WARNING) mlflow\.")
+QUICK = ("--trials", "1", "--folds", "2", "--jobs", "1")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a job said, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def complaints(self) -> list[str]:
+        """The lines on stderr, what MLflow logs left aside."""
+        return [line for line in self.err.splitlines() if not LOGGED.match(line)]
+
+    @property
+    def error(self) -> str:
+        """The one line on stderr that says what is wrong."""
+        (line,) = self.complaints
+        assert line.startswith("error: ")
+        return line
+
+
+def run(*arguments: str) -> Outcome:
+    """A job in this process."""
+    out, err = io.StringIO(), io.StringIO()
+    handler, uri = signal.getsignal(signal.SIGTERM), os.environ["MLFLOW_TRACKING_URI"]
+    try:
+        with redirect_stdout(out), redirect_stderr(err):
+            code = mlproject.main(arguments)
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+        # Registering sets MLflow's process-wide URI, and by it the variable.
+        mlflow.set_tracking_uri(None)  # type: ignore[arg-type]
+        os.environ["MLFLOW_TRACKING_URI"] = uri
+    return Outcome(code, out.getvalue(), err.getvalue())
+
+
+def frame_of(symbol: str, rows: int = BARS) -> pd.DataFrame:
+    """Daily bars with a column of times."""
+    seed = sum(symbol.encode())
+    bars = simulate(rows, strength=0.3, seed=seed, symbol=symbol, timeframe="1d").bars
+    return bars.frame.reset_index()
+
+
+def write(folder: Path, symbol: str, frame: pd.DataFrame | None = None) -> Path:
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{model_name(symbol)}_1d.parquet"
+    (frame_of(symbol) if frame is None else frame).to_parquet(path, index=False)
+    return folder
+
+
+def runs_of(client: MlflowClient) -> list[Run]:
+    """Every run of the store, oldest first."""
+    experiments = [e.experiment_id for e in client.search_experiments()]
+    return list(client.search_runs(experiments, order_by=["attributes.start_time ASC"]))
+
+
+def kinds(client: MlflowClient) -> Counter[tuple[str, str]]:
+    return Counter((r.data.tags[Tag.KIND], r.info.status) for r in runs_of(client))
+
+
+def files_of(client: MlflowClient, run: Run) -> set[str]:
+    return {file.path for file in client.list_artifacts(run.info.run_id)}
+
+
+def stored_files(folder: Path) -> list[Path]:
+    """What lies in the store's artifacts."""
+    root = folder / "mlruns"
+    return [path for path in root.rglob("*") if path.is_file()] if root.is_dir() else []
+
+
+# --- two nights of three families ---------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Nights:
+    """Two nights in one store, and its aliases after each."""
+
+    folder: Path
+    dsn: str
+    first: Outcome
+    aliases: dict[str, dict[str, int]]
+    second: Outcome
+
+    @property
+    def library(self) -> BrainLibrary:
+        return BrainLibrary(self.dsn)
+
+    def runs(self, kind: str, night: int) -> list[Run]:
+        """The runs of a kind, of the first or the second night."""
+        found = [r for r in runs_of(self.library.client) if r.data.tags[Tag.KIND] == kind]
+        half = len(found) // 2
+        return found[:half] if night == 1 else found[half:]
+
+
+def aliases_of(dsn: str, symbol: str) -> dict[str, int]:
+    found = BrainLibrary(dsn).client.get_registered_model(model_name(symbol)).aliases
+    return {alias: int(version) for alias, version in found.items()}
+
+
+@pytest.fixture(scope="module")
+def nights(_templates: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nights]:
+    folder = tmp_path_factory.mktemp("nights")
+    (folder / "mlflow.db").write_bytes(sqlite_template(_templates).read_bytes())
+    dsn = f"sqlite:///{folder / 'mlflow.db'}"
+    for symbol in SYMBOLS:
+        write(folder / "bars", symbol)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("MLFLOW_TRACKING_URI", dsn)
+        first = run("nightly", "--bars", "bars", *QUICK)
+        aliases = {symbol: aliases_of(dsn, symbol) for symbol in SYMBOLS}
+        yield Nights(folder, dsn, first, aliases, run("nightly", "--bars", "bars", *QUICK))
+
+
+of_two_nights = pytest.mark.xdist_group("two_nights")  # made once, in one test process
+
+
+@of_two_nights
+def test_a_night_succeeds_and_shows_a_champion_for_every_cell(nights: Nights) -> None:
+    for night in (nights.first, nights.second):
+        assert (night.code, night.complaints) == (0, [])
+        assert "Champions" in night.out
+        assert "± one standard error" in night.out
+        for symbol in SYMBOLS:
+            rows = [line for line in night.out.splitlines() if f"│ {symbol}" in line]
+            shown = [row.split("│")[2].strip() for row in rows]
+            assert shown == [str(regime) for regime in REGIMES]
+
+
+@of_two_nights
+def test_runs_form_a_tree_of_night_symbol_and_family(nights: Nights) -> None:
+    for number in (1, 2):
+        (night,) = nights.runs("night", number)
+        symbols = nights.runs("symbol", number)
+        families = nights.runs("family", number)
+        parents = {r.info.run_id: r.data.tags.get("mlflow.parentRunId") for r in symbols + families}
+        assert [r.data.tags[Tag.SYMBOL] for r in symbols] == list(SYMBOLS)
+        assert {parents[r.info.run_id] for r in symbols} == {night.info.run_id}
+        for symbol in symbols:
+            children = [r for r in families if parents[r.info.run_id] == symbol.info.run_id]
+            assert {r.data.tags[Tag.FAMILY] for r in children} == set(Family)
+            assert {r.data.tags[Tag.SYMBOL] for r in children} == {symbol.data.tags[Tag.SYMBOL]}
+        assert {r.info.status for r in [night, *symbols, *families]} == {"FINISHED"}
+
+
+@of_two_nights
+def test_a_night_says_what_was_set_and_what_came_of_it(nights: Nights) -> None:
+    (night,) = nights.runs("night", 2)
+    assert night.data.params["setting.folds"] == "2"
+    assert night.data.params["setting.families"] == str([str(f) for f in Family])
+    assert "2 symbols from bars" in night.data.tags["mlflow.note.content"]
+    document = mlflow.artifacts.load_dict(f"{night.info.artifact_uri}/summary.json")
+    assert document["failures"] == {}
+    found = {(c["symbol"], c["regime"]): c["version"] for c in document["champions"]}
+    assert found == {(c.symbol, c.regime): c.version for c in nights.library.champions()}
+    assert len(found) == 8
+
+
+@of_two_nights
+def test_a_familys_run_has_parameters_figures_and_a_dataset_per_regime(nights: Nights) -> None:
+    client = nights.library.client
+    for run in nights.runs("family", 1):
+        params, metrics = run.data.params, run.data.metrics
+        symbol, family = run.data.tags[Tag.SYMBOL], run.data.tags[Tag.FAMILY]
+        assert {
+            "family": family,
+            "horizon": "6",
+            "seed": "7",
+            "rows": str(BARS),
+            "features": str(len(FEATURES)),
+            "feature_set": FEATURE_SET,
+        }.items() <= params.items()
+        assert sum(key.startswith("hp.") for key in params) > 5
+
+        by_regime = [metrics[f"{regime}/bars"] for regime in REGIMES]
+        assert 0 < sum(by_regime) <= metrics["bars"] == BARS // 2 - 6
+        assert {"rank_ic", "rank_ic_error", "net_sharpe", "net_sharpe_error"} <= metrics.keys()
+        for regime, bars in zip(REGIMES, by_regime, strict=True):
+            for name in ("hit_rate", "net_sharpe", "max_drawdown"):
+                assert (f"{regime}/{name}" in metrics) is (bars >= 3), (regime, name)
+                assert (f"{regime}/{name}_error" in metrics) is (bars >= 100), (regime, name)
+
+        assert run.inputs is not None
+        inputs = run.inputs.dataset_inputs
+        names = [f"{model_name(symbol)} {key}" for key in (*REGIMES, ALL)]
+        assert sorted(i.dataset.name for i in inputs) == sorted(names)
+        assert len({i.dataset.digest for i in inputs}) == 5
+        version = nights.library.version(symbol, int(run.data.tags["model_id"].split("/")[1]))
+        logged = client.get_logged_model(version.logged_model_id)
+        assert {m.dataset_name for m in logged.metrics or [] if m.key == "bars"} == set(names)
+
+
+@of_two_nights
+def test_a_familys_run_describes_itself_and_keeps_its_series(nights: Nights) -> None:
+    client = nights.library.client
+    for run in nights.runs("family", 1):
+        note = run.data.tags["mlflow.note.content"]
+        assert f"{run.data.tags[Tag.SYMBOL]} {run.data.tags[Tag.FAMILY]}" in note
+        assert all(re.search(rf"\| \W*{key}\W* \|", note) for key in (*REGIMES, ALL))
+        files = {"out_of_sample.parquet", "trials.parquet", "trial_series.parquet"}
+        assert files_of(client, run) == files
+    series = pd.read_parquet(
+        client.download_artifacts(run.info.run_id, "out_of_sample.parquet", str(nights.folder))
+    )
+    assert len(series) == BARS // 2
+    assert {"prediction", "label", "forward_return", "net", "regime"} == set(series)
+
+
+@of_two_nights
+def test_a_version_carries_all_its_tags(nights: Nights) -> None:
+    client = nights.library.client
+    for symbol in SYMBOLS:
+        versions = client.search_model_versions(f"name = '{model_name(symbol)}'")
+        assert sorted(int(v.version) for v in versions) == [1, 2, 3, 4, 5, 6]
+        for version in versions:
+            tags = version.tags
+            assert tags.keys() >= {
+                Tag.SYMBOL,
+                Tag.FAMILY,
+                Tag.RECIPE,
+                Tag.TIMEFRAME,
+                Tag.TRAINED_UNTIL,
+                Tag.FEATURE_SET,
+                Tag.DIGEST,
+            }
+            assert tags[Tag.SYMBOL] == symbol
+            assert tags[Tag.TIMEFRAME] == "1d"
+            assert tags[Tag.TRAINED_UNTIL] == TRAINED_UNTIL
+            assert tags[Tag.FEATURE_SET] == FEATURE_SET
+            source = client.get_run(str(version.run_id)).data
+            assert source.tags["model_id"] == f"{model_name(symbol)}/{version.version}"
+            assert source.params["recipe"] == tags[Tag.RECIPE]
+            assert "net Sharpe" in str(version.description)
+
+
+@of_two_nights
+def test_every_cell_has_a_champion_a_challenger_and_a_readable_record(nights: Nights) -> None:
+    library = nights.library
+    for symbol in SYMBOLS:
+        model = library.client.get_registered_model(model_name(symbol))
+        for regime in REGIMES:
+            record = CellRecord.from_json(model.tags[cell_tag(regime)])
+            champion = library.version(symbol, int(model.aliases[champion_alias(regime)]))
+            challenger = library.version(symbol, int(model.aliases[challenger_alias(regime)]))
+            assert challenger.family != champion.family
+            assert (record.version, record.digest) == (champion.number, champion.digest)
+            assert (record.family, record.recipe) == (champion.family, champion.recipe)
+            assert record.trained_until == TRAINED_UNTIL
+            assert record.provisional
+            assert record.family == PRIOR[regime] or record.reason.startswith("earned")
+            assert record.regimes.keys() == {"definition", "state"}
+            assert library.champion(symbol, regime).record == record
+
+
+@of_two_nights
+def test_what_is_downloaded_is_what_was_registered(nights: Nights, tmp_path: Path) -> None:
+    library = nights.library
+    for symbol in SYMBOLS:
+        for number in range(1, 7):
+            version = library.version(symbol, number)
+            folder = library.fetch(version, tmp_path / version.id)
+            recipe = Recipe.from_json((folder / "recipe.json").read_text())
+            assert (recipe.id, recipe.family) == (version.recipe, version.family)
+            assert (folder / "regimes.json").is_file()
+
+
+@of_two_nights
+def test_the_second_night_adds_versions_and_loses_nothing(nights: Nights) -> None:
+    library = nights.library
+    for symbol in SYMBOLS:
+        families = [library.version(symbol, number).family for number in range(1, 7)]
+        assert set(families[:3]) == set(families[3:]) == set(Family)
+        before, after = nights.aliases[symbol], aliases_of(nights.dsn, symbol)
+        for regime in REGIMES:
+            old, new = before[champion_alias(regime)], after[champion_alias(regime)]
+            assert old <= 3 < new
+            assert families[old - 1] == families[new - 1]  # on the same bars
+            assert after[f"previous-{regime}"] == old
+    statuses = {m.status for m in library.client.search_logged_models(_experiments(library))}
+    assert {str(s) for s in statuses} == {"READY"}
+
+
+@of_two_nights
+def test_the_second_night_refits_the_recipes_of_the_first(nights: Nights) -> None:
+    client = nights.library.client
+    by_night = [
+        {(r.data.tags[Tag.SYMBOL], r.data.tags[Tag.FAMILY]): r for r in nights.runs("family", n)}
+        for n in (1, 2)
+    ]
+    for cell, first in by_night[0].items():
+        second = by_night[1][cell]
+        assert first.data.params == second.data.params
+        assert files_of(client, second) == {"out_of_sample.parquet"}  # no trials: no search
+        recipe = Recipe.from_json(nights.library.recipe(cell[0], Family(cell[1])) or "")
+        assert recipe.tuned_in == first.info.run_id
+        # The same recipe on the same bars is judged the same.
+        same = [k for k in first.data.metrics if not k.startswith("seconds/")]
+        assert {k: first.data.metrics[k] for k in same} == {k: second.data.metrics[k] for k in same}
+
+
+@of_two_nights
+def test_unknown_symbols_and_regimes_are_told_with_the_cure(nights: Nights) -> None:
+    with pytest.raises(UnknownRegimeError, match=r"'hihg'; did you mean 'high'"):
+        nights.library.champion("AAA/USD", "hihg")
+    with pytest.raises(UnknownSymbolError, match=r"'AAA/USDT'.*did you mean 'AAA/USD'"):
+        nights.library.champion("AAA/USDT", "high")
+
+
+def _experiments(library: BrainLibrary) -> list[str]:
+    return [e.experiment_id for e in library.client.search_experiments()]
+
+
+# Anyone's program. Nothing of ours is to be found.
+STRANGER = """
+import importlib.util, json, sys
+assert not any(importlib.util.find_spec(room) for room in ("registry", "engine", "mlproject"))
+import mlflow, pandas
+frames = [pandas.read_parquet(file) for file in ("whole.parquet", "holed.parquet")]
+for place, uri in enumerate(sys.argv[1:]):
+    model = mlflow.pyfunc.load_model(uri)
+    for frame in frames:
+        result = model.predict(frame)
+        values = result.to_numpy().reshape(-1) if hasattr(result, "to_numpy") else result
+        print(json.dumps([uri, [v == v and abs(v) < 1e9 for v in values.tolist()]]))
+"""
+
+
+@of_two_nights
+def test_a_fresh_process_loads_every_champion_by_its_alias(nights: Nights, tmp_path: Path) -> None:
+    whole = feature_frame(simulate(400, strength=0.3, seed=5, timeframe="1d").bars)
+    whole = whole.reset_index(drop=True)
+    missing = np.random.default_rng(0).random(whole.shape) < 0.4
+    whole.to_parquet(tmp_path / "whole.parquet")
+    whole.mask(missing).assign(**{FEATURES[0]: np.nan}).to_parquet(tmp_path / "holed.parquet")
+    name = model_name(SYMBOLS[0])
+    families = {n: nights.library.version(SYMBOLS[0], n).family for n in (4, 5, 6)}
+    uris = [f"models:/{name}@{champion_alias(regime)}" for regime in REGIMES]
+    uris += [f"models:/{name}/{number}" for number in families]
+
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {
+        "MLFLOW_TRACKING_URI": nights.dsn,
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", STRANGER, *uris],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+
+    assert done.returncode == 0, done.stderr
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [uri for uri, _ in answers] == [uri for uri in uris for _ in range(2)]
+    for uri, finite in answers:
+        assert len(finite) == len(whole), uri
+        assert all(finite[23:]), uri  # the LSTM looks back over 24 rows
+    firsts = {uri: finite[0] for uri, finite in answers}
+    for number, family in families.items():
+        assert firsts[f"models:/{name}/{number}"] is (family is not Family.LSTM)
+
+
+# --- what a night does with what it finds -------------------------------------------------------
+
+
+@pytest.fixture
+def library(sqlite_dsn: str, monkeypatch: pytest.MonkeyPatch) -> BrainLibrary:
+    """An empty store, which the jobs of this test use."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", sqlite_dsn)
+    return BrainLibrary(sqlite_dsn)
+
+
+def test_a_search_leaves_recipes_and_no_model_and_the_next_night_refits_them(
+    library: BrainLibrary, tmp_path: Path
+) -> None:
+    bars = write(tmp_path / "bars", "AAA/USD")
+    options = ("--bars", str(bars), "--families", "lightgbm", "--folds", "2", "--jobs", "1")
+    found = run("tune", *options, "--trials", "3")
+    assert (found.code, found.complaints) == (0, [])
+    assert "Recipes" in found.out
+    assert library.client.search_model_versions() == []
+    recipe = Recipe.from_json(library.recipe("AAA/USD", Family.LIGHTGBM) or "")
+    (search,) = [r for r in runs_of(library.client) if r.data.tags[Tag.KIND] == "search"][-1:]
+    assert recipe.id in found.out
+
+    trained = run("train", *options)
+    assert trained.code == 0
+    assert "Versions" in trained.out
+    assert library.version("AAA/USD", 1).recipe == recipe.id
+    assert library.champions() == []  # training names none
+    assert search.info.status == "FINISHED"
+
+
+def test_a_recipe_that_saw_what_will_be_judged_is_searched_anew(
+    library: BrainLibrary, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bars = write(tmp_path / "bars", "AAA/USD")
+    options = ("--bars", str(bars), "--families", "lightgbm", *QUICK)
+    run("tune", *options)
+    stored = Recipe.from_json(library.recipe("AAA/USD", Family.LIGHTGBM) or "")
+    # One more bar, and its label is the first that the training of the first fold must not know.
+    later = pd.Timestamp(stored.tuned_until) + pd.Timedelta(days=1)
+    library.set_recipe(
+        "AAA/USD", Family.LIGHTGBM, replace(stored, tuned_until=later.isoformat()).to_json()
+    )
+    assert run("train", *options).code == 0
+    assert "does not fit tonight's settings; searching again" in caplog.text
+    again = Recipe.from_json(library.recipe("AAA/USD", Family.LIGHTGBM) or "")
+    assert again.tuned_until == stored.tuned_until
+
+
+def test_a_broken_recipe_is_told_and_searched_anew(
+    library: BrainLibrary, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bars = write(tmp_path / "bars", "AAA/USD")
+    library.set_recipe("AAA/USD", Family.LIGHTGBM, '{"family": "lightgbm"')
+    done = run("train", "--bars", str(bars), "--families", "lightgbm", *QUICK)
+    assert done.code == 0
+    assert "not a recipe" in caplog.text
+    Recipe.from_json(library.recipe("AAA/USD", Family.LIGHTGBM) or "")
+
+
+@pytest.mark.parametrize("error", [TrainingError, ZeroDivisionError])
+def test_a_family_that_fails_is_in_the_table_and_its_cells_keep_their_champions(
+    library: BrainLibrary,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: type[Exception],
+) -> None:
+    bars = write(tmp_path / "bars", "AAA/USD")
+    options = ("--bars", str(bars), "--families", "lightgbm,xgboost", *QUICK)
+    assert run("nightly", *options).code == 0
+    before = {c.regime: c for c in library.champions()}
+
+    def fail(*_: object, **__: object) -> None:
+        raise error("the planted fault; take it out")
+
+    monkeypatch.setattr(XgBoost, "fit", fail)
+    night = run("nightly", *options)
+
+    assert night.code == 1
+    assert "AAA/USD xgboost" in night.out
+    assert "the planted fault" in night.out
+    after = {c.regime: c for c in library.champions()}
+    assert after[Regime.LOW] == before[Regime.LOW]  # xgboost is the prior of low
+    assert after[Regime.NORMAL].version == 3
+    assert [library.version("AAA/USD", n).number for n in (1, 2, 3)] == [1, 2, 3]
+    statuses = kinds(library.client)
+    assert (statuses["night", "FAILED"], statuses["symbol", "FAILED"]) == (1, 1)
+    assert (statuses["family", "FINISHED"], statuses["family", "FAILED"]) == (3, 0)
+
+
+def test_a_night_on_a_server_is_the_same(
+    mlflow_server: MlflowServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server.uri)
+    bars = write(tmp_path / "bars", "AAA/USD")
+    night = run("nightly", "--bars", str(bars), "--families", "lightgbm", *QUICK)
+    assert (night.code, night.complaints) == (0, [])
+    library = BrainLibrary(mlflow_server.uri)
+    assert [c.version for c in library.champions()] == [1, 1, 1, 1]
+    library.fetch(library.version("AAA/USD", 1), tmp_path / "fetched")
+    assert set(kinds(library.client)) == {(k, "FINISHED") for k in ("night", "symbol", "family")}
+
+
+# --- bad input ----------------------------------------------------------------------------------
+
+
+def with_value(column: str, value: float, symbol: str) -> pd.DataFrame:
+    frame = frame_of(symbol)
+    frame.loc[500, column] = value
+    return frame
+
+
+def with_conflict(symbol: str) -> pd.DataFrame:
+    frame = frame_of(symbol)
+    return pd.concat([frame, frame.iloc[[500]].assign(close=lambda f: f["close"] * 1.0001)])
+
+
+def with_low_high(symbol: str) -> pd.DataFrame:
+    frame = frame_of(symbol)
+    frame["high"] = frame["high"].where(frame.index != 500, frame["low"] / 2)
+    return frame
+
+
+Broken = tuple[Callable[[str], pd.DataFrame], str, str]
+#: How to break the bars of each symbol, the fault and the value that are told.
+BROKEN: dict[str, Broken] = {
+    "NAN/USD": (partial(with_value, "close", np.nan), "a price is NaN or infinite", "close nan"),
+    "INF/USD": (partial(with_value, "high", np.inf), "a price is NaN or infinite", "high inf"),
+    "NEG/USD": (partial(with_value, "low", -3.0), "a price is not positive", "low -3.0"),
+    "UPS/USD": (with_low_high, "high is below low", "2021-05-15"),
+    "TWO/USD": (with_conflict, "differ", "2021-05-15"),
+}
+
+
+@pytest.mark.parametrize("symbol", list(BROKEN))
+def test_broken_bars_alone_are_refused_before_anything_is_written(
+    library: BrainLibrary, tmp_path: Path, symbol: str
+) -> None:
+    make, fault, value = BROKEN[symbol]
+    bars = write(tmp_path / "bars", symbol, make(symbol))
+    done = run("nightly", "--bars", str(bars), *QUICK)
+    assert done.code == 2
+    for words in (symbol, fault, value, "; "):
+        assert words in done.error
+    assert_untouched(library, tmp_path)
+
+
+def assert_untouched(library: BrainLibrary, folder: Path) -> None:
+    assert runs_of(library.client) == []
+    assert library.client.search_registered_models() == []
+    assert library.client.search_logged_models(_experiments(library)) == []
+    assert stored_files(folder) == []
+
+
+def test_bad_symbols_do_not_stop_the_good_ones(
+    library: BrainLibrary, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "bars"
+    for symbol, (make, _, _) in BROKEN.items():
+        write(folder, symbol, make(symbol))
+    write(folder, "AAA/USD")
+    write(folder, "FEW/USD", frame_of("FEW/USD", 500))
+    write(folder, "MIX/USD", frame_of("MIX/USD").sample(frac=1, random_state=1))
+    write(folder, "GAP/USD", frame_of("GAP/USD").drop(range(600, 613)))
+    good = {"AAA/USD", "GAP/USD", "MIX/USD"}
+    bad = {*BROKEN, "FEW/USD", "DOGE/USD"}
+
+    symbols = ",".join(sorted(good | bad))
+    night = run(
+        "nightly", "--bars", str(folder), "--symbols", symbols, "--families", "lightgbm", *QUICK
+    )
+
+    assert (night.code, night.complaints) == (1, [])
+    for symbol in good | bad:
+        assert f"│ {symbol}" in night.out
+    assert set(library.symbols()) == good
+    assert {c.symbol for c in library.champions()} == good
+    assert kinds(library.client) == {
+        ("night", "FAILED"): 1,
+        ("symbol", "FINISHED"): 3,
+        ("family", "FINISHED"): 3,
+    }
+    (summary,) = [r for r in runs_of(library.client) if r.data.tags[Tag.KIND] == "night"]
+    failures = mlflow.artifacts.load_dict(f"{summary.info.artifact_uri}/summary.json")["failures"]
+    assert failures.keys() == bad
+    for symbol, (_, fault, _) in BROKEN.items():
+        assert fault in failures[symbol]
+    assert "at least 600 are needed; bring a longer history" in failures["FEW/USD"]
+    assert "no file in" in failures["DOGE/USD"]
+    # A repair is told where people look: in the log and in the symbol's run.
+    notes = {
+        r.data.tags[Tag.SYMBOL]: r.data.tags["mlflow.note.content"]
+        for r in runs_of(library.client)
+        if r.data.tags[Tag.KIND] == "symbol"
+    }
+    assert notes["AAA/USD"].endswith("Repairs: none")
+    assert "rows out of the order of time, sorted" in notes["MIX/USD"]
+    assert "13 bars missing in 1 gap" in notes["GAP/USD"]
+    warned = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    assert sum("sorted" in text or "13 bars missing" in text for text in warned) == 2
+
+
+def test_a_night_in_which_nothing_could_be_trained_fails_whole(
+    library: BrainLibrary, tmp_path: Path
+) -> None:
+    bars = write(tmp_path / "bars", "FEW/USD", frame_of("FEW/USD", 500))
+    night = run("nightly", "--bars", str(bars), *QUICK)
+    assert night.code == 2
+    assert "FEW/USD" in night.out
+    assert kinds(library.client) == {("night", "FAILED"): 1}
+    assert library.client.search_registered_models() == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--symbols", "DOGE/USD"), r"holds DOGE/USD; known: AAA/USD"),
+        (("--symbols", "AAA/USDT"), r"holds AAA/USDT; did you mean 'AAA/USD'\?"),
+        (("--symbols", "a b"), r"'a b' is not a symbol; write it as"),
+        (("--families", "lightgmb"), r"'lightgmb'; did you mean 'lightgbm'\?"),
+        (("--symbls", "AAA/USD"), r"--symbls.*--symbols"),
+        (("--folds", "0"), r"folds='0'.*greater than or equal to 1"),
+        (("--horizon", "soon"), r"horizon='soon'.*integer"),
+        (("--bars", "nowhere"), r"no folder 'nowhere'; give one"),
+        (("--bars", "empty"), r"'empty' holds no Parquet or CSV file; put files"),
+    ],
+)
+def test_what_cannot_be_meant_is_told_with_the_cure_before_anything_is_written(
+    library: BrainLibrary, tmp_path: Path, arguments: tuple[str, ...], told: str
+) -> None:
+    write(tmp_path / "bars", "AAA/USD")
+    (tmp_path / "empty").mkdir()
+    done = run("nightly", "--bars", "bars", *arguments)
+    assert done.code == 2
+    assert re.search(told, done.error), done.error
+    assert_untouched(library, tmp_path)
+
+
+def test_misspelt_settings_are_told_wherever_they_stand(
+    library: BrainLibrary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "bars", "AAA/USD")
+    (tmp_path / "brain.toml").write_text("trails = 3\n")
+    assert "'trails' is no setting; did you mean 'trials'" in run("tune").error
+    (tmp_path / "brain.toml").unlink()
+    monkeypatch.setenv("BRAIN_TRAILS", "3")
+    done = run("tune")
+    assert done.code == 2
+    assert "BRAIN_TRAILS is no setting; did you mean 'BRAIN_TRIALS'" in done.error
+    assert_untouched(library, tmp_path)
+
+
+def test_a_server_that_does_not_answer_is_told_in_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    write(tmp_path / "bars", "AAA/USD")
+    started = time.monotonic()
+    done = run("nightly", "--bars", "bars")
+    assert done.code == 2
+    assert re.search(r"no answer from http://127\.0\.0\.1:9 .*; start the server or", done.error)
+    assert time.monotonic() - started < 30
+    assert [path.name for path in tmp_path.iterdir()] == ["bars"]
+
+
+def test_artifacts_that_cannot_be_written_are_told_before_the_run_is_started(
+    library: BrainLibrary, tmp_path: Path
+) -> None:
+    (tmp_path / "mlruns").write_text("a file where the folder should be")  # root writes anywhere
+    write(tmp_path / "bars", "AAA/USD")
+    done = run("nightly", "--bars", "bars")
+    assert done.code == 2
+    assert re.search(r"artifacts can't be written to .*mlruns.*; make the folder", done.error)
+    assert_untouched(library, tmp_path)
+
+
+def test_artifacts_that_fail_in_mid_night_leave_no_version_and_old_champions(
+    library: BrainLibrary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bars = write(tmp_path / "bars", "AAA/USD")
+    options = ("--bars", str(bars), "--families", "lightgbm", *QUICK)
+    assert run("nightly", *options).code == 0
+    before = library.champions()
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(MlflowClient, "log_model_artifacts", full)
+    done = run("nightly", *options)
+
+    assert done.code == 2
+    assert re.search(r"register lightgbm for AAA/USD.*No space left.*; check the", done.error)
+    assert library.champions() == before
+    versions = library.client.search_model_versions()
+    assert [int(v.version) for v in versions] == [1]
+    logged = library.client.search_logged_models(_experiments(library))
+    assert sorted(str(m.status) for m in logged) == ["FAILED", "READY"]
+    assert kinds(library.client) == {
+        (kind, status): 1
+        for kind in ("night", "symbol", "family")
+        for status in ("FINISHED", "FAILED")
+    }
+
+
+def test_a_process_of_its_own_says_one_line_too(library: BrainLibrary, tmp_path: Path) -> None:
+    write(tmp_path / "bars", "AAA/USD")
+    done = subprocess.run(
+        [sys.executable, "-m", "mlproject", "nightly", "--bars", "bars", "--symbols", "AAA/USDT"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(mlproject.__file__).parent)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "holds AAA/USDT; did you mean 'AAA/USD'" in Outcome(2, "", done.stderr).error
+    assert_untouched(library, tmp_path)
