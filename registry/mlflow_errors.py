@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import requests
 from mlflow.exceptions import MlflowException
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 
 from registry.errors import (
     ArtifactStoreError,
@@ -19,8 +19,12 @@ from registry.errors import (
 
 __all__ = ["library_errors", "redact"]
 
-_PASSWORD = re.compile(r"(?<=://)([^/@:]*):[^/@]*@")
+# As SQLAlchemy reads an address: a password may hold anything but "@". Then what stands in a query.
+_PASSWORD = re.compile(r"(?<=://)([^/@:\s]*):[^@\s]*@")
+_SECRET = re.compile(r"(?<=[?&])([^=&#\s]*(?:password|secret|token)[^=&#\s]*)=[^&#\s]*", re.I)
 _OUTDATED = "out-of-date database schema"
+# Not every fault of a database: an IntegrityError, say, is an answer.
+_SILENCE = (OperationalError, InterfaceError, requests.ConnectionError, requests.Timeout)
 _UNANSWERED = (
     "failed with exception",
     "Max retries exceeded",
@@ -30,8 +34,8 @@ _UNANSWERED = (
 
 
 def redact(dsn: str) -> str:
-    """The dsn without its password, fit for a message or a log."""
-    return _PASSWORD.sub(r"\1:***@", dsn)
+    """A dsn, or a text that holds some, without its passwords: fit for a message or a log."""
+    return _SECRET.sub(r"\1=***", _PASSWORD.sub(r"\1:***@", dsn))
 
 
 @contextmanager
@@ -65,17 +69,26 @@ def library_errors(dsn: str, doing: str) -> Iterator[None]:
                 "start the server or correct MLFLOW_TRACKING_URI"
             ) from error
         raise LibraryError(f"could not {doing} at {where}: {said}") from error
-    except OSError as error:
+    except _store_faults() as error:
+        said = redact(_first_line(error))
         raise ArtifactStoreError(
-            f"could not {doing}: {error}; check the artifact store's path and permissions"
+            f"could not {doing}: {said}; check the artifact store's address and permissions"
         ) from error
+
+
+def _store_faults() -> tuple[type[Exception], ...]:
+    """What artifact stores raise; S3's client is slow to import, so not before it is needed."""
+    from boto3.exceptions import Boto3Error
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    return OSError, Boto3Error, BotoCoreError, ClientError
 
 
 def _is_unanswered(error: BaseException) -> bool:
     """Whether anything in the chain of causes says that nobody answered."""
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, DBAPIError | requests.ConnectionError | requests.Timeout):
+        if isinstance(cause, _SILENCE):
             return True
         if any(words in str(cause) for words in _UNANSWERED):
             return True

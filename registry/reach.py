@@ -15,7 +15,13 @@ from registry.mlflow_errors import redact
 __all__ = ["check_reachable"]
 
 _SECONDS = 10.0
-_DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+# How their drivers are told when to give up; a file needs no telling.
+_PATIENCE = {
+    "sqlite": None,
+    "postgresql": "connect_timeout",
+    "mysql": "connect_timeout",
+    "mssql": "timeout",
+}
 
 
 def check_reachable(dsn: str) -> None:
@@ -30,8 +36,11 @@ def check_reachable(dsn: str) -> None:
     try:
         if scheme in ("http", "https"):
             requests.get(dsn, timeout=_SECONDS)
-        elif scheme in _DATABASES:
-            engine = sqlalchemy.create_engine(dsn)
+        elif scheme in _PATIENCE:
+            limit = _PATIENCE[scheme]
+            engine = sqlalchemy.create_engine(
+                dsn, connect_args={limit: int(_SECONDS)} if limit else {}
+            )
             with engine.connect():
                 pass
             engine.dispose()
@@ -45,5 +54,5 @@ def check_reachable(dsn: str) -> None:
         raise TrackingUnreachableError(f"no answer from {redact(dsn)} ({said}); {cure}") from error
     except (NoSuchModuleError, ImportError, ArgumentError, ValueError) as error:
         raise SettingsError(
-            f"tracking URI {redact(dsn)!r} can't be used ({error}); {cure}"
+            f"tracking URI {redact(dsn)!r} can't be used ({redact(str(error))}); {cure}"
         ) from error
