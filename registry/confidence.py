@@ -73,12 +73,12 @@ def confidence(
     def found(probability: float | None, reason: str) -> Confidence:
         return Confidence(probability, value, spread, bars, episodes, reason)
 
-    of_bars = f"from {_count(bars)} bars"
+    of_bars = f"from {_count(bars, 'bar')}"
     if value is None:
         return found(None, f"unknown: no net Sharpe {of_bars}")
     if spread is None or spread <= 0.0:
         return found(None, f"unknown: net Sharpe {value:.2f} {of_bars} has no error")
-    measured = f"net Sharpe {value:.2f} ± {spread:.2f} {of_bars} in {_count(episodes)} episodes"
+    measured = f"net Sharpe {value:.2f} ± {spread:.2f} {of_bars} in {_count(episodes, 'episode')}"
     if episodes is None or episodes < min_episodes:
         return found(None, f"unknown: {measured}; {min_episodes} are needed")
     score = value * PRIOR_SPREAD / (spread * math.hypot(PRIOR_SPREAD, spread))
@@ -119,5 +119,7 @@ def _finite(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else float(value)
 
 
-def _count(number: int | None) -> str:
-    return "an unknown number of" if number is None else str(number)
+def _count(number: int | None, what: str) -> str:
+    if number is None:
+        return f"an unknown number of {what}s"
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -122,7 +122,9 @@ def test_what_is_known_is_shown_with_what_it_rests_on() -> None:
 
 def test_all_bars_are_one_stretch() -> None:
     assert confidence(1.0, 1.0, 300, 1).probability is None
-    assert confidence(1.0, 1.0, 300, 1, min_episodes=1).probability == probability(1.0, 1.0)
+    found = confidence(1.0, 1.0, 300, 1, min_episodes=1)
+    assert found.probability == probability(1.0, 1.0)
+    assert found.reason == "net Sharpe 1.00 ± 1.00 from 300 bars in 1 episode"
 
 
 # --- size ---------------------------------------------------------------------------------------
