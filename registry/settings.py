@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AliasChoices, BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -49,7 +49,7 @@ def _families(value: object) -> object:
     words = _words(value)
     if not isinstance(words, list | tuple):
         return words
-    return tuple(parse_family(str(word)) for word in words) or tuple(Family)
+    return tuple(dict.fromkeys(parse_family(str(word)) for word in words)) or tuple(Family)
 
 
 class Settings(BaseSettings):
@@ -61,7 +61,8 @@ class Settings(BaseSettings):
 
     tracking_uri: str = Field(
         default_factory=lambda: f"sqlite:///{Path.cwd() / 'mlflow.db'}",
-        validation_alias=AliasChoices("tracking_uri", "MLFLOW_TRACKING_URI"),
+        validation_alias="MLFLOW_TRACKING_URI",
+        repr=False,  # it may hold a password
         description="MLflow tracking URI, which is the Brain Library's dsn",
     )
     experiment: str = Field(
@@ -85,7 +86,7 @@ class Settings(BaseSettings):
     trials: int = Field(default=8, ge=1, description="hyperparameter trials of a family")
     retune: bool = Field(default=False, description="search again although a recipe is stored")
     cost_bps: float = Field(default=5.0, ge=0, description="cost of each unit traded, basis points")
-    seed: int = Field(default=7, ge=0, description="of every fit and search")
+    seed: int = Field(default=7, ge=0, lt=2**31, description="of every fit and search")
     jobs: int = Field(
         default_factory=lambda: os.cpu_count() or 1,
         ge=1,

@@ -38,6 +38,20 @@ def test_mlflows_own_variable_names_the_store(monkeypatch: pytest.MonkeyPatch) -
     assert load_settings().tracking_uri == "http://127.0.0.1:5000"
 
 
+def test_another_programs_variable_does_not_name_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRACKING_URI", "http://somebody.else")
+    assert load_settings().tracking_uri == f"sqlite:///{tmp_path}/mlflow.db"
+
+
+def test_a_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql+psycopg://brain:hush@db/library")
+    settings = load_settings()
+    assert "hush" not in f"{settings!r} {settings} {settings.shown()}"
+    assert settings.tracking_uri == "postgresql+psycopg://brain:hush@db/library"
+
+
 @pytest.mark.parametrize("written", ["BTC/USD,ETH/USD", "BTC-USD, ETH-USD"])
 def test_symbols_may_be_written_both_ways(written: str) -> None:
     assert load_settings({"symbols": written}).symbols == ("BTC/USD", "ETH/USD")
@@ -49,11 +63,19 @@ def test_all_stands_for_every_symbol_and_family() -> None:
     assert settings.families == tuple(Family)
 
 
+def test_a_family_named_twice_is_trained_once() -> None:
+    assert load_settings({"families": "lstm,xgboost,lstm"}).families == (
+        Family.LSTM,
+        Family.XGBOOST,
+    )
+
+
 @pytest.mark.parametrize(
     ("given", "told"),
     [
         ({"trails": 3}, "'trails' is no setting; did you mean 'trials'"),
         ({"trials": 0}, "trials=0"),
+        ({"seed": 2**31}, "seed=2147483648"),
         ({"first_test": 1.0}, "first_test=1.0"),
         ({"jobs": "many"}, "jobs='many'"),
         ({"families": "lstn"}, "did you mean 'lstm'"),
