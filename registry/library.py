@@ -110,12 +110,15 @@ class BrainLibrary:
             identifier = self.experiment(experiment)
             number = self._next_number(identifier)
             return Run.create(self.client, identifier, name, tags=tags, note=note, number=number)
-        with library_errors(self.dsn, f"take over run {created}"):
-            identifier = self.client.get_run(created).info.experiment_id
+        identifier = self._experiment_of(created)
         number = self._next_number(identifier)
         run = Run(self.client, created, identifier, name, number=number)
         run.adopt(tags=tags, note=note)
         return run
+
+    def _experiment_of(self, run_id: str) -> str:
+        with library_errors(self.dsn, f"look up run {run_id}"):
+            return str(self.client.get_run(run_id).info.experiment_id)
 
     def _next_number(self, experiment_id: str) -> int:
         """The number of the job that starts now: one more than the latest one's."""
@@ -133,17 +136,21 @@ class BrainLibrary:
         """End the runs whose process is dead, as KILLED.
 
         Args:
-            experiment: whose runs to look at.
+            experiment: whose runs to look at. If ``mlflow run`` started this process in another
+                one, that one's runs are looked at as well.
             after_hours: age from which a run of another host, whose processes can't be seen from
                 here, counts as dead.
 
         Returns:
             The ids of the ended runs.
         """
-        identifier = self.experiment(experiment)
+        created = os.environ.get("MLFLOW_RUN_ID")
+        identifiers = {self.experiment(experiment)}
+        if created:
+            identifiers.add(self._experiment_of(created))
         with library_errors(self.dsn, "look for runs of dead processes"):
             running = self.client.search_runs(
-                [identifier],
+                sorted(identifiers),
                 filter_string="attributes.status = 'RUNNING'",
                 max_results=5000,
             )

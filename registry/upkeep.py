@@ -13,7 +13,7 @@ from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.mlflow_tags import MLFLOW_PROJECT_ENTRY_POINT, MLFLOW_SOURCE_NAME
 from mlflow.utils.uri import is_local_uri
 
-from registry.errors import ArtifactStoreError
+from registry.errors import ArtifactStoreError, InputError
 from registry.naming import Tag
 from registry.processes import ProcessIdentity, is_alive, launcher_is_alive
 
@@ -30,7 +30,10 @@ def is_dead(run: Run, after_hours: float) -> bool:
     age_hours = (time.time() - run.info.start_time / 1000) / 3600
     tag = run.data.tags.get(Tag.PROCESS)
     if tag is not None:
-        alive = is_alive(ProcessIdentity.parse(tag))
+        try:
+            alive = is_alive(ProcessIdentity.parse(tag))
+        except InputError:
+            return False  # somebody else's, who has another use for the tag
     elif MLFLOW_PROJECT_ENTRY_POINT in run.data.tags:
         # Created by `mlflow run`, whose job has not tagged it yet, or never will.
         if run.info.run_id == os.environ.get("MLFLOW_RUN_ID"):

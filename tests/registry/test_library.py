@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -27,6 +28,8 @@ from registry.naming import Family, Regime, Tag
 from registry.processes import ProcessIdentity
 from registry.runs import Figure
 from tests.registry.models import EXPERIMENT, SYMBOL, add, record, start
+
+HOST = socket.gethostname()
 
 
 @pytest.fixture
@@ -166,12 +169,15 @@ def test_runs_of_dead_processes_are_ended_and_others_left(library: BrainLibrary)
     mine, lost, elsewhere = start(library), start(library), start(library)
     lost.tag({Tag.PROCESS: dead})
     elsewhere.tag({Tag.PROCESS: str(ProcessIdentity("another-host", 1, "x"))})
-    foreign = library.client.create_run(library.experiment(EXPERIMENT)).info.run_id
+    experiment = library.experiment(EXPERIMENT)
+    foreign, other = (
+        library.client.create_run(experiment, tags=tags).info.run_id
+        for tags in ({}, {Tag.PROCESS: "annealing"})
+    )
     assert library.reap(EXPERIMENT) == [lost.id]
-    statuses = [
-        library.client.get_run(r).info.status for r in (mine.id, lost.id, elsewhere.id, foreign)
-    ]
-    assert statuses == ["RUNNING", "KILLED", "RUNNING", "RUNNING"]
+    runs = (mine.id, lost.id, elsewhere.id, foreign, other)
+    statuses = [library.client.get_run(run).info.status for run in runs]
+    assert statuses == ["RUNNING", "KILLED", "RUNNING", "RUNNING", "RUNNING"]
     assert library.reap(EXPERIMENT, after_hours=-1) == [elsewhere.id]
 
 
@@ -186,6 +192,16 @@ def test_a_run_that_never_reached_our_code_is_ended(library: BrainLibrary) -> No
     )
     assert library.reap(EXPERIMENT) == [here]
     assert library.reap(EXPERIMENT, after_hours=-1) == [elsewhere]
+
+
+def test_runs_are_ended_where_mlflow_started_this_one(
+    library: BrainLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost, mine = (library.client.create_run(library.experiment("elsewhere")) for _ in range(2))
+    library.client.set_tag(lost.info.run_id, Tag.PROCESS, str(ProcessIdentity(HOST, 1, "x")))
+    assert library.reap(EXPERIMENT) == []
+    monkeypatch.setenv("MLFLOW_RUN_ID", mine.info.run_id)
+    assert library.reap(EXPERIMENT) == [lost.info.run_id]
 
 
 def test_a_run_taken_for_dead_runs_again_once_its_job_reaches_it(
