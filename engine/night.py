@@ -19,7 +19,7 @@ from engine.recipes import Recipe
 from engine.training import Failure, Task, Trained, Tuned, run_all, train, tune
 from engine.validation import Plan
 from registry.bars import Bars
-from registry.champions import CellRecord, Difference, provisional_choice
+from registry.champions import CellRecord, Choice, Difference, provisional_choice
 from registry.confidence import confidence
 from registry.descriptions import run_link
 from registry.errors import BrainError
@@ -139,7 +139,7 @@ def name_champions(library: BrainLibrary, result: SymbolResult) -> list[Champion
             continue
         differences = _differences(result, code, PRIOR[regime])
         choice = provisional_choice(regime, list(result.versions), differences)
-        record = _record(result, regime, choice.champion, choice.reason)
+        record = _record(result, regime, choice)
         challenger = result.versions[choice.challenger].number if choice.challenger else None
         library.set_champion(result.dataset.symbol, regime, record, challenger)
     library.describe(
@@ -260,7 +260,8 @@ def _differences(result: SymbolResult, code: int, prior: Family) -> dict[Family,
     return differences
 
 
-def _record(result: SymbolResult, regime: Regime, family: Family, reason: str) -> CellRecord:
+def _record(result: SymbolResult, regime: Regime, choice: Choice) -> CellRecord:
+    family = choice.champion
     version, trained = result.versions[family], result.trained[family]
     judgement = trained.judgements[regime]
     sharpe = judgement.net_sharpe
@@ -272,7 +273,8 @@ def _record(result: SymbolResult, regime: Regime, family: Family, reason: str) -
         recipe=version.recipe,
         trained_until=version.trained_until,
         provisional=True,
-        reason=reason,
+        reason=choice.reason,
+        by_evidence=choice.by_evidence,
         bars=judgement.bars,
         episodes=judgement.episodes,
         net_sharpe=sharpe.value,

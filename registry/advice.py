@@ -89,7 +89,7 @@ def advise_family(regime: Regime, records: Sequence[CellRecord]) -> FamilyAdvice
     """
     prior = PRIOR[regime]
     of_cells = f"of {len(records)} champions of regime {regime}"
-    proven = Counter(record.family for record in records if _by_evidence(record, prior))
+    proven = Counter(record.family for record in records if record.by_evidence)
     if not proven:
         return FamilyAdvice(prior, f"prior: {of_cells} none displaced it by evidence", len(records))
     family, count = proven.most_common(1)[0]
@@ -97,9 +97,3 @@ def advise_family(regime: Regime, records: Sequence[CellRecord]) -> FamilyAdvice
     if count >= _LEAST_AGREEING and 2 * count > len(records):
         return FamilyAdvice(family, shown, len(records))
     return FamilyAdvice(prior, f"prior: {shown}, which is no clear majority", len(records))
-
-
-def _by_evidence(record: CellRecord, prior: Family) -> bool:
-    """Whether the champion displaced a family that was there to compare with."""
-    # The provisional rule's other reason for another family is "the prior, lstm, was not trained".
-    return record.family != prior and not record.reason.startswith("the prior, ")

@@ -36,11 +36,12 @@ class Difference:
 
 @dataclass(frozen=True)
 class Choice:
-    """The champion's and the challenger's family, and why, in a sentence."""
+    """The champion's and the challenger's family, why, and whether evidence overruled the prior."""
 
     champion: Family
     challenger: Family | None
     reason: str
+    by_evidence: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class CellRecord:
         family, recipe, trained_until: as in the version's tags.
         provisional: whether the champion stands by the prior rule above.
         reason: why this one, in a sentence.
+        by_evidence: whether it beat the prior's family, rather than standing in its place.
         net_sharpe, net_sharpe_error: annualised, out of sample; None is unknown.
         bars, episodes: what they were measured on.
         decided: when, ISO 8601 in UTC.
@@ -75,6 +77,7 @@ class CellRecord:
     net_sharpe_error: float | None = None
     confidence: float | None = None
     ledger: str | None = None
+    by_evidence: bool = False
     regimes: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
@@ -134,6 +137,7 @@ def provisional_choice(
         better[0],
         prior,
         f"earned {best.value:.2g} ± {best.error:.2g} more per position than {prior}",
+        by_evidence=True,
     )
 
 

@@ -43,6 +43,7 @@ def test_of_several_better_ones_the_best_is_champion_and_the_prior_its_challenge
     found = provisional_choice(Regime.LOW, ALL, differences)
     assert (found.champion, found.challenger) == (Family.LIGHTGBM, Family.XGBOOST)
     assert "0.4 ± 0.1" in found.reason
+    assert found.by_evidence
 
 
 def test_a_larger_but_uncertain_difference_does_not_hide_a_certain_one() -> None:

@@ -335,7 +335,7 @@ def cell(regime: Regime, better: Family | None, without: Family | None = None) -
     differences = {better: Difference(0.4, 0.1)} if better else {}
     choice = provisional_choice(regime, available, differences)
     version = Version(SYMBOL, 1, choice.champion, "abc", "d", "2020-01-01T00:00:00+00:00", "", "")
-    return record(version, reason=choice.reason)
+    return record(version, reason=choice.reason, by_evidence=choice.by_evidence)
 
 
 @pytest.mark.parametrize("regime", list(Regime))
@@ -379,7 +379,7 @@ def test_a_family_is_advised_from_the_champions_of_that_regime_alone(
     with start(library) as night:
         for i, symbol in enumerate(("BTC/USD", "ETH/USD", "LTC/USD")):
             version = add(library, night, tmp_path / str(i), symbol)
-            library.set_champion(symbol, Regime.LOW, record(version, reason="earned more"), None)
+            library.set_champion(symbol, Regime.LOW, record(version, by_evidence=True), None)
     selector = ModelSelector(library)
     shown = "of 3 champions of regime low 3 displaced xgboost by evidence and are lightgbm"
     assert selector.recommend_family("low") == FamilyAdvice(Family.LIGHTGBM, shown, 3)
