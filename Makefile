@@ -12,7 +12,7 @@ PYTHON     ?= $(shell for p in python3.11 python3 python; do \
 
 # Words that a user may set: make nightly ARGS="-P symbols=BTC/USD", make test ARGS="-k regimes".
 ARGS       ?=
-EXPERIMENT ?= nightly
+EXPERIMENT ?=
 PORT       ?= 5000
 # "cpu" or "auto" chooses torch's build where no folder of wheels (PIP_FIND_LINKS) offers one.
 TORCH_BACKEND ?=
@@ -91,9 +91,13 @@ nightly: export MLFLOW_HTTP_REQUEST_MAX_RETRIES ?= 2
 nightly: export MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR ?= 1
 nightly: export MLFLOW_HTTP_REQUEST_TIMEOUT ?= 10
 
+# Whoever names none here may have named one in the settings: the job and `mlflow run` must agree.
+ifneq ($(EXPERIMENT),)
+nightly: export BRAIN_EXPERIMENT := $(EXPERIMENT)
+endif
 nightly: $(VENV) ## train, judge and register tonight's models
-	@python -m mlproject prepare
-	@mlflow run . -e nightly --env-manager local --experiment-name "$(EXPERIMENT)" $(ARGS)
+	@experiment="$$(python -m mlproject prepare)" && \
+	mlflow run . -e nightly --env-manager local --experiment-name "$$experiment" $(ARGS)
 
 ui: export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
 ui: $(VENV) ## look at the runs and the registry in a browser

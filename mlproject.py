@@ -67,12 +67,13 @@ def cli(debug: bool, launcher: int | None) -> None:
 
 @cli.command()
 def prepare() -> None:
-    """Check the settings and the tracking store; a fresh store gets its schema."""
+    """Check settings and tracking store, whose schema is made; print the experiment's name."""
     from registry.library import BrainLibrary
     from registry.settings import load_settings
 
     settings = load_settings()
     BrainLibrary(settings.tracking_uri).check(settings.experiment)
+    print(settings.experiment)
 
 
 _night_options = _settings(

@@ -271,6 +271,15 @@ def test_a_bad_command_is_told_in_one_line(
     assert hint in error
 
 
+def test_prepare_prints_the_experiment_that_the_job_will_use(
+    sqlite_dsn: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", sqlite_dsn)
+    monkeypatch.setenv("BRAIN_EXPERIMENT", "by night")
+    assert mlproject.main(["prepare"]) == 0
+    assert capsys.readouterr().out == "by night\n"
+
+
 # --- what is installed --------------------------------------------------------------------------
 
 
