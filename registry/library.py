@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,6 +51,9 @@ from registry.upkeep import check_writable, is_dead
 __all__ = ["BrainLibrary", "Champion", "Version"]
 
 logger = logging.getLogger(__name__)
+
+_TRACKING_URI = "MLFLOW_TRACKING_URI"
+_ONE_AT_A_TIME = threading.Lock()
 
 
 class BrainLibrary:
@@ -372,13 +376,21 @@ class BrainLibrary:
 
 @contextmanager
 def _tracking_at(dsn: str) -> Iterator[None]:
-    """A database registry looks a logged model up at MLflow's process-wide tracking URI."""
-    before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(dsn)
-    try:
-        yield
-    finally:
-        mlflow.set_tracking_uri(before)
+    """A database registry looks a logged model up at MLflow's process-wide tracking URI.
+
+    One thread at a time; afterwards MLflow and the environment, which it writes to, are as before.
+    """
+    with _ONE_AT_A_TIME:
+        before, told = mlflow.get_tracking_uri(), os.environ.get(_TRACKING_URI)
+        mlflow.set_tracking_uri(dsn)
+        try:
+            yield
+        finally:
+            mlflow.set_tracking_uri(None)
+            if told is not None:
+                os.environ[_TRACKING_URI] = told
+            if mlflow.get_tracking_uri() != before:
+                mlflow.set_tracking_uri(before)
 
 
 def _stamp(folder: Path, logged_model_id: str, run_id: str) -> str:

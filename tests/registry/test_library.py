@@ -8,8 +8,10 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import mlflow
 import pytest
 
 from registry.errors import (
@@ -47,6 +49,37 @@ def test_a_version_is_whole_when_it_is_visible(library: BrainLibrary, tmp_path: 
     logged = library.client.get_logged_model(version.logged_model_id)
     check_folder(library.fetch(version, tmp_path / "fetched"), version.digest)
     assert (str(logged.status), logged.params) == ("READY", {"rounds": "2"})
+
+
+def test_registering_leaves_mlflow_and_the_environment_as_they_were(
+    sqlite_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
+    library = BrainLibrary(sqlite_dsn)
+    for number, told in enumerate((None, "sqlite:///elsewhere.db")):
+        if told:
+            monkeypatch.setenv("MLFLOW_TRACKING_URI", told)
+        before = mlflow.get_tracking_uri()
+        with start(library) as run:
+            add(library, run, tmp_path / str(number))
+        assert mlflow.get_tracking_uri() == before
+        assert os.environ.get("MLFLOW_TRACKING_URI") == told
+
+
+def test_two_libraries_register_side_by_side(sqlite_dsn: str, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    shutil.copy(tmp_path / "mlflow.db", other)
+    libraries = [BrainLibrary(dsn) for dsn in (sqlite_dsn, f"sqlite:///{other / 'mlflow.db'}")]
+
+    def register(number: int) -> list[int]:
+        library = libraries[number]
+        with start(library) as run:
+            made = [add(library, run, tmp_path / f"model-{number}-{i}") for i in range(4)]
+        return [version.number for version in made]
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(register, range(2))) == [[1, 2, 3, 4]] * 2
 
 
 def test_files_that_are_gone_or_changed_are_not_loaded(
