@@ -235,6 +235,9 @@ class BrainLibrary:
             version: which.
             folder: where to; the files come into a folder of their own below it.
 
+        Returns:
+            The folder that holds the model.
+
         Raises:
             ArtifactStoreError: the files are gone.
             ModelIntegrityError: they are not those that were registered.
@@ -245,7 +248,7 @@ class BrainLibrary:
             try:
                 fetched = mlflow.artifacts.download_artifacts(
                     logged.artifact_location,
-                    dst_path=str(folder),
+                    dst_path=str(folder / f"{model_name(version.symbol)}-{version.number}"),
                     tracking_uri=self.dsn,
                 )
             except MlflowException as error:

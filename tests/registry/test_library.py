@@ -98,6 +98,16 @@ def test_files_that_are_gone_or_changed_are_not_loaded(
         library.fetch(gone, tmp_path / "b")
 
 
+def test_versions_that_are_fetched_to_one_folder_keep_apart(
+    library: BrainLibrary, tmp_path: Path
+) -> None:
+    with start(library) as run:
+        versions = [add(library, run, tmp_path / str(i)) for i in range(2)]
+    folders = [library.fetch(version, tmp_path / "models") for version in versions]
+    for folder, version in zip(folders, versions, strict=True):
+        check_folder(folder, version.digest)
+
+
 def test_numbers_go_up_and_nothing_is_lost(library: BrainLibrary, tmp_path: Path) -> None:
     with start(library) as run:
         numbers = [add(library, run, tmp_path / str(i)).number for i in range(3)]
