@@ -1,0 +1,1 @@
+"""Measurements of this house beside the usual way: ``python -m benchmarks NAME``."""

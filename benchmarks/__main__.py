@@ -1,0 +1,116 @@
+"""``python -m benchmarks NAME``: measure, show, write, and say by the exit code if targets hold."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from benchmarks.frame import Benchmark
+from benchmarks.report import as_document, as_table, beside_table
+from registry.console import console
+from registry.errors import BrainError, InputError, did_you_mean
+
+__all__ = ["BENCHMARKS", "load", "main"]
+
+#: What there is, and what each says in one line. A module of the same name holds it.
+BENCHMARKS = {
+    "nightly": "the night on the packaged sample, beside the same night as tutorials do it",
+}
+
+_MISSED = 1
+_UNUSABLE = 2
+_INTERRUPTED = 130
+
+
+def load(name: str) -> Benchmark:
+    """The benchmark of that name."""
+    found: Benchmark = importlib.import_module(f"benchmarks.{name}").BENCHMARK
+    return found
+
+
+def main(arguments: Sequence[str] | None = None, load: Callable[[str], Benchmark] = load) -> int:
+    """Run a benchmark by name.
+
+    Returns:
+        0 if all targets hold or nothing was asked, 1 if one is missed, 2 if it can't be run.
+    """
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    out = console()
+    if not arguments or arguments[0] in {"-h", "--help"}:
+        out.print("python -m benchmarks NAME [--runs N] [--help]", markup=False)
+        for name, about in BENCHMARKS.items():
+            out.print(f"  {name:<10} {about}", markup=False)
+        return 0
+    try:
+        name = arguments.pop(0)
+        if name not in BENCHMARKS:
+            raise InputError(
+                f"there is no benchmark {name!r}; {did_you_mean(name, list(BENCHMARKS))}"
+            )
+        command = _command(name, load(name), out)
+        return int(
+            command.main(arguments, prog_name=f"benchmarks {name}", standalone_mode=False) or 0
+        )
+    except click.ClickException as error:
+        return _tell(error.format_message())
+    except BrainError as error:
+        return _tell(str(error))
+    except (KeyboardInterrupt, click.Abort):
+        _tell("interrupted")
+        return _INTERRUPTED
+
+
+def _command(name: str, benchmark: Benchmark, out: Console) -> click.Command:
+    def run(runs: int, json_path: Path, **options: Any) -> int:
+        report = benchmark.measure(runs=runs, **options)
+        out.print(as_table(name, report))
+        if report.beside:
+            out.print(beside_table(report))
+        for note in report.notes:
+            out.print(f"- {note}", markup=False)
+        document = as_document(name, report, {"runs": runs, **options}, tuple(benchmark.versions))
+        json_path.parent.mkdir(parents=True, exist_ok=True)
+        json_path.write_text(json.dumps(document, indent=1, default=str) + "\n")
+        out.print(f"Written to {json_path}", markup=False)
+        for figure in report.missed:
+            _tell(f"{figure.name}: {figure.target} is missed")
+        return _MISSED if report.missed else 0
+
+    return click.Command(
+        name,
+        callback=run,
+        help=BENCHMARKS[name].capitalize() + ".",
+        context_settings={"help_option_names": ["-h", "--help"]},
+        params=[
+            click.Option(
+                ["--runs"],
+                type=click.IntRange(min=1),
+                default=benchmark.runs,
+                show_default=True,
+                help="how often each side runs, in turn",
+            ),
+            click.Option(
+                ["--json", "json_path"],
+                type=click.Path(dir_okay=False, path_type=Path),
+                default=Path(__file__).parent / "results" / f"{name}.json",
+                help="where the figures are written  [default: benchmarks/results/]",
+            ),
+            *benchmark.options,
+        ],
+    )
+
+
+def _tell(message: str) -> int:
+    print("error:", " ".join(message.split()), file=sys.stderr)
+    return _UNUSABLE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

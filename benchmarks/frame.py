@@ -1,0 +1,164 @@
+"""The form that every benchmark has: figures with targets, a table, a JSON file, an exit code.
+
+A benchmark is a module of this package with a :class:`Benchmark` named ``BENCHMARK``. It measures
+ours and theirs in turn (:func:`interleave`), so that what else the machine does hits both alike,
+and hands over :class:`Figure` objects; the rest is done here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Literal, TypeVar
+
+import click
+
+__all__ = ["Benchmark", "Figure", "Report", "Target", "interleave"]
+
+Done = TypeVar("Done")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A bound that must hold.
+
+    Attributes:
+        bound: the number.
+        side: whether what is held against it must be at least or at most so much.
+        of: what is held against it, the ratio or our own value.
+    """
+
+    bound: float
+    side: Literal["at least", "at most"] = "at least"
+    of: Literal["ratio", "ours"] = "ratio"
+
+    def holds(self, value: float) -> bool:
+        """Whether a value is on the right side; NaN, what could not be measured, is not."""
+        return value >= self.bound if self.side == "at least" else value <= self.bound
+
+    def __str__(self) -> str:
+        sign = "≥" if self.side == "at least" else "≤"
+        return f"{'' if self.of == 'ratio' else 'ours '}{sign} {self.bound:g}"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured quantity.
+
+    Attributes:
+        name: what was measured.
+        unit: of ours and theirs, for example ``s`` or ``MB``; empty for counts.
+        ours, theirs: a value per run, in the order of the runs; theirs may be empty.
+        better: which way is better. The ratio says how many times better ours are.
+        target: what must hold; None if the figure is only reported.
+    """
+
+    name: str
+    unit: str
+    ours: Sequence[float]
+    theirs: Sequence[float] = ()
+    better: Literal["lower", "higher"] = "lower"
+    target: Target | None = None
+
+    def __post_init__(self) -> None:
+        if not self.ours:
+            raise ValueError(f"figure {self.name!r} has no runs")
+        if self.theirs and len(self.theirs) != len(self.ours):
+            raise ValueError(
+                f"figure {self.name!r} has {len(self.ours)} runs of ours and {len(self.theirs)} of "
+                "theirs; interleave them"
+            )
+
+    @property
+    def ratios(self) -> list[float]:
+        """How many times better ours are, per pair of neighbouring runs."""
+        pairs = zip(self.ours, self.theirs, strict=False)
+        if self.better == "lower":
+            return [_divide(theirs, ours) for ours, theirs in pairs]
+        return [_divide(ours, theirs) for ours, theirs in pairs]
+
+    @property
+    def ratio(self) -> float:
+        """The median of :attr:`ratios`; NaN without theirs."""
+        return median(self.ratios) if self.theirs else math.nan
+
+    @property
+    def holds(self) -> bool | None:
+        """Whether the target holds; None without one."""
+        if self.target is None:
+            return None
+        return self.target.holds(self.ratio if self.target.of == "ratio" else median(self.ours))
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a benchmark found.
+
+    Attributes:
+        figures: in the order in which they are shown.
+        runs: how often each side ran.
+        ours, theirs: what the two sides are, in words.
+        notes: sentences that belong under the table.
+        beside: what is no number, ours beside theirs: a second table.
+    """
+
+    figures: Sequence[Figure]
+    runs: int
+    ours: str
+    theirs: str = ""
+    notes: Sequence[str] = ()
+    beside: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+    @property
+    def missed(self) -> list[Figure]:
+        """The figures whose target is missed."""
+        return [figure for figure in self.figures if figure.holds is False]
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """What the command line needs to know of a benchmark.
+
+    Attributes:
+        measure: called with ``runs`` and the options by name.
+        runs: how often each side runs unless told otherwise.
+        options: command-line options of its own.
+        versions: distributions whose versions matter to the figures.
+    """
+
+    measure: Callable[..., Report]
+    runs: int = 5
+    options: Sequence[click.Option] = ()
+    versions: Sequence[str] = ()
+
+
+def interleave(
+    ours: Callable[[], Done],
+    theirs: Callable[[], Done],
+    runs: int,
+    progress: Callable[[str], object] = lambda _line: None,
+) -> tuple[list[Done], list[Done]]:
+    """Run ours, theirs, ours, theirs …, so that both see the machine in the same state.
+
+    Args:
+        runs: how often each.
+        progress: called with a line before each run.
+
+    Returns:
+        The results of ours and of theirs, run by run.
+    """
+    mine: list[Done] = []
+    others: list[Done] = []
+    for run in range(1, runs + 1):
+        for side, work, results in (("ours", ours, mine), ("theirs", theirs, others)):
+            progress(f"run {run} of {runs}: {side}")
+            results.append(work())
+    return mine, others
+
+
+def _divide(above: float, below: float) -> float:
+    if below == 0:
+        return math.nan if above == 0 else math.inf
+    return above / below

@@ -1,0 +1,85 @@
+"""What both nights of the benchmark share: their stages, their order, and how they are run."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from benchmarks.stages import OTHER, StageClock
+
+__all__ = ["FITTING", "NOT_FITTING", "SHARED", "Night", "run_night"]
+
+IMPORTS = "imports"
+BARS = "bars, features, labels"
+SEARCH = "search"
+WALK_FORWARD = "walk-forward"
+JUDGEMENT = "judgement"
+FITS = "final fits"
+LOG = "log and register"
+EXPLAIN = "explain"
+DRIFT = "drift"
+CHAMPIONS = "name champions"
+
+#: Stages in which both nights run the same code, and what is left: how the night is done.
+SHARED = (IMPORTS, BARS)
+FITTING = (SEARCH, WALK_FORWARD, JUDGEMENT, FITS)
+NOT_FITTING = (LOG, EXPLAIN, DRIFT, CHAMPIONS, OTHER)
+
+_ORDER = "NIGHT_ORDER"
+
+
+@dataclass(frozen=True)
+class Night:
+    """What is ordered: which symbols, how many trials, and where the clock's readings go."""
+
+    symbols: tuple[str, ...]
+    trials: int
+    readings: str
+
+    def environment(self) -> dict[str, str]:
+        """What :func:`run_night` reads the order from."""
+        return {_ORDER: json.dumps(asdict(self))}
+
+
+def run_night(night: Callable[[Night, StageClock], None]) -> None:
+    """Run the night that is ordered, and write down the clock's readings."""
+    order = json.loads(os.environ[_ORDER])
+    given = Night(tuple(order["symbols"]), order["trials"], order["readings"])
+    clock = StageClock()
+    with clock:
+        with clock.stage(IMPORTS):
+            _import_all()
+        night(given, clock)
+    readings = {"seconds": clock.seconds, "megabytes": clock.megabytes}
+    Path(given.readings).write_text(json.dumps(readings))
+
+
+def _import_all() -> None:
+    """Everything that either night needs, so that no stage pays for an import."""
+    # ruff: noqa: F401
+    import evidently.presets
+    import lightgbm
+    import matplotlib.pyplot
+    import mlflow.lightgbm
+    import mlflow.onnx
+    import mlflow.pyfunc
+    import mlflow.pytorch
+    import mlflow.xgboost
+    import onnxruntime
+    import optuna
+    import pandas
+    import pytorch_lightning
+    import shap
+    import sklearn
+    import torch
+    import xgboost
+
+    import analysis.nightly
+    import engine.families.boosted
+    import engine.families.lstm
+    import engine.night
+    import market.files
+    import mlproject

@@ -1,0 +1,122 @@
+"""A report as a table for the eyes and as JSON for programs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from statistics import median
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from benchmarks.frame import Figure, Report
+from benchmarks.surroundings import machine, versions
+
+__all__ = ["COLUMNS", "as_document", "as_table", "beside_table"]
+
+COLUMNS = ("figure", "ours", "theirs", "ratio", "target", "holds")
+
+
+def as_table(name: str, report: Report) -> Table:
+    """A row a figure; ours and theirs are medians, the ratio's range stands in brackets."""
+    beside = f", beside {report.theirs}" if report.theirs else ""
+    table = Table(
+        title=f"{name}: {report.ours}{beside}",
+        caption=f"medians of {_times(report.runs)}; ratio: how many times better ours are, the "
+        "median of neighbouring runs (least – most)",
+    )
+    for column in COLUMNS:
+        table.add_column(column, justify="left" if column in {"figure", "holds"} else "right")
+    for figure in report.figures:
+        table.add_row(
+            figure.name,
+            _value(figure.ours, figure.unit),
+            _value(figure.theirs, figure.unit),
+            _ratio(figure),
+            str(figure.target or ""),
+            {True: "[green]yes[/]", False: "[red]NO[/]", None: ""}[figure.holds],
+        )
+    return table
+
+
+def beside_table(report: Report) -> Table:
+    """What is no number, ours beside theirs."""
+    table = Table(title=f"{report.ours}, beside {report.theirs}")
+    for column in ("what", "ours", "theirs"):
+        table.add_column(column, overflow="fold")
+    for what, (ours, theirs) in report.beside.items():
+        table.add_row(escape(what), escape(ours), escape(theirs))
+    return table
+
+
+def as_document(
+    name: str, report: Report, options: Mapping[str, Any], distributions: tuple[str, ...]
+) -> dict[str, Any]:
+    """The report for a JSON file, with what it was measured on; an unknown number is null."""
+    return {
+        "benchmark": name,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": machine(),
+        "versions": versions(distributions),
+        "options": dict(options),
+        "runs": report.runs,
+        "ours": report.ours,
+        "theirs": report.theirs,
+        "holds": not report.missed,
+        "figures": [_figure(figure) for figure in report.figures],
+        "notes": list(report.notes),
+        "beside": {what: list(both) for what, both in report.beside.items()},
+    }
+
+
+def _figure(figure: Figure) -> dict[str, Any]:
+    target = figure.target
+    return {
+        "figure": figure.name,
+        "unit": figure.unit,
+        "better": figure.better,
+        "ours": _known(median(figure.ours)),
+        "theirs": _known(median(figure.theirs)) if figure.theirs else None,
+        "ratio": _known(figure.ratio),
+        "target": target and {"side": target.side, "bound": target.bound, "of": target.of},
+        "holds": figure.holds,
+        "ours_runs": [_known(value) for value in figure.ours],
+        "theirs_runs": [_known(value) for value in figure.theirs],
+        "ratios": [_known(ratio) for ratio in figure.ratios],
+    }
+
+
+def _known(value: float) -> float | None:
+    return round(value, 6) if math.isfinite(value) else None
+
+
+def _value(values: Sequence[float], unit: str) -> str:
+    if not values:
+        return ""
+    middle = median(values)
+    return f"{_number(middle)} {unit}".strip() if math.isfinite(middle) else "unknown"
+
+
+def _ratio(figure: Figure) -> str:
+    if math.isnan(figure.ratio):
+        return ""
+    if math.isinf(figure.ratio):
+        return "∞"
+    found = f"{_number(figure.ratio)}×"
+    if len(figure.ratios) > 1:
+        found += f" ({_number(min(figure.ratios))} – {_number(max(figure.ratios))})"
+    return found
+
+
+def _number(value: float) -> str:
+    """Three significant digits, no exponent; whole numbers from a hundred on."""
+    if value == int(value) or abs(value) >= 100:
+        return f"{value:.0f}"
+    digits = 2 - math.floor(math.log10(abs(value)))
+    return f"{value:.{min(digits, 6)}f}"
+
+
+def _times(runs: int) -> str:
+    return f"{runs} run{'' if runs == 1 else 's'} of each"
