@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+import os
+import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,6 +23,7 @@ from registry.errors import BrainError, InputError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from analysis.results import AnalysisFailure
     from engine.training import Failure
     from registry.bars import Bars
     from registry.library import BrainLibrary
@@ -84,18 +88,56 @@ _night_options = _settings(
 @cli.command()
 @_night_options
 def nightly(**given: str | None) -> int:
-    """Train, judge and register every symbol's families; name the champions."""
-    from analysis.summary import champions_table, night_document
-    from engine.night import name_champions, train_symbols
+    """Train and register every symbol's families, explain the best, name the champions."""
+    from analysis.nightly import NightlyFeatureAnalysis
+    from analysis.summary import champions_table, models_table, night_document
+    from engine.night import choose_champions, chosen_models, name_champions, train_symbols
 
     with _job("night", given) as job:
-        results, failed = train_symbols(
-            job.library, job.settings, job.bars, job.run, job.progress("Training")
-        )
-        job.add(done=any(result.versions for result in results), failed=failed)
-        champions = [c for result in results for c in name_champions(job.library, result)]
-        job.run.document(night_document(champions, job.failures), "summary.json")
+        with job.stage("train and register"):
+            results, failed = train_symbols(
+                job.library, job.settings, job.bars, job.run, job.progress("Training")
+            )
+            job.add(done=any(result.versions for result in results), failed=failed)
+            chosen = [(r, choose_champions(job.library, r)) for r in results if r.versions]
+        with job.stage("analyse"):
+            analysed = NightlyFeatureAnalysis(job.library, job.settings).run_nightly_analysis(
+                models={r.dataset.symbol: chosen_models(r, cells) for r, cells in chosen},
+                datasets={r.dataset.symbol: r.dataset for r, _ in chosen},
+                night=job.run,
+                progress=job.progress("Explaining"),
+            )
+            job.add(done=job.done, failed=analysed.failures)
+        with job.stage("name champions"):
+            champions = [
+                c for result, cells in chosen for c in name_champions(job.library, result, cells)
+            ]
+        versions = [v for result in results for v in result.versions.values()]
+        document = night_document(champions, versions, analysed, job.failures, job.seconds)
+        job.run.document(document, "summary.json")
+        job.out.print(models_table(analysed, {}))
         job.out.print(champions_table(champions, job.failures))
+    return job.exit_code
+
+
+@cli.command()
+@_settings("symbols", "bars", "seed", "jobs")
+def analyze(**given: str | None) -> int:
+    """Explain the champions of every symbol, and compare its recent bars with its past."""
+    from analysis.nightly import NightlyFeatureAnalysis
+    from analysis.summary import analysis_document, models_table
+
+    with _job("analysis", given) as job:
+        with job.stage("analyse"):
+            analysed = NightlyFeatureAnalysis(job.library, job.settings).run_nightly_analysis(
+                symbols=list(job.bars),
+                datasets=job.bars,
+                night=job.run,
+                progress=job.progress("Explaining"),
+            )
+            job.add(done=bool(analysed.models), failed=analysed.failures)
+        job.run.document(analysis_document(analysed, job.failures, job.seconds), "summary.json")
+        job.out.print(models_table(analysed, job.failures))
     return job.exit_code
 
 
@@ -141,6 +183,7 @@ class _Job:
     run: Run
     out: Console
     failures: dict[str, str]
+    seconds: dict[str, float] = field(default_factory=dict)
     done: bool = False
 
     @property
@@ -149,7 +192,14 @@ class _Job:
             return 0
         return _PARTLY if self.done else _UNUSABLE
 
-    def add(self, *, done: bool, failed: Iterable[Failure]) -> None:
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Note how long a stage took."""
+        started = time.perf_counter()
+        yield
+        self.seconds[name] = round(time.perf_counter() - started, 2)
+
+    def add(self, *, done: bool, failed: Iterable[Failure | AnalysisFailure]) -> None:
         self.done = done
         self.failures |= {failure.what: str(failure.error) for failure in failed}
 
@@ -200,6 +250,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A bar for each of a dozen small files would drown our own.
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    # MLflow would print two links for each run, with the password that the server's address holds.
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     try:
         return int(cli.main(arguments, prog_name="mlproject", standalone_mode=False) or 0)
     except click.exceptions.NoArgsIsHelpError as error:

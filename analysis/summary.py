@@ -5,17 +5,27 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from rich.markup import escape
 from rich.table import Table
 
+from analysis.results import Method, ModelAnalysis, NightlyAnalysis
+from analysis.tables import drift_document, finite
 from engine.judging import ALL
 from engine.night import SymbolResult
 from engine.training import Tuned
-from registry.library import Champion
+from registry.library import Champion, Version
 
-__all__ = ["champions_table", "night_document", "recipes_table", "versions_table"]
+__all__ = [
+    "analysis_document",
+    "champions_table",
+    "models_table",
+    "night_document",
+    "recipes_table",
+    "versions_table",
+]
 
 _CAPTION = "net Sharpe: annualised, out of sample, after costs, ± one standard error"
 
@@ -84,22 +94,86 @@ def recipes_table(found: Sequence[Tuned], failures: Mapping[str, str]) -> Table:
     return _with_failures(table, failures)
 
 
-def night_document(champions: Sequence[Champion], failures: Mapping[str, str]) -> dict[str, Any]:
-    """The night as JSON-ready data; an unknown figure is null."""
+def models_table(analysed: NightlyAnalysis, failures: Mapping[str, str]) -> Table:
+    """The explained versions with their three most important features; failures below."""
+    table = Table(title="Explained", caption="by SHAP; off: largest miss of contributions + base")
+    for column in ("symbol", "model", "family", "first", "second", "third"):
+        table.add_column(column)
+    for column in ("off", "rows", "without importance"):
+        table.add_column(column, justify="right")
+    for model in analysed.models:
+        ranking = model.rankings.get(Method.SHAP)
+        best = [f"{f.feature} {f.share:.0%}" for f in ranking.features[:3]] if ranking else []
+        table.add_row(
+            model.symbol,
+            model.model_id,
+            model.family,
+            *[*best, "", "", ""][:3],
+            f"{model.additivity.error:.1e}",
+            str(ranking.rows) if ranking else "unknown",
+            str(len(model.notes)),
+        )
+    return _with_failures(table, failures)
+
+
+def night_document(
+    champions: Sequence[Champion],
+    versions: Sequence[Version],
+    analysed: NightlyAnalysis,
+    failures: Mapping[str, str],
+    seconds: Mapping[str, float],
+) -> dict[str, Any]:
+    """The night as JSON-ready data; an unknown figure is null.
+
+    Args:
+        champions: of every cell that has one.
+        versions: registered tonight.
+        analysed: what was explained and compared.
+        failures: what failed, and why.
+        seconds: by stage.
+    """
     return {
-        "champions": [
-            {
-                "symbol": champion.symbol,
-                "regime": str(champion.regime),
-                "model_id": champion.model_id,
-                "uri": champion.uri,
-                **{
-                    k: v for k, v in json.loads(champion.record.to_json()).items() if k != "regimes"
-                },
-            }
-            for champion in champions
-        ],
+        "champions": [_champion(champion) for champion in champions],
+        "versions": [{**asdict(version), "model_id": version.id} for version in versions],
+        **analysis_document(analysed, failures, seconds),
+    }
+
+
+def analysis_document(
+    analysed: NightlyAnalysis, failures: Mapping[str, str], seconds: Mapping[str, float]
+) -> dict[str, Any]:
+    """An analysis as JSON-ready data; an unknown figure is null."""
+    return {
+        "analyses": [_analysis(model) for model in analysed.models],
+        "drift": [drift_document(drift) for drift in analysed.drifts],
         "failures": dict(failures),
+        "seconds": dict(seconds),
+    }
+
+
+def _champion(champion: Champion) -> dict[str, Any]:
+    record = json.loads(champion.record.to_json())
+    del record["regimes"]  # kilobytes for programs, and stored with the model
+    return {
+        "symbol": champion.symbol,
+        "regime": str(champion.regime),
+        "model_id": champion.model_id,
+        "uri": champion.uri,
+        **record,
+    }
+
+
+def _analysis(model: ModelAnalysis) -> dict[str, Any]:
+    return {
+        "symbol": model.symbol,
+        "model_id": model.model_id,
+        "additivity_error": finite(model.additivity.error),
+        "additivity_holds": model.additivity.holds,
+        "first_features": {
+            str(method): [f.feature for f in ranking.features[:10]]
+            for method, ranking in model.rankings.items()
+        },
+        "notes": [str(note) for note in model.notes],
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -24,13 +24,16 @@ from registry.confidence import confidence
 from registry.descriptions import run_link
 from registry.errors import BrainError
 from registry.library import BrainLibrary, Champion, Version
-from registry.naming import PRIOR, REGIMES, Family, Regime, Tag, model_name
+from registry.naming import PRIOR, REGIMES, Family, Regime, Tag, model_id, model_name
 from registry.runs import Run
 from registry.settings import Settings
 
 __all__ = [
+    "Cell",
     "Progress",
     "SymbolResult",
+    "choose_champions",
+    "chosen_models",
     "name_champions",
     "train_symbols",
     "tune_symbols",
@@ -50,6 +53,28 @@ class SymbolResult:
     run: Run
     trained: dict[Family, Trained] = field(default_factory=dict)
     versions: dict[Family, Version] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What was chosen for one regime of a symbol.
+
+    Attributes:
+        version: the champion's.
+        record: what will be written of it; None if the champion of the night before stays.
+        challenger: the challenger's version, None if there is none.
+    """
+
+    regime: Regime
+    version: int
+    record: CellRecord | None
+    challenger: int | None
+
+
+def chosen_models(result: SymbolResult, cells: Sequence[Cell]) -> list[str]:
+    """The model ids of the chosen champions, each once."""
+    name = model_name(result.dataset.symbol)
+    return [model_id(name, version) for version in sorted({cell.version for cell in cells})]
 
 
 def train_symbols(
@@ -127,26 +152,45 @@ def tune_symbols(
     return found, failures
 
 
-def name_champions(library: BrainLibrary, result: SymbolResult) -> list[Champion]:
-    """Name the symbol's champion and challenger of each regime, by the provisional rule.
+def choose_champions(library: BrainLibrary, result: SymbolResult) -> list[Cell]:
+    """Choose the symbol's champion and challenger of each regime, by the provisional rule.
 
-    A cell keeps its champion if the prior's family has no new version tonight.
+    A cell keeps its champion if the prior's family has no new version tonight. Nothing is written.
     """
     if not result.versions:
         return []
+    symbol = result.dataset.symbol
+    standing = {c.regime: c for c in library.champions() if c.symbol == symbol}
+    cells = []
     for code, regime in enumerate(REGIMES):
-        if PRIOR[regime] not in result.versions and _has_champion(library, result, regime):
+        if PRIOR[regime] not in result.versions and regime in standing:
+            cells.append(Cell(regime, standing[regime].version, None, None))
             continue
         differences = _differences(result, code, PRIOR[regime])
         choice = provisional_choice(regime, list(result.versions), differences)
         record = _record(result, regime, choice)
         challenger = result.versions[choice.challenger].number if choice.challenger else None
-        library.set_champion(result.dataset.symbol, regime, record, challenger)
-    library.describe(
-        result.dataset.symbol,
-        {v.number: run_link(result.run.experiment_id, v.run_id) for v in result.versions.values()},
-    )
-    return [library.champion(result.dataset.symbol, regime) for regime in REGIMES]
+        cells.append(Cell(regime, record.version, record, challenger))
+    return cells
+
+
+def name_champions(
+    library: BrainLibrary, result: SymbolResult, cells: Sequence[Cell]
+) -> list[Champion]:
+    """Move the symbol's aliases to what was chosen, and describe its champions."""
+    symbol = result.dataset.symbol
+    for cell in cells:
+        if cell.record is not None:
+            library.set_champion(symbol, cell.regime, cell.record, cell.challenger)
+    if cells:
+        library.describe(
+            symbol,
+            {
+                v.number: run_link(result.run.experiment_id, v.run_id)
+                for v in result.versions.values()
+            },
+        )
+    return [library.champion(symbol, cell.regime) for cell in cells]
 
 
 def _plan(settings: Settings) -> Plan:
@@ -239,11 +283,6 @@ def _register(library: BrainLibrary, result: SymbolResult, trained: Trained) -> 
     result.versions[trained.family] = version
     # The files are stored by now and the scratch folder goes.
     result.trained[trained.family] = replace(trained, search=None)
-
-
-def _has_champion(library: BrainLibrary, result: SymbolResult, regime: Regime) -> bool:
-    symbol = result.dataset.symbol
-    return any(c.symbol == symbol and c.regime == regime for c in library.champions())
 
 
 def _differences(result: SymbolResult, code: int, prior: Family) -> dict[Family, Difference]:
