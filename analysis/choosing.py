@@ -17,16 +17,15 @@ from registry.errors import (
     UnknownSymbolError,
     did_you_mean,
 )
-from registry.naming import PRIOR, Tag, model_name, parse_model_id, parse_symbol
+from registry.naming import Tag, model_name, parse_model_id, parse_symbol
 
 if TYPE_CHECKING:
     from engine.datasets import Dataset
-    from engine.night import SymbolResult
     from registry.bars import Bars
     from registry.library import BrainLibrary, Version
     from registry.settings import Settings
 
-__all__ = ["candidates", "choose_data", "choose_versions", "or_failure"]
+__all__ = ["choose_data", "choose_versions", "or_failure"]
 
 Failures = list[AnalysisFailure]
 
@@ -48,27 +47,6 @@ def or_failure(
         raise
     except BrainError as error:
         failures.append(AnalysisFailure(symbol, stage, error, model_id))
-
-
-def candidates(library: BrainLibrary, results: Iterable[SymbolResult]) -> dict[str, list[str]]:
-    """The versions that can be champions when tonight's are named, by symbol.
-
-    Those trained tonight, and the champions of cells that keep theirs because the family of the
-    prior has no new version.
-    """
-    champions = library.champions()
-    found: dict[str, list[str]] = {}
-    for result in results:
-        symbol = result.dataset.symbol
-        kept = {
-            champion.model_id
-            for champion in champions
-            if champion.symbol == symbol and PRIOR[champion.regime] not in result.versions
-        }
-        made = {version.id for version in result.versions.values()}
-        if made | kept:
-            found[symbol] = sorted(made | kept, key=parse_model_id)
-    return found
 
 
 def choose_versions(
