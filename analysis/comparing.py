@@ -111,7 +111,9 @@ def _columns(features: Array, windows: Windows) -> tuple[ColumnDrift, ...]:
     """Every feature, those that exceed their thresholds most first, those without one last."""
     indices = stability(features, windows)
     thresholds, history = trailing_thresholds(features, windows)
-    order = np.lexsort((-np.nan_to_num(indices), -np.nan_to_num(indices / thresholds)))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        excess = np.nan_to_num(indices / thresholds)
+    order = np.lexsort((-np.nan_to_num(indices), -excess))
     return tuple(
         ColumnDrift(FEATURES[c], float(indices[c]), float(thresholds[c]), int(history[c]))
         for c in order

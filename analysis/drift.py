@@ -35,6 +35,7 @@ __all__ = [
 MIN_HISTORY = 20
 
 _BINS = 10
+_PRIOR = 5
 _QUANTILE = 0.95
 # Rows of the training window that stand for it, evenly spread over it.
 _REFERENCE = 2000
@@ -190,8 +191,9 @@ def stability(features: Array, windows: Windows) -> Array:
     """Population stability index of each feature, recent window against training window.
 
     ``sum((p - q) log(p / q))`` over the shares p and q of both windows in the tenths of the
-    training window and in a bin for missing values (Siddiqi 2006, "Credit risk scorecards"). Half a
-    row is added to every bin, so that an empty one is not infinitely surprising.
+    training window and in a bin for missing values (Siddiqi 2006, "Credit risk scorecards"). Five
+    rows of the two windows' common distribution are added to either, so that a bin that is empty in
+    one of them is not infinitely surprising, and two equal distributions have the index 0.
 
     Args:
         features: (N, F), NaN missing.
@@ -207,19 +209,26 @@ def stability(features: Array, windows: Windows) -> Array:
 
 
 def _index(then: Array, now: Array) -> float:
-    known_then, known_now = (int(np.searchsorted(v, np.inf, side="right")) for v in (then, now))
-    if known_then == 0 and known_now == 0:
+    known = int(np.searchsorted(then, np.inf, side="right"))
+    if known == 0 and np.isnan(now[0]):
         return float("nan")
-    inner = np.arange(1, _BINS) * known_then // _BINS
-    edges = np.unique(then[inner]) if known_then else np.empty(0)
-    p, q = (_shares(now, known_now, edges), _shares(then, known_then, edges))
+    edges = np.unique(then[np.arange(1, _BINS) * known // _BINS]) if known else np.empty(0)
+    p, q = _shares(now, edges), _shares(then, edges)
+    used = p + q > 0
+    p, q = p[used], q[used]
+    pooled = (p + q) / 2
+    p, q = (
+        (share * rows + _PRIOR * pooled) / (rows + _PRIOR)
+        for share, rows in ((p, len(now)), (q, len(then)))
+    )
     return float(((p - q) * np.log(p / q)).sum())
 
 
-def _shares(ordered: Array, known: int, edges: Array) -> Array:
+def _shares(ordered: Array, edges: Array) -> Array:
+    """Shares of sorted values up to each edge, beyond the last, and missing."""
+    known = int(np.searchsorted(ordered, np.inf, side="right"))
     cuts = np.searchsorted(ordered[:known], edges, side="right")
-    counts = np.diff(np.concatenate([[0], cuts, [known, len(ordered)]]))
-    return np.asarray((counts + 0.5) / (len(ordered) + 0.5 * len(counts)))
+    return np.diff(np.concatenate([[0], cuts, [known, len(ordered)]])) / len(ordered)
 
 
 def trailing_thresholds(features: Array, windows: Windows) -> tuple[Array, NDArray[np.intp]]:

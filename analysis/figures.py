@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,13 +41,22 @@ def write_figures(
         shown: (n, F) the features' values at the explained moments; an LSTM's last row.
     """
     with _without_a_screen():
-        bars = _bars(found)
-        bars.savefig(folder / "importance.png", dpi=_DPI)
-        plt.close(bars)
+        with _figure() as figure:
+            _bars(figure, found)
+            figure.savefig(folder / "importance.png", dpi=_DPI)
         if contributions is not None:
-            swarm = _beeswarm(found, contributions, shown, names)
-            swarm.savefig(folder / "beeswarm.png", dpi=_DPI)
-            plt.close(swarm)
+            with _figure() as figure:
+                _beeswarm(figure, found, contributions, shown, names)
+                figure.savefig(folder / "beeswarm.png", dpi=_DPI)
+
+
+@contextmanager
+def _figure() -> Iterator[Figure]:
+    figure = plt.figure(layout="constrained")
+    try:
+        yield figure
+    finally:
+        plt.close(figure)
 
 
 @contextmanager
@@ -68,22 +78,15 @@ def _without_a_screen() -> Iterator[None]:
             plt.switch_backend(backend)
 
 
-def _bars(found: ModelAnalysis) -> Figure:
+def _bars(figure: Figure, found: ModelAnalysis) -> None:
     first = next(iter(found.rankings.values()))
     top = [feature.feature for feature in first.features[:_SHOWN]]
-    figure, panels = plt.subplots(
-        1,
-        len(found.rankings),
-        sharey=True,
-        squeeze=False,
-        figsize=(3.4 * len(found.rankings) + 1.6, 0.28 * len(top) + 1.6),
-        layout="constrained",
-    )
+    figure.set_size_inches(3.4 * len(found.rankings) + 1.6, 0.28 * len(top) + 1.6)
+    panels = figure.subplots(1, len(found.rankings), sharey=True, squeeze=False)
     for axes, ranking in zip(panels[0], found.rankings.values(), strict=True):
         _panel(axes, ranking, top)
     panels[0][0].invert_yaxis()
     figure.suptitle(f"{found.model_id} {found.family}: {len(top)} features, by {first.method}")
-    return figure
 
 
 def _panel(axes: Axes, ranking: Ranking, top: Sequence[str]) -> None:
@@ -111,25 +114,33 @@ def _share(feature: FeatureImportance, ranking: Ranking, value: float) -> float:
 
 
 def _beeswarm(
-    found: ModelAnalysis, contributions: Contributions, shown: Array, names: Sequence[str]
-) -> Figure:
+    figure: Figure,
+    found: ModelAnalysis,
+    contributions: Contributions,
+    shown: Array,
+    names: Sequence[str],
+) -> None:
     import shap
 
-    figure = plt.figure(figsize=(8.5, 0.34 * min(_SHOWN, len(names)) + 1.8), layout="constrained")
+    ranked = {feature.feature for feature in found.rankings[Method.SHAP].features}
+    kept = [column for column, name in enumerate(names) if name in ranked]
+    figure.set_size_inches(8.5, 0.34 * min(_SHOWN, len(kept)) + 1.8)
     explanation = shap.Explanation(
-        values=contributions.values,
+        values=contributions.values[:, kept],
         base_values=contributions.base,
-        data=shown,
-        feature_names=list(names),
+        data=shown[:, kept],
+        feature_names=[names[column] for column in kept],
     )
-    axes = shap.plots.beeswarm(
-        explanation,
-        ax=figure.add_subplot(),
-        max_display=_SHOWN,
-        plot_size=None,
-        color_bar_label="feature's value",
-        show=False,
-    )
+    with warnings.catch_warnings():
+        # A feature that is missing at all of these moments is drawn in grey.
+        warnings.filterwarnings("ignore", "All-NaN slice encountered", RuntimeWarning)
+        axes = shap.plots.beeswarm(
+            explanation,
+            ax=figure.add_subplot(),
+            max_display=_SHOWN,
+            plot_size=None,
+            color_bar_label="feature's value",
+            show=False,
+        )
     axes.set_xlabel("contribution to the prediction, in the target's unit")
     axes.set_title(f"{found.model_id} {found.family}, {len(shown)} moments", fontsize=9)
-    return figure

@@ -1,0 +1,150 @@
+"""Small real models of a known cause: what they were told matters must be found to matter."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from shutil import copytree
+
+import numpy as np
+from mlflow.models import Model
+
+from engine.datasets import Dataset, make_dataset
+from engine.families import Fitted, family
+from engine.features import FEATURE_SET, FEATURES
+from engine.packaging import RECIPE_FILE
+from engine.recipes import Recipe
+from registry.champions import CellRecord
+from registry.library import BrainLibrary, Version
+from registry.naming import Family, Regime, Tag
+from registry.runs import Run
+from registry.settings import Settings
+from tests.engine.simulate import simulate
+
+__all__ = [
+    "CAUSE",
+    "HORIZON",
+    "SYMBOL",
+    "crown",
+    "dataset",
+    "fitted",
+    "register",
+    "settings",
+]
+
+SYMBOL = "SIM/USD"
+HORIZON = 1
+#: The one feature that the label depends on.
+CAUSE = "range_4_24"
+
+_BARS = 1500
+_PARAMS: dict[Family, dict[str, float]] = {
+    Family.LIGHTGBM: {"rounds": 30, "min_rows": 20},
+    Family.XGBOOST: {"rounds": 30, "min_rows": 20},
+    Family.LSTM: {
+        "window": 4,
+        "hidden": 8,
+        "width": 8,
+        "epochs": 4,
+        "batch": 64,
+        "learning_rate": 0.02,
+    },
+}
+
+
+@cache
+def dataset() -> Dataset:
+    """Independent features, a tenth of them missing, and a label that one of them moves."""
+    made = make_dataset(simulate(_BARS, strength=0.0, seed=1, symbol=SYMBOL).bars, horizon=HORIZON)
+    rng = np.random.default_rng(2)
+    features = rng.normal(size=made.features.shape) * np.logspace(-2, 2, len(FEATURES))
+    cause = features[:, FEATURES.index(CAUSE)]
+    noise = rng.normal(size=len(made))
+    label = 0.7 * cause / cause.std() + 0.5 * noise
+    features[rng.random(features.shape) < 0.1] = np.nan
+    features[:, FEATURES.index(CAUSE)] = cause
+    return replace(made, features=features, label=np.where(np.isnan(made.label), np.nan, label))
+
+
+@cache
+def fitted(name: Family) -> Fitted:
+    """A model of the family on the dataset."""
+    data = dataset()
+    return family(name).fit(data.features, data.label, params=_PARAMS[name], seed=1)
+
+
+@cache
+def _saved(name: Family, features: tuple[str, ...]) -> tempfile.TemporaryDirectory[str]:
+    """A model's folder, made once a process and gone with it."""
+    model = fitted(name)
+    if features != FEATURES:
+        known = len(FEATURES)
+        columns = [FEATURES.index(f) if f in FEATURES else known for f in features]
+        rows = np.column_stack([dataset().features, np.full(len(dataset()), np.nan)])[:, columns]
+        model = family(name).fit(rows, dataset().label, params=_PARAMS[name], seed=1)
+    kept = tempfile.TemporaryDirectory()
+    folder = Path(kept.name) / "model"
+    model.save(folder, features=features, model=Model())
+    recipe = Recipe(name, FEATURE_SET, HORIZON, _PARAMS[name], 1)
+    (folder / RECIPE_FILE).write_text(recipe.to_json())
+    return kept
+
+
+def register(
+    library: BrainLibrary,
+    run: Run,
+    name: Family,
+    *,
+    symbol: str = SYMBOL,
+    features: Sequence[str] = FEATURES,
+    trained_until: str | None = None,
+) -> Version:
+    """A version whose run has nothing yet, trained until the dataset's last bar."""
+    until = trained_until or dataset().trained_until
+    tags: dict[str, str] = {
+        Tag.SYMBOL: symbol,
+        Tag.FAMILY: str(name),
+        Tag.RECIPE: "abc",
+        Tag.TRAINED_UNTIL: until,
+    }
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        run.child(f"{symbol} {name}", tags=tags, note="") as own,
+    ):
+        saved = Path(_saved(name, tuple(features)).name) / "model"
+        folder = copytree(saved, Path(scratch) / "model")
+        return library.add_version(own, symbol, name, folder, tags=tags, params={}, note="")
+
+
+def crown(library: BrainLibrary, version: Version, *regimes: Regime) -> None:
+    """Make the version the champion of these cells."""
+    record = CellRecord(
+        version=version.number,
+        digest=version.digest,
+        family=version.family,
+        recipe=version.recipe,
+        trained_until=version.trained_until,
+        provisional=True,
+        reason="prior",
+        bars=10,
+        episodes=2,
+        decided="2020-01-01T00:00:00+00:00",
+    )
+    for regime in regimes:
+        library.set_champion(version.symbol, regime, record, None)
+
+
+def settings(dsn: str, **changes: object) -> Settings:
+    """As quick as the checks of size allow."""
+    quick: dict[str, object] = {
+        "tracking_uri": dsn,
+        "jobs": 1,
+        "explain_rows": 300,
+        "explain_windows": 100,
+        "recent_bars": 100,
+        "drift_columns": 2,
+    }
+    return Settings(**(quick | changes))  # type: ignore[arg-type]

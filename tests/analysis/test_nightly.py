@@ -1,0 +1,380 @@
+"""A night's analysis: every champion explained, and every fault named while the others go on."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+
+from analysis import (
+    FeatureShifts,
+    FeatureTrends,
+    History,
+    Method,
+    NightlyAnalysis,
+    NightlyFeatureAnalysis,
+    NoteKind,
+    Rankings,
+    Stage,
+    run_nightly_feature_analysis,
+)
+from analysis.explaining import ExplainTask
+from analysis.gradients import LstmSubject
+from analysis.subjects import TreeSubject
+from analysis.workers import analyse_all
+from engine.families.boosted import FittedLightGbm
+from engine.features import FEATURES
+from registry.errors import (
+    AnalysisError,
+    ArtifactStoreError,
+    InputError,
+    LibraryError,
+    ModelIntegrityError,
+    NoChampionError,
+    NotEnoughBarsError,
+    UnknownSymbolError,
+)
+from registry.library import BrainLibrary, Version
+from registry.naming import Family, Regime
+from registry.runs import Run
+from tests.analysis.models import CAUSE, SYMBOL, crown, dataset, fitted, register, settings
+from tests.engine.simulate import simulate
+
+EXPLANATION = {"importance.parquet", "importance.json", "importance.png", "beeswarm.png"}
+DRIFT = {"evidently.html", "evidently.json", "drift.json"}
+
+
+@pytest.fixture
+def library(sqlite_dsn: str, monkeypatch: pytest.MonkeyPatch) -> BrainLibrary:
+    monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
+    return BrainLibrary(sqlite_dsn)
+
+
+@pytest.fixture
+def night(library: BrainLibrary) -> Iterator[Run]:
+    with library.start("nightly", "a night", tags={}, note="") as run:
+        yield run
+
+
+@pytest.fixture
+def service(library: BrainLibrary, monkeypatch: pytest.MonkeyPatch) -> NightlyFeatureAnalysis:
+    return NightlyFeatureAnalysis(library, settings(library.dsn))
+
+
+@pytest.fixture
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plots and report cost seconds, and most of these tests don't look at them."""
+    monkeypatch.setattr("analysis.comparing._report", lambda *_: None)
+    monkeypatch.setattr("analysis.figures.write_figures", lambda *_: None)
+
+
+def analyse(service: NightlyFeatureAnalysis, **changes: object) -> NightlyAnalysis:
+    data = {"datasets": {SYMBOL: dataset()}} | changes
+    return service.run_nightly_analysis(**data)  # type: ignore[arg-type]
+
+
+def files(client: MlflowClient, run: str, folder: str) -> set[str]:
+    return {item.path.rpartition("/")[2] for item in client.list_artifacts(run, folder)}
+
+
+def faults(found: NightlyAnalysis) -> dict[str, type]:
+    return {failure.what: type(failure.error) for failure in found.failures}
+
+
+def test_every_champions_run_has_tables_plots_and_drift(
+    library: BrainLibrary, night: Run, service: NightlyFeatureAnalysis, tmp_path: Path
+) -> None:
+    versions = [register(library, night, name) for name in Family]
+    for version, regime in zip(versions, Regime, strict=False):
+        crown(library, version, regime)
+    crown(library, versions[0], Regime.EXTREME)  # shares a version, which is analysed once
+    found = analyse(service, night=night)
+    assert found.failures == ()
+    assert [model.model_id for model in found.models] == [version.id for version in versions]
+    for model in found.models:
+        for ranking in model.rankings.values():
+            assert ranking.features[0].feature == CAUSE, (model.model_id, ranking.method)
+            assert sum(f.share for f in ranking.features) == pytest.approx(1.0)
+            assert len(ranking.features) == len(FEATURES)
+        assert model.additivity.holds
+        assert model.notes == ()
+    for version in versions:
+        assert files(library.client, version.run_id, "explanation") == EXPLANATION
+        assert files(library.client, version.run_id, "drift") == DRIFT
+        metrics = library.client.get_run(version.run_id).data.metrics
+        assert metrics["shap/additivity_error"] <= 0.01
+        assert metrics["drift/judged"] == len(FEATURES)
+        (point,) = library.client.get_metric_history(version.run_id, "shap/additivity_error")
+        assert point.step == night.number
+    fetched = library.client.download_artifacts(versions[0].run_id, "explanation", str(tmp_path))
+    table = pd.read_parquet(Path(fetched) / "importance.parquet")
+    assert set(table["method"]) == set(Method)
+    document = json.loads((Path(fetched) / "importance.json").read_text())
+    assert document["additivity"]["holds"] is True
+    assert len(document["table"]) == len(table) == 3 * len(FEATURES)
+    stored = Rankings(library).read(SYMBOL, since=found.date, until=found.date)
+    pd.testing.assert_frame_equal(stored, found.frame())
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_the_seeds_calls_as_they_stand(library: BrainLibrary, night: Run, tmp_path: Path) -> None:
+    version = register(library, night, Family.LIGHTGBM)
+    crown(library, version, *Regime)
+    brain_library, symbol, models = library, SYMBOL, {SYMBOL: [version.id]}
+    symbols, datasets = [symbol], {symbol: dataset()}
+    bars = tmp_path / "bars"
+    bars.mkdir()
+    frame = simulate(1500, strength=0.0, seed=1, symbol=symbol).bars.frame
+    frame.reset_index().to_parquet(bars / "SIM-USD_1h.parquet")
+    settings_ = settings(library.dsn, bars=bars)
+
+    mechanic = NightlyFeatureAnalysis(brain_library, settings_)
+    results = mechanic.run_nightly_analysis(symbols=symbols, models=models, datasets=datasets)
+    trends = mechanic.get_feature_importance_trends(symbol, days=30)
+    shifts = mechanic.identify_feature_shifts(symbol, threshold=0.1)
+    rebuilt = run_nightly_feature_analysis(settings_, symbols=None)
+
+    assert isinstance(results, NightlyAnalysis)
+    assert [model.model_id for model in results.models] == [version.id]
+    assert isinstance(trends, FeatureTrends)
+    assert (trends.history, trends.nights) == (History.INSUFFICIENT, 1)
+    assert isinstance(shifts, FeatureShifts)
+    assert shifts.history is History.INSUFFICIENT
+    assert isinstance(rebuilt, NightlyAnalysis)
+    assert [model.model_id for model in rebuilt.models] == [version.id]
+    assert results.failures == rebuilt.failures == ()
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_an_analysis_of_its_own_has_a_run_and_one_for_each_symbol(
+    library: BrainLibrary, night: Run, service: NightlyFeatureAnalysis
+) -> None:
+    crown(library, register(library, night, Family.LIGHTGBM), Regime.LOW)
+    done: list[tuple[str, int, int]] = []
+    found = analyse(service, progress=lambda piece, n, of: done.append((str(piece), n, of)))
+    runs = library.client.search_runs([night.experiment_id], "tags.kind = 'analysis'")
+    (child,) = [run for run in runs if "symbol" in run.data.tags]
+    (parent,) = [run for run in runs if "symbol" not in run.data.tags]
+    assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    assert child.data.tags["date"] == found.date.isoformat()
+    assert child.data.metrics["lightgbm/shap/additivity_error"] < 1e-6
+    assert CAUSE in child.data.tags["mlflow.note.content"]
+    assert {parent.info.status, child.info.status} == {"FINISHED"}
+    assert sorted(done)[0][0].startswith("SIM-USD/1 lightgbm explained in")
+    assert sorted((n, of) for _, n, of in done) == [(1, 2), (2, 2)]
+
+
+def test_flawed_and_new_features_are_named_and_have_no_importance(
+    library: BrainLibrary, night: Run, service: NightlyFeatureAnalysis, tmp_path: Path
+) -> None:
+    signature = (*FEATURES[1:], "discontinued")
+    version = register(library, night, Family.LIGHTGBM, features=signature)
+    crown(library, version, Regime.LOW)
+    features = dataset().features.copy()
+    features[:, FEATURES.index("hour_sin")] = 1.5
+    features[:, FEATURES.index("weekend")] = np.nan
+    features[:-1, FEATURES.index("body")] = np.nan  # known once, and not where it is explained
+    features[-1, FEATURES.index("body")] = 1.0
+    features[-2, FEATURES.index("body")] = 2.0
+    found = analyse(service, datasets={SYMBOL: replace(dataset(), features=features)})
+    assert found.failures == ()
+    notes = {note.feature: note.kind for _, note in found.notes}
+    assert notes == {
+        "hour_sin": NoteKind.CONSTANT,
+        "weekend": NoteKind.UNKNOWN,
+        FEATURES[0]: NoteKind.NEW,
+        "discontinued": NoteKind.ABSENT,
+    }
+    (model,) = found.models
+    for ranking in model.rankings.values():
+        assert not {f.feature for f in ranking.features} & set(notes)
+        assert ranking.features[0].feature == CAUSE
+    fetched = library.client.download_artifacts(version.run_id, "explanation", str(tmp_path))
+    table = pd.read_parquet(Path(fetched) / "importance.parquet").set_index("feature")
+    assert table.loc["weekend", "note"] == "not known in any row of the data"
+    assert table.loc[list(notes), ["importance", "share", "rank"]].isna().all(axis=None)
+
+
+def stored_model(version: Version, tmp_path: Path) -> Path:
+    (found,) = tmp_path.rglob(f"{version.logged_model_id}/artifacts/model.lgb")
+    return found
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_models_that_are_gone_or_changed_fail_by_name_and_the_others_go_on(
+    library: BrainLibrary, night: Run, service: NightlyFeatureAnalysis, tmp_path: Path
+) -> None:
+    gone, changed, sound = (register(library, night, Family.LIGHTGBM) for _ in range(3))
+    for version, regime in zip((gone, changed, sound), Regime, strict=False):
+        crown(library, version, regime)
+    shutil.rmtree(stored_model(gone, tmp_path).parent)
+    text = stored_model(changed, tmp_path)
+    text.write_text(text.read_text().replace("leaf_value=", "leaf_value=9", 1))
+    found = analyse(service, night=night)
+    assert faults(found) == {
+        "SIM-USD/1 fetch": ArtifactStoreError,
+        "SIM-USD/2 fetch": ModelIntegrityError,
+    }
+    assert [model.model_id for model in found.models] == [sound.id]
+    assert files(library.client, gone.run_id, "drift") == {"drift.json"}
+    (child,) = library.client.search_runs([night.experiment_id], "tags.kind = 'analysis'")
+    assert child.info.status == "FAILED"
+    assert set(Rankings(library).read(SYMBOL)["model_id"]) == {sound.id}
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_an_empty_recent_window_fails_by_name_and_the_model_is_explained(
+    library: BrainLibrary, night: Run, service: NightlyFeatureAnalysis
+) -> None:
+    crown(library, register(library, night, Family.LIGHTGBM), Regime.LOW)
+    features = dataset().features.copy()
+    features[-100:] = np.nan
+    found = analyse(service, datasets={SYMBOL: replace(dataset(), features=features)})
+    assert faults(found) == {"SIM-USD drift".replace("-", "/"): NotEnoughBarsError}
+    assert "0 known bars among its last 100" in str(found.failures[0])
+    assert len(found.models) == 1
+    later = register(library, night, Family.LIGHTGBM, trained_until="2031-01-01T00:00:00+00:00")
+    found = analyse(service, models={SYMBOL: [later.id]})
+    assert faults(found) == {"SIM/USD drift": NotEnoughBarsError}
+    assert "the recent window is empty" in str(found.failures[0])
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_rows_later_than_the_training_are_counted_and_preferred(
+    library: BrainLibrary, night: Run, service: NightlyFeatureAnalysis
+) -> None:
+    until = dataset().close_time[1099].isoformat()
+    version = register(library, night, Family.LIGHTGBM, trained_until=until)
+    found = analyse(service, models={SYMBOL: [version.id]})
+    ranking = found.models[0].rankings[Method.PERMUTATION]
+    assert (ranking.rows, ranking.unseen) == (399, 399)  # the last label is not known yet
+    assert found.models[0].rankings[Method.CORRELATION].unseen == 399
+    assert found.drifts[0].training.end == until
+
+
+@pytest.mark.parametrize("name", [Family.XGBOOST, Family.LSTM])
+def test_contributions_that_do_not_add_up_fail_and_are_not_shown(
+    name: Family,
+    library: BrainLibrary,
+    night: Run,
+    service: NightlyFeatureAnalysis,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    version = register(library, night, name)
+    crown(library, version, Regime.LOW)
+    monkeypatch.setattr("analysis.comparing._report", lambda *_: None)
+    for kind in (TreeSubject, LstmSubject):
+        monkeypatch.setattr(kind, "tolerance", lambda *_: (1e-12, 1.0))
+    found = analyse(service)
+    assert faults(found) == {"SIM-USD/1 additivity": AnalysisError}
+    assert "miss the predictions by" in str(found.failures[0])
+    assert set(found.models[0].rankings) == {Method.PERMUTATION, Method.CORRELATION}
+    assert files(library.client, version.run_id, "explanation") == EXPLANATION - {"beeswarm.png"}
+    metrics = library.client.get_run(version.run_id).data.metrics
+    assert metrics["shap/additivity_holds"] == 0
+    assert metrics["shap/additivity_error"] > 0
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_what_was_asked_for_and_is_not_there_fails_by_name(
+    library: BrainLibrary, night: Run, service: NightlyFeatureAnalysis
+) -> None:
+    version = register(library, night, Family.LIGHTGBM)
+    other = register(library, night, Family.LIGHTGBM, symbol="ETH/USD")
+    crown(library, version, Regime.LOW)
+    found = analyse(
+        service,
+        symbols=["SIM-USD", "NEW/USD", "no symbol", "ETH/USD"],
+        models={SYMBOL: [version.id, "SIM-USD/9", "ETH-USD/1", "nonsense"], "ETH/USD": [other.id]},
+    )
+    assert faults(found) == {
+        "SIM-USD/9 choice": LibraryError,
+        "ETH-USD/1 choice": InputError,
+        "nonsense choice": InputError,
+        "NEW/USD choice": NoChampionError,
+        "no symbol choice": InputError,
+        "ETH/USD bars": UnknownSymbolError,
+    }
+    assert {failure.stage for failure in found.failures} == {Stage.CHOICE, Stage.BARS}
+    assert [model.model_id for model in found.models] == [version.id]
+
+
+def test_without_any_champion_there_is_nothing_to_analyse(
+    service: NightlyFeatureAnalysis, library: BrainLibrary
+) -> None:
+    with pytest.raises(NoChampionError, match="no symbol has a champion to analyse; run the"):
+        service.run_nightly_analysis()
+    with pytest.raises(NoChampionError, match="no symbol has a champion"):
+        run_nightly_feature_analysis(settings(library.dsn))
+
+
+def test_texts_in_place_of_lists_are_refused(service: NightlyFeatureAnalysis) -> None:
+    with pytest.raises(InputError, match=r"symbols is the text 'SIM/USD'; give a list"):
+        service.run_nightly_analysis(symbols=SYMBOL, models={}, datasets={})
+    with pytest.raises(InputError, match=r"models of SIM/USD are the text 'SIM-USD/1'"):
+        service.run_nightly_analysis(models={SYMBOL: "SIM-USD/1"}, datasets={})
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_a_dataset_of_another_horizon_is_told(
+    library: BrainLibrary, night: Run, service: NightlyFeatureAnalysis
+) -> None:
+    crown(library, register(library, night, Family.LIGHTGBM), Regime.LOW)
+    found = analyse(service, datasets={SYMBOL: replace(dataset(), horizon=6)})
+    assert faults(found) == {"SIM-USD/1 explanation": InputError}
+    assert "looks 1 bars ahead and the dataset of SIM/USD 6" in str(found.failures[0])
+
+
+def test_models_whose_worker_dies_are_failures_too(tmp_path: Path) -> None:
+    whole = fitted(Family.LIGHTGBM)
+    assert isinstance(whole, FittedLightGbm)
+    text = whole.booster.model_to_string()
+    (tmp_path / "model.lgb").write_text(text[: len(text) // 2])  # kills whoever reads it
+    tasks = [
+        ExplainTask(
+            symbol=SYMBOL,
+            model_id=f"SIM-USD/{number}",
+            family=Family.LIGHTGBM,
+            trained_until=dataset().trained_until,
+            data=dataset(),
+            model=tmp_path,
+            features=FEATURES,
+            horizon=1,
+            samples={"rows": 100, "windows": 100},
+            seed=1,
+            folder=tmp_path / str(number),
+        )
+        for number in (1, 2)
+    ]
+    found = list(analyse_all(tasks, jobs=2))
+    assert sorted(str(failure).partition(",")[0] for failure in found) == [
+        "SIM-USD/1 explanation failed: its worker process died",
+        "SIM-USD/2 explanation failed: its worker process died",
+    ]
+
+
+def test_the_global_random_state_and_the_backend_are_left_alone(
+    library: BrainLibrary,
+    night: Run,
+    service: NightlyFeatureAnalysis,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import matplotlib
+    import matplotlib.pyplot as plt
+
+    crown(library, register(library, night, Family.LIGHTGBM), Regime.LOW)
+    monkeypatch.setattr("analysis.comparing._report", lambda *_: None)
+    matplotlib.use("pdf")
+    np.random.seed(5)  # noqa: NPY002
+    wanted = np.random.RandomState(5).random()
+    assert analyse(service).failures == ()
+    assert np.random.random() == wanted  # noqa: NPY002
+    assert matplotlib.get_backend() == "pdf"
+    assert plt.get_fignums() == []
