@@ -232,7 +232,7 @@ def test_no_file_names_a_package_registry() -> None:
 
 
 def test_the_entry_points_are_the_commands() -> None:
-    assert set(ENTRY_POINTS) == {"main", "nightly", "train", "tune"}
+    assert set(ENTRY_POINTS) == {"main", "nightly", "train", "tune", "analyze"}
     assert ENTRY_POINTS["main"] == ENTRY_POINTS["nightly"]
     assert set(mlproject.cli.commands) == {"prepare", "nightly", "train", "tune"}
 
