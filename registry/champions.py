@@ -56,11 +56,12 @@ class CellRecord:
         reason: why this one, in a sentence.
         by_evidence: whether it beat the prior's family, rather than standing in its place.
         net_sharpe, net_sharpe_error: annualised, out of sample; None is unknown.
-        bars, episodes: what they were measured on.
-        decided: when, ISO 8601 in UTC.
+        bars, episodes: what they were measured on; None is unknown.
+        decided: when, ISO 8601 in UTC; empty if that is unknown.
         confidence: probability that the position pays, None while there is no evidence for one.
         ledger: entry of the promotion ledger, None while there is none.
-        regimes: the regimes' definition and state, so that the present is labelled the same way.
+        regimes: the regimes' definition and state, so that the present is labelled the same way;
+            empty if they are unknown (each version's files hold its own).
     """
 
     version: int
@@ -70,8 +71,8 @@ class CellRecord:
     trained_until: str
     provisional: bool
     reason: str
-    bars: int
-    episodes: int
+    bars: int | None
+    episodes: int | None
     decided: str
     net_sharpe: float | None = None
     net_sharpe_error: float | None = None

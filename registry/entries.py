@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mlflow.entities.model_registry import ModelVersion, RegisteredModel
+from mlflow.entities.model_registry import ModelVersion
 
 from registry.champions import CellRecord
-from registry.naming import Family, Regime, Tag, cell_tag, champion_alias, model_id, model_name
+from registry.errors import LibraryError
+from registry.naming import Family, Regime, Tag, champion_alias, model_id, model_name
 
-__all__ = ["Champion", "Version", "champion_of", "version_of"]
+__all__ = ["Champion", "Version", "version_of"]
 
 
 @dataclass(frozen=True)
@@ -33,12 +34,20 @@ class Version:
 
 @dataclass(frozen=True)
 class Champion:
-    """The version that a cell trusts, and the cell's record."""
+    """The version that a cell trusts, and why.
+
+    Attributes:
+        record: of this very version.
+        recorded: whether it is the cell's own record. If not, somebody moved the alias by hand, or
+            a promotion is under way: the record was then put together from the version's tags and
+            its run's figures, and its ``regimes`` are those of the record that the cell had.
+    """
 
     symbol: str
     regime: Regime
     version: int
     record: CellRecord
+    recorded: bool = True
 
     @property
     def model_id(self) -> str:
@@ -52,24 +61,26 @@ class Champion:
 
 
 def version_of(symbol: str, found: ModelVersion) -> Version:
-    """The version that MLflow found, which the Brain Library has registered."""
+    """The version that MLflow found.
+
+    Raises:
+        LibraryError: the Brain Library has not registered it, so its tags don't tell.
+    """
     tags = found.tags
-    return Version(
-        symbol=symbol,
-        number=int(found.version),
-        family=Family(tags[Tag.FAMILY]),
-        recipe=tags[Tag.RECIPE],
-        digest=tags[Tag.DIGEST],
-        trained_until=tags[Tag.TRAINED_UNTIL],
-        run_id=found.run_id or "",
-        logged_model_id=(found.source or "").removeprefix("models:/"),  # its own field stays empty
-    )
-
-
-def champion_of(model: RegisteredModel, regime: Regime) -> Champion | None:
-    """The champion of a model's cell; None if it has none."""
-    version = model.aliases.get(champion_alias(regime))
-    tag = model.tags.get(cell_tag(regime))
-    if version is None or tag is None:
-        return None
-    return Champion(model.tags[Tag.SYMBOL], regime, int(version), CellRecord.from_json(tag))
+    try:
+        return Version(
+            symbol=symbol,
+            number=int(found.version),
+            family=Family(tags[Tag.FAMILY]),
+            recipe=tags[Tag.RECIPE],
+            digest=tags[Tag.DIGEST],
+            trained_until=tags[Tag.TRAINED_UNTIL],
+            run_id=found.run_id or "",
+            # Its own field for this stays empty.
+            logged_model_id=(found.source or "").removeprefix("models:/"),
+        )
+    except (KeyError, ValueError) as error:
+        raise LibraryError(
+            f"version {found.version} of {found.name} was not registered by the Brain Library (tag "
+            f"{error.args[0]}); use another one, and move aliases such as champion-high off it"
+        ) from error

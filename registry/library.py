@@ -2,58 +2,45 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import mlflow
 from mlflow import MlflowClient
-from mlflow.entities import LoggedModelOutput
 from mlflow.entities.model_registry import RegisteredModel
-from mlflow.exceptions import MlflowException
-from mlflow.models import Model
-from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
+from registry.cells import champion_of, name_champion
 from registry.champions import CellRecord
 from registry.descriptions import describe_model
-from registry.entries import Champion, Version, champion_of, version_of
+from registry.entries import Champion, Version
 from registry.errors import (
-    ArtifactStoreError,
+    BrainError,
     LibraryError,
     NoChampionError,
+    TrackingUnreachableError,
     UnknownSymbolError,
     did_you_mean,
 )
-from registry.manifest import check_folder, write_manifest
 from registry.mlflow_errors import library_errors, redact
 from registry.naming import (
     Family,
     Regime,
     Tag,
-    cell_tag,
-    challenger_alias,
-    champion_alias,
     model_name,
     parse_regime,
     parse_symbol,
-    previous_alias,
     recipe_tag,
 )
 from registry.reach import check_reachable
 from registry.runs import Run
 from registry.upkeep import check_writable, is_dead
+from registry.versions import download, ensure_model, find_model, read_version, register
 
 __all__ = ["BrainLibrary", "Champion", "Version"]
 
 logger = logging.getLogger(__name__)
-
-_TRACKING_URI = "MLFLOW_TRACKING_URI"
-_ONE_AT_A_TIME = threading.Lock()
 
 
 class BrainLibrary:
@@ -186,47 +173,17 @@ class BrainLibrary:
             params: hyperparameters, shown with the model.
             note: description of the version.
         """
-        name = model_name(symbol)
-        with library_errors(self.dsn, f"register {family} for {symbol}"):
-            logged = self.client.create_logged_model(
-                run.experiment_id,
-                name=f"{name}-{family}",
-                source_run_id=run.id,
-                tags=dict(tags),
-                params={k: str(v) for k, v in params.items()},
-                model_type=str(family),
-            )
-            try:
-                digest = _stamp(folder, logged.model_id, run.id)
-                self.client.log_model_artifacts(logged.model_id, str(folder))
-            except BaseException:
-                self.client.finalize_logged_model(logged.model_id, "FAILED")
-                raise
-            self.client.finalize_logged_model(logged.model_id, "READY")
-            self.client.log_outputs(run.id, [LoggedModelOutput(logged.model_id, 0)])
-            self._ensure_model(symbol)
-            with _tracking_at(self.dsn):
-                made = self.client.create_model_version(
-                    name,
-                    source=f"models:/{logged.model_id}",
-                    run_id=run.id,
-                    tags={**tags, Tag.DIGEST: digest},
-                    description=note,
-                    model_id=logged.model_id,
-                )
-            # What the UI's list of models shows a model's versions by.
-            self.client.set_logged_model_tags(
-                logged.model_id,
-                {MLFLOW_MODEL_VERSIONS: json.dumps([{"name": name, "version": made.version}])},
-            )
-        return version_of(symbol, made)
+        return register(
+            self.client, run, symbol, family, folder, tags=tags, params=params, note=note
+        )
 
     def version(self, symbol: str, number: int) -> Version:
-        """A version of the symbol's model."""
-        with library_errors(self.dsn, f"read version {number} of {symbol}"):
-            return version_of(
-                symbol, self.client.get_model_version(model_name(symbol), str(number))
-            )
+        """A version of the symbol's model.
+
+        Raises:
+            LibraryError: there is none, or the Brain Library has not registered it.
+        """
+        return read_version(self.client, symbol, number)
 
     def fetch(self, version: Version, folder: Path) -> Path:
         """Download a version's files and check them against its digest, before anything reads them.
@@ -242,21 +199,7 @@ class BrainLibrary:
             ArtifactStoreError: the files are gone.
             ModelIntegrityError: they are not those that were registered.
         """
-        doing = f"fetch {version.id}"
-        with library_errors(self.dsn, doing):
-            logged = self.client.get_logged_model(version.logged_model_id)
-            try:
-                fetched = mlflow.artifacts.download_artifacts(
-                    logged.artifact_location,
-                    dst_path=str(folder / f"{model_name(version.symbol)}-{version.number}"),
-                    tracking_uri=self.dsn,
-                )
-            except MlflowException as error:
-                raise ArtifactStoreError(
-                    f"could not {doing}: {error.message}; restore its files or train it anew"
-                ) from error
-        check_folder(Path(fetched), version.digest)
-        return Path(fetched)
+        return download(self.client, version, folder)
 
     def symbols(self) -> list[str]:
         """The symbols that have a model, sorted."""
@@ -264,32 +207,34 @@ class BrainLibrary:
 
     def recipe(self, symbol: str, family: Family) -> str | None:
         """The family's current recipe for the symbol, as JSON; None if none is stored."""
-        model = self._find(symbol)
+        model = find_model(self.client, symbol)
         return model.tags.get(recipe_tag(family)) if model else None
 
     def set_recipe(self, symbol: str, family: Family, recipe: str) -> None:
         """Store the family's current recipe for the symbol."""
         with library_errors(self.dsn, f"store the recipe of {family} for {symbol}"):
-            self._ensure_model(symbol)
+            ensure_model(self.client, symbol)
             self.client.set_registered_model_tag(model_name(symbol), recipe_tag(family), recipe)
 
     # --- champions ------------------------------------------------------------------------------
 
     def champion(self, symbol: str, regime: Regime | str) -> Champion:
-        """The champion of a cell.
+        """The champion of a cell: the version that the alias is at, whoever has set it.
 
         Raises:
+            LibraryError: the cell's record can't be read, or the alias is at a version that the
+                Brain Library has not registered.
             UnknownSymbolError: the symbol has no model.
             UnknownRegimeError: there is no such regime.
             NoChampionError: the cell has no champion yet.
         """
         symbol, regime = parse_symbol(symbol), parse_regime(regime)
-        model = self._find(symbol)
+        model = find_model(self.client, symbol)
         if model is None:
             raise UnknownSymbolError(
                 f"no model of {symbol!r} is registered; {did_you_mean(symbol, self.symbols())}"
             )
-        champion = champion_of(model, regime)
+        champion = champion_of(self.client, model, regime)
         if champion is None:
             raise NoChampionError(
                 f"{symbol} has no champion for regime {regime}; run the nightly job for it"
@@ -297,12 +242,12 @@ class BrainLibrary:
         return champion
 
     def champions(self) -> list[Champion]:
-        """The champions of all cells, by symbol and regime, from one search."""
-        found = (champion_of(m, r) for m in self._models() for r in Regime)
-        return sorted(
-            (c for c in found if c),
-            key=lambda c: (c.symbol, list(Regime).index(c.regime)),
-        )
+        """The champions of all cells, by symbol and regime, from one search.
+
+        A cell for which :meth:`champion` would raise is left out, and the log tells why.
+        """
+        found = [c for model in self._models() for c in self._champions_of(model)]
+        return sorted(found, key=lambda c: (c.symbol, list(Regime).index(c.regime)))
 
     def set_champion(
         self, symbol: str, regime: Regime, record: CellRecord, challenger: int | None
@@ -312,16 +257,7 @@ class BrainLibrary:
         What was champion before keeps the alias ``previous-<regime>``. The record is written before
         the alias moves: it names its own version, so a reader sees either the old pair or the new.
         """
-        name = model_name(symbol)
-        with library_errors(self.dsn, f"name the champion of {symbol} in regime {regime}"):
-            aliases = self.client.get_registered_model(name).aliases
-            before = aliases.get(champion_alias(regime))
-            if challenger is not None:
-                self._alias(name, challenger_alias(regime), challenger)
-            if before is not None and int(before) != record.version:
-                self._alias(name, previous_alias(regime), int(before))
-            self.client.set_registered_model_tag(name, cell_tag(regime), record.to_json())
-            self._alias(name, champion_alias(regime), record.version)
+        name_champion(self.client, symbol, regime, record, challenger)
 
     def describe(self, symbol: str, links: Mapping[int, str]) -> None:
         """Write into the description of the symbol's model who is champion of what, and why.
@@ -330,22 +266,27 @@ class BrainLibrary:
             links: pages of the runs that made the versions, by version, as far as known; see
                 :func:`registry.descriptions.run_link`.
         """
-        model = self._find(symbol)
+        model = find_model(self.client, symbol)
         if model is None:
             return
-        champions = [c for c in (champion_of(model, regime) for regime in Regime) if c]
-        text = describe_model(model.description, symbol, champions, links)
+        text = describe_model(model.description, symbol, self._champions_of(model), links)
         with library_errors(self.dsn, f"describe the model of {symbol}"):
             self.client.update_registered_model(model.name, text)
 
     # --- helpers --------------------------------------------------------------------------------
 
-    def _alias(self, name: str, alias: str, version: int) -> None:
-        try:
-            self.client.set_registered_model_alias(name, alias, str(version))
-        except MlflowException:
-            # Two first inserts of an alias at once: the loser finds it there and moves it.
-            self.client.set_registered_model_alias(name, alias, str(version))
+    def _champions_of(self, model: RegisteredModel) -> list[Champion]:
+        champions = []
+        for regime in Regime:
+            try:
+                champion = champion_of(self.client, model, regime)
+            except TrackingUnreachableError:
+                raise
+            except BrainError as error:
+                logger.error("left out the champion of %s in %s: %s", model.name, regime, error)
+            else:
+                champions += [champion] if champion else []
+        return champions
 
     def _models(self) -> list[RegisteredModel]:
         models: list[RegisteredModel] = []
@@ -357,49 +298,3 @@ class BrainLibrary:
                 token = page.token
                 if not token:
                     return models
-
-    def _find(self, symbol: str) -> RegisteredModel | None:
-        with library_errors(self.dsn, f"look up the model of {symbol}"):
-            found = self.client.search_registered_models(f"name = '{model_name(symbol)}'")
-        return found[0] if found else None
-
-    def _ensure_model(self, symbol: str) -> None:
-        if self._find(symbol) is not None:
-            return
-        try:
-            self.client.create_registered_model(
-                model_name(symbol),
-                tags={Tag.SYMBOL: symbol},
-                description=describe_model(None, symbol, [], {}),
-            )
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another writer was first
-                raise
-
-
-@contextmanager
-def _tracking_at(dsn: str) -> Iterator[None]:
-    """A database registry looks a logged model up at MLflow's process-wide tracking URI.
-
-    One thread at a time; afterwards MLflow and the environment, which it writes to, are as before.
-    """
-    with _ONE_AT_A_TIME:
-        before, told = mlflow.get_tracking_uri(), os.environ.get(_TRACKING_URI)
-        mlflow.set_tracking_uri(dsn)
-        try:
-            yield
-        finally:
-            mlflow.set_tracking_uri(None)
-            if told is not None:
-                os.environ[_TRACKING_URI] = told
-            if mlflow.get_tracking_uri() != before:
-                mlflow.set_tracking_uri(before)
-
-
-def _stamp(folder: Path, logged_model_id: str, run_id: str) -> str:
-    """Write the ids into the MLmodel file and the manifest beside it; return the digest."""
-    model = Model.load(str(folder))
-    model.model_id = logged_model_id
-    model.run_id = run_id
-    model.save(str(folder / "MLmodel"))
-    return write_manifest(folder)

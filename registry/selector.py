@@ -13,9 +13,10 @@ from mlflow.entities.model_registry import RegisteredModel
 from mlflow.exceptions import MlflowException
 
 from registry.advice import FamilyAdvice, Selection, SwitchAdvice, advise_family
+from registry.cells import champion_of, champion_version
 from registry.champions import CellRecord
 from registry.confidence import Confidence, confidence
-from registry.entries import Champion, Version, champion_of, version_of
+from registry.entries import Champion, Version, version_of
 from registry.errors import (
     InputError,
     LibraryError,
@@ -78,9 +79,9 @@ class ModelSelector:
         family = None if model_type_preference is None else parse_family(model_type_preference)
         model = self._model(symbol)
         if family is None:
-            return self._trusted(_champion(model, regime))
-        champion = champion_of(model, regime)
-        trusted = self._trusted(champion) if champion else None
+            return _trusted(self._champion(model, regime))
+        champion = champion_of(self.library.client, model, regime)
+        trusted = _trusted(champion) if champion else None
         if trusted and trusted.family == family:
             return replace(trusted, reason=f"champion, of the preferred family: {trusted.reason}")
         return self._preferred(model, regime, family, trusted)
@@ -94,7 +95,8 @@ class ModelSelector:
             UnknownRegimeError: there is no such regime.
         """
         regime = parse_regime(regime)
-        records = [c.record for c in self.library.champions() if c.regime == regime]
+        found = (c for c in self.library.champions() if c.regime == regime)
+        records = [c.record for c in found if c.recorded]  # a hand on an alias is no evidence
         return advise_family(regime, records)
 
     def get_model_confidence(
@@ -125,7 +127,7 @@ class ModelSelector:
             return self._measured(self.library.version(symbol, number), regime)
         model = self._model(symbol)
         if regime is not None:
-            return self._trusted(_champion(model, regime)).confidence
+            return _trusted(self._champion(model, regime)).confidence
         number, cells = _leader(model)
         found = self._measured(self.library.version(symbol, number), None)
         leads = f"{id_of(model.name, number)}, champion of {cells} of {len(Regime)} regimes"
@@ -145,12 +147,12 @@ class ModelSelector:
         """
         symbol, regime = parse_symbol(symbol), parse_regime(volatility_regime)
         number = _number(symbol, current_model_id)
-        champion = _champion(self._model(symbol), regime)
+        champion = self._champion(self._model(symbol), regime)
         if number == champion.version:
             why = f"{current_model_id} is champion of regime {regime}"
             return SwitchAdvice(False, champion.model_id, why)
         current = self.library.version(symbol, number)
-        target = self._trusted(champion)
+        target = _trusted(champion)
         refit = ", a refit of the same recipe" if target.recipe == current.recipe else ""
         return SwitchAdvice(
             True,
@@ -177,31 +179,14 @@ class ModelSelector:
             )
         return found
 
-    def _trusted(self, champion: Champion) -> Selection:
-        """The champion as a selection; its record tells all, unless it tells of another version."""
-        record = champion.record
-        if record.version != champion.version:
-            version = self.library.version(champion.symbol, champion.version)
-            why = (
-                f"the alias is at version {champion.version}, the cell's record at "
-                f"{record.version}: it was moved by hand, or a promotion is under way"
+    def _champion(self, model: RegisteredModel, regime: Regime) -> Champion:
+        champion = champion_of(self.library.client, model, regime)
+        if champion is None:
+            raise NoChampionError(
+                f"{model.tags[Tag.SYMBOL]} has no champion for regime {regime}; "
+                "run the nightly job for it"
             )
-            found = self._selection(version, champion.regime, champion.uri, why)
-            return replace(found, is_champion=True)
-        return Selection(
-            symbol=champion.symbol,
-            regime=champion.regime,
-            model_id=champion.model_id,
-            uri=champion.uri,
-            version=champion.version,
-            family=record.family,
-            recipe=record.recipe,
-            trained_until=record.trained_until,
-            digest=record.digest,
-            confidence=_recorded(record),
-            is_champion=True,
-            reason=record.reason,
-        )
+        return champion
 
     def _preferred(
         self, model: RegisteredModel, regime: Regime, family: Family, champion: Selection | None
@@ -264,19 +249,28 @@ class ModelSelector:
         )
 
 
-def _champion(model: RegisteredModel, regime: Regime) -> Champion:
-    champion = champion_of(model, regime)
-    if champion is None:
-        raise NoChampionError(
-            f"{model.tags[Tag.SYMBOL]} has no champion for regime {regime}; "
-            "run the nightly job for it"
-        )
-    return champion
+def _trusted(champion: Champion) -> Selection:
+    """The champion as a selection: its record tells all."""
+    record = champion.record
+    return Selection(
+        symbol=champion.symbol,
+        regime=champion.regime,
+        model_id=champion.model_id,
+        uri=champion.uri,
+        version=champion.version,
+        family=record.family,
+        recipe=record.recipe,
+        trained_until=record.trained_until,
+        digest=record.digest,
+        confidence=_recorded(record),
+        is_champion=True,
+        reason=record.reason,
+    )
 
 
 def _leader(model: RegisteredModel) -> tuple[int, int]:
     """The version that is champion of the most regimes, the newest of several; of how many."""
-    found = Counter(c.version for regime in Regime if (c := champion_of(model, regime)))
+    found = Counter(v for regime in Regime if (v := champion_version(model, regime)))
     if not found:
         raise NoChampionError(
             f"{model.tags[Tag.SYMBOL]} has no champion for any regime; run the nightly job for it"

@@ -134,6 +134,64 @@ def test_a_promotion_moves_the_alias_and_remembers_the_one_before(
     assert library.champions() == [champion]
 
 
+def test_an_alias_moved_by_hand_is_followed_with_a_record_of_its_own(
+    library: BrainLibrary, tmp_path: Path
+) -> None:
+    with start(library) as run:
+        first, second = (add(library, run, tmp_path / str(i)) for i in range(2))
+        run.figures([Figure("high/net_sharpe", 0.5), Figure("high/bars", 300)])
+    told = record(first, regimes={"definition": {}}, bars=10, confidence=0.9)
+    library.set_champion(SYMBOL, Regime.HIGH, told, None)
+    library.client.set_registered_model_alias("BTC-USD", "champion-high", "2")
+    found = library.champion(SYMBOL, "high")
+    assert (found.version, found.recorded) == (2, False)
+    assert found.record == record(
+        second,
+        provisional=False,
+        reason="the alias is at version 2, the cell's record at 1: it was moved by hand, "
+        "or a promotion is under way",
+        bars=300,
+        episodes=None,
+        decided="",
+        net_sharpe=0.5,
+        regimes={"definition": {}},
+    )
+    assert library.champions() == [found]
+
+
+def test_an_alias_set_by_hand_needs_no_record(library: BrainLibrary, tmp_path: Path) -> None:
+    with start(library) as run:
+        version = add(library, run, tmp_path / "model")
+    library.client.set_registered_model_alias("BTC-USD", "champion-low", "1")
+    found = library.champion(SYMBOL, "low")
+    assert (found.record.digest, found.record.bars) == (version.digest, None)
+    assert "the cell has no record: it was set by hand" in found.record.reason
+
+
+def test_a_cell_that_cannot_be_read_is_told_and_costs_no_other(
+    library: BrainLibrary, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with start(library) as run:
+        version = add(library, run, tmp_path / "model")
+    for regime in Regime:
+        library.set_champion(SYMBOL, regime, record(version), None)
+    client = library.client
+    client.set_registered_model_tag("BTC-USD", "cell-low", "{")
+    files = client.get_run(run.id).info.artifact_uri
+    foreign = client.create_model_version("BTC-USD", source=files, run_id=run.id)
+    client.set_registered_model_alias("BTC-USD", "champion-extreme", foreign.version)
+    with pytest.raises(LibraryError, match=r"tag cell-low of model BTC-USD: .*can't be read"):
+        library.champion(SYMBOL, "low")
+    with pytest.raises(LibraryError, match=r"version 2 of BTC-USD was not reg.*\(tag family\)"):
+        library.champion(SYMBOL, "extreme")
+    assert [c.regime for c in library.champions()] == [Regime.NORMAL, Regime.HIGH]
+    told = [r.getMessage() for r in caplog.records if r.name == "registry.library"]
+    assert [message.partition(":")[0] for message in told] == [
+        "left out the champion of BTC-USD in low",
+        "left out the champion of BTC-USD in extreme",
+    ]
+
+
 def test_naming_the_same_champion_again_keeps_the_one_before(
     library: BrainLibrary, tmp_path: Path
 ) -> None:
@@ -215,7 +273,7 @@ def test_runs_of_dead_processes_are_ended_and_others_left(library: BrainLibrary)
     experiment = library.experiment(EXPERIMENT)
     foreign, other = (
         library.client.create_run(experiment, tags=tags).info.run_id
-        for tags in ({}, {Tag.PROCESS: "annealing"})
+        for tags in ({}, {str(Tag.PROCESS): "annealing"})
     )
     assert library.reap(EXPERIMENT) == [lost.id]
     runs = (mine.id, lost.id, elsewhere.id, foreign, other)

@@ -225,6 +225,7 @@ def test_an_alias_that_was_moved_by_hand_is_followed_and_told(cells: Cells) -> N
     assert (found.digest, found.confidence) == (cells.lstm.digest, SURE)
     assert found.reason.startswith("the alias is at version 4, the cell's record at 1: ")
     assert cells.selector.should_switch_model(SYMBOL, "BTC-USD/1", "low").to == "BTC-USD/4"
+    assert cells.selector.recommend_family("low").cells == 0  # a hand on an alias is no evidence
 
 
 def test_what_is_not_there_is_told_with_the_cure(everywhere: Cells) -> None:
