@@ -85,6 +85,8 @@ lock: $(MADE) ## resolve pyproject.toml into requirements.txt and requirements-d
 nightly ui: export MLFLOW_TRACKING_URI := $(or $(MLFLOW_TRACKING_URI),sqlite:///$(CURDIR)/mlflow.db)
 nightly ui test bench: export MLFLOW_DISABLE_TELEMETRY := true
 nightly ui test bench: export DO_NOT_TRACK := 1
+# The links that MLflow would print hold the password that the server's address may hold.
+nightly: export MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT ?= true
 nightly ui test bench lint format: export PATH := $(CURDIR)/$(BIN):$(PATH)
 # An unreachable server is told in seconds; the client's own patience is four minutes.
 nightly: export MLFLOW_HTTP_REQUEST_MAX_RETRIES ?= 2
