@@ -23,7 +23,7 @@ UNKNOWN = -1
 METHOD = "garman-klass-yang-zhang"
 
 _EXTREME = REGIMES.index(Regime.EXTREME)
-_FORMAT = 1
+_FORMATS = {"RegimeDefinition": 1, "RegimeState": 2}
 _MOST = 2**62  # fits the kernel's 64-bit integers, sums of counts too
 
 
@@ -151,8 +151,11 @@ class RegimeState:
         return None if self.code == UNKNOWN else REGIMES[self.code]
 
     def to_json(self) -> str:
-        """The state as one line of JSON, a few kilobytes."""
-        return _dump(self)
+        """The state as one line of JSON, a few kilobytes.
+
+        It is kept in a tag of the registered model, which on PostgreSQL holds 5,000 characters.
+        """
+        return _dump(self, bins=_runs(self.bins))
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -161,12 +164,33 @@ class RegimeState:
         Raises:
             InputError: the text is not a state.
         """
-        return cls(**_load(cls, text))
+        content = _load(cls, text)
+        return cls(**content | {"bins": _bins(content["bins"], content["counts"])})
 
 
-def _dump(value: RegimeDefinition | RegimeState) -> str:
-    content = {"kind": type(value).__name__, "format": _FORMAT, **asdict(value)}
+def _dump(value: RegimeDefinition | RegimeState, **instead: object) -> str:
+    kind = type(value).__name__
+    content = {"kind": kind, "format": _FORMATS[kind], **asdict(value), **instead}
     return json.dumps(content, separators=(",", ":"))
+
+
+def _runs(bins: tuple[int, ...]) -> list[tuple[int, int]]:
+    """Neighbouring bins as the first of them and how many: most are, which halves the text."""
+    starts = [i for i, index in enumerate(bins) if i == 0 or index != bins[i - 1] + 1]
+    return [(bins[i], j - i) for i, j in pairwise([*starts, len(bins)])]
+
+
+def _bins(runs: object, counts: object) -> tuple[int, ...]:
+    """The inverse of :func:`_runs`; the counts tell how many bins there can be."""
+    most = len(counts) if isinstance(counts, tuple) else 0
+    found: list[int] = []
+    for run in runs if isinstance(runs, tuple) else [runs]:
+        if not isinstance(run, list) or len(run) != 2:
+            raise InputError(f"bins hold {run!r}; give the text that RegimeState.to_json wrote")
+        _check_whole("a bin", run[0], -_MOST)
+        _check_whole("a number of bins", run[1], 1, most)
+        found += range(run[0], run[0] + run[1])
+    return tuple(found)
 
 
 def _load(cls: type[RegimeDefinition] | type[RegimeState], text: str) -> dict[str, Any]:
@@ -178,9 +202,10 @@ def _load(cls: type[RegimeDefinition] | type[RegimeState], text: str) -> dict[st
         raise InputError(f"{text!r:.80} is not JSON ({error}); {cure}") from None
     if not isinstance(content, dict) or content.pop("kind", None) != cls.__name__:
         raise InputError(f"{text!r:.80} is not a {cls.__name__}; {cure}")
-    if (found := content.pop("format", None)) != _FORMAT:
+    readable = _FORMATS[cls.__name__]
+    if (found := content.pop("format", None)) != readable:
         raise InputError(
-            f"{cls.__name__} is in format {found!r}, this release reads {_FORMAT}; "
+            f"{cls.__name__} is in format {found!r}, this release reads {readable}; "
             "use the release that wrote it"
         )
     names = {field.name for field in fields(cls)}

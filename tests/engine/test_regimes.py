@@ -384,6 +384,21 @@ def test_definition_and_state_survive_json_in_a_few_kilobytes() -> None:
     assert len(definition.to_json()) + len(state.to_json()) < 5_000
 
 
+def test_years_of_wild_bars_fit_a_tag_of_the_registered_model() -> None:
+    random = np.random.default_rng(0)
+    wild = np.exp(2.0 * random.standard_normal(300_000))  # thirteen octaves of volatility
+    wild[::1000] = 0.0
+    filled, counts = np.unique(np.floor(32 * np.log2(wild[wild > 0])), return_counts=True)
+    state = replace(
+        RegimeState.start(RegimeDefinition()),
+        bins=(-2048, *(int(index) for index in filled)),
+        counts=(300, *counts.tolist()),
+    )
+    assert len(state.bins) > 500
+    assert RegimeState.from_json(state.to_json()) == state
+    assert len(state.to_json()) < 4_000  # the record's other entries take some 900
+
+
 def test_the_id_tells_definitions_apart() -> None:
     assert RegimeDefinition().id == RegimeDefinition().id
     assert len({RegimeDefinition(dwell=d).id for d in range(1, 10)}) == 9
@@ -407,7 +422,7 @@ def test_a_state_is_no_definition() -> None:
 @pytest.mark.parametrize(
     ("entry", "value"),
     [
-        ("format", 2),
+        ("format", 1),
         ("extra", 1),
         ("definition_id", ""),
         ("definition_id", None),
@@ -420,9 +435,15 @@ def test_a_state_is_no_definition() -> None:
         ("close_time_ns", 1e18),
         ("close_time_ns", 2**63),
         ("step_ns", 0),
-        ("bins", [3, 2, *STATE.bins[2:]]),
-        ("bins", STATE.bins[1:]),
+        ("bins", [[3, 1], [2, len(STATE.counts) - 1]]),
+        ("bins", [[3, len(STATE.counts) - 1]]),
+        ("bins", [[3, 2**40]]),
+        ("bins", [[3, 0], [3, len(STATE.counts)]]),
+        ("bins", [[3.5, len(STATE.counts)]]),
+        ("bins", [[3]]),
+        ("bins", STATE.bins),
         ("bins", "12"),
+        ("bins", None),
         ("counts", [0, *STATE.counts[1:]]),
         ("counts", [2**62, *STATE.counts[1:]]),
         ("counts", [None, *STATE.counts[1:]]),
