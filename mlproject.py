@@ -129,7 +129,7 @@ def analyze(**given: str | None) -> int:
     with _job("analysis", given) as job:
         with job.stage("analyse"):
             analysed = NightlyFeatureAnalysis(job.library, job.settings).run_nightly_analysis(
-                symbols=list(job.bars),
+                symbols=job.settings.symbols or None,
                 datasets=job.bars,
                 night=job.run,
                 progress=job.progress("Explaining"),
