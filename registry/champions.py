@@ -132,7 +132,9 @@ def provisional_choice(
     )
     better = [f for f in others if f in differences and differences[f].exceeds]
     if not better:
-        return Choice(prior, others[0] if others else None, "prior: no family is clearly better")
+        measured = any(math.isfinite(d.error) for d in differences.values())
+        reason = "no family is clearly better" if measured else "there is no evidence to compare by"
+        return Choice(prior, others[0] if others else None, f"prior: {reason}")
     best = differences[better[0]]
     return Choice(
         better[0],

@@ -19,6 +19,7 @@ def test_without_evidence_the_prior_is_champion(regime: Regime) -> None:
     choice = provisional_choice(regime, ALL, {})
     assert choice.champion == PRIOR[regime]
     assert choice.challenger in set(ALL) - {PRIOR[regime]}
+    assert choice.reason == "prior: there is no evidence to compare by"
 
 
 @pytest.mark.parametrize(
@@ -36,6 +37,9 @@ def test_only_more_than_two_standard_errors_beat_the_prior(
 ) -> None:
     found = provisional_choice(Regime.LOW, ALL, {Family.LSTM: difference})
     assert found.champion == champion
+    assert ("no family is clearly better" in found.reason) == (
+        champion == Family.XGBOOST and math.isfinite(difference.error)
+    )
 
 
 def test_of_several_better_ones_the_best_is_champion_and_the_prior_its_challenger() -> None:
