@@ -219,7 +219,7 @@ def _job(kind: str, given: Mapping[str, str | None]) -> Iterator[_Job]:
     settings = load_settings(given)
     library = BrainLibrary(settings.tracking_uri)
     library.check(settings.experiment)
-    library.reap(settings.experiment, after_hours=settings.reap_after_hours)
+    library.reap(after_hours=settings.reap_after_hours)
     folder = settings.bars or sample_folder()
     read = read_folder(folder, settings.symbols or None)
     if not read.series:

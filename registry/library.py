@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from mlflow import MlflowClient
+from mlflow.entities import Experiment
 from mlflow.entities.model_registry import RegisteredModel
 
 from registry.cells import champion_of, name_champion
@@ -101,15 +102,12 @@ class BrainLibrary:
             identifier = self.experiment(experiment)
             number = self._next_number(identifier)
             return Run.create(self.client, identifier, name, tags=tags, note=note, number=number)
-        identifier = self._experiment_of(created)
+        with library_errors(self.dsn, f"take over run {created}"):
+            identifier = self.client.get_run(created).info.experiment_id
         number = self._next_number(identifier)
         run = Run(self.client, created, identifier, name, number=number)
         run.adopt(tags=tags, note=note)
         return run
-
-    def _experiment_of(self, run_id: str) -> str:
-        with library_errors(self.dsn, f"look up run {run_id}"):
-            return str(self.client.get_run(run_id).info.experiment_id)
 
     def _next_number(self, experiment_id: str) -> int:
         """The number of the job that starts now: one more than the latest one's."""
@@ -123,25 +121,21 @@ class BrainLibrary:
         number = latest[0].data.tags[Tag.NIGHT] if latest else "0"
         return int(number) + 1 if number.isdecimal() else 1
 
-    def reap(self, experiment: str, *, after_hours: float = 24.0) -> list[str]:
-        """End the runs whose process is dead, as KILLED.
+    def reap(self, *, after_hours: float = 24.0) -> list[str]:
+        """End the runs whose process is dead, as KILLED, in every experiment.
+
+        Only runs that this library or an ``mlflow run`` of this project has started.
 
         Args:
-            experiment: whose runs to look at. If ``mlflow run`` started this process in another
-                one, that one's runs are looked at as well.
             after_hours: age from which a run of another host, whose processes can't be seen from
                 here, counts as dead.
 
         Returns:
             The ids of the ended runs.
         """
-        created = os.environ.get("MLFLOW_RUN_ID")
-        identifiers = {self.experiment(experiment)}
-        if created:
-            identifiers.add(self._experiment_of(created))
         with library_errors(self.dsn, "look for runs of dead processes"):
             running = self.client.search_runs(
-                sorted(identifiers),
+                [e.experiment_id for e in self._experiments()],
                 filter_string="attributes.status = 'RUNNING'",
                 max_results=5000,
             )
@@ -150,6 +144,15 @@ class BrainLibrary:
                 self.client.set_terminated(run.info.run_id, "KILLED")
                 logger.warning("ended run %s, whose process is dead", run.info.run_name)
         return [run.info.run_id for run in dead]
+
+    def _experiments(self) -> Iterator[Experiment]:
+        token = None
+        while True:
+            page = self.client.search_experiments(page_token=token)
+            yield from page
+            token = page.token
+            if not token:
+                return
 
     # --- models ---------------------------------------------------------------------------------
 

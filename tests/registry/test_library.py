@@ -275,11 +275,11 @@ def test_runs_of_dead_processes_are_ended_and_others_left(library: BrainLibrary)
         library.client.create_run(experiment, tags=tags).info.run_id
         for tags in ({}, {str(Tag.PROCESS): "annealing"})
     )
-    assert library.reap(EXPERIMENT) == [lost.id]
+    assert library.reap() == [lost.id]
     runs = (mine.id, lost.id, elsewhere.id, foreign, other)
     statuses = [library.client.get_run(run).info.status for run in runs]
     assert statuses == ["RUNNING", "KILLED", "RUNNING", "RUNNING", "RUNNING"]
-    assert library.reap(EXPERIMENT, after_hours=-1) == [elsewhere.id]
+    assert library.reap(after_hours=-1) == [elsewhere.id]
 
 
 def test_a_run_that_never_reached_our_code_is_ended(library: BrainLibrary) -> None:
@@ -291,18 +291,15 @@ def test_a_run_that_never_reached_our_code_is_ended(library: BrainLibrary) -> No
         ).info.run_id
         for source in (Path(__file__).parents[2].as_uri(), "file:///somewhere/else")
     )
-    assert library.reap(EXPERIMENT) == [here]
-    assert library.reap(EXPERIMENT, after_hours=-1) == [elsewhere]
+    assert library.reap() == [here]
+    assert library.reap(after_hours=-1) == [elsewhere]
 
 
-def test_runs_are_ended_where_mlflow_started_this_one(
-    library: BrainLibrary, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lost, mine = (library.client.create_run(library.experiment("elsewhere")) for _ in range(2))
-    library.client.set_tag(lost.info.run_id, Tag.PROCESS, str(ProcessIdentity(HOST, 1, "x")))
-    assert library.reap(EXPERIMENT) == []
-    monkeypatch.setenv("MLFLOW_RUN_ID", mine.info.run_id)
-    assert library.reap(EXPERIMENT) == [lost.info.run_id]
+def test_dead_runs_are_ended_in_every_experiment(library: BrainLibrary) -> None:
+    lost = library.client.create_run(library.experiment("elsewhere")).info.run_id
+    library.client.set_tag(lost, Tag.PROCESS, str(ProcessIdentity(HOST, 1, "x")))
+    assert library.reap() == [lost]
+    assert library.reap() == []
 
 
 def test_a_run_taken_for_dead_runs_again_once_its_job_reaches_it(
