@@ -103,9 +103,11 @@ nightly: $(VENV) ## train, judge and register tonight's models
 
 ui: export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
 ui: $(VENV) ## look at the runs and the registry in a browser
-	@case "$$MLFLOW_TRACKING_URI" in http*) echo "Open $$MLFLOW_TRACKING_URI";; \
+	@case "$$MLFLOW_TRACKING_URI" in \
+	http*) echo "Open $$MLFLOW_TRACKING_URI" | sed 's|//[^@/]*@|//|';; \
 	*) echo "Open http://127.0.0.1:$(PORT), then Model training"; \
-	mlflow server --backend-store-uri "$$MLFLOW_TRACKING_URI" --workers 1 --port $(PORT);; esac
+	MLFLOW_BACKEND_STORE_URI="$$MLFLOW_TRACKING_URI" \
+	mlflow server --workers 1 --port $(PORT);; esac
 
 # No number of threads is right for many test processes at once but one.
 test bench: export OMP_NUM_THREADS := 1
