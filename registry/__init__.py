@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from registry.bars import Bars as Bars
     from registry.confidence import Confidence as Confidence, position_size as position_size
     from registry.errors import (
+        AnalysisError as AnalysisError,
         ArtifactStoreError as ArtifactStoreError,
         BarsError as BarsError,
         BrainError as BrainError,
@@ -55,7 +56,7 @@ __all__, __getattr__, __dir__ = face(
         "registry.bars": "Bars",
         "registry.confidence": "Confidence position_size",
         "registry.errors": (
-            "ArtifactStoreError BarsError BrainError InputError LibraryError "
+            "AnalysisError ArtifactStoreError BarsError BrainError InputError LibraryError "
             "ModelIntegrityError NoChampionError NotEnoughBarsError SettingsError "
             "TrackingUnreachableError TrainingError UnknownFamilyError UnknownRegimeError "
             "UnknownSymbolError"
