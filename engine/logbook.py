@@ -60,7 +60,7 @@ def log_trained(library: BrainLibrary, symbol_run: Run, dataset: Dataset, done: 
         if done.search is not None:
             recipe = replace(recipe, tuned_in=run.id)
         run.params(_params(dataset, recipe))
-        datasets = {key: _dataset(dataset, key, done.judgements[key]) for key in _ORDER}
+        datasets = {key: _dataset(dataset, key) for key in _ORDER}
         run.datasets(datasets.values(), context="evaluation")
         _attach_tables(run, dataset, done)
         version = library.add_version(
@@ -160,15 +160,25 @@ def _values(judgement: Judgement) -> Iterator[tuple[str, float]]:
     yield "episodes", float(judgement.episodes)
 
 
-def _dataset(dataset: Dataset, key: str, judgement: Judgement) -> LoggedDataset:
-    """One regime's out-of-sample bars as a dataset of their own."""
-    identity = f"{dataset.digest}:{key}:{dataset.horizon}:{judgement.bars}"
+def _dataset(dataset: Dataset, key: str) -> LoggedDataset:
+    """One regime's out-of-sample bars, which grow from night to night, as a dataset of their own.
+
+    The UI's list of models has a group of columns for each digest, so it must be the same every
+    night. Which bars there were tonight is told by the metric ``bars`` and the parameter
+    ``bars_digest``.
+    """
+    made_by = {
+        "timeframe": dataset.timeframe,
+        "horizon": dataset.horizon,
+        "regimes": json.loads(dataset.definition.to_json()),
+    }
+    identity = json.dumps([dataset.symbol, key, made_by], sort_keys=True)
     return LoggedDataset(
         name=f"{model_name(dataset.symbol)} {key}",
         digest=hashlib.sha256(identity.encode()).hexdigest()[:8],
         source_type="local",
         source=json.dumps({"uri": dataset.source}),
-        profile=json.dumps({"num_rows": judgement.bars, "episodes": judgement.episodes}),
+        profile=json.dumps(made_by),
     )
 
 
@@ -220,10 +230,10 @@ def _note(dataset: Dataset, done: Trained, links: str = "") -> str:
 
 def _links(run: Run, symbol: str) -> str:
     """Where to go from a version; a champion has its explanation among its run's files."""
-    home = partial(run_link, run.experiment_id, run.id)
+    file = partial(run_link, run.experiment_id, run.id)
     return (
-        f"[Files]({home('')}), for a champion with its "
-        f"[importances]({home('explanation/beeswarm.png')}) and [drift]({home('drift/evidently.html')}) · "
+        f"[Files]({file('')}), for a champion with its [importances]"
+        f"({file('explanation/beeswarm.png')}) and [drift]({file('drift/evidently.html')}) · "
         f"[{symbol} over the nights]({history_link(run.experiment_id, symbol)}) (group by the tag "
         "*family*)"
     )

@@ -26,6 +26,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 import mlproject
+from analysis.rankings import Rankings
 from engine.families.boosted import XgBoost
 from engine.features import FEATURE_SET, FEATURES
 from engine.frames import feature_frame
@@ -53,6 +54,8 @@ SYMBOLS = ("AAA/USD", "BBB/USD")
 BARS = 900
 TRAINED_UNTIL = "2022-06-19T00:00:00+00:00"
 LOGGED = re.compile(r"\S+ \S+ (INFO|WARNING) mlflow\.")
+#: Folders that the analysis adds to a champion's run.
+EXPLAINED = {"explanation", "drift"}
 QUICK = ("--trials", "1", "--folds", "2", "--jobs", "1")
 
 
@@ -180,7 +183,8 @@ def test_a_night_succeeds_and_shows_a_champion_for_every_cell(nights: Nights) ->
         assert "Champions" in night.out
         assert "± one standard error" in night.out
         for symbol in SYMBOLS:
-            rows = [line for line in night.out.splitlines() if f"│ {symbol}" in line]
+            table = night.out.partition("Champions")[2]
+            rows = [line for line in table.splitlines() if f"│ {symbol}" in line]
             shown = [row.split("│")[2].strip() for row in rows]
             assert shown == [str(regime) for regime in REGIMES]
 
@@ -256,12 +260,29 @@ def test_a_familys_run_describes_itself_and_keeps_its_series(nights: Nights) -> 
         assert f"{run.data.tags[Tag.SYMBOL]} {run.data.tags[Tag.FAMILY]}" in note
         assert all(re.search(rf"\| \W*{key}\W* \|", note) for key in (*REGIMES, ALL))
         files = {"out_of_sample.parquet", "trials.parquet", "trial_series.parquet"}
-        assert files_of(client, run) == files
+        assert files_of(client, run) - EXPLAINED == files
     series = pd.read_parquet(
         client.download_artifacts(run.info.run_id, "out_of_sample.parquet", str(nights.folder))
     )
     assert len(series) == BARS // 2
     assert {"prediction", "label", "forward_return", "net", "regime"} == set(series)
+
+
+@of_two_nights
+def test_every_champions_run_is_explained_and_every_symbols_rankings_are_kept(
+    nights: Nights,
+) -> None:
+    library = nights.library
+    for champion in library.champions():
+        version = library.version(champion.symbol, champion.version)
+        run = library.client.get_run(version.run_id)
+        assert files_of(library.client, run) >= EXPLAINED
+        assert run.data.metrics["shap/additivity_holds"] == 1
+    for symbol in SYMBOLS:
+        stored = set(Rankings(library).read(symbol)["model_id"])
+        assert {c.model_id for c in library.champions() if c.symbol == symbol} <= stored
+    for number in (1, 2):
+        assert [r.data.tags[Tag.SYMBOL] for r in nights.runs("analysis", number)] == list(SYMBOLS)
 
 
 @of_two_nights
@@ -348,7 +369,8 @@ def test_the_second_night_refits_the_recipes_of_the_first(nights: Nights) -> Non
     for cell, first in by_night[0].items():
         second = by_night[1][cell]
         assert first.data.params == second.data.params
-        assert files_of(client, second) == {"out_of_sample.parquet"}  # no trials: no search
+        # No trials: no search.
+        assert files_of(client, second) - EXPLAINED == {"out_of_sample.parquet"}
         recipe = Recipe.from_json(nights.library.recipe(cell[0], Family(cell[1])) or "")
         assert recipe.tuned_in == first.info.run_id
         # The same recipe on the same bars is judged the same.
@@ -520,7 +542,9 @@ def test_a_night_on_a_server_is_the_same(
     library = BrainLibrary(mlflow_server.uri)
     assert [c.version for c in library.champions()] == [1, 1, 1, 1]
     library.fetch(library.version("AAA/USD", 1), tmp_path / "fetched")
-    assert set(kinds(library.client)) == {(k, "FINISHED") for k in ("night", "symbol", "family")}
+    assert set(kinds(library.client)) == {
+        (kind, "FINISHED") for kind in ("night", "symbol", "family", "analysis")
+    }
 
 
 # --- bad input ----------------------------------------------------------------------------------
@@ -601,6 +625,7 @@ def test_bad_symbols_do_not_stop_the_good_ones(
         ("night", "FAILED"): 1,
         ("symbol", "FINISHED"): 3,
         ("family", "FINISHED"): 3,
+        ("analysis", "FINISHED"): 3,
     }
     (summary,) = [r for r in runs_of(library.client) if r.data.tags[Tag.KIND] == "night"]
     failures = mlflow.artifacts.load_dict(f"{summary.info.artifact_uri}/summary.json")["failures"]
@@ -722,7 +747,7 @@ def test_artifacts_that_fail_in_mid_night_leave_no_version_and_old_champions(
         (kind, status): 1
         for kind in ("night", "symbol", "family")
         for status in ("FINISHED", "FAILED")
-    }
+    } | {("analysis", "FINISHED"): 1}
 
 
 def test_a_process_of_its_own_says_one_line_too(library: BrainLibrary, tmp_path: Path) -> None:

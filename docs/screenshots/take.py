@@ -1,0 +1,312 @@
+"""Take the screenshots of MLflow's UI that the documentation shows: ``make screenshots``.
+
+Nights are run on the packaged sample, each of which ends a week of bars later than the one before,
+in a store of their own; then a headless Chromium opens what people open. The PNG files are written
+beside this one. ``--store URI`` shows a store or a server that is there already.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.error import URLError
+from urllib.parse import quote
+from urllib.request import urlopen
+
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from PIL import Image
+from playwright.sync_api import Browser, Error, Locator, Page, sync_playwright
+
+HERE = Path(__file__).parent
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+# The UI opens on its pages for language models, with its assistant and an introduction in front.
+PREFERENCES = {
+    "mlflow.workflowType_v1": '"machine_learning"',
+    "_mlflow_model_registry_promo_modal_dismissed_v1": "true",
+    "mlflow.assistant.fab.autoOpenedOnFirstLoad_v1": "true",
+    "mlflow.assistant.panelOpen_v1": "false",
+}
+REGIMES = ("low", "normal", "high", "extreme")
+MOST_BYTES = 200_000
+STARTED_SECONDS = 120
+SHOWN_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Night:
+    """What is shown: the latest night's runs of one symbol.
+
+    Attributes:
+        runs: of its families, by family.
+        explained: the run of a champion, which has its explanation.
+    """
+
+    symbol: str
+    experiment: str
+    runs: dict[str, Run]
+    explained: Run
+
+    @property
+    def model(self) -> str:
+        return self.symbol.replace("/", "-")
+
+
+def find(uri: str, symbol: str, experiment: str, regime: str) -> Night:
+    """The latest runs of the symbol's families, and the champion of a regime."""
+    client = MlflowClient(tracking_uri=uri)
+    found = client.get_experiment_by_name(experiment)
+    if found is None:
+        raise SystemExit(f"there is no experiment {experiment!r}; run a night first: make nightly")
+    runs: dict[str, Run] = {}  # the latest come first
+    for run in client.search_runs(
+        [found.experiment_id], f'tags.symbol = "{symbol}" and tags.kind = "family"'
+    ):
+        runs.setdefault(run.data.tags["family"], run)
+    if not runs:
+        raise SystemExit(f"no run of {symbol} is there; run a night with it first")
+    version = client.get_model_version_by_alias(symbol.replace("/", "-"), f"champion-{regime}")
+    explained = client.get_run(str(version.run_id))
+    return Night(symbol, found.experiment_id, runs, explained)
+
+
+# --- pages --------------------------------------------------------------------------------------
+
+
+def compare(page: Page, night: Night) -> None:
+    """Three families beside each other: net Sharpe in each regime, and all else below."""
+    ids = json.dumps([run.info.run_id for run in night.runs.values()], separators=(",", ":"))
+    go(page, f'compare-runs?runs={quote(ids)}&experiments=["{night.experiment}"]')
+    page.get_by_text("Run details").wait_for()
+    page.get_by_role("button", name="Clear All").click()
+    parameters, metrics = page.get_by_role("combobox").all()[:2]
+    choose(page, parameters, ["family"])
+    choose(page, metrics, [f"{regime}/net_sharpe" for regime in REGIMES])
+
+
+def models(page: Page, night: Night) -> None:
+    """Every model, its figures grouped by dataset, which is a regime's out-of-sample bars."""
+    go(page, f"experiments/{night.experiment}/models")
+    page.get_by_text("net_sharpe").first.wait_for()
+    page.get_by_role("button", name="Columns").click()
+    for column in ("Status", "Logged from", "Dataset", "Metrics"):
+        tick(page, column)
+    tick(page, "Parameters")
+    for regime in REGIMES:
+        fold(page, f"Dataset: {night.model} {regime}")
+        for metric in ("net_sharpe", "net_sharpe_error", "bars"):
+            tick(page, metric)
+        fold(page, f"Dataset: {night.model} {regime}")
+    page.keyboard.press("Escape")
+
+
+def plot(page: Page, night: Night) -> None:
+    """A champion's beeswarm among its run's files."""
+    artifact(page, night, "explanation/beeswarm.png")
+
+
+def drift(page: Page, night: Night) -> None:
+    """Evidently's report among the run's files."""
+    artifact(page, night, "drift/evidently.html")
+    page.wait_for_timeout(5000)
+
+
+def registry(page: Page, night: Night) -> None:
+    """A symbol's registered model: champions and why, versions and their aliases."""
+    go(page, f"models/{night.model}")
+    page.get_by_text("Registered at").wait_for()
+    page.get_by_text("Tags", exact=True).first.click()  # the records, for programs: fold them
+
+
+def nights(page: Page, night: Night) -> None:
+    """A metric over the nights, a line per family."""
+    wanted = quote(f'tags.symbol = "{night.symbol}" and tags.kind = "family"', safe="")
+    go(
+        page,
+        f"experiments/{night.experiment}/runs?compareRunsMode=CHART&searchFilter={wanted}",
+    )
+    page.get_by_role("button", name="Group by").click()
+    page.get_by_text("family", exact=True).last.click()
+    page.get_by_placeholder("Search metric charts").fill("/net_sharpe$")
+    page.wait_for_timeout(3000)
+
+
+Shot = Callable[[Page, Night], None]
+SHOTS: dict[str, tuple[Shot, int, int]] = {
+    "compare": (compare, 1500, 1000),
+    "models": (models, 2200, 600),
+    "plot": (plot, 1500, 850),
+    "drift": (drift, 1900, 1100),
+    "registry": (registry, 1500, 1000),
+    "nights": (nights, 1500, 900),
+}
+
+
+def artifact(page: Page, night: Night, path: str) -> None:
+    """Open one of the explained run's files."""
+    run = night.explained.info.run_id
+    go(page, f"experiments/{night.experiment}/runs/{run}/artifacts/{path}")
+    page.get_by_text("Path:").wait_for()
+
+
+def go(page: Page, where: str) -> None:
+    """Open a page of the UI."""
+    page.goto(f"/#/{where}")
+
+
+def fold(page: Page, start: str) -> None:
+    """Open or close a group of columns whose title begins so."""
+    branch(page, f'[title^="{start}"]').locator("[class*=tree-switcher]").first.click()
+    page.wait_for_timeout(1000)
+
+
+def tick(page: Page, title: str) -> None:
+    """Turn a column, or a group of them, on or off."""
+    branch(page, f'[title="{title}"]').locator("[class*=tree-checkbox]").first.click()
+
+
+def branch(page: Page, title: str) -> Locator:
+    """An entry of the tree of columns."""
+    return page.locator("[class*=tree-treenode]").filter(has=page.locator(title)).first
+
+
+def choose(page: Page, box: Locator, words: list[str]) -> None:
+    """Pick entries of a box that completes what is typed."""
+    for word in words:
+        box.click()
+        page.keyboard.type(word)
+        page.keyboard.press("Enter")
+    page.keyboard.press("Escape")
+
+
+# --- machinery ----------------------------------------------------------------------------------
+
+
+def main() -> int:
+    """Take them all, or those that are named."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", help=f"of {', '.join(SHOTS)}; all if none")
+    parser.add_argument("--symbol", default="BTC/USD")
+    parser.add_argument("--regime", default="high", help="whose champion is shown explained")
+    parser.add_argument("--experiment", default="nightly")
+    parser.add_argument("--folder", type=Path, default=HERE)
+    given = parser.parse_args()
+    unknown = set(given.names) - set(SHOTS)
+    if unknown:
+        parser.error(f"no screenshot is called {', '.join(sorted(unknown))}")
+    executable = os.environ.get("BROWSER_PATH") or next(
+        filter(None, map(shutil.which, BROWSERS)), None
+    )
+    if executable is None:
+        print(
+            "error: no Chromium or Chrome was found; install one (Debian: apt-get install "
+            "chromium) or name it in BROWSER_PATH",
+            file=sys.stderr,
+        )
+        return 2
+    given.folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        address = stack.enter_context(served(os.environ.get("MLFLOW_TRACKING_URI", "")))
+        night = find(address, given.symbol, given.experiment, given.regime)
+        driver = stack.enter_context(sync_playwright())
+        browser = driver.chromium.launch(executable_path=executable, args=list(FLAGS))
+        stack.callback(browser.close)
+        for name in given.names or SHOTS:
+            take(browser, address, night, name, given.folder / f"{name}.png")
+    return 0
+
+
+def take(browser: Browser, address: str, night: Night, name: str, file: Path) -> None:
+    """Open a page in a fresh profile and store what is seen."""
+    shot, width, height = SHOTS[name]
+    context = browser.new_context(
+        base_url=address, viewport={"width": width, "height": height}, reduced_motion="reduce"
+    )
+    context.set_default_timeout(SHOWN_SECONDS * 1000)
+    context.add_init_script(
+        f"for (const [key, value] of Object.entries({json.dumps(PREFERENCES)})) "
+        "if (localStorage.getItem(key) === null) localStorage.setItem(key, value)"
+    )
+    page = context.new_page()
+    try:
+        shot(page, night)
+        page.wait_for_timeout(3000)
+        page.screenshot(path=file)
+    except Error as error:
+        raise SystemExit(f"error: {name}: {error.message.splitlines()[0]}") from error
+    finally:
+        context.close()
+    print(f"{file}: {shrink(file) / 1000:.0f} kB")
+
+
+def shrink(file: Path) -> int:
+    """Store a picture in as many colours as fit into the most bytes; returns its size."""
+    picture = Image.open(file).convert("RGB")
+    for colours in (256, 128, 64, 32):
+        picture.quantize(colours, dither=Image.Dither.NONE).save(file, optimize=True)
+        if file.stat().st_size <= MOST_BYTES:
+            break
+    return file.stat().st_size
+
+
+@contextmanager
+def served(uri: str) -> Iterator[str]:
+    """The address of a tracking server for the store: the one it names, or one of our own."""
+    if uri.startswith("http"):
+        yield uri
+        return
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--port", str(port)]
+    if uri:
+        command += ["--backend-store-uri", uri]
+    quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    with subprocess.Popen(
+        command,
+        env=os.environ | quiet,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as server:
+        try:
+            wait(server, f"http://127.0.0.1:{port}")
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            os.killpg(server.pid, 15)
+
+
+def wait(server: subprocess.Popen[bytes], address: str) -> None:
+    """Until the server answers."""
+    for _ in range(STARTED_SECONDS):
+        if server.poll() is not None:
+            raise SystemExit("error: the MLflow server ended; is MLFLOW_TRACKING_URI right?")
+        try:
+            with urlopen(f"{address}/health", timeout=5):
+                return
+        except (URLError, OSError):
+            time.sleep(1)
+    raise SystemExit(f"error: no answer from {address} in {STARTED_SECONDS} s")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
