@@ -17,6 +17,9 @@ PORT       ?= 5000
 # "cpu" or "auto" chooses torch's build where no folder of wheels (PIP_FIND_LINKS) offers one.
 TORCH_BACKEND ?=
 
+BROWSERS   := chromium chromium-browser google-chrome google-chrome-stable chrome
+export BROWSER_PATH ?=
+
 # pytest processes; every process in a test is held to one thread.
 TEST_PROCESSES ?= 2
 
@@ -42,11 +45,11 @@ compile  = $(call wheels,cpu) $(BIN)/uv pip compile -q pyproject.toml --python-v
 cut_off  = sed -i.orig 's/^\(torch==[0-9.]*\)+cpu/\1/'
 
 .DEFAULT_GOAL := help
-.PHONY: help nightly test lint format lock ui bench clean
+.PHONY: help nightly test lint format lock ui bench screenshots clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo 'More words: ARGS=… for the command behind nightly, test, bench, lock; EXPERIMENT=…, PORT=…,'
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo 'More words: ARGS=… for what is behind nightly, test, bench, screenshots, lock; EXPERIMENT=…, PORT=…,'
 	@echo '  PYTHON=…, TORCH_BACKEND=cpu (the small torch), MLFLOW_TRACKING_URI=… in the environment.'
 
 # ------------------------------------------------------------------------------ installing
@@ -83,11 +86,11 @@ lock: $(MADE) ## resolve pyproject.toml into requirements.txt and requirements-d
 # ------------------------------------------------------------------------------ working
 
 nightly ui: export MLFLOW_TRACKING_URI := $(or $(MLFLOW_TRACKING_URI),sqlite:///$(CURDIR)/mlflow.db)
-nightly ui test bench: export MLFLOW_DISABLE_TELEMETRY := true
-nightly ui test bench: export DO_NOT_TRACK := 1
+nightly ui test bench screenshots: export MLFLOW_DISABLE_TELEMETRY := true
+nightly ui test bench screenshots: export DO_NOT_TRACK := 1
 # The links that MLflow would print hold the password that the server's address may hold.
 nightly: export MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT ?= true
-nightly ui test bench lint format: export PATH := $(CURDIR)/$(BIN):$(PATH)
+nightly ui test bench screenshots lint format: export PATH := $(CURDIR)/$(BIN):$(PATH)
 # An unreachable server is told in seconds; the client's own patience is four minutes.
 nightly: export MLFLOW_HTTP_REQUEST_MAX_RETRIES ?= 2
 nightly: export MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR ?= 1
@@ -105,7 +108,9 @@ ui: export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
 ui: $(VENV) ## look at the runs and the registry in a browser
 	@case "$$MLFLOW_TRACKING_URI" in \
 	http*) echo "Open $$MLFLOW_TRACKING_URI" | sed 's|//[^@/]*@|//|';; \
-	*) echo "Open http://127.0.0.1:$(PORT), then Model training"; \
+	*) page="http://127.0.0.1:$(PORT)/#"; \
+	echo "Runs and models: $$page/experiments?workflowType=machine_learning"; \
+	echo "Champions:       $$page/models"; \
 	MLFLOW_BACKEND_STORE_URI="$$MLFLOW_TRACKING_URI" \
 	mlflow server --workers 1 --port $(PORT);; esac
 
@@ -114,9 +119,18 @@ test bench: export OMP_NUM_THREADS := 1
 test: $(DEV) ## run every test
 	@python -m pytest -n $(TEST_PROCESSES) --dist loadgroup $(ARGS)
 
-bench: $(DEV) ## run the benchmarks
-	@test -d benchmarks || { echo "There is no folder benchmarks/ yet" >&2; exit 1; }
+bench: $(DEV) ## run a benchmark: make bench ARGS=nightly
 	@python -m benchmarks $(ARGS)
+
+# The script itself downloads nothing; BROWSER_PATH names a browser that is not found by itself.
+screenshots: export PYTHONPATH := $(CURDIR)
+screenshots: $(DEV) ## take the documentation's screenshots of the UI
+	@test -n "$$BROWSER_PATH$$(for b in $(BROWSERS); do command -v $$b; done)" || { \
+	command -v apt-get >/dev/null && test "$$(id -u)" = 0 && echo "Installing chromium" && \
+	apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium >/dev/null; } || { \
+	echo "No Chromium or Chrome was found, and it can't be installed from here: install one, or \
+	name it: make screenshots BROWSER_PATH=/path/to/it" >&2; exit 1; }
+	@python docs/screenshots/take.py $(ARGS)
 
 lint: $(DEV) ## check format, lint, types and the import contract
 	@ruff format --check --quiet . || { echo "make format puts this right" >&2; exit 1; }

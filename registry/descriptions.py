@@ -104,4 +104,5 @@ def _gap(column: str, width: int) -> str:
 def _explained(run: str | None) -> str:
     if run is None:
         return ""
-    return f"[importances]({run}/artifacts/explanation/beeswarm.png), [drift]({run}/artifacts/drift/evidently.html)"
+    files = f"{run}/artifacts"
+    return f"[importances]({files}/explanation/beeswarm.png), [drift]({files}/drift/evidently.html)"

@@ -14,6 +14,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -23,12 +24,16 @@ from urllib.error import URLError
 from urllib.parse import quote
 from urllib.request import urlopen
 
+import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from PIL import Image
 from playwright.sync_api import Browser, Error, Locator, Page, sync_playwright
 
-HERE = Path(__file__).parent
+from market.files import sample_folder
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 FLAGS = (
     "--no-sandbox",
@@ -208,24 +213,21 @@ def main() -> int:
     parser.add_argument("--symbol", default="BTC/USD")
     parser.add_argument("--regime", default="high", help="whose champion is shown explained")
     parser.add_argument("--experiment", default="nightly")
+    parser.add_argument("--nights", type=int, default=4, help="how many are run")
+    parser.add_argument("--store", help="a tracking URI with nights in it: none is run")
     parser.add_argument("--folder", type=Path, default=HERE)
     given = parser.parse_args()
     unknown = set(given.names) - set(SHOTS)
     if unknown:
         parser.error(f"no screenshot is called {', '.join(sorted(unknown))}")
-    executable = os.environ.get("BROWSER_PATH") or next(
-        filter(None, map(shutil.which, BROWSERS)), None
-    )
-    if executable is None:
-        print(
-            "error: no Chromium or Chrome was found; install one (Debian: apt-get install "
-            "chromium) or name it in BROWSER_PATH",
-            file=sys.stderr,
-        )
-        return 2
     given.folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        address = stack.enter_context(served(os.environ.get("MLFLOW_TRACKING_URI", "")))
+        executable = find_browser()
+        store = given.store
+        if store is None:
+            scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nights-")))
+            store = run_nights(scratch, given.symbol, given.nights)
+        address = stack.enter_context(served(store))
         night = find(address, given.symbol, given.experiment, given.regime)
         driver = stack.enter_context(sync_playwright())
         browser = driver.chromium.launch(executable_path=executable, args=list(FLAGS))
@@ -233,6 +235,38 @@ def main() -> int:
         for name in given.names or SHOTS:
             take(browser, address, night, name, given.folder / f"{name}.png")
     return 0
+
+
+def find_browser() -> str:
+    """The path of an installed browser; nothing is downloaded."""
+    named = os.environ.get("BROWSER_PATH")
+    found = named or next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        raise SystemExit(
+            "error: no Chromium or Chrome was found; install one (Debian: apt-get install "
+            "chromium) or name it in BROWSER_PATH"
+        )
+    return found
+
+
+def run_nights(scratch: Path, symbol: str, nights: int) -> str:
+    """Run nights on the sample, each of which knows a week more than the one before."""
+    bars = scratch / "bars"
+    bars.mkdir()
+    (sample,) = sample_folder().glob(f"{symbol.replace('/', '-')}_*.parquet")
+    known = pd.read_parquet(sample)
+    store = f"sqlite:///{scratch / 'mlflow.db'}"
+    for weeks_ago in range(nights - 1, -1, -1):
+        until = known["time"].max() - pd.Timedelta(weeks=weeks_ago)
+        known[known["time"] <= until].to_parquet(bars / sample.name)
+        print(f"night until {until}")
+        subprocess.run(
+            [sys.executable, "-m", "mlproject", "nightly", "--bars", str(bars), "--trials", "2"],
+            cwd=scratch,
+            env=os.environ | {"MLFLOW_TRACKING_URI": store, "PYTHONPATH": str(ROOT)},
+            check=True,
+        )
+    return store
 
 
 def take(browser: Browser, address: str, night: Night, name: str, file: Path) -> None:
@@ -278,9 +312,12 @@ def served(uri: str) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--port", str(port)]
-    if uri:
-        command += ["--backend-store-uri", uri]
-    quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    quiet = {
+        # No argument, which other users could read: it may hold a password.
+        "MLFLOW_BACKEND_STORE_URI": uri,
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
     with subprocess.Popen(
         command,
         env=os.environ | quiet,
@@ -299,7 +336,7 @@ def wait(server: subprocess.Popen[bytes], address: str) -> None:
     """Until the server answers."""
     for _ in range(STARTED_SECONDS):
         if server.poll() is not None:
-            raise SystemExit("error: the MLflow server ended; is MLFLOW_TRACKING_URI right?")
+            raise SystemExit("error: the MLflow server ended; is the store right?")
         try:
             with urlopen(f"{address}/health", timeout=5):
                 return
