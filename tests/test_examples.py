@@ -43,7 +43,7 @@ QUICK: dict[Family, dict[str, int]] = {
 # The Engine's part of a night, in a process of its own: it leaves settings of MLflow behind.
 NIGHT = """
 import sys
-from engine.night import name_champions, train_symbols
+from engine.night import choose_champions, name_champions, train_symbols
 from market.files import read_folder
 from registry import BrainLibrary, load_settings
 
@@ -53,7 +53,7 @@ series = read_folder(sys.argv[1]).series
 with library.start("nightly", "night", tags={"kind": "night"}, note="") as run:
     (result,), failures = train_symbols(library, settings, series, run)
     assert not failures, failures
-    name_champions(library, result)
+    name_champions(library, result, choose_champions(library, result))
 """
 
 
