@@ -67,7 +67,7 @@ def hang(clock: StageClock) -> None:
     clock.hang(EXPLAIN, analysis.workers, "explain")
     clock.hang(DRIFT, analysis.workers, "compare")
     clock.hang(LOG, analysis.nightly, "store")
-    clock.hang(CHAMPIONS, engine.night, "name_champions")
+    clock.hang(CHAMPIONS, engine.night, "choose_champions", "name_champions")
 
 
 if __name__ == "__main__":
