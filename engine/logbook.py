@@ -220,7 +220,7 @@ def _note(dataset: Dataset, done: Trained, links: str = "") -> str:
     judged = done.judgements[ALL].net_sharpe
     # The UI's lists cut a description off after its first words.
     return (
-        f"Net Sharpe {plus_minus(judged.value, judged.error)} of **{done.symbol} {done.family}**, "
+        f"Net Sharpe {plus_minus(judged.value, judged.error)} of {done.symbol} {done.family}, "
         f"recipe `{done.recipe.id}`, {dataset.horizon} bars ahead on {dataset.timeframe} bars "
         f"until {dataset.close_time[-1]:%Y-%m-%d %H:%M} UTC. {links}\n\n"
         "Out of sample, after costs, ± one standard error:\n\n"
