@@ -155,6 +155,11 @@ def test_a_worker_that_is_killed_fails_its_family_and_the_night_goes_on(
     assert family.head.wait(READY_SECONDS) == 1
     assert "BTC/USD lstm" in said
     assert "its worker process died" in said
-    assert statuses(library) == {("night", "FAILED"), ("symbol", "FAILED"), ("family", "FINISHED")}
+    assert statuses(library) == {
+        ("night", "FAILED"),
+        ("symbol", "FAILED"),
+        ("family", "FINISHED"),
+        ("analysis", "FINISHED"),
+    }
     assert {c.version for c in library.champions()} == {1}
     assert wait_until(family.gone, GONE_SECONDS), family.descendants()
