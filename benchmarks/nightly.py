@@ -132,8 +132,8 @@ def report(ours: Sequence[Readings], theirs: Sequence[Readings]) -> Report:
             f"Other stages: {', '.join(NOT_FITTING)}. Not among them: {', '.join(SHARED)}, where "
             "both do the same.",
             "One process and one thread each. Memory is of the process and its children.",
-            "The tutorials' way explains trees on all rows, ours on 2,000, and both the LSTM on 256 "
-            "windows; it has no rankings by permutation and correlation, and no error bars.",
+            "The tutorials' way explains trees on all rows, ours on 2,000, both the LSTM on 256 "
+            "windows. It has no rankings by permutation and correlation, and no error bars.",
         ],
         beside=_files(ours[0].files, theirs[0].files),
     )
