@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import mlflow
 import pytest
 
 import mlproject
@@ -83,15 +82,12 @@ def start_again(tmp_path: Path) -> int:
     bars = tmp_path / "bars"
     bars.mkdir()
     frame.to_parquet(bars / "SIM-USD_1d.parquet")
-    handler, uri = signal.getsignal(signal.SIGTERM), os.environ["MLFLOW_TRACKING_URI"]
+    handler = signal.getsignal(signal.SIGTERM)
     options = ("--bars", str(bars), "--families", "lightgbm", "--trials", "1", "--jobs", "1")
     try:
         return mlproject.main(["tune", *options])
     finally:
         signal.signal(signal.SIGTERM, handler)
-        # Registering sets MLflow's process-wide URI, and by it the variable.
-        mlflow.set_tracking_uri(None)  # type: ignore[arg-type]
-        os.environ["MLFLOW_TRACKING_URI"] = uri
 
 
 def test_a_killed_night_leaves_no_process_and_the_next_start_ends_its_runs(

@@ -88,15 +88,12 @@ class Outcome:
 def run(*arguments: str) -> Outcome:
     """A job in this process."""
     out, err = io.StringIO(), io.StringIO()
-    handler, uri = signal.getsignal(signal.SIGTERM), os.environ["MLFLOW_TRACKING_URI"]
+    handler = signal.getsignal(signal.SIGTERM)
     try:
         with redirect_stdout(out), redirect_stderr(err):
             code = mlproject.main(arguments)
     finally:
         signal.signal(signal.SIGTERM, handler)
-        # Registering sets MLflow's process-wide URI, and by it the variable.
-        mlflow.set_tracking_uri(None)  # type: ignore[arg-type]
-        os.environ["MLFLOW_TRACKING_URI"] = uri
     return Outcome(code, out.getvalue(), err.getvalue())
 
 
