@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import time
-import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -18,19 +16,17 @@ from engine.judging import Judgement, judge, net_returns
 from engine.recipes import Recipe
 from engine.tuning import Search, search
 from engine.validation import Plan, out_of_sample
+from engine.workers import side_by_side
 from registry.errors import BrainError, TrainingError
 from registry.naming import Family
 
 __all__ = ["Failure", "Task", "Trained", "Tuned", "run_all", "train", "tune"]
 
-logger = logging.getLogger(__name__)
-
 Array = NDArray[np.float64]
 
 Done = TypeVar("Done", "Trained", "Tuned")
 
-# Relative cost of a family's fit on the same rows: the dearest start first, so that no worker
-# idles while the last of them runs alone.
+# Relative cost of a family's fit on the same rows.
 _COST = {Family.LSTM: 8, Family.XGBOOST: 1, Family.LIGHTGBM: 1}
 
 
@@ -173,46 +169,18 @@ def tune(task: Task) -> Tuned:
 
 
 def run_all(
-    work: Callable[[Task], Done], tasks: Iterable[Task], *, jobs: int
+    work: Callable[[Task], Done], tasks: Sequence[Task], *, jobs: int
 ) -> Iterator[Done | Failure]:
-    """Do :func:`train` or :func:`tune` side by side, one thread each.
-
-    Results come as they are done. A task's fault is a :class:`Failure` in the stream, and the
-    others go on.
-    """
-    from joblib import Parallel, delayed
-    from joblib.externals.loky.process_executor import TerminatedWorkerError
-
-    ordered = sorted(tasks, key=lambda t: _COST[t.family] * len(t.dataset), reverse=True)
-    if not ordered:
-        return
-    waiting = {(t.dataset.symbol, t.family) for t in ordered}
-    # A worker that imported torch looks like a leak to the pool, which replaces it: no news.
-    warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
-    parallel = Parallel(n_jobs=min(jobs, len(ordered)), return_as="generator_unordered")
-    try:
-        for result in parallel(delayed(_attempt)(work, task) for task in ordered):
-            waiting.discard((result.symbol, result.family))
-            yield result
-    except TerminatedWorkerError:
-        for symbol, family in sorted(waiting):
-            cause = "its worker process died, for want of memory perhaps; ask for fewer jobs"
-            yield Failure(symbol, family, TrainingError(cause))
+    """Do :func:`train` or :func:`tune` side by side; see :func:`engine.workers.side_by_side`."""
+    return side_by_side(work, tasks, jobs=jobs, cost=_cost, failure=_failure, fault=TrainingError)
 
 
-def _attempt(work: Callable[[Task], Done], task: Task) -> Done | Failure:
-    from registry.processes import die_with_parent
+def _cost(task: Task) -> int:
+    return _COST[task.family] * len(task.dataset)
 
-    die_with_parent()
-    symbol, family = task.dataset.symbol, task.family
-    try:
-        return work(task)
-    except BrainError as error:
-        return Failure(symbol, family, error)
-    except Exception as error:
-        # A library's fault on one symbol must not cost the night of the others.
-        logger.exception("%s of %s for %s failed", work.__name__, family, symbol)
-        return Failure(symbol, family, TrainingError(f"{type(error).__name__}: {error}"))
+
+def _failure(task: Task, error: BrainError) -> Failure:
+    return Failure(task.dataset.symbol, task.family, error)
 
 
 class _Clock:
