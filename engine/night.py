@@ -159,12 +159,15 @@ def choose_champions(library: BrainLibrary, result: SymbolResult) -> list[Cell]:
     """
     if not result.versions:
         return []
-    symbol = result.dataset.symbol
-    standing = {c.regime: c for c in library.champions() if c.symbol == symbol}
+    standing: dict[Regime, int] = {}
+    # Every symbol's records are read for it, so only if a cell may keep its champion.
+    if not set(PRIOR.values()) <= set(result.versions):
+        symbol = result.dataset.symbol
+        standing = {c.regime: c.version for c in library.champions() if c.symbol == symbol}
     cells = []
     for code, regime in enumerate(REGIMES):
         if PRIOR[regime] not in result.versions and regime in standing:
-            cells.append(Cell(regime, standing[regime].version, None, None))
+            cells.append(Cell(regime, standing[regime], None, None))
             continue
         differences = _differences(result, code, PRIOR[regime])
         choice = provisional_choice(regime, list(result.versions), differences)
