@@ -243,7 +243,12 @@ class PostgresServer:
         found = Path(spec.origin).parent / "pginstall18"
         if self._user and any(not folder.stat().st_mode & 0o001 for folder in found.parents):
             # The other user can't reach an environment that lies in a private folder.
-            found = shutil.copytree(found, self.folder / "programs", symlinks=True)
+            # The programs look for the wheel's libraries three folders up, beside the package.
+            copies, package = self.folder / "programs", found.parent
+            libraries = package.with_name(f"{package.name}.libs")
+            if libraries.is_dir():
+                shutil.copytree(libraries, copies / libraries.name, symlinks=True)
+            found = shutil.copytree(found, copies / package.name / found.name, symlinks=True)
         return found / "bin"
 
     def _give_away(self) -> None:
