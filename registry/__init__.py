@@ -24,15 +24,21 @@ if TYPE_CHECKING:
         BrainError as BrainError,
         InputError as InputError,
         LibraryError as LibraryError,
+        MarketError as MarketError,
         ModelIntegrityError as ModelIntegrityError,
         NoChampionError as NoChampionError,
         NotEnoughBarsError as NotEnoughBarsError,
+        RateLimitedError as RateLimitedError,
+        SeriesStoreError as SeriesStoreError,
         SettingsError as SettingsError,
         TrackingUnreachableError as TrackingUnreachableError,
         TrainingError as TrainingError,
         UnknownFamilyError as UnknownFamilyError,
         UnknownRegimeError as UnknownRegimeError,
         UnknownSymbolError as UnknownSymbolError,
+        VenueRefusedError as VenueRefusedError,
+        VenueShapeError as VenueShapeError,
+        VenueUnreachableError as VenueUnreachableError,
     )
     from registry.library import (
         BrainLibrary as BrainLibrary,
@@ -57,9 +63,10 @@ __all__, __getattr__, __dir__ = face(
         "registry.confidence": "Confidence position_size",
         "registry.errors": (
             "AnalysisError ArtifactStoreError BarsError BrainError InputError LibraryError "
-            "ModelIntegrityError NoChampionError NotEnoughBarsError SettingsError "
-            "TrackingUnreachableError TrainingError UnknownFamilyError UnknownRegimeError "
-            "UnknownSymbolError"
+            "MarketError ModelIntegrityError NoChampionError NotEnoughBarsError RateLimitedError "
+            "SeriesStoreError SettingsError TrackingUnreachableError TrainingError "
+            "UnknownFamilyError UnknownRegimeError UnknownSymbolError VenueRefusedError "
+            "VenueShapeError VenueUnreachableError"
         ),
         "registry.entries": "Champion Version",
         "registry.library": "BrainLibrary",

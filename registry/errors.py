@@ -12,9 +12,15 @@ One tree, so that a caller can catch as much or as little as it wants::
     │   └── NotEnoughBarsError   a series of bars is sound but too short
     ├── TrainingError            a model could not be fitted or judged
     ├── AnalysisError            a model or its data could not be explained
+    ├── MarketError              market data could not be had
+    │   ├── VenueUnreachableError    an exchange does not answer
+    │   ├── VenueRefusedError        an exchange answered with an error
+    │   │   └── RateLimitedError     it wants fewer requests
+    │   └── VenueShapeError          an answer is not of the shape that we know
     └── LibraryError             the Brain Library did not do what was asked
         ├── TrackingUnreachableError
         ├── ArtifactStoreError   artifacts can't be written or read
+        ├── SeriesStoreError     market series can't be written or read
         ├── ModelIntegrityError  a model's files are not those that were registered
         └── NoChampionError      no champion is registered for the cell
 
@@ -33,15 +39,21 @@ __all__ = [
     "BrainError",
     "InputError",
     "LibraryError",
+    "MarketError",
     "ModelIntegrityError",
     "NoChampionError",
     "NotEnoughBarsError",
+    "RateLimitedError",
+    "SeriesStoreError",
     "SettingsError",
     "TrackingUnreachableError",
     "TrainingError",
     "UnknownFamilyError",
     "UnknownRegimeError",
     "UnknownSymbolError",
+    "VenueRefusedError",
+    "VenueShapeError",
+    "VenueUnreachableError",
     "did_you_mean",
 ]
 
@@ -86,6 +98,26 @@ class AnalysisError(BrainError):
     """A model or its data could not be explained, or an explanation does not add up."""
 
 
+class MarketError(BrainError):
+    """Market data could not be had."""
+
+
+class VenueUnreachableError(MarketError):
+    """An exchange does not answer, or cuts its answers off."""
+
+
+class VenueRefusedError(MarketError):
+    """An exchange answered with an error of its own."""
+
+
+class RateLimitedError(VenueRefusedError):
+    """An exchange wants fewer requests."""
+
+
+class VenueShapeError(MarketError):
+    """An exchange's answer is not of the shape that we know."""
+
+
 class LibraryError(BrainError):
     """The Brain Library did not do what was asked."""
 
@@ -96,6 +128,10 @@ class TrackingUnreachableError(LibraryError):
 
 class ArtifactStoreError(LibraryError):
     """Artifacts can't be written or read."""
+
+
+class SeriesStoreError(LibraryError):
+    """Market series can't be written or read."""
 
 
 class ModelIntegrityError(LibraryError):

@@ -25,6 +25,7 @@ __all__ = [
     "parse_model_id",
     "parse_regime",
     "parse_symbol",
+    "perpetual",
     "previous_alias",
     "recipe_tag",
     "symbol_of",
@@ -125,6 +126,23 @@ def parse_symbol(value: object) -> str:
         f"{value!r} is not a symbol; write it as BASE/QUOTE or BASE/QUOTE:SETTLE, "
         "in letters and digits, for example BTC/USDT (BTC-USDT is understood too)"
     )
+
+
+def perpetual(value: object) -> str:
+    """The linear perpetual that is meant: ``BTC/USDT`` and ``BTC/USDT:USDT`` give the latter.
+
+    Raises:
+        InputError: the value is no symbol, has no quote currency, or settles in another one.
+    """
+    symbol = parse_symbol(value)
+    pair, _, settle = symbol.partition(":")
+    _, _, quote = pair.partition("/")
+    if not quote or settle not in ("", quote):
+        raise InputError(
+            f"{symbol!r} is not a linear perpetual; write BASE/QUOTE or BASE/QUOTE:QUOTE, "
+            "for example BTC/USDT"
+        )
+    return f"{pair}:{quote}"
 
 
 def parse_regime(value: str) -> Regime:

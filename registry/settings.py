@@ -21,8 +21,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from registry.errors import BrainError, SettingsError, did_you_mean
-from registry.naming import Family, parse_family, parse_symbol
+from registry.errors import BrainError, InputError, SettingsError, did_you_mean
+from registry.naming import Family, parse_family, parse_symbol, perpetual
 
 __all__ = ["Settings", "load_settings"]
 
@@ -52,6 +52,23 @@ def _families(value: object) -> object:
     return tuple(dict.fromkeys(parse_family(str(word)) for word in words)) or tuple(Family)
 
 
+def _lower_words(value: object) -> object:
+    words = _words(value)
+    if not isinstance(words, list | tuple):
+        return words
+    return tuple(dict.fromkeys(str(word).lower() for word in words))
+
+
+def _renamed(value: object) -> object:
+    """``"MATIC/USDT=POL/USDT"`` → ``{"MATIC/USDT:USDT": "POL/USDT:USDT"}``."""
+    if not isinstance(value, str):
+        return value
+    pairs = [pair.split("=") for pair in value.split(",") if pair.strip()]
+    if any(len(pair) != 2 for pair in pairs):
+        raise InputError("write OLD=NEW, with commas between, as in MATIC/USDT=POL/USDT")
+    return {perpetual(old.strip()): perpetual(new.strip()) for old, new in pairs}
+
+
 class Settings(BaseSettings):
     """What a night needs to know. Frozen; unknown keys are refused."""
 
@@ -70,6 +87,35 @@ class Settings(BaseSettings):
     )
     bars: Path | None = Field(
         default=None, description="folder of Parquet or CSV files; the packaged sample if none"
+    )
+    series: str = Field(
+        default_factory=lambda: str(Path.cwd() / "series"),
+        min_length=1,
+        description="folder or s3://bucket/prefix of the market series; credentials as for boto3",
+    )
+    exchanges: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_lower_words)] = Field(
+        default=(), description="exchanges to collect from; the first one's candles are the bars"
+    )
+    timeframe: str = Field(default="1h", description="of the candles that are collected")
+    hours: int = Field(
+        default=4320, ge=1, description="hours of history that a collection makes complete"
+    )
+    renamed: Annotated[dict[str, str], NoDecode, BeforeValidator(_renamed)] = Field(
+        default_factory=dict, description="symbols by their former name, OLD=NEW"
+    )
+    binance_url: str | None = Field(
+        default=None,
+        repr=False,
+        description="base URL of Binance USD-M; its own if none",
+    )
+    bybit_url: str | None = Field(
+        default=None, repr=False, description="base URL of Bybit; its own if none"
+    )
+    okx_url: str | None = Field(
+        default=None, repr=False, description="base URL of OKX; its own if none"
+    )
+    request_timeout: float = Field(
+        default=10.0, gt=0, description="seconds that an exchange's answer is waited for"
     )
     symbols: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_symbols)] = Field(
         default=(), description="symbols to work on; all that the folder holds if none"
@@ -111,8 +157,9 @@ class Settings(BaseSettings):
     )
 
     def shown(self) -> dict[str, Any]:
-        """What a run's parameters show: not the store's address, which may hold a password."""
-        return self.model_dump(mode="json", exclude={"tracking_uri"})
+        """What a run's parameters show: no address that may hold a password."""
+        hidden = {"tracking_uri", "series", "binance_url", "bybit_url", "okx_url"}
+        return self.model_dump(mode="json", exclude=hidden)
 
     @classmethod
     def settings_customise_sources(

@@ -1,0 +1,1 @@
+"""Exchanges that market data is collected from."""
