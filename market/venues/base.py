@@ -1,0 +1,165 @@
+"""What every exchange client can do, in one vocabulary.
+
+Times are UTC. Symbols are canonical linear perpetuals, ``BTC/USDT:USDT``. Amounts are in base
+units, values in US dollars (the quote currency of a linear perpetual, a dollar stablecoin, counted
+as one dollar). What a venue doesn't tell is NaN or NaT, never 0.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import ClassVar, Self
+
+import pandas as pd
+
+__all__ = ["Instrument", "Probe", "Venue"]
+
+
+@dataclass(frozen=True)
+class Instrument:
+    """A linear perpetual as a venue lists it.
+
+    Attributes:
+        venue: The venue's name, ``okx``.
+        symbol: The canonical symbol, ``BTC/USDT:USDT``.
+        id: The venue's own name, ``BTC-USDT-SWAP``.
+        contract_size: Base units of one contract; 1 where the venue counts in base units.
+        funding_interval_hours: Hours between settlements at present; None if the venue doesn't say.
+        listed: When trading began; None if the venue doesn't say.
+        delisted: When trading ended or will end; None while that is not set.
+        status: The venue's own word, ``live``.
+    """
+
+    venue: str
+    symbol: str
+    id: str
+    contract_size: float
+    funding_interval_hours: float | None
+    listed: pd.Timestamp | None
+    delisted: pd.Timestamp | None
+    status: str
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One endpoint, to be asked once.
+
+    Attributes:
+        name: The endpoint's path, ``fapi/v1/klines``.
+        ask: Asks and parses. Raises VenueShapeError naming venue, endpoint and the field that
+            differs, and the other errors of :class:`Venue`.
+    """
+
+    name: str
+    ask: Callable[[], Awaitable[None]]
+
+
+class Venue(ABC):
+    """An exchange, asked over REST. An async context manager: leaving it closes its connections.
+
+    One object serves all symbols and kinds at once: requests run in parallel within the venue's
+    rate limits, and a pause that the venue orders holds for all of them.
+
+    Every method that asks raises
+
+    - :class:`~registry.errors.VenueUnreachableError` if the venue doesn't answer, naming its host;
+    - :class:`~registry.errors.RateLimitedError` if it goes on wanting fewer requests;
+    - :class:`~registry.errors.VenueRefusedError` if it answers with an error of its own;
+    - :class:`~registry.errors.VenueShapeError` if an answer lacks a field that is needed.
+
+    The histories come as pages: frames with the columns of their kind in the series store, except
+    ``collected``, holding rows of ``[start, end)`` in any order. A row comes once. What the venue
+    doesn't have is just not there: comparing with the expected grid is the caller's part. A start
+    before :meth:`oldest` is moved up to it, because a venue refuses to look further back.
+    """
+
+    #: The venue's name, ``okx``.
+    name: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def look_back(self) -> Mapping[str, pd.Timedelta | None]:
+        """How far back each kind of history reaches from now; None: to the listing."""
+
+    def oldest(self, kind: str, timeframe: str, now: pd.Timestamp) -> pd.Timestamp | None:
+        """The earliest time of a history that the venue still gives; None: from the listing.
+
+        Args:
+            kind: ``candles``, ``funding`` or ``open_interest``.
+            timeframe: of the history; any for funding.
+            now: the venue's time.
+        """
+        reach = self.look_back[kind]
+        return None if reach is None else now - reach
+
+    @abstractmethod
+    async def instruments(self) -> dict[str, Instrument]:
+        """The linear perpetuals by canonical symbol; delisted ones too where the venue lists them.
+
+        Asked once; later calls give what was read then.
+        """
+
+    @abstractmethod
+    async def server_time(self) -> pd.Timestamp:
+        """The venue's clock now, asked of it."""
+
+    @abstractmethod
+    def candles(
+        self, instrument: Instrument, timeframe: str, start: pd.Timestamp, end: pd.Timestamp
+    ) -> AsyncIterator[pd.DataFrame]:
+        """Pages of ``candles``: only closed ones, by the venue's clock.
+
+        ``time`` is the open time. Prices in the quote currency, ``volume`` in base units,
+        ``quote_volume`` in the quote currency, NaN if unknown.
+
+        Raises:
+            InputError: the venue has no such timeframe.
+        """
+
+    @abstractmethod
+    def funding(
+        self, instrument: Instrument, start: pd.Timestamp, end: pd.Timestamp
+    ) -> AsyncIterator[pd.DataFrame]:
+        """Pages of ``funding``: settled rates.
+
+        ``time`` is the settlement, floored to the minute, since venues are some milliseconds late.
+        ``rate`` is a fraction per interval. ``interval_hours`` is what the neighbouring settlements
+        tell, or else the instrument's present interval, or else NaN. ``mark_price`` is NaN where
+        the venue doesn't give it.
+        """
+
+    @abstractmethod
+    def open_interest(
+        self, instrument: Instrument, timeframe: str, start: pd.Timestamp, end: pd.Timestamp
+    ) -> AsyncIterator[pd.DataFrame]:
+        """Pages of ``open_interest``: ``base`` in base units, ``usd`` its value, NaN if unknown.
+
+        Raises:
+            InputError: the venue has no such timeframe.
+        """
+
+    @abstractmethod
+    async def snapshot(self, instrument: Instrument) -> pd.DataFrame:
+        """One row of ``snapshots``: mark price, upcoming funding and open interest at present."""
+
+    @abstractmethod
+    def probes(self) -> list[Probe]:
+        """Every endpoint that is used, to be asked once with a large symbol."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Close the connections. The venue can't be asked afterwards."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
