@@ -144,7 +144,7 @@ class _Work:
     @cached_property
     def additivity(self) -> Additivity:
         tolerance, unit = self.subject.tolerance(self.explained)
-        error = self.contributions.error(self.subject.prediction[self.explained]) / unit
+        error = self.contributions.error(self.subject.exact(self.explained)) / unit
         return Additivity(error, tolerance)
 
     def permutation(self) -> Ranking:

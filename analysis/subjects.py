@@ -6,6 +6,7 @@ a boosted tree that row alone; whoever explains them need not know.
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -19,7 +20,9 @@ from registry.naming import Family
 if TYPE_CHECKING:
     from engine.families.base import Fitted
 
-__all__ = ["Contributions", "Subject", "TreeSubject", "subject"]
+__all__ = ["Contributions", "Subject", "TreeSubject", "XgBoostSubject", "subject"]
+
+_TREES = 20  # that are added up in single precision
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,10 @@ class Subject(ABC):
             references: moments of the training to compare with; trees carry their own.
         """
 
+    def exact(self, moments: Rows) -> Array:
+        """What contributions must add up to: the predictions (n,), as exactly as they are known."""
+        return self.prediction[moments]
+
     @abstractmethod
     def tolerance(self, moments: Rows) -> tuple[float, float]:
         """The largest error of additivity that is accepted at these moments, and its unit."""
@@ -86,32 +93,63 @@ class TreeSubject(Subject):
 
     Both libraries compute them natively (Lundberg et al. 2020, "From local explanations to global
     understanding with explainable AI for trees"), as ``shap.TreeExplainer`` would, which calls
-    them. XGBoost computes in single precision.
+    them.
     """
 
     samples: ClassVar = "rows"
-    fitted: Any  # FittedLightGbm or FittedXgBoost, whose boosters are untyped
+    fitted: Any  # its booster is untyped
 
     def contributions(self, moments: Rows, references: Rows) -> Contributions:
-        rows, booster = self.rows[moments], self.fitted.booster
-        if self.fitted.family is Family.LIGHTGBM:
-            table = booster.predict(rows, pred_contrib=True, num_threads=1)
-        else:
-            import xgboost as xgb
-
-            data = xgb.DMatrix(rows, feature_names=booster.feature_names, nthread=1)
-            table = booster.predict(data, pred_contribs=True)
-        table = np.asarray(table, dtype=np.float64)
+        table = self._contributions(self.rows[moments])
         return Contributions(table[:, :-1], table[:, -1])
 
+    def _contributions(self, rows: Array) -> Array:
+        """(n, F + 1), the base last."""
+        table = self.fitted.booster.predict(rows, pred_contrib=True, num_threads=1)
+        return np.asarray(table, dtype=np.float64)
+
     def tolerance(self, moments: Rows) -> tuple[float, float]:
-        # XGBoost's single precision is relative to what it adds up.
+        # Rounding is relative to what is added up.
         return 1e-6 * max(1.0, float(np.abs(self.prediction[moments]).max())), 1.0
 
     def shuffled(self, moments: Rows, donors: Rows, feature: int) -> Array:
         rows = self.rows[moments]
         rows[:, feature] = self.rows[donors, feature]
         return np.asarray(self.fitted.predict(rows))
+
+
+class XgBoostSubject(TreeSubject):
+    """XGBoost adds its trees up in single precision, which costs a prediction near 1 up to 1e-6.
+
+    So a few trees at a time are asked and added up in double precision, contributions and
+    predictions alike: their sums then meet to some 1e-7, and an error is an error.
+    """
+
+    def _contributions(self, rows: Array) -> Array:
+        parts = self._parts(rows, pred_contribs=True)
+        parts[1:, :, -1] -= self._start
+        return np.asarray(parts.sum(axis=0))
+
+    def exact(self, moments: Rows) -> Array:
+        parts = self._parts(self.rows[moments])
+        parts[1:] -= self._start
+        return np.asarray(parts.sum(axis=0))
+
+    def _parts(self, rows: Array, **options: bool) -> Array:
+        """What the trees predict, a few at a time; each part holds the start value, too."""
+        import xgboost as xgb
+
+        booster = self.fitted.booster
+        data = xgb.DMatrix(rows, feature_names=booster.feature_names, nthread=1)
+        rounds = booster.num_boosted_rounds()
+        slices = (booster[at : min(at + _TREES, rounds)] for at in range(0, rounds, _TREES))
+        return np.stack([one.predict(data, **options) for one in slices]).astype(np.float64)
+
+    @property
+    def _start(self) -> float:
+        learner = json.loads(self.fitted.booster.save_config())["learner"]
+        (start,) = json.loads(learner["learner_model_param"]["base_score"])
+        return float(np.float32(start))
 
 
 def subject(fitted: Fitted, rows: Array) -> Subject:
@@ -124,4 +162,5 @@ def subject(fitted: Fitted, rows: Array) -> Subject:
         from analysis.gradients import LstmSubject
 
         return LstmSubject(fitted, rows)
-    return TreeSubject(fitted, rows)
+    kind = XgBoostSubject if fitted.family is Family.XGBOOST else TreeSubject
+    return kind(fitted, rows)

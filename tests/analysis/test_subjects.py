@@ -30,7 +30,10 @@ def test_contributions_and_base_add_up_to_the_predictions(name: Family) -> None:
     tolerance, unit = found.tolerance(moments)
     prediction = fitted(name).predict(dataset().features)[moments]
     assert contributions.values.shape == (len(moments), len(FEATURES))
-    assert contributions.error(prediction) / unit <= tolerance
+    assert contributions.error(found.exact(moments)) / unit <= tolerance
+    assert found.exact(moments) == pytest.approx(prediction, abs=1e-5)
+    if name is not Family.LSTM:
+        assert contributions.error(found.exact(moments)) <= 3e-7
     assert tolerance == (pytest.approx(0.01) if name is Family.LSTM else pytest.approx(1e-6, 1))
     assert unit == (pytest.approx(prediction.std()) if name is Family.LSTM else 1.0)
 
@@ -44,7 +47,7 @@ def test_they_add_up_where_the_target_is_in_other_units(name: Family) -> None:
     moments = found.moments[::4]
     contributions = found.contributions(moments, spread(found.moments, 20))
     tolerance, unit = found.tolerance(moments)
-    assert contributions.error(found.prediction[moments]) / unit <= tolerance
+    assert contributions.error(found.exact(moments)) / unit <= tolerance
     assert abs(contributions.base.mean() - 250) < 500  # neither scaled units nor 0
 
 
