@@ -85,7 +85,8 @@ lock: $(MADE) ## resolve pyproject.toml into requirements.txt and requirements-d
 
 # ------------------------------------------------------------------------------ working
 
-nightly ui: export MLFLOW_TRACKING_URI := $(or $(MLFLOW_TRACKING_URI),sqlite:///$(CURDIR)/mlflow.db)
+# The job, `mlflow run` and the server must agree where everything is: the settings say it.
+agree = settings="$$(python -m mlproject prepare)" && eval "$$settings"
 nightly ui test bench screenshots: export MLFLOW_DISABLE_TELEMETRY := true
 nightly ui test bench screenshots: export DO_NOT_TRACK := 1
 # The links that MLflow would print hold the password that the server's address may hold.
@@ -96,17 +97,15 @@ nightly: export MLFLOW_HTTP_REQUEST_MAX_RETRIES ?= 2
 nightly: export MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR ?= 1
 nightly: export MLFLOW_HTTP_REQUEST_TIMEOUT ?= 10
 
-# Whoever names none here may have named one in the settings: the job and `mlflow run` must agree.
 ifneq ($(EXPERIMENT),)
 nightly: export BRAIN_EXPERIMENT := $(EXPERIMENT)
 endif
 nightly: $(VENV) ## train, judge and register tonight's models
-	@experiment="$$(python -m mlproject prepare)" && \
-	mlflow run . -e nightly --env-manager local --experiment-name "$$experiment" $(ARGS)
+	@$(agree) && mlflow run . -e nightly --env-manager local --experiment-name "$$BRAIN_EXPERIMENT" $(ARGS)
 
 ui: export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
 ui: $(VENV) ## look at the runs and the registry in a browser
-	@case "$$MLFLOW_TRACKING_URI" in \
+	@$(agree) && case "$$MLFLOW_TRACKING_URI" in \
 	http*) echo "Open $$MLFLOW_TRACKING_URI" | sed 's|//[^@/]*@|//|';; \
 	*) page="http://127.0.0.1:$(PORT)/#"; \
 	echo "Runs and models: $$page/experiments?workflowType=machine_learning"; \
@@ -114,10 +113,11 @@ ui: $(VENV) ## look at the runs and the registry in a browser
 	MLFLOW_BACKEND_STORE_URI="$$MLFLOW_TRACKING_URI" \
 	mlflow server --workers 1 --port $(PORT);; esac
 
-# No number of threads is right for many test processes at once but one.
+# No number of threads is right for many test processes at once but one. A file's tests share their
+# servers and nights, so they stay in one process.
 test bench: export OMP_NUM_THREADS := 1
 test: $(DEV) ## run every test
-	@python -m pytest -n $(TEST_PROCESSES) --dist loadgroup $(ARGS)
+	@python -m pytest -n $(TEST_PROCESSES) --dist loadfile $(ARGS)
 
 bench: $(DEV) ## run a benchmark: make bench ARGS=nightly
 	@python -m benchmarks $(ARGS)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
 import time
@@ -70,13 +71,17 @@ def cli(debug: bool, launcher: int | None) -> None:
 
 @cli.command()
 def prepare() -> None:
-    """Check settings and tracking store, whose schema is made; print the experiment's name."""
+    """Check settings and tracking store, whose schema is made; print both for a shell.
+
+    What is printed holds the password that the store's address may hold.
+    """
     from registry.library import BrainLibrary
     from registry.settings import load_settings
 
     settings = load_settings()
     BrainLibrary(settings.tracking_uri).check(settings.experiment)
-    print(settings.experiment)
+    print(f"export MLFLOW_TRACKING_URI={shlex.quote(settings.tracking_uri)}")
+    print(f"export BRAIN_EXPERIMENT={shlex.quote(settings.experiment)}")
 
 
 _night_options = _settings(

@@ -28,28 +28,13 @@ os.environ |= {
 _STORES = ("sqlite", "postgres", "http")
 
 
-def pytest_configure(config: pytest.Config) -> None:
+def pytest_configure() -> None:
     """Properties must not fail on a busy machine, nor differ from run to run."""
     from hypothesis import settings
 
-    # Known to pytest-xdist alone, which may be switched off.
-    config.addinivalue_line("markers", "xdist_group(name): run in one test process")
     settings.register_profile("house", deadline=None, derandomize=True, print_blob=True)
     settings.register_profile("hunt", deadline=None, max_examples=1000)
     settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "house"))
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Send the tests of one server to one test process, so that it is started once."""
-    for item in items:
-        given = getattr(item, "callspec", None)
-        store = given.params.get("dsn") if given else None
-        names = getattr(item, "fixturenames", ())
-        if store == "http" or "mlflow_server" in names:
-            item.add_marker(pytest.mark.xdist_group("mlflow_server"))
-        elif store == "postgres" or "postgres" in names:
-            item.add_marker(pytest.mark.xdist_group("postgres"))
 
 
 @pytest.fixture(scope="session")

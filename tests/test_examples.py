@@ -27,9 +27,6 @@ from registry.library import BrainLibrary, Champion, Version
 from registry.naming import REGIMES, Family, Regime
 from tests.servers import sqlite_template
 
-# One process, one night.
-pytestmark = pytest.mark.xdist_group("examples")
-
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
 SYMBOL = "ETH/USD"

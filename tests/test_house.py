@@ -277,13 +277,19 @@ def test_a_bad_command_is_told_in_one_line(
     assert hint in error
 
 
-def test_prepare_prints_the_experiment_that_the_job_will_use(
-    sqlite_dsn: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_prepare_hands_a_shell_the_store_and_the_experiment_of_the_settings_file(
+    sqlite_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", sqlite_dsn)
-    monkeypatch.setenv("BRAIN_EXPERIMENT", "by night")
-    assert mlproject.main(["prepare"]) == 0
-    assert capsys.readouterr().out == "by night\n"
+    (tmp_path / "brain.toml").write_text(
+        f'tracking_uri = "{sqlite_dsn}"\nexperiment = "by $night\'s end"\n'
+    )
+    script = (
+        f'settings="$({sys.executable} -m mlproject prepare)" && eval "$settings" '
+        '&& printf "%s\\n" "$MLFLOW_TRACKING_URI" "$BRAIN_EXPERIMENT"'
+    )
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    told = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
+    assert told.stdout.splitlines() == [sqlite_dsn, "by $night's end"]
 
 
 # --- what is installed --------------------------------------------------------------------------

@@ -182,10 +182,6 @@ def nights(_templates: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield Nights(folder, dsn, first, aliases, second)
 
 
-of_two_nights = pytest.mark.xdist_group("two_nights")  # made once, in one test process
-
-
-@of_two_nights
 def test_a_night_succeeds_and_shows_a_champion_for_every_cell(nights: Nights) -> None:
     for number, night in {1: nights.first, 2: nights.second}.items():
         assert (night.code, night.complaints) == (0, [])
@@ -198,7 +194,6 @@ def test_a_night_succeeds_and_shows_a_champion_for_every_cell(nights: Nights) ->
             assert shown == [str(regime) for regime in REGIMES]
 
 
-@of_two_nights
 def test_runs_form_a_tree_of_night_symbol_and_family(nights: Nights) -> None:
     for number in (1, 2):
         (night,) = nights.runs("night", number)
@@ -214,7 +209,6 @@ def test_runs_form_a_tree_of_night_symbol_and_family(nights: Nights) -> None:
         assert {r.info.status for r in [night, *symbols, *families]} == {"FINISHED"}
 
 
-@of_two_nights
 def test_a_night_says_what_was_set_and_what_came_of_it(nights: Nights) -> None:
     (night,) = nights.runs("night", 2)
     assert night.data.params["setting.folds"] == "2"
@@ -228,7 +222,6 @@ def test_a_night_says_what_was_set_and_what_came_of_it(nights: Nights) -> None:
     assert found == {cell: v for cell, v in champions.items() if cell[0] == SYMBOLS[0]}
 
 
-@of_two_nights
 def test_a_familys_run_has_parameters_figures_and_a_dataset_per_regime(nights: Nights) -> None:
     client = nights.library.client
     for run in nights.runs("family", 1):
@@ -262,7 +255,6 @@ def test_a_familys_run_has_parameters_figures_and_a_dataset_per_regime(nights: N
         assert {m.dataset_name for m in logged.metrics or [] if m.key == "bars"} == set(names)
 
 
-@of_two_nights
 def test_a_familys_run_describes_itself_and_keeps_its_series(nights: Nights) -> None:
     client = nights.library.client
     for run in nights.runs("family", 1):
@@ -278,7 +270,6 @@ def test_a_familys_run_describes_itself_and_keeps_its_series(nights: Nights) -> 
     assert {"prediction", "label", "forward_return", "net", "regime"} == set(series)
 
 
-@of_two_nights
 def test_every_champions_run_is_explained_and_every_symbols_rankings_are_kept(
     nights: Nights,
 ) -> None:
@@ -296,7 +287,6 @@ def test_every_champions_run_is_explained_and_every_symbols_rankings_are_kept(
         assert analysed == list(nights.symbols[number])
 
 
-@of_two_nights
 def test_a_version_carries_all_its_tags(nights: Nights) -> None:
     client = nights.library.client
     for symbol in SYMBOLS:
@@ -324,7 +314,6 @@ def test_a_version_carries_all_its_tags(nights: Nights) -> None:
             assert "net Sharpe" in str(version.description)
 
 
-@of_two_nights
 def test_every_cell_has_a_champion_a_challenger_and_a_readable_record(nights: Nights) -> None:
     library = nights.library
     for symbol in SYMBOLS:
@@ -343,7 +332,6 @@ def test_every_cell_has_a_champion_a_challenger_and_a_readable_record(nights: Ni
             assert library.champion(symbol, regime).record == record
 
 
-@of_two_nights
 def test_what_is_downloaded_is_what_was_registered(nights: Nights, tmp_path: Path) -> None:
     library = nights.library
     for number in range(1, 7):
@@ -354,7 +342,6 @@ def test_what_is_downloaded_is_what_was_registered(nights: Nights, tmp_path: Pat
         assert (folder / "regimes.json").is_file()
 
 
-@of_two_nights
 def test_the_second_night_adds_versions_and_loses_nothing(nights: Nights) -> None:
     library, (again, once) = nights.library, SYMBOLS
     families = [library.version(again, number).family for number in range(1, 7)]
@@ -370,7 +357,6 @@ def test_the_second_night_adds_versions_and_loses_nothing(nights: Nights) -> Non
     assert {str(s) for s in statuses} == {"READY"}
 
 
-@of_two_nights
 def test_the_second_night_refits_the_recipes_of_the_first(nights: Nights) -> None:
     client = nights.library.client
     by_night = [
@@ -389,7 +375,6 @@ def test_the_second_night_refits_the_recipes_of_the_first(nights: Nights) -> Non
         assert {k: first.data.metrics[k] for k in same} == {k: second.data.metrics[k] for k in same}
 
 
-@of_two_nights
 def test_unknown_symbols_and_regimes_are_told_with_the_cure(nights: Nights) -> None:
     with pytest.raises(UnknownRegimeError, match=r"'hihg'; did you mean 'high'"):
         nights.library.champion("AAA/USD", "hihg")
@@ -416,7 +401,6 @@ for place, uri in enumerate(sys.argv[1:]):
 """
 
 
-@of_two_nights
 def test_a_fresh_process_loads_every_champion_by_its_alias(nights: Nights, tmp_path: Path) -> None:
     whole = feature_frame(simulate(400, strength=0.3, seed=5, timeframe="1d").bars)
     whole = whole.reset_index(drop=True)
