@@ -1,0 +1,252 @@
+"""Which times a series must have, and which of them it lacks.
+
+Candles and open interest lie on a fixed grid (:class:`FixedGrid`). Funding does not: every
+instrument settles at its own interval, and venues change that interval without telling the
+history of it. :class:`FundingGrid` reads it from the settlements themselves:
+
+- Settlements are at whole multiples of the interval in UTC; an interval is 8, 4, 2 or 1 hours.
+- At least three equal spacings of a known interval in a row, at multiples of it, are a stretch in
+  which that *was* the interval, whatever it is now. Nothing is missing there.
+- Any other spacing is judged by the finer interval of the stretches before and after it, or by
+  the instrument's present interval where there is no stretch: a settlement skipped once is a hole.
+- Before the first row counts the stretch after it, and after the last row the stretch before it.
+
+So a hole is never overlooked where the interval holds still, and beside a change rather one too
+many is recorded. One case can't be told from times alone: if the very first settlement after a
+change to a finer interval is missing, and it alone, that looks as if the change came one
+settlement later, and counts as that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from registry.bars import parse_timeframe
+
+__all__ = [
+    "FUNDING_HOURS",
+    "FixedGrid",
+    "FundingGrid",
+    "Grid",
+    "Span",
+    "as_times",
+    "join_spans",
+    "outside",
+]
+
+#: Intervals at which perpetuals settle, in hours.
+FUNDING_HOURS = (8, 4, 2, 1)
+
+_HOUR = 3_600_000_000  # microseconds, the unit of every time here
+_KNOWN = np.array(FUNDING_HOURS, dtype=np.int64) * _HOUR
+_STRETCH = 3
+_WEEK_ORIGIN = 4 * 24 * _HOUR  # Monday 5 January 1970: weekly bars open on Mondays
+
+Times = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, order=True)
+class Span:
+    """A stretch of time with grid points in it.
+
+    Attributes:
+        start: Its first time, UTC.
+        end: Its end, exclusive.
+        count: Grid points in it that are meant.
+    """
+
+    start: pd.Timestamp
+    end: pd.Timestamp
+    count: int
+
+
+class Grid(Protocol):
+    """The times that a series must have."""
+
+    def holes(self, times: Times, start: pd.Timestamp, end: pd.Timestamp) -> list[Span]:
+        """What is missing in ``[start, end)`` of a series that was asked for to the end.
+
+        Args:
+            times: what is there, microseconds since 1970, sorted and unique; rows beyond the
+                range are context.
+            start: of the range.
+            end: of the range, exclusive.
+        """
+
+    def unasked(self, times: Times, start: pd.Timestamp, end: pd.Timestamp) -> list[Span]:
+        """What could be missing in ``[start, end)`` while the venue was not asked: holes and more.
+
+        ``count`` is what the present interval lets expect.
+        """
+
+
+@dataclass(frozen=True)
+class FixedGrid:
+    """One time every ``step``, in UTC; weeks begin on Mondays."""
+
+    step: pd.Timedelta
+
+    @classmethod
+    def of(cls, timeframe: str) -> FixedGrid:
+        """The grid of a timeframe, ``1h``.
+
+        Raises:
+            InputError: there is no such timeframe.
+        """
+        return cls(parse_timeframe(timeframe))
+
+    def floor(self, time: pd.Timestamp) -> pd.Timestamp:
+        """The latest grid point that is not after the time."""
+        value = _micro(time)
+        return _stamp(value - (value - self._origin) % self._width)
+
+    def ceil(self, time: pd.Timestamp) -> pd.Timestamp:
+        """The earliest grid point that is not before the time."""
+        value = _micro(time)
+        return _stamp(value + (self._origin - value) % self._width)
+
+    def holes(self, times: Times, start: pd.Timestamp, end: pd.Timestamp) -> list[Span]:
+        grid = np.arange(_micro(self.ceil(start)), _micro(end), self._width, dtype=np.int64)
+        missing = np.setdiff1d(grid, times, assume_unique=True)
+        if not len(missing):
+            return []
+        firsts = np.flatnonzero(
+            np.diff(missing, prepend=missing[0] - 2 * self._width) > self._width
+        )
+        lasts = np.append(firsts[1:], len(missing)) - 1
+        return [
+            Span(_stamp(missing[i]), _stamp(missing[j] + self._width), int(j - i + 1))
+            for i, j in zip(firsts, lasts, strict=True)
+        ]
+
+    def unasked(self, times: Times, start: pd.Timestamp, end: pd.Timestamp) -> list[Span]:
+        return self.holes(times, start, end)
+
+    @property
+    def _width(self) -> int:
+        return self.step // pd.Timedelta(microseconds=1)
+
+    @property
+    def _origin(self) -> int:
+        return _WEEK_ORIGIN
+
+
+@dataclass(frozen=True)
+class FundingGrid:
+    """Settlements at an interval that may have changed; the module says how it is told.
+
+    Attributes:
+        hours: The instrument's present interval; None if unknown, which counts as 8 where there
+            are too few rows to tell.
+    """
+
+    hours: float | None
+
+    def holes(self, times: Times, start: pd.Timestamp, end: pd.Timestamp) -> list[Span]:
+        return self._spans(times, _micro(start), _micro(end), asked=True)
+
+    def unasked(self, times: Times, start: pd.Timestamp, end: pd.Timestamp) -> list[Span]:
+        return self._spans(times, _micro(start), _micro(end), asked=False)
+
+    @property
+    def _present(self) -> int:
+        return round((self.hours or FUNDING_HOURS[0]) * _HOUR)
+
+    def _spans(self, times: Times, start: int, end: int, *, asked: bool) -> list[Span]:
+        if start >= end:
+            return []
+        # The range's ends are neighbours too; where rows reach beyond them, nothing is between.
+        points = np.concatenate(([start - 1], times, [end]))
+        steps = self._between_all(times, asked=asked)
+        first = np.maximum(points[:-1] + 1, start)
+        first += -first % steps
+        last = np.minimum(points[1:], end) - 1
+        last -= last % steps
+        spans: list[Span] = []
+        for i in np.flatnonzero(last >= first):
+            opens, closes = int(first[i]), min(int(last[i] + steps[i]), int(points[i + 1]), end)
+            count = int((last[i] - first[i]) // steps[i]) + 1
+            if not asked:  # a finer interval may have held here: from the next full hour
+                opens = max(int(points[i]) // _HOUR * _HOUR + _HOUR, start)
+                closes = min(int(points[i + 1]), end)
+            spans.append(Span(_stamp(opens), _stamp(closes), count))
+        return spans
+
+    def _between_all(self, times: Times, *, asked: bool) -> Times:
+        """The step before the first row, of each spacing, and after the last."""
+        present = round((self.hours or FUNDING_HOURS[0]) * _HOUR)
+        inner = _steps(times, present)
+        before, after = (inner[0], inner[-1]) if len(inner) else (present, present)
+        if not asked:
+            before, after = min(before, present), min(after, present)
+        return np.concatenate(([before], inner, [after] if len(times) else [])).astype(np.int64)
+
+
+def _steps(times: Times, present: int) -> Times:
+    """The interval that each spacing is judged by."""
+    spacings = np.diff(times)
+    if not len(spacings):
+        return spacings
+    starts = np.flatnonzero(np.diff(spacings, prepend=-1))
+    lengths = np.diff(starts, append=len(spacings))
+    width = spacings[starts]
+    regular = (lengths >= _STRETCH) & np.isin(width, _KNOWN)
+    regular &= times[starts] % np.where(regular, width, 1) == 0
+    if not regular.any():
+        return np.full(len(spacings), present, dtype=np.int64)
+    stretch = np.repeat(np.where(regular, width, 0), lengths)
+    places = np.flatnonzero(stretch)
+    # The nearest stretch before and after; where there is none on one side, the other's.
+    at = np.searchsorted(places, np.arange(len(stretch)))
+    later = stretch[places[np.minimum(at, len(places) - 1)]]
+    earlier = stretch[places[np.maximum(at - 1, 0)]]
+    return np.where(stretch > 0, stretch, np.minimum(earlier, later)).astype(np.int64)
+
+
+def as_times(times: pd.DatetimeIndex | pd.Series) -> Times:
+    """Times as microseconds since 1970, sorted and unique."""
+    index = pd.DatetimeIndex(times)
+    return np.unique(index.as_unit("us").asi8)
+
+
+def join_spans(spans: Iterable[Span], within: pd.Timedelta) -> list[Span]:
+    """The spans, sorted, those less than ``within`` apart made one: fewer requests get them."""
+    joined: list[Span] = []
+    for span in sorted(spans):
+        if joined and span.start - joined[-1].end < within:
+            last = joined.pop()
+            end, count = max(last.end, span.end), last.count + span.count
+            joined.append(Span(last.start, end, count))
+        else:
+            joined.append(span)
+    return joined
+
+
+def outside(
+    start: pd.Timestamp, end: pd.Timestamp, scope: Sequence[Span]
+) -> list[tuple[pd.Timestamp, pd.Timestamp]]:
+    """The parts of ``[start, end)`` that no span of the scope covers."""
+    left: list[tuple[pd.Timestamp, pd.Timestamp]] = []
+    for span in sorted(scope):
+        if span.end <= start:
+            continue
+        if span.start >= end:
+            break
+        if span.start > start:
+            left.append((start, span.start))
+        start = max(start, span.end)
+    return [*left, (start, end)] if start < end else left
+
+
+def _micro(time: pd.Timestamp) -> int:
+    return int(time.value) // 1000  # pandas gives nanoseconds, whatever its unit
+
+
+def _stamp(value: int | np.int64) -> pd.Timestamp:
+    return pd.Timestamp(int(value), unit="us", tz="UTC")
