@@ -53,6 +53,7 @@ if TYPE_CHECKING:
         symbol_of as symbol_of,
     )
     from registry.selector import ModelSelector as ModelSelector
+    from registry.series import SeriesStore as SeriesStore, Upserted as Upserted
     from registry.settings import Settings as Settings, load_settings as load_settings
 
 __all__, __getattr__, __dir__ = face(
@@ -72,6 +73,7 @@ __all__, __getattr__, __dir__ = face(
         "registry.library": "BrainLibrary",
         "registry.naming": "Family Regime champion_alias model_name symbol_of",
         "registry.selector": "ModelSelector",
+        "registry.series": "SeriesStore Upserted",
         "registry.settings": "Settings load_settings",
     },
 )

@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlflow import MlflowClient
 from mlflow.entities import Experiment
@@ -36,8 +36,12 @@ from registry.naming import (
 )
 from registry.reach import check_reachable
 from registry.runs import Run
+from registry.settings import load_settings
 from registry.upkeep import check_writable, is_dead
 from registry.versions import download, ensure_model, find_model, read_version, register
+
+if TYPE_CHECKING:
+    from registry.series import SeriesStore
 
 __all__ = ["BrainLibrary", "Champion", "Version"]
 
@@ -56,20 +60,39 @@ class BrainLibrary:
 
     Args:
         dsn: an MLflow tracking URI: ``sqlite:///…``, ``postgresql+psycopg://…`` or ``http://…``.
+        series: the store of market series, or where it is: a folder or ``s3://bucket/prefix``; as
+            the setting ``series`` says if None.
 
     Raises:
         SettingsError: the dsn is no such URI.
         TrackingUnreachableError: nobody answers there.
     """
 
-    def __init__(self, dsn: str) -> None:
+    def __init__(self, dsn: str, series: SeriesStore | str | Path | None = None) -> None:
         self.dsn = dsn
+        self._series = series
         check_reachable(dsn)
         with library_errors(dsn, "open the Brain Library"):
             self.client = MlflowClient(tracking_uri=dsn, registry_uri=dsn)
 
     def __repr__(self) -> str:
         return f"BrainLibrary({redact(self.dsn)!r})"
+
+    @property
+    def series(self) -> SeriesStore:
+        """The store of market series; its address is read when it is first asked for.
+
+        Raises:
+            InputError: the address is neither a folder's nor that of an S3 store.
+            SettingsError: the settings can't be read.
+        """
+        from registry.series import SeriesStore  # slow to import, and not every job needs it
+
+        if not isinstance(self._series, SeriesStore):
+            self._series = SeriesStore(
+                load_settings().series if self._series is None else self._series
+            )
+        return self._series
 
     # --- runs -----------------------------------------------------------------------------------
 
