@@ -169,10 +169,12 @@ class PostgresServer:
     """A real PostgreSQL server on loopback, with a migrated template database.
 
     Its programs come from a wheel. As root it runs as another user, for PostgreSQL refuses root.
+    ``durable`` makes it bring every commit to the disk, as a server does that isn't for tests.
     """
 
-    def __init__(self, cache: Path) -> None:
+    def __init__(self, cache: Path, *, durable: bool = False) -> None:
         """Unpack or make the cluster; :meth:`run` starts the server."""
+        self._durable = durable
         self._user = _UNPRIVILEGED if os.geteuid() == 0 else None
         self.folder = Path(tempfile.mkdtemp(prefix="brain-postgres-"))
         self.folder.chmod(0o755)
@@ -214,8 +216,9 @@ class PostgresServer:
     def _serve(self) -> Iterator[None]:
         command = [str(self._programs / "postgres"), "-D", str(self.folder / "data")]
         command += ["-h", "127.0.0.1", "-p", str(self.port), "-k", ""]
-        for quick in ("fsync=off", "synchronous_commit=off", "full_page_writes=off"):
-            command += ["-c", quick]
+        quick = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+        for setting in () if self._durable else quick:
+            command += ["-c", setting]
         log = self.folder / "log"
         with running(command, self._answers, log, user=self._user, stop=signal.SIGINT):
             yield
