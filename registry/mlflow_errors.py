@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -16,12 +15,10 @@ from registry.errors import (
     LibraryError,
     TrackingUnreachableError,
 )
+from registry.redact import redact
 
 __all__ = ["library_errors", "redact"]
 
-# As SQLAlchemy reads an address: a password may hold anything but "@". Then what stands in a query.
-_PASSWORD = re.compile(r"(?<=://)([^/@:\s]*):[^@\s]*@")
-_SECRET = re.compile(r"(?<=[?&])([^=&#\s]*(?:password|secret|token)[^=&#\s]*)=[^&#\s]*", re.I)
 _OUTDATED = "out-of-date database schema"
 # Not every fault of a database: an IntegrityError, say, is an answer.
 _SILENCE = (OperationalError, InterfaceError, requests.ConnectionError, requests.Timeout)
@@ -31,11 +28,6 @@ _UNANSWERED = (
     "could not connect",
     "timed out",
 )
-
-
-def redact(dsn: str) -> str:
-    """A dsn, or a text that holds some, without its passwords: fit for a message or a log."""
-    return _SECRET.sub(r"\1=***", _PASSWORD.sub(r"\1:***@", dsn))
 
 
 @contextmanager
