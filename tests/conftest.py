@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.s3_servers import Bucket, RcloneS3Server, S3Server
 from tests.servers import MlflowServer, PostgresServer, sqlite_template
 
 # Before any library reads them. A developer's own store and settings are none of the tests'.
-_OURS = ("BRAIN_", "MLFLOW_", "_MLFLOW_")
+_OURS = ("BRAIN_", "MLFLOW_", "_MLFLOW_", "AWS_")
 _KEPT = {"BRAIN_RECORDED_DATA"}
 for _name in [n for n in os.environ if n.startswith(_OURS) and n not in _KEPT]:
     del os.environ[_name]
@@ -83,6 +84,32 @@ def mlflow_server(_mlflow_server: MlflowServer) -> MlflowServer:
     """A running MLflow server that remembers nothing of other tests."""
     _mlflow_server.reset()
     return _mlflow_server
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A running S3-compatible server that honours conditional puts."""
+    with S3Server(tmp_path_factory.mktemp("s3")).run() as server:
+        yield server
+
+
+@pytest.fixture
+def s3(s3_server: S3Server) -> Bucket:
+    """An empty bucket of this test; set its ``environment`` to let clients find it."""
+    return s3_server.fresh()
+
+
+@pytest.fixture(scope="session")
+def s3_unsafe_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RcloneS3Server]:
+    """A running S3-compatible server that ignores the condition of a conditional put."""
+    with RcloneS3Server(tmp_path_factory.mktemp("s3-unsafe")).run() as server:
+        yield server
+
+
+@pytest.fixture
+def s3_unsafe(s3_unsafe_server: RcloneS3Server) -> Bucket:
+    """An empty bucket of this test, where one writer may overwrite another's commit."""
+    return s3_unsafe_server.fresh()
 
 
 @pytest.fixture(params=_STORES)
