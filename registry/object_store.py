@@ -14,16 +14,26 @@ from typing import Any
 
 from registry.errors import InputError, SeriesStoreError
 
-__all__ = ["ConditionalPuts", "check_conditional_puts", "is_s3", "s3_client", "storage_options"]
+__all__ = [
+    "ConditionalPuts",
+    "check_conditional_puts",
+    "hide_secrets",
+    "is_s3",
+    "s3_client",
+    "split",
+    "storage_options",
+]
 
 _S3 = re.compile(r"s3a?://(?P<bucket>[^/?#@\s]+)(?:/(?P<prefix>[^?#\s]*))?")
 _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "MLFLOW_S3_ENDPOINT_URL")
 _DEFAULT_REGION = "us-east-1"
 # An address where nobody answers must be told in seconds, not in minutes.
 _CONNECT_SECONDS = 4
-_ANSWER_SECONDS = 60
-_RETRY_SECONDS = 10
+_ANSWER_SECONDS = 6
+_TRANSFER_SECONDS = 120
+_RETRY_SECONDS = 8
 _RETRIES = 2
+_SECRET = ("access_key", "token")
 
 
 @dataclass(frozen=True)
@@ -105,8 +115,10 @@ def storage_options() -> dict[str, str]:
         "aws_region": region,
         # Two writers of one version of a table: the second must be refused.
         "aws_conditional_put": "etag",
+        "aws_s3_allow_unsafe_rename": "false",
         "connect_timeout": f"{_CONNECT_SECONDS}s",
-        "timeout": f"{_ANSWER_SECONDS}s",
+        "timeout": f"{_TRANSFER_SECONDS}s",
+        "read_timeout": f"{_ANSWER_SECONDS}s",
         "max_retries": str(_RETRIES),
         "retry_timeout": f"{_RETRY_SECONDS}s",
     }
@@ -118,6 +130,14 @@ def storage_options() -> dict[str, str]:
         if endpoint.lower().startswith("http://"):
             options["aws_allow_http"] = "true"
     return options
+
+
+def hide_secrets(text: str, options: Mapping[str, str]) -> str:
+    """A text without the keys and tokens that these storage options hold."""
+    for name, value in options.items():
+        if value and any(word in name.lower() for word in _SECRET):
+            text = text.replace(value, "***")
+    return text
 
 
 def s3_client(options: Mapping[str, str] | None = None) -> Any:
@@ -139,7 +159,7 @@ def s3_client(options: Mapping[str, str] | None = None) -> Any:
         aws_session_token=found.get("aws_session_token"),
         config=Config(
             connect_timeout=_CONNECT_SECONDS,
-            read_timeout=_RETRY_SECONDS,
+            read_timeout=_ANSWER_SECONDS,
             retries={"total_max_attempts": _RETRIES},
             s3={"addressing_style": "path"} if "aws_endpoint" in found else None,
         ),

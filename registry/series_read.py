@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import pandas as pd
 import pyarrow as pa
@@ -13,28 +14,10 @@ from deltalake import DeltaTable, QueryBuilder
 from registry.errors import InputError
 from registry.series_schema import MONTH, Kind
 
-__all__ = ["Limits", "month_of", "query", "quoted", "stored_near"]
+__all__ = ["Limits", "partitions_of", "query", "quoted", "stored_near", "to_moment", "to_texts"]
 
-
-def quoted(text: str) -> str:
-    """A text as SQL writes it."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _moment(moment: pd.Timestamp) -> str:
-    text = moment.tz_convert("UTC").tz_localize(None).isoformat(timespec="microseconds")
-    return f"arrow_cast('{text}Z', 'Timestamp(Microsecond, Some(\"UTC\"))')"
-
-
-def month_of(moment: pd.Timestamp) -> str:
-    """The partition of a time."""
-    return moment.tz_convert("UTC").strftime("%Y-%m")
-
-
-def _one_of(column: str, values: Sequence[str]) -> str:
-    if len(values) == 1:
-        return f"{column} = {quoted(values[0])}"
-    return f"{column} IN ({', '.join(quoted(value) for value in values)})"
+# More symbols than these are cheaper to compare than to look for.
+_FEW_SYMBOLS = 20
 
 
 @dataclass(frozen=True)
@@ -46,17 +29,61 @@ class Limits:
     end: pd.Timestamp | None = None
 
     def conditions(self, kind: Kind) -> list[str]:
-        """As SQL, the partitions' limits among them."""
-        found = [_one_of(column, values) for column, values in self.texts.items()]
+        """As SQL, the partitions' limits among them.
+
+        Raises:
+            InputError: the kind has no time or no timeframe, and one is given.
+        """
+        for column in self.texts:
+            if column not in kind.key:
+                raise InputError(f"{kind.name} have no {column}; leave it out")
         if kind.time is None and (self.start is not None or self.end is not None):
             raise InputError(f"{kind.name} have no time; leave out start and end")
+        found = [_one_of(column, values) for column, values in self.texts.items()]
         if self.start is not None:
             found.append(f"{kind.time} >= {_moment(self.start)}")
-            found += [f"{MONTH} >= {quoted(month_of(self.start))}"] if kind.monthly else []
+            found += [f"{MONTH} >= {quoted(_month_of(self.start))}"] if kind.monthly else []
         if self.end is not None:
             found.append(f"{kind.time} < {_moment(self.end)}")
-            found += [f"{MONTH} <= {quoted(month_of(self.end))}"] if kind.monthly else []
+            found += [f"{MONTH} <= {quoted(_month_of(self.end))}"] if kind.monthly else []
         return found
+
+
+def to_texts(**given: str | Sequence[str] | None) -> dict[str, list[str]]:
+    """What is asked for, by column; what is None, or a timeframe that is empty, is not.
+
+    ``BTC/USDT`` means the perpetual ``BTC/USDT:USDT``.
+    """
+    found: dict[str, list[str]] = {}
+    for name, value in given.items():
+        if value is None or (name == "timeframe" and value == ""):
+            continue
+        values = [value] if isinstance(value, str) else list(value)
+        found[name] = [_meant(text) for text in values] if name == "symbol" else values
+    return found
+
+
+def _meant(symbol: str) -> str:
+    base, _, quote = symbol.partition("/")
+    return f"{symbol}:{quote}" if base and quote and ":" not in quote else symbol
+
+
+def to_moment(value: object, name: str) -> pd.Timestamp | None:
+    """A time in UTC, which it is taken to be in if it has no zone.
+
+    Raises:
+        InputError: it is none.
+    """
+    if value is None:
+        return None
+    cure = f"{name}={value!r} is not a time; give one as 2026-11-23T06:00Z"
+    try:
+        moment = pd.Timestamp(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise InputError(cure) from None
+    if pd.isna(moment):
+        raise InputError(cure)
+    return moment.tz_localize("UTC") if moment.tz is None else moment.tz_convert("UTC")
 
 
 def query(
@@ -66,42 +93,55 @@ def query(
     names = ", ".join(f'"{name}"' for name in columns)
     where = f" WHERE {condition}" if condition else ""
     builder = QueryBuilder().register("series", table)
-    found = pa.table(builder.execute(f"SELECT {names} FROM series{where}{order}").read_all())
-    # Deltalake answers in views of text, which few of pyarrow's functions know.
-    wanted = pa.schema([(name, kind.arrow_type(name)) for name in columns])
-    return found.cast(wanted)
+    found = builder.execute(f"SELECT {names} FROM series{where}{order}").read_all()
+    # Answers come in views of text, which few of pyarrow's functions know.
+    return pa.table(found).cast(pa.schema([(name, kind.arrow_type(name)) for name in columns]))
 
 
 def stored_near(table: DeltaTable, kind: Kind, rows: pa.Table) -> pa.Table:
     """Key and values of the stored rows that may have the keys of these rows."""
-    columns = [*kind.key, *kind.values]
-    condition = " OR ".join(_near(kind, rows))
-    return query(table, kind, columns, condition)
+    condition = " OR ".join(_near(kind, part) for part in partitions_of(kind, rows))
+    return query(table, kind, [*kind.key, *kind.values], condition)
 
 
-def _near(kind: Kind, rows: pa.Table) -> Iterator[str]:
-    """For each partition that rows go to, the conditions that hold for all of them."""
-    for part in partitions_of(kind, rows):
-        exchange = part["exchange"][0].as_py()
-        limits = [f"exchange = {quoted(exchange)}"]
-        if kind.monthly:
-            limits.append(f"{MONTH} = {quoted(part[MONTH][0].as_py())}")
-        if kind.time is not None:
-            extent = pc.min_max(part[kind.time]).as_py()
-            limits.append(f"{kind.time} >= {_moment(pd.Timestamp(extent['min']))}")
-            limits.append(f"{kind.time} <= {_moment(pd.Timestamp(extent['max']))}")
-        symbols = pc.unique(part["symbol"]).to_pylist()
-        if len(symbols) <= 20:
-            limits.append(_one_of("symbol", symbols))
-        yield f"({' AND '.join(limits)})"
+def _near(kind: Kind, part: pa.Table) -> str:
+    """A condition that holds for everything with the keys of one partition's rows."""
+    limits = [_one_of(column, [part[column][0].as_py()]) for column in kind.partitions]
+    if kind.time is not None:
+        extent = pc.min_max(part[kind.time]).as_py()
+        limits.append(f"{kind.time} >= {_moment(pd.Timestamp(extent['min']))}")
+        limits.append(f"{kind.time} <= {_moment(pd.Timestamp(extent['max']))}")
+    symbols = pc.unique(part["symbol"]).to_pylist()
+    if len(symbols) <= _FEW_SYMBOLS:
+        limits.append(_one_of("symbol", symbols))
+    return f"({' AND '.join(limits)})"
 
 
 def partitions_of(kind: Kind, rows: pa.Table) -> Iterator[pa.Table]:
-    """The rows by partition."""
-    found = rows.group_by(kind.partitions).aggregate([])
-    for number in range(len(found)):
-        here = None
-        for name in kind.partitions:
-            same = pc.equal(rows[name], found[name][number])
-            here = same if here is None else pc.and_(here, same)
-        yield rows.filter(here)
+    """The rows by partition; nothing for no rows."""
+    found = rows.select(kind.partitions).group_by(kind.partitions).aggregate([]).to_pylist()
+    for values in found:
+        same = (pc.equal(rows[name], value) for name, value in values.items())
+        yield rows.filter(reduce(pc.and_, same))
+
+
+def quoted(text: str) -> str:
+    """A text as SQL writes it."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _one_of(column: str, values: Sequence[str]) -> str:
+    if not values:
+        return "false"
+    if len(values) == 1:
+        return f"{column} = {quoted(values[0])}"
+    return f"{column} IN ({', '.join(quoted(value) for value in values)})"
+
+
+def _moment(moment: pd.Timestamp) -> str:
+    text = moment.tz_convert("UTC").tz_localize(None).isoformat(timespec="microseconds")
+    return f"arrow_cast('{text}Z', 'Timestamp(Microsecond, Some(\"UTC\"))')"
+
+
+def _month_of(moment: pd.Timestamp) -> str:
+    return moment.strftime("%Y-%m")

@@ -1,4 +1,4 @@
-"""What a commit to a local table has written, brought to the disk before it is acknowledged.
+"""What commits to a local table have written, brought to the disk before they are acknowledged.
 
 deltalake leaves files to the operating system, which may lose them with the power. An object store
 has them durably when it answers.
@@ -11,25 +11,26 @@ import os
 from pathlib import Path
 from urllib.parse import unquote
 
-__all__ = ["sync_commit"]
+__all__ = ["sync_commits"]
 
 
-def sync_commit(address: str, version: int) -> None:
-    """Bring a commit, and the files that it adds, to the disk; nothing to do for object stores."""
+def sync_commits(address: str, since: int, until: int) -> None:
+    """Bring the commits after one version up to another, and the files that they add, to the disk.
+
+    There is nothing to do for object stores. Others' commits may be among them.
+    """
     if "://" in address:
         return
     folder = Path(address)
-    log = folder / "_delta_log" / f"{version:020}.json"
-    actions = [json.loads(line) for line in log.read_text().splitlines()]
-    added = [folder / unquote(action["add"]["path"]) for action in actions if "add" in action]
-    folders = {
-        place
-        for file in (*added, log)
-        for place in file.parents
-        if folder in (place, *place.parents)
-    }
-    for file in (*added, log, *sorted(folders)):
-        _sync(file)
+    log = folder / "_delta_log"
+    files = [log / f"{version:020}.json" for version in range(since + 1, until + 1)]
+    for commit in list(files):
+        actions = [json.loads(line) for line in commit.read_text().splitlines()]
+        added = (folder / unquote(action["add"]["path"]) for action in actions if "add" in action)
+        files += [file for file in added if file.exists()]  # it may be replaced and deleted again
+    inside = {place for file in files for place in file.parents if place.is_relative_to(folder)}
+    for path in (*files, *inside, folder.parent):
+        _sync(path)
 
 
 def _sync(path: Path) -> None:

@@ -6,7 +6,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 import pyarrow as pa
@@ -15,7 +15,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 
 from registry.errors import SeriesStoreError
 from registry.series_schema import Kind
-from registry.series_sync import sync_commit
+from registry.series_sync import sync_commits
 
 __all__ = ["WRITER", "SeriesTable", "locks", "until_committed"]
 
@@ -31,7 +31,7 @@ _LONGEST_PAUSE_SECONDS = 2.0
 WRITER = WriterProperties(compression="ZSTD", compression_level=1)
 
 
-def locks(names: Iterator[str] | list[str]) -> CommitProperties:
+def locks(names: Iterable[str]) -> CommitProperties:
     """A commit that fails if another one, since the table was read, names one of these too.
 
     Delta lets two appends pass each other, also if both store the same key. As application
@@ -115,7 +115,7 @@ class SeriesTable:
                 if not _made_by_another(error):
                     raise
             else:
-                sync_commit(self.address, 0)
+                sync_commits(self.address, -1, 0)
             found = self.find()
         return found
 
