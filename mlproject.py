@@ -95,7 +95,8 @@ def nightly(**given: str | None) -> int:
     """Train and register every symbol's families, explain the best, name the champions."""
     from analysis.nightly import NightlyFeatureAnalysis
     from analysis.summary import champions_table, models_table, night_document
-    from engine.night import choose_champions, chosen_models, name_champions, train_symbols
+    from engine.champions import choose_champions, chosen_models, name_champions
+    from engine.night import train_symbols
 
     with _job("night", given) as job:
         with job.stage("train and register"):

@@ -50,6 +50,7 @@ def hang(clock: StageClock) -> None:
     """Hang the clock on the functions that are the night's stages."""
     import analysis.nightly
     import analysis.workers
+    import engine.champions
     import engine.night
     import engine.packaging
     import engine.training
@@ -67,7 +68,7 @@ def hang(clock: StageClock) -> None:
     clock.hang(EXPLAIN, analysis.workers, "explain")
     clock.hang(DRIFT, analysis.workers, "compare")
     clock.hang(LOG, analysis.nightly, "store")
-    clock.hang(CHAMPIONS, engine.night, "choose_champions", "name_champions")
+    clock.hang(CHAMPIONS, engine.champions, "choose_champions", "name_champions")
 
 
 if __name__ == "__main__":

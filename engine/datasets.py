@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.features import FEATURE_SET
 from engine.frames import feature_frame, label_frame, regime_series
+from engine.labels import label_name
+from engine.market_features import FEATURE_SET as MARKET_FEATURE_SET
 from engine.regimes import RegimeDefinition, RegimeState
 from registry.bars import Bars
 from registry.errors import NotEnoughBarsError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from engine.market_data import MarketSeries
 
 __all__ = ["MIN_ROWS", "Dataset", "make_dataset"]
 
@@ -31,12 +37,14 @@ class Dataset:
 
     Attributes:
         close_time: (N,) the moments at which the rows are known.
-        features: (N, F) float64, NaN missing; columns as in :data:`engine.features.FEATURES`.
+        names: the F features' names, the columns of ``features``.
+        feature_set: names this list of features and their formulas.
+        features: (N, F) float64, NaN missing.
         label: (N,) forward log return in units of the volatility known at the time, NaN unknown.
         forward_return: (N,) log return over the next ``horizon`` bars, NaN unknown.
         regimes: (N,) codes into :data:`registry.naming.REGIMES`, -1 unknown.
         definition, state: what labels the bars to come in the same way.
-        digest: of the bars that all this was made from.
+        digest: of the bars, and the market series, that all this was made from.
     """
 
     symbol: str
@@ -44,6 +52,8 @@ class Dataset:
     bars_per_year: float
     horizon: int
     close_time: pd.DatetimeIndex
+    names: tuple[str, ...]
+    feature_set: str
     features: Array
     label: Array
     forward_return: Array
@@ -57,13 +67,22 @@ class Dataset:
         return len(self.label)
 
     @property
+    def label_name(self) -> str:
+        """What the label is, apart from its horizon."""
+        return label_name(self.definition.window)
+
+    @property
     def trained_until(self) -> str:
         """Close time of the last bar, ISO 8601 in UTC."""
         return str(self.close_time[-1].isoformat())
 
 
 def make_dataset(
-    bars: Bars, *, horizon: int, definition: RegimeDefinition | None = None
+    bars: Bars,
+    *,
+    horizon: int,
+    definition: RegimeDefinition | None = None,
+    market: MarketSeries | None = None,
 ) -> Dataset:
     """Make a symbol's dataset.
 
@@ -71,8 +90,10 @@ def make_dataset(
         bars: the symbol's bars on their grid.
         horizon: bars that the label looks forward.
         definition: of the regimes; the standard one if none.
+        market: the symbol's funding and open interest, for the features of these.
 
     Raises:
+        InputError: the market series are another symbol's.
         NotEnoughBarsError: fewer than :data:`MIN_ROWS` rows have a known label.
     """
     definition = definition or RegimeDefinition()
@@ -84,18 +105,27 @@ def make_dataset(
             f"{MIN_ROWS} are needed; bring a longer history or finer bars"
         )
     regimes, state = regime_series(bars, definition)
+    features = feature_frame(bars, market)
     return Dataset(
         symbol=bars.symbol,
         timeframe=bars.timeframe,
         bars_per_year=bars.bars_per_year,
         horizon=horizon,
         close_time=bars.close_time,
-        features=feature_frame(bars).to_numpy(),
+        names=tuple(features.columns),
+        feature_set=FEATURE_SET if market is None else f"{FEATURE_SET}+{MARKET_FEATURE_SET}",
+        features=features.to_numpy(),
         label=labels["label"].to_numpy(),
         forward_return=labels["forward_return"].to_numpy(),
         regimes=regimes.to_numpy(),
         definition=definition,
         state=state,
-        digest=bars.digest,
+        digest=_digest(bars, market),
         source=bars.source,
     )
+
+
+def _digest(bars: Bars, market: MarketSeries | None) -> str:
+    if market is None:
+        return bars.digest
+    return hashlib.sha256(f"{bars.digest} {market.digest}".encode()).hexdigest()

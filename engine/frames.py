@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from engine.features import FEATURES, compute
 from engine.labels import forward_return, scaled_label
+from engine.market_data import MarketSeries, market_rows
+from engine.market_features import MARKET_FEATURES
 from engine.regimes import RegimeDefinition, RegimeState, label, volatility
 
 if TYPE_CHECKING:
@@ -19,15 +21,27 @@ if TYPE_CHECKING:
 __all__ = ["feature_frame", "label_frame", "regime_series"]
 
 
-def feature_frame(bars: Bars) -> pd.DataFrame:
+def feature_frame(bars: Bars, market: MarketSeries | None = None) -> pd.DataFrame:
     """All features of every bar.
 
+    Args:
+        bars: the series.
+        market: the symbol's funding and open interest, joined as they were known at each close.
+
     Returns:
-        Columns :data:`engine.features.FEATURES`, float64, on the bars' own grid; NaN is unknown.
-        A row is known at its bar's close, not at the open time that the index shows.
+        Columns :data:`engine.features.FEATURES`, with market series also
+        :data:`engine.market_features.MARKET_FEATURES`, float64, on the bars' own grid; NaN is
+        unknown. A row is known at its bar's close, not at the open time that the index shows.
+
+    Raises:
+        InputError: the market series are another symbol's.
     """
     rows = compute(*_prices(bars), _column(bars, "volume"), _close_time_ns(bars))
-    return pd.DataFrame(rows, index=bars.frame.index, columns=list(FEATURES))
+    names = list(FEATURES)
+    if market is not None:
+        rows = np.column_stack([rows, market_rows(bars, market)])
+        names += MARKET_FEATURES
+    return pd.DataFrame(rows, index=bars.frame.index, columns=names)
 
 
 def label_frame(

@@ -19,18 +19,28 @@ from engine.windows import Floats, positive_log, ratio
 from registry.errors import InputError
 
 __all__ = [
+    "LABEL",
     "LIMIT",
     "forward_return",
     "in_volatility_units",
+    "label_name",
     "next_absolute_return",
     "scaled_label",
 ]
+
+#: Names the label's formula; a change of it needs a new name.
+LABEL = "scaled-return-1"
 
 #: Labels are cut off here, in standard deviations either way.
 LIMIT = 2.0
 
 # A volatility of a ten-thousandth of a basis point is a price that stood still.
 _LEAST_VOLATILITY = 1e-8
+
+
+def label_name(window: int, limit: float = LIMIT) -> str:
+    """What a recipe calls its label: the formula, its limit and its volatility's window in bars."""
+    return f"{LABEL} limit={limit:g} window={window}"
 
 
 def forward_return(close: Floats, horizon: int) -> Floats:

@@ -11,11 +11,12 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 from mlflow.entities import Dataset as LoggedDataset
 
 from engine.datasets import Dataset
-from engine.features import FEATURE_SET, FEATURES
 from engine.judging import ALL, Judgement
+from engine.market_features import MARKET_FEATURES
 from engine.recipes import Recipe
 from engine.training import Trained, Tuned
 from engine.tuning import Search
@@ -36,7 +37,7 @@ def log_trained(library: BrainLibrary, symbol_run: Run, dataset: Dataset, done: 
     """Write a grandchild run for the family, and register its model as the next version.
 
     The version appears when its files, parameters and tables are stored. Its figures, which need
-    its id, follow at once, and no alias points to it before :func:`engine.night.name_champions`.
+    its id, follow at once; no alias points to it before :func:`engine.champions.name_champions`.
 
     Raises:
         LibraryError: the tracking server or the artifact store does not do what was asked.
@@ -72,7 +73,7 @@ def log_trained(library: BrainLibrary, symbol_run: Run, dataset: Dataset, done: 
             params=recipe.hyperparameters,
             note=_note(dataset, done, _links(run, done.symbol)),
         )
-        run.figures(_figures(done, datasets, version))
+        run.figures([*_figures(done, datasets, version), *_missing(dataset)])
         run.tag({"model_id": version.id})
         library.set_recipe(done.symbol, done.family, recipe.to_json())
     return version
@@ -121,8 +122,9 @@ def _params(dataset: Dataset, recipe: Recipe) -> dict[str, object]:
         "family": recipe.family,
         "recipe": recipe.id,
         "horizon": recipe.horizon,
-        "features": len(FEATURES),
-        "feature_set": FEATURE_SET,
+        "features": len(dataset.names),
+        "feature_set": dataset.feature_set,
+        "label": recipe.label,
         "rows": len(dataset),
         "refit": recipe.refit,
         "seed": recipe.seed,
@@ -146,6 +148,15 @@ def _figures(
         for name, value in _values(done.judgements[regime]):
             yield Figure(f"{regime}/{name}", value)
     yield from (Figure(f"seconds/{stage}", took) for stage, took in done.seconds.items())
+
+
+def _missing(dataset: Dataset) -> Iterator[Figure]:
+    """The shares missing among the rows that were learnt from: of each market feature, of all."""
+    missing = np.isnan(dataset.features[~np.isnan(dataset.label)])
+    for name, share in zip(dataset.names, missing.mean(axis=0), strict=True):
+        if name in MARKET_FEATURES:
+            yield Figure(f"missing/{name}", float(share))
+    yield Figure("missing/all", float(missing.mean()))
 
 
 def _values(judgement: Judgement) -> Iterator[tuple[str, float]]:

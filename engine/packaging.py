@@ -7,7 +7,6 @@ from pathlib import Path
 
 from engine.datasets import Dataset
 from engine.families import Fitted
-from engine.features import FEATURES
 from engine.recipes import Recipe
 
 __all__ = ["RECIPE_FILE", "REGIMES_FILE", "write_model"]
@@ -24,7 +23,7 @@ def write_model(fitted: Fitted, dataset: Dataset, recipe: Recipe, folder: Path) 
     """
     from mlflow.models import Model
 
-    fitted.save(folder, features=FEATURES, model=Model())
+    fitted.save(folder, features=dataset.names, model=Model())
     (folder / RECIPE_FILE).write_text(recipe.to_json())
     (folder / REGIMES_FILE).write_text(json.dumps(regime_document(dataset)))
 

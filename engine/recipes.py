@@ -20,6 +20,11 @@ __all__ = ["REFIT_RULE", "Recipe"]
 #: How a recipe becomes a version: the same hyperparameters on every row whose label is known.
 REFIT_RULE = "all rows with a known label"
 
+# Where and how a recipe was found is not what it is.
+_FOUND = ("tuned_until", "tuned_in", "trials")
+# Older recipes were named without these.
+_ADDED = ("timeframe", "label")
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -27,13 +32,18 @@ class Recipe:
 
     Attributes:
         family: the model family.
-        feature_set: name of the feature set, see :data:`engine.features.FEATURE_SET`.
+        feature_set: name of the feature set, see :attr:`engine.datasets.Dataset.feature_set`.
         horizon: bars that the label looks forward.
         hyperparameters: as the family's search suggests them.
         seed: of every fit.
+        timeframe: of the bars; a horizon of 6 is another question on another timeframe.
+        label: what is foretold, see :func:`engine.labels.label_name`.
         tuned_until: close time (ISO 8601, UTC) of the last bar that the search has seen. What comes
             later is out of sample for the recipe; not part of its identity.
         tuned_in: run that holds the trials, empty if there was no search; not part of its identity.
+        trials: how many there were, 0 if that is unknown; not part of its identity.
+
+    A recipe from before timeframe and label were noted lacks them; it keeps its id and fits none.
     """
 
     family: Family
@@ -42,13 +52,19 @@ class Recipe:
     hyperparameters: Mapping[str, Any]
     seed: int
     refit: str = REFIT_RULE
+    timeframe: str = ""
+    label: str = ""
     tuned_until: str = ""
     tuned_in: str = ""
+    trials: int = 0
 
     @property
     def id(self) -> str:
         """Twelve hexadecimal digits, the same for the same recipe everywhere."""
-        identity = {k: v for k, v in asdict(self).items() if k not in ("tuned_until", "tuned_in")}
+        identity = {k: v for k, v in asdict(self).items() if k not in _FOUND}
+        for name in _ADDED:
+            if not identity[name]:
+                del identity[name]
         return hashlib.sha256(_canonical(identity).encode()).hexdigest()[:12]
 
     def to_json(self) -> str:

@@ -20,7 +20,7 @@ from engine.workers import side_by_side
 from registry.errors import BrainError, TrainingError
 from registry.naming import Family
 
-__all__ = ["Failure", "Task", "Trained", "Tuned", "run_all", "train", "tune"]
+__all__ = ["Done", "Failure", "Task", "Trained", "Tuned", "run_all", "train", "tune"]
 
 Array = NDArray[np.float64]
 

@@ -19,7 +19,6 @@ from scipy.stats import spearmanr
 
 from engine import families
 from engine.datasets import Dataset
-from engine.features import FEATURE_SET
 from engine.recipes import Recipe
 from engine.splits import walk_forward
 from engine.validation import Plan, out_of_sample
@@ -127,10 +126,13 @@ def _result(
         )
     recipe = Recipe(
         family=family,
-        feature_set=FEATURE_SET,
+        feature_set=dataset.feature_set,
         horizon=dataset.horizon,
         hyperparameters=study.best_trial.user_attrs["hyperparameters"],
         seed=plan.seed,
+        timeframe=dataset.timeframe,
+        label=dataset.label_name,
+        trials=plan.trials,
         tuned_until=dataset.close_time[seen - 1].isoformat(),
     )
     trials = pd.DataFrame(

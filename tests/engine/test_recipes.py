@@ -26,7 +26,7 @@ def test_the_id_is_stable_across_processes_and_order() -> None:
 
 
 def test_where_it_was_found_is_not_part_of_the_identity() -> None:
-    assert replace(RECIPE, tuned_until="2020-01-01", tuned_in="abc").id == RECIPE.id
+    assert replace(RECIPE, tuned_until="2020-01-01", tuned_in="abc", trials=8).id == RECIPE.id
 
 
 @pytest.mark.parametrize(
@@ -38,10 +38,23 @@ def test_where_it_was_found_is_not_part_of_the_identity() -> None:
         {"hyperparameters": {"rounds": 101, "learning_rate": 0.05}},
         {"seed": 8},
         {"refit": "another rule"},
+        {"timeframe": "1h"},
+        {"label": "scaled-return-1 limit=2 window=24"},
     ],
 )
 def test_whatever_changes_the_model_changes_the_id(change: dict[str, Any]) -> None:
     assert replace(RECIPE, **change).id != RECIPE.id
+
+
+def test_a_recipe_of_before_timeframe_and_label_keeps_its_id() -> None:
+    old = (
+        '{"family":"lightgbm","feature_set":"bars-1","horizon":6,'
+        '"hyperparameters":{"learning_rate":0.05,"rounds":100},"refit":"all rows with a known '
+        'label","seed":7,"tuned_in":"","tuned_until":""}'
+    )
+    read = Recipe.from_json(old)
+    assert read == RECIPE
+    assert read.id == "4a3e426007af"
 
 
 def test_it_reads_back_what_it_wrote() -> None:
