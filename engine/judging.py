@@ -3,8 +3,9 @@
 A prediction at bar t's close is traded as its own small position: one ``horizon``-th of the capital
 in the direction of the prediction, held for ``horizon`` bars and then handed to the prediction made
 at that moment (overlapping portfolios, Jegadeesh & Titman 1993). What is paid for is the change of
-direction between the two. So every row has one net return, which belongs to the regime in which
-the decision was taken.
+direction between the two, by the position that is opened; where none follows whose net return is
+known, the position that is closed pays for its end. So every row has one net return, which belongs
+to the regime in which the decision was taken.
 
 Every figure comes with the standard error of a block bootstrap (:mod:`engine.bootstrap`). A figure
 that can't be computed, and an error that too few bars can't support, is NaN: unknown, not zero.
@@ -89,11 +90,18 @@ def net_returns(prediction: Array, forward_return: Array, *, horizon: int, cost:
 
     Returns:
         (N,) simple returns on the position's capital; NaN where prediction or outcome is unknown.
+        A position pays for the change of direction from the one before, whose place it takes; and
+        for its own end if what takes its place has no net return: an unknown prediction, an unknown
+        outcome, or nothing as the series ends.
     """
     side = np.sign(prediction)
+    gross = side * np.expm1(forward_return)
     held = np.zeros_like(side)
     held[horizon:] = np.nan_to_num(side[:-horizon])
-    return np.asarray(side * np.expm1(forward_return) - cost * np.abs(side - held))
+    ends = np.ones(side.shape, dtype=np.bool_)
+    ends[:-horizon] = ~np.isfinite(gross[horizon:])
+    traded = np.abs(side - held) + np.where(ends, np.abs(side), 0.0)
+    return np.asarray(gross - cost * traded)
 
 
 def judge(

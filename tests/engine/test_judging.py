@@ -28,7 +28,10 @@ def plain_net(prediction: Array, forward: Array, horizon: int, cost: float) -> l
     for t, (p, r) in enumerate(zip(prediction, forward, strict=True)):
         before = prediction[t - horizon] if t >= horizon else 0.0
         held = 0.0 if np.isnan(before) else np.sign(before)
-        net.append(np.sign(p) * (np.exp(r) - 1) - cost * abs(np.sign(p) - held))
+        after = t + horizon
+        follows = after < len(prediction) and np.isfinite(prediction[after] * forward[after])
+        end = 0.0 if follows else abs(np.sign(p))
+        net.append(np.sign(p) * (np.exp(r) - 1) - cost * (abs(np.sign(p) - held) + end))
     return net
 
 
@@ -41,11 +44,46 @@ def test_net_returns_pay_only_for_changes_of_direction() -> None:
     assert np.isnan(net[[20, -1]]).all()
 
 
+def test_a_position_that_nothing_follows_pays_for_its_own_end() -> None:
+    """Every cost by hand: the positions of a horizon of one, and what each of them trades."""
+    up = np.log(1.01)
+    nan = np.nan
+    cases = {
+        #  opened   kept    turned   closed: unknown   opened, turned   closed: no outcome, the end
+        "prediction": [1.0, 1.0, -1.0, nan, 2.0, -3.0, 0.0, 1.0, 1.0],
+        "forward": [up, up, up, up, up, up, up, up, nan],
+        "traded": [1, 0, 2 + 1, nan, 1, 2, 1, 1 + 1, nan],
+    }
+    prediction, forward, traded = (np.array(values) for values in cases.values())
+    net = net_returns(prediction, forward, horizon=1, cost=COST)
+    expected = np.sign(prediction) * np.expm1(forward) - COST * traded
+    np.testing.assert_allclose(net, expected, atol=1e-16)
+    # Of two positions at a time, neither is handed over before the series ends.
+    both = net_returns(np.array([1.0, -1.0]), np.array([up, up]), horizon=2, cost=COST)
+    np.testing.assert_allclose(both, [0.01 - 2 * COST, -0.01 - 2 * COST], atol=1e-16)
+
+
+def test_what_is_bought_is_sold_whatever_is_unknown() -> None:
+    """The judged positions' costs cover a whole round trip for each stretch of one direction."""
+    prediction, forward = series(300, seed=5)
+    rng = np.random.default_rng(6)
+    prediction[rng.random(300) < 0.2] = np.nan
+    net = net_returns(prediction, forward, horizon=3, cost=COST)
+    paid = (np.sign(prediction) * np.expm1(forward) - net) / COST
+    assert np.nansum(paid) > 0
+    for first in range(3):
+        side = np.nan_to_num(np.sign(prediction[first::3]))
+        turnover = np.abs(np.diff(side, prepend=0.0, append=0.0)).sum()
+        assert np.nansum(paid[first::3]) == pytest.approx(turnover)
+
+
 def test_net_returns_of_the_past_ignore_the_future() -> None:
+    """All but those of the last positions, which are not handed over before the cut."""
     prediction, forward = series(100)
     whole = net_returns(prediction, forward, horizon=4, cost=COST)
     head = net_returns(prediction[:60], forward[:60], horizon=4, cost=COST)
-    np.testing.assert_array_equal(whole[:60], head)
+    np.testing.assert_array_equal(whole[:56], head[:56])
+    assert (head[56:] < whole[56:60]).all()
 
 
 def test_figures_equal_their_textbook_formulas() -> None:
