@@ -1,4 +1,4 @@
-"""Where bars come from: folders of files, and the packaged sample. Imports registry."""
+"""Where market data comes from: exchanges, folders of files, the packaged sample."""
 
 from __future__ import annotations
 
@@ -12,10 +12,14 @@ if TYPE_CHECKING:
         read_folder as read_folder,
         sample_folder as sample_folder,
     )
+    from market.venues.base import Instrument as Instrument, Probe as Probe, Venue as Venue
+    from market.venues.opening import VENUES as VENUES, open_venue as open_venue
 
 __all__, __getattr__, __dir__ = face(
     __name__,
     {
         "market.files": "FolderBars read_folder sample_folder",
+        "market.venues.base": "Instrument Probe Venue",
+        "market.venues.opening": "VENUES open_venue",
     },
 )

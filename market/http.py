@@ -57,7 +57,7 @@ class Client:
         base_url: ``https://host[:port][/path]``; a user and password in it are sent, never shown.
         venue: the venue's name, for messages.
         limits: the venue's rate limits.
-        judge: tells from HTTP status and JSON whether the venue refused.
+        judge: tells from HTTP status and JSON, None if it is none, whether the venue refused.
         heed: tells from an answer's headers how many seconds all requests should rest, or 0.
         timeout: seconds that one attempt may last.
         parallel: requests under way at once, at most.
@@ -152,7 +152,7 @@ class Client:
             self._pause(pause, "by its count of our requests")
         payload = parse_json(body)
         # A venue's own error tells more than the HTTP status that it comes with.
-        refusal = None if payload is None else self._judge(status, payload[0])
+        refusal = self._judge(status, payload[0] if payload else None)
         if refusal is None and payload is not None and status < 300:
             return payload[0]
         raise self._refused(path, refusal or refusal_of(status, body), retry_after(headers))

@@ -7,6 +7,7 @@ as one dollar). What a venue doesn't tell is NaN or NaT, never 0.
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -15,7 +16,14 @@ from typing import ClassVar, Self
 
 import pandas as pd
 
-__all__ = ["Instrument", "Probe", "Venue"]
+from registry.errors import InputError
+from registry.naming import perpetual
+
+__all__ = ["Instrument", "Probe", "Venue", "canonical", "settles_in_dollars"]
+
+_DOLLARS = frozenset({"BUSD", "FDUSD", "PYUSD", "RLUSD", "TUSD"})
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -106,6 +114,13 @@ class Venue(ABC):
     async def server_time(self) -> pd.Timestamp:
         """The venue's clock now, asked of it."""
 
+    async def skew(self) -> pd.Timedelta:
+        """How far the venue's clock is ahead of ours, to about half an answer's time."""
+        before = pd.Timestamp.now(tz="UTC")
+        server = await self.server_time()
+        after = pd.Timestamp.now(tz="UTC")
+        return server - (before + (after - before) / 2)
+
     @abstractmethod
     def candles(
         self, instrument: Instrument, timeframe: str, start: pd.Timestamp, end: pd.Timestamp
@@ -163,3 +178,17 @@ class Venue(ABC):
         traceback: TracebackType | None,
     ) -> None:
         await self.close()
+
+
+def canonical(base: str, quote: str) -> str | None:
+    """The symbol of a linear perpetual; None if its name can't be written as one."""
+    try:
+        return perpetual(f"{base}/{quote}")
+    except InputError:
+        _log.debug("%s/%s is left out: no symbol can be written so", base, quote)
+        return None
+
+
+def settles_in_dollars(quote: str) -> bool:
+    """Whether a currency is the dollar or a coin that stands for one."""
+    return quote.startswith("USD") or quote in _DOLLARS
