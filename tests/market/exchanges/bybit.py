@@ -1,0 +1,351 @@
+"""Bybit v5, ``/v5/market``.
+
+Sources: bybit-exchange.github.io/docs/v5 (Get Kline, Mark Price Kline, Funding Rate History, Open
+Interest, Tickers, Instruments Info, Rate Limit), recorded answers, and for what a lone start time
+does ccxt's threads 15990, 17486 and 30016 and pybit's thread 186.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tests.market.exchanges import values
+from tests.market.exchanges.catalogue import Listing
+from tests.market.exchanges.faults import Faults
+from tests.market.exchanges.limits import Sliding
+from tests.market.exchanges.truth import HOUR, Truth, step_of
+from tests.market.exchanges.venue import Parameters, RefusedError, Reply, Venue
+
+__all__ = ["Bybit"]
+
+_INTERVALS = {
+    **{str(minutes): minutes * 60_000 for minutes in (1, 3, 5, 15, 30, 60, 120, 240, 360, 720)},
+    "D": 24 * HOUR,
+}
+_TIMEFRAMES = {"1": "1m", "5": "5m", "15": "15m", "60": "1h", "240": "4h", "D": "1d"}
+_PERIODS = {
+    "5min": "5m",
+    "15min": "15m",
+    "30min": "30m",
+    "1h": "1h",
+    "4h": "4h",
+    "1d": "1d",
+}
+_STATUSES = ("PreLaunch", "Trading", "Delivering", "Closed")
+_END = 1 << 62
+
+
+class Bybit(Venue):
+    """Serves what Bybit serves of ``category=linear``; of ``inverse`` one instrument's name."""
+
+    name = "bybit"
+
+    def __init__(self, truth: Truth, faults: Faults, *, scale: float, budget: float) -> None:
+        super().__init__(truth, faults, scale=scale, budget=budget)
+        self.calls = Sliding(600 * budget, 5, scale)
+        self.banned_until = 0.0
+        self.paths = {
+            "/v5/market/time": self.time,
+            "/v5/market/instruments-info": self.instruments,
+            "/v5/market/kline": self.kline,
+            "/v5/market/mark-price-kline": self.mark_kline,
+            "/v5/market/funding/history": self.funding_history,
+            "/v5/market/open-interest": self.open_interest,
+            "/v5/market/tickers": self.tickers,
+        }
+
+    # How it answers.
+
+    def wrong(self, parameter: str, trouble: str) -> RefusedError:
+        if (parameter, trouble) == ("interval", "malformed"):
+            return self._refused("Invalid period!")
+        if parameter == "category":
+            return self._refused("Illegal category")
+        return self._refused(f"params error: {parameter} invalid")
+
+    def answered(self, body: Any) -> Reply:
+        return Reply(self._wrapped(0, "OK", body))
+
+    def lost(self) -> Reply:
+        return Reply(b"404 page not found", 404)
+
+    def limited(self, path: str, query: Mapping[str, str]) -> Reply | None:
+        now = self.calls.now()
+        if now >= self.banned_until:
+            if self.calls.take():
+                return None
+            self.banned_until = now + 600  # ten minutes
+        return self._forbidden()
+
+    def faulty(self, fault: str) -> Reply:
+        if fault == "banned":
+            return self._forbidden()
+        reset = self.clock + 1000 * self.faults.retry_after
+        headers = {"X-Bapi-Limit-Status": "0", "X-Bapi-Limit-Reset-Timestamp": str(reset)}
+        return Reply(self._wrapped(10006, "Too many visits!", {}), headers=headers)
+
+    def _forbidden(self) -> Reply:
+        return Reply(b"403, access too frequent", 403)
+
+    def _wrapped(self, code: int, message: str, result: Any) -> dict[str, Any]:
+        return {
+            "retCode": code,
+            "retMsg": message,
+            "result": result,
+            "retExtInfo": {},
+            "time": self.clock,
+        }
+
+    def _refused(self, message: str, code: int = 10001) -> RefusedError:
+        return RefusedError(Reply(self._wrapped(code, message, {})))
+
+    # What it knows.
+
+    def time(self, asked: Parameters) -> Any:
+        return {"timeSecond": str(self.clock // 1000), "timeNano": str(self.clock * 1_000_000)}
+
+    def instruments(self, asked: Parameters) -> Any:
+        category = asked.choice("category", ("linear", "inverse"))
+        status = asked.choice("status", _STATUSES, "Trading")
+        symbol, limit = asked.text("symbol", ""), asked.limit(500, 1000)
+        found = [
+            one
+            for one in self._listings(category)
+            if self._status(one) == status and symbol in ("", one.id)
+        ]
+        after = asked.text("cursor", "")
+        if after:
+            # Cursors come percent-encoded and are to be sent on as they are, not encoded again.
+            if not after.startswith("first="):
+                raise self.wrong("cursor", "malformed")
+            found = [one for one in found if one.id > after.partition("=")[2]]
+        page = found[:limit]
+        cursor = f"first%3D{page[-1].id}" if len(found) > limit else ""
+        described = [self._described(one, status) for one in page]
+        return {"category": category, "list": described, "nextPageCursor": cursor}
+
+    def kline(self, asked: Parameters) -> Any:
+        listing, interval, times = self._candles(asked, "candles")
+        bars = values.bars(listing, _INTERVALS[interval], times, self.truth.clock)
+        volume, turnover = bars.volume.text(plain=True), bars.quote_volume.text(plain=True)
+        for index in np.flatnonzero(self.truth.ledger.swapped(listing, times)).tolist():
+            volume[index], turnover[index] = turnover[index], volume[index]
+        return self._klines(
+            asked,
+            listing,
+            map(str, times.tolist()),
+            *(side.text(plain=True) for side in (bars.open, bars.high, bars.low, bars.close)),
+            volume,
+            turnover,
+        )
+
+    def mark_kline(self, asked: Parameters) -> Any:
+        listing, interval, times = self._candles(asked, "mark")
+        step = _INTERVALS[interval]
+        first = values.mark(listing, times)
+        last = values.mark(listing, np.minimum(times + step, self.truth.clock))
+        top = values.Amount(np.maximum(first.units, last.units), first.places)
+        bottom = values.Amount(np.minimum(first.units, last.units), first.places)
+        sides = (side.text(plain=True) for side in (first, top, bottom, last))
+        return self._klines(asked, listing, map(str, times.tolist()), *sides)
+
+    def funding_history(self, asked: Parameters) -> Any:
+        category, listing = self._listing(asked, "params error: symbol invalid")
+        low, high = asked.number("startTime", None), asked.number("endTime", None)
+        limit = asked.limit(200, 200)
+        if low is not None and high is None:
+            raise self._refused("Time Is Invalid")
+        if low is not None and high is not None and low > high:
+            raise self._refused("Time Is Invalid")
+        every, _ = self.truth.settlements(listing)
+        times = self.rows(
+            listing,
+            ("funding", None),
+            lambda start, end: every[(every >= start) & (every < end)],
+            (low or 0, _END if high is None else high + 1),
+            (limit, True, 8 * HOUR),
+        )
+        rows = [
+            {"symbol": listing.id, "fundingRate": rate, "fundingRateTimestamp": str(time)}
+            for rate, time in zip(
+                values.rates(listing, times).text(plain=True), times.tolist(), strict=True
+            )
+        ][::-1]
+        return {"category": category, "list": self._page(asked, rows)}
+
+    def open_interest(self, asked: Parameters) -> Any:
+        category, listing = self._listing(asked, "params error: symbol invalid")
+        timeframe = _PERIODS[asked.choice("intervalTime", _PERIODS)]
+        step = step_of(timeframe)
+        low, high = asked.number("startTime", None), asked.number("endTime", None)
+        limit, cursor = asked.limit(50, 200), asked.text("cursor", "")
+        if high is None:
+            low, high = None, _END - 1  # a lone start time is passed over in silence
+        if cursor:
+            mark, _, number = cursor.partition("=")
+            if mark != "lastid" or not number.isdigit():
+                raise self.wrong("cursor", "malformed")
+            high = int(number) - 1
+        times = self.rows(
+            listing,
+            ("open_interest", timeframe),
+            lambda start, end: self.truth.stamps(listing, step, start, end),
+            (low or 0, high + 1),
+            (limit, True, step),
+        )
+        held = values.open_interest(listing, times)
+        single = values.Amount(held.units // 2, held.places)
+        rows = [
+            {"openInterest": both, "singleOpenInterest": one, "timestamp": str(time)}
+            for both, one, time in zip(
+                held.to(8).text(), single.text(plain=True), times.tolist(), strict=True
+            )
+        ][::-1]
+        more = len(times) == limit and times[0] > max(low or 0, listing.listed)
+        return {
+            "symbol": listing.id,
+            "category": category,
+            "list": self._page(asked, rows),
+            "nextPageCursor": f"lastid%3D{times[0]}" if more else "",
+        }
+
+    def tickers(self, asked: Parameters) -> Any:
+        category = asked.choice("category", ("linear", "inverse"))
+        symbol = asked.text("symbol", "")
+        found = [
+            one
+            for one in self._listings(category)
+            if self._status(one) == "Trading" and symbol in ("", one.id)
+        ]
+        if symbol and not found:
+            raise self._refused("params error: symbol invalid")
+        return {"category": category, "list": [self._ticker(one) for one in found]}
+
+    def _candles(self, asked: Parameters, kind: str) -> tuple[Listing, str, Any]:
+        _, listing = self._listing(asked, "Not supported symbols", default="linear")
+        interval = asked.choice("interval", _INTERVALS)
+        step = _INTERVALS[interval]
+        low, high = asked.number("start", None), asked.number("end", None)
+        if low is not None and high is not None and low > high:
+            raise self.wrong("start", "malformed")
+        limit = asked.limit(200, 1000)
+        times = self.rows(
+            listing,
+            (kind, _TIMEFRAMES.get(interval)),
+            lambda start, end: self.truth.open_times(listing, step, start, end),
+            (low or 0, _END if high is None else high + 1),
+            # From a lone start on the oldest rows are given, else the newest.
+            (limit, low is None or high is not None, step),
+        )
+        return listing, interval, times
+
+    def _klines(self, asked: Parameters, listing: Listing, *columns: Any) -> Any:
+        rows = [list(row) for row in zip(*columns, strict=True)][::-1]
+        category = asked.text("category", "linear")
+        return {"symbol": listing.id, "category": category, "list": self._page(asked, rows)}
+
+    def _page(self, asked: Parameters, rows: list[Any]) -> list[Any]:
+        return self.faults.page(self.name, str(asked), rows)
+
+    def _listings(self, category: str) -> list[Listing]:
+        found = [
+            one
+            for one in self.truth.listings
+            if one.venue == self.name
+            and (one.sort == "inverse") == (category == "inverse")
+            and one.listed <= self.truth.clock
+        ]
+        return sorted(found, key=lambda one: one.id)
+
+    def _listing(
+        self, asked: Parameters, trouble: str, default: str | None = None
+    ) -> tuple[str, Listing]:
+        category = asked.choice("category", ("linear", "inverse"), default)
+        listing = self.truth.by_id(self.name, asked.text("symbol"))
+        if listing is None or listing not in self._listings(category):
+            raise self._refused(trouble)
+        return category, listing
+
+    def _status(self, one: Listing) -> str:
+        return "Closed" if one.gone(self.truth.clock) else "Trading"
+
+    def _described(self, one: Listing, status: str) -> dict[str, Any]:
+        dated = one.sort == "dated"
+        inverse = one.sort == "inverse"
+        settle = {"usdc": "USDC", "inverse": "BTC"}.get(one.sort, "USDT")
+        return {
+            "symbol": one.id,
+            "contractType": "LinearFutures"
+            if dated
+            else "InversePerpetual"
+            if inverse
+            else "LinearPerpetual",
+            "status": status,
+            "baseCoin": one.symbol.split("/")[0],
+            "quoteCoin": "USD" if inverse else settle,
+            "launchTime": str(one.listed),
+            "deliveryTime": str(one.delisted or 0),
+            "deliveryFeeRate": "0" if dated else "",
+            "priceScale": str(one.coin.places),
+            "leverageFilter": {"minLeverage": "1", "maxLeverage": "100.00", "leverageStep": "0.01"},
+            "priceFilter": {"minPrice": "0.10", "maxPrice": "1999999.80", "tickSize": "0.10"},
+            "lotSizeFilter": {
+                "maxOrderQty": "1500.000",
+                "minOrderQty": "0.001",
+                "qtyStep": "0.001",
+            },
+            "unifiedMarginTrade": True,
+            "fundingInterval": 0 if dated else 60 * one.hours_at(self.truth.clock),
+            "settleCoin": settle,
+            "copyTrading": "both",
+            "upperFundingRate": "0.005",
+            "lowerFundingRate": "-0.005",
+            "isPreListing": False,
+            "preListingInfo": None,
+            "riskParameters": {"priceLimitRatioX": "0.01", "priceLimitRatioY": "0.02"},
+            "displayName": "",
+            "symbolType": "",
+            "forbidUplWithdrawal": False,
+        }
+
+    def _ticker(self, one: Listing) -> dict[str, Any]:
+        now = np.array([self.truth.clock])
+        dated = one.sort == "dated"
+        following = 0 if dated else self.truth.next_settlement(one)
+        (mark,) = values.mark(one, now).text()
+        held = values.open_interest(one, now)
+        worth = values.open_interest_value(one, now)
+        (rate,) = values.rates(one, np.array([following])).text(plain=True)
+        return {
+            "symbol": one.id,
+            "lastPrice": mark,
+            "indexPrice": mark,
+            "markPrice": mark,
+            "prevPrice24h": mark,
+            "price24hPcnt": "0",
+            "highPrice24h": mark,
+            "lowPrice24h": mark,
+            "prevPrice1h": mark,
+            "openInterest": held.text(plain=True)[0],
+            "openInterestValue": worth.text()[0],
+            "singleOpenInterest": values.Amount(held.units // 2, held.places).text(plain=True)[0],
+            "singleOpenInterestValue": values.Amount(worth.units // 2, worth.places).text()[0],
+            "turnover24h": "0",
+            "volume24h": "0",
+            "fundingRate": "" if dated else rate,
+            "nextFundingTime": str(following),
+            "fundingIntervalHour": "" if dated else str(one.hours_at(self.truth.clock)),
+            "fundingCap": "" if dated else "0.005",
+            "predictedDeliveryPrice": "",
+            "basisRate": "",
+            "basis": "",
+            "deliveryFeeRate": "0" if dated else "",
+            "deliveryTime": str(one.delisted if dated else 0),
+            "bid1Price": mark,
+            "bid1Size": "1",
+            "ask1Price": mark,
+            "ask1Size": "1",
+        }
