@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 from deltalake.exceptions import DeltaError
 
 from registry.errors import BrainError, InputError, SeriesStoreError
@@ -19,7 +20,7 @@ from registry.series_read import Limits, query, to_moment, to_texts
 from registry.series_rows import to_rows
 from registry.series_schema import KINDS, Kind, parse_kind
 from registry.series_table import SeriesTable
-from registry.series_write import replace_rows, tidy, upsert_rows
+from registry.series_write import replace_rows, revise_rows, tidy, upsert_rows
 
 __all__ = ["SeriesStore", "Upserted"]
 
@@ -200,17 +201,44 @@ class SeriesStore:
         found = parse_kind(kind, self._kinds)
         texts = to_texts(exchange=exchange, symbol=symbols, kind=of_kind)
         Limits(texts).conditions(found)
-        rows = to_rows(found, frame, pd.Timestamp.now("UTC"))
-        for column, values in texts.items():
-            others = set(rows[column].to_pylist()) - set(values)
-            if others:
-                raise InputError(
-                    f"the new {kind} hold {column} {min(others)!r}, whose rows are not to be "
-                    "replaced; name it too or leave its rows out"
-                )
+        rows = _rows_of(found, frame, texts)
         if texts["symbol"]:
             with self._faults(found, "replace"):
                 replace_rows(self._tables[kind], rows, texts)
+
+    def revise(
+        self,
+        kind: str,
+        change: Callable[[pd.DataFrame], pd.DataFrame],
+        *,
+        exchange: str,
+        symbols: Sequence[str],
+    ) -> None:
+        """Replace all rows of an exchange's symbols by what a function makes of them.
+
+        In one commit, and nothing that another writer stores meanwhile is lost: the rows are then
+        read again, and the function is called again.
+
+        Args:
+            kind: one of :meth:`kinds`.
+            change: gets the rows as of :meth:`read`, in any order, and returns those that take
+                their place; the very frame that it got if nothing is to be written.
+            exchange, symbols: whose rows are replaced.
+
+        Raises:
+            InputError: as for :meth:`replace`.
+        """
+        found = parse_kind(kind, self._kinds)
+        texts = to_texts(exchange=exchange, symbol=symbols)
+
+        def changed(stored: pa.Table) -> pa.Table | None:
+            before = stored.to_pandas() if len(stored) else found.empty()
+            after = change(before)
+            return None if after is before else _rows_of(found, after, texts)
+
+        if texts["symbol"]:
+            with self._faults(found, "revise"):
+                revise_rows(self._tables[kind], changed, texts)
 
     # --- upkeep ---------------------------------------------------------------------------------
 
@@ -256,6 +284,19 @@ class SeriesStore:
                 f"could not {doing} the {kind.name} at {self.root}: {said}; check the address, "
                 "the credentials, the permissions and the free space there"
             ) from error
+
+
+def _rows_of(kind: Kind, frame: pd.DataFrame, texts: Mapping[str, Sequence[str]]) -> pa.Table:
+    """The frame as rows for the store, if all of them have these texts."""
+    rows = to_rows(kind, frame, pd.Timestamp.now("UTC"))
+    for column, values in texts.items():
+        others = set(rows[column].to_pylist()) - set(values)
+        if others:
+            raise InputError(
+                f"the new {kind.name} hold {column} {min(others)!r}, whose rows are not to be "
+                "replaced; name it too or leave its rows out"
+            )
+    return rows
 
 
 def _remake(root: str, storage: Mapping[str, str] | None, kinds: Mapping[str, Kind]) -> SeriesStore:

@@ -7,7 +7,7 @@ ones are appended, and only a changed value rewrites a file.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
@@ -19,7 +19,7 @@ from registry.series_schema import MONTH, Kind
 from registry.series_sync import sync_commits
 from registry.series_table import WRITER, SeriesTable, locks, until_committed
 
-__all__ = ["replace_rows", "tidy", "upsert_rows"]
+__all__ = ["replace_rows", "revise_rows", "tidy", "upsert_rows"]
 
 logger = logging.getLogger(__name__)
 
@@ -82,11 +82,33 @@ def _merge(table: DeltaTable, kind: Kind, rows: pa.Table, names: Sequence[str]) 
 
 def replace_rows(own: SeriesTable, rows: pa.Table, texts: Mapping[str, Sequence[str]]) -> None:
     """Replace all rows that have these texts by others, in one commit."""
-    until_committed(lambda: _replace(own, rows, texts))
+    until_committed(lambda: _replace(own, own.make(), rows, texts))
 
 
-def _replace(own: SeriesTable, rows: pa.Table, texts: Mapping[str, Sequence[str]]) -> None:
-    kind, table = own.kind, own.make()
+def revise_rows(
+    own: SeriesTable,
+    change: Callable[[pa.Table], pa.Table | None],
+    texts: Mapping[str, Sequence[str]],
+) -> None:
+    """Replace all rows that have these texts by what a function makes of them; None: leave them.
+
+    If somebody else writes meanwhile, the rows are read and the function is called again.
+    """
+    condition = " AND ".join(Limits(texts).conditions(own.kind))
+
+    def revise() -> None:
+        table = own.make()
+        rows = change(query(table, own.kind, list(own.kind.columns), condition))
+        if rows is not None:
+            _replace(own, table, rows, texts)
+
+    until_committed(revise)
+
+
+def _replace(
+    own: SeriesTable, table: DeltaTable, rows: pa.Table, texts: Mapping[str, Sequence[str]]
+) -> None:
+    kind = own.kind
     since = table.version()
     condition = " AND ".join(Limits(texts).conditions(kind))
     (exchange,) = texts["exchange"]
