@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import sys
 import tempfile
 from dataclasses import replace
@@ -51,14 +50,14 @@ def recent_bars(symbol: str, folder: Path) -> Bars:
 def present_regime(library: BrainLibrary, bars: Bars) -> Regime | None:
     """The last bar's regime, told on from where the newest champion's training stopped."""
     records = [c.record for c in library.champions() if c.symbol == bars.symbol]
-    if not records:
-        raise NoChampionError(f"{bars.symbol} has no champion; run the nightly job for it")
-    stored = max(records, key=lambda record: record.trained_until).regimes
-    open_, high, low, close = bars.frame[["open", "high", "low", "close"]].to_numpy().T
+    if not (known := [r for r in records if r.regimes]):  # where an alias was moved by hand
+        which = " that tells its regimes" if records else ""
+        raise NoChampionError(f"{bars.symbol} has no champion{which}; run the nightly job for it")
+    stored = max(known, key=lambda record: record.trained_until).regimes
+    o, h, lo, c = bars.frame[["open", "high", "low", "close"]].to_numpy().T
     definition = RegimeDefinition.from_json(json.dumps(stored["definition"]))
     state = RegimeState.from_json(json.dumps(stored["state"]))
-    times = bars.close_time.as_unit("ns").asi8
-    return catch_up(open_, high, low, close, times, definition, state)[1].present
+    return catch_up(o, h, lo, c, bars.close_time.as_unit("ns").asi8, definition, state)[1].present
 
 
 def predict(library: BrainLibrary, selection: Selection, bars: Bars, models: Path) -> float:
@@ -70,8 +69,9 @@ def predict(library: BrainLibrary, selection: Selection, bars: Bars, models: Pat
             version = library.version(selection.symbol, selection.version)
             library.fetch(version, Path(scratch)).rename(folder)
     check_folder(folder, selection.digest)  # always, before anything reads the files
-    values = mlflow.pyfunc.load_model(str(folder)).predict(feature_frame(bars))
-    return float(np.asarray(values).reshape(-1)[-1])
+    model = mlflow.pyfunc.load_model(str(folder))
+    rows = feature_frame(bars).reindex(columns=model.metadata.signature.inputs.input_names())
+    return float(np.asarray(model.predict(rows)).reshape(-1)[-1])  # what bars don't tell is NaN
 
 
 def decide(library: BrainLibrary, bars: Bars, options: argparse.Namespace) -> tuple[float, str]:
@@ -88,7 +88,7 @@ def decide(library: BrainLibrary, bars: Bars, options: argparse.Namespace) -> tu
         print(f"{f'switch to {advice.to}' if advice.switch else 'no switch'}: {advice.reason}")
     prediction = predict(library, chosen, bars, options.models)
     print(f"prediction {prediction:+.4f}, in units of the volatility to expect")
-    if math.isnan(prediction):
+    if np.isnan(prediction):
         return 0.0, "the prediction is unknown"
     sure = chosen.confidence
     known = "" if sure.probability is None else f"{sure.probability:.2f}, "

@@ -14,9 +14,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engine.datasets import make_dataset
 from engine.families import family
 from engine.features import FEATURE_SET
 from engine.frames import feature_frame, regime_series
+from engine.labels import label_name
+from engine.market_features import MARKET_FEATURES
+from engine.packaging import write_model
 from engine.recipes import Recipe
 from examples import hamilton
 from market.files import read_folder, sample_folder
@@ -24,7 +28,8 @@ from registry.bars import Bars
 from registry.champions import CellRecord
 from registry.confidence import confidence, position_size
 from registry.library import BrainLibrary, Champion, Version
-from registry.naming import REGIMES, Family, Regime
+from registry.naming import REGIMES, Family, Regime, Tag
+from tests.engine.markets import market_of
 from tests.servers import sqlite_template
 
 ROOT = Path(__file__).parents[1]
@@ -40,7 +45,8 @@ QUICK: dict[Family, dict[str, int]] = {
 # The Engine's part of a night, in a process of its own: it leaves settings of MLflow behind.
 NIGHT = """
 import sys
-from engine.night import choose_champions, name_champions, train_symbols
+from engine.champions import choose_champions, name_champions
+from engine.night import train_symbols
 from market.files import read_folder
 from registry import BrainLibrary, load_settings
 
@@ -103,7 +109,10 @@ def night(_templates: Path, tmp_path_factory: pytest.TempPathFactory) -> Night:
     past = write(replace(bars, frame=bars.frame[:-NEW]), folder / "past")
     library = BrainLibrary(uri)
     for name, params in QUICK.items():
-        recipe = Recipe(name, FEATURE_SET, 6, params, 7, tuned_until="2017-01-01T00:00:00+00:00")
+        recipe = Recipe(
+            name, FEATURE_SET, 6, params, 7,
+            timeframe="1d", label=label_name(24), tuned_until="2017-01-01T00:00:00+00:00",
+        )  # fmt: skip
         library.set_recipe(SYMBOL, name, recipe.to_json())
     done = subprocess.run(
         [sys.executable, "-c", NIGHT, str(past)],
@@ -289,6 +298,60 @@ def test_a_registry_without_champions_is_an_error(
         "exit code 2",
         "flat, by an error: ETH/USD has no champion; run the nightly job for it",
     ]
+
+
+@pytest.mark.usefixtures("_champions_stay")
+def test_a_champion_that_does_not_tell_its_regimes_is_passed_over(
+    night: Night, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = decide(night, monkeypatch, capsys)
+    newest = replace(night.champion.record, regimes={}, trained_until="2099-01-01T00:00:00+00:00")
+    night.library.set_champion(SYMBOL, Regime.LOW, newest, None)
+    assert decide(night, monkeypatch, capsys)[1] == told[1]
+
+    before = {regime: night.library.champion(SYMBOL, regime).record for regime in REGIMES}
+    try:
+        for regime, record in before.items():
+            night.library.set_champion(SYMBOL, regime, replace(record, regimes={}), None)
+        assert decide(night, monkeypatch, capsys) == [
+            "exit code 2",
+            "flat, by an error: ETH/USD has no champion that tells its regimes; "
+            "run the nightly job for it",
+        ]
+    finally:
+        for regime, record in before.items():
+            night.library.set_champion(SYMBOL, regime, record, None)
+
+
+@pytest.mark.usefixtures("_champions_stay")
+@pytest.mark.parametrize("name", list(Family))
+def test_a_model_that_knows_the_market_predicts_where_the_market_is_unknown(
+    night: Night,
+    name: Family,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    dataset = make_dataset(night.bars, horizon=6, market=market_of(night.bars, first=900))
+    fitted = family(name).fit(dataset.features, dataset.label, params=QUICK[name], seed=7)
+    recipe = Recipe(name, dataset.feature_set, 6, QUICK[name], 7)
+    write_model(fitted, dataset, recipe, tmp_path / "model")
+    tags = {
+        Tag.SYMBOL: SYMBOL,
+        Tag.FAMILY: str(name),
+        Tag.RECIPE: recipe.id,
+        Tag.TRAINED_UNTIL: dataset.trained_until,
+    }
+    with night.library.start("nightly", f"market {name}", tags=tags, note="") as run:
+        version = night.library.add_version(
+            run, SYMBOL, name, tmp_path / "model", tags=tags, params={}, note=""
+        )
+    crown(night, version, sharpe=0.6)
+    said = decide(night, monkeypatch, capsys)
+    rows = feature_frame(night.bars).to_numpy()
+    unknown = np.full((len(rows), len(MARKET_FEATURES)), np.nan)
+    expected = fitted.predict(np.column_stack([rows, unknown]))[-1]
+    assert float(said[3].split()[1].rstrip(",")) == pytest.approx(expected, abs=1e-4)
 
 
 # --- hamilton_ten_lines.py ----------------------------------------------------------------------
