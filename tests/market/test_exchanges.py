@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
+import subprocess
+import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -206,6 +211,22 @@ class TestBybit:
         assert [float(row["openInterest"]) for row in rows[::-1]] == true["base"].tolist()
         assert len(rows) == 720
 
+    def test_gives_the_candle_that_a_start_falls_into(self, bybit: str) -> None:
+        asked = {"category": "linear", "symbol": "BTCUSDT", "interval": "60"}
+        start = ms("2026-09-01 00:20")
+        _, told, _ = ask(bybit, "/v5/market/kline", **asked, start=start, end=start + HOUR)
+        assert [row[0] for row in told["result"]["list"]] == [
+            str(ms("2026-09-01 01:00")),
+            str(ms("2026-09-01 00:00")),
+        ]
+
+    def test_wants_a_cursor_as_it_was_given(self, bybit: str) -> None:
+        asked = {"category": "linear", "symbol": "BTCUSDT", "intervalTime": "1h"}
+        cursor = ask(bybit, "/v5/market/open-interest", **asked)[1]["result"]["nextPageCursor"]
+        assert cursor.startswith("lastid%3D")
+        encoded_again = ask(bybit, "/v5/market/open-interest", **asked, cursor=cursor)[1]
+        assert encoded_again["retCode"] == 10001
+
     def test_passes_over_a_lone_start_of_open_interest(self, bybit: str) -> None:
         asked = {"category": "linear", "symbol": "BTCUSDT", "intervalTime": "1h"}
         _, told, _ = ask(bybit, "/v5/market/open-interest", **asked, startTime=ms("2024-01-01"))
@@ -387,6 +408,49 @@ class TestTruth:
         assert (true["volume"] < true["quote_volume"]).all()
         assert float(rows[0][quote]) == true["volume"].iloc[0]
 
+    @pytest.mark.parametrize("venue", VENUES)
+    def test_withholds_settlements_and_open_interest(
+        self, exchanges: Exchanges, venue: str
+    ) -> None:
+        hole = ("2026-11-03", "2026-11-04")
+        exchanges.truth.hole(venue, "BTC/USDT", "funding", *hole)
+        exchanges.truth.hole(venue, "BTC/USDT", "open_interest", *hole, timeframe="1h")
+        start, end = ms("2026-11-02"), ms("2026-11-05")
+        name: dict[str, object] = {"symbol": "BTCUSDT"} if venue != "okx" else {}
+        window: dict[str, object] = {"startTime": start, "endTime": end - 1, "limit": 200}
+        asked: dict[str, tuple[tuple[str, dict[str, object]], ...]] = {
+            "binance": (
+                ("/fapi/v1/fundingRate", window),
+                ("/futures/data/openInterestHist", {"period": "1h", **window}),
+            ),
+            "bybit": (
+                ("/v5/market/funding/history", {"category": "linear", **window}),
+                (
+                    "/v5/market/open-interest",
+                    {**window, "category": "linear", "intervalTime": "1h"},
+                ),
+            ),
+            "okx": (
+                (
+                    "/api/v5/public/funding-rate-history",
+                    {"instId": "BTC-USDT-SWAP", "before": start - 1, "after": end},
+                ),
+                (
+                    "/api/v5/rubik/stat/contracts/open-interest-history",
+                    {"instId": "BTC-USDT-SWAP", "period": "1H", "begin": start - 1, "end": end},
+                ),
+            ),
+        }
+        counts = []
+        for path, query in asked[venue]:
+            told = ask(exchanges.urls[venue], path, **name, **query)[1]
+            rows = told if venue == "binance" else (told.get("data") or told["result"]["list"])
+            counts.append(len(rows))
+        assert counts == [6, 48]
+        span = ("BTC/USDT", "2026-11-02", "2026-11-05")
+        assert len(exchanges.truth.funding(venue, *span)) == 6
+        assert len(exchanges.truth.funding(venue, *span, whole=True)) == 9
+
 
 class TestFaults:
     @pytest.mark.parametrize("venue", VENUES)
@@ -463,6 +527,142 @@ class TestFaults:
         assert (len(times), len(set(times))) == (55, 50)
         assert times != sorted(times)
         assert ask(binance, "/fapi/v1/time")[1]["serverTime"] == ms(NOW) + 90_000
+
+
+class TestProcess:
+    def test_serves_as_a_process_of_its_own(self, tmp_path: Path) -> None:
+        ports = tmp_path / "ports.json"
+        command = [sys.executable, "-m", "tests.market.exchanges", "--port-file", str(ports)]
+        given = ["--faults", json.dumps({"error": 1.0, "streak": 1})]
+        root = Path(__file__).parents[2]
+        with subprocess.Popen([*command, *given], cwd=root) as process:
+            try:
+                while not ports.exists():
+                    assert process.poll() is None
+                    time.sleep(0.05)
+                urls = json.loads(ports.read_text())
+                codes = [ask(urls["okx"], "/api/v5/public/time")[0] for _ in range(2)]
+            finally:
+                process.terminate()
+        assert (codes[0] >= 500, codes[1], process.returncode) == (True, 200, 0)
+
+
+@pytest.fixture(scope="session")
+def recorded() -> Path:
+    folder = os.environ.get("BRAIN_RECORDED_DATA")
+    if not folder:
+        pytest.skip("BRAIN_RECORDED_DATA names no folder of recorded answers of the venues")
+    return Path(folder) / "rest"
+
+
+def shape(value: Any) -> Any:
+    """What an answer is made of: names and sorts of fields, of a list the first row's."""
+    if isinstance(value, dict):
+        return {name: shape(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [shape(one) for one in value[:1]] if not _is_row(value) else list(map(shape, value))
+    return type(value).__name__
+
+
+def _is_row(value: list[Any]) -> bool:
+    return bool(value) and all(isinstance(one, str | int) for one in value)
+
+
+class TestRecorded:
+    """The answers have every field of the recorded ones, of the same sort."""
+
+    @pytest.mark.parametrize(
+        ("path", "recorded_query", "query"),
+        [
+            ("/fapi/v1/premiumIndex", "symbol=BTCUSDT", {"symbol": "BTCUSDT"}),
+            ("/fapi/v1/openInterest", "symbol=BTCUSDT", {"symbol": "BTCUSDT"}),
+            ("/fapi/v1/fundingRate", "limit=1&symbol=BTCUSDT", {"symbol": "BTCUSDT", "limit": 1}),
+            ("/fapi/v1/fundingInfo", "", {}),
+            ("/fapi/v1/time", "", {}),
+            (
+                "/futures/data/openInterestHist",
+                "limit=1&period=5m&symbol=BTCUSDT",
+                {"symbol": "BTCUSDT", "limit": 1, "period": "5m"},
+            ),
+            (
+                "/fapi/v1/klines",
+                "interval=1d&limit=5&symbol=BTCUSDT",
+                {"symbol": "BTCUSDT", "limit": 5, "interval": "1d"},
+            ),
+        ],
+    )
+    def test_of_binance(
+        self, recorded: Path, binance: str, path: str, recorded_query: str, query: dict[str, object]
+    ) -> None:
+        every = json.loads((recorded / "binance/gct_recorded.json").read_text())
+        (real,) = [one["response"] for one in every[path] if one["query"] == recorded_query]
+        ours, theirs = shape(ask(binance, path, **query)[1]), shape(real)
+        assert _within(theirs, ours)
+
+    def test_of_binances_instruments(self, recorded: Path, binance: str) -> None:
+        real = json.loads((recorded / "binance/fapi_v1_exchangeInfo_20210721.json").read_text())
+        ours = ask(binance, "/fapi/v1/exchangeInfo")[1]
+        left_out = {"settlePlan", "filters"}
+        theirs = {k: v for k, v in shape(real["symbols"][0]).items() if k not in left_out}
+        assert _within(theirs, shape(ours["symbols"][0]))
+        assert set(ours) == set(real)
+
+    def test_of_bybit(self, recorded: Path, bybit: str) -> None:
+        real = json.loads(
+            (recorded / "bybit/v5_market_instruments-info_linear_20260809.json").read_text()
+        )
+        ours = ask(bybit, "/v5/market/instruments-info", category="linear")[1]
+        theirs = shape(real)
+        theirs["result"]["list"][0].pop("symbolId")
+        for name in ("lotSizeFilter",):
+            theirs["result"]["list"][0].pop(name)
+        assert _within(theirs, shape(ours))
+        real = json.loads((recorded / "bybit/v5_market_tickers_linear_202308.json").read_text())
+        ours = ask(bybit, "/v5/market/tickers", category="linear", symbol="BTCUSDT")[1]
+        assert _within(shape(real["result"]), shape(ours["result"]))
+
+    @pytest.mark.parametrize(
+        ("name", "path", "query"),
+        [
+            ("funding-rate", "public/funding-rate", {}),
+            ("funding-rate-history", "public/funding-rate-history", {}),
+            ("open-interest", "public/open-interest", {"instType": "SWAP"}),
+        ],
+    )
+    def test_of_okx(
+        self, recorded: Path, okx: str, name: str, path: str, query: dict[str, object]
+    ) -> None:
+        lines = (recorded / "okx/recorded_small.jsonl").read_text().splitlines()
+        rows = {row["endpoint"]: row["data"] for row in map(json.loads, lines)}
+        real = json.loads(rows[f"api_v5_public_{name}"])
+        ours = ask(okx, f"/api/v5/{path}", instId="BTC-USDT-SWAP", **query)[1]
+        assert _within(shape(real), shape(ours))
+        assert list(real) == list(ours)
+        if name == "funding-rate":
+            assert list(real["data"][0]) == list(ours["data"][0])
+
+    def test_of_okxs_candles_and_instruments(self, recorded: Path, okx: str) -> None:
+        lines = (recorded / "okx/recorded_small.jsonl").read_text().splitlines()
+        rows = {row["endpoint"]: row["data"] for row in map(json.loads, lines)}
+        ours = ask(okx, "/api/v5/market/candles", instId="BTC-USDT-SWAP", bar="1H", limit=2)[1]
+        assert shape(json.loads(rows["api_v5_market_candles_1H"])) == shape(ours)
+        real = json.loads(
+            (recorded / "okx/api_v5_public_instruments_SWAP_20220513.json").read_text()
+        )
+        ours = ask(okx, "/api/v5/public/instruments", instType="SWAP")[1]
+        missing = set(real["data"][0]) - set(ours["data"][0])
+        assert missing == {"maxIcebergSz", "maxStopSz", "maxTriggerSz", "maxTwapSz"}
+
+
+def _within(theirs: Any, ours: Any) -> bool:
+    """Whether everything of a shape is in another one."""
+    if isinstance(theirs, dict):
+        return isinstance(ours, dict) and all(
+            name in ours and _within(one, ours[name]) for name, one in theirs.items()
+        )
+    if isinstance(theirs, list):
+        return isinstance(ours, list) and all(map(_within, theirs, ours))
+    return bool(theirs == ours)
 
 
 def urllib_json(url: str, timeout: float) -> Any:

@@ -12,20 +12,20 @@ from typing import Any
 import numpy as np
 
 from tests.market.exchanges import values
+from tests.market.exchanges.binance_shapes import described, premium
 from tests.market.exchanges.catalogue import Listing
 from tests.market.exchanges.faults import Faults
 from tests.market.exchanges.limits import Fixed
-from tests.market.exchanges.truth import HOUR, Truth, step_of
+from tests.market.exchanges.moments import HOUR, step_of
+from tests.market.exchanges.truth import Truth
 from tests.market.exchanges.venue import Parameters, RefusedError, Reply, Venue
 
 __all__ = ["Binance"]
 
 _DAY = 24 * HOUR
-_NEVER = 4_133_404_800_000  # the delivery date of what is not delivered
 _INTERVALS = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d")
 _PERIODS = ("5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d")
 _MARKED_SINCE = 1_698_796_800_000  # funding rows from before tell no mark price
-_CONTRACTS = {"dated": "CURRENT_QUARTER", "pending": ""}
 
 
 class Binance(Venue):
@@ -132,7 +132,7 @@ class Binance(Venue):
             ],
             "exchangeFilters": [],
             "assets": [{"asset": "USDT", "marginAvailable": True, "autoAssetExchange": "-10000"}],
-            "symbols": [self._described(one) for one in self._listings()],
+            "symbols": [described(one, self.truth) for one in self._listings()],
         }
 
     def klines(self, asked: Parameters) -> Any:
@@ -216,8 +216,12 @@ class Binance(Venue):
 
     def premium_index(self, asked: Parameters) -> Any:
         if asked.text("symbol", ""):
-            return self._premium(self._listing(asked))
-        return [self._premium(one) for one in self._listings() if one.sort != "pending"]
+            return premium(self._listing(asked), self.truth, self.clock)
+        return [
+            premium(one, self.truth, self.clock)
+            for one in self._listings()
+            if one.sort != "pending"
+        ]
 
     def open_interest(self, asked: Parameters) -> Any:
         listing = self._listing(asked)
@@ -279,63 +283,6 @@ class Binance(Venue):
         if listing is None or listing.listed > self.truth.clock:
             raise _refused(-1121, "Invalid symbol.")
         return listing
-
-    def _premium(self, one: Listing) -> dict[str, Any]:
-        now = np.array([self.truth.clock])
-        (mark,) = values.mark(one, now).text()
-        settles = one.sort != "dated" and not one.gone(self.truth.clock)
-        following = self.truth.next_settlement(one) if settles else 0
-        rate = values.rates(one, np.array([following])).text()[0] if settles else ""
-        return {
-            "symbol": one.id,
-            "markPrice": mark,
-            "indexPrice": mark,
-            "estimatedSettlePrice": mark,
-            "lastFundingRate": rate,
-            "interestRate": "0.00010000" if settles else "",
-            "nextFundingTime": following,
-            "time": self.clock,
-        }
-
-    def _described(self, one: Listing) -> dict[str, Any]:
-        status = "SETTLING" if one.gone(self.truth.clock) else "TRADING"
-        if one.sort == "pending":
-            status = "PENDING_TRADING"
-        margin = "USDC" if one.sort == "usdc" else "USDT"
-        tick = f"{10.0**-one.coin.places:.{one.coin.places}f}"
-        return {
-            "symbol": one.id,
-            "pair": one.id.split("_")[0],
-            "contractType": _CONTRACTS.get(one.sort, "PERPETUAL"),
-            "deliveryDate": _NEVER if one.delisted is None else one.delisted,
-            "onboardDate": one.listed,
-            "status": status,
-            "maintMarginPercent": "2.5000",
-            "requiredMarginPercent": "5.0000",
-            "baseAsset": one.symbol.split("/")[0],
-            "quoteAsset": margin,
-            "marginAsset": margin,
-            "pricePrecision": one.coin.places,
-            "quantityPrecision": one.coin.lots,
-            "baseAssetPrecision": 8,
-            "quotePrecision": 8,
-            "underlyingType": "COIN",
-            "underlyingSubType": [],
-            "triggerProtect": "0.0500",
-            "liquidationFee": "0.012000",
-            "marketTakeBound": "0.30",
-            "maxMoveOrderLimit": 10000,
-            "filters": [
-                {
-                    "minPrice": tick,
-                    "maxPrice": "1000000",
-                    "filterType": "PRICE_FILTER",
-                    "tickSize": tick,
-                }
-            ],
-            "orderTypes": ["LIMIT", "MARKET"],
-            "timeInForce": ["GTC", "IOC", "FOK", "GTX", "GTD"],
-        }
 
 
 def _refused(code: int, message: str) -> RefusedError:

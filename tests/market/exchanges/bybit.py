@@ -2,7 +2,7 @@
 
 Sources: bybit-exchange.github.io/docs/v5 (Get Kline, Mark Price Kline, Funding Rate History, Open
 Interest, Tickers, Instruments Info, Rate Limit), recorded answers, and for what a lone start time
-does ccxt's threads 15990, 17486 and 30016 and pybit's thread 186.
+does ccxt's threads 15990, 17486 and 30016, pybit's thread 186 and mirumirumi/ro-soku's thread 3.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 
 from tests.market.exchanges import values
+from tests.market.exchanges.bybit_shapes import described, ticker
 from tests.market.exchanges.catalogue import Listing
 from tests.market.exchanges.faults import Faults
 from tests.market.exchanges.limits import Sliding
-from tests.market.exchanges.truth import HOUR, Truth, step_of
+from tests.market.exchanges.moments import HOUR, step_of
+from tests.market.exchanges.truth import Truth
 from tests.market.exchanges.venue import Parameters, RefusedError, Reply, Venue
 
 __all__ = ["Bybit"]
@@ -124,8 +126,8 @@ class Bybit(Venue):
             found = [one for one in found if one.id > after.partition("=")[2]]
         page = found[:limit]
         cursor = f"first%3D{page[-1].id}" if len(found) > limit else ""
-        described = [self._described(one, status) for one in page]
-        return {"category": category, "list": described, "nextPageCursor": cursor}
+        told = [described(one, self.truth, status) for one in page]
+        return {"category": category, "list": told, "nextPageCursor": cursor}
 
     def kline(self, asked: Parameters) -> Any:
         listing, interval, times = self._candles(asked, "candles")
@@ -222,7 +224,7 @@ class Bybit(Venue):
         ]
         if symbol and not found:
             raise self._refused("params error: symbol invalid")
-        return {"category": category, "list": [self._ticker(one) for one in found]}
+        return {"category": category, "list": [ticker(one, self.truth) for one in found]}
 
     def _candles(self, asked: Parameters, kind: str) -> tuple[Listing, str, Any]:
         _, listing = self._listing(asked, "Not supported symbols", default="linear")
@@ -236,7 +238,8 @@ class Bybit(Venue):
             listing,
             (kind, _TIMEFRAMES.get(interval)),
             lambda start, end: self.truth.open_times(listing, step, start, end),
-            (low or 0, _END if high is None else high + 1),
+            # A start within a candle gives that candle too.
+            ((low or 0) // step * step, _END if high is None else high + 1),
             # From a lone start on the oldest rows are given, else the newest.
             (limit, low is None or high is not None, step),
         )
@@ -271,81 +274,3 @@ class Bybit(Venue):
 
     def _status(self, one: Listing) -> str:
         return "Closed" if one.gone(self.truth.clock) else "Trading"
-
-    def _described(self, one: Listing, status: str) -> dict[str, Any]:
-        dated = one.sort == "dated"
-        inverse = one.sort == "inverse"
-        settle = {"usdc": "USDC", "inverse": "BTC"}.get(one.sort, "USDT")
-        return {
-            "symbol": one.id,
-            "contractType": "LinearFutures"
-            if dated
-            else "InversePerpetual"
-            if inverse
-            else "LinearPerpetual",
-            "status": status,
-            "baseCoin": one.symbol.split("/")[0],
-            "quoteCoin": "USD" if inverse else settle,
-            "launchTime": str(one.listed),
-            "deliveryTime": str(one.delisted or 0),
-            "deliveryFeeRate": "0" if dated else "",
-            "priceScale": str(one.coin.places),
-            "leverageFilter": {"minLeverage": "1", "maxLeverage": "100.00", "leverageStep": "0.01"},
-            "priceFilter": {"minPrice": "0.10", "maxPrice": "1999999.80", "tickSize": "0.10"},
-            "lotSizeFilter": {
-                "maxOrderQty": "1500.000",
-                "minOrderQty": "0.001",
-                "qtyStep": "0.001",
-            },
-            "unifiedMarginTrade": True,
-            "fundingInterval": 0 if dated else 60 * one.hours_at(self.truth.clock),
-            "settleCoin": settle,
-            "copyTrading": "both",
-            "upperFundingRate": "0.005",
-            "lowerFundingRate": "-0.005",
-            "isPreListing": False,
-            "preListingInfo": None,
-            "riskParameters": {"priceLimitRatioX": "0.01", "priceLimitRatioY": "0.02"},
-            "displayName": "",
-            "symbolType": "",
-            "forbidUplWithdrawal": False,
-        }
-
-    def _ticker(self, one: Listing) -> dict[str, Any]:
-        now = np.array([self.truth.clock])
-        dated = one.sort == "dated"
-        following = 0 if dated else self.truth.next_settlement(one)
-        (mark,) = values.mark(one, now).text()
-        held = values.open_interest(one, now)
-        worth = values.open_interest_value(one, now)
-        (rate,) = values.rates(one, np.array([following])).text(plain=True)
-        return {
-            "symbol": one.id,
-            "lastPrice": mark,
-            "indexPrice": mark,
-            "markPrice": mark,
-            "prevPrice24h": mark,
-            "price24hPcnt": "0",
-            "highPrice24h": mark,
-            "lowPrice24h": mark,
-            "prevPrice1h": mark,
-            "openInterest": held.text(plain=True)[0],
-            "openInterestValue": worth.text()[0],
-            "singleOpenInterest": values.Amount(held.units // 2, held.places).text(plain=True)[0],
-            "singleOpenInterestValue": values.Amount(worth.units // 2, worth.places).text()[0],
-            "turnover24h": "0",
-            "volume24h": "0",
-            "fundingRate": "" if dated else rate,
-            "nextFundingTime": str(following),
-            "fundingIntervalHour": "" if dated else str(one.hours_at(self.truth.clock)),
-            "fundingCap": "" if dated else "0.005",
-            "predictedDeliveryPrice": "",
-            "basisRate": "",
-            "basis": "",
-            "deliveryFeeRate": "0" if dated else "",
-            "deliveryTime": str(one.delisted if dated else 0),
-            "bid1Price": mark,
-            "bid1Size": "1",
-            "ask1Price": mark,
-            "ask1Size": "1",
-        }

@@ -7,6 +7,8 @@ from functools import cache
 
 import pandas as pd
 
+from tests.market.exchanges.moments import milliseconds
+
 __all__ = [
     "CHANGED",
     "DELISTED",
@@ -18,7 +20,6 @@ __all__ = [
     "Listing",
     "catalogue",
     "decimals_of",
-    "milliseconds",
 ]
 
 VENUES = ("binance", "bybit", "okx")
@@ -39,10 +40,6 @@ _OLDEST = {
     "bybit": pd.Timestamp("2020-03-15 00:00", tz="UTC"),
     "okx": pd.Timestamp("2021-01-29 09:47:08", tz="UTC"),
 }
-
-
-def milliseconds(moment: pd.Timestamp) -> int:
-    return int(moment.value // 1_000_000)
 
 
 def decimals_of(size: float) -> int:

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tests.market.exchanges.catalogue import Listing, milliseconds
+from tests.market.exchanges.catalogue import Listing
+from tests.market.exchanges.moments import milliseconds
 
 __all__ = ["Hole", "Ledger", "Swap"]
 

@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 
 from tests.market.exchanges import values
-from tests.market.exchanges.catalogue import Listing, milliseconds
+from tests.market.exchanges.catalogue import Listing
 from tests.market.exchanges.faults import Faults
 from tests.market.exchanges.limits import Sliding
-from tests.market.exchanges.truth import HOUR, Truth
+from tests.market.exchanges.moments import HOUR
+from tests.market.exchanges.okx_shapes import described, funding
+from tests.market.exchanges.truth import Truth
 from tests.market.exchanges.venue import Parameters, RefusedError, Reply, Venue
 
 __all__ = ["Okx"]
@@ -112,13 +114,13 @@ class Okx(Venue):
         found = [one for one in self._listings(sort) if named in ("", one.id)]
         if named and not found:
             raise _nothing()
-        return [self._described(one, sort) for one in found]
+        return [described(one, self.truth, sort) for one in found]
 
     def funding_rate(self, asked: Parameters) -> Any:
         if asked.text("instId") == "ANY":
             found = [one for one in self._listings("SWAP") if one.sort != "pending"]
-            return [self._funding(one) for one in found]
-        return [self._funding(self._listing(asked))]
+            return [funding(one, self.truth, self.clock) for one in found]
+        return [funding(self._listing(asked), self.truth, self.clock)]
 
     def funding_history(self, asked: Parameters) -> Any:
         listing = self._listing(asked)
@@ -279,65 +281,6 @@ class Okx(Venue):
         if not found:
             raise _nothing()
         return found
-
-    def _funding(self, one: Listing) -> dict[str, Any]:
-        following = self.truth.next_settlement(one)
-        interval = one.hours_at(self.truth.clock) * HOUR
-        now, last = values.rates(one, np.array([following, following - interval])).text()
-        return {
-            "formulaType": "withRate",
-            "fundingRate": now,
-            "fundingTime": str(following),
-            "impactValue": "20000.0000000000000000",
-            "instId": one.id,
-            "instType": "SWAP",
-            "interestRate": "0.0001000000000000",
-            "maxFundingRate": "0.00375",
-            "method": "current_period",
-            "minFundingRate": "-0.00375",
-            "nextFundingRate": "",
-            "nextFundingTime": str(following + interval),
-            "premium": "-0.0004195044127414",
-            "prevFundingTime": str(following - interval),
-            "settFundingRate": last,
-            "settState": "settled",
-            "ts": str(self.clock),
-        }
-
-    def _described(self, one: Listing, sort: str) -> dict[str, Any]:
-        base = one.symbol.split("/")[0]
-        inverse = one.sort == "inverse"
-        family = "-".join(one.id.split("-")[:2])
-        settle = {"usdc": "USDC", "inverse": "BTC"}.get(one.sort, "USDT")
-        return {
-            "alias": "quarter" if sort == "FUTURES" else "",
-            "auctionEndTime": "",
-            "baseCcy": "",
-            "category": "1",
-            "contTdSwTime": "",
-            "ctMult": "1",
-            "ctType": "inverse" if inverse else "linear",
-            "ctVal": "100" if inverse else f"{one.coin.contract:g}",
-            "ctValCcy": "USD" if inverse else base,
-            "expTime": "" if one.delisted is None else str(one.delisted),
-            "instFamily": family,
-            "instId": one.id,
-            "instType": sort,
-            "lever": "100",
-            "listTime": str(one.listed),
-            "lotSz": "0.01",
-            "maxLmtSz": "100000000",
-            "maxMktSz": "35000",
-            "minSz": "0.01",
-            "optType": "",
-            "quoteCcy": "",
-            "ruleType": "normal",
-            "settleCcy": settle,
-            "state": "preopen" if one.listed > milliseconds(self.truth.now) else "live",
-            "stk": "",
-            "tickSz": f"{10.0**-one.coin.places:.{one.coin.places}f}",
-            "uly": family,
-        }
 
 
 def _refused(code: str, message: str) -> RefusedError:

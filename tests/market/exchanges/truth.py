@@ -13,30 +13,27 @@ from tests.market.exchanges.catalogue import (
     Listing,
     catalogue,
     decimals_of,
-    milliseconds,
 )
 from tests.market.exchanges.holes import Hole, Ledger, Swap
+from tests.market.exchanges.moments import (
+    HOUR,
+    ceiling,
+    grid,
+    milliseconds,
+    step_of,
+    times_index,
+    utc,
+)
 
-__all__ = ["HOUR", "Truth", "step_of", "times_index"]
+__all__ = ["Truth"]
 
 Times = NDArray[np.int64]
 
-HOUR = 3_600_000
 _DAY = 24 * HOUR
-_UNITS = {"m": 60_000, "h": HOUR, "d": _DAY}
 #: Milliseconds that are still obtainable, by venue and kind; none: everything since the listing.
 _REACH = {("binance", "open_interest"): 30 * _DAY, ("okx", "funding"): 93 * _DAY}
 #: Entries of open interest that OKX keeps.
 _OKX_ENTRIES = 1440
-
-
-def step_of(timeframe: str) -> int:
-    """Milliseconds of a timeframe as ``1h``."""
-    return int(timeframe[:-1]) * _UNITS[timeframe[-1]]
-
-
-def times_index(times: Times) -> pd.DatetimeIndex:
-    return pd.DatetimeIndex(pd.to_datetime(times, unit="ms", utc=True)).as_unit("us")
 
 
 class Truth:
@@ -72,7 +69,7 @@ class Truth:
         until: int | None = None,
     ) -> Hole:
         """Withhold rows of ``[start, end)``, till the ``until``-th request for them or for ever."""
-        hole = Hole(venue, perpetual(symbol), kind, _utc(start), _utc(end), timeframe, until)
+        hole = Hole(venue, perpetual(symbol), kind, utc(start), utc(end), timeframe, until)
         self.ledger.holes.append(hole)
         return hole
 
@@ -80,7 +77,7 @@ class Truth:
         self, venue: str, symbol: str, start: pd.Timestamp | str, end: pd.Timestamp | str
     ) -> None:
         """Let base and quote volumes of candles in ``[start, end)`` change places on the wire."""
-        self.ledger.swaps.append(Swap(venue, perpetual(symbol), _utc(start), _utc(end)))
+        self.ledger.swaps.append(Swap(venue, perpetual(symbol), utc(start), utc(end)))
 
     def by_id(self, venue: str, name: str | None) -> Listing | None:
         return self._by_id.get((venue, name or ""))
@@ -220,12 +217,12 @@ class Truth:
         """Opening times in ``[low, high)`` of candles that have begun, the running one included."""
         first = (listing.listed - shift) // step * step + shift  # the candle of the listing
         end = self.clock + 1 if listing.delisted is None else min(self.clock + 1, listing.delisted)
-        return _grid(max(low, first), min(high, end), step, shift)
+        return grid(max(low, first), min(high, end), step, shift)
 
     def stamps(self, listing: Listing, step: int, low: int, high: int, shift: int = 0) -> Times:
         """Stamps of open interest in ``[low, high)``, the latest included."""
         end = self.clock + 1 if listing.delisted is None else min(self.clock + 1, listing.delisted)
-        return _grid(max(low, listing.listed), min(high, end), step, shift)
+        return grid(max(low, listing.listed), min(high, end), step, shift)
 
     def settlements(self, listing: Listing) -> tuple[Times, Times]:
         """Every settlement until now, and the hours since the one before it."""
@@ -235,7 +232,7 @@ class Truth:
         for index, (since, interval) in enumerate(listing.regimes):
             later = listing.regimes[index + 1 :]
             until = min(end, later[0][0] + 1) if later else end
-            found = _grid(max(since, listing.listed) + 1, until, interval * HOUR)
+            found = grid(max(since, listing.listed) + 1, until, interval * HOUR)
             times.append(found)
             hours.append(np.full(len(found), interval, dtype=np.int64))
         return np.concatenate(times), np.concatenate(hours)
@@ -253,8 +250,8 @@ class Truth:
     def _window(
         self, start: pd.Timestamp | str | None, end: pd.Timestamp | str | None
     ) -> tuple[int, int]:
-        low = 0 if start is None else _ceiling(_utc(start))
-        return low, self.clock + 1 if end is None else _ceiling(_utc(end))
+        low = 0 if start is None else ceiling(utc(start))
+        return low, self.clock + 1 if end is None else ceiling(utc(end))
 
     def _left(
         self, listing: Listing, kind: str, timeframe: str | None, times: Times, whole: bool
@@ -268,20 +265,6 @@ class Truth:
             if hole.until is None:
                 times = times[~hole.holds(times)]
         return times
-
-
-def _utc(moment: pd.Timestamp | str) -> pd.Timestamp:
-    moment = pd.Timestamp(moment)
-    return moment.tz_localize("UTC") if moment.tz is None else moment.tz_convert("UTC")
-
-
-def _ceiling(moment: pd.Timestamp) -> int:
-    return -(-moment.value // 1_000_000)
-
-
-def _grid(low: int, high: int, step: int, shift: int = 0) -> Times:
-    first = -(-(low - shift) // step) * step + shift
-    return np.arange(first, max(high, first), step, dtype=np.int64)
 
 
 def _keyed(listing: Listing, times: Times, timeframe: str | None = None) -> pd.DataFrame:
