@@ -85,6 +85,9 @@ class Grid(Protocol):
         ``count`` is what the present interval lets expect.
         """
 
+    def count(self, start: pd.Timestamp, end: pd.Timestamp) -> int:
+        """How many times are in ``[start, end)``; of funding, at the present interval."""
+
 
 @dataclass(frozen=True)
 class FixedGrid:
@@ -128,6 +131,9 @@ class FixedGrid:
     def unasked(self, times: Times, start: pd.Timestamp, end: pd.Timestamp) -> list[Span]:
         return self.holes(times, start, end)
 
+    def count(self, start: pd.Timestamp, end: pd.Timestamp) -> int:
+        return max(0, -((self.ceil(start) - end) // self.step))
+
     @property
     def _width(self) -> int:
         return self.step // pd.Timedelta(microseconds=1)
@@ -158,6 +164,9 @@ class FundingGrid:
     def _present(self) -> int:
         return round((self.hours or FUNDING_HOURS[0]) * _HOUR)
 
+    def count(self, start: pd.Timestamp, end: pd.Timestamp) -> int:
+        return FixedGrid(pd.Timedelta(microseconds=self._present)).count(start, end)
+
     def _spans(self, times: Times, start: int, end: int, *, asked: bool) -> list[Span]:
         if start >= end:
             return []
@@ -180,7 +189,7 @@ class FundingGrid:
 
     def _between_all(self, times: Times, *, asked: bool) -> Times:
         """The step before the first row, of each spacing, and after the last."""
-        present = round((self.hours or FUNDING_HOURS[0]) * _HOUR)
+        present = self._present
         inner = _steps(times, present)
         before, after = (inner[0], inner[-1]) if len(inner) else (present, present)
         if not asked:

@@ -1,0 +1,235 @@
+"""Making one series complete: what is missing is asked for, and asked for again.
+
+A round asks for everything that could be missing. What an exchange has answered without a fault
+counts as asked; of that, only the holes that are left are asked for again. Three rounds at most.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+
+from market.collected import Gap
+from market.gap_record import NOT_FETCHED, GapRevision
+from market.grid import FixedGrid, Span, Times, as_times, join_spans, outside
+from market.plan import Leg, Series
+from market.venues.base import Venue
+from registry.errors import (
+    BrainError,
+    InputError,
+    LibraryError,
+    MarketError,
+    RateLimitedError,
+    VenueRefusedError,
+    VenueUnreachableError,
+)
+
+__all__ = ["NO_ROW", "Fetch", "Outage"]
+
+logger = logging.getLogger(__name__)
+
+NO_ROW = "the venue has no row"
+_ROUNDS = 3
+# Holes nearer than this many rows are got by one request: a page holds at least a hundred.
+_NEAR = 100
+
+Add = Callable[[str, pd.DataFrame], Awaitable[None]]
+
+
+class Outage:
+    """Whether an exchange still answers: after three series in a row that it did not, it is down.
+
+    One that wants fewer requests, after all the waiting that it asked for, is down at once.
+    """
+
+    _LIMIT = 3
+
+    def __init__(self) -> None:
+        self.error: MarketError | None = None
+        self._silent = 0
+
+    def note(self, error: BrainError | None) -> None:
+        """What became of a series' requests."""
+        if isinstance(error, RateLimitedError):
+            self.error = error
+        elif isinstance(error, VenueUnreachableError):
+            self._silent += 1
+            if self._silent >= self._LIMIT:
+                self.error = error
+        else:
+            self._silent = 0
+
+
+class Fetch:
+    """One series on its way to being complete.
+
+    Args:
+        series: what is to be collected.
+        times: what is stored, with some rows around the range for context.
+        recorded: gaps that are recorded already; they are asked for again wherever they are.
+    """
+
+    def __init__(self, series: Series, times: Times, recorded: Sequence[Gap]) -> None:
+        self.series = series
+        self.new = 0
+        self.late = 0
+        self.failure: BrainError | None = None
+        self._times = times
+        self._recorded = recorded
+        whole = [Span(series.start, series.end, 0)] if series.start < series.end else []
+        spans = [*whole, *(Span(gap.start, gap.end, 0) for gap in recorded)]
+        self._windows = join_spans(spans, pd.Timedelta(microseconds=1))
+        self._asked: list[Span] = []
+        self._untouched = self.idle
+
+    # --- before -----------------------------------------------------------------------------------
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to ask for."""
+        return not self._asks()
+
+    def ahead(self) -> GapRevision | None:
+        """What has to be recorded before anything is fetched; None if it all is already."""
+        known = [Span(gap.start, gap.end, gap.count) for gap in self._recorded]
+        fresh: list[Gap] = []
+        for window in self._windows:
+            for start, end in outside(window.start, window.end, known):
+                fresh += self._missing([Span(start, end, 0)])
+        if not fresh:
+            return None
+        scope = tuple(Span(gap.start, gap.end, gap.count) for gap in fresh)
+        return GapRevision(self.series.key, self.series.grid, scope, tuple(fresh))
+
+    # --- fetching ---------------------------------------------------------------------------------
+
+    async def run(self, venue: Venue, add: Add, outage: Outage) -> None:
+        """Ask in rounds; rows go to ``add`` as they come, and faults to :attr:`failure`."""
+        for _ in range(_ROUNDS):
+            asks = self._asks()
+            if not asks:
+                return
+            before, self.failure = len(self._times), outage.error
+            for leg, span in asks:
+                if outage.error is not None:
+                    self.failure = outage.error
+                    return
+                error = await self._ask(venue, leg, span, add)
+                outage.note(error)
+                if error is None:
+                    self._asked.append(span)
+                else:
+                    self.failure = error
+            if self.failure is None and len(self._times) == before:
+                return  # what is missing was asked for, and is not there
+            if isinstance(self.failure, VenueRefusedError | InputError):
+                return  # it would say so again
+
+    async def _ask(self, venue: Venue, leg: Leg, span: Span, add: Add) -> BrainError | None:
+        try:
+            async for page in self._pages(venue, leg, span):
+                await add(self.series.kind, self._fresh(page))
+        except LibraryError:
+            raise  # ours to store, not the exchange's to give
+        except BrainError as error:
+            return error
+        return None
+
+    def _pages(self, venue: Venue, leg: Leg, span: Span) -> AsyncIterator[pd.DataFrame]:
+        kind, timeframe = self.series.kind, self.series.timeframe
+        if kind == "candles":
+            return venue.candles(leg.instrument, timeframe, span.start, span.end)
+        if kind == "open_interest":
+            return venue.open_interest(leg.instrument, timeframe, span.start, span.end)
+        return venue.funding(leg.instrument, span.start, span.end)
+
+    def _fresh(self, page: pd.DataFrame) -> pd.DataFrame:
+        """The rows that are not stored yet."""
+        times = page["time"].astype("datetime64[us, UTC]").astype("int64").to_numpy()
+        fresh = page[~np.isin(times, self._times)]
+        if len(fresh):
+            came = as_times(fresh["time"])
+            self.new += len(came)
+            start, end = as_times(pd.DatetimeIndex([self.series.start, self.series.end]))
+            self.late += int(((came < start) | (came >= end)).sum())
+            self._times = np.union1d(self._times, came)
+        return fresh
+
+    # --- after ------------------------------------------------------------------------------------
+
+    def revision(self) -> GapRevision | None:
+        """What the record has to say now; None if that is what it says, and nothing was asked."""
+        gaps = tuple(self._missing(self._windows))
+        if self._untouched and gaps == tuple(sorted(self._recorded)):
+            return None
+        return GapRevision(self.series.key, self.series.grid, tuple(self._windows), gaps)
+
+    def outcome(self) -> tuple[int, list[Gap]]:
+        """Rows that are stored in the range that was asked for, and the gaps in it."""
+        series = self.series
+        if series.start >= series.end:
+            return 0, []
+        start, end = as_times(pd.DatetimeIndex([series.start, series.end]))
+        stored = int(((self._times >= start) & (self._times < end)).sum())
+        return stored, self._missing([Span(series.start, series.end, 0)])
+
+    # --- what is missing --------------------------------------------------------------------------
+
+    def _asks(self) -> list[tuple[Leg, Span]]:
+        """What to ask for: what could be missing and was not asked for, and the holes left."""
+        asks: list[tuple[Leg, Span]] = []
+        for leg, start, end in self._parts(self._windows):
+            kept = start if self.series.reach is None else max(start, self.series.reach)
+            spans = [span for span, _ in self._holes(leg, kept, end)]
+            step = leg.grid.step if isinstance(leg.grid, FixedGrid) else pd.Timedelta(hours=1)
+            asks += [(leg, span) for span in join_spans(spans, _NEAR * step)]
+        return asks
+
+    def _parts(self, windows: Sequence[Span]) -> Iterator[tuple[Leg, pd.Timestamp, pd.Timestamp]]:
+        """The windows by leg."""
+        for window in windows:
+            for leg in self.series.legs:
+                start, end = max(window.start, leg.start), min(window.end, leg.end)
+                if start < end:
+                    yield leg, start, end
+
+    def _holes(
+        self, leg: Leg, start: pd.Timestamp, end: pd.Timestamp
+    ) -> Iterator[tuple[Span, bool]]:
+        """The holes, and whether they were asked for."""
+        if start >= end:
+            return
+        first, last = as_times(pd.DatetimeIndex([leg.start, leg.end]))
+        times = self._times[(self._times >= first) & (self._times < last)]
+        unasked = outside(start, end, self._asked)
+        for low, high in unasked:
+            for span in leg.grid.unasked(times, low, high):
+                yield span, False
+        for low, high in outside(start, end, [Span(low, high, 0) for low, high in unasked]):
+            for span in leg.grid.holes(times, low, high):
+                yield span, True
+
+    def _missing(self, windows: Sequence[Span]) -> list[Gap]:
+        """What is missing in the windows, and why."""
+        gaps: list[Gap] = []
+        reach = self.series.reach
+        for leg, start, end in self._parts(windows):
+            edge = start if reach is None else min(max(start, reach), end)
+            gaps += [
+                Gap(s.start, s.end, s.count, self._beyond) for s, _ in self._holes(leg, start, edge)
+            ]
+            for span, asked in self._holes(leg, edge, end):
+                reason = NO_ROW if asked else self._unasked
+                gaps.append(Gap(span.start, span.end, span.count, reason))
+        return sorted(gaps)
+
+    @property
+    def _unasked(self) -> str:
+        return NOT_FETCHED if self.failure is None else f"request failed: {self.failure}"
+
+    @property
+    def _beyond(self) -> str:
+        return f"older than the venue keeps ({self.series.keeps})"

@@ -1,0 +1,197 @@
+"""The record of gaps: for every range ever asked for, what of it is not stored, and why.
+
+It is written ahead: a range's holes are recorded as "not fetched yet" before anything of it is
+fetched, and what is still missing is recorded when the series is done. So at every moment, after a
+crash too, what should exist and is not stored lies within a recorded gap. A gap may hold rows that
+were stored since; :func:`open_gaps` leaves those out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from market.collected import Gap
+from market.grid import FixedGrid, FundingGrid, Grid, Span, as_times, outside
+from registry.series import SeriesStore
+
+__all__ = ["NOT_FETCHED", "GapRevision", "apply", "gaps_of", "open_gaps", "revise_gaps"]
+
+NOT_FETCHED = "not fetched yet"
+#: What names a series in the gap record.
+_SERIES = ["exchange", "symbol", "kind", "timeframe"]
+_KEY = [*_SERIES, "start"]
+# Enough settlements before and after a gap to tell the interval there.
+_CONTEXT = pd.Timedelta(days=4)
+
+Key = tuple[str, str, str, str]
+
+
+@dataclass(frozen=True)
+class GapRevision:
+    """What a collection has found out about the gaps of one series.
+
+    Attributes:
+        key: exchange, symbol, kind, timeframe.
+        grid: of the series, to count what is left of a gap that is cut.
+        scope: where it knows; what is recorded there is replaced.
+        gaps: what is missing in the scope.
+    """
+
+    key: Key
+    grid: Grid
+    scope: tuple[Span, ...]
+    gaps: tuple[Gap, ...]
+
+
+def gaps_of(frame: pd.DataFrame) -> dict[Key, list[Gap]]:
+    """The gaps by series of a frame of the store's kind ``gaps``."""
+    found: dict[Key, list[Gap]] = {}
+    columns = [*_KEY, "end", "count", "reason"]
+    for exchange, symbol, kind, timeframe, start, end, count, reason in frame[columns].itertuples(
+        index=False, name=None
+    ):
+        gap = Gap(start, end, int(count), str(reason))
+        found.setdefault((exchange, symbol, kind, timeframe), []).append(gap)
+    return found
+
+
+def revise_gaps(
+    store: SeriesStore, exchange: str, revisions: Sequence[GapRevision], checked: pd.Timestamp
+) -> None:
+    """Bring the record up to date, in one commit; what others record meanwhile stays.
+
+    Args:
+        exchange: whose series they are.
+        revisions: one for each series at most.
+        checked: when the exchange was asked.
+
+    Raises:
+        SeriesStoreError: the store can't be written.
+    """
+    symbols = sorted({revision.key[1] for revision in revisions})
+    if symbols:
+        store.revise(
+            "gaps",
+            lambda recorded: apply(recorded, revisions, checked),
+            exchange=exchange,
+            symbols=symbols,
+        )
+
+
+def apply(
+    recorded: pd.DataFrame, revisions: Iterable[GapRevision], checked: pd.Timestamp
+) -> pd.DataFrame:
+    """The record with the revisions in it; rows of other series stay as they are."""
+    revised = {revision.key: revision for revision in revisions}
+    keys = list(zip(*(recorded[name] for name in _SERIES), strict=True))
+    known = gaps_of(recorded)
+    rows: list[Mapping[str, object]] = []
+    for key, revision in revised.items():
+        for gap in (*_left(known.get(key, ()), revision), *revision.gaps):
+            rows.append(
+                {
+                    **dict(zip(_SERIES, key, strict=True)),
+                    "start": gap.start,
+                    "end": gap.end,
+                    "count": gap.count,
+                    "reason": gap.reason,
+                    "checked": checked,
+                }
+            )
+    others = recorded[[key not in revised for key in keys]]
+    if not rows:
+        return others
+    fresh = pd.DataFrame(rows).astype(recorded.dtypes.to_dict())
+    return pd.concat([others, fresh], ignore_index=True) if len(others) else fresh
+
+
+def _left(gaps: Iterable[Gap], revision: GapRevision) -> list[Gap]:
+    """What is recorded outside the scope."""
+    left: list[Gap] = []
+    for gap in gaps:
+        for start, end in outside(gap.start, gap.end, revision.scope):
+            whole = (start, end) == (gap.start, gap.end)
+            count = gap.count if whole else revision.grid.count(start, end)
+            if count:
+                left.append(Gap(start, end, count, gap.reason))
+    return left
+
+
+def open_gaps(
+    store: SeriesStore,
+    *,
+    exchange: str | Sequence[str] | None = None,
+    symbol: str | Sequence[str] | None = None,
+    kind: str | None = None,
+    timeframe: str | None = None,
+) -> pd.DataFrame:
+    """The holes: what was asked for, should exist and is not stored.
+
+    Args:
+        store: The series store.
+        exchange, symbol: Only of these; all if None.
+        kind: ``candles``, ``funding`` or ``open_interest``; all if None.
+        timeframe: Of candles and open interest; all if None.
+
+    Returns:
+        The columns of the store's kind ``gaps``, sorted by its key, a row for each stretch:
+        exchange, symbol, kind, timeframe (empty for funding), start, end (exclusive), count (rows
+        missing), reason, checked (when that was found).
+
+    Raises:
+        SeriesStoreError: the store can't be read.
+    """
+    recorded = store.read("gaps", exchange=exchange, symbol=symbol)
+    if kind is not None:
+        recorded = recorded[recorded["kind"] == kind]
+    if timeframe is not None:
+        recorded = recorded[recorded["timeframe"] == timeframe]
+    hours = _funding_hours(store, recorded)
+    parts: list[pd.DataFrame] = []
+    for (name, instrument, *_), gaps in recorded.groupby(_SERIES, sort=False):
+        parts.append(_still_open(store, gaps, hours.get((str(name), str(instrument)))))
+    parts = [part for part in parts if len(part)]
+    found = pd.concat(parts, ignore_index=True) if parts else recorded.iloc[:0]
+    return found.sort_values(_KEY, ignore_index=True)
+
+
+def _funding_hours(store: SeriesStore, recorded: pd.DataFrame) -> dict[tuple[str, str], float]:
+    """The present funding intervals of the instruments that the record names."""
+    if not (recorded["kind"] == "funding").any():
+        return {}
+    symbols = sorted(set(recorded["symbol"]))
+    known = store.read("instruments", symbol=symbols).sort_values("seen")
+    known = known.dropna(subset=["funding_interval_hours"])
+    names = zip(known["exchange"], known["symbol"], strict=True)
+    return dict(zip(names, known["funding_interval_hours"], strict=True))
+
+
+def _still_open(store: SeriesStore, gaps: pd.DataFrame, hours: float | None) -> pd.DataFrame:
+    """What rows stored since leave of one series' gaps."""
+    exchange, symbol, kind, timeframe = (str(gaps[name].iloc[0]) for name in _SERIES)
+    grid: Grid = FundingGrid(hours) if kind == "funding" else FixedGrid.of(timeframe)
+    times = as_times(
+        store.times(
+            kind,
+            exchange=exchange,
+            symbol=symbol,
+            timeframe=timeframe or None,
+            start=gaps["start"].min() - _CONTEXT,
+            end=gaps["end"].max() + _CONTEXT,
+        )
+    )
+    rows: list[dict[str, Any]] = []
+    records: list[dict[str, Any]] = gaps.to_dict("records")  # type: ignore[assignment]
+    for gap in records:
+        inside = as_times(pd.DatetimeIndex([gap["start"], gap["end"]]))
+        if np.searchsorted(times, inside[0]) == np.searchsorted(times, inside[1]):
+            rows.append(gap)  # nothing came since
+            continue
+        spans = grid.unasked(times, gap["start"], gap["end"])
+        rows += [{**gap, "start": s.start, "end": s.end, "count": s.count} for s in spans]
+    return pd.DataFrame(rows, columns=gaps.columns).astype(gaps.dtypes.to_dict())

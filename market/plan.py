@@ -1,0 +1,289 @@
+"""What is to be collected of one exchange: which series, of which instruments, since when.
+
+A series is named by its canonical symbol. Behind it stand one or more *legs*: usually one
+instrument from its listing on; after a renaming the old instrument until its delisting and the new
+one after it. An instrument that the exchange no longer lists, but that was listed when we last
+looked, is a leg that ends then.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from market.grid import FixedGrid, FundingGrid, Grid
+from market.venues.base import Instrument, Venue
+from registry.errors import SettingsError, UnknownSymbolError, did_you_mean
+
+__all__ = [
+    "GONE",
+    "HISTORIES",
+    "KINDS",
+    "Leg",
+    "Range",
+    "Series",
+    "Symbol",
+    "former_names",
+    "plan_series",
+    "plan_symbol",
+]
+
+#: The kinds that are histories, and all that are collected.
+HISTORIES = ("candles", "funding", "open_interest")
+KINDS = (*HISTORIES, "snapshots")
+
+#: The status of an instrument that the exchange no longer lists.
+GONE = "no longer listed"
+
+_HOUR = FixedGrid(pd.Timedelta(hours=1))
+_MOMENT = pd.Timedelta(microseconds=1)
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """The instruments of a symbol at one exchange.
+
+    Attributes:
+        name: Canonical, ``BTC/USDT:USDT``.
+        instruments: Oldest first; each with the symbol's name, whatever its own was.
+        note: What there is to know of them.
+    """
+
+    name: str
+    instruments: tuple[Instrument, ...]
+    note: str = ""
+
+    def live(self, now: pd.Timestamp) -> Instrument | None:
+        """The instrument that trades now; None if none does."""
+        last = self.instruments[-1]
+        return last if last.delisted is None or last.delisted > now else None
+
+
+@dataclass(frozen=True)
+class Leg:
+    """The part of a series that one instrument has: its rows are in ``[start, end)``."""
+
+    instrument: Instrument
+    grid: Grid
+    start: pd.Timestamp
+    end: pd.Timestamp
+
+
+@dataclass(frozen=True)
+class Series:
+    """One history to make complete.
+
+    Attributes:
+        exchange: ``okx``.
+        symbol: Canonical.
+        kind: One of :data:`HISTORIES`.
+        timeframe: Empty for funding.
+        legs: Oldest first; they don't overlap, and end with what is closed by the exchange's clock.
+        start: Of the range that is asked for, within the legs.
+        end: Of the range, exclusive; not after ``start`` if the legs have none of it.
+        reach: The earliest time that the exchange still gives; None: all.
+        keeps: How long the exchange keeps such rows, in words.
+        note: What there is to know.
+    """
+
+    exchange: str
+    symbol: str
+    kind: str
+    timeframe: str
+    legs: tuple[Leg, ...]
+    start: pd.Timestamp
+    end: pd.Timestamp
+    reach: pd.Timestamp | None
+    keeps: str = ""
+    note: str = ""
+
+    @property
+    def grid(self) -> Grid:
+        """The present grid, to count by."""
+        if self.legs:
+            return self.legs[-1].grid
+        return FundingGrid(None) if self.kind == "funding" else FixedGrid.of(self.timeframe)
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """Exchange, symbol, kind and timeframe: what the gap record names a series by."""
+        return self.exchange, self.symbol, self.kind, self.timeframe
+
+
+def former_names(renamed: Mapping[str, str]) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """The present name by each former one, and the former names, oldest first, by present one.
+
+    Raises:
+        SettingsError: a symbol is renamed in a circle.
+    """
+    present: dict[str, str] = {}
+    former: dict[str, list[str]] = {}
+    for old in renamed:
+        path = [old]
+        while path[-1] in renamed:
+            path.append(renamed[path[-1]])
+            if len(set(path)) < len(path):
+                raise SettingsError(
+                    f"renamed goes in a circle: {' to '.join(path)}; leave one of them out"
+                )
+        present[old] = path[-1]
+    for old, new in sorted(present.items(), key=lambda pair: -_steps_to(pair[0], renamed)):
+        former.setdefault(new, []).append(old)
+    return present, former
+
+
+def _steps_to(name: str, renamed: Mapping[str, str]) -> int:
+    steps = 0
+    while name in renamed:
+        name, steps = renamed[name], steps + 1
+    return steps
+
+
+def plan_symbol(
+    name: str,
+    former: Sequence[str],
+    listed: Mapping[str, Instrument],
+    remembered: Sequence[Instrument],
+    venue: str,
+) -> Symbol:
+    """The instruments of a symbol.
+
+    Args:
+        name: Canonical.
+        former: Its former names, oldest first.
+        listed: What the exchange lists, by symbol.
+        remembered: What was listed when we last looked, ``delisted`` being then at the latest.
+        venue: The exchange's name.
+
+    Raises:
+        UnknownSymbolError: the exchange lists no such symbol, nor did it when we looked before.
+    """
+    found: dict[str, Instrument] = {}
+    notes: list[str] = []
+    for each in (*former, name):
+        if each in listed:
+            found[listed[each].id] = listed[each]
+            if each != name:
+                notes.append(f"was {each}")
+    for old in remembered:
+        if old.symbol in (*former, name) and old.id not in found:
+            found[old.id] = old
+            notes.append(f"{old.id} is no longer listed, and was last on {old.delisted:%Y-%m-%d}")
+    if not found:
+        bases = {symbol.partition("/")[0]: symbol for symbol in listed}
+        close = difflib.get_close_matches(name.partition("/")[0], bases, n=1)
+        cure = f"it lists {len(listed):,} others"
+        if close:
+            cure = did_you_mean(name, [bases[close[0]]])
+        raise UnknownSymbolError(f"{venue} lists no perpetual {name}; {cure}")
+    order = {each: place for place, each in enumerate((*former, name))}
+    # A remembered one of the same name comes before the listed one.
+    sorted_ones = sorted(
+        found.values(), key=lambda i: (order.get(i.symbol, len(order)), i.symbol in listed)
+    )
+    return Symbol(
+        name,
+        tuple(dataclasses.replace(each, symbol=name) for each in sorted_ones),
+        "; ".join(notes),
+    )
+
+
+@dataclass(frozen=True)
+class Range:
+    """Which times are asked for, by the exchange's clock.
+
+    Attributes:
+        hours: How many of them, before ``until``.
+        until: Their end, exclusive; not after ``now``.
+        now: The exchange's time.
+    """
+
+    hours: float
+    until: pd.Timestamp
+    now: pd.Timestamp
+
+
+def plan_series(
+    venue: Venue,
+    symbol: Symbol,
+    kind: str,
+    timeframe: str,
+    asked: Range,
+    seen: pd.Timestamp | None,
+) -> Series:
+    """What to collect of one history.
+
+    Args:
+        venue: The exchange, asked for nothing here.
+        symbol: Whose history.
+        kind: One of :data:`HISTORIES`.
+        timeframe: Of candles and open interest.
+        asked: Which times.
+        seen: When the symbol was last collected here; None if never. If the range begins later,
+            it is made to begin there: no night that was missed leaves a hole that nobody knows of.
+    """
+    grid = _HOUR if kind == "funding" else FixedGrid.of(timeframe)
+    first = asked.until - pd.Timedelta(hours=asked.hours)
+    start = grid.floor(first if seen is None else min(first, seen))
+    end = grid.ceil(asked.until) if kind == "funding" else grid.floor(asked.until)
+    legs = _legs(symbol, kind, timeframe, asked.now)
+    if legs:
+        start, end = max(start, legs[0].start), min(end, legs[-1].end)
+    else:
+        end = start
+    reach = venue.oldest(kind, timeframe, asked.now)
+    keeps = "" if reach is None else f"{(asked.now - reach) / pd.Timedelta(days=1):.0f} days"
+    frame = "" if kind == "funding" else timeframe
+    notes = [symbol.note, _delisting(symbol, asked.now)]
+    if not legs or start >= end:
+        notes.append("it did not trade in the range")
+    note = "; ".join(filter(None, notes))
+    return Series(venue.name, symbol.name, kind, frame, legs, start, end, reach, keeps, note)
+
+
+def _delisting(symbol: Symbol, now: pd.Timestamp) -> str:
+    ended = symbol.instruments[-1].delisted
+    if symbol.live(now) is not None or ended is None or symbol.instruments[-1].status == GONE:
+        return ""
+    return f"delisted {ended:%Y-%m-%d %H:%M}"
+
+
+def _legs(symbol: Symbol, kind: str, timeframe: str, now: pd.Timestamp) -> tuple[Leg, ...]:
+    """The legs of a symbol's history as of now, whatever range is asked for."""
+    legs: list[Leg] = []
+    after: pd.Timestamp | None = None
+    for place, instrument in enumerate(symbol.instruments):
+        later = symbol.instruments[place + 1 :]
+        until = instrument.delisted or (later[0].listed if later else None)
+        if later and until is None:
+            continue  # both trade, and nobody says since when: the new one has it all
+        grid, start, end = _life(kind, timeframe, instrument, until, now)
+        start = start if after is None else max(start, after)
+        after = end
+        if start < end:
+            legs.append(Leg(instrument, grid, start, end))
+    return tuple(legs)
+
+
+def _life(
+    kind: str,
+    timeframe: str,
+    instrument: Instrument,
+    until: pd.Timestamp | None,
+    now: pd.Timestamp,
+) -> tuple[Grid, pd.Timestamp, pd.Timestamp]:
+    """The grid of an instrument's history and its first and last times."""
+    listed = instrument.listed if instrument.listed is not None else pd.Timestamp(0, tz="UTC")
+    if kind == "funding":
+        # A settlement at the very listing is none; of the hours after now there is none yet.
+        end = _HOUR.ceil(now if until is None else min(now, until + _MOMENT))
+        grid = FundingGrid(instrument.funding_interval_hours)
+        return grid, _HOUR.ceil(listed + _MOMENT), end
+    fixed = FixedGrid.of(timeframe)
+    end = fixed.floor(now) if until is None else min(fixed.floor(now), fixed.ceil(until))
+    # The candle in which trading began counts; of open interest only what was stamped since.
+    return fixed, fixed.floor(listed) if kind == "candles" else fixed.ceil(listed), end
