@@ -6,7 +6,8 @@ import json
 import os
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +27,7 @@ from analysis.sampling import Array
 from analysis.tables import drift_document
 from engine.datasets import Dataset
 from engine.features import FEATURES
+from registry.errors import AnalysisError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,16 +73,17 @@ def compare(task: DriftTask) -> Compared:
 
     Raises:
         NotEnoughBarsError: one of the windows is empty or too small.
+        AnalysisError: Evidently lacks what its report compares with.
     """
     started = time.perf_counter()
-    features, close_time = _features(task.data)
+    features, names, close_time = _features(task.data)
     windows = choose_windows(
         features, close_time, trained_until=task.trained_until, recent_bars=task.recent_bars
     )
-    columns = _columns(features, windows)
+    columns = _columns(features, names, windows)
     then, now = features[windows.reference()], features[windows.recent : windows.end]
     full = ~(np.isnan(then).all(axis=0) | np.isnan(now).all(axis=0))
-    known = {FEATURES[int(column)] for column in np.flatnonzero(full)}
+    known = {names[int(column)] for column in np.flatnonzero(full)}
     reported = [column.feature for column in columns if column.feature in known][: task.columns]
     found = DriftAnalysis(
         symbol=task.symbol,
@@ -88,26 +91,27 @@ def compare(task: DriftTask) -> Compared:
         training=_span(close_time[windows.first : windows.trained]),
         columns=columns,
         reported=tuple(reported),
-        unknown=tuple(name for name in FEATURES if name not in known),
+        unknown=tuple(name for name in names if name not in known),
     )
     task.folder.mkdir(parents=True)
     document = json.dumps(drift_document(found), indent=1, allow_nan=False)
     (task.folder / "drift.json").write_text(document)
     measured = time.perf_counter()
-    _report(now, then, reported, task.folder)
+    places = [names.index(name) for name in reported]
+    _report(now[:, places], then[:, places], reported, task.folder)
     seconds = {"drift": measured - started, "evidently": time.perf_counter() - measured}
     return Compared(replace(found, seconds=_rounded(seconds)), task.folder)
 
 
-def _features(data: Dataset | Bars) -> tuple[Array, pd.DatetimeIndex]:
+def _features(data: Dataset | Bars) -> tuple[Array, tuple[str, ...], pd.DatetimeIndex]:
     from engine.frames import feature_frame
 
     if isinstance(data, Dataset):
-        return data.features, data.close_time
-    return feature_frame(data).to_numpy(), data.close_time
+        return data.features, data.names, data.close_time
+    return feature_frame(data).to_numpy(), FEATURES, data.close_time
 
 
-def _columns(features: Array, windows: Windows) -> tuple[ColumnDrift, ...]:
+def _columns(features: Array, names: Sequence[str], windows: Windows) -> tuple[ColumnDrift, ...]:
     """Every feature, those that exceed their thresholds most first, those without one last."""
     indices = stability(features, windows)
     thresholds, history = trailing_thresholds(features, windows)
@@ -115,7 +119,7 @@ def _columns(features: Array, windows: Windows) -> tuple[ColumnDrift, ...]:
         excess = np.nan_to_num(indices / thresholds)
     order = np.lexsort((-np.nan_to_num(indices), -excess))
     return tuple(
-        ColumnDrift(FEATURES[c], float(indices[c]), float(thresholds[c]), int(history[c]))
+        ColumnDrift(names[c], float(indices[c]), float(thresholds[c]), int(history[c]))
         for c in order
     )
 
@@ -129,19 +133,35 @@ def _rounded(seconds: Mapping[str, float]) -> dict[str, float]:
 
 
 def _report(now: Array, then: Array, names: Sequence[str], folder: Path) -> None:
-    """Evidently's report; its plots cost a tenth of a second and .07 MB a column."""
+    """Evidently's report; its plots cost a tenth of a second and .07 MB a column.
+
+    Args:
+        now, then: (n, columns) of the recent window and of the training.
+    """
     import pandas as pd
 
     os.environ.setdefault("DO_NOT_TRACK", "1")  # read when evidently is imported
-    places = [FEATURES.index(name) for name in names]
-    recent, training = (pd.DataFrame(rows[:, places], columns=list(names)) for rows in (now, then))
+    recent, training = (pd.DataFrame(rows, columns=list(names)) for rows in (now, then))
     with warnings.catch_warnings():
         # Constant columns and missing values: it computes correlations that it does not show.
         warnings.simplefilter("ignore")
         from evidently import Report
         from evidently.presets import DataDriftPreset
 
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), _reference_found():
             snapshot = Report([DataDriftPreset()]).run(recent, training)
             snapshot.save_html(str(folder / "evidently.html"))
-    (folder / "evidently.json").write_text(snapshot.json())
+            (folder / "evidently.json").write_text(snapshot.json())
+
+
+@contextmanager
+def _reference_found() -> Iterator[None]:
+    """Evidently's missing reference is no ``Exception``: it would end the worker and the night."""
+    from evidently.core.report import ReferenceMetricNotFound
+
+    try:
+        yield
+    except ReferenceMetricNotFound as error:
+        raise AnalysisError(
+            f"Evidently's report failed ({error}); compare a longer window, or fewer columns"
+        ) from error

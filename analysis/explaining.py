@@ -18,7 +18,6 @@ from analysis.results import Additivity, FeatureNote, Method, ModelAnalysis, Ran
 from analysis.sampling import Array, Rows, spread, stratified
 from analysis.subjects import Contributions, Subject, subject
 from engine.datasets import Dataset, make_dataset
-from engine.features import FEATURES
 from registry.errors import InputError, NotEnoughBarsError
 from registry.naming import Family
 
@@ -92,7 +91,7 @@ def explain(task: ExplainTask) -> Explained:
     with _lap(seconds, "load"):
         dataset = _dataset(task)
         fitted = families.family(task.family).load(task.model)
-        rows, notes = align(dataset.features, FEATURES, task.features)
+        rows, notes = align(dataset.features, dataset.names, task.features)
         work = _Work(task, dataset, subject(fitted, rows), notes)
     with _lap(seconds, "shap"):
         contributions, additivity = work.contributions, work.additivity

@@ -1,0 +1,95 @@
+"""Funding and open interest among the features: explained and compared like any other."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from evidently import Report
+from evidently.metrics import MinValue
+from evidently.tests import Reference, eq
+from mlflow.models import Model
+
+from analysis.comparing import DriftTask, _reference_found, compare
+from analysis.explaining import ExplainTask, explain
+from analysis.results import Method
+from engine.datasets import Dataset, make_dataset
+from engine.families import family
+from engine.features import FEATURES
+from engine.market_features import MARKET_FEATURES
+from registry.errors import AnalysisError
+from registry.naming import Family
+from tests.engine.markets import market_of
+from tests.engine.simulate import simulate
+
+CAUSE = "oi_change_24"
+
+
+@cache
+def dataset(first: int) -> Dataset:
+    """What is foretold is open interest's change of the last day; the market begins at a bar."""
+    bars = simulate(1500, strength=0.0, seed=1).bars
+    made = make_dataset(bars, horizon=1, market=market_of(bars, first=first))
+    cause = made.features[:, made.names.index(CAUSE)]
+    noise = np.random.default_rng(2).normal(size=len(made))
+    known = np.where(np.isnan(cause), 0.0, cause / np.nanstd(cause))
+    label = np.where(np.isnan(made.label), np.nan, known + 0.3 * noise)
+    return replace(made, label=label)
+
+
+def test_the_market_feature_that_matters_is_found(tmp_path: Path) -> None:
+    data = dataset(700)
+    fitted = family(Family.LIGHTGBM).fit(
+        data.features, data.label, params={"rounds": 30, "min_rows": 20}, seed=1
+    )
+    fitted.save(tmp_path / "model", features=data.names, model=Model())
+    task = ExplainTask(
+        symbol=data.symbol,
+        model_id="SIM-USD/1",
+        family=Family.LIGHTGBM,
+        trained_until=data.trained_until,
+        data=data,
+        model=tmp_path / "model",
+        features=data.names,
+        horizon=1,
+        samples={"rows": 300, "windows": 100},
+        seed=1,
+        folder=tmp_path / "explanation",
+    )
+    found = explain(task).analysis
+    assert found.notes == ()
+    assert set(found.rankings) == set(Method)
+    for method in (Method.SHAP, Method.PERMUTATION):
+        ranking = found.rankings[method]
+        assert len(ranking.features) == len(data.names)
+        assert ranking.features[0].feature == CAUSE
+
+
+def test_the_market_is_compared_too(tmp_path: Path) -> None:
+    whole = dataset(0)
+    features = whole.features.copy()
+    features[-100:, whole.names.index("oi_turnover_24")] += 5.0
+    data = replace(whole, features=features)
+    task = DriftTask(data.symbol, data, data.trained_until, 100, 2, tmp_path / "drift")
+    found = compare(task).analysis
+    assert {column.feature for column in found.columns} == {*FEATURES, *MARKET_FEATURES}
+    assert found.unknown == ()
+    assert found.columns[0].feature == "oi_turnover_24"
+    report = json.loads((tmp_path / "drift" / "evidently.json").read_text())
+    reported = {m["config"]["column"] for m in report["metrics"] if "column" in m["config"]}
+    assert reported == set(found.reported)
+    assert "oi_turnover_24" in reported
+
+
+@pytest.mark.filterwarnings("ignore")  # Evidently's own
+def test_a_reference_that_evidently_lacks_is_an_error_of_ours() -> None:
+    """The library's exception is no ``Exception``: nothing else on its way would catch it."""
+    frame = pd.DataFrame({"a": [1.0, 2.0, 3.0]})
+    wanting = Report([MinValue(column="a", tests=[eq(Reference(relative=0.1))])])
+    with pytest.raises(AnalysisError, match="Reference data not found for"), _reference_found():
+        wanting.run(frame, None)
