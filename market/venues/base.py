@@ -150,7 +150,10 @@ class Venue(ABC):
     def open_interest(
         self, instrument: Instrument, timeframe: str, start: pd.Timestamp, end: pd.Timestamp
     ) -> AsyncIterator[pd.DataFrame]:
-        """Pages of ``open_interest``: ``base`` in base units, ``usd`` its value, NaN if unknown.
+        """Pages of ``open_interest`` whose period is over, by the venue's clock.
+
+        ``time`` is the venue's stamp, the period's beginning. ``base`` is in base units, as the
+        venue counts positions; ``usd`` is its value, NaN if unknown.
 
         Raises:
             InputError: the venue has no such timeframe.

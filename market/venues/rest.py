@@ -144,8 +144,9 @@ class RestVenue(Venue):
         step, now = parse_timeframe(timeframe), await self.now()
         oldest = self.oldest("open_interest", timeframe, now)
         start = start if oldest is None else max(start, oldest)
+        end = min(end, now - step + _INSTANT)  # the period that runs is not history yet
         span = (self.interest_rows - 1) * _ms(step)
-        for first, last in windows(stamp(start), stamp(min(end, now + _INSTANT)), span):
+        for first, last in windows(stamp(start), stamp(end), span):
             rows = within(await self._interest(instrument, period, step, first, last), first, last)
             if len(rows):
                 yield interest_page(instrument, timeframe, step, rows)

@@ -1,0 +1,335 @@
+"""The three clients against venues on loopback: every row that exists, once, with right values."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from itertools import pairwise
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from market.refusals import Patience
+from market.venues import VENUES, open_venue
+from market.venues.base import Instrument, Venue, canonical, settles_in_dollars
+from market.venues.paging import intervals, windows
+from market.venues.rest import RestVenue
+from registry.errors import InputError, RateLimitedError, VenueShapeError, VenueUnreachableError
+from registry.series_schema import KINDS
+from tests.market.exchanges import CHANGED, LISTED, NOW, Exchanges, Faults
+
+T = TypeVar("T")
+
+DAYS = pd.Timedelta(days=90)
+KINDS_OF_HISTORY = ("candles", "funding", "open_interest")
+
+
+@pytest.fixture(scope="module")
+def calm() -> Iterator[Exchanges]:
+    with Exchanges(scale=60, fillers=520) as exchanges:
+        yield exchanges
+
+
+def asked(exchanges: Exchanges, name: str, work: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
+    """What is found by asking a venue."""
+
+    async def run() -> T:
+        async with open_venue(name, base_url=exchanges.urls[name], timeout=5) as venue:
+            return await work(venue)
+
+    return asyncio.run(run())
+
+
+async def whole(pages: AsyncIterator[pd.DataFrame]) -> pd.DataFrame:
+    found = [page async for page in pages]
+    assert found, "no page came"
+    return pd.concat(found, ignore_index=True).sort_values("time", ignore_index=True)
+
+
+def history(
+    venue: Venue, kind: str, instrument: Instrument, start: pd.Timestamp, end: pd.Timestamp
+) -> AsyncIterator[pd.DataFrame]:
+    if kind == "candles":
+        return venue.candles(instrument, "1h", start, end)
+    if kind == "funding":
+        return venue.funding(instrument, start, end)
+    return venue.open_interest(instrument, "1h", start, end)
+
+
+def true(exchanges: Exchanges, venue: str, kind: str, symbol: str, *span: Any) -> pd.DataFrame:
+    if kind == "funding":
+        frame = exchanges.truth.funding(venue, symbol, *span)
+        return frame.assign(time=frame["time"].dt.floor("min")).assign(
+            available=frame["available"].dt.floor("min")
+        )
+    return getattr(exchanges.truth, kind)(venue, symbol, "1h", *span)
+
+
+def same(found: pd.DataFrame, wanted: pd.DataFrame, but: tuple[str, ...] = ()) -> None:
+    columns = [column for column in wanted.columns if column not in but]
+    pd.testing.assert_frame_equal(
+        found[columns], wanted[columns].reset_index(drop=True), check_dtype=False, rtol=1e-9
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_HISTORY)
+@pytest.mark.parametrize("name", VENUES)
+@pytest.mark.parametrize("symbol", ["BTC/USDT:USDT", "SOL/USDT:USDT", "KAITO/USDT:USDT"])
+def test_ninety_days_come_whole(calm: Exchanges, name: str, kind: str, symbol: str) -> None:
+    start, end = NOW - DAYS, NOW + pd.Timedelta(hours=3)
+
+    async def ask(venue: Venue) -> pd.DataFrame:
+        instrument = (await venue.instruments())[symbol]
+        return await whole(history(venue, kind, instrument, start, end))
+
+    found = asked(calm, name, ask)
+    wanted = true(calm, name, kind, symbol, start, end)
+    assert len(wanted) > 250
+    same(found, wanted, but=("usd",) if name == "bybit" else ())
+    assert list(found.columns) == list(KINDS[kind].given)
+    assert [str(dtype) for dtype in found.dtypes] == [
+        str(KINDS[kind].empty()[column].dtype) for column in found
+    ]
+    if kind == "open_interest":
+        value = calm.truth.snapshot(name, symbol)["mark_price"][0] * found["base"]
+        assert ((found["usd"] / value).between(0.2, 5)).all()
+
+
+@pytest.mark.parametrize("name", VENUES)
+def test_intervals_that_changed_are_told_by_the_neighbours(calm: Exchanges, name: str) -> None:
+    async def ask(venue: Venue) -> pd.DataFrame:
+        instrument = (await venue.instruments())[CHANGED]
+        return await whole(venue.funding(instrument, NOW - DAYS, NOW))
+
+    found = asked(calm, name, ask)
+    same(found, true(calm, name, "funding", CHANGED, NOW - DAYS, NOW))
+    assert found["interval_hours"].nunique() > 1
+
+
+@pytest.mark.parametrize("name", VENUES)
+@pytest.mark.parametrize("kind", KINDS_OF_HISTORY)
+def test_parts_join_without_loss_or_doubling(calm: Exchanges, name: str, kind: str) -> None:
+    """Windows whose borders fall on rows, between rows, and at page borders."""
+    cuts = [NOW - DAYS / 4, NOW - DAYS / 5, NOW.floor("h") - pd.Timedelta(hours=99)]
+    cuts += [cuts[-1] + pd.Timedelta(milliseconds=1), NOW.floor("D"), NOW]
+
+    async def ask(venue: Venue) -> list[pd.DataFrame]:
+        instrument = (await venue.instruments())["ETH/USDT:USDT"]
+        spans = pairwise(cuts)
+        return [
+            page
+            for start, end in spans
+            async for page in history(venue, kind, instrument, start, end)
+        ]
+
+    found = pd.concat(asked(calm, name, ask)).sort_values("time", ignore_index=True)
+    assert found["time"].is_unique
+    wanted = true(calm, name, kind, "ETH/USDT:USDT", cuts[0], cuts[-1])
+    same(found, wanted, but=("usd",) if name == "bybit" else ())
+
+
+@pytest.mark.parametrize("name", VENUES)
+def test_a_hole_longer_than_pages_does_not_end_the_paging(name: str) -> None:
+    symbol, start = "BTC/USDT:USDT", NOW - DAYS / 2
+    with Exchanges(scale=60, fillers=0) as exchanges:
+        for kind in KINDS_OF_HISTORY:
+            exchanges.truth.hole(
+                name, symbol, kind, start + pd.Timedelta(days=2), NOW - pd.Timedelta(days=12)
+            )
+
+        async def ask(venue: Venue) -> list[pd.DataFrame]:
+            instrument = (await venue.instruments())[symbol]
+            return [
+                await whole(history(venue, kind, instrument, start, NOW))
+                for kind in KINDS_OF_HISTORY
+            ]
+
+        for kind, found in zip(KINDS_OF_HISTORY, asked(exchanges, name, ask), strict=True):
+            wanted = true(exchanges, name, kind, symbol, start, NOW)
+            same(found[["time"]], wanted[["time"]])
+            assert wanted["time"].diff().max() > pd.Timedelta(days=11)
+
+
+@pytest.mark.parametrize("name", VENUES)
+def test_the_instruments_are_those_that_the_venue_lists(calm: Exchanges, name: str) -> None:
+    found = asked(calm, name, lambda venue: venue.instruments())
+    wanted = calm.truth.instruments(name).set_index("symbol")
+    ours = pd.DataFrame(found.values()).set_index("symbol").loc[wanted.index]
+    assert (ours["id"] == wanted["instrument"]).all()
+    assert np.allclose(ours["contract_size"], wanted["contract_size"])
+    assert (ours["funding_interval_hours"] == wanted["funding_interval_hours"]).all()
+    assert (pd.to_datetime(ours["listed"]) == wanted["listed"]).all()
+    delisted = pd.to_datetime(ours["delisted"], utc=True)
+    assert ((delisted == wanted["delisted"]) | (delisted.isna() & wanted["delisted"].isna())).all()
+
+
+@pytest.mark.parametrize("name", VENUES)
+def test_a_snapshot_tells_the_present(calm: Exchanges, name: str) -> None:
+    async def ask(venue: Venue) -> pd.DataFrame:
+        return await venue.snapshot((await venue.instruments())[LISTED])
+
+    found, wanted = asked(calm, name, ask), calm.truth.snapshot(name, LISTED)
+    assert list(found.columns) == list(KINDS["snapshots"].given)
+    moments = ["time", "available"]
+    same(found, wanted, but=(*moments, "open_interest_usd"))
+    assert (found["time"][0] - wanted["time"][0]).total_seconds() == pytest.approx(0, abs=60)
+    value = found["open_interest"] * found["mark_price"]
+    assert found["open_interest_usd"][0] == pytest.approx(value[0], rel=0.01)
+
+
+@pytest.mark.parametrize("name", VENUES)
+def test_closed_is_judged_by_the_venues_clock(name: str) -> None:
+    """A venue whose clock is an hour ahead has closed what ours holds for open, and the reverse."""
+    for skew in (3600.0, -3600.0):
+        faults = Faults(skew={name: skew})
+        with Exchanges(scale=60, fillers=0, faults=faults) as exchanges:
+
+            async def ask(venue: Venue) -> tuple[pd.Timestamp, pd.DataFrame]:
+                now = await venue.server_time()
+                instrument = (await venue.instruments())["BTC/USDT:USDT"]
+                start = NOW - pd.Timedelta(hours=9)
+                return now, await whole(venue.candles(instrument, "1h", start, NOW + DAYS))
+
+            now, found = asked(exchanges, name, ask)
+            assert (found["available"] <= now).all()
+            assert found["available"].max() > now - pd.Timedelta(hours=2, minutes=1)
+
+
+@pytest.mark.parametrize("name", VENUES)
+def test_every_probe_passes_and_none_is_left_out(calm: Exchanges, name: str) -> None:
+    async def ask(venue: Venue) -> list[str]:
+        for probe in venue.probes():
+            await probe.ask()
+        return [probe.name for probe in venue.probes()]
+
+    assert len(asked(calm, name, ask)) >= 6
+
+
+@pytest.mark.parametrize("name", VENUES)
+def test_faults_are_outlasted(name: str) -> None:
+    shares = {"reset": 0.02, "too_many": 0.02, "error": 0.02, "truncated": 0.02, "malformed": 0.02}
+    faults = Faults(seed=4, retry_after=0, **shares)
+    with Exchanges(scale=60, fillers=0, faults=faults) as exchanges:
+
+        async def ask(venue: Venue) -> list[pd.DataFrame]:
+            instrument = (await venue.instruments())["SOL/USDT:USDT"]
+            spans = [NOW - DAYS / 2, NOW]
+            return [await whole(history(venue, k, instrument, *spans)) for k in KINDS_OF_HISTORY]
+
+        for kind, found in zip(KINDS_OF_HISTORY, asked(exchanges, name, ask), strict=True):
+            same(
+                found[["time"]],
+                true(exchanges, name, kind, "SOL/USDT:USDT", NOW - DAYS / 2, NOW)[["time"]],
+            )
+
+
+@pytest.mark.parametrize("name", VENUES)
+def test_a_venue_that_is_down_is_named(name: str) -> None:
+    async def run() -> None:
+        sort = type(open_venue(name))
+        assert issubclass(sort, RestVenue)
+        patience = Patience(attempts=2, first=0.01)
+        async with sort("http://secret:word@127.0.0.1:9", patience=patience) as venue:
+            with pytest.raises(VenueUnreachableError, match=r"127\.0\.0\.1:9") as caught:
+                await venue.instruments()
+            assert "word" not in f"{caught.value} {venue!r} {caught.value.__cause__!r}"
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("name", VENUES)
+def test_what_a_venue_has_no_word_for_is_refused(calm: Exchanges, name: str) -> None:
+    async def ask(venue: Venue) -> None:
+        instrument = (await venue.instruments())["BTC/USDT:USDT"]
+        for timeframe in ("8h", "7m"):
+            pages = venue.open_interest(instrument, timeframe, NOW - DAYS, NOW)
+            with pytest.raises(InputError, match=timeframe):
+                await whole(pages)
+
+    asked(calm, name, ask)
+
+
+def test_an_unknown_venue_is_refused_with_the_nearest_name() -> None:
+    with pytest.raises(InputError, match="did you mean 'binance'"):
+        open_venue("binanc")
+    with pytest.raises(InputError, match="no base URL"):
+        open_venue("okx", base_url="okx.com")
+
+
+def test_an_answer_of_another_shape_names_the_field() -> None:
+    venue = open_venue("binance")
+    assert isinstance(venue, RestVenue)
+    read = venue.reader("fapi/v1/klines")
+    with pytest.raises(VenueShapeError, match=r"binance fapi/v1/klines: field 7 is missing"):
+        read.numbers([[1, "2"]], 7)
+    with pytest.raises(VenueShapeError, match="'rate' is no number"):
+        read.numbers([{"rate": "high"}], "rate")
+    with pytest.raises(VenueShapeError, match=r"'result\.list' is missing"):
+        read.rows({"result": {"rows": []}}, "result", "list")
+    with pytest.raises(VenueShapeError, match="milliseconds"):
+        read.times([{"ts": "today"}], "ts")
+    assert np.isnan(read.numbers([{"rate": ""}, {"rate": None}], "rate")).all()
+
+
+def test_windows_cover_a_span_once() -> None:
+    found = list(windows(5, 42, 10))
+    assert found == [(5, 15), (15, 25), (25, 35), (35, 42)]
+    assert list(windows(5, 5, 10)) == list(windows(6, 5, 10)) == []
+
+
+@pytest.mark.parametrize(
+    ("hours", "present", "told"),
+    [
+        ([0, 8, 16, 24], None, [8, 8, 8, 8]),
+        ([0, 8, 16, 20, 24], 4, [8, 8, 8, 4, 4]),  # it changed
+        ([0, 4, 8, 16, 20, 24], 4, [4, 4, 4, 4, 4, 4]),  # a settlement is missing
+        ([0, 8, 24, 32], 8, [8, 8, 8, 8]),
+        ([0, 16], 8, [8, 8]),
+        ([0], 4, [4]),
+        ([0], None, [np.nan]),
+        ([0, 5], None, [np.nan, np.nan]),  # no interval that any venue has
+        ([], 8, []),
+    ],
+)
+def test_intervals(hours: list[int], present: float | None, told: list[float]) -> None:
+    times = pd.DatetimeIndex(
+        [pd.Timestamp("2026-01-01", tz="UTC") + pd.Timedelta(hours=h) for h in hours]
+    )
+    np.testing.assert_array_equal(intervals(times, present), np.array(told, dtype=float))
+
+
+def test_symbols_are_canonical() -> None:
+    assert canonical("1000PEPE", "USDT") == "1000PEPE/USDT:USDT"
+    assert canonical("币安人生", "USDT") is None
+    assert settles_in_dollars("USDC")
+    assert not settles_in_dollars("BTC")
+
+
+def test_rate_limits_are_kept_within_the_venues_budget() -> None:
+    """Twenty series at once: the venue refuses nobody."""
+    with Exchanges(scale=1, fillers=0) as exchanges:
+
+        async def ask(venue: Venue) -> None:
+            instruments = list((await venue.instruments()).values())[:6]
+            start = NOW - pd.Timedelta(days=40)
+            await asyncio.gather(
+                *(whole(venue.candles(i, "1h", start, NOW)) for i in instruments if not i.delisted)
+            )
+
+        asked(exchanges, "okx", ask)
+        assert exchanges.refused == []
+
+
+def test_a_ban_that_is_too_long_to_wait_for_is_told_at_once() -> None:
+    faults = Faults(banned=1.0, streak=99, retry_after=3600)
+    with Exchanges(fillers=0, faults=faults) as exchanges:
+
+        async def ask(venue: Venue) -> None:
+            for _ in range(2):
+                with pytest.raises(RateLimitedError, match="wants no request for 3"):
+                    await venue.server_time()
+
+        asked(exchanges, "binance", ask)
+        assert len(exchanges.requests) == 1
