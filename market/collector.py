@@ -52,6 +52,7 @@ class DataCollector:
         exchanges: By name, ``binance``, ``bybit``, ``okx`` or another one that ccxt knows.
         settings: For addresses, timeouts, the timeframe and renamed symbols; as
             :func:`~registry.settings.load_settings` gives them if None.
+        commit_after: Seconds that rows wait for others at most, to be stored with them.
 
     Raises:
         InputError: ``exchanges`` is a single text or empty.
@@ -64,10 +65,12 @@ class DataCollector:
         exchanges: Sequence[str] = EXCHANGES,
         *,
         settings: Settings | None = None,
+        commit_after: float = 5.0,
     ) -> None:
         self.exchanges = tuple(dict.fromkeys(_listed(exchanges, "exchanges", "binance")))
         self.settings = load_settings() if settings is None else settings
         self._library = brain_library
+        self._commit_after = commit_after
         self._present, self._former = former_names(self.settings.renamed)
         parse_timeframe(self.settings.timeframe)
 
@@ -119,7 +122,8 @@ class DataCollector:
 
     async def _collect(self, asked: Asked, progress: Progress | None) -> Collected:
         tally, store = Tally(asked, self.exchanges, progress), self._library.series
-        async with AsyncExitStack() as opened, Batches(store) as batches:
+        batching = Batches(store, seconds=self._commit_after)
+        async with AsyncExitStack() as opened, batching as batches:
             venues = [await opened.enter_async_context(self._open(e)) for e in self.exchanges]
             runs = (VenueRun(venue, asked, batches, store, tally).run() for venue in venues)
             await together(*runs)

@@ -193,7 +193,7 @@ class FundingGrid:
         inner = _steps(times, present)
         before, after = (inner[0], inner[-1]) if len(inner) else (present, present)
         if not asked:
-            before, after = min(before, present), min(after, present)
+            after = min(after, present)  # it may have changed since
         return np.concatenate(([before], inner, [after] if len(times) else [])).astype(np.int64)
 
 

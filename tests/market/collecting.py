@@ -1,0 +1,179 @@
+"""What the collector's tests share: a library of series alone, comparisons with the truth, and
+collectors in processes of their own that may be killed."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from market.collector import DataCollector
+from registry.naming import perpetual
+from registry.series import SeriesStore, Upserted
+from registry.settings import Settings, load_settings
+from tests.market.exchanges import Exchanges, Truth
+
+HISTORIES = ("candles", "funding", "open_interest")
+KEY = {
+    "candles": ["exchange", "symbol", "timeframe", "time"],
+    "funding": ["exchange", "symbol", "time"],
+    "open_interest": ["exchange", "symbol", "timeframe", "time"],
+}
+
+
+@dataclass
+class Series:
+    """As much of a Brain Library as a collector needs."""
+
+    series: SeriesStore
+
+
+def settings_for(urls: Mapping[str, str], **overrides: Any) -> Settings:
+    return load_settings({f"{venue}_url": url for venue, url in urls.items()} | overrides)
+
+
+def collector(store: SeriesStore, exchanges: Exchanges, **overrides: Any) -> DataCollector:
+    return DataCollector(Series(store), settings=settings_for(exchanges.urls, **overrides))
+
+
+# --- against the truth ----------------------------------------------------------------------------
+
+
+def exists(
+    truth: Truth, venue: str, symbol: str, kind: str, start: object = None, end: object = None
+) -> pd.DataFrame:
+    """The rows that a flawless collector ends up with, hourly where there is a timeframe."""
+    ask: Callable[..., pd.DataFrame] = getattr(truth, kind)
+    frame = () if kind == "funding" else ("1h",)
+    return ask(venue, symbol, *frame, start, end)
+
+
+def stored(
+    store: SeriesStore, venue: str, symbol: str, kind: str, start: object = None, end: object = None
+) -> pd.DataFrame:
+    found = store.read(kind, exchange=venue, symbol=symbol, start=start, end=end)
+    return found.drop(columns="collected")
+
+
+def assert_whole(
+    store: SeriesStore,
+    truth: Truth,
+    venue: str,
+    symbol: str,
+    kind: str,
+    start: object,
+    end: object,
+) -> int:
+    """Every row that exists is stored, once, with its very values; returns how many there are."""
+    right = exists(truth, venue, symbol, kind, start, end)
+    found = stored(store, venue, symbol, kind, start, end)
+    assert len(found) / max(len(right), 1) == (1.0 if len(right) else 0.0), (venue, symbol, kind)
+    pd.testing.assert_frame_equal(found, right[found.columns.tolist()], check_dtype=False)
+    return len(right)
+
+
+def uncovered(gaps: pd.DataFrame, missing: pd.DataFrame, kind: str) -> pd.DataFrame:
+    """The missing rows that no gap on record covers."""
+    left = []
+    for row in missing.to_dict("records"):
+        of = gaps[
+            (gaps["exchange"] == row["exchange"])
+            & (gaps["symbol"] == row["symbol"])
+            & (gaps["kind"] == kind)
+        ]
+        if not ((of["start"] <= row["time"]) & (row["time"] < of["end"])).any():
+            left.append(row)
+    return pd.DataFrame(left)
+
+
+def lacking(store: SeriesStore, right: pd.DataFrame, kind: str) -> pd.DataFrame:
+    """The rows that exist and are not stored."""
+    keys = KEY[kind]
+    have = pd.MultiIndex.from_frame(store.read(kind, columns=keys))
+    return right[~pd.MultiIndex.from_frame(right[keys]).isin(have)]
+
+
+# --- in other processes ---------------------------------------------------------------------------
+
+
+class Acknowledging(SeriesStore):
+    """Writes down what was acknowledged, at once and without a buffer."""
+
+    def __init__(self, root: str | Path, path: str) -> None:
+        super().__init__(root)
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+
+    def upsert(self, kind: str, frame: pd.DataFrame) -> Upserted:
+        done = super().upsert(kind, frame)
+        if kind in KEY:
+            keys = frame[KEY[kind]].assign(time=frame["time"].astype("int64"))
+            self._say({"kind": kind, "keys": keys.to_numpy(dtype=object).tolist()})
+        return done
+
+    def revise(self, kind: str, change: Any, *, exchange: str, symbols: Sequence[str]) -> None:
+        super().revise(kind, change, exchange=exchange, symbols=symbols)
+        self._say({"kind": kind, "exchange": exchange})
+
+    def _say(self, said: Mapping[str, Any]) -> None:
+        os.write(self._file, json.dumps(said).encode() + b"\n")
+
+
+@dataclass
+class Acknowledged:
+    """What a killed collector had been told is stored."""
+
+    keys: dict[str, set[tuple[Any, ...]]] = field(
+        default_factory=lambda: {kind: set() for kind in KEY}
+    )
+    recorded: set[str] = field(default_factory=set)
+
+    @classmethod
+    def read(cls, path: Path) -> Acknowledged:
+        found = cls()
+        lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+        for line in lines:  # the last, if torn, has no end of line
+            said = json.loads(line)
+            if said["kind"] == "gaps":
+                found.recorded.add(said["exchange"])
+            else:
+                found.keys[said["kind"]] |= {tuple(key) for key in said["keys"]}
+        return found
+
+
+@dataclass(frozen=True)
+class Job:
+    """A collection, to be done in another process."""
+
+    root: str
+    acknowledged: str
+    urls: Mapping[str, str]
+    symbols: tuple[str, ...]
+    hours: int
+
+    def run(self) -> None:
+        store = Acknowledging(self.root, self.acknowledged)
+        # Often, so that a kill finds a collection in every state.
+        work = DataCollector(Series(store), settings=settings_for(self.urls), commit_after=0.1)
+        work.collect_all_data(self.symbols, self.hours)
+
+    def start(self) -> ForkServerProcess:
+        """In a process that has everything imported already, and nothing else done."""
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload([__name__, "market.venues.opening"])
+        process = context.Process(target=self.run, daemon=True)
+        process.start()
+        return process
+
+
+def truths(
+    truth: Truth, venue: str, symbols: Sequence[str], kind: str, start: pd.Timestamp
+) -> pd.DataFrame:
+    """The rows of several symbols that exist."""
+    return pd.concat([exists(truth, venue, perpetual(s), kind, start) for s in symbols])
