@@ -336,7 +336,7 @@ def test_a_model_that_knows_the_market_predicts_where_the_market_is_unknown(
     fitted = family(name).fit(dataset.features, dataset.label, params=QUICK[name], seed=7)
     recipe = Recipe(name, dataset.feature_set, 6, QUICK[name], 7)
     write_model(fitted, dataset, recipe, tmp_path / "model")
-    tags = {
+    tags: dict[str, str] = {
         Tag.SYMBOL: SYMBOL,
         Tag.FAMILY: str(name),
         Tag.RECIPE: recipe.id,

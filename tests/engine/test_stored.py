@@ -21,7 +21,7 @@ from engine.validation import Plan
 from registry.bars import Bars
 from registry.library import BrainLibrary
 from registry.naming import Family, Tag
-from registry.settings import Settings
+from registry.settings import Settings, load_settings
 from tests.engine.markets import market_of
 from tests.engine.simulate import simulate
 
@@ -47,6 +47,11 @@ def dataset(bars: Bars) -> Dataset:
 @pytest.fixture
 def library(sqlite_dsn: str) -> BrainLibrary:
     return BrainLibrary(sqlite_dsn)
+
+
+def quick(library: BrainLibrary) -> Settings:
+    wanted = {"families": "lightgbm", "folds": 2, "trials": 1, "jobs": 1}
+    return load_settings({"tracking_uri": library.dsn, **wanted})
 
 
 @pytest.fixture
@@ -134,9 +139,7 @@ def test_another_number_of_trials_is_said_and_no_reason_to_search_again(
 def test_the_market_makes_another_recipe_and_each_run_says_how_much_of_it_is_missing(
     library: BrainLibrary, bars: Bars, market: MarketSeries, caplog: pytest.LogCaptureFixture
 ) -> None:
-    settings = Settings(
-        MLFLOW_TRACKING_URI=library.dsn, families=("lightgbm",), folds=2, trials=1, jobs=1
-    )
+    settings = quick(library)
     known = {SYMBOL: market}
     with library.start("nightly", "night", tags={Tag.KIND: "night"}, note="") as night:
         (plain,), failed = train_symbols(library, settings, {SYMBOL: bars}, night)
@@ -168,9 +171,7 @@ def test_the_market_makes_another_recipe_and_each_run_says_how_much_of_it_is_mis
 def test_series_of_another_symbol_fail_alone(
     library: BrainLibrary, bars: Bars, market: MarketSeries
 ) -> None:
-    settings = Settings(
-        MLFLOW_TRACKING_URI=library.dsn, families=("lightgbm",), folds=2, trials=1, jobs=1
-    )
+    settings = quick(library)
     wrong = replace(market, symbol="BTC/USD")
     with library.start("nightly", "night", tags={Tag.KIND: "night"}, note="") as night:
         found, (failure,) = tune_symbols(
