@@ -10,11 +10,11 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import unquote, urlencode
 
 import pandas as pd
 import pytest
@@ -206,7 +206,7 @@ class TestBybit:
             rows += told["result"]["list"]
             if not told["result"]["nextPageCursor"]:
                 break
-            cursor = {"cursor": told["result"]["nextPageCursor"].replace("%3D", "=")}
+            cursor = {"cursor": unquote(told["result"]["nextPageCursor"])}
         true = exchanges.truth.open_interest("bybit", "BTC/USDT", "1h", "2026-10-01", "2026-10-31")
         assert [float(row["openInterest"]) for row in rows[::-1]] == true["base"].tolist()
         assert len(rows) == 720
@@ -220,12 +220,18 @@ class TestBybit:
             str(ms("2026-09-01 00:00")),
         ]
 
-    def test_wants_a_cursor_as_it_was_given(self, bybit: str) -> None:
+    @pytest.mark.parametrize("form", [str, unquote])
+    def test_takes_a_cursor_as_given_or_encoded_again(
+        self, bybit: str, form: Callable[[str], str]
+    ) -> None:
         asked = {"category": "linear", "symbol": "BTCUSDT", "intervalTime": "1h"}
-        cursor = ask(bybit, "/v5/market/open-interest", **asked)[1]["result"]["nextPageCursor"]
-        assert cursor.startswith("lastid%3D")
-        encoded_again = ask(bybit, "/v5/market/open-interest", **asked, cursor=cursor)[1]
-        assert encoded_again["retCode"] == 10001
+        first = ask(bybit, "/v5/market/open-interest", **asked)[1]["result"]
+        assert first["nextPageCursor"].startswith("lastid%3D")
+        cursor = form(first["nextPageCursor"])
+        rows = ask(bybit, "/v5/market/open-interest", **asked, cursor=cursor)[1]["result"]["list"]
+        assert int(rows[0]["timestamp"]) == int(first["list"][-1]["timestamp"]) - HOUR
+        made_up = ask(bybit, "/v5/market/open-interest", **asked, cursor="x")[1]
+        assert made_up["retCode"] == 10001
 
     def test_passes_over_a_lone_start_of_open_interest(self, bybit: str) -> None:
         asked = {"category": "linear", "symbol": "BTCUSDT", "intervalTime": "1h"}
@@ -237,7 +243,7 @@ class TestBybit:
         self, exchanges: Exchanges, bybit: str
     ) -> None:
         first = ask(bybit, "/v5/market/instruments-info", category="linear")[1]["result"]
-        cursor = first["nextPageCursor"].replace("%3D", "=")
+        cursor = unquote(first["nextPageCursor"])
         last = ask(bybit, "/v5/market/instruments-info", category="linear", cursor=cursor)[1]
         listed = [one["symbol"] for one in first["list"] + last["result"]["list"]]
         assert (len(first["list"]), last["result"]["nextPageCursor"]) == (500, "")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import parse_qsl, unquote
 
 import numpy as np
 
@@ -118,14 +119,10 @@ class Bybit(Venue):
             for one in self._listings(category)
             if self._status(one) == status and symbol in ("", one.id)
         ]
-        after = asked.text("cursor", "")
-        if after:
-            # Cursors come percent-encoded and are to be sent on as they are, not encoded again.
-            if not after.startswith("first="):
-                raise self.wrong("cursor", "malformed")
-            found = [one for one in found if one.id > after.partition("=")[2]]
-        page = found[:limit]
-        cursor = f"first%3D{page[-1].id}" if len(found) > limit else ""
+        last = self._cursor(asked, "last")
+        page = [one for one in found if one.id > last][:limit]
+        more = bool(page) and page[-1] != found[-1]
+        cursor = f"first%3D{page[0].id}%26last%3D{page[-1].id}" if more else ""
         told = [described(one, self.truth, status) for one in page]
         return {"category": category, "list": told, "nextPageCursor": cursor}
 
@@ -183,14 +180,11 @@ class Bybit(Venue):
         timeframe = _PERIODS[asked.choice("intervalTime", _PERIODS)]
         step = step_of(timeframe)
         low, high = asked.number("startTime", None), asked.number("endTime", None)
-        limit, cursor = asked.limit(50, 200), asked.text("cursor", "")
+        limit, last = asked.limit(50, 200), self._cursor(asked, "lastid")
         if high is None:
             low, high = None, _END - 1  # a lone start time is passed over in silence
-        if cursor:
-            mark, _, number = cursor.partition("=")
-            if mark != "lastid" or not number.isdigit():
-                raise self.wrong("cursor", "malformed")
-            high = int(number) - 1
+        if last:
+            high = int(last) - 1
         times = self.rows(
             listing,
             ("open_interest", timeframe),
@@ -225,6 +219,18 @@ class Bybit(Venue):
         if symbol and not found:
             raise self._refused("params error: symbol invalid")
         return {"category": category, "list": [ticker(one, self.truth) for one in found]}
+
+    def _cursor(self, asked: Parameters, name: str) -> str:
+        """A part of the cursor; empty where there is none.
+
+        Cursors are given percent-encoded. Some clients send them on as they are, others encode
+        them once more: both are understood.
+        """
+        given = asked.text("cursor", "")
+        parts = dict(parse_qsl(given if "=" in given else unquote(given)))
+        if given and not parts.get(name):
+            raise self.wrong("cursor", "malformed")
+        return parts.get(name, "")
 
     def _candles(self, asked: Parameters, kind: str) -> tuple[Listing, str, Any]:
         _, listing = self._listing(asked, "Not supported symbols", default="linear")

@@ -42,7 +42,7 @@ class Fixed:
         return max(1, math.ceil(left / self.scale))
 
     def now(self) -> float:
-        return time.monotonic() * self.scale
+        return time.time() * self.scale
 
 
 @dataclass
@@ -64,4 +64,4 @@ class Sliding:
         return True
 
     def now(self) -> float:
-        return time.monotonic() * self.scale
+        return time.time() * self.scale

@@ -92,13 +92,18 @@ class Truth:
         ]
 
     def instruments(self, venue: str) -> pd.DataFrame:
-        """The linear USDT perpetuals that the venue tells of at ``now``, fillers included."""
+        """The linear perpetuals that the venue tells of at ``now``.
+
+        Among them Bybit's fillers, one in USDC, and on OKX one that will be listed (Binance doesn't
+        say yet what that is to be).
+        """
+        sorts = {"perpetual", "filler", "usdc", *(("pending",) if venue == "okx" else ())}
         told = [
             one
             for one in self.listings
             if one.venue == venue
-            and one.sort in ("perpetual", "filler")
-            and one.listed <= self.clock
+            and one.sort in sorts
+            and (one.listed <= self.clock or one.sort == "pending")
             and not (venue == "okx" and one.gone(self.clock))  # OKX strikes them off
         ]
         return pd.DataFrame(
@@ -107,7 +112,10 @@ class Truth:
                 "symbol": [one.symbol for one in told],
                 "instrument": [one.id for one in told],
                 "contract_size": [one.contract_size for one in told],
-                "funding_interval_hours": [float(one.hours_at(self.clock)) for one in told],
+                "funding_interval_hours": [
+                    np.nan if one.listed > self.clock else float(one.hours_at(self.clock))
+                    for one in told
+                ],
                 "listed": times_index(np.array([one.listed for one in told], dtype=np.int64)),
                 "delisted": pd.DatetimeIndex(
                     [
@@ -175,15 +183,17 @@ class Truth:
         *,
         whole: bool = False,
     ) -> pd.DataFrame:
-        """Open interest whose period is over at ``now``; ``usd`` is missing on Bybit."""
+        """Open interest whose period is over at ``now``; ``usd`` on Bybit at the mark price."""
         listing, step = self.listing(venue, symbol), step_of(timeframe)
         times = self.stamps(listing, step, *self._window(start, end))
         times = times[times + step <= self.clock]
         times = self._left(listing, "open_interest", timeframe, times, whole)
         frame = _keyed(listing, times, timeframe)
         frame["base"] = self.base(listing, times).numbers
-        usd = values.open_interest_value(listing, times).numbers
-        frame["usd"] = np.full(len(times), np.nan) if venue == "bybit" else usd
+        # Bybit's history tells no value: it is the amount at that moment's mark price.
+        reckoned = frame["base"] * values.mark(listing, times).numbers
+        told = values.open_interest_value(listing, times).numbers
+        frame["usd"] = reckoned if venue == "bybit" else told
         return frame.assign(available=times_index(times + step))
 
     def snapshot(self, venue: str, symbol: str) -> pd.DataFrame:
@@ -197,7 +207,10 @@ class Truth:
         frame["next_funding"] = times_index(following)
         frame["interval_hours"] = float(listing.hours_at(self.clock))
         frame["open_interest"] = self.base(listing, now).numbers
-        frame["open_interest_usd"] = values.open_interest_value(listing, now).numbers
+        # Nor does Binance's present open interest.
+        reckoned = frame["open_interest"] * frame["mark_price"]
+        told = values.open_interest_value(listing, now).numbers
+        frame["open_interest_usd"] = reckoned if venue == "binance" else told
         return frame.assign(available=times_index(now))
 
     def reach(self, venue: str, kind: str, timeframe: str | None = None) -> pd.Timestamp | None:
