@@ -29,8 +29,8 @@ _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "MLFLOW_S3_ENDPOINT_URL
 _DEFAULT_REGION = "us-east-1"
 # An address where nobody answers must be told in seconds, not in minutes.
 _CONNECT_SECONDS = 4
-_ANSWER_SECONDS = 6
-_TRANSFER_SECONDS = 120
+_ANSWER_SECONDS = 5
+_TRANSFER_SECONDS = 30
 _RETRY_SECONDS = 8
 _RETRIES = 2
 _SECRET = ("access_key", "token")
@@ -118,7 +118,6 @@ def storage_options() -> dict[str, str]:
         "aws_s3_allow_unsafe_rename": "false",
         "connect_timeout": f"{_CONNECT_SECONDS}s",
         "timeout": f"{_TRANSFER_SECONDS}s",
-        "read_timeout": f"{_ANSWER_SECONDS}s",
         "max_retries": str(_RETRIES),
         "retry_timeout": f"{_RETRY_SECONDS}s",
     }
@@ -164,6 +163,30 @@ def s3_client(options: Mapping[str, str] | None = None) -> Any:
             s3={"addressing_style": "path"} if "aws_endpoint" in found else None,
         ),
     )
+
+
+def check_answers(root: str, options: Mapping[str, str]) -> None:
+    """Check that somebody answers, whatever the answer.
+
+    deltalake would wait for a silent server as long as for a large file.
+
+    Raises:
+        SeriesStoreError: nobody answers, within some ten seconds.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    client = s3_client(options)
+    try:
+        client.head_bucket(Bucket=split(root)[0])
+    except ClientError:
+        return  # an answer
+    except BotoCoreError as error:
+        raise SeriesStoreError(
+            f"no answer from the S3 store of the series at {root}: {error}; check the endpoint "
+            "and the network"
+        ) from error
+    finally:
+        client.close()
 
 
 def check_conditional_puts(root: str, options: Mapping[str, str] | None = None) -> ConditionalPuts:

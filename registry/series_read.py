@@ -14,7 +14,16 @@ from deltalake import DeltaTable, QueryBuilder
 from registry.errors import InputError
 from registry.series_schema import MONTH, Kind
 
-__all__ = ["Limits", "partitions_of", "query", "quoted", "stored_near", "to_moment", "to_texts"]
+__all__ = [
+    "Limits",
+    "ask",
+    "partitions_of",
+    "query",
+    "quoted",
+    "stored_near",
+    "to_moment",
+    "to_texts",
+]
 
 # More symbols than these are cheaper to compare than to look for.
 _FEW_SYMBOLS = 20
@@ -86,16 +95,31 @@ def to_moment(value: object, name: str) -> pd.Timestamp | None:
     return moment.tz_localize("UTC") if moment.tz is None else moment.tz_convert("UTC")
 
 
+def ask(table: DeltaTable, question: str) -> pa.Table:
+    """The answer to a question in SQL to the table ``series``.
+
+    Raises:
+        OSError: files of the table can't be read.
+    """
+    answer = QueryBuilder().register("series", table).execute(question)
+    try:
+        return pa.table(answer.read_all())
+    except Exception as error:
+        if type(error) is not Exception:
+            raise
+        # What goes wrong while rows arrive has no class of its own.
+        raise OSError(str(error)) from error
+
+
 def query(
     table: DeltaTable, kind: Kind, columns: Sequence[str], condition: str, order: str = ""
 ) -> pa.Table:
     """The rows that a condition holds for, in the types of the kind's schema."""
     names = ", ".join(f'"{name}"' for name in columns)
     where = f" WHERE {condition}" if condition else ""
-    builder = QueryBuilder().register("series", table)
-    found = builder.execute(f"SELECT {names} FROM series{where}{order}").read_all()
+    found = ask(table, f"SELECT {names} FROM series{where}{order}")
     # Answers come in views of text, which few of pyarrow's functions know.
-    return pa.table(found).cast(pa.schema([(name, kind.arrow_type(name)) for name in columns]))
+    return found.cast(pa.schema([(name, kind.arrow_type(name)) for name in columns]))
 
 
 def stored_near(table: DeltaTable, kind: Kind, rows: pa.Table) -> pa.Table:

@@ -43,7 +43,8 @@ class Kind:
         key: the columns that name a row, in the order in which rows are sorted.
         values: the other columns, each ``text``, ``number``, ``count`` or ``time``.
         nullable: values that may be missing, as a whole column or row by row.
-        times: the key's columns that hold a time; the last one is what a reading is limited by.
+        time: the key's column that holds a time, by which a reading is limited; None if there is
+            none.
         monthly: whether the table is partitioned by the month of that time, beside the exchange.
         stamped: whether the store notes in ``collected`` when it stored a row.
         version: of this layout.
@@ -58,7 +59,7 @@ class Kind:
     monthly: bool = True
     stamped: bool = True
     version: int = 1
-    migrations: Mapping[int, Migration] = field(default_factory=lambda: MappingProxyType({}))
+    migrations: Mapping[int, Migration] = field(default_factory=dict)
 
     @property
     def columns(self) -> dict[str, str]:

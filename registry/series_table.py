@@ -10,10 +10,18 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
+from deltalake import (
+    CommitProperties,
+    DeltaTable,
+    Transaction,
+    WriterProperties,
+    write_deltalake,
+)
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from registry.errors import SeriesStoreError
+from registry.object_store import check_answers, is_s3
+from registry.series_read import ask
 from registry.series_schema import Kind
 from registry.series_sync import sync_commits
 
@@ -31,15 +39,20 @@ _LONGEST_PAUSE_SECONDS = 2.0
 WRITER = WriterProperties(compression="ZSTD", compression_level=1)
 
 
-def locks(names: Iterable[str]) -> CommitProperties:
+def locks(names: Iterable[str], layout: int | None = None) -> CommitProperties:
     """A commit that fails if another one, since the table was read, names one of these too.
 
     Delta lets two appends pass each other, also if both store the same key. As application
-    transactions of the partitions that they write to, they conflict.
+    transactions, named by the partitions that they write to, they conflict.
+
+    Args:
+        names: of partitions, as ``binance/2026-11``.
+        layout: the layout that the table has with this commit, if it is another one than before.
     """
-    return CommitProperties(
-        app_transactions=[Transaction(name, int(time.time())) for name in names]
-    )
+    found = [Transaction(name, int(time.time())) for name in names]
+    if layout is not None:
+        found.append(Transaction(_LAYOUT, layout))
+    return CommitProperties(app_transactions=found)
 
 
 def until_committed(work: Callable[[], Done]) -> Done:
@@ -87,6 +100,8 @@ class SeriesTable:
         options = self._options()
         view, used = getattr(self._views, "view", None), getattr(self._views, "options", None)
         if view is None or used != options:
+            if is_s3(self.address):
+                check_answers(self.address, options)
             try:
                 view = DeltaTable(self.address, storage_options=options)
             except TableNotFoundError:
@@ -107,9 +122,7 @@ class SeriesTable:
                     partition_by=self.kind.partitions,
                     name=self.kind.name,
                     storage_options=self._options(),
-                    commit_properties=CommitProperties(
-                        app_transactions=[Transaction(_LAYOUT, self.kind.version)]
-                    ),
+                    commit_properties=locks([], layout=self.kind.version),
                 )
             except (CommitFailedError, DeltaError) as error:
                 if not _made_by_another(error):
@@ -137,7 +150,9 @@ class SeriesTable:
         return self._in_todays_layout(view)
 
     def _migrate(self, view: DeltaTable, layout: int) -> None:
-        rows: pa.Table = view.to_pyarrow_table()
+        rows = ask(view, "SELECT * FROM series")
+        rows = rows.cast(pa.schema(_plain(field) for field in rows.schema))
+        since, names = view.version(), ["/".join(part.values()) for part in view.partitions()]
         for step in range(layout, self.kind.version):
             rows = self.kind.migrations[step](rows)
         rows = rows.select(self.kind.schema.names).cast(self.kind.schema)
@@ -149,16 +164,20 @@ class SeriesTable:
                 schema_mode="overwrite",
                 partition_by=self.kind.partitions,
                 writer_properties=WRITER,
-                commit_properties=CommitProperties(
-                    app_transactions=[Transaction(_LAYOUT, self.kind.version)]
-                ),
+                commit_properties=locks(names, layout=self.kind.version),
             )
         except CommitFailedError:
             return  # somebody else has migrated or written; look again
+        sync_commits(self.address, since, view.version())
         logger.warning(
             "migrated the %s at %s from layout %d to %d, %d rows",
             self.kind.name, self.address, layout, self.kind.version, len(rows),
         )  # fmt: skip
+
+
+def _plain(field: pa.Field) -> pa.Field:
+    """A column as it is stored; deltalake answers in views of text."""
+    return field.with_type(pa.string()) if pa.types.is_string_view(field.type) else field
 
 
 def _made_by_another(error: Exception) -> bool:
