@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -82,6 +83,28 @@ def prepare() -> None:
     BrainLibrary(settings.tracking_uri).check(settings.experiment)
     print(f"export MLFLOW_TRACKING_URI={shlex.quote(settings.tracking_uri)}")
     print(f"export BRAIN_EXPERIMENT={shlex.quote(settings.experiment)}")
+
+
+@cli.command()
+@click.option("--live", is_flag=True, help="Ask every endpoint of the exchanges once.")
+def doctor(live: bool) -> int:
+    """Check configuration, tracking server, stores, credentials, clock; change nothing."""
+    from market.checks import check_venues
+    from registry.checks import check_configuration, checks_table, run_checks, verdict
+    from registry.console import console
+    from registry.store_checks import check_library, check_series
+
+    settings, found = check_configuration()
+    if settings is not None:
+        found += run_checks(
+            {
+                "tracking server": partial(check_library, settings),
+                "series store": partial(check_series, settings.series),
+                "exchanges": partial(check_venues, settings, live=live),
+            }
+        )
+    console().print(checks_table(found))
+    return verdict(found)
 
 
 _night_options = _settings(

@@ -57,6 +57,7 @@ location = us-east-1
 [filter:tempauth]
 use = egg:swift#tempauth
 user_{account}_{name} = {secret} .admin
+user_{account}_reader = {secret}
 [filter:one_by_one]
 paste.filter_factory = tests.s3_servers:one_by_one
 """
@@ -151,9 +152,13 @@ class _Server:
 class S3Server(_Server):
     """OpenStack Swift: checks signatures, honours conditional puts.
 
+    ``reader_key``, with the same secret, may do only what a bucket's owner allows to everybody.
+
     Objects are kept in memory: on disk Swift wants extended attributes, which not every file
     system has.
     """
+
+    reader_key = f"{_Server.account}:reader"
 
     @contextmanager
     def run(self) -> Iterator[S3Server]:

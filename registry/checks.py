@@ -1,0 +1,214 @@
+"""Checks that tell in a minute what a night would trip over: their form, and the configuration's.
+
+A check is a row: what was looked at, how it is, what was seen and what to do about it. No row shows
+a secret, whoever has written it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, wait
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from threading import Thread
+
+from rich.table import Table
+from rich.text import Text
+
+from registry.bars import parse_timeframe
+from registry.errors import BrainError, SettingsError
+from registry.redact import redact
+from registry.settings import Settings, load_settings
+
+__all__ = [
+    "Check",
+    "State",
+    "check_configuration",
+    "checks_table",
+    "failed",
+    "folder_fault",
+    "free_bytes",
+    "ok",
+    "run_checks",
+    "skipped",
+    "verdict",
+]
+
+_CONFIGURATION = "configuration"
+_SECONDS = 30.0
+_SECRET_NAMES = re.compile(r"SECRET|TOKEN|PASSWORD|PASSPHRASE|CREDENTIAL|(ACCESS|API|PRIVATE)_?KEY")
+_LEAST_SECRET = 4  # shorter values are words that may stand anywhere
+_COLOURS = {"ok": "green", "failed": "bold red", "skipped": "yellow"}
+
+
+class State(StrEnum):
+    """How a check came out."""
+
+    OK = "ok"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at.
+
+    Attributes:
+        name: what.
+        state: how it is.
+        detail: what was seen, without passwords, keys and tokens.
+        cure: what to do; empty if nothing.
+    """
+
+    name: str
+    state: State
+    detail: str
+    cure: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("name", "detail", "cure"):
+            object.__setattr__(self, name, _without_secrets(getattr(self, name)))
+
+
+def ok(name: str, detail: str) -> Check:
+    """A check that found everything as it should be."""
+    return Check(name, State.OK, detail)
+
+
+def skipped(name: str, why: BrainError | str, cure: str = "") -> Check:
+    """A check that had nothing to look at."""
+    return Check(name, State.SKIPPED, *_split(why, cure))
+
+
+def failed(name: str, fault: BrainError | str, cure: str = "") -> Check:
+    """A check that found a fault.
+
+    Args:
+        name: of the check.
+        fault: what is wrong. Our errors tell the cure themselves, behind their last semicolon.
+        cure: instead of the one that the error tells.
+    """
+    return Check(name, State.FAILED, *_split(fault, cure))
+
+
+def _split(fault: BrainError | str, cure: str) -> tuple[str, str]:
+    """What is wrong, and what to do about it."""
+    if cure or not isinstance(fault, BrainError):
+        return str(fault), cure
+    said, _, told = str(fault).rpartition("; ")
+    return (said, told) if said else (told, "")
+
+
+def check_configuration() -> tuple[Settings | None, list[Check]]:
+    """The settings, None if they can't be read, and what was found.
+
+    That exchanges are known is looked at by :func:`market.checks.check_venues`.
+    """
+    name = _CONFIGURATION
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        cure = "correct it on the command line, in the environment or in brain.toml"
+        return None, [failed(name, str(error), cure)]
+    try:
+        parse_timeframe(settings.timeframe)
+    except BrainError as error:
+        return settings, [failed(name, f"timeframe: {error}", "set timeframe to one of these")]
+    if settings.bars is not None and not settings.bars.is_dir():
+        fault = f"bars={str(settings.bars)!r} is no folder"
+        return settings, [failed(name, fault, "name a folder of bars, or none for the sample")]
+    given = sorted(settings.model_fields_set)
+    return settings, [ok(name, f"set: {', '.join(given)}" if given else "all settings as usual")]
+
+
+def run_checks(
+    parts: Mapping[str, Callable[[], Sequence[Check]]], *, seconds: float = _SECONDS
+) -> list[Check]:
+    """Everything at once, in the order of the parts.
+
+    Args:
+        parts: what to call, by name. One of our errors that it raises is a failed check.
+        seconds: how long to wait; what has not ended by then is a failed check, and abandoned.
+    """
+    waiting = {name: _started(part) for name, part in parts.items()}
+    wait(waiting.values(), timeout=seconds)
+    found: list[Check] = []
+    for name, future in waiting.items():
+        if not future.done():
+            fault = f"no end within {seconds:g} seconds"
+            found.append(
+                failed(name, fault, "look whether a network or firewall swallows requests")
+            )
+            continue
+        try:
+            found += future.result()
+        except BrainError as error:
+            found.append(failed(name, error))
+    return found
+
+
+def _started(part: Callable[[], Sequence[Check]]) -> Future[Sequence[Check]]:
+    """A part under way, in a thread that the end of the process does not wait for."""
+    future: Future[Sequence[Check]] = Future()
+
+    def settle() -> None:
+        try:
+            future.set_result(part())
+        except BaseException as error:  # noqa: BLE001 (raised again where it is waited for)
+            future.set_exception(error)
+
+    Thread(target=settle, daemon=True).start()
+    return future
+
+
+def verdict(checks: Iterable[Check]) -> int:
+    """The exit code: 0 if nothing failed, 2 if the configuration did, else 1."""
+    faults = [check.name for check in checks if check.state == State.FAILED]
+    if not faults:
+        return 0
+    return 2 if _CONFIGURATION in faults else 1
+
+
+def checks_table(checks: Iterable[Check]) -> Table:
+    """The checks, a row each."""
+    table = Table("check", "state", "detail", "cure", box=None, pad_edge=False)
+    for check in checks:
+        state = Text(check.state, style=_COLOURS[check.state])
+        table.add_row(Text(check.name), state, Text(check.detail), Text(check.cure))
+    return table
+
+
+def folder_fault(folder: Path) -> str | None:
+    """Why nothing can be written to a folder, or could be if it were made; None if it can.
+
+    Nothing is left behind, a folder that does not exist neither.
+    """
+    there = folder
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    try:
+        with tempfile.TemporaryDirectory(dir=there, prefix=".check-"):
+            pass
+    except OSError as error:
+        return f"nothing can be written to {folder}: {error.strerror} ({there})"
+    return None
+
+
+def free_bytes(folder: Path) -> int:
+    """Bytes that are free where a folder is or would be."""
+    there = folder
+    while not there.exists():
+        there = there.parent
+    return shutil.disk_usage(there).free
+
+
+def _without_secrets(text: str) -> str:
+    for name, value in os.environ.items():
+        if len(value) >= _LEAST_SECRET and _SECRET_NAMES.search(name.upper()):
+            text = text.replace(value, "***")
+    return redact(text)

@@ -1,0 +1,128 @@
+"""Checks of where artifacts and market series are stored."""
+
+from __future__ import annotations
+
+import tempfile
+import uuid
+from contextlib import closing
+from pathlib import Path
+
+from mlflow.utils.file_utils import local_file_uri_to_path
+from mlflow.utils.uri import is_local_uri
+
+from registry.checks import Check, failed, folder_fault, free_bytes, ok, skipped
+from registry.errors import BrainError
+from registry.mlflow_errors import library_errors
+from registry.object_store import is_s3, s3_client
+from registry.s3_checks import artifact_client, check_credentials, probe_bucket
+from registry.settings import Settings
+from registry.tracking_checks import check_tracking
+
+__all__ = ["check_artifacts", "check_library", "check_series"]
+
+_ARTIFACTS, _SERIES = "artifact store", "series store"
+_LEAST_FREE = 500_000_000
+
+
+def check_library(settings: Settings) -> list[Check]:
+    """The tracking server, the experiment, its artifacts, and the keys for what is in S3."""
+    checks, location = check_tracking(settings.tracking_uri, settings.experiment)
+    artifacts = check_artifacts(settings.tracking_uri, location)
+    return [*checks, artifacts, check_credentials(location, settings.series)]
+
+
+# --- artifacts ----------------------------------------------------------------------------------
+
+
+def check_artifacts(dsn: str, location: str | None) -> Check:
+    """Whether a file can be stored where artifacts go, read back and deleted.
+
+    Args:
+        dsn: the tracking URI, whose server may store artifacts for its clients.
+        location: where artifacts go, a URI; None if that can't be told.
+    """
+    if location is None:
+        return skipped(_ARTIFACTS, "the tracking server does not tell where artifacts go")
+    if is_s3(location):
+        return _artifacts_in_s3(location)
+    if is_local_uri(location):
+        return _folder(_ARTIFACTS, Path(local_file_uri_to_path(location)))
+    if location.startswith(("mlflow-artifacts:", "http:", "https:")):
+        return _artifacts_by_server(dsn, location)
+    return skipped(_ARTIFACTS, f"{location} is looked at by the first upload")
+
+
+def _artifacts_in_s3(location: str) -> Check:
+    try:
+        with closing(artifact_client()) as client:
+            said = probe_bucket(client, location)
+    except BrainError as error:
+        return failed(_ARTIFACTS, error)
+    return ok(_ARTIFACTS, said)
+
+
+def _artifacts_by_server(dsn: str, location: str) -> Check:
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    folder = f".check-{uuid.uuid4().hex}"
+    try:
+        with library_errors(dsn, "store an artifact"), tempfile.TemporaryDirectory() as here:
+            repository = get_artifact_repository(location, tracking_uri=dsn)
+            probe = Path(here, "probe")
+            probe.write_text(folder)
+            try:
+                repository.log_artifact(str(probe), folder)
+                back = repository.download_artifacts(f"{folder}/probe", str(here))
+            finally:
+                repository.delete_artifacts(folder)
+            if Path(back).read_text() != folder:
+                return failed(_ARTIFACTS, f"{location} gave back something else than was stored")
+    except BrainError as error:
+        return failed(_ARTIFACTS, error)
+    return ok(_ARTIFACTS, f"the tracking server stores, gives and deletes at {location}")
+
+
+# --- series -------------------------------------------------------------------------------------
+
+
+def check_series(root: str) -> list[Check]:
+    """Whether series can be stored, and writers can't overwrite each other's commits.
+
+    Args:
+        root: a folder or ``s3://bucket/prefix``.
+    """
+    try:
+        if is_s3(root):
+            return [_series_in_s3(root)]
+        return [_folder(_SERIES, Path(root).expanduser().absolute(), _LEAST_FREE)]
+    except BrainError as error:
+        return [failed(_SERIES, error)]
+
+
+def _series_in_s3(root: str) -> Check:
+    from registry.series import SeriesStore
+
+    with closing(s3_client()) as client:
+        said = probe_bucket(client, root)
+    if SeriesStore.open(root).check().honoured:
+        return ok(_SERIES, f"{said}; conditional puts are honoured")
+    return failed(
+        _SERIES,
+        f"{root} ignores conditional puts: of two writers at once, one overwrites the other's "
+        "commit in silence",
+        "keep series in a store that honours If-None-Match (AWS S3, Swift), or in a folder",
+    )
+
+
+# --- helpers ------------------------------------------------------------------------------------
+
+
+def _folder(name: str, folder: Path, least_free: int = 0) -> Check:
+    if fault := folder_fault(folder):
+        return failed(name, fault, "make the folder writable, or name another one")
+    free = free_bytes(folder)
+    if free < least_free:
+        fault = f"only {free / 1e6:.0f} MB are free at {folder}"
+        return failed(name, fault, "free some space, or name another folder")
+    made = "can be written" if folder.exists() else "can be made"
+    return ok(name, f"{folder} {made}; {free / 1e9:.1f} GB are free")

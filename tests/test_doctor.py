@@ -1,0 +1,496 @@
+"""``python -m mlproject doctor`` against real stores and servers, and exchanges on loopback."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sqlite3
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+import pytest
+
+import mlproject
+from market.checks import check_venues
+from registry.checks import Check, State, check_configuration, run_checks, verdict
+from registry.errors import LibraryError
+from registry.settings import load_settings
+from registry.store_checks import check_artifacts, check_library, check_series
+from tests.market.exchanges import Exchanges
+from tests.s3_servers import Bucket, S3Server
+from tests.servers import MlflowServer, free_port
+
+Setenv = Callable[[str, str], None]
+
+
+def by_name(checks: list[Check]) -> dict[str, Check]:
+    found = {check.name: check for check in checks}
+    assert len(found) == len(checks)
+    return found
+
+
+def everything(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*"))
+
+
+@pytest.fixture
+def environ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Setenv:
+    """Sets variables, in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    return monkeypatch.setenv
+
+
+def library(dsn: str, setenv: Setenv, series: str = "series") -> dict[str, Check]:
+    setenv("MLFLOW_TRACKING_URI", dsn)
+    setenv("BRAIN_SERIES", series)
+    return by_name(check_library(load_settings()))
+
+
+# --- rows ---------------------------------------------------------------------------------------
+
+
+def test_a_row_never_shows_a_secret(environ: Setenv) -> None:
+    environ("AWS_SECRET_ACCESS_KEY", "hushhush")
+    environ("SOME_API_KEY", "quietquiet")
+    text = "hushhush http://me:p:w@host/?token=tok1 quietquiet"
+    row = Check("name", State.OK, text, text)
+    for shown in (row.detail, row.cure, repr(row)):
+        assert not [s for s in ("hush", "quiet", "p:w", "tok1") if s in shown]
+    assert "http://me:***@host" in row.detail
+
+
+def test_parts_run_at_once_and_none_is_waited_for_for_ever() -> None:
+    both = threading.Barrier(2, timeout=60)
+    never = threading.Event()
+
+    def met() -> list[Check]:
+        both.wait()
+        return [Check("met", State.OK, "")]
+
+    def hang() -> list[Check]:
+        never.wait()
+        return []
+
+    def broken() -> list[Check]:
+        raise LibraryError("it is broken; mend it")
+
+    parts = {"one": met, "two": met, "broken": broken}
+    found = run_checks(parts, seconds=60)
+    assert [(c.name, c.state) for c in found] == [
+        ("met", "ok"),
+        ("met", "ok"),
+        ("broken", "failed"),
+    ]
+    assert (found[2].detail, found[2].cure) == ("it is broken", "mend it")
+    (hung,) = run_checks({"slow": hang}, seconds=0.1)
+    assert hung.name == "slow"
+    assert "no end within 0.1 seconds" in hung.detail
+    never.set()
+
+
+def test_a_fault_of_ours_is_raised() -> None:
+    def broken() -> list[Check]:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run_checks({"broken": broken})
+
+
+# --- configuration ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("BRAIN_TRAILS", "3", "BRAIN_TRIALS"),
+        ("BRAIN_HOURS", "many", "hours"),
+        ("BRAIN_TIMEFRAME", "90s", "90s"),
+        ("BRAIN_BARS", "nowhere", "nowhere"),
+        ("BRAIN_EXCHANGES", "binnance", "binance"),
+        ("BRAIN_EXCHANGES", "okx,kraken2", "kraken"),
+    ],
+)
+def test_what_is_configured_wrong_is_named(
+    name: str, value: str, told: str, environ: Setenv, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environ(name, value)
+    environ("COLUMNS", "500")  # a row a line
+    assert mlproject.main(["doctor"]) == 2
+    (line,) = [x for x in capsys.readouterr().out.splitlines() if x.startswith("configuration  ")
+               and "failed" in x]  # fmt: skip
+    assert told in line
+
+
+def test_a_settings_file_that_cannot_be_read_is_named(environ: Setenv, tmp_path: Path) -> None:
+    (tmp_path / "brain.toml").write_text("hours = [")
+    settings, (check,) = check_configuration()
+    assert settings is None
+    assert "brain.toml" in check.detail
+    assert verdict([check]) == 2
+
+
+def test_a_base_url_that_is_none_is_a_fault_of_the_configuration(environ: Setenv) -> None:
+    environ("BRAIN_EXCHANGES", "okx")
+    environ("BRAIN_OKX_URL", "ftp://me:secretpw@host")
+    (check,) = check_venues(load_settings(), live=False)
+    assert (check.name, check.state) == ("configuration", "failed")
+    assert "ftp://me:***@host" in check.detail
+
+
+# --- tracking and artifacts ---------------------------------------------------------------------
+
+
+def test_a_fresh_folder_is_sound_and_stays_empty(
+    environ: Setenv, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert mlproject.main(["doctor"]) == 0
+    shown = capsys.readouterr().out
+    assert "python -m mlproject prepare" in shown
+    assert "no exchange is configured" in shown
+    assert everything(tmp_path) == []
+
+
+@pytest.mark.parametrize("store", ["sqlite_dsn", "postgres"])
+def test_a_prepared_database_is_sound(
+    store: str, request: pytest.FixtureRequest, environ: Setenv, tmp_path: Path
+) -> None:
+    found = library(request.getfixturevalue(store), environ)
+    assert {check.state for check in found.values()} == {"ok", "skipped"}
+    assert found["credentials"].state == "skipped"
+    assert mlflow.__version__ in found["tracking server"].detail
+    assert "the first job makes it" in found["experiment"].detail
+    assert not [path for path in everything(tmp_path) if path.name != "mlflow.db"]
+
+
+def test_another_schema_than_mlflows_is_named(sqlite_dsn: str, environ: Setenv) -> None:
+    with closing(sqlite3.connect("mlflow.db")) as database, database:
+        database.execute("UPDATE alembic_version SET version_num = '1bd49d398cd23'")
+    found = library(sqlite_dsn, environ)
+    assert found["tracking server"].state == "failed"
+    assert "1bd49d398cd23" in found["tracking server"].detail
+    assert "mlflow db upgrade" in found["tracking server"].cure
+
+
+def test_a_deleted_experiment_is_named(sqlite_dsn: str, environ: Setenv) -> None:
+    client = mlflow.MlflowClient(sqlite_dsn)
+    client.delete_experiment(client.create_experiment("nightly"))
+    found = library(sqlite_dsn, environ)
+    assert found["experiment"].state == "failed"
+    assert found["artifact store"].state == "skipped"
+
+
+def test_a_server_is_sound_and_stores_artifacts(
+    mlflow_server: MlflowServer, environ: Setenv
+) -> None:
+    client = mlflow.MlflowClient(mlflow_server.uri)
+    client.create_experiment("nightly")
+    found = library(mlflow_server.uri, environ)
+    assert (
+        found["tracking server"].detail == f"{mlflow_server.uri} runs MLflow {mlflow.__version__}"
+    )
+    assert found["experiment"].state == "ok"
+    assert found["artifact store"].state == "ok", found["artifact store"]
+    assert not list((mlflow_server.folder / "artifacts").rglob(".check-*"))
+
+
+def test_without_an_experiment_the_server_is_asked_about_its_own(
+    mlflow_server: MlflowServer, environ: Setenv
+) -> None:
+    found = library(mlflow_server.uri, environ)
+    assert "the first job makes it" in found["experiment"].detail
+    assert found["artifact store"].state == "ok", found["artifact store"]
+
+
+def test_something_else_than_mlflow_is_told(s3_unsafe: Bucket, environ: Setenv) -> None:
+    found = library(s3_unsafe.url, environ)
+    assert found["tracking server"].state == "failed"
+    assert found["artifact store"].state == "skipped"
+
+
+@pytest.mark.parametrize("scheme", ["http", "postgresql+psycopg"])
+def test_where_nobody_answers_is_named_without_the_password(scheme: str, environ: Setenv) -> None:
+    port = free_port()
+    found = library(f"{scheme}://me:secretpw@127.0.0.1:{port}/store", environ)
+    check = found["tracking server"]
+    assert check.state == "failed"
+    assert f"me:***@127.0.0.1:{port}" in check.detail
+    assert "start the server" in check.cure
+    assert "secretpw" not in repr(found)
+
+
+def test_a_folder_that_cannot_be_written_is_named(environ: Setenv, tmp_path: Path) -> None:
+    # Not by permissions, which do not bind root.
+    (tmp_path / "file").write_text("in the way")
+    below = tmp_path / "file" / "folder"
+    (series,) = check_series(str(below))
+    artifacts = check_artifacts("sqlite://", below.as_uri())
+    tracking = library(f"sqlite:///{below / 'mlflow.db'}", environ)["tracking server"]
+    for check in (series, artifacts, tracking):
+        assert check.state == "failed", check
+        assert str(below) in check.detail
+    assert everything(tmp_path) == [tmp_path / "file"]
+
+
+def test_artifacts_in_s3_are_looked_at(
+    sqlite_dsn: str, s3: Bucket, s3_server: S3Server, environ: Setenv
+) -> None:
+    for name, value in s3.environment.items():
+        environ(name, value)
+    where = f"s3://{s3.bucket}/artifacts"
+    mlflow.MlflowClient(sqlite_dsn).create_experiment("nightly", artifact_location=where)
+    found = library(sqlite_dsn, environ)
+    assert found["artifact store"].state == "ok", found["artifact store"]
+    assert s3.url in found["artifact store"].detail
+    assert found["credentials"].state == "ok"
+    assert "the environment" in found["credentials"].detail
+    with s3_server.client() as client:
+        assert client.list_objects_v2(Bucket=s3.bucket)["KeyCount"] == 0
+
+
+# --- series in S3 -------------------------------------------------------------------------------
+
+
+def series_in(bucket: Bucket, environ: Setenv, **changed: str) -> Check:
+    for name, value in (bucket.environment | changed).items():
+        environ(name, value)
+    (check,) = check_series(f"s3://{bucket.bucket}/series")
+    assert bucket.environment["AWS_SECRET_ACCESS_KEY"] not in repr(check)
+    return check
+
+
+def test_a_store_that_honours_conditional_puts_is_sound(
+    s3: Bucket, s3_server: S3Server, environ: Setenv
+) -> None:
+    check = series_in(s3, environ)
+    assert check.state == "ok", check
+    assert "conditional puts are honoured" in check.detail
+    with s3_server.client() as client:
+        assert client.list_objects_v2(Bucket=s3.bucket)["KeyCount"] == 0
+
+
+def test_a_store_that_ignores_conditional_puts_is_refused(
+    s3_unsafe: Bucket, environ: Setenv
+) -> None:
+    check = series_in(s3_unsafe, environ)
+    assert check.state == "failed"
+    assert "ignores conditional puts" in check.detail
+    assert "If-None-Match" in check.cure
+
+
+def test_a_permission_that_is_missing_is_named(
+    s3: Bucket, s3_server: S3Server, environ: Setenv
+) -> None:
+    with s3_server.client() as client:
+        client.put_bucket_acl(Bucket=s3.bucket, ACL="public-read")
+    check = series_in(s3, environ, AWS_ACCESS_KEY_ID=s3_server.reader_key)
+    assert check.state == "failed"
+    assert "s3:PutObject is not allowed" in check.detail
+    assert "grant s3:PutObject" in check.cure
+
+
+def test_what_else_is_wrong_with_a_bucket_is_told_apart(s3: Bucket, environ: Setenv) -> None:
+    assert "refuses the keys" in series_in(s3, environ, AWS_SECRET_ACCESS_KEY="wrong").detail
+    unplugged = f"http://127.0.0.1:{free_port()}"
+    check = series_in(s3, environ, AWS_ENDPOINT_URL=unplugged)
+    assert check.state == "failed"
+    assert unplugged in check.detail
+    nowhere = Bucket(s3.url, "no-such-bucket", s3.environment)
+    assert "there is no such bucket" in series_in(nowhere, environ).detail
+
+
+def test_missing_keys_are_told(environ: Setenv, s3: Bucket, sqlite_dsn: str) -> None:
+    for name, value in s3.environment.items():
+        if "KEY" not in name:
+            environ(name, value)
+    where = f"s3://{s3.bucket}/series"
+    check = library(sqlite_dsn, environ, series=where)["credentials"]
+    assert check.state == "failed"
+    assert where in check.detail
+    assert "AWS_ACCESS_KEY_ID" in check.cure
+    environ("AWS_PROFILE", "nobody")
+    check = library(sqlite_dsn, environ, series=where)["credentials"]
+    assert check.state == "failed"
+    assert "nobody" in check.detail
+
+
+# --- exchanges ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def exchanges(environ: Setenv) -> Iterator[Exchanges]:
+    """The three on loopback, their clocks going with ours."""
+    stop = threading.Event()
+
+    def go(exchanges: Exchanges) -> None:
+        while not stop.wait(0.02):
+            exchanges.truth.now = pd.Timestamp.now("UTC")
+
+    with Exchanges(pd.Timestamp.now("UTC"), fillers=0) as exchanges:
+        clock = threading.Thread(target=go, args=(exchanges,), daemon=True)
+        clock.start()
+        environ("BRAIN_EXCHANGES", "binance,bybit,okx")
+        environ("BRAIN_REQUEST_TIMEOUT", "5")
+        for name, url in exchanges.urls.items():
+            environ(f"BRAIN_{name.upper()}_URL", url)
+        yield exchanges
+        stop.set()
+        clock.join()
+
+
+def test_clocks_that_agree(exchanges: Exchanges) -> None:
+    (check,) = check_venues(load_settings(), live=False)
+    assert check.state == "ok", check
+    for name in exchanges.urls:
+        assert name in check.detail
+    assert {r.path.rpartition("/")[2] for r in exchanges.requests} == {"time"}
+
+
+def test_a_clock_that_is_off_is_told_by_how_much(exchanges: Exchanges) -> None:
+    exchanges.faults.skew = dict.fromkeys(exchanges.urls, 7.0)
+    (check,) = check_venues(load_settings(), live=False)
+    assert check.state == "failed"
+    assert "-7." in check.detail or "-6.9" in check.detail
+    assert "NTP" in check.cure
+
+
+def test_one_exchange_whose_clock_is_off_is_not_ours(exchanges: Exchanges) -> None:
+    exchanges.faults.skew = {"bybit": 90.0}
+    (check,) = check_venues(load_settings(), live=False)
+    assert check.state == "ok"
+    assert "bybit -" in check.detail
+
+
+def test_live_asks_every_endpoint_once(exchanges: Exchanges) -> None:
+    found = by_name(check_venues(load_settings(), live=True))
+    assert {check.state for check in found.values()} == {"ok"}, found
+    for name in exchanges.urls:
+        assert "answered as expected" in found[f"{name} endpoints"].detail
+    paths = {request.path for request in exchanges.requests}
+    assert {"/fapi/v1/klines", "/v5/market/kline", "/api/v5/market/history-candles"} <= paths
+
+
+@contextmanager
+def relay(target: str, path: str, change: Callable[[Any], Any]) -> Iterator[str]:
+    """An address that answers as another, but for what one path answers."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, body = fetch(target + self.path)
+            if self.path.startswith(path):
+                body = json.dumps(change(json.loads(body))).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def fetch(url: str) -> tuple[int, bytes]:
+    try:
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read()
+
+
+def rename(answer: Any, old: str, new: str) -> Any:
+    """The answer with a field called otherwise, at any depth."""
+    if isinstance(answer, list):
+        return [rename(each, old, new) for each in answer]
+    if isinstance(answer, dict):
+        return {new if k == old else k: rename(v, old, new) for k, v in answer.items()}
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("venue", "path", "old", "endpoint"),
+    [
+        ("binance", "/fapi/v1/fundingRate", "fundingRate", "fapi/v1/fundingRate"),
+        ("bybit", "/v5/market/funding/history", "fundingRate", "v5/market/funding/history"),
+        ("okx", "/api/v5/public/funding-rate-history", "fundingTime", "funding-rate-history"),
+    ],
+)
+def test_a_field_that_is_called_otherwise_is_named(
+    venue: str, path: str, old: str, endpoint: str, exchanges: Exchanges, environ: Setenv
+) -> None:
+    with relay(exchanges.urls[venue], path, lambda answer: rename(answer, old, "renamed")) as url:
+        environ("BRAIN_EXCHANGES", venue)
+        environ(f"BRAIN_{venue.upper()}_URL", url)
+        found = check_venues(load_settings(), live=True)
+    (check,) = [check for check in found if check.state == "failed"]
+    assert endpoint in check.name
+    assert repr(old) in check.detail
+    assert "renamed" in check.detail
+
+
+def test_an_answer_that_breaks_a_parser_is_told(exchanges: Exchanges, environ: Setenv) -> None:
+    path = "/fapi/v1/klines"
+    with relay(exchanges.urls["binance"], path, lambda _: [["x"] * 12]) as url:
+        environ("BRAIN_EXCHANGES", "binance")
+        environ("BRAIN_BINANCE_URL", url)
+        found = check_venues(load_settings(), live=True)
+    (check,) = [check for check in found if check.state == "failed"]
+    assert "klines" in check.name
+
+
+def test_an_exchange_that_is_away_is_named_and_the_others_are_asked(
+    exchanges: Exchanges, environ: Setenv, capsys: pytest.CaptureFixture[str]
+) -> None:
+    exchanges.faults.down = {"okx"}
+    environ("BRAIN_OKX_URL", exchanges.urls["okx"].replace("//", "//me:secretpw@"))
+    assert mlproject.main(["doctor", "--live"]) == 1
+    shown = capsys.readouterr().out
+    assert exchanges.urls["okx"].removeprefix("http://") in shown
+    assert "binance endpoints" in shown
+    found = by_name(check_venues(load_settings(), live=False))
+    assert found["clock"].state == "ok"
+    assert found["okx"].state == "skipped"
+
+
+# --- secrets ------------------------------------------------------------------------------------
+
+
+def test_secrets_appear_nowhere(
+    environ: Setenv,
+    s3_unsafe: Bucket,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)  # below that, botocore writes the session token itself
+    unplugged = f"127.0.0.1:{free_port()}"
+    for name, value in s3_unsafe.environment.items():
+        environ(name, value)
+    environ("AWS_SECRET_ACCESS_KEY", "awssecret1")
+    environ("AWS_SESSION_TOKEN", "awstoken1")
+    environ("BRAIN_SERIES", f"s3://{s3_unsafe.bucket}/series")
+    environ("BRAIN_EXCHANGES", "okx")
+    environ("BRAIN_OKX_URL", f"http://me:okxsecret1@{unplugged}")
+    environ("MLFLOW_TRACKING_URI", f"postgresql+psycopg://me:dsnsecret1@{unplugged}/store")
+    assert mlproject.main(["doctor", "--live"]) == 1
+    shown, told = capfd.readouterr()
+    for secret in ("awssecret1", "awstoken1", "okxsecret1", "dsnsecret1"):
+        assert secret not in shown
+        assert secret not in told
+        assert secret not in caplog.text
+    assert unplugged in shown
