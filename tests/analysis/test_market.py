@@ -93,3 +93,14 @@ def test_a_reference_that_evidently_lacks_is_an_error_of_ours() -> None:
     wanting = Report([MinValue(column="a", tests=[eq(Reference(relative=0.1))])])
     with pytest.raises(AnalysisError, match="Reference data not found for"), _reference_found():
         wanting.run(frame, None)
+
+
+def test_bars_with_their_market_are_compared_as_their_dataset_is(tmp_path: Path) -> None:
+    bars = simulate(1500, strength=0.0, seed=1).bars
+    market = market_of(bars, first=700)
+    joined = make_dataset(bars, horizon=1, market=market)
+    until = joined.trained_until
+    from_bars = compare(DriftTask("SIM/USD", bars, until, 100, 1, tmp_path / "a", market))
+    from_dataset = compare(DriftTask("SIM/USD", joined, until, 100, 1, tmp_path / "b"))
+    assert from_bars.analysis.columns == from_dataset.analysis.columns
+    assert len(from_bars.analysis.columns) == len(joined.names)
