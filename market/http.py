@@ -79,7 +79,7 @@ class Client:
         parallel: int = 8,
         patience: Patience | None = None,
     ) -> None:
-        self._url, self._auth = split_credentials(base_url)
+        self._url, self._credentials = split_credentials(base_url)
         self.venue = venue
         self._limits = Limits(limits)
         self._judge = judge or (lambda status, payload: None)
@@ -160,10 +160,13 @@ class Client:
     async def _send(self, path: str, query: dict[str, str]) -> tuple[int, Mapping[str, str], bytes]:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                auth=self._auth,
                 connector=aiohttp.TCPConnector(limit=self._parallel),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                headers={"Accept": "application/json", "User-Agent": "brain-library"},
+                headers={
+                    "Accept": "application/json",
+                    "User-Agent": "brain-library",
+                    **self._credentials,
+                },
                 timeout=aiohttp.ClientTimeout(
                     total=self._timeout, sock_connect=min(self._timeout, 5.0)
                 ),

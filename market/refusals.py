@@ -62,8 +62,12 @@ def refusal_of(status: int, body: bytes) -> Refusal:
     return Refusal("malformed JSON", f"it begins {said!r}", "busy")
 
 
-def split_credentials(base_url: str) -> tuple[URL, aiohttp.BasicAuth | None]:
-    """The address without credentials, and the credentials."""
+def split_credentials(base_url: str) -> tuple[URL, dict[str, str]]:
+    """The address without credentials, and the headers that carry them.
+
+    Raises:
+        InputError: the address is no base URL.
+    """
     try:
         url = URL(base_url)
     except ValueError:
@@ -72,8 +76,10 @@ def split_credentials(base_url: str) -> tuple[URL, aiohttp.BasicAuth | None]:
         raise InputError(
             f"{redact(base_url)!r} is no base URL; write https://HOST, or http://HOST:PORT/PATH"
         )
-    auth = aiohttp.BasicAuth(url.user or "", url.password or "") if url.user is not None else None
-    return url.with_user(None), auth
+    if url.user is None:
+        return url, {}
+    said = aiohttp.encode_basic_auth(url.user, url.password or "")
+    return url.with_user(None), {"Authorization": said}
 
 
 def parse_json(body: bytes) -> tuple[Any] | None:

@@ -147,7 +147,10 @@ class Binance(RestVenue):
             pages.append(page)
             if len(page) < SHORT:
                 break
-            first = max(first + 1, stamp(page["time"].max()) + 1)
+            newest = stamp(page["time"].max())
+            if newest < first:
+                raise self.reader(_RATES).differs("field 'fundingTime'", "is before startTime")
+            first = newest + 1
         return pd.concat(pages, ignore_index=True)
 
     def _rates(self, rows: list[Any]) -> pd.DataFrame:

@@ -157,7 +157,12 @@ class Bybit(RestVenue):
             pages.append(page)
             if len(page) < SHORT:
                 break
-            last = min(last - 1, stamp(page["time"].min()))
+            oldest = stamp(page["time"].min())
+            if oldest >= last:
+                raise self.reader(_RATES).differs(
+                    "field 'fundingRateTimestamp'", "is after `endTime`"
+                )
+            last = oldest
         return pd.concat(pages, ignore_index=True)
 
     def _rates(self, rows: list[Any]) -> pd.DataFrame:

@@ -58,20 +58,17 @@ class GenericVenue(Venue):
 
     def __init__(self, name: str, base_url: str | None = None, *, timeout: float = 10.0) -> None:
         self.name = name  # type: ignore[misc]  # known only now
-        options = {"fetchMarkets": {"types": ["swap", "linear"]}, "defaultType": "swap"}
         self._exchange = getattr(ccxt, name)(
             {
                 "timeout": int(timeout * 1000),
                 "enableRateLimit": True,
-                "options": options,
+                "options": {"defaultType": "swap"},
                 "aiohttp_trust_env": True,
             }
         )
         if base_url is not None:
-            url, auth = split_credentials(base_url)
+            url, self._exchange.headers = split_credentials(base_url)
             self._exchange.urls["api"] = _moved(self._exchange.urls["api"], str(url).rstrip("/"))
-            if auth is not None:
-                self._exchange.headers = {"Authorization": auth.encode()}
         self._known: dict[str, Instrument] | None = None
         self._listing = asyncio.Lock()
 

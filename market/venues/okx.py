@@ -223,7 +223,10 @@ class Okx(RestVenue):
             pages.append(page)
             if len(page) < SHORT:
                 break
-            last = min(last - 1, stamp(page["time"].min()))
+            oldest = stamp(page["time"].min())
+            if oldest >= last:
+                raise self.reader(_RATES).differs("field 'fundingTime'", "is after `after`")
+            last = oldest
         rows = pd.concat(pages, ignore_index=True)
         return rows[rows["time"] >= pd.Timestamp(first, unit="ms", tz="UTC")]
 
