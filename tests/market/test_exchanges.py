@@ -145,7 +145,8 @@ class TestBinance:
         assert listed["BTCUSDT_261225"]["contractType"] == "CURRENT_QUARTER"
 
     def test_counts_weights_then_refuses_then_bans(self) -> None:
-        with Exchanges(budget=0.01) as exchanges:
+        # A minute of the limits' clock is long, so that none ends meanwhile.
+        with Exchanges(budget=0.01, scale=0.001) as exchanges:
             url, asked = exchanges.urls["binance"], {"symbol": "BTCUSDT", "interval": "1h"}
             _, _, headers = ask(url, "/fapi/v1/klines", **asked, limit=1500)
             assert headers["X-MBX-USED-WEIGHT-1M"] == "10"
