@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from market.gap_record import open_gaps
 from market.grid import FixedGrid, FundingGrid, Grid, as_times
 from market.quality_check import check_series
 from market.quality_coverage import coverage, grid_of
@@ -80,9 +81,8 @@ def check_store(
     if not wanted:
         return ()
     exchanges, symbols = (sorted({names[k] for names in wanted}) for k in (0, 1))
-    instruments, gaps = (
-        store.read(kind, exchange=exchanges, symbol=symbols) for kind in ("instruments", "gaps")
-    )
+    instruments = store.read("instruments", exchange=exchanges, symbol=symbols)
+    gaps = open_gaps(store, exchange=exchanges, symbol=symbols)
     records = [_Series(store, *names, start, end).check(now, instruments, gaps) for names in wanted]
     store.upsert("quality", records_frame(records))
     for record in records:
@@ -161,11 +161,16 @@ class _Series:
         self, instruments: pd.DataFrame, now: pd.Timestamp
     ) -> tuple[pd.Timestamp, pd.Timestamp]:
         """The part of the range in which rows can be."""
-        listed, delisted = instruments["listed"].dropna(), instruments["delisted"].dropna()
+        listed, delisted = (instruments[name].dropna() for name in ("listed", "delisted"))
         over = len(delisted) and len(delisted) == len(instruments)
-        start = max([self.start, *([listed.min()] if len(listed) else [])])
         end = min([self.end, now, *([delisted.max()] if over else [])])
-        return start, end
+        return max([self.start, *(self._first(time) for time in listed.nsmallest(1))]), end
+
+    def _first(self, listed: pd.Timestamp) -> pd.Timestamp:
+        """From when rows can be: the candle of the listing, but no settlement at it."""
+        if self.kind == "candles":
+            return FixedGrid.of(self.timeframe).floor(listed)
+        return listed + pd.Timedelta(microseconds=1) if self.kind == "funding" else listed
 
     def _holes(self, gaps: pd.DataFrame) -> tuple[Hole, ...]:
         own = (gaps["kind"] == self.kind) & (gaps["timeframe"] == self.timeframe)

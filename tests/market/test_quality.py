@@ -596,6 +596,27 @@ def test_only_the_time_of_a_listing_is_expected(store: SeriesStore) -> None:
     assert record.severity == "good"
 
 
+def test_the_candle_of_the_listing_belongs_to_it(store: SeriesStore) -> None:
+    listed = START + pd.Timedelta(minutes=30)
+    store.upsert("candles", candles().iloc[:1])
+    store.upsert("instruments", instrument(listed))
+    end = START + HOUR
+    assert of_store(store, end=end, now=end).expected == 1
+    store.upsert("instruments", instrument(START + 8 * HOUR))
+    store.upsert("funding", funding(3).iloc[2:])
+    end = START + 17 * HOUR
+    record = of_store(store, "funding", end=end, now=end)
+    assert (record.expected, record.missing) == (1, 0)  # none is due at the listing itself
+
+
+def test_rows_that_came_later_are_no_gap(store: SeriesStore) -> None:
+    store.upsert("gaps", gap(0, 500, "not fetched yet"))
+    store.upsert("candles", candles().drop(index=range(490, 500)))
+    record = of_store(store)
+    assert [(hole.count, hole.reason) for hole in record.holes] == [(10, "not fetched yet")]
+    assert (record.missing, "in no recorded gap" in record.note) == (10, False)
+
+
 def test_a_listed_series_without_rows_is_missing(store: SeriesStore) -> None:
     store.upsert("instruments", instrument(START))
     record = of_store(store)
