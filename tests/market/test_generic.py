@@ -1,0 +1,157 @@
+"""Any other exchange through ccxt, pointed at a server on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from aiohttp import web
+
+from market.venues.generic import GenericVenue
+from registry.errors import InputError, VenueRefusedError, VenueUnreachableError
+from tests.market.loopback import serving
+
+HOUR = 3_600_000
+NOW = pd.Timestamp("2026-11-20 12:34", tz="UTC")
+CLOCK = NOW.value // 1_000_000
+BTC = "BTC/USDT:USDT"
+
+
+def contract(name: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "type": "direct",
+        "quanto_multiplier": "1",
+        "in_delisting": False,
+        "funding_interval": 28800,
+        "order_price_round": "0.1",
+        "mark_price_round": "0.01",
+        "leverage_min": "1",
+        "leverage_max": "100",
+        "order_size_min": 1,
+        "order_size_max": 1000000,
+        "maker_fee_rate": "-0.0001",
+        "taker_fee_rate": "0.0005",
+        "status": "trading",
+        "create_time": 1600000000,
+    }
+
+
+class Gate:
+    """What ccxt's gate asks of futures with settlement in USDT."""
+
+    def __init__(self) -> None:
+        self.missing: set[int] = set()
+
+    async def __call__(self, request: web.Request) -> web.StreamResponse:
+        query = request.query
+        if request.path.endswith("/usdt/contracts"):
+            return web.json_response([contract("BTC_USDT")])
+        if request.path.endswith("/spot/time"):
+            return web.json_response({"server_time": CLOCK})
+        if request.path.endswith("/candlesticks"):
+            low = int(query.get("from", CLOCK // 1000 - 100 * 3600)) * 1000
+            until = int(query["to"]) * 1000 if "to" in query else low + 100 * HOUR
+            rows = [
+                {"t": t // 1000, "o": "1", "h": "3", "l": "1", "c": "2", "v": 5, "sum": "10"}
+                for t in range(-(-low // HOUR) * HOUR, min(until, CLOCK) + 1, HOUR)
+                if t not in self.missing
+            ]
+            return web.json_response(rows[:100])
+        if request.path.endswith("/funding_rate"):
+            low, high = int(query.get("from", 0)), int(query.get("to", 1 << 40))
+            times = [t // 1000 for t in range(0, CLOCK, 8 * HOUR) if low <= t // 1000 <= high]
+            return web.json_response([{"t": t, "r": "0.0001"} for t in times[:100]])
+        return web.json_response([])
+
+
+def ask(
+    work: Callable[[GenericVenue], Awaitable[Any]], gate: Callable[..., Any] | None = None
+) -> Any:
+    async def run() -> Any:
+        async with (
+            serving(gate or Gate()) as url,
+            GenericVenue("gate", url.replace("http://", "http://me:geheim@")) as venue,
+        ):
+            venue._exchange.options["fetchMarkets"] = {"types": ["swap"]}
+            return await work(venue)
+
+    return asyncio.run(run())
+
+
+async def whole(pages: Any) -> pd.DataFrame:
+    found: list[pd.DataFrame] = [page async for page in pages]
+    return pd.concat(found, ignore_index=True)
+
+
+def test_candles_come_whole_past_a_hole_and_closed() -> None:
+    gate = Gate()
+    start = NOW - pd.Timedelta(days=20)
+    first = -(-(start.value // 1_000_000) // HOUR) * HOUR
+    gate.missing = set(range(first + 10 * HOUR, first + 260 * HOUR, HOUR))
+
+    async def work(venue: GenericVenue) -> pd.DataFrame:
+        instrument = (await venue.instruments())[BTC]
+        assert (instrument.venue, instrument.contract_size) == ("gate", 1.0)
+        return await whole(venue.candles(instrument, "1h", start, NOW))
+
+    found = ask(work, gate)
+    wanted = [t for t in range(first, CLOCK - HOUR + 1, HOUR) if t not in gate.missing]
+    assert [t.value // 1_000_000 for t in found["time"]] == wanted
+    assert found["quote_volume"].isna().all()
+    assert (found["exchange"] == "gate").all()
+
+
+def test_funding_comes_whole() -> None:
+    async def work(venue: GenericVenue) -> pd.DataFrame:
+        instrument = (await venue.instruments())[BTC]
+        return await whole(venue.funding(instrument, NOW - pd.Timedelta(days=30), NOW))
+
+    found = ask(work)
+    assert len(found) == 90
+    assert (found["time"].diff().dropna() == pd.Timedelta(hours=8)).all()
+    assert (found["interval_hours"] == 8).all()
+
+
+def test_what_is_not_had_is_said() -> None:
+    async def work(venue: GenericVenue) -> None:
+        instrument = (await venue.instruments())[BTC]
+        with pytest.raises(VenueRefusedError, match="open interest"):
+            await whole(venue.open_interest(instrument, "1h", NOW, NOW))
+        with pytest.raises(InputError, match="no candles of '3m'"):
+            await whole(venue.candles(instrument, "3m", NOW, NOW))
+        await venue.probes()[0].ask()
+
+    ask(work)
+
+
+def test_amounts_in_contracts_of_another_size_are_unknown() -> None:
+    async def work(venue: GenericVenue) -> None:
+        bitcoin = (await venue.instruments())[BTC]
+        assert venue._contracts(bitcoin) == 1
+        small = type(bitcoin)("gate", BTC, BTC, 0.001, None, None, None, "active")
+        found = await whole(venue.candles(small, "1h", NOW - pd.Timedelta(hours=5), NOW))
+        assert np.isnan(found["volume"]).all()
+        assert (found["close"] == 2).all()
+
+    ask(work)
+
+
+def test_errors_are_ours_and_show_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(request: web.Request) -> web.StreamResponse:
+        if request.path.endswith("/time"):
+            return web.json_response({"label": "INVALID", "message": "no"}, status=400)
+        return web.Response(status=502, text="bad gateway")
+
+    async def work(venue: GenericVenue) -> None:
+        with pytest.raises(VenueRefusedError, match="gate answers the time") as refused:
+            await venue.server_time()
+        with pytest.raises(VenueUnreachableError, match="gate can't be reached") as away:
+            await venue.instruments()
+        assert "geheim" not in f"{refused.value} {away.value} {venue!r}"
+
+    ask(work, broken)

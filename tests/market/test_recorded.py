@@ -1,0 +1,313 @@
+"""Recorded answers of the real venues give the right values. They are served on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from aiohttp import web
+
+from market.venues import open_venue
+from market.venues.base import Instrument, Venue
+from market.venues.rest import RestVenue
+from registry.errors import VenueRefusedError
+from tests.market.loopback import serving
+
+pytestmark = pytest.mark.skipif(
+    "BRAIN_RECORDED_DATA" not in os.environ, reason="BRAIN_RECORDED_DATA names no folder"
+)
+
+Answers = dict[str, Any]
+
+
+def recorded(path: str) -> Any:
+    return json.loads((Path(os.environ["BRAIN_RECORDED_DATA"]) / "rest" / path).read_text())
+
+
+def small(venue: str, endpoint: str) -> Any:
+    file = Path(os.environ["BRAIN_RECORDED_DATA"]) / "rest" / venue / "recorded_small.jsonl"
+    rows = map(json.loads, file.read_text().splitlines())
+    return next(json.loads(row["data"]) for row in rows if row["endpoint"] == endpoint)
+
+
+def gct(endpoint: str, query: str) -> Any:
+    answers = recorded("binance/gct_recorded.json")[endpoint]
+    return next(one["response"] for one in answers if one["query"] == query)
+
+
+def at(text: str) -> pd.Timestamp:
+    return pd.Timestamp(text, tz="UTC")
+
+
+def ms(text: str) -> int:
+    return at(text).value // 1_000_000
+
+
+def perpetual(venue: str, name: str, size: float = 1.0, hours: float | None = 8.0) -> Instrument:
+    return Instrument(venue, "BTC/USDT:USDT", name, size, hours, None, None, "live")
+
+
+def told(name: str, answers: Answers, work: Callable[[Any], Awaitable[Any]]) -> Any:
+    """What a client makes of these answers, by the end of the path."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        key = max((k for k in answers if request.path.endswith(k)), key=len)
+        given = answers[key]
+        return web.json_response(given(request.query) if callable(given) else given)
+
+    async def run() -> Any:
+        async with serving(handler) as url, open_venue(name, base_url=url) as venue:
+            return await work(venue)
+
+    return asyncio.run(run())
+
+
+async def first(pages: Any) -> pd.DataFrame:
+    found: list[pd.DataFrame] = [page async for page in pages]
+    return pd.concat(found, ignore_index=True)
+
+
+def clock(name: str, now: str) -> Answers:
+    answers: dict[str, Answers] = {
+        "binance": {"/time": {"serverTime": ms(now)}},
+        "bybit": {"/time": {"retCode": 0, "result": {}, "time": ms(now)}},
+        "okx": {"/time": {"code": "0", "data": [{"ts": str(ms(now))}]}},
+    }
+    return answers[name]
+
+
+def test_binance_instruments() -> None:
+    answers = {
+        "/exchangeInfo": recorded("binance/fapi_v1_exchangeInfo_20210721.json"),
+        "/fundingInfo": recorded("binance/gct_recorded.json")["/fapi/v1/fundingInfo"][0][
+            "response"
+        ],
+    }
+    found = told("binance", answers, lambda venue: venue.instruments())
+    assert len(found) == 119  # of 122: two quarters, and one that had no contract type yet
+    bitcoin = found["BTC/USDT:USDT"]
+    assert (bitcoin.id, bitcoin.funding_interval_hours) == ("BTCUSDT", 8.0)
+    assert (bitcoin.listed, bitcoin.delisted) == (at("2019-09-25 08:00"), None)
+    assert found["1000SHIB/USDT:USDT"].id == "1000SHIBUSDT"
+    assert "BTC/BUSD:BUSD" in found
+
+
+def test_binance_funding_intervals() -> None:
+    answers = {
+        "/exchangeInfo": {
+            "symbols": [
+                {
+                    "symbol": f"{base}USDT",
+                    "contractType": "PERPETUAL",
+                    "baseAsset": base,
+                    "quoteAsset": "USDT",
+                    "marginAsset": "USDT",
+                    "status": "TRADING",
+                }
+                for base in ("BTC", "LPT", "GTC")
+            ]
+        },
+        "/fundingInfo": recorded("binance/gct_recorded.json")["/fapi/v1/fundingInfo"][0][
+            "response"
+        ],
+    }
+    found = told("binance", answers, lambda venue: venue.instruments())
+    hours = {name: one.funding_interval_hours for name, one in found.items()}
+    assert hours == {"BTC/USDT:USDT": 8.0, "LPT/USDT:USDT": 4.0, "GTC/USDT:USDT": 8.0}
+
+
+def test_binance_funding_is_floored_to_the_minute() -> None:
+    rows = gct("/fapi/v1/fundingRate", "symbol=BTCUSDT")
+
+    def answer(query: Any) -> Any:
+        low, high = int(query["startTime"]), int(query["endTime"])
+        return [row for row in rows if low <= row["fundingTime"] <= high]
+
+    answers = {"/fundingRate": answer, **clock("binance", "2020-11-01")}
+    bitcoin = perpetual("binance", "BTCUSDT")
+    work = lambda venue: first(venue.funding(bitcoin, at("2020-09-15"), at("2020-11-01")))  # noqa: E731
+    found = told("binance", answers, work)
+    assert len(found) == len(rows) == 100
+    assert any(row["fundingTime"] % 60_000 for row in rows)
+    assert (found["time"] == found["time"].dt.floor("h")).all()
+    assert (found["time"].diff().dropna() == pd.Timedelta(hours=8)).all()
+    assert (found["interval_hours"] == 8).all()
+    assert found["rate"][:2].tolist() == [-0.0002227, -0.00002796]
+    assert found["mark_price"].isna().all()  # not told in 2020
+
+
+def test_binance_funding_with_mark_price() -> None:
+    answers = {
+        "/fundingRate": small("binance", "fapi_v1_fundingRate_2026"),
+        **clock("binance", "2026-07-06 03:00"),
+    }
+    bitcoin = perpetual("binance", "BTCUSDT")
+    work = lambda venue: first(venue.funding(bitcoin, at("2026-07-06"), at("2026-07-07")))  # noqa: E731
+    (row,) = told("binance", answers, work).to_dict("records")
+    assert (row["rate"], row["mark_price"]) == (0.000077, 63625.51176812)
+    assert row["time"] == row["available"] == at("2026-07-06")
+
+
+def test_binance_candles() -> None:
+    rows = gct("/fapi/v1/klines", "interval=1d&limit=5&symbol=BTCUSDT")
+    answers = {"/klines": rows, **clock("binance", "2020-10-17 12:00")}
+    bitcoin = perpetual("binance", "BTCUSDT")
+    work = lambda venue: first(venue.candles(bitcoin, "1d", at("2020-10-14"), at("2020-10-19")))  # noqa: E731
+    found = told("binance", answers, work)
+    assert found["time"].tolist() == [at(f"2020-10-{day}") for day in (14, 15, 16)]  # 17 is open
+    last = found.iloc[0]
+    assert last[["open", "high", "low", "close"]].tolist() == [11419.36, 11550.0, 11280.5, 11417.13]
+    assert (last["volume"], last["quote_volume"]) == (192936.97, 2198967087.67917)
+    assert last["available"] == at("2020-10-15")
+
+
+def test_binance_open_interest_and_snapshot() -> None:
+    query = "endTime=1602820343&limit=10&period=1d&startTime=1602802343&symbol=LTCUSDT"
+    answers = {
+        "/openInterestHist": gct("/futures/data/openInterestHist", query),
+        "/openInterest": small("binance", "fapi_v1_openInterest_2026"),
+        "/premiumIndex": small("binance", "fapi_v1_premiumIndex_2026"),
+        **clock("binance", "2020-10-17"),
+    }
+    bitcoin = perpetual("binance", "BTCUSDT")
+    work = lambda v: first(v.open_interest(bitcoin, "1d", at("2020-10-01"), at("2020-10-17")))  # noqa: E731
+    found = told("binance", answers, work)
+    assert found.loc[0, ["base", "usd"]].tolist() == [286060.674, 13151177.5449312]
+    assert found["time"][0] == at("2020-10-07")
+    assert found["available"][0] == at("2020-10-08")
+    (row,) = told("binance", answers, lambda venue: venue.snapshot(bitcoin)).to_dict("records")
+    assert row["open_interest"] == 104935.279
+    assert row["open_interest_usd"] == pytest.approx(104935.279 * 63392.81973913)
+    assert (row["funding_rate"], row["interval_hours"]) == (0.00009007, 8.0)
+    assert row["next_funding"] == pd.Timestamp(1783324800000, unit="ms", tz="UTC")
+    assert row["time"] == pd.Timestamp(1783307788007, unit="ms", tz="UTC")
+
+
+def test_bybit_instruments() -> None:
+    def answer(query: Any) -> Any:
+        if query["status"] == "Closed":
+            return {"retCode": 0, "result": {"list": [], "nextPageCursor": ""}}
+        return recorded("bybit/v5_market_instruments-info_linear_20260809.json")
+
+    found = told("bybit", {"/instruments-info": answer}, lambda venue: venue.instruments())
+    assert len(found) == 760
+    zero = found["0G/USDT:USDT"]
+    assert (zero.id, zero.funding_interval_hours, zero.delisted) == ("0GUSDT", 4.0, None)
+    assert zero.listed == pd.Timestamp(1758175736000, unit="ms", tz="UTC")
+    assert found["1000PEPE/USDC:USDC"].id == "1000PEPEPERP"
+    hours = pd.Series([one.funding_interval_hours for one in found.values()]).value_counts()
+    assert hours.to_dict() == {4.0: 407, 8.0: 352, 1.0: 1}
+
+
+def test_bybit_snapshot_and_funding() -> None:
+    tickers = recorded("bybit/v5_market_tickers_linear_202308.json")
+    tickers.setdefault("time", 1692160000000)
+    answers = {
+        "/tickers": tickers,
+        "/funding/history": small("bybit", "v5_market_funding_history_testnet"),
+        **clock("bybit", "2026-08-07 06:00"),
+    }
+    ladys = perpetual("bybit", "10000LADYSUSDT")
+    (row,) = told("bybit", answers, lambda venue: venue.snapshot(ladys)).to_dict("records")
+    assert (row["open_interest"], row["open_interest_usd"]) == (9680170400.0, 2550724.9)
+    assert (row["mark_price"], row["funding_rate"]) == (0.0002635, 0.0001)
+    assert row["next_funding"] == pd.Timestamp(1692172800000, unit="ms", tz="UTC")
+    work = lambda venue: first(venue.funding(ladys, at("2026-08-06"), at("2026-08-08")))  # noqa: E731
+    found = told("bybit", answers, work)
+    assert found["rate"].tolist() == [-0.005, -0.005, 0.0001]  # oldest first
+    assert found["interval_hours"].tolist() == [8.0, 8.0, 8.0]
+    assert found["mark_price"].isna().all()
+
+
+def test_bybit_candles_and_open_interest() -> None:
+    answers = {
+        "/kline": small("bybit", "v5_market_kline"),
+        "/open-interest": small("bybit", "v5_market_open-interest"),
+        "/mark-price-kline": {
+            "retCode": 0,
+            "result": {"list": [["1669571400000", "2", "3", "1", "2"]]},
+        },
+        **clock("bybit", "2022-12-09 18:30"),
+    }
+    coin = perpetual("bybit", "BTCUSD")
+    work = lambda venue: first(venue.candles(coin, "1h", at("2022-12-09"), at("2022-12-10")))  # noqa: E731
+    found = told("bybit", answers, work)
+    assert found["close"].tolist() == [17071.0, 17071.5]  # the hour of 18:00 is not over
+    assert found.loc[0, ["volume", "quote_volume"]].tolist() == [4177.0, 0.24469757]
+    work = lambda v: first(v.open_interest(coin, "5m", at("2022-11-27"), at("2022-11-28")))  # noqa: E731
+    found = told("bybit", answers, work).set_index("time")
+    assert found["base"][pd.Timestamp(1669571100000, unit="ms", tz="UTC")] == 461134292
+    np.testing.assert_array_equal(found["usd"].sort_values(), [2 * 461134384.0, np.nan])
+
+
+def test_okx_instruments() -> None:
+    answers = {
+        "/instruments": recorded("okx/api_v5_public_instruments_SWAP_20220513.json"),
+        "/funding-rate": small("okx", "api_v5_public_funding-rate"),
+    }
+    found = told("okx", answers, lambda venue: venue.instruments())
+    assert len(found) == 126
+    bitcoin, doge = found["BTC/USDT:USDT"], found["DOGE/USDT:USDT"]
+    assert (bitcoin.id, bitcoin.contract_size) == ("BTC-USDT-SWAP", 0.01)
+    assert doge.contract_size == 1000
+    assert bitcoin.funding_interval_hours == 8.0  # 16:00 less 08:00 of prevFundingTime
+    assert doge.funding_interval_hours is None  # nobody told
+    assert bitcoin.delisted is None
+
+
+def test_okx_contracts_become_base_units() -> None:
+    interest = small("okx", "api_v5_public_open-interest")
+    without = json.loads(json.dumps(interest))
+    without["data"][0]["oiCcy"] = ""
+    neiro = perpetual("okx", "NEIRO-USDT-SWAP", size=1000)
+    for answer in (interest, without):
+        answers = {
+            "/open-interest": answer,
+            "/funding-rate": small("okx", "api_v5_public_funding-rate"),
+            "/mark-price": {"code": "0", "data": [{"markPx": "0.0021257", "ts": "1"}]},
+        }
+        (row,) = told("okx", answers, lambda venue: venue.snapshot(neiro)).to_dict("records")
+        assert row["open_interest"] == 14546007000
+        assert row["open_interest_usd"] == 30921319.84032
+        assert row["interval_hours"] == 8.0
+        assert row["funding_rate"] == 0.0000616430459607
+        assert row["next_funding"] == pd.Timestamp(1785571200000, unit="ms", tz="UTC")
+
+
+def test_okx_candles_only_confirmed_and_in_base_units() -> None:
+    answer = small("okx", "api_v5_market_candles_1H")
+    answers = {"/history-candles": answer, "/candles": answer, **clock("okx", "2026-08-15 19:30")}
+    bitcoin = perpetual("okx", "BTC-USDT-SWAP", size=0.01)
+    work = lambda venue: first(venue.candles(bitcoin, "1h", at("2026-08-15"), at("2026-08-16")))  # noqa: E731
+    (row,) = told("okx", answers, work).to_dict("records")
+    assert (row["volume"], row["quote_volume"]) == (321.0118, 20234523.14448)
+    assert row["available"] == row["time"] + pd.Timedelta(hours=1)
+    assert row["close"] == 63028
+
+
+def test_okx_funding_history() -> None:
+    answers = {
+        "/funding-rate-history": small("okx", "api_v5_public_funding-rate-history"),
+        **clock("okx", "2026-08-15 17:00"),
+    }
+    bitcoin = perpetual("okx", "BTC-USDT-SWAP", size=0.01)
+    work = lambda venue: first(venue.funding(bitcoin, at("2026-08-15"), at("2026-08-16")))  # noqa: E731
+    found = told("okx", answers, work)
+    assert found["rate"].tolist() == [0.0000765914290582, 0.0000647375951599]
+    assert found["interval_hours"].tolist() == [8.0, 8.0]
+
+
+def test_okx_errors_inside_http_200() -> None:
+    async def work(venue: Venue) -> None:
+        assert isinstance(venue, RestVenue)
+        await venue.server_time()
+
+    with pytest.raises(VenueRefusedError, match=r"50014: Parameter instId can not be empty"):
+        told("okx", {"/time": small("okx", "error_business_in_200")}, work)
