@@ -8,13 +8,15 @@ from itertools import groupby
 
 import pandas as pd
 
-from market.quality_record import COUNTS, Coverage, QualityRecord
+from market.quality_record import COUNTS, Coverage, Hole, QualityRecord
 from registry.bar_rows import when
 
-__all__ = ["HOLES_SHOWN", "page"]
+__all__ = ["ALL_HOLES_SHOWN", "HOLES_SHOWN", "page"]
 
 #: Gaps of one series that the page lists; all of them are in the JSON file.
 HOLES_SHOWN = 20
+#: Gaps of all series together; MLflow's viewer hangs on pages near 10 MB.
+ALL_HOLES_SHOWN = 1000
 
 _DAY = pd.Timedelta(days=1)
 _WORST_FIRST = ("poor", "unknown", "look", "good")
@@ -36,11 +38,7 @@ def page(records: Sequence[QualityRecord], title: str) -> str:
             days=days,
             first=f"{first:%Y-%m-%d}" if days else "",
             last=f"{first + (days - 1) * _DAY:%Y-%m-%d}" if days else "",
-            holed=[
-                (record, record.holes[:HOLES_SHOWN], len(record.holes) - HOLES_SHOWN)
-                for record in ordered
-                if record.holes
-            ],
+            holed=_holed(ordered),
             when=when,
         )
     )
@@ -54,6 +52,17 @@ class _Block:
     width: int
     state: str
     words: str
+
+
+def _holed(records: Sequence[QualityRecord]) -> list[tuple[QualityRecord, tuple[Hole, ...], int]]:
+    """The gaps to list, by series, and how many of a series are left out."""
+    found, left = [], ALL_HOLES_SHOWN
+    for record in records:
+        shown = record.holes[: min(HOLES_SHOWN, left)]
+        left -= len(shown)
+        if record.holes:
+            found.append((record, shown, len(record.holes) - len(shown)))
+    return found
 
 
 def _axis(records: Sequence[QualityRecord]) -> tuple[pd.Timestamp, int]:

@@ -15,7 +15,7 @@ import pytest
 from rich.console import Console
 
 from market.quality import COUNTS, Coverage, Hole, QualityRecord
-from market.quality_page import HOLES_SHOWN
+from market.quality_page import ALL_HOLES_SHOWN, HOLES_SHOWN
 from market.quality_report import FILES, QualityReport
 from registry.errors import ArtifactStoreError
 
@@ -163,6 +163,13 @@ def test_a_long_list_of_gaps_is_cut_on_the_page_only() -> None:
     assert "and 5 more, in quality.json" in page.texts
     (found,) = json.loads(report.json())
     assert len(found["holes"]) == HOLES_SHOWN + 5
+
+
+def test_the_page_stays_small_with_very_many_gaps() -> None:
+    number = ALL_HOLES_SHOWN // HOLES_SHOWN + 3
+    page = Page(QualityReport([holed(HOLES_SHOWN)] * number).html())
+    assert page.texts.count("the venue <has> none & says so") == ALL_HOLES_SHOWN
+    assert page.texts.count(f"and {HOLES_SHOWN} more, in quality.json") == 3
 
 
 def test_machines_read_the_same(tmp_path: Path) -> None:
