@@ -21,6 +21,7 @@ __all__ = ["BENCHMARKS", "load", "main"]
 
 #: What there is, and what each says in one line. A module of the same name holds it.
 BENCHMARKS = {
+    "market": "the series store beside PostgreSQL: upserts into and readings from a million rows",
     "nightly": "the night on the packaged sample, beside the same night as tutorials do it",
 }
 
