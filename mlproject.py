@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from analysis.results import AnalysisFailure
+    from engine.market_data import MarketSeries
     from engine.training import Failure
+    from market.files import FolderBars
     from registry.bars import Bars
     from registry.library import BrainLibrary
     from registry.runs import Run
@@ -38,6 +40,7 @@ _UNUSABLE = 2  # what was asked for can't be done
 _INTERRUPTED = 130
 _SHOWN = 3  # faults that one line can tell
 _AUTO = "auto"
+_ALSO = {"exchanges": ("--exchange",)}  # what people write for one
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -50,8 +53,9 @@ def _settings(*names: str) -> Callable[[_Function], _Function]:
 
     def decorate(function: _Function) -> _Function:
         for name in reversed(names):
+            spellings = [f"--{name}", *_ALSO.get(name, ())]
             option = click.option(
-                f"--{name}", default=_AUTO, metavar="VALUE", callback=leave_be, show_default=True
+                *spellings, default=_AUTO, metavar="VALUE", callback=leave_be, show_default=True
             )
             function = option(function)
         return function
@@ -98,7 +102,7 @@ def doctor(live: bool) -> int:
     if settings is not None:
         found += run_checks(
             {
-                "tracking server": partial(check_library, settings),
+                "Brain Library": partial(check_library, settings),
                 "series store": partial(check_series, settings.series),
                 "exchanges": partial(check_venues, settings, live=live),
             }
@@ -107,24 +111,38 @@ def doctor(live: bool) -> int:
     return verdict(found)
 
 
-_night_options = _settings(
-    "symbols", "families", "bars", "horizon", "folds", "trials", "retune", "seed", "jobs"
-)
+@cli.command()
+@_settings("exchanges", "symbols", "hours", "timeframe")
+def collect(**given: str | None) -> int:
+    """Collect candles, funding and open interest, and say what is missing or odd."""
+    with _job("collection", given, collects=True, reads=False) as job:
+        job.run.document({"market": job.market, "failures": job.failures}, "summary.json")
+        job.tell_failures()
+    return job.exit_code
+
+
+_training = "families", "horizon", "folds", "trials", "retune", "seed", "jobs"
+_source = "symbols", "bars", "exchanges", "timeframe"
 
 
 @cli.command()
-@_night_options
+@_settings(*_source, "hours", *_training)
 def nightly(**given: str | None) -> int:
-    """Train and register every symbol's families, explain the best, name the champions."""
+    """Collect, train and register every symbol's families, explain the best, name the champions."""
     from analysis.nightly import NightlyFeatureAnalysis
     from analysis.summary import champions_table, models_table, night_document
     from engine.champions import choose_champions, chosen_models, name_champions
     from engine.night import train_symbols
 
-    with _job("night", given) as job:
+    with _job("night", given, collects=True) as job:
         with job.stage("train and register"):
             results, failed = train_symbols(
-                job.library, job.settings, job.bars, job.run, job.progress("Training")
+                job.library,
+                job.settings,
+                job.bars,
+                job.run,
+                job.progress("Training"),
+                market=job.series(),
             )
             job.add(done=any(result.versions for result in results), failed=failed)
             chosen = [(r, choose_champions(job.library, r)) for r in results if r.versions]
@@ -142,14 +160,14 @@ def nightly(**given: str | None) -> int:
             ]
         versions = [v for result in results for v in result.versions.values()]
         document = night_document(champions, versions, analysed, job.failures, job.seconds)
-        job.run.document(document, "summary.json")
+        job.run.document({**document, "market": job.market}, "summary.json")
         job.out.print(models_table(analysed, {}))
         job.out.print(champions_table(champions, job.failures))
     return job.exit_code
 
 
 @cli.command()
-@_settings("symbols", "bars", "seed", "jobs")
+@_settings(*_source, "seed", "jobs")
 def analyze(**given: str | None) -> int:
     """Explain the champions of every symbol, and compare its recent bars with its past."""
     from analysis.nightly import NightlyFeatureAnalysis
@@ -170,7 +188,7 @@ def analyze(**given: str | None) -> int:
 
 
 @cli.command()
-@_night_options
+@_settings(*_source, *_training)
 def train(**given: str | None) -> int:
     """Train, judge and register every symbol's families; champions stay as they are."""
     from analysis.summary import versions_table
@@ -178,7 +196,12 @@ def train(**given: str | None) -> int:
 
     with _job("training", given) as job:
         results, failed = train_symbols(
-            job.library, job.settings, job.bars, job.run, job.progress("Training")
+            job.library,
+            job.settings,
+            job.bars,
+            job.run,
+            job.progress("Training"),
+            market=job.series(),
         )
         job.add(done=any(result.versions for result in results), failed=failed)
         job.out.print(versions_table(results, job.failures))
@@ -186,7 +209,7 @@ def train(**given: str | None) -> int:
 
 
 @cli.command()
-@_night_options
+@_settings(*_source, *_training)
 def tune(**given: str | None) -> int:
     """Search for hyperparameters and store the recipes; nothing is registered."""
     from analysis.summary import recipes_table
@@ -194,7 +217,12 @@ def tune(**given: str | None) -> int:
 
     with _job("search", given) as job:
         found, failed = tune_symbols(
-            job.library, job.settings, job.bars, job.run, job.progress("Searching")
+            job.library,
+            job.settings,
+            job.bars,
+            job.run,
+            job.progress("Searching"),
+            market=job.series(),
         )
         job.add(done=bool(found), failed=failed)
         job.out.print(recipes_table(found, job.failures))
@@ -203,14 +231,19 @@ def tune(**given: str | None) -> int:
 
 @dataclass
 class _Job:
-    """What every job has: settings, library, bars and run; what went wrong, if not everything."""
+    """What every job has: settings, library, bars and run; what went wrong, if not everything.
+
+    Attributes:
+        market: the collected series, for the summary; None if nothing was to be collected.
+    """
 
     settings: Settings
     library: BrainLibrary
-    bars: Mapping[str, Bars]
     run: Run
     out: Console
-    failures: dict[str, str]
+    bars: Mapping[str, Bars] = field(default_factory=dict)
+    market: list[dict[str, Any]] | None = None
+    failures: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     done: bool = False
 
@@ -236,38 +269,88 @@ class _Job:
 
         return progress(title, self.out)
 
+    def collect(self) -> None:
+        """Make the series complete, as far as the exchanges let us."""
+        from market.night import collect_market
+
+        with self.stage("collect"):
+            night = collect_market(
+                self.library, self.settings, self.run, self.progress("Collecting")
+            )
+        self.market, self.done = night.document(), night.done
+        self.failures |= night.failures
+        self.out.print(night.report.table())
+
+    def take(self, read: FolderBars) -> None:
+        """Work on these bars."""
+        _refuse_none(read, self.failures)
+        self.bars = read.series
+        self.failures |= {symbol: str(error) for symbol, error in read.failures.items()}
+
+    def series(self) -> Mapping[str, MarketSeries]:
+        """Funding and open interest of the bars' symbols, where any have been collected."""
+        from engine.market_data import read_all_market_series
+
+        return read_all_market_series(self.library, self.settings, self.bars)
+
+    def tell_failures(self) -> None:
+        for what, why in self.failures.items():
+            self.out.print(f"{what} failed: {why}", style="red", markup=False)
+
 
 @contextmanager
-def _job(kind: str, given: Mapping[str, str | None]) -> Iterator[_Job]:
-    """Everything that can be refused is refused before the run is started."""
-    from market.files import read_folder, sample_folder
+def _job(
+    kind: str, given: Mapping[str, str | None], *, collects: bool = False, reads: bool = True
+) -> Iterator[_Job]:
+    """Everything that can be refused is refused before the run is started.
+
+    Args:
+        collects: whether series are collected first, if bars are to come from these.
+        reads: whether bars are worked on.
+    """
+    from market.night import check_named
+    from market.source import describe_source, is_collected, read_series
     from registry.console import console
     from registry.library import BrainLibrary
     from registry.settings import load_settings
 
     settings = load_settings(given)
-    library = BrainLibrary(settings.tracking_uri)
+    library = BrainLibrary(settings.tracking_uri, series=settings.series)
     library.check(settings.experiment)
     library.reap(after_hours=settings.reap_after_hours)
-    folder = settings.bars or sample_folder()
-    read = read_folder(folder, settings.symbols or None)
-    if not read.series:
-        faults = [str(error) for error in read.failures.values()]
-        more = [f"and {len(faults) - _SHOWN} more"] if len(faults) > _SHOWN else []
-        raise InputError(" | ".join(faults[:_SHOWN] + more))
+    bars = None
+    if collects and (is_collected(settings) or not reads):
+        check_named(settings)
+    elif reads:
+        bars = read_series(settings, library)
+        _refuse_none(bars, {})
     started = datetime.now(UTC)
+    symbols = len(settings.symbols if bars is None else bars.series)
     with library.start(
         settings.experiment,
         f"{kind} {started:%Y-%m-%d %H:%M}",
         tags={"kind": kind},
-        note=f"{kind.capitalize()} of {len(read.series)} symbols from {folder}, {started:%c} UTC.",
+        note=f"{kind.capitalize()} of {symbols} symbols from {describe_source(settings)}, "
+        f"{started:%c} UTC.",
     ) as run:
         run.params({f"setting.{k}": v for k, v in settings.shown().items()})
-        failures = {symbol: str(error) for symbol, error in read.failures.items()}
-        job = _Job(settings, library, read.series, run, console(), failures)
+        job = _Job(settings, library, run, console())
+        if bars is None:
+            job.collect()
+        if reads:
+            job.take(bars or read_series(settings, library))
         yield job
         if job.failures:
             run.fail()
+
+
+def _refuse_none(read: FolderBars, failures: Mapping[str, str]) -> None:
+    """Without any bars, say why."""
+    if read.series:
+        return
+    faults = [*(str(error) for error in read.failures.values()), *failures.values()]
+    more = [f"and {len(faults) - _SHOWN} more"] if len(faults) > _SHOWN else []
+    raise InputError(" | ".join(faults[:_SHOWN] + more))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

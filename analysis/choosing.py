@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from engine.datasets import Dataset
     from registry.bars import Bars
     from registry.library import BrainLibrary, Version
-    from registry.settings import Settings
 
 __all__ = ["choose_data", "choose_versions", "or_failure"]
 
@@ -84,20 +83,19 @@ def choose_versions(
 
 
 def choose_data(
-    settings: Settings,
     symbols: Sequence[str],
     datasets: Mapping[str, Dataset | Bars] | None,
-    read: Callable[[Settings, Sequence[str]], tuple[dict[str, Bars], dict[str, BrainError]]],
+    read: Callable[[Sequence[str]], tuple[dict[str, Bars], dict[str, BrainError]]],
 ) -> tuple[Mapping[str, Dataset | Bars], Failures]:
     """Datasets or bars by symbol, and what is missing.
 
     Args:
-        datasets: by symbol; if None, bars are read from the folder of the settings.
-        read: reads them.
+        datasets: by symbol; if None, bars are read.
+        read: reads them, and says why others can't be had.
     """
     failures: Failures = []
     if datasets is None:
-        series, unreadable = read(settings, symbols) if symbols else ({}, {})
+        series, unreadable = read(symbols) if symbols else ({}, {})
         failures += [AnalysisFailure(s, Stage.BARS, error) for s, error in unreadable.items()]
         return series, failures
     given = _by_symbol(datasets, failures)

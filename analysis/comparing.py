@@ -26,12 +26,12 @@ from analysis.drift import (
 from analysis.sampling import Array
 from analysis.tables import drift_document
 from engine.datasets import Dataset
-from engine.features import FEATURES
 from registry.errors import AnalysisError
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from engine.market_data import MarketSeries
     from registry.bars import Bars
 
 __all__ = ["Compared", "DriftTask", "compare"]
@@ -47,6 +47,7 @@ class DriftTask:
         recent_bars: rows of the recent window.
         columns: most columns of Evidently's report.
         folder: where the files go; made by the task.
+        market: funding and open interest to join to bars; a dataset has them.
     """
 
     symbol: str
@@ -55,6 +56,7 @@ class DriftTask:
     recent_bars: int
     columns: int
     folder: Path
+    market: MarketSeries | None = None
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def compare(task: DriftTask) -> Compared:
         AnalysisError: Evidently lacks what its report compares with.
     """
     started = time.perf_counter()
-    features, names, close_time = _features(task.data)
+    features, names, close_time = _features(task)
     windows = choose_windows(
         features, close_time, trained_until=task.trained_until, recent_bars=task.recent_bars
     )
@@ -103,12 +105,13 @@ def compare(task: DriftTask) -> Compared:
     return Compared(replace(found, seconds=_rounded(seconds)), task.folder)
 
 
-def _features(data: Dataset | Bars) -> tuple[Array, tuple[str, ...], pd.DatetimeIndex]:
+def _features(task: DriftTask) -> tuple[Array, tuple[str, ...], pd.DatetimeIndex]:
     from engine.frames import feature_frame
 
-    if isinstance(data, Dataset):
-        return data.features, data.names, data.close_time
-    return feature_frame(data).to_numpy(), FEATURES, data.close_time
+    if isinstance(task.data, Dataset):
+        return task.data.features, task.data.names, task.data.close_time
+    features = feature_frame(task.data, task.market)
+    return features.to_numpy(), tuple(features.columns), task.data.close_time
 
 
 def _columns(features: Array, names: Sequence[str], windows: Windows) -> tuple[ColumnDrift, ...]:

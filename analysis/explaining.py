@@ -22,6 +22,7 @@ from registry.errors import InputError, NotEnoughBarsError
 from registry.naming import Family
 
 if TYPE_CHECKING:
+    from engine.market_data import MarketSeries
     from registry.bars import Bars
 
 __all__ = ["REFERENCES", "ExplainTask", "Explained", "explain"]
@@ -46,6 +47,7 @@ class ExplainTask:
         horizon: bars that its label looks forward.
         samples: how many moments are explained, by :attr:`analysis.subjects.Subject.samples`.
         folder: where the files go; made by the task.
+        market: funding and open interest to join to bars; a dataset has them.
     """
 
     symbol: str
@@ -59,6 +61,7 @@ class ExplainTask:
     samples: dict[str, int]
     seed: int
     folder: Path
+    market: MarketSeries | None = None
 
 
 @dataclass(frozen=True)
@@ -198,7 +201,7 @@ class _Work:
 
 def _dataset(task: ExplainTask) -> Dataset:
     if not isinstance(task.data, Dataset):
-        return make_dataset(task.data, horizon=task.horizon)
+        return make_dataset(task.data, horizon=task.horizon, market=task.market)
     if task.data.horizon != task.horizon:
         raise InputError(
             f"{task.model_id} looks {task.horizon} bars ahead and the dataset of {task.symbol} "

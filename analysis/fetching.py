@@ -15,6 +15,7 @@ from registry.mlflow_errors import library_errors
 
 if TYPE_CHECKING:
     from engine.datasets import Dataset
+    from engine.market_data import MarketSeries
     from registry.bars import Bars
     from registry.library import BrainLibrary, Version
     from registry.settings import Settings
@@ -28,11 +29,13 @@ def explain_task(
     version: Version,
     data: Dataset | Bars,
     scratch: Path,
+    market: MarketSeries | None = None,
 ) -> ExplainTask:
     """Fetch the version and make its task.
 
     Args:
         scratch: a folder of this version's own.
+        market: to join to bars.
 
     Raises:
         ArtifactStoreError: the files are gone.
@@ -63,4 +66,5 @@ def explain_task(
         samples={"rows": settings.explain_rows, "windows": settings.explain_windows},
         seed=settings.seed,
         folder=scratch / "explanation",
+        market=market,
     )

@@ -6,7 +6,7 @@ import datetime as dt
 import math
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,12 +21,14 @@ from analysis.results import AnalysisFailure, Method, NightlyAnalysis, Stage, pa
 from analysis.storing import SymbolWork, store
 from analysis.trends import FeatureShifts, FeatureTrends, shifts, trends
 from analysis.workers import Task, analyse_all
-from registry.errors import AnalysisError, InputError
+from engine.datasets import Dataset
+from engine.market_data import read_all_market_series
+from registry.errors import AnalysisError, BrainError, InputError
 from registry.library import BrainLibrary
 from registry.naming import Tag, model_name, parse_symbol
 
 if TYPE_CHECKING:
-    from engine.datasets import Dataset
+    from engine.market_data import MarketSeries
     from registry.bars import Bars
     from registry.library import Version
     from registry.runs import Run
@@ -49,8 +51,8 @@ class NightlyFeatureAnalysis:
     Args:
         brain_library: where models are and results go.
         settings: see :class:`registry.settings.Settings`; used are ``experiment``, ``bars``,
-            ``jobs``, ``seed``, ``recent_bars``, ``explain_rows``, ``explain_windows`` and
-            ``drift_columns``.
+            ``exchanges``, ``timeframe``, ``renamed``, ``jobs``, ``seed``, ``recent_bars``,
+            ``explain_rows``, ``explain_windows`` and ``drift_columns``.
     """
 
     def __init__(self, brain_library: BrainLibrary, settings: Settings) -> None:
@@ -72,8 +74,9 @@ class NightlyFeatureAnalysis:
             symbols: which; if None all that have champions, or all that ``models`` names.
             models: model ids by symbol, ``{"BTC/USD": ["BTC-USD/7"]}``; the champions of symbols
                 that it does not name.
-            datasets: datasets or bars by symbol, up to tonight; if None they are rebuilt from the
-                folder of ``settings.bars``.
+            datasets: datasets or bars by symbol, up to tonight; if None they are rebuilt from where
+                the settings say that bars are. Funding and open interest of the settings' exchanges
+                are joined to bars.
             night: the parent run; one of its own if None.
             progress: called as each piece of work is done.
 
@@ -85,14 +88,17 @@ class NightlyFeatureAnalysis:
             NoChampionError: nothing was named, and no symbol has a champion.
         """
         versions, failures = choose_versions(self.library, symbols, models)
-        data, missing = choose_data(self.settings, list(versions), datasets, read_bars)
+        data, missing = choose_data(list(versions), datasets, self._read_bars)
         failures += missing
+        bars = [symbol for symbol, series in data.items() if not isinstance(series, Dataset)]
+        markets = read_all_market_series(self.library, self.settings, bars)
         with self._night(night) as run, tempfile.TemporaryDirectory(prefix="brain-") as name:
             scratch = Path(name)
             works: dict[str, SymbolWork] = {}
             tasks: list[Task] = []
             for symbol, series in data.items():
-                work, its_tasks = self._prepare(versions[symbol], series, scratch)
+                market = markets.get(symbol)
+                work, its_tasks = self._prepare(versions[symbol], series, market, scratch)
                 works[symbol] = work
                 tasks += its_tasks
             self._work(run, works, tasks, scratch, progress)
@@ -174,8 +180,15 @@ class NightlyFeatureAnalysis:
         ) as run:
             yield run
 
+    def _read_bars(self, symbols: Sequence[str]) -> tuple[dict[str, Bars], dict[str, BrainError]]:
+        return read_bars(self.settings, self.library, symbols)
+
     def _prepare(
-        self, versions: list[Version], data: Dataset | Bars, scratch: Path
+        self,
+        versions: list[Version],
+        data: Dataset | Bars,
+        market: MarketSeries | None,
+        scratch: Path,
     ) -> tuple[SymbolWork, list[Task]]:
         """Fetch a symbol's versions; those that can't be fetched are failures without a task."""
         symbol = versions[0].symbol
@@ -186,7 +199,8 @@ class NightlyFeatureAnalysis:
             own = folder / str(version.number)
             with or_failure(failures, symbol, Stage.FETCH, version.id):
                 own.mkdir(parents=True)
-                tasks.append(explain_task(self.library, self.settings, version, data, own))
+                task = explain_task(self.library, self.settings, version, data, own, market)
+                tasks.append(task)
         oldest = min(versions, key=lambda v: dt.datetime.fromisoformat(v.trained_until))
         tasks.append(
             DriftTask(
@@ -196,6 +210,7 @@ class NightlyFeatureAnalysis:
                 recent_bars=self.settings.recent_bars,
                 columns=self.settings.drift_columns,
                 folder=folder / "drift",
+                market=market,
             )
         )
         by_id = {version.id: version for version in versions}
@@ -237,7 +252,8 @@ def run_nightly_feature_analysis(
         TrackingUnreachableError, InputError, SettingsError: nothing can be read.
     """
     wanted = symbols if symbols is not None else settings.symbols or None
-    service = NightlyFeatureAnalysis(BrainLibrary(settings.tracking_uri), settings)
+    library = BrainLibrary(settings.tracking_uri, series=settings.series)
+    service = NightlyFeatureAnalysis(library, settings)
     return service.run_nightly_analysis(symbols=wanted)
 
 

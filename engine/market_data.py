@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,14 +14,16 @@ from numpy.typing import NDArray
 
 from engine.market_features import FundingRows, OpenInterestRows, compute
 from registry.errors import InputError
-from registry.naming import parse_symbol, perpetual
+from registry.naming import parse_symbol, perpetual, present_name
 
 if TYPE_CHECKING:
     from engine.windows import Floats
     from registry.bars import Bars
+    from registry.library import BrainLibrary
     from registry.series import SeriesStore
+    from registry.settings import Settings
 
-__all__ = ["MarketSeries", "market_rows", "read_market_series"]
+__all__ = ["MarketSeries", "market_rows", "read_all_market_series", "read_market_series"]
 
 _TIMES = ("time", "available")
 _FUNDING = ("rate", "interval_hours")
@@ -113,6 +115,26 @@ def read_market_series(
     if funding.empty and open_interest.empty:
         return None
     return MarketSeries(symbol, funding, open_interest)
+
+
+def read_all_market_series(
+    library: BrainLibrary, settings: Settings, symbols: Iterable[str]
+) -> dict[str, MarketSeries]:
+    """The symbols' market series of the settings' exchanges, by symbol, where there are any.
+
+    Raises:
+        SeriesStoreError: the store can't be read.
+    """
+    found: dict[str, MarketSeries] = {}
+    for symbol in symbols if settings.exchanges else ():
+        try:
+            stored = present_name(symbol, settings.renamed)
+        except InputError:
+            continue  # no perpetual is of it, so nothing was collected
+        series = read_market_series(library.series, stored, settings.exchanges)
+        if series is not None:
+            found[symbol] = replace(series, symbol=symbol)
+    return found
 
 
 def market_rows(bars: Bars, market: MarketSeries) -> Floats:

@@ -6,6 +6,7 @@ Nothing else spells these strings out, so that a name can't be misspelt in one r
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from enum import StrEnum
 
 from registry.errors import InputError, UnknownFamilyError, UnknownRegimeError, did_you_mean
@@ -26,6 +27,7 @@ __all__ = [
     "parse_regime",
     "parse_symbol",
     "perpetual",
+    "present_name",
     "previous_alias",
     "recipe_tag",
     "symbol_of",
@@ -143,6 +145,26 @@ def perpetual(value: object) -> str:
             "for example BTC/USDT"
         )
     return f"{pair}:{quote}"
+
+
+def present_name(symbol: str, renamed: Mapping[str, str]) -> str:
+    """The canonical name under which a perpetual is stored, after all its changes of name.
+
+    Args:
+        symbol: by any of its names.
+        renamed: canonical names, new by old.
+
+    Raises:
+        InputError: the symbol is no linear perpetual, or its names go in a circle.
+    """
+    path = [perpetual(symbol)]
+    while path[-1] in renamed:
+        path.append(renamed[path[-1]])
+        if path[-1] in path[:-1]:
+            raise InputError(
+                f"renamed goes in a circle: {' to '.join(path)}; leave one of them out"
+            )
+    return path[-1]
 
 
 def parse_regime(value: str) -> Regime:

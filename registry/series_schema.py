@@ -18,6 +18,9 @@ from registry.errors import InputError, did_you_mean
 
 __all__ = ["COLLECTED", "KINDS", "MONTH", "Kind", "Migration", "parse_kind"]
 
+# What a look at a series counts, unless it can't be told.
+_FOUND = ("expected", "missing", "gaps", "duplicates", "stale", "outliers", "swapped")
+
 #: The column in which the store notes when it stored a row.
 COLLECTED = "collected"
 #: The partition column that readers never see: the month of a row's time, ``2026-11``.
@@ -196,22 +199,11 @@ KINDS = _kinds(
         values={
             "first": "time",
             "last": "time",
-            **dict.fromkeys(
-                (
-                    "rows",
-                    "expected",
-                    "missing",
-                    "gaps",
-                    "duplicates",
-                    "stale",
-                    "outliers",
-                    "swapped",
-                ),
-                "count",
-            ),
+            "rows": "count",
+            **dict.fromkeys(_FOUND, "count"),
             "note": "text",
         },
-        nullable=frozenset({"first", "last"}),
+        nullable=frozenset({"first", "last", *_FOUND}),
         time="checked",
         stamped=False,
     ),

@@ -22,7 +22,7 @@ from pydantic_settings import (
 )
 
 from registry.errors import BrainError, InputError, SettingsError, did_you_mean
-from registry.naming import Family, parse_family, parse_symbol, perpetual
+from registry.naming import Family, parse_family, parse_symbol, perpetual, present_name
 
 __all__ = ["Settings", "load_settings"]
 
@@ -66,7 +66,10 @@ def _renamed(value: object) -> object:
     pairs = [pair.split("=") for pair in value.split(",") if pair.strip()]
     if any(len(pair) != 2 for pair in pairs):
         raise InputError("write OLD=NEW, with commas between, as in MATIC/USDT=POL/USDT")
-    return {perpetual(old.strip()): perpetual(new.strip()) for old, new in pairs}
+    renamed = {perpetual(old.strip()): perpetual(new.strip()) for old, new in pairs}
+    for old in renamed:
+        present_name(old, renamed)  # refuses a circle
+    return renamed
 
 
 class Settings(BaseSettings):

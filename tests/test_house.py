@@ -232,18 +232,20 @@ def test_no_file_names_a_package_registry() -> None:
 
 
 def test_the_entry_points_are_the_commands() -> None:
-    assert set(ENTRY_POINTS) == {"main", "nightly", "train", "tune", "analyze"}
+    assert set(ENTRY_POINTS) == {"main", "nightly", "collect", "train", "tune", "analyze"}
     assert ENTRY_POINTS["main"] == ENTRY_POINTS["nightly"]
     assert set(mlproject.cli.commands) == {
         "prepare",
+        "doctor",
         "nightly",
+        "collect",
         "train",
         "tune",
         "analyze",
     }
 
 
-@pytest.mark.parametrize("name", ["nightly", "train", "tune", "analyze"])
+@pytest.mark.parametrize("name", ["nightly", "collect", "train", "tune", "analyze"])
 def test_an_entry_point_hands_every_parameter_to_its_command(name: str) -> None:
     entry = ENTRY_POINTS[name]
     options = {option.name: option for option in mlproject.cli.commands[name].params}

@@ -1,0 +1,147 @@
+"""The market's part of a night: collect what is missing, look at what is there, say how it is."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from market.collected import Collected, SeriesResult
+from market.collector import DataCollector
+from market.quality import check_store
+from market.quality_record import QualityRecord
+from market.quality_report import QualityReport
+from registry.errors import SettingsError
+from registry.naming import present_name
+from registry.runs import Figure
+
+if TYPE_CHECKING:
+    from registry.library import BrainLibrary
+    from registry.runs import Run
+    from registry.settings import Settings
+
+__all__ = ["MarketNight", "check_named", "collect_market"]
+
+#: Where a run's report is, among its artifacts.
+FOLDER = "market"
+
+
+@dataclass(frozen=True)
+class MarketNight:
+    """What was collected, and how it is.
+
+    Attributes:
+        collected: a result for each series.
+        report: of the series whose exchange answered.
+    """
+
+    collected: Collected
+    report: QualityReport
+
+    @property
+    def done(self) -> bool:
+        """Whether anything could be collected."""
+        return len(self.collected.failures) < len(self.collected.series)
+
+    @property
+    def failures(self) -> dict[str, str]:
+        """What failed and why; an exchange whose every series failed alike is named once."""
+        told: dict[tuple[str, str], list[SeriesResult]] = {}
+        for result in self.collected.failures:
+            told.setdefault((result.exchange, str(result.failure)), []).append(result)
+        asked = [result.exchange for result in self.collected.series]
+        return {
+            what: why
+            for (exchange, why), results in told.items()
+            for what in _named(exchange, results, whole=len(results) == asked.count(exchange))
+        }
+
+    def document(self) -> list[dict[str, Any]]:
+        """The series as JSON-ready data; what is unknown is null."""
+        table = self.collected.frame()
+        return [
+            {str(key): _plain(value) for key, value in row.items()}
+            for row in table.to_dict("records")
+        ]
+
+
+def collect_market(
+    library: BrainLibrary,
+    settings: Settings,
+    night: Run,
+    progress: Callable[[object, int, int], None] | None = None,
+) -> MarketNight:
+    """Make the settings' symbols complete at its exchanges; attach the report to the night's run.
+
+    Afterwards the store's small files are joined.
+
+    Raises:
+        SettingsError: no exchanges or no symbols are named.
+        SeriesStoreError: the store can't be read or written; then nothing can go on.
+    """
+    check_named(settings)
+    collector = DataCollector(library, settings.exchanges, settings=settings)
+    collected = collector.collect_all_data(settings.symbols, settings.hours, progress=progress)
+    report = QualityReport(_look(library, settings, collected.series))
+    night.figures(_figures(collected))
+    with tempfile.TemporaryDirectory(prefix="brain-") as scratch:
+        report.write(Path(scratch))
+        night.artifacts(Path(scratch), FOLDER)
+    if collected.rows_new:
+        library.series.upkeep()
+    return MarketNight(collected, report)
+
+
+def check_named(settings: Settings) -> None:
+    """Refuse settings that name no exchanges or no symbols to collect.
+
+    Raises:
+        SettingsError: they don't.
+    """
+    for name, example in (("exchanges", "binance,bybit,okx"), ("symbols", "BTC/USDT,ETH/USDT")):
+        if not getattr(settings, name):
+            raise SettingsError(
+                f"no {name} are named to collect; set BRAIN_{name.upper()}, "
+                f"for example to {example}"
+            )
+
+
+def _look(
+    library: BrainLibrary, settings: Settings, results: Iterable[SeriesResult]
+) -> tuple[QualityRecord, ...]:
+    """Records of the series whose exchange answered; the others' rows may be as they were."""
+    answered = [result for result in results if result.rows_stored is not None]
+    now = pd.Timestamp.now(tz="UTC")
+    names = {
+        (r.exchange, present_name(r.symbol, settings.renamed), r.kind, r.timeframe)
+        for r in answered
+    }
+    ends = [r.end for r in answered if r.end is not None]
+    end = min(now, max(ends, default=now))
+    start = end - pd.Timedelta(hours=settings.hours)
+    return check_store(library.series, sorted(names), start=start, end=end, now=now)
+
+
+def _figures(collected: Collected) -> Iterable[Figure]:
+    """What is known of the whole; the metric's line over the nights shows a market going quiet."""
+    yield Figure("market/rows_new", float(collected.rows_new))
+    yield Figure("market/failed", float(len(collected.failures)))
+    missing = [r.missing for r in collected.series if r.missing is not None]
+    if missing:
+        yield Figure("market/missing", float(sum(missing)))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, pd.Timestamp):
+        return value.isoformat()
+    return None if pd.isna(value) else value
+
+
+def _named(exchange: str, results: list[SeriesResult], *, whole: bool) -> list[str]:
+    if whole and len(results) > 1:
+        return [f"{exchange}, all {len(results)} series"]
+    return [result.what for result in results]
