@@ -128,7 +128,7 @@ KINDS = _kinds(
             "quote_volume": "number",
             "available": "time",
         },
-        nullable=frozenset({"quote_volume"}),
+        nullable=frozenset({"volume", "quote_volume"}),
     ),
     Kind(
         "funding",
@@ -139,7 +139,7 @@ KINDS = _kinds(
             "mark_price": "number",
             "available": "time",
         },
-        nullable=frozenset({"mark_price"}),
+        nullable=frozenset({"interval_hours", "mark_price"}),
     ),
     Kind(
         "open_interest",
