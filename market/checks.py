@@ -18,7 +18,7 @@ from registry.settings import Settings
 __all__ = ["check_venues"]
 
 _CLOCK = "clock"
-_SECONDS = 25.0  # for all that one venue is asked
+_SECONDS = 25.0
 _TIMES = 3
 _MOST_OFF = 1.0  # seconds; candles are told to be closed, and requests signed, by the second
 
@@ -41,13 +41,14 @@ class _Seen:
     checks: list[Check] = field(default_factory=list)
 
 
-def check_venues(settings: Settings, *, live: bool) -> list[Check]:
+def check_venues(settings: Settings, *, live: bool, seconds: float = _SECONDS) -> list[Check]:
     """Compare this machine's clock with the exchanges', and their answers with what we parse.
 
     Args:
         settings: whose exchanges are asked, where, and how long an answer is waited for.
         live: ask every endpoint once, of all exchanges that we know if none is configured.
             Otherwise clocks alone are asked, and a network that is away is no fault.
+        seconds: for all that one venue is asked.
 
     Returns:
         The clock's check and those of the endpoints, or that of the configuration if an exchange
@@ -61,7 +62,7 @@ def check_venues(settings: Settings, *, live: bool) -> list[Check]:
         venues = [_opened(name, settings) for name in names]
     except InputError as error:
         return [failed("configuration", error)]
-    seen = asyncio.run(_ask(venues, live))
+    seen = asyncio.run(_ask(venues, live, seconds))
     return [_clock(seen), *(check for one in seen for check in one.checks)]
 
 
@@ -70,22 +71,22 @@ def _opened(name: str, settings: Settings) -> Venue:
     return open_venue(name, base_url=base_url, timeout=settings.request_timeout)
 
 
-async def _ask(venues: Sequence[Venue], live: bool) -> list[_Seen]:
-    return list(await asyncio.gather(*(_ask_one(venue, live) for venue in venues)))
+async def _ask(venues: Sequence[Venue], live: bool, seconds: float) -> list[_Seen]:
+    return list(await asyncio.gather(*(_ask_one(venue, live, seconds) for venue in venues)))
 
 
-async def _ask_one(venue: Venue, live: bool) -> _Seen:
+async def _ask_one(venue: Venue, live: bool, seconds: float) -> _Seen:
     seen = _Seen(venue.name)
     async with venue:
         try:
-            async with asyncio.timeout(_SECONDS):
+            async with asyncio.timeout(seconds):
                 if venue.name in VENUES:  # ccxt does not tell every exchange's
                     await _compare_clocks(venue, seen)
                 if live:
                     seen.checks = await _ask_endpoints(venue)
         except TimeoutError:
             seen.fault = VenueUnreachableError(
-                f"{venue!r} gave no answer within {_SECONDS:g} s; check the network and the proxy"
+                f"{venue!r} gave no answer within {seconds:g} s; check the network and the proxy"
             )
         except MarketError as error:
             seen.fault = error

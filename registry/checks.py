@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from enum import StrEnum
@@ -127,43 +127,49 @@ def check_configuration() -> tuple[Settings | None, list[Check]]:
 
 
 def run_checks(
-    parts: Mapping[str, Callable[[], Sequence[Check]]], *, seconds: float = _SECONDS
+    parts: Mapping[str, Callable[[], Iterable[Check]]], *, seconds: float = _SECONDS
 ) -> list[Check]:
     """Everything at once, in the order of the parts.
 
     Args:
         parts: what to call, by name. One of our errors that it raises is a failed check.
-        seconds: how long to wait; what has not ended by then is a failed check, and abandoned.
+        seconds: how long to wait. What has not ended by then is a failed check beside those that
+            the part has given, and abandoned.
     """
-    waiting = {name: _started(part) for name, part in parts.items()}
-    wait(waiting.values(), timeout=seconds)
+    running = [_Part(name, part) for name, part in parts.items()]
+    wait([part.ended for part in running], timeout=seconds)
     found: list[Check] = []
-    for name, future in waiting.items():
-        if not future.done():
+    for part in running:
+        found += list(part.found)
+        if not part.ended.done():
             fault = f"no end within {seconds:g} seconds"
-            found.append(
-                failed(name, fault, "look whether a network or firewall swallows requests")
-            )
-            continue
-        try:
-            found += future.result()
-        except BrainError as error:
-            found.append(failed(name, error))
+            cure = "look whether a network or firewall swallows requests"
+            found.append(failed(part.name, fault, cure))
+        elif error := part.ended.exception():
+            if not isinstance(error, BrainError):
+                raise error
+            found.append(failed(part.name, error))
     return found
 
 
-def _started(part: Callable[[], Sequence[Check]]) -> Future[Sequence[Check]]:
+class _Part:
     """A part under way, in a thread that the end of the process does not wait for."""
-    future: Future[Sequence[Check]] = Future()
 
-    def settle() -> None:
+    def __init__(self, name: str, checks: Callable[[], Iterable[Check]]) -> None:
+        self.name = name
+        self.found: list[Check] = []
+        self.ended: Future[None] = Future()
+        self._checks = checks
+        Thread(target=self._run, daemon=True).start()
+
+    def _run(self) -> None:
         try:
-            future.set_result(part())
+            for check in self._checks():
+                self.found.append(check)
         except BaseException as error:  # noqa: BLE001 (raised again where it is waited for)
-            future.set_exception(error)
-
-    Thread(target=settle, daemon=True).start()
-    return future
+            self.ended.set_exception(error)
+        else:
+            self.ended.set_result(None)
 
 
 def verdict(checks: Iterable[Check]) -> int:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import tempfile
 import uuid
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
+import requests
 from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.uri import is_local_uri
 
 from registry.checks import Check, failed, folder_fault, free_bytes, ok, skipped
-from registry.errors import BrainError
+from registry.errors import ArtifactStoreError, BrainError
 from registry.mlflow_errors import library_errors
 from registry.object_store import is_s3, s3_client
+from registry.redact import redact
 from registry.s3_checks import artifact_client, check_credentials, probe_bucket
 from registry.settings import Settings
-from registry.tracking_checks import check_tracking
+from registry.tracking_checks import ask_once, check_tracking
 
 __all__ = ["check_artifacts", "check_library", "check_series"]
 
@@ -24,11 +27,12 @@ _ARTIFACTS, _SERIES = "artifact store", "series store"
 _LEAST_FREE = 500_000_000
 
 
-def check_library(settings: Settings) -> list[Check]:
+def check_library(settings: Settings) -> Iterator[Check]:
     """The tracking server, the experiment, its artifacts, and the keys for what is in S3."""
     checks, location = check_tracking(settings.tracking_uri, settings.experiment)
-    artifacts = check_artifacts(settings.tracking_uri, location)
-    return [*checks, artifacts, check_credentials(location, settings.series)]
+    yield from checks
+    yield check_credentials(location, settings.series)
+    yield check_artifacts(settings.tracking_uri, location)
 
 
 # --- artifacts ----------------------------------------------------------------------------------
@@ -66,26 +70,36 @@ def _artifacts_by_server(dsn: str, location: str) -> Check:
 
     folder = f".check-{uuid.uuid4().hex}"
     try:
-        with library_errors(dsn, "store an artifact"), tempfile.TemporaryDirectory() as here:
-            repository = get_artifact_repository(location, tracking_uri=dsn)
-            probe = Path(here, "probe")
-            probe.write_text(folder)
-            try:
-                repository.log_artifact(str(probe), folder)
-                back = repository.download_artifacts(f"{folder}/probe", str(here))
-            finally:
-                repository.delete_artifacts(folder)
-            if Path(back).read_text() != folder:
-                return failed(_ARTIFACTS, f"{location} gave back something else than was stored")
+        with library_errors(dsn, "tell the address of artifacts"):
+            address = get_artifact_repository(location, tracking_uri=dsn).artifact_uri
+        _exchange(address, "PUT", f"{folder}/probe", data=folder)
+        try:
+            back = _exchange(address, "GET", f"{folder}/probe").text
+        finally:
+            _exchange(address, "DELETE", folder)
     except BrainError as error:
         return failed(_ARTIFACTS, error)
+    if back != folder:
+        fault = f"{redact(address)} gave back something else than was stored"
+        return failed(_ARTIFACTS, fault, "look for a proxy or cache between here and the server")
     return ok(_ARTIFACTS, f"the tracking server stores, gives and deletes at {location}")
+
+
+def _exchange(address: str, method: str, path: str, **given: Any) -> requests.Response:
+    answer = ask_once(address, f"/{path}", method, **given)
+    if answer.status_code >= 300:
+        raise ArtifactStoreError(
+            f"{redact(address)} answered {answer.status_code} to {method}: "
+            f"{' '.join(answer.text.split())[:200]}; look into the tracking server's log, and at "
+            "the permissions of the store that it was started with"
+        )
+    return answer
 
 
 # --- series -------------------------------------------------------------------------------------
 
 
-def check_series(root: str) -> list[Check]:
+def check_series(root: str) -> Iterator[Check]:
     """Whether series can be stored, and writers can't overwrite each other's commits.
 
     Args:
@@ -93,10 +107,11 @@ def check_series(root: str) -> list[Check]:
     """
     try:
         if is_s3(root):
-            return [_series_in_s3(root)]
-        return [_folder(_SERIES, Path(root).expanduser().absolute(), _LEAST_FREE)]
+            yield _series_in_s3(root)
+        else:
+            yield _folder(_SERIES, Path(root).expanduser().absolute(), _LEAST_FREE)
     except BrainError as error:
-        return [failed(_SERIES, error)]
+        yield failed(_SERIES, error)
 
 
 def _series_in_s3(root: str) -> Check:

@@ -20,7 +20,7 @@ from registry.mlflow_errors import library_errors
 from registry.reach import check_reachable
 from registry.redact import redact
 
-__all__ = ["check_tracking"]
+__all__ = ["ask_once", "check_tracking"]
 
 _TRACKING, _EXPERIMENT = "tracking server", "experiment"
 _SECONDS = 8
@@ -78,15 +78,33 @@ def _server(dsn: str, name: str) -> tuple[list[Check], str | None]:
     return [tracking, _told(name, found)], where.location if where and where.active else None
 
 
-def _ask(dsn: str, path: str, **query: str) -> requests.Response:
+def ask_once(dsn: str, path: str, method: str = "GET", **given: Any) -> requests.Response:
+    """One request with MLflow's credentials and without its patience; any answer but a denial.
+
+    Args:
+        dsn: the server's address, which may hold a path.
+        path: below it.
+        method: of HTTP.
+        given: what ``requests`` takes, as ``params`` or ``data``.
+
+    Raises:
+        TrackingUnreachableError: nobody answers.
+        LibraryError: the server wants other credentials.
+    """
     from mlflow.utils.credentials import get_default_host_creds
     from mlflow.utils.rest_utils import http_request
 
     with library_errors(dsn, "ask the tracking server"):
         answer: requests.Response = http_request(
-            get_default_host_creds(dsn), path, "GET",
-            max_retries=0, timeout=_SECONDS, raise_on_status=False, params=query,
-        )  # fmt: skip
+            get_default_host_creds(dsn),
+            path,
+            method,
+            max_retries=0,
+            retry_codes=(),  # an error of the server's is an answer
+            timeout=_SECONDS,
+            raise_on_status=False,
+            **given,
+        )
     if answer.status_code in _DENIED:
         raise LibraryError(
             f"the tracking server {redact(dsn)} answered {answer.status_code} to {path}; set "
@@ -96,7 +114,7 @@ def _ask(dsn: str, path: str, **query: str) -> requests.Response:
 
 
 def _version(dsn: str) -> str:
-    answer = _ask(dsn, "/version")
+    answer = ask_once(dsn, "/version")
     said = answer.text.strip()
     if answer.status_code != 200 or not said[:1].isdigit() or len(said) > 40:
         raise LibraryError(
@@ -108,7 +126,7 @@ def _version(dsn: str) -> str:
 
 def _of_server(dsn: str, name: str) -> _Experiment | None:
     path = "/api/2.0/mlflow/experiments/get-by-name"
-    answer = _ask(dsn, path, experiment_name=name)
+    answer = ask_once(dsn, path, params={"experiment_name": name})
     if answer.status_code == 404:
         return None
     if answer.status_code != 200:

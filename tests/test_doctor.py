@@ -9,7 +9,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ def environ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Setenv:
 def library(dsn: str, setenv: Setenv, series: str = "series") -> dict[str, Check]:
     setenv("MLFLOW_TRACKING_URI", dsn)
     setenv("BRAIN_SERIES", series)
-    return by_name(check_library(load_settings()))
+    return by_name(list(check_library(load_settings())))
 
 
 # --- rows ---------------------------------------------------------------------------------------
@@ -75,9 +75,9 @@ def test_parts_run_at_once_and_none_is_waited_for_for_ever() -> None:
         both.wait()
         return [Check("met", State.OK, "")]
 
-    def hang() -> list[Check]:
+    def hang() -> Iterator[Check]:
+        yield Check("first", State.OK, "")
         never.wait()
-        return []
 
     def broken() -> list[Check]:
         raise LibraryError("it is broken; mend it")
@@ -90,9 +90,9 @@ def test_parts_run_at_once_and_none_is_waited_for_for_ever() -> None:
         ("broken", "failed"),
     ]
     assert (found[2].detail, found[2].cure) == ("it is broken", "mend it")
-    (hung,) = run_checks({"slow": hang}, seconds=0.1)
-    assert hung.name == "slow"
-    assert "no end within 0.1 seconds" in hung.detail
+    first, hung = run_checks({"slow": hang}, seconds=0.5)
+    assert (first.name, hung.name, hung.state) == ("first", "slow", "failed")
+    assert "no end within 0.5 seconds" in hung.detail
     never.set()
 
 
@@ -209,10 +209,42 @@ def test_without_an_experiment_the_server_is_asked_about_its_own(
     assert found["artifact store"].state == "ok", found["artifact store"]
 
 
+def test_a_server_that_cannot_store_is_told_at_once(
+    mlflow_server: MlflowServer, environ: Setenv
+) -> None:
+    blocked = mlflow_server.folder / "artifacts" / "blocked"
+    blocked.parent.mkdir(exist_ok=True)
+    blocked.write_text("a file where a folder is wanted")
+    client = mlflow.MlflowClient(mlflow_server.uri)
+    client.create_experiment("nightly", artifact_location="mlflow-artifacts:/blocked/below")
+    check = library(mlflow_server.uri, environ)["artifact store"]
+    blocked.unlink()
+    assert check.state == "failed"
+    assert "answered 500" in check.detail, check
+    assert "log" in check.cure
+
+
 def test_something_else_than_mlflow_is_told(s3_unsafe: Bucket, environ: Setenv) -> None:
     found = library(s3_unsafe.url, environ)
     assert found["tracking server"].state == "failed"
     assert found["artifact store"].state == "skipped"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "told"),
+    [
+        (401, b"who are you?", "MLFLOW_TRACKING_USERNAME"),
+        (200, b"2.22.0", "does not fit"),
+        (200, b"<html>", "not as an MLflow server"),
+    ],
+)
+def test_a_server_that_does_not_fit_is_told(
+    status: int, body: bytes, told: str, environ: Setenv
+) -> None:
+    with answering(lambda _: (status, body)) as url:
+        check = library(url, environ)["tracking server"]
+    assert check.state == "failed"
+    assert told in f"{check.detail}; {check.cure}"
 
 
 @pytest.mark.parametrize("scheme", ["http", "postgresql+psycopg"])
@@ -315,6 +347,13 @@ def test_missing_keys_are_told(environ: Setenv, s3: Bucket, sqlite_dsn: str) -> 
     assert check.state == "failed"
     assert where in check.detail
     assert "AWS_ACCESS_KEY_ID" in check.cure
+    Path("keys").write_text("[trader]\naws_access_key_id = a\naws_secret_access_key = filesecret\n")
+    environ("AWS_SHARED_CREDENTIALS_FILE", "keys")
+    environ("AWS_PROFILE", "trader")
+    check = library(sqlite_dsn, environ, series=where)["credentials"]
+    assert check.state == "ok", check
+    assert "shared credentials file, profile 'trader'" in check.detail
+    assert "filesecret" not in repr(check)
     environ("AWS_PROFILE", "nobody")
     check = library(sqlite_dsn, environ, series=where)["credentials"]
     assert check.state == "failed"
@@ -377,15 +416,25 @@ def test_live_asks_every_endpoint_once(exchanges: Exchanges) -> None:
     assert {"/fapi/v1/klines", "/v5/market/kline", "/api/v5/market/history-candles"} <= paths
 
 
-@contextmanager
-def relay(target: str, path: str, change: Callable[[Any], Any]) -> Iterator[str]:
+def relay(target: str, path: str, change: Callable[[Any], Any]) -> AbstractContextManager[str]:
     """An address that answers as another, but for what one path answers."""
+
+    def answer(asked: str) -> tuple[int, bytes]:
+        status, body = fetch(target + asked)
+        if asked.startswith(path):
+            body = json.dumps(change(json.loads(body))).encode()
+        return status, body
+
+    return answering(answer)
+
+
+@contextmanager
+def answering(answer: Callable[[str], tuple[int, bytes]]) -> Iterator[str]:
+    """An address that gives these answers."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            status, body = fetch(target + self.path)
-            if self.path.startswith(path):
-                body = json.dumps(change(json.loads(body))).encode()
+            status, body = answer(self.path)
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -463,9 +512,25 @@ def test_an_exchange_that_is_away_is_named_and_the_others_are_asked(
     shown = capsys.readouterr().out
     assert exchanges.urls["okx"].removeprefix("http://") in shown
     assert "binance endpoints" in shown
+    assert "secretpw" not in shown
+
+
+def test_without_a_network_the_clock_is_passed_over(exchanges: Exchanges, environ: Setenv) -> None:
+    exchanges.faults.down = {"okx"}
+    environ("BRAIN_EXCHANGES", "okx")
     found = by_name(check_venues(load_settings(), live=False))
-    assert found["clock"].state == "ok"
-    assert found["okx"].state == "skipped"
+    assert {check.state for check in found.values()} == {"skipped"}
+    assert exchanges.urls["okx"].removeprefix("http://") in found["okx"].detail
+
+
+def test_an_exchange_that_is_silent_is_given_up(exchanges: Exchanges) -> None:
+    exchanges.faults.timeout = 1.0
+    exchanges.faults.streak = 100
+    exchanges.faults.only = {"bybit"}
+    found = by_name(check_venues(load_settings(), live=True, seconds=8))
+    assert found["bybit"].state == "failed"
+    assert exchanges.urls["bybit"].removeprefix("http://") in found["bybit"].detail
+    assert found["okx endpoints"].state == "ok"
 
 
 # --- secrets ------------------------------------------------------------------------------------
