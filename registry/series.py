@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,20 +10,17 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-from deltalake.exceptions import DeltaError
 
-from registry.errors import BrainError, InputError, SeriesStoreError
-from registry.object_store import ConditionalPuts, hide_secrets, is_s3, storage_options
-from registry.series_place import check_place, parse_root
+from registry.errors import InputError, SeriesStoreError
+from registry.object_store import ConditionalPuts, is_s3, storage_options
+from registry.series_place import check_place, parse_root, store_faults
 from registry.series_read import Limits, query, to_moment, to_texts
-from registry.series_rows import to_rows
+from registry.series_rows import rows_with, to_rows
 from registry.series_schema import KINDS, Kind, parse_kind
 from registry.series_table import SeriesTable
 from registry.series_write import replace_rows, revise_rows, tidy, upsert_rows
 
 __all__ = ["SeriesStore", "Upserted"]
-
-_COLOURS = re.compile(r"\x1b\[\d+m")
 
 
 @dataclass(frozen=True)
@@ -113,7 +109,7 @@ class SeriesStore:
             columns: only these, in this order.
 
         Returns:
-            A frame of the kind's columns; what is unknown is NaN or NaT. Without rows, but with
+            A frame of the kind's columns; what is unknown is NaN, NaT or NA. Without rows, but with
             the right columns and dtypes, if nothing of the kind is stored.
         """
         found = parse_kind(kind, self._kinds)
@@ -127,7 +123,7 @@ class SeriesStore:
             if table is None:
                 return found.empty(names)
             rows = query(table, found, names, condition, order)
-        return rows.to_pandas() if len(rows) else found.empty(names)
+        return found.to_frame(rows)
 
     def times(
         self,
@@ -201,7 +197,7 @@ class SeriesStore:
         found = parse_kind(kind, self._kinds)
         texts = to_texts(exchange=exchange, symbol=symbols, kind=of_kind)
         Limits(texts).conditions(found)
-        rows = _rows_of(found, frame, texts)
+        rows = rows_with(found, frame, texts)
         if texts["symbol"]:
             with self._faults(found, "replace"):
                 replace_rows(self._tables[kind], rows, texts)
@@ -232,9 +228,9 @@ class SeriesStore:
         texts = to_texts(exchange=exchange, symbol=symbols)
 
         def changed(stored: pa.Table) -> pa.Table | None:
-            before = stored.to_pandas() if len(stored) else found.empty()
+            before = found.to_frame(stored)
             after = change(before)
-            return None if after is before else _rows_of(found, after, texts)
+            return None if after is before else rows_with(found, after, texts)
 
         if texts["symbol"]:
             with self._faults(found, "revise"):
@@ -273,30 +269,11 @@ class SeriesStore:
     @contextmanager
     def _faults(self, kind: Kind, doing: str) -> Iterator[None]:
         try:
-            yield
-        except BrainError:
-            raise
-        except (DeltaError, OSError, ValueError) as error:
+            with store_faults(self.root, f"{doing} the {kind.name}", self._options):
+                yield
+        except SeriesStoreError:
             self._tables[kind.name].forget()
-            said = " ".join(_COLOURS.sub("", str(error)).split())
-            said = hide_secrets(said, self._options())[:500]
-            raise SeriesStoreError(
-                f"could not {doing} the {kind.name} at {self.root}: {said}; check the address, "
-                "the credentials, the permissions and the free space there"
-            ) from error
-
-
-def _rows_of(kind: Kind, frame: pd.DataFrame, texts: Mapping[str, Sequence[str]]) -> pa.Table:
-    """The frame as rows for the store, if all of them have these texts."""
-    rows = to_rows(kind, frame, pd.Timestamp.now("UTC"))
-    for column, values in texts.items():
-        others = set(rows[column].to_pylist()) - set(values)
-        if others:
-            raise InputError(
-                f"the new {kind.name} hold {column} {min(others)!r}, whose rows are not to be "
-                "replaced; name it too or leave its rows out"
-            )
-    return rows
+            raise
 
 
 def _remake(root: str, storage: Mapping[str, str] | None, kinds: Mapping[str, Kind]) -> SeriesStore:

@@ -1,15 +1,27 @@
-"""Where a series store is: an address that can be used, and whether it can be written to."""
+"""Where a series store is: its address, whether it can be written to, and what went wrong there."""
 
 from __future__ import annotations
 
+import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
-from registry.errors import InputError, SeriesStoreError
-from registry.object_store import ConditionalPuts, check_conditional_puts, is_s3, split
+from deltalake.exceptions import DeltaError
 
-__all__ = ["check_place", "parse_root"]
+from registry.errors import BrainError, InputError, SeriesStoreError
+from registry.object_store import (
+    ConditionalPuts,
+    check_conditional_puts,
+    hide_secrets,
+    is_s3,
+    split,
+)
+
+__all__ = ["check_place", "parse_root", "store_faults"]
+
+_COLOURS = re.compile(r"\x1b\[\d+m")
 
 
 def parse_root(root: str | Path) -> str:
@@ -50,3 +62,26 @@ def check_place(root: str, options: Mapping[str, str]) -> ConditionalPuts:
             "name another one"
         ) from error
     return ConditionalPuts(root, True, "a folder, where no two files have one name")
+
+
+@contextmanager
+def store_faults(root: str, doing: str, options: Callable[[], Mapping[str, str]]) -> Iterator[None]:
+    """Turn what deltalake raises into our error, without secrets.
+
+    Args:
+        doing: what was being done, as in "read the candles".
+        options: gives the storage options, whose secrets are left out.
+
+    Raises:
+        SeriesStoreError: something was raised.
+    """
+    try:
+        yield
+    except BrainError:
+        raise
+    except (DeltaError, OSError, ValueError) as error:
+        said = " ".join(_COLOURS.sub("", str(error)).split())
+        raise SeriesStoreError(
+            f"could not {doing} at {root}: {hide_secrets(said, options())[:500]}; check the "
+            "address, the credentials, the permissions and the free space there"
+        ) from error

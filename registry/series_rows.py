@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -11,7 +12,7 @@ import pyarrow.compute as pc
 from registry.errors import InputError, did_you_mean
 from registry.series_schema import COLLECTED, MONTH, Kind
 
-__all__ = ["Difference", "compare", "to_rows"]
+__all__ = ["Difference", "compare", "rows_with", "to_rows"]
 
 _MICROSECONDS = pa.timestamp("us", tz="UTC")
 _CURES = {
@@ -45,6 +46,23 @@ def to_rows(kind: Kind, frame: pd.DataFrame, collected: pd.Timestamp) -> pa.Tabl
         month = pc.strftime(table[kind.time], format="%Y-%m").cast(pa.string())
         table = table.append_column(MONTH, month)
     return table
+
+
+def rows_with(kind: Kind, frame: pd.DataFrame, texts: Mapping[str, Sequence[str]]) -> pa.Table:
+    """A frame as of :func:`to_rows`, if all its rows have these texts.
+
+    Raises:
+        InputError: one has others, or as for :func:`to_rows`.
+    """
+    rows = to_rows(kind, frame, pd.Timestamp.now("UTC"))
+    for column, values in texts.items():
+        others = set(rows[column].to_pylist()) - set(values)
+        if others:
+            raise InputError(
+                f"the new {kind.name} hold {column} {min(others)!r}, whose rows are not to be "
+                "replaced; name it too or leave its rows out"
+            )
+    return rows
 
 
 def _check_names(kind: Kind, frame: pd.DataFrame) -> None:

@@ -93,9 +93,22 @@ class Kind:
     def empty(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """A frame without rows, with the right columns and dtypes."""
         names = list(self.columns) if columns is None else list(columns)
-        return pd.DataFrame(
-            {name: pd.Series(dtype=_TYPES[self.columns[name]][1]) for name in names}
-        )
+        return pd.DataFrame({name: pd.Series(dtype=self._dtype(name)) for name in names})
+
+    def to_frame(self, rows: pa.Table) -> pd.DataFrame:
+        """Rows as readers get them: numbers that are unknown are NaN, counts ``pandas.NA``."""
+        if len(rows) == 0:
+            return self.empty(rows.column_names)
+        dtypes = {name: self._dtype(name) for name in rows.column_names}
+        counts = [name for name, dtype in dtypes.items() if dtype == "Int64"]
+        frame: pd.DataFrame = rows.drop_columns(counts).to_pandas()
+        for name in counts:
+            frame[name] = rows[name].to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
+        return frame[rows.column_names]
+
+    def _dtype(self, column: str) -> str:
+        sort = self.columns[column]
+        return "Int64" if sort == "count" and column in self.nullable else _TYPES[sort][1]
 
     def check_columns(self, columns: Sequence[str]) -> list[str]:
         """The columns asked for.

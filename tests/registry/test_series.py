@@ -78,6 +78,21 @@ def test_a_value_that_becomes_known_or_unknown_is_a_change(store: SeriesStore) -
     assert store.read("candles")["quote_volume"].isna().all()
 
 
+def test_a_count_that_is_unknown_is_not_zero(store: SeriesStore) -> None:
+    sorts = {"text": "x", "number": 1.5, "count": 3, "time": utc("2026-11-01")}
+    row = {name: [sorts[sort]] * 2 for name, sort in KINDS["quality"].given.items()}
+    frame = pd.DataFrame(row).assign(symbol=[BTC, ETH])
+    frame["expected"] = pd.array([None, 2**60 + 1], dtype="Int64")
+    assert store.upsert("quality", frame).inserted == 2
+    found = store.read("quality")
+    assert found["expected"].dtype == "Int64"
+    assert found["expected"].isna().tolist() == [True, False]
+    assert found["expected"].iloc[1] == 2**60 + 1
+    assert found["rows"].dtype == "int64"
+    assert list(found) == list(KINDS["quality"].columns)
+    assert store.upsert("quality", found) == Upserted(2, 0, 0)
+
+
 def test_of_rows_with_one_key_the_last_counts(store: SeriesStore) -> None:
     both = pd.concat([candles(rows=3, price=1), candles(rows=3, price=5)])
     assert store.upsert("candles", both) == Upserted(3, 3, 0)
