@@ -25,6 +25,7 @@ __all__ = [
 ]
 
 _S3 = re.compile(r"s3a?://(?P<bucket>[^/?#@\s]+)(?:/(?P<prefix>[^?#\s]*))?")
+_PASSWORD = re.compile(r"(?<=://)[^/@\s]+@")
 _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "MLFLOW_S3_ENDPOINT_URL")
 _DEFAULT_REGION = "us-east-1"
 # An address where nobody answers must be told in seconds, not in minutes.
@@ -132,7 +133,8 @@ def storage_options() -> dict[str, str]:
 
 
 def hide_secrets(text: str, options: Mapping[str, str]) -> str:
-    """A text without the keys and tokens that these storage options hold."""
+    """A text without these storage options' keys and tokens, and without addresses' passwords."""
+    text = _PASSWORD.sub("***@", text)
     for name, value in options.items():
         if value and any(word in name.lower() for word in _SECRET):
             text = text.replace(value, "***")
@@ -182,8 +184,8 @@ def check_answers(root: str, options: Mapping[str, str]) -> None:
         return  # an answer
     except BotoCoreError as error:
         raise SeriesStoreError(
-            f"no answer from the S3 store of the series at {root}: {error}; check the endpoint "
-            "and the network"
+            f"no answer from the S3 store of the series at {root}: "
+            f"{hide_secrets(str(error), options)}; check the endpoint and the network"
         ) from error
     finally:
         client.close()
@@ -198,6 +200,7 @@ def check_conditional_puts(root: str, options: Mapping[str, str] | None = None) 
     from botocore.exceptions import BotoCoreError, ClientError
 
     bucket, prefix = split(root)
+    options = storage_options() if options is None else options
     key = "/".join(part for part in (prefix, f".check-{uuid.uuid4().hex}") if part)
     client = s3_client(options)
     try:
@@ -212,8 +215,8 @@ def check_conditional_puts(root: str, options: Mapping[str, str] | None = None) 
             client.delete_object(Bucket=bucket, Key=key)
     except (BotoCoreError, ClientError) as error:
         raise SeriesStoreError(
-            f"the series at {root} can't be written: {error}; check the endpoint, the bucket and "
-            "the permissions"
+            f"the series at {root} can't be written: {hide_secrets(str(error), options)}; check "
+            "the endpoint, the bucket and the permissions"
         ) from error
     finally:
         client.close()

@@ -156,7 +156,8 @@ def silent() -> Iterator[str]:
 def test_nobody_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     with closing(socket.socket()) as unused:
         unused.bind(("127.0.0.1", 0))  # and does not listen
-        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{unused.getsockname()[1]}")
+        address = f"http://user:hush@127.0.0.1:{unused.getsockname()[1]}"
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", address)
         store = SeriesStore("s3://bucket/series")
         for ask in (
             lambda: store.read("candles"),
@@ -168,6 +169,7 @@ def test_nobody_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
             with pytest.raises(SeriesStoreError, match=r"s3://bucket/series.*; check") as error:
                 ask()
             assert "the-secret-key" not in str(error.value)
+            assert "hush" not in str(error.value)
             assert "\x1b" not in str(error.value)
 
 
