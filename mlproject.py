@@ -279,7 +279,8 @@ class _Job:
             )
         self.market, self.done = night.document(), night.done
         self.failures |= night.failures
-        self.out.print(night.report.table())
+        if night.report.records:
+            self.out.print(night.report.table())
 
     def take(self, read: FolderBars) -> None:
         """Work on these bars."""

@@ -29,6 +29,8 @@ __all__ = ["MarketNight", "check_named", "collect_market"]
 #: Where a run's report is, among its artifacts.
 FOLDER = "market"
 
+_MOMENT = pd.Timedelta(microseconds=1)
+
 
 @dataclass(frozen=True)
 class MarketNight:
@@ -49,16 +51,28 @@ class MarketNight:
 
     @property
     def failures(self) -> dict[str, str]:
-        """What failed and why; an exchange whose every series failed alike is named once."""
-        told: dict[tuple[str, str], list[SeriesResult]] = {}
+        """What failed and why; what failed alike is told once for each exchange and symbol."""
+        told: dict[str, dict[str, list[SeriesResult]]] = {}
         for result in self.collected.failures:
-            told.setdefault((result.exchange, str(result.failure)), []).append(result)
-        asked = [result.exchange for result in self.collected.series]
+            told.setdefault(str(result.failure), {}).setdefault(result.exchange, []).append(result)
         return {
             what: why
-            for (exchange, why), results in told.items()
-            for what in _named(exchange, results, whole=len(results) == asked.count(exchange))
+            for why, by_exchange in told.items()
+            for exchange, results in by_exchange.items()
+            for what in self._named(exchange, results)
         }
+
+    def _named(self, exchange: str, failed: list[SeriesResult]) -> list[str]:
+        asked = [result for result in self.collected.series if result.exchange == exchange]
+        if len(failed) == len(asked) > 1:
+            return [f"{exchange}, all {len(asked)} series"]
+        names = []
+        for symbol in dict.fromkeys(result.symbol for result in failed):
+            own = [result for result in failed if result.symbol == symbol]
+            of = sum(result.symbol == symbol for result in asked)
+            whole = len(own) == of > 1
+            names += [f"{symbol} {exchange}"] if whole else [result.what for result in own]
+        return names
 
     def document(self) -> list[dict[str, Any]]:
         """The series as JSON-ready data; what is unknown is null."""
@@ -85,7 +99,12 @@ def collect_market(
     """
     check_named(settings)
     collector = DataCollector(library, settings.exchanges, settings=settings)
-    collected = collector.collect_all_data(settings.symbols, settings.hours, progress=progress)
+
+    def tell(result: object, done: int, total: int) -> None:
+        if progress is not None:
+            progress(_line(result), done, total)
+
+    collected = collector.collect_all_data(settings.symbols, settings.hours, progress=tell)
     report = QualityReport(_look(library, settings, collected.series))
     night.figures(_figures(collected))
     with tempfile.TemporaryDirectory(prefix="brain-") as scratch:
@@ -120,10 +139,19 @@ def _look(
         (r.exchange, present_name(r.symbol, settings.renamed), r.kind, r.timeframe)
         for r in answered
     }
-    ends = [r.end for r in answered if r.end is not None]
-    end = min(now, max(ends, default=now))
-    start = end - pd.Timedelta(hours=settings.hours)
+    hours = pd.Timedelta(hours=settings.hours)
+    start = min((r.start for r in answered if r.start is not None), default=now - hours)
+    end = max((r.end for r in answered if r.end is not None), default=now)
+    # Snapshots are of now, and an exchange's clock may be before ours.
+    end = max(end, now) + _MOMENT
     return check_store(library.series, sorted(names), start=start, end=end, now=now)
+
+
+def _line(result: object) -> object:
+    """A failure's reason is long, the same for many series, and told at the end."""
+    if isinstance(result, SeriesResult) and result.failure is not None:
+        return f"{result.what}: failed"
+    return result
 
 
 def _figures(collected: Collected) -> Iterable[Figure]:
@@ -139,9 +167,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, pd.Timestamp):
         return value.isoformat()
     return None if pd.isna(value) else value
-
-
-def _named(exchange: str, results: list[SeriesResult], *, whole: bool) -> list[str]:
-    if whole and len(results) > 1:
-        return [f"{exchange}, all {len(results)} series"]
-    return [result.what for result in results]

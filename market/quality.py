@@ -140,7 +140,7 @@ class _Series:
             record,
             checked=now.tz_convert("UTC").as_unit("us"),
             holes=holes,
-            note=record.note + _unrecorded(missing, holes, start, latest),
+            note=record.note + _unrecorded(missing, holes, start, latest) + _reasons(holes),
             coverage=whole,
         )
 
@@ -191,6 +191,14 @@ class _Series:
     def _column(self, kind: str, name: str, time: str) -> pd.Series | None:
         frame = self._read(kind, "", self.start - _BESIDE)
         return None if frame.empty else frame.set_index(time)[name]
+
+
+def _reasons(holes: Iterable[Hole]) -> str:
+    """Why rows are missing, as the collector recorded it."""
+    rows: dict[str, int] = {}
+    for hole in holes:
+        rows[hole.reason] = rows.get(hole.reason, 0) + hole.count
+    return "".join(f"; {reason}: {count(number, 'row')}" for reason, number in rows.items())
 
 
 def _present_hours(instruments: pd.DataFrame) -> float | None:

@@ -8,6 +8,7 @@ from typing import Literal
 
 import pandas as pd
 
+from market.gap_record import TOO_OLD
 from registry.series_schema import KINDS
 
 __all__ = ["COUNTS", "Coverage", "Hole", "QualityRecord", "Severity", "records_frame"]
@@ -110,7 +111,7 @@ class QualityRecord:
         - ``unknown``: there is no row with a value.
         - ``poor``: rows are doubled or swapped, the last row is late, or more than 1 % of the rows
           are missing, blank, stale or outliers.
-        - ``look``: less of that.
+        - ``look``: less of that, or rows are missing that the exchange no longer keeps.
         - ``good``: nothing of it was found.
         """
         if self.rows <= self.blank:
@@ -122,10 +123,15 @@ class QualityRecord:
             faults
             or (self.late is not None and self.late > 2)
             or wrong > _TOLERABLE * self.rows
-            or missing > _TOLERABLE * (self.expected or self.rows + missing)
+            or missing - self._lost > _TOLERABLE * (self.expected or self.rows + missing)
         ):
             return "poor"
         return "look" if wrong or missing or self.gaps else "good"
+
+    @property
+    def _lost(self) -> int:
+        """Missing rows that nobody can get any more."""
+        return sum(hole.count for hole in self.holes if hole.reason.startswith(TOO_OLD))
 
 
 def records_frame(records: Iterable[QualityRecord]) -> pd.DataFrame:
