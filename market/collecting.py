@@ -181,7 +181,7 @@ class VenueRun:
         except LibraryError:
             raise
         except BrainError as error:
-            self.outage.note(error)
+            self.outage.note(instrument.symbol, error)
             return error
         except Exception as error:
             logger.exception("%s %s snapshots failed", instrument.symbol, self.venue.name)

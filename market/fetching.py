@@ -13,17 +13,15 @@ import numpy as np
 import pandas as pd
 
 from market.collected import Gap
-from market.gap_record import NOT_FETCHED, GapRevision
+from market.gap_record import NOT_FETCHED, TOO_OLD, GapRevision
 from market.grid import FixedGrid, Span, Times, as_times, join_spans, outside
 from market.plan import Leg, Series
 from market.venues.base import Venue
 from registry.errors import (
     BrainError,
-    InputError,
     LibraryError,
     MarketError,
     RateLimitedError,
-    VenueRefusedError,
     VenueUnreachableError,
 )
 
@@ -40,7 +38,7 @@ Add = Callable[[str, pd.DataFrame], Awaitable[None]]
 
 
 class Outage:
-    """Whether an exchange still answers: after three series in a row that it did not, it is down.
+    """Whether an exchange still answers: after three symbols in a row that it did not, it is down.
 
     One that wants fewer requests, after all the waiting that it asked for, is down at once.
     """
@@ -49,18 +47,18 @@ class Outage:
 
     def __init__(self) -> None:
         self.error: MarketError | None = None
-        self._silent = 0
+        self._silent: set[str] = set()
 
-    def note(self, error: BrainError | None) -> None:
-        """What became of a series' requests."""
+    def note(self, symbol: str, error: BrainError | None) -> None:
+        """What became of a request for a symbol."""
         if isinstance(error, RateLimitedError):
             self.error = error
         elif isinstance(error, VenueUnreachableError):
-            self._silent += 1
-            if self._silent >= self._LIMIT:
+            self._silent.add(symbol)
+            if len(self._silent) >= self._LIMIT:
                 self.error = error
         else:
-            self._silent = 0
+            self._silent.clear()
 
 
 class Fetch:
@@ -112,21 +110,20 @@ class Fetch:
             asks = self._asks()
             if not asks:
                 return
-            before, self.failure = len(self._times), outage.error
+            before, self.failure, answered = len(self._times), None, False
             for leg, span in asks:
-                if outage.error is not None:
-                    self.failure = outage.error
-                    return
-                error = await self._ask(venue, leg, span, add)
-                outage.note(error)
+                error: BrainError | None = outage.error
+                if error is None:
+                    error = await self._ask(venue, leg, span, add)
+                    outage.note(self.series.symbol, error)
                 if error is None:
                     self._asked.append(span)
                 else:
                     self.failure = error
-            if self.failure is None and len(self._times) == before:
-                return  # what is missing was asked for, and is not there
-            if isinstance(self.failure, VenueRefusedError | InputError):
-                return  # it would say so again
+                answered |= error is None
+            came = len(self._times) > before
+            if not came and not (answered and self.failure is not None):
+                return  # it is not there, or cannot be had: its client has tried for long enough
 
     async def _ask(self, venue: Venue, leg: Leg, span: Span, add: Add) -> BrainError | None:
         try:
@@ -232,4 +229,4 @@ class Fetch:
 
     @property
     def _beyond(self) -> str:
-        return f"older than the venue keeps ({self.series.keeps})"
+        return f"{TOO_OLD} ({self.series.keeps})"

@@ -19,9 +19,11 @@ from market.collected import Gap
 from market.grid import FixedGrid, FundingGrid, Grid, Span, as_times, outside
 from registry.series import SeriesStore
 
-__all__ = ["NOT_FETCHED", "GapRevision", "apply", "gaps_of", "open_gaps", "revise_gaps"]
+__all__ = ["NOT_FETCHED", "TOO_OLD", "GapRevision", "apply", "gaps_of", "open_gaps", "revise_gaps"]
 
 NOT_FETCHED = "not fetched yet"
+#: How the reason of a gap begins that nobody can fill any more.
+TOO_OLD = "older than the venue keeps"
 #: What names a series in the gap record.
 _SERIES = ["exchange", "symbol", "kind", "timeframe"]
 _KEY = [*_SERIES, "start"]
@@ -103,7 +105,7 @@ def apply(
                     "checked": checked,
                 }
             )
-    others = recorded[[key not in revised for key in keys]]
+    others = recorded[np.array([key not in revised for key in keys], dtype=bool)]
     if not rows:
         return others
     fresh = pd.DataFrame(rows).astype(recorded.dtypes.to_dict())

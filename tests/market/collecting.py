@@ -81,16 +81,16 @@ def assert_whole(
 
 def uncovered(gaps: pd.DataFrame, missing: pd.DataFrame, kind: str) -> pd.DataFrame:
     """The missing rows that no gap on record covers."""
-    left = []
-    for row in missing.to_dict("records"):
-        of = gaps[
-            (gaps["exchange"] == row["exchange"])
-            & (gaps["symbol"] == row["symbol"])
-            & (gaps["kind"] == kind)
-        ]
-        if not ((of["start"] <= row["time"]) & (row["time"] < of["end"])).any():
-            left.append(row)
-    return pd.DataFrame(left)
+    ranges: dict[tuple[str, str], list[tuple[pd.Timestamp, pd.Timestamp]]] = {}
+    for gap in gaps[gaps["kind"] == kind].to_dict("records"):
+        of = (gap["exchange"], gap["symbol"])
+        ranges.setdefault(of, []).append((gap["start"], gap["end"]))
+    rows = zip(missing["exchange"], missing["symbol"], missing["time"], strict=True)
+    covered = [
+        any(start <= time < end for start, end in ranges.get((venue, symbol), ()))
+        for venue, symbol, time in rows
+    ]
+    return missing[[not each for each in covered]] if covered else missing
 
 
 def lacking(store: SeriesStore, right: pd.DataFrame, kind: str) -> pd.DataFrame:
@@ -106,8 +106,9 @@ def lacking(store: SeriesStore, right: pd.DataFrame, kind: str) -> pd.DataFrame:
 class Acknowledging(SeriesStore):
     """Writes down what was acknowledged, at once and without a buffer."""
 
-    def __init__(self, root: str | Path, path: str) -> None:
+    def __init__(self, root: str | Path, path: str, hours: int) -> None:
         super().__init__(root)
+        self._hours = hours
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
     def upsert(self, kind: str, frame: pd.DataFrame) -> Upserted:
@@ -119,7 +120,7 @@ class Acknowledging(SeriesStore):
 
     def revise(self, kind: str, change: Any, *, exchange: str, symbols: Sequence[str]) -> None:
         super().revise(kind, change, exchange=exchange, symbols=symbols)
-        self._say({"kind": kind, "exchange": exchange})
+        self._say({"kind": kind, "exchange": exchange, "hours": self._hours})
 
     def _say(self, said: Mapping[str, Any]) -> None:
         os.write(self._file, json.dumps(said).encode() + b"\n")
@@ -132,7 +133,8 @@ class Acknowledged:
     keys: dict[str, set[tuple[Any, ...]]] = field(
         default_factory=lambda: {kind: set() for kind in KEY}
     )
-    recorded: set[str] = field(default_factory=set)
+    #: Hours whose holes are on record, by exchange.
+    hours: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path) -> Acknowledged:
@@ -141,7 +143,8 @@ class Acknowledged:
         for line in lines:  # the last, if torn, has no end of line
             said = json.loads(line)
             if said["kind"] == "gaps":
-                found.recorded.add(said["exchange"])
+                exchange, hours = said["exchange"], said["hours"]
+                found.hours[exchange] = max(hours, found.hours.get(exchange, 0))
             else:
                 found.keys[said["kind"]] |= {tuple(key) for key in said["keys"]}
         return found
@@ -158,7 +161,7 @@ class Job:
     hours: int
 
     def run(self) -> None:
-        store = Acknowledging(self.root, self.acknowledged)
+        store = Acknowledging(self.root, self.acknowledged, self.hours)
         # Often, so that a kill finds a collection in every state.
         work = DataCollector(Series(store), settings=settings_for(self.urls), commit_after=0.1)
         work.collect_all_data(self.symbols, self.hours)

@@ -1,0 +1,397 @@
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from market.batches import Batches
+from market.collected import Collected, Gap, SeriesResult
+from market.collector import DataCollector
+from market.gap_record import NOT_FETCHED, GapRevision, gaps_of, open_gaps, revise_gaps
+from market.grid import FixedGrid, FundingGrid, Span
+from market.plan import former_names
+from registry.errors import (
+    InputError,
+    SeriesStoreError,
+    SettingsError,
+    UnknownSymbolError,
+    VenueRefusedError,
+)
+from registry.library import BrainLibrary
+from registry.series import SeriesStore
+from tests.market.collecting import HISTORIES, Series, assert_whole, collector, settings_for
+from tests.market.exchanges import DELISTED, NOW, RENAMED, VENUES, Exchanges
+
+END = FixedGrid.of("1h").floor(NOW)
+HOUR = pd.Timedelta(hours=1)
+
+
+@pytest.fixture(scope="module")
+def exchanges() -> Iterator[Exchanges]:
+    with Exchanges(fillers=0, scale=10) as running:
+        yield running
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> SeriesStore:
+    return SeriesStore(tmp_path / "series")
+
+
+def only(
+    exchange: str, store: SeriesStore, exchanges: Exchanges, **settings: object
+) -> DataCollector:
+    found = settings_for(exchanges.urls, **settings)
+    return DataCollector(Series(store), exchanges=[exchange], settings=found)
+
+
+def the(result: Collected, **wanted: str) -> SeriesResult:
+    (found,) = [
+        each
+        for each in result.series
+        if all(getattr(each, name) == value for name, value in wanted.items())
+    ]
+    return found
+
+
+# --- what is asked for ----------------------------------------------------------------------------
+
+
+def test_nothing_asked_for_is_absent_and_names_are_kept(
+    store: SeriesStore, exchanges: Exchanges
+) -> None:
+    told: list[tuple[str, int, int]] = []
+    names = ["BTC/USDT", "BTC/USDT:USDT", "ETH-USDT", "KATIO/USDT", "BTC", "BTC/USD:BTC"]
+    result = collector(store, exchanges).collect_all_data(
+        names, 12, progress=lambda piece, done, total: told.append((str(piece), done, total))
+    )
+    kinds = [*HISTORIES, "snapshots"]
+    assert [(r.symbol, r.exchange, r.kind) for r in result.series] == [
+        (name, venue, kind) for name in names for venue in VENUES for kind in kinds
+    ]
+    assert list(result.by_symbol()) == names
+    assert [done for _, done, _ in told] == list(range(1, len(result.series) + 1))
+    assert {total for _, _, total in told} == {len(result.series)}
+    assert "BTC/USDT binance candles 1h: 12 rows, 0 missing" in [line for line, _, _ in told]
+    assert {str(r) for r in result.series} == {line for line, _, _ in told}
+    for name in names[:3]:
+        assert all(r.failure is None for r in result.by_symbol()[name])
+    for venue in VENUES:
+        unknown = the(result, symbol="KATIO/USDT", exchange=venue, kind="candles").failure
+        assert isinstance(unknown, UnknownSymbolError)
+        assert str(unknown) == (
+            f"{venue} lists no perpetual KATIO/USDT:USDT; did you mean 'KAITO/USDT:USDT'?"
+        )
+    for name in names[4:]:
+        assert all(isinstance(r.failure, InputError) for r in result.by_symbol()[name])
+        assert all(r.expected is None for r in result.by_symbol()[name])
+    # Asked twice by two names, fetched and stored once.
+    assert len(store.read("candles", symbol="BTC/USDT", exchange="okx")) == 12
+    assert set(store.read("candles")["symbol"]) == {"BTC/USDT:USDT", "ETH/USDT:USDT"}
+
+
+def test_results_are_frozen_and_make_a_table(store: SeriesStore, exchanges: Exchanges) -> None:
+    result = only("okx", store, exchanges).collect_all_data(["BTC/USDT", "NOPE/USDT"], 6)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        result.series = ()  # type: ignore[misc]
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        result.series[0].note = ""  # type: ignore[misc]
+    table = result.frame()
+    assert table["rows_stored"].tolist()[:4] == [6, 1, 6, 1]
+    assert table["expected"].isna().tolist() == [False] * 4 + [True] * 4
+    assert (table["failure"] != "").tolist() == [False] * 4 + [True] * 4
+    assert table["start"].dt.tz is not None
+    assert str(result) == "8 series: 14 new rows, 0 missing, 4 failed"
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"symbols": "BTC/USDT"}, "the text 'BTC/USDT'"),
+        ({"symbols": []}, "symbols is empty"),
+        ({"symbols": ["BTC/USDT"], "hours": 0}, "hours=0"),
+        ({"symbols": ["BTC/USDT"], "hours": float("nan")}, "hours=nan"),
+        ({"symbols": ["BTC/USDT"], "hours": True}, "hours=True"),
+        ({"symbols": ["BTC/USDT"], "until": "soon"}, "until='soon'"),
+        ({"symbols": ["BTC/USDT"], "until": pd.NaT}, "until=NaT"),
+    ],
+)
+def test_what_cannot_be_used_is_refused(
+    given: dict[str, object], named: str, store: SeriesStore, exchanges: Exchanges
+) -> None:
+    before = len(exchanges.requests)
+    with pytest.raises(InputError) as caught:
+        collector(store, exchanges).collect_all_data(**given)  # type: ignore[arg-type]
+    assert named in str(caught.value)
+    assert len(exchanges.requests) == before
+
+
+def test_an_unknown_exchange_is_refused_before_anything_is_asked(
+    store: SeriesStore, exchanges: Exchanges
+) -> None:
+    before = len(exchanges.requests)
+    work = DataCollector(Series(store), ["okx", "binanse"], settings=settings_for(exchanges.urls))
+    with pytest.raises(InputError, match="binanse"):
+        work.collect_all_data(["BTC/USDT"])
+    assert len(exchanges.requests) == before
+    with pytest.raises(InputError, match=r"exchanges is the text 'okx'"):
+        DataCollector(Series(store), "okx")
+
+
+def test_it_works_within_a_running_event_loop(store: SeriesStore, exchanges: Exchanges) -> None:
+    async def notebook() -> Collected:
+        return only("okx", store, exchanges).collect_all_data(["BTC/USDT"], 6)
+
+    assert asyncio.run(notebook()).failures == ()
+
+
+def test_a_brain_library_is_what_it_writes_to(
+    sqlite_dsn: str, tmp_path: Path, exchanges: Exchanges
+) -> None:
+    library = BrainLibrary(sqlite_dsn, series=str(tmp_path / "series"))
+    work = DataCollector(library, exchanges=["bybit"], settings=settings_for(exchanges.urls))
+    assert work.collect_all_data(["BTC/USDT"], 6).failures == ()
+    assert len(library.series.read("candles")) == 6
+
+
+def test_a_range_of_the_past(store: SeriesStore, exchanges: Exchanges) -> None:
+    until = END - 100 * HOUR
+    work = only("okx", store, exchanges)
+    result = work.collect_all_data(["BTC/USDT"], 24, until=until.tz_localize(None))
+    candles = the(result, kind="candles")
+    assert (candles.start, candles.end, candles.rows_stored) == (until - 24 * HOUR, until, 24)
+    assert len(store.read("candles")) == 24
+    # Later than the exchange's present is the present.
+    later = work.collect_all_data(["BTC/USDT"], 24, until=NOW + 50 * HOUR)
+    assert the(later, kind="candles").end == END
+
+
+def test_another_timeframe_is_another_series(store: SeriesStore, exchanges: Exchanges) -> None:
+    for timeframe in ("1h", "5m"):
+        result = only("binance", store, exchanges, timeframe=timeframe).collect_all_data(
+            ["BTC/USDT"], 4
+        )
+        assert result.failures == ()
+        assert the(result, kind="candles").timeframe == timeframe
+    assert store.read("candles").groupby("timeframe").size().to_dict() == {"1h": 4, "5m": 48}
+    assert store.read("open_interest").groupby("timeframe").size().to_dict() == {"1h": 4, "5m": 48}
+
+
+# --- instruments that come and go -----------------------------------------------------------------
+
+
+def test_one_that_is_listed_no_more_ends_when_it_was_last_seen(
+    store: SeriesStore, exchanges: Exchanges
+) -> None:
+    (listed,) = exchanges.truth.instruments("okx").query("instrument == 'BTC-USDT-SWAP'").index
+    row = exchanges.truth.instruments("okx").loc[[listed]]
+    seen = (END - 30 * HOUR).as_unit("us")
+    row = row.assign(symbol="GONE/USDT:USDT", instrument="GONE-USDT-SWAP", seen=seen)
+    store.upsert("instruments", row)
+    result = only("okx", store, exchanges).collect_all_data(["GONE/USDT"], 24)
+    for each in result.series:
+        assert each.failure is None  # there is nothing left to ask for
+        assert each.expected == each.missing == 0
+        if each.kind != "snapshots":
+            assert "GONE-USDT-SWAP is no longer listed, and was last on" in each.note
+    again = only("okx", store, exchanges).collect_all_data(["GONE/USDT"], 48)
+    candles = the(again, kind="candles")
+    assert (candles.end, candles.expected, candles.missing) == (seen, 18, 18)
+    assert isinstance(candles.failure, VenueRefusedError)
+    (reason,) = open_gaps(store, kind="candles")["reason"]
+    assert reason.startswith("request failed: okx")
+
+
+def test_what_remains_of_one_that_is_gone_is_fetched_or_recorded(store: SeriesStore) -> None:
+    with Exchanges(DELISTED - 5 * HOUR, fillers=0) as exchanges:
+        work = only("okx", store, exchanges)
+        work.collect_all_data(["FTM/USDT"], 4)
+        exchanges.truth.now = DELISTED + 5 * HOUR
+        result = work.collect_all_data(["FTM/USDT"], 24, until=DELISTED - 4 * HOUR)
+        gaps = open_gaps(store)
+        for kind in HISTORIES:
+            each = the(result, kind=kind)
+            assert each.end is not None
+            assert each.end <= DELISTED - 4 * HOUR
+            if each.failure is not None:  # the venue knows it no more, and says so
+                assert isinstance(each.failure, VenueRefusedError)
+                reasons = gaps[gaps["kind"] == kind]["reason"]
+                assert reasons.str.startswith("request failed: okx").all()
+                assert gaps[gaps["kind"] == kind]["count"].sum() == each.missing
+            else:
+                assert each.missing == 0
+
+
+@pytest.mark.parametrize("venue", ["binance", "bybit"])
+@pytest.mark.parametrize("asked", ["MATIC/USDT", "POL/USDT"])
+def test_a_renamed_one_is_one_series(
+    venue: str, asked: str, store: SeriesStore, exchanges: Exchanges
+) -> None:
+    work = only(venue, store, exchanges, renamed="MATIC/USDT=POL/USDT")
+    hours = 24 * 20
+    result = work.collect_all_data([asked], hours)
+    assert result.failures == ()
+    assert {r.symbol for r in result.series} == {asked}
+    start = END - hours * HOUR
+    truth = exchanges.truth
+    for kind in HISTORIES:
+        frame = () if kind == "funding" else ("1h",)
+        old = getattr(truth, kind)(venue, "MATIC/USDT", *frame, start)
+        new = getattr(truth, kind)(venue, "POL/USDT", *frame, start)
+        assert len(old) > 10
+        assert len(new) > 10
+        right = pd.concat([old.assign(symbol="POL/USDT:USDT"), new], ignore_index=True)
+        right = right.drop_duplicates("time", keep="first")
+        found = store.read(kind).drop(columns="collected")
+        pd.testing.assert_frame_equal(
+            found, right[found.columns.tolist()].reset_index(drop=True), check_dtype=False
+        )
+        one = the(result, kind=kind)
+        assert (one.rows_stored, one.missing) == (len(right), 0)
+        assert "was MATIC/USDT:USDT" in one.note
+    assert set(store.read("instruments")["instrument"]) == {"MATICUSDT", "POLUSDT"}
+    assert RENAMED < NOW
+
+
+def test_former_names() -> None:
+    present, former = former_names({"B": "C", "A": "B", "X": "Y"})
+    assert present == {"A": "C", "B": "C", "X": "Y"}
+    assert former == {"C": ["A", "B"], "Y": ["X"]}
+    with pytest.raises(SettingsError, match="circle"):
+        former_names({"A": "B", "B": "A"})
+
+
+# --- the gap record -------------------------------------------------------------------------------
+
+
+KEY = ("okx", "BTC/USDT:USDT", "candles", "1h")
+
+
+def revision(
+    scope: tuple[int, int], *gaps: tuple[int, int], key: tuple[str, str, str, str] = KEY
+) -> GapRevision:
+    start = END.normalize()
+    return GapRevision(
+        key,
+        FixedGrid.of("1h") if key[3] else FundingGrid(8),
+        (Span(start + scope[0] * HOUR, start + scope[1] * HOUR, 0),),
+        tuple(
+            Gap(start + low * HOUR, start + high * HOUR, high - low, NOT_FETCHED)
+            for low, high in gaps
+        ),
+    )
+
+
+def recorded(store: SeriesStore) -> list[tuple[int, int, int]]:
+    start = END.normalize()
+    (gaps,) = gaps_of(store.read("gaps")).values()
+    return [((g.start - start) // HOUR, (g.end - start) // HOUR, g.count) for g in gaps]
+
+
+def test_a_revision_leaves_what_is_beyond_its_scope(store: SeriesStore) -> None:
+    revise_gaps(store, "okx", [revision((0, 20), (0, 20))], NOW)
+    revise_gaps(store, "okx", [revision((5, 15), (7, 8))], NOW)
+    assert recorded(store) == [(0, 5, 5), (7, 8, 1), (15, 20, 5)]
+    other = ("okx", "BTC/USDT:USDT", "funding", "")
+    revise_gaps(store, "okx", [revision((0, 16), (0, 16), key=other)], NOW)
+    revise_gaps(store, "okx", [revision((0, 20))], NOW)
+    assert set(store.read("gaps")["kind"]) == {"funding"}
+    revise_gaps(store, "okx", [revision((0, 20), key=other)], NOW)
+    assert len(store.read("gaps")) == 0
+
+
+def test_revisions_at_once_lose_nothing(store: SeriesStore) -> None:
+    def revise(place: int) -> None:
+        mine = SeriesStore(store.root)
+        revise_gaps(mine, "okx", [revision((place, place + 1), (place, place + 1))], NOW)
+
+    threads = [threading.Thread(target=revise, args=(2 * n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert recorded(store) == [(2 * n, 2 * n + 1, 1) for n in range(8)]
+
+
+def test_rows_that_are_stored_are_no_gap(store: SeriesStore, exchanges: Exchanges) -> None:
+    """As after a crash: all of it is on record as not fetched, and some of it is there."""
+    truth = exchanges.truth
+    start = END - 48 * HOUR
+    for kind, frame in (("candles", ("1h",)), ("funding", ())):
+        rows = getattr(truth, kind)("okx", "KAITO/USDT", *frame, start)
+        store.upsert(kind, rows[10:30])
+        key = ("okx", "KAITO/USDT:USDT", kind, "1h" if frame else "")
+        whole = (Span(start, END, 48),)
+        gap = Gap(start, END, 48, NOT_FETCHED)
+        grid = FixedGrid.of("1h")
+        revise_gaps(store, "okx", [GapRevision(key, grid, whole, (gap,))], NOW)
+    found = open_gaps(store)
+    for kind in ("candles", "funding"):
+        of = found[found["kind"] == kind]
+        assert of["start"].tolist() == [start, start + 30 * HOUR]
+        assert of["end"].tolist() == [start + 10 * HOUR, END]
+        assert set(of["reason"]) == {NOT_FETCHED}
+    assert found[found["kind"] == "candles"]["count"].tolist() == [10, 18]
+    assert len(open_gaps(store, kind="candles", timeframe="1h", symbol="KAITO/USDT")) == 2
+    assert len(open_gaps(store, exchange="bybit")) == 0
+
+
+def test_no_record_is_no_gap(store: SeriesStore) -> None:
+    found = open_gaps(store)
+    assert len(found) == 0
+    assert found.dtypes.equals(store.read("gaps").dtypes)
+
+
+# --- batches --------------------------------------------------------------------------------------
+
+
+def test_many_series_share_a_commit(store: SeriesStore, exchanges: Exchanges) -> None:
+    symbols = ["BTC/USDT", "ETH/USDT", "SOL/USDT", "DOGE/USDT", "KAITO/USDT", "LPT/USDT"]
+    collector(store, exchanges).collect_all_data(symbols, 24)
+    for kind in ("candles", "funding", "open_interest", "snapshots"):
+        commits = list(Path(store.root, kind, "_delta_log").glob("*.json"))
+        assert len(commits) <= 4  # for eighteen series, the making of the table included
+    for venue in VENUES:
+        for symbol in symbols:
+            assert_whole(store, exchanges.truth, venue, symbol, "candles", END - 24 * HOUR, END)
+
+
+def test_a_store_that_cannot_be_written_ends_it(tmp_path: Path, exchanges: Exchanges) -> None:
+    (tmp_path / "file").write_text("no folder")
+    store = SeriesStore(tmp_path / "file" / "series")
+    with pytest.raises(SeriesStoreError):
+        collector(store, exchanges).collect_all_data(["BTC/USDT"], 6)
+
+
+def test_who_waits_for_a_batch_that_failed_is_told(tmp_path: Path, exchanges: Exchanges) -> None:
+    rows = exchanges.truth.candles("okx", "BTC/USDT", "1h", END - 5 * HOUR)
+    (tmp_path / "file").write_text("no folder")
+
+    async def work() -> None:
+        async with Batches(SeriesStore(tmp_path / "file" / "series"), seconds=0.01) as batches:
+            await batches.add("candles", rows)
+            with pytest.raises(SeriesStoreError):
+                await batches.settle(None, NOW)
+            with pytest.raises(SeriesStoreError):
+                await batches.add("candles", rows)
+
+    with pytest.raises(SeriesStoreError):
+        asyncio.run(work())
+
+
+def test_much_is_stored_while_more_comes(store: SeriesStore, exchanges: Exchanges) -> None:
+    rows = exchanges.truth.candles("okx", "BTC/USDT", "1h", END - 100 * HOUR)
+
+    async def work() -> None:
+        async with Batches(store, rows=10, seconds=60) as batches:
+            with batches.giving():
+                for place in range(0, 100, 5):
+                    await batches.add("candles", rows[place : place + 5])
+                assert len(await batches.call(lambda: store.read("candles"))) >= 70
+
+    asyncio.run(work())
+    assert len(store.read("candles")) == 100
