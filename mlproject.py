@@ -309,7 +309,7 @@ def _job(
         collects: whether series are collected first, if bars are to come from these.
         reads: whether bars are worked on.
     """
-    from market.night import check_named
+    from market.night import check_askable
     from market.source import describe_source, is_collected, read_series
     from registry.console import console
     from registry.library import BrainLibrary
@@ -321,7 +321,7 @@ def _job(
     library.reap(after_hours=settings.reap_after_hours)
     bars = None
     if collects and (is_collected(settings) or not reads):
-        check_named(settings)
+        check_askable(settings)
     elif reads:
         bars = read_series(settings, library)
         _refuse_none(bars, {})

@@ -15,6 +15,8 @@ from market.collector import DataCollector
 from market.quality import check_store
 from market.quality_record import QualityRecord
 from market.quality_report import QualityReport
+from market.venues import open_venue
+from registry.bars import parse_timeframe
 from registry.errors import SettingsError
 from registry.naming import present_name
 from registry.runs import Figure
@@ -24,12 +26,12 @@ if TYPE_CHECKING:
     from registry.runs import Run
     from registry.settings import Settings
 
-__all__ = ["MarketNight", "check_named", "collect_market"]
+__all__ = ["MarketNight", "check_askable", "collect_market"]
 
 #: Where a run's report is, among its artifacts.
 FOLDER = "market"
 
-_MOMENT = pd.Timedelta(microseconds=1)
+_DAY = pd.Timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def collect_market(
         SettingsError: no exchanges or no symbols are named.
         SeriesStoreError: the store can't be read or written; then nothing can go on.
     """
-    check_named(settings)
+    check_askable(settings)
     collector = DataCollector(library, settings.exchanges, settings=settings)
 
     def tell(result: object, done: int, total: int) -> None:
@@ -115,11 +117,12 @@ def collect_market(
     return MarketNight(collected, report)
 
 
-def check_named(settings: Settings) -> None:
-    """Refuse settings that name no exchanges or no symbols to collect.
+def check_askable(settings: Settings) -> None:
+    """Refuse settings by which nothing can be collected, before anything is written.
 
     Raises:
-        SettingsError: they don't.
+        SettingsError: no exchanges or no symbols are named.
+        InputError: an exchange, its address or the timeframe is none.
     """
     for name, example in (("exchanges", "binance,bybit,okx"), ("symbols", "BTC/USDT,ETH/USDT")):
         if not getattr(settings, name):
@@ -127,6 +130,9 @@ def check_named(settings: Settings) -> None:
                 f"no {name} are named to collect; set BRAIN_{name.upper()}, "
                 f"for example to {example}"
             )
+    parse_timeframe(settings.timeframe)
+    for exchange in settings.exchanges:
+        open_venue(exchange, base_url=getattr(settings, f"{exchange}_url", None))
 
 
 def _look(
@@ -135,16 +141,25 @@ def _look(
     """Records of the series whose exchange answered; the others' rows may be as they were."""
     answered = [result for result in results if result.rows_stored is not None]
     now = pd.Timestamp.now(tz="UTC")
-    names = {
-        (r.exchange, present_name(r.symbol, settings.renamed), r.kind, r.timeframe)
-        for r in answered
-    }
-    hours = pd.Timedelta(hours=settings.hours)
-    start = min((r.start for r in answered if r.start is not None), default=now - hours)
+    start = min((r.start for r in answered if r.start is not None), default=now - _DAY)
     end = max((r.end for r in answered if r.end is not None), default=now)
-    # Snapshots are of now, and an exchange's clock may be before ours.
-    end = max(end, now) + _MOMENT
-    return check_store(library.series, sorted(names), start=start, end=end, now=now)
+    # Snapshots are of the exchange's now, whatever our clock says.
+    ends = {True: now + _DAY, False: end}
+    return tuple(
+        record
+        for is_snapshot, until in ends.items()
+        for record in check_store(
+            library.series,
+            sorted(
+                (r.exchange, present_name(r.symbol, settings.renamed), r.kind, r.timeframe)
+                for r in answered
+                if (r.kind == "snapshots") is is_snapshot
+            ),
+            start=start,
+            end=until,
+            now=now,
+        )
+    )
 
 
 def _line(result: object) -> object:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
-import io
 import json
 import logging
 import os
 import re
-import signal
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -51,50 +48,17 @@ from registry.naming import (
     model_name,
 )
 from tests.engine.simulate import simulate
+from tests.jobs import Outcome, run_job
 from tests.servers import MlflowServer, sqlite_template
 
 SYMBOLS = ("AAA/USD", "BBB/USD")
 #: 900 daily bars from 2020 on: half of them to learn from, and all of it done in seconds.
 BARS = 900
 TRAINED_UNTIL = "2022-06-19T00:00:00+00:00"
-LOGGED = re.compile(r"\S+ \S+ (INFO|WARNING) mlflow\.")
 PARENT = "mlflow.parentRunId"
 #: Folders that the analysis adds to a champion's run.
 EXPLAINED = {"explanation", "drift"}
 QUICK = ("--trials", "1", "--folds", "2", "--jobs", "1")
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a job said, and its exit code."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def complaints(self) -> list[str]:
-        """The lines on stderr, what MLflow logs left aside."""
-        return [line for line in self.err.splitlines() if not LOGGED.match(line)]
-
-    @property
-    def error(self) -> str:
-        """The one line on stderr that says what is wrong."""
-        (line,) = self.complaints
-        assert line.startswith("error: ")
-        return line
-
-
-def run(*arguments: str) -> Outcome:
-    """A job in this process."""
-    out, err = io.StringIO(), io.StringIO()
-    handler = signal.getsignal(signal.SIGTERM)
-    try:
-        with redirect_stdout(out), redirect_stderr(err):
-            code = mlproject.main(arguments)
-    finally:
-        signal.signal(signal.SIGTERM, handler)
-    return Outcome(code, out.getvalue(), err.getvalue())
 
 
 def frame_of(symbol: str, rows: int = BARS) -> pd.DataFrame:
@@ -176,9 +140,9 @@ def nights(_templates: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("MLFLOW_TRACKING_URI", dsn)
-        first = run("nightly", "--bars", "bars", *QUICK)
+        first = run_job("nightly", "--bars", "bars", *QUICK)
         aliases = {symbol: aliases_of(dsn, symbol) for symbol in SYMBOLS}
-        second = run("nightly", "--bars", "bars", "--symbols", SYMBOLS[0], *QUICK)
+        second = run_job("nightly", "--bars", "bars", "--symbols", SYMBOLS[0], *QUICK)
         yield Nights(folder, dsn, first, aliases, second)
 
 
@@ -459,7 +423,7 @@ def test_a_search_leaves_recipes_and_no_model_and_the_next_night_refits_them(
 ) -> None:
     bars = write(tmp_path / "bars", "AAA/USD")
     options = ("--bars", str(bars), "--families", "lightgbm", "--folds", "2", "--jobs", "1")
-    found = run("tune", *options, "--trials", "3")
+    found = run_job("tune", *options, "--trials", "3")
     assert (found.code, found.complaints) == (0, [])
     assert "Recipes" in found.out
     assert library.client.search_model_versions() == []
@@ -467,7 +431,7 @@ def test_a_search_leaves_recipes_and_no_model_and_the_next_night_refits_them(
     (search,) = [r for r in runs_of(library.client) if r.data.tags[Tag.KIND] == "search"][-1:]
     assert recipe.id in found.out
 
-    trained = run("train", *options)
+    trained = run_job("train", *options)
     assert trained.code == 0
     assert "Versions" in trained.out
     assert library.version("AAA/USD", 1).recipe == recipe.id
@@ -480,14 +444,14 @@ def test_a_recipe_that_saw_what_will_be_judged_is_searched_anew(
 ) -> None:
     bars = write(tmp_path / "bars", "AAA/USD")
     options = ("--bars", str(bars), "--families", "lightgbm", *QUICK)
-    run("tune", *options)
+    run_job("tune", *options)
     stored = Recipe.from_json(library.recipe("AAA/USD", Family.LIGHTGBM) or "")
     # One more bar, and its label is the first that the training of the first fold must not know.
     later = pd.Timestamp(stored.tuned_until) + pd.Timedelta(days=1)
     library.set_recipe(
         "AAA/USD", Family.LIGHTGBM, replace(stored, tuned_until=later.isoformat()).to_json()
     )
-    assert run("train", *options).code == 0
+    assert run_job("train", *options).code == 0
     assert "does not fit tonight's settings; searching again" in caplog.text
     again = Recipe.from_json(library.recipe("AAA/USD", Family.LIGHTGBM) or "")
     assert again.tuned_until == stored.tuned_until
@@ -498,7 +462,7 @@ def test_a_broken_recipe_is_told_and_searched_anew(
 ) -> None:
     bars = write(tmp_path / "bars", "AAA/USD")
     library.set_recipe("AAA/USD", Family.LIGHTGBM, '{"family": "lightgbm"')
-    done = run("train", "--bars", str(bars), "--families", "lightgbm", *QUICK)
+    done = run_job("train", "--bars", str(bars), "--families", "lightgbm", *QUICK)
     assert done.code == 0
     assert "not a recipe" in caplog.text
     Recipe.from_json(library.recipe("AAA/USD", Family.LIGHTGBM) or "")
@@ -514,14 +478,14 @@ def test_a_family_that_fails_is_in_the_table_and_its_cells_keep_their_champions(
 ) -> None:
     bars = write(tmp_path / "bars", "AAA/USD")
     options = ("--bars", str(bars), "--families", "lightgbm,xgboost", *QUICK)
-    assert run("nightly", *options).code == 0
+    assert run_job("nightly", *options).code == 0
     before = {c.regime: c for c in library.champions()}
 
     def fail(*_: object, **__: object) -> None:
         raise error("the planted fault; take it out")
 
     monkeypatch.setattr(XgBoost, "fit", fail)
-    night = run("nightly", *options)
+    night = run_job("nightly", *options)
 
     assert night.code == 1
     assert "AAA/USD xgboost" in night.out
@@ -540,7 +504,7 @@ def test_a_night_on_a_server_is_the_same(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server.uri)
     bars = write(tmp_path / "bars", "AAA/USD")
-    night = run("nightly", "--bars", str(bars), "--families", "lightgbm", *QUICK)
+    night = run_job("nightly", "--bars", str(bars), "--families", "lightgbm", *QUICK)
     assert (night.code, night.complaints) == (0, [])
     library = BrainLibrary(mlflow_server.uri)
     assert [c.version for c in library.champions()] == [1, 1, 1, 1]
@@ -587,7 +551,7 @@ def test_broken_bars_alone_are_refused_before_anything_is_written(
 ) -> None:
     make, fault, value = BROKEN[symbol]
     bars = write(tmp_path / "bars", symbol, make(symbol))
-    done = run("nightly", "--bars", str(bars), *QUICK)
+    done = run_job("nightly", "--bars", str(bars), *QUICK)
     assert done.code == 2
     for words in (symbol, fault, value, "; "):
         assert words in done.error
@@ -616,7 +580,7 @@ def test_bad_symbols_do_not_stop_the_good_ones(
     bad = {*BROKEN, "FEW/USD", "DOGE/USD"}
 
     symbols = ",".join(sorted(good | bad))
-    night = run(
+    night = run_job(
         "nightly", "--bars", str(folder), "--symbols", symbols, "--families", "lightgbm", *QUICK
     )
 
@@ -654,7 +618,7 @@ def test_a_night_in_which_nothing_could_be_trained_fails_whole(
     library: BrainLibrary, tmp_path: Path
 ) -> None:
     bars = write(tmp_path / "bars", "FEW/USD", frame_of("FEW/USD", 500))
-    night = run("nightly", "--bars", str(bars), *QUICK)
+    night = run_job("nightly", "--bars", str(bars), *QUICK)
     assert night.code == 2
     assert "FEW/USD" in night.out
     assert kinds(library.client) == {("night", "FAILED"): 1}
@@ -680,7 +644,7 @@ def test_what_cannot_be_meant_is_told_with_the_cure_before_anything_is_written(
 ) -> None:
     write(tmp_path / "bars", "AAA/USD")
     (tmp_path / "empty").mkdir()
-    done = run("nightly", "--bars", "bars", *arguments)
+    done = run_job("nightly", "--bars", "bars", *arguments)
     assert done.code == 2
     assert re.search(told, done.error), done.error
     assert_untouched(library, tmp_path)
@@ -691,10 +655,10 @@ def test_misspelt_settings_are_told_wherever_they_stand(
 ) -> None:
     write(tmp_path / "bars", "AAA/USD")
     (tmp_path / "brain.toml").write_text("trails = 3\n")
-    assert "'trails' is no setting; did you mean 'trials'" in run("tune").error
+    assert "'trails' is no setting; did you mean 'trials'" in run_job("tune").error
     (tmp_path / "brain.toml").unlink()
     monkeypatch.setenv("BRAIN_TRAILS", "3")
-    done = run("tune")
+    done = run_job("tune")
     assert done.code == 2
     assert "BRAIN_TRAILS is no setting; did you mean 'BRAIN_TRIALS'" in done.error
     assert_untouched(library, tmp_path)
@@ -707,7 +671,7 @@ def test_a_server_that_does_not_answer_is_told_in_seconds(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     write(tmp_path / "bars", "AAA/USD")
     started = time.monotonic()
-    done = run("nightly", "--bars", "bars")
+    done = run_job("nightly", "--bars", "bars")
     assert done.code == 2
     assert re.search(r"no answer from http://127\.0\.0\.1:9 .*; start the server or", done.error)
     assert time.monotonic() - started < 30
@@ -719,7 +683,7 @@ def test_artifacts_that_cannot_be_written_are_told_before_the_run_is_started(
 ) -> None:
     (tmp_path / "mlruns").write_text("a file where the folder should be")  # root writes anywhere
     write(tmp_path / "bars", "AAA/USD")
-    done = run("nightly", "--bars", "bars")
+    done = run_job("nightly", "--bars", "bars")
     assert done.code == 2
     assert re.search(r"artifacts can't be written to .*mlruns.*; make the folder", done.error)
     assert_untouched(library, tmp_path)
@@ -731,14 +695,14 @@ def test_artifacts_that_fail_in_mid_night_leave_no_version_and_old_champions(
 ) -> None:
     bars = write(tmp_path / "bars", "AAA/USD")
     options = ("--bars", str(bars), "--families", "lightgbm", *QUICK)
-    assert run("nightly", *options).code == 0
+    assert run_job("nightly", *options).code == 0
     before = library.champions()
 
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(MlflowClient, "log_model_artifacts", full)
-    done = run("nightly", *options)
+    done = run_job("nightly", *options)
 
     assert done.code == 2
     assert re.search(r"register lightgbm for AAA/USD.*No space left.*; check the", done.error)

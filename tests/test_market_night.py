@@ -1,0 +1,250 @@
+"""Nights on collected series: three exchanges on loopback, one store, champions by alias."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from engine.features import FEATURES
+from engine.market_features import MARKET_FEATURES
+from market.collector import DataCollector
+from registry.library import BrainLibrary
+from registry.naming import REGIMES
+from tests.jobs import Outcome, run_job
+from tests.market.exchanges import Exchanges
+from tests.servers import free_port, sqlite_template
+
+EXCHANGES = ("binance", "bybit")
+QUICK = ("--families", "xgboost,lightgbm", "--trials", "1", "--folds", "1", "--jobs", "1")
+#: Enough for regimes and features; longer than Binance keeps open interest.
+HOURS = 1200
+
+
+@dataclass(frozen=True)
+class Night:
+    """A night, and the analysis after it."""
+
+    dsn: str
+    night: Outcome
+    analysis: Outcome
+
+    @property
+    def client(self) -> MlflowClient:
+        return BrainLibrary(self.dsn).client
+
+    def runs(self, kind: str) -> list[Run]:
+        ids = [e.experiment_id for e in self.client.search_experiments()]
+        found = self.client.search_runs(ids, f"tags.kind = '{kind}'")
+        if kind == "family":
+            return list(found)
+        return [run for run in found if "mlflow.parentRunId" not in run.data.tags]
+
+    def document(self, kind: str, file: str) -> dict[str, object]:
+        """A JSON document among the files of the only run of that kind."""
+        (found,) = self.runs(kind)
+        path = self.client.download_artifacts(found.info.run_id, file)
+        return dict(json.loads(Path(path).read_text()))
+
+
+@pytest.fixture(scope="module")
+def exchanges() -> Iterator[Exchanges]:
+    with Exchanges(scale=60) as found:
+        yield found
+
+
+def connect(patch: pytest.MonkeyPatch, urls: dict[str, str]) -> None:
+    for venue, url in urls.items():
+        patch.setenv(f"BRAIN_{venue.upper()}_URL", url)
+
+
+@pytest.fixture(scope="module")
+def night(
+    exchanges: Exchanges, _templates: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Night:
+    folder = tmp_path_factory.mktemp("market-night")
+    shutil.copy(sqlite_template(_templates), folder / "mlflow.db")
+    dsn = f"sqlite:///{folder / 'mlflow.db'}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("MLFLOW_TRACKING_URI", dsn)
+        patch.setenv("BRAIN_EXCHANGES", ",".join(EXCHANGES))
+        patch.setenv("BRAIN_SYMBOLS", "BTC/USDT")
+        connect(patch, exchanges.urls)
+        done = run_job("nightly", "--hours", str(HOURS), *QUICK)
+        analysed = run_job("analyze", "--jobs", "1")
+    return Night(dsn, done, analysed)
+
+
+# --- the night ----------------------------------------------------------------------------------
+
+
+def test_the_night_collects_and_then_trains_on_what_it_has_collected(night: Night) -> None:
+    assert (night.night.code, night.night.complaints) == (0, [])
+    assert "BTC/USDT binance candles 1h: 1,200 rows, 0 missing" in night.night.out
+    assert "Quality of market series" in night.night.out
+    assert "Champions" in night.night.out
+    (parent,) = night.runs("night")
+    assert parent.data.metrics["market/failed"] == 0
+    assert parent.data.metrics["market/rows_new"] > 2 * HOURS
+    files = {file.path for file in night.client.list_artifacts(parent.info.run_id, "market")}
+    assert files == {f"market/quality.{ending}" for ending in ("html", "json", "parquet")}
+    for regime in REGIMES:
+        champion = BrainLibrary(night.dsn).champion("BTC/USDT", regime)
+        assert champion.symbol == "BTC/USDT"
+
+
+def test_the_summary_tells_what_was_collected_and_what_is_missing(night: Night) -> None:
+    told = {
+        (row["exchange"], row["kind"]): row
+        for row in night.document("night", "summary.json")["market"]  # type: ignore[attr-defined]
+    }
+    assert len(told) == len(EXCHANGES) * 4
+    assert told["binance", "candles"]["missing"] == 0
+    # Binance keeps open interest for 30 days.
+    assert told["binance", "open_interest"]["missing"] == HOURS - 719
+    assert told["bybit", "open_interest"]["missing"] == 0
+
+
+def test_each_model_records_the_share_of_the_market_that_is_missing(night: Night) -> None:
+    for family in night.runs("family"):
+        assert family.data.params["feature_set"] == "bars-1+market-1"
+        missing = family.data.metrics
+        assert {f"missing/{name}" for name in MARKET_FEATURES} < set(missing)
+        assert missing["missing/funding_8h"] < 0.01
+        assert 0 <= missing["missing/all"] < 0.2
+
+
+def test_funding_and_open_interest_are_explained_with_the_rest(night: Night) -> None:
+    (parent,) = night.runs("night")
+    found = night.document("night", "summary.json")
+    ranked = {
+        feature
+        for analysis in found["analyses"]  # type: ignore[attr-defined]
+        for feature in analysis["first_features"]["correlation"]
+    }
+    assert ranked <= {*FEATURES, *MARKET_FEATURES}
+    champion = BrainLibrary(night.dsn).champion("BTC/USDT", "normal")
+    version = BrainLibrary(night.dsn).version("BTC/USDT", champion.version)
+    path = night.client.download_artifacts(version.run_id, "explanation/importance.parquet")
+    assert set(MARKET_FEATURES) <= set(pd.read_parquet(path)["feature"])
+    assert parent.info.status == "FINISHED"
+
+
+def test_an_analysis_alone_joins_the_market_too(night: Night) -> None:
+    assert (night.analysis.code, night.analysis.complaints) == (0, [])
+    for analysis in night.document("analysis", "summary.json")["analyses"]:  # type: ignore[attr-defined]
+        assert analysis["additivity_holds"] is True
+        assert not [note for note in analysis["notes"] if "no longer in the data" in note]
+
+
+# --- collecting alone ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def store(
+    sqlite_dsn: str, tmp_path: Path, exchanges: Exchanges, monkeypatch: pytest.MonkeyPatch
+) -> BrainLibrary:
+    """A library of this test's own; the exchanges answer."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", sqlite_dsn)
+    connect(monkeypatch, exchanges.urls)
+    return BrainLibrary(sqlite_dsn, series=str(tmp_path / "series"))
+
+
+def test_what_is_asked_for_in_vain_is_told_and_the_rest_is_kept(store: BrainLibrary) -> None:
+    done = run_job(
+        "collect", "--exchange", "bybit", "--symbols", "BTC/USDT,NOPE/USDT", "--hours", "24"
+    )
+    assert (done.code, done.complaints) == (1, [])
+    assert "NOPE/USDT bybit failed: bybit lists no perpetual NOPE/USDT:USDT" in done.out
+    assert len(store.series.read("candles", symbol="BTC/USDT")) == 24
+
+
+def test_without_a_network_the_host_is_named_and_nothing_is_written(
+    store: BrainLibrary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BRAIN_OKX_URL", f"http://127.0.0.1:{(port := free_port())}")
+    done = run_job("collect", "--exchange", "okx", "--symbols", "BTC/USDT")
+    assert done.code == 2
+    assert f"127.0.0.1:{port} can't be reached" in " ".join(done.out.split())
+    assert not (tmp_path / "series").exists()
+
+
+def test_a_night_without_a_network_goes_on_with_what_it_has(
+    store: BrainLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ("--exchanges", "bybit", "--symbols", "BTC/USDT", "--hours", str(HOURS))
+    assert run_job("collect", *asked).code == 0
+    monkeypatch.setenv("BRAIN_BYBIT_URL", f"http://127.0.0.1:{free_port()}")
+    done = run_job("nightly", *asked, *QUICK[2:], "--families", "lightgbm")
+    assert done.code == 1
+    assert "bybit, all 4 series" in done.out
+    assert store.champion("BTC/USDT", "normal").version == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--symbols", "BTC/USDT"], "no exchanges are named to collect; set BRAIN_EXCHANGES"),
+        (["--exchange", "okx"], "no symbols are named to collect; set BRAIN_SYMBOLS"),
+        (["--exchange", "okkx", "--symbols", "BTC/USDT"], "did you mean 'okx'?"),
+        (["--exchange", "okx", "--symbols", "BTC/USDT", "--timeframe", "7h"], "'7h' is not a"),
+        (["--exchange", "okx", "--symbols", "BTC/USDT", "--hours", "0"], "hours='0'"),
+    ],
+)
+def test_what_cannot_be_collected_is_refused(
+    store: BrainLibrary, tmp_path: Path, arguments: list[str], told: str
+) -> None:
+    done = run_job("collect", *arguments)
+    assert done.code == 2
+    assert told in done.error
+    assert not (tmp_path / "series").exists()
+    experiments = [e.experiment_id for e in store.client.search_experiments()]
+    assert not store.client.search_runs(experiments)
+
+
+def test_the_call_of_the_services_own_page(store: BrainLibrary) -> None:
+    brain_library = store
+    collector = DataCollector(brain_library, exchanges=["binance", "bybit", "okx"])
+    collected = collector.collect_all_data(symbols=["BTC/USDT", "ETH/USDT"], hours=24)
+    assert not collected.failures
+    for symbol, results in collected.by_symbol().items():
+        assert symbol in {"BTC/USDT", "ETH/USDT"}
+        assert len(results) == 3 * 4
+        assert all(result.rows_stored for result in results)
+        assert not any(result.missing for result in results)
+
+
+# --- secrets ------------------------------------------------------------------------------------
+
+
+def test_no_secret_is_in_a_log_a_parameter_or_an_artifact(
+    store: BrainLibrary,
+    exchanges: Exchanges,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    secret = "Hunter2Hunter2"
+    for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ACCESS_KEY_ID"):
+        monkeypatch.setenv(name, secret)
+    # One exchange behind a gateway that wants a password, one that does not answer.
+    with_password = exchanges.urls["bybit"].replace("http://", f"http://me:{secret}@")
+    monkeypatch.setenv("BRAIN_BYBIT_URL", with_password)
+    monkeypatch.setenv("BRAIN_OKX_URL", f"http://me:{secret}@127.0.0.1:{free_port()}")
+    caplog.set_level(logging.DEBUG)
+    done = run_job("collect", "--exchange", "bybit,okx", "--symbols", "BTC/USDT", "--hours", "24")
+    assert done.code == 1
+    assert len(store.series.read("candles")) == 24
+    said = done.out + done.err + caplog.text + repr(store.series) + repr(store)
+    assert secret not in said
+    for path in tmp_path.rglob("*"):
+        assert not (path.is_file() and secret.encode() in path.read_bytes()), path
