@@ -11,7 +11,7 @@ import pandas as pd
 from market.collected import SeriesResult
 from market.plan import KINDS, Range
 from registry.errors import BrainError
-from registry.naming import perpetual
+from registry.naming import present_name
 
 __all__ = ["Asked", "Progress", "Tally"]
 
@@ -28,15 +28,15 @@ class Asked:
         hours: Of history before ``until``.
         until: The end of it; None: the present.
         timeframe: Of candles and open interest.
-        present: The present name by each former one, canonical.
-        former: The former names, oldest first, by present one.
+        renamed: Symbols by their former name, canonical.
+        former: The former names, oldest first, by the present one.
     """
 
     names: tuple[str, ...]
     hours: float
     until: pd.Timestamp | None
     timeframe: str
-    present: Mapping[str, str]
+    renamed: Mapping[str, str]
     former: Mapping[str, Sequence[str]]
 
     def canonical(self) -> tuple[dict[str, list[str]], dict[str, BrainError]]:
@@ -45,11 +45,9 @@ class Asked:
         wrong: dict[str, BrainError] = {}
         for name in self.names:
             try:
-                symbol = perpetual(name)
+                found.setdefault(present_name(name, self.renamed), []).append(name)
             except BrainError as error:
                 wrong[name] = error
-                continue
-            found.setdefault(self.present.get(symbol, symbol), []).append(name)
         return found, wrong
 
     def range(self, now: pd.Timestamp) -> Range:

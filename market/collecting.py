@@ -116,6 +116,7 @@ class VenueRun:
                 series = plan_series(
                     self.venue, symbol, kind, self.asked.timeframe, span, seen.get(symbol.name)
                 )
+                self._adopt(series)
                 gaps = recorded.get(series.key, [])
                 starts = [series.start, *(gap.start for gap in gaps)]
                 ends = [series.end, *(gap.end for gap in gaps)]
@@ -126,7 +127,21 @@ class VenueRun:
         self.store.upsert("instruments", memory_of(symbols, span, seen))
         return fetches
 
-    def _stored(self, series: Series, start: pd.Timestamp, end: pd.Timestamp) -> Times:
+    def _adopt(self, series: Series) -> None:
+        """Copy what was stored under a former name: one history, under the present name."""
+        for old in self.asked.former.get(series.symbol, ()):
+            frame = series.timeframe or None
+            rows = self.store.read(
+                series.kind, exchange=series.exchange, symbol=old, timeframe=frame
+            )
+            if len(rows):
+                have = self._stored(series, None, None)
+                fresh = rows[~rows["time"].astype("int64").isin(have)]
+                self.store.upsert(series.kind, fresh.assign(symbol=series.symbol))
+
+    def _stored(
+        self, series: Series, start: pd.Timestamp | None, end: pd.Timestamp | None
+    ) -> Times:
         found = self.store.times(
             series.kind,
             exchange=series.exchange,

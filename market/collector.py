@@ -56,7 +56,7 @@ class DataCollector:
 
     Raises:
         InputError: ``exchanges`` is a single text or empty.
-        SettingsError: The settings can't be read, or a symbol is renamed in a circle.
+        SettingsError: The settings can't be read.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class DataCollector:
         self.settings = load_settings() if settings is None else settings
         self._library = brain_library
         self._commit_after = commit_after
-        self._present, self._former = former_names(self.settings.renamed)
+        self._former = former_names(self.settings.renamed)
         parse_timeframe(self.settings.timeframe)
 
     def __repr__(self) -> str:
@@ -115,7 +115,7 @@ class DataCollector:
             hours=_hours(hours),
             until=_moment(until),
             timeframe=self.settings.timeframe,
-            present=self._present,
+            renamed=self.settings.renamed,
             former=self._former,
         )
         return _finished(self._collect(asked, progress))

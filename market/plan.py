@@ -17,7 +17,8 @@ import pandas as pd
 
 from market.grid import FixedGrid, FundingGrid, Grid
 from market.venues.base import Instrument, Venue
-from registry.errors import SettingsError, UnknownSymbolError, did_you_mean
+from registry.errors import UnknownSymbolError, did_you_mean
+from registry.naming import present_name
 
 __all__ = [
     "GONE",
@@ -114,33 +115,24 @@ class Series:
         return self.exchange, self.symbol, self.kind, self.timeframe
 
 
-def former_names(renamed: Mapping[str, str]) -> tuple[dict[str, str], dict[str, list[str]]]:
-    """The present name by each former one, and the former names, oldest first, by present one.
+def former_names(renamed: Mapping[str, str]) -> dict[str, list[str]]:
+    """The former names, oldest first, by the present one.
 
     Raises:
-        SettingsError: a symbol is renamed in a circle.
+        InputError: a symbol is renamed in a circle.
     """
-    present: dict[str, str] = {}
     former: dict[str, list[str]] = {}
-    for old in renamed:
-        path = [old]
-        while path[-1] in renamed:
-            path.append(renamed[path[-1]])
-            if len(set(path)) < len(path):
-                raise SettingsError(
-                    f"renamed goes in a circle: {' to '.join(path)}; leave one of them out"
-                )
-        present[old] = path[-1]
-    for old, new in sorted(present.items(), key=lambda pair: -_steps_to(pair[0], renamed)):
-        former.setdefault(new, []).append(old)
-    return present, former
+    for old in sorted(renamed, key=lambda name: -_changes(name, renamed)):
+        former.setdefault(present_name(old, renamed), []).append(old)
+    return former
 
 
-def _steps_to(name: str, renamed: Mapping[str, str]) -> int:
-    steps = 0
-    while name in renamed:
-        name, steps = renamed[name], steps + 1
-    return steps
+def _changes(name: str, renamed: Mapping[str, str]) -> int:
+    """How many changes of name still come."""
+    present, changes = present_name(name, renamed), 0
+    while name != present:
+        name, changes = renamed[name], changes + 1
+    return changes
 
 
 def plan_symbol(

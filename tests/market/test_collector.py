@@ -18,7 +18,6 @@ from market.plan import former_names
 from registry.errors import (
     InputError,
     SeriesStoreError,
-    SettingsError,
     UnknownSymbolError,
     VenueRefusedError,
 )
@@ -257,12 +256,33 @@ def test_a_renamed_one_is_one_series(
     assert RENAMED < NOW
 
 
+def test_what_was_stored_under_a_former_name_is_kept_under_the_present_one(
+    store: SeriesStore,
+) -> None:
+    """OKX strikes the old one off: what was not stored in time would be lost."""
+    with Exchanges(RENAMED - 2 * HOUR, fillers=0) as exchanges:
+        work = only("okx", store, exchanges)
+        assert work.collect_all_data(["MATIC/USDT"], 48).failures == ()
+        exchanges.truth.now = RENAMED + 30 * HOUR
+        work = only("okx", store, exchanges, renamed="MATIC/USDT=POL/USDT")
+        result = work.collect_all_data(["MATIC/USDT"], 12)
+        assert result.failures == ()
+        found = store.read("candles", symbol="POL/USDT")
+        old = exchanges.truth.candles("okx", "MATIC/USDT", "1h", RENAMED - 50 * HOUR)
+        assert (found["time"] < RENAMED - 2 * HOUR).sum() == 48
+        assert found["close"].tolist()[:48] == old["close"].tolist()[:48]
+        assert the(result, kind="candles").rows_stored == 12
+        versions = len(list(Path(store.root, "candles", "_delta_log").glob("*.json")))
+        work.collect_all_data(["POL/USDT"], 12)  # nothing is copied twice
+        assert len(list(Path(store.root, "candles", "_delta_log").glob("*.json"))) == versions
+
+
 def test_former_names() -> None:
-    present, former = former_names({"B": "C", "A": "B", "X": "Y"})
-    assert present == {"A": "C", "B": "C", "X": "Y"}
-    assert former == {"C": ["A", "B"], "Y": ["X"]}
-    with pytest.raises(SettingsError, match="circle"):
-        former_names({"A": "B", "B": "A"})
+    a, b, c = (f"{coin}/USDT:USDT" for coin in "ABC")
+    x, y = "X/USDT:USDT", "Y/USDT:USDT"
+    assert former_names({b: c, a: b, x: y}) == {c: [a, b], y: [x]}
+    with pytest.raises(InputError, match="circle"):
+        former_names({a: b, b: a})
 
 
 # --- the gap record -------------------------------------------------------------------------------
