@@ -14,14 +14,15 @@ import pandas as pd
 
 from market.collected import Gap
 from market.gap_record import NOT_FETCHED, TOO_OLD, GapRevision
-from market.grid import FixedGrid, Span, Times, as_times, join_spans, outside
-from market.plan import Leg, Series
+from market.grid import FixedGrid, Span, Times, as_time, as_times, join_spans, outside
+from market.plan import GONE, Leg, Series
 from market.venues.base import Venue
 from registry.errors import (
     BrainError,
     LibraryError,
     MarketError,
     RateLimitedError,
+    VenueRefusedError,
     VenueUnreachableError,
 )
 
@@ -109,6 +110,7 @@ class Fetch:
         for _ in range(_ROUNDS):
             asks = self._asks()
             if not asks:
+                self.failure = None  # what came before the fault was all that there is
                 return
             before, self.failure, answered = len(self._times), None, False
             for leg, span in asks:
@@ -132,7 +134,11 @@ class Fetch:
         except LibraryError:
             raise  # ours to store, not the exchange's to give
         except BrainError as error:
-            return error
+            refused = isinstance(error, VenueRefusedError) and not isinstance(
+                error, RateLimitedError
+            )
+            # That nothing remains of an instrument that it struck off is no fault.
+            return None if refused and leg.instrument.status == GONE else error
         return None
 
     def _pages(self, venue: Venue, leg: Leg, span: Span) -> AsyncIterator[pd.DataFrame]:
@@ -150,7 +156,7 @@ class Fetch:
         if len(fresh):
             came = as_times(fresh["time"])
             self.new += len(came)
-            start, end = as_times(pd.DatetimeIndex([self.series.start, self.series.end]))
+            start, end = as_time(self.series.start), as_time(self.series.end)
             self.late += int(((came < start) | (came >= end)).sum())
             self._times = np.union1d(self._times, came)
         return fresh
@@ -169,7 +175,7 @@ class Fetch:
         series = self.series
         if series.start >= series.end:
             return 0, []
-        start, end = as_times(pd.DatetimeIndex([series.start, series.end]))
+        start, end = as_time(series.start), as_time(series.end)
         stored = int(((self._times >= start) & (self._times < end)).sum())
         return stored, self._missing([Span(series.start, series.end, 0)])
 
@@ -199,7 +205,7 @@ class Fetch:
         """The holes, and whether they were asked for."""
         if start >= end:
             return
-        first, last = as_times(pd.DatetimeIndex([leg.start, leg.end]))
+        first, last = as_time(leg.start), as_time(leg.end)
         times = self._times[(self._times >= first) & (self._times < last)]
         unasked = outside(start, end, self._asked)
         for low, high in unasked:

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from market.collected import Gap
-from market.grid import FixedGrid, FundingGrid, Grid, Span, as_times, outside
+from market.grid import FixedGrid, FundingGrid, Grid, Span, as_time, as_times, outside
 from registry.series import SeriesStore
 
 __all__ = ["NOT_FETCHED", "TOO_OLD", "GapRevision", "apply", "gaps_of", "open_gaps", "revise_gaps"]
@@ -190,8 +190,8 @@ def _still_open(store: SeriesStore, gaps: pd.DataFrame, hours: float | None) -> 
     rows: list[dict[str, Any]] = []
     records: list[dict[str, Any]] = gaps.to_dict("records")  # type: ignore[assignment]
     for gap in records:
-        inside = as_times(pd.DatetimeIndex([gap["start"], gap["end"]]))
-        if np.searchsorted(times, inside[0]) == np.searchsorted(times, inside[1]):
+        first, last = np.searchsorted(times, [as_time(gap["start"]), as_time(gap["end"])])
+        if first == last:
             rows.append(gap)  # nothing came since
             continue
         spans = grid.unasked(times, gap["start"], gap["end"])

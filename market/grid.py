@@ -35,6 +35,7 @@ __all__ = [
     "FundingGrid",
     "Grid",
     "Span",
+    "as_time",
     "as_times",
     "join_spans",
     "outside",
@@ -106,16 +107,16 @@ class FixedGrid:
 
     def floor(self, time: pd.Timestamp) -> pd.Timestamp:
         """The latest grid point that is not after the time."""
-        value = _micro(time)
+        value = as_time(time)
         return _stamp(value - (value - self._origin) % self._width)
 
     def ceil(self, time: pd.Timestamp) -> pd.Timestamp:
         """The earliest grid point that is not before the time."""
-        value = _micro(time)
+        value = as_time(time)
         return _stamp(value + (self._origin - value) % self._width)
 
     def holes(self, times: Times, start: pd.Timestamp, end: pd.Timestamp) -> list[Span]:
-        grid = np.arange(_micro(self.ceil(start)), _micro(end), self._width, dtype=np.int64)
+        grid = np.arange(as_time(self.ceil(start)), as_time(end), self._width, dtype=np.int64)
         missing = np.setdiff1d(grid, times, assume_unique=True)
         if not len(missing):
             return []
@@ -155,10 +156,10 @@ class FundingGrid:
     hours: float | None
 
     def holes(self, times: Times, start: pd.Timestamp, end: pd.Timestamp) -> list[Span]:
-        return self._spans(times, _micro(start), _micro(end), asked=True)
+        return self._spans(times, as_time(start), as_time(end), asked=True)
 
     def unasked(self, times: Times, start: pd.Timestamp, end: pd.Timestamp) -> list[Span]:
-        return self._spans(times, _micro(start), _micro(end), asked=False)
+        return self._spans(times, as_time(start), as_time(end), asked=False)
 
     @property
     def _present(self) -> int:
@@ -253,7 +254,8 @@ def outside(
     return [*left, (start, end)] if start < end else left
 
 
-def _micro(time: pd.Timestamp) -> int:
+def as_time(time: pd.Timestamp) -> int:
+    """A time as microseconds since 1970."""
     return int(time.value) // 1000  # pandas gives nanoseconds, whatever its unit
 
 

@@ -19,7 +19,6 @@ from registry.errors import (
     InputError,
     SeriesStoreError,
     UnknownSymbolError,
-    VenueRefusedError,
 )
 from registry.library import BrainLibrary
 from registry.series import SeriesStore
@@ -200,29 +199,24 @@ def test_one_that_is_listed_no_more_ends_when_it_was_last_seen(
     again = only("okx", store, exchanges).collect_all_data(["GONE/USDT"], 48)
     candles = the(again, kind="candles")
     assert (candles.end, candles.expected, candles.missing) == (seen, 18, 18)
-    assert isinstance(candles.failure, VenueRefusedError)
-    (reason,) = open_gaps(store, kind="candles")["reason"]
-    assert reason.startswith("request failed: okx")
+    assert again.failures == ()  # that it answers "no such instrument" is no news
+    assert set(open_gaps(store)["reason"]) == {"the venue has no row"}
 
 
-def test_what_remains_of_one_that_is_gone_is_fetched_or_recorded(store: SeriesStore) -> None:
-    with Exchanges(DELISTED - 5 * HOUR, fillers=0) as exchanges:
-        work = only("okx", store, exchanges)
-        work.collect_all_data(["FTM/USDT"], 4)
-        exchanges.truth.now = DELISTED + 5 * HOUR
-        result = work.collect_all_data(["FTM/USDT"], 24, until=DELISTED - 4 * HOUR)
-        gaps = open_gaps(store)
-        for kind in HISTORIES:
-            each = the(result, kind=kind)
-            assert each.end is not None
-            assert each.end <= DELISTED - 4 * HOUR
-            if each.failure is not None:  # the venue knows it no more, and says so
-                assert isinstance(each.failure, VenueRefusedError)
-                reasons = gaps[gaps["kind"] == kind]["reason"]
-                assert reasons.str.startswith("request failed: okx").all()
-                assert gaps[gaps["kind"] == kind]["count"].sum() == each.missing
-            else:
-                assert each.missing == 0
+def test_late_rows_of_one_that_is_gone_are_still_asked_for(store: SeriesStore) -> None:
+    with Exchanges(DELISTED + 20 * HOUR, fillers=0) as exchanges:
+        truth, work = exchanges.truth, only("bybit", store, exchanges)
+        hole = DELISTED - 10 * HOUR, DELISTED - 8 * HOUR
+        truth.hole("bybit", "FTM/USDT", "candles", *hole, until=3)
+        assert the(work.collect_all_data(["FTM/USDT"], 48), kind="candles").missing == 2
+        truth.now = DELISTED + 50 * HOUR
+        result = the(work.collect_all_data(["FTM/USDT"], 24), kind="candles")
+        assert (result.rows_stored, result.rows_new, result.expected) == (0, 2, 0)
+        assert result.note == (
+            "delisted 2026-11-10 09:00; it did not trade in the range; "
+            "2 rows filled in outside the range"
+        )
+        assert len(open_gaps(store)) == 0
 
 
 @pytest.mark.parametrize("venue", ["binance", "bybit"])
