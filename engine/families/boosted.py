@@ -63,6 +63,9 @@ _SHARED = {
 }
 
 
+_NO_WEIGHT = 1e-6
+
+
 @dataclass(frozen=True)
 class _Loss:
     """In the target's units: where the loss turns linear, and where XGBoost starts."""
@@ -123,8 +126,13 @@ class LightGbm(_Boosted):
             "num_threads": 1,
             "verbosity": -1,
         }
+        # A feature that is known in every row would have missing read as 0 ever after: one row of
+        # next to no weight in which nothing is known teaches the trees that it may be missing.
+        inputs = np.vstack([rows, np.full((1, rows.shape[1]), np.nan)])
+        targets, weights = np.append(target, loss.start), np.append(np.ones(len(rows)), _NO_WEIGHT)
+        data = lgb.Dataset(inputs, targets, weight=weights)
         try:
-            booster = lgb.train(settings, lgb.Dataset(rows, target), int(params["rounds"]))
+            booster = lgb.train(settings, data, int(params["rounds"]))
         except lgb.basic.LightGBMError as error:
             raise TrainingError(f"LightGBM refused {dict(params)}: {error}; change them") from error
         return FittedLightGbm(booster)

@@ -417,3 +417,15 @@ def test_a_folder_that_holds_something_is_not_written_to(
     (tmp_path / "note.txt").write_text("mine")
     with pytest.raises(InputError, match="is not an empty folder"):
         fitted[name].save(tmp_path, features=NAMES, model=Model())
+
+
+def test_lightgbm_takes_missing_as_missing_where_training_always_knew_it() -> None:
+    rng = np.random.default_rng(5)
+    rows = rng.normal(size=(600, 3))
+    fitted = family(Family.LIGHTGBM).fit(
+        rows, rows[:, 0] + 0.1 * rng.normal(size=600), params={"rounds": 20, "min_rows": 20}, seed=1
+    )
+    nodes = fitted.booster.trees_to_dataframe()["missing_type"].dropna()  # type: ignore[attr-defined]
+    assert set(nodes) == {"NaN"}  # "None" is read as 0
+    unknown, zero = np.array([[np.nan, 0.0, 0.0]]), np.zeros((1, 3))
+    assert fitted.predict(unknown) != fitted.predict(zero)

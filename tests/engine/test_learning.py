@@ -140,8 +140,11 @@ def test_a_planted_signal_earns_more_than_no_signal(planted: Planted) -> None:
 
 
 def test_nothing_is_found_under_shuffled_labels(planted: Planted) -> None:
-    """False alarms: 5 % a family, 14 % that any of three; the seed is fixed, so never by chance."""
-    low, high = judged(planted.from_shuffled, planted.shuffled).rank_ic.interval()
+    """Three standard errors: a false alarm in one of a hundred changes of whatever is random.
+
+    Over 24 other shuffles LightGBM's mean is .004 ± .005.
+    """
+    low, high = judged(planted.from_shuffled, planted.shuffled).rank_ic.interval(3)
     assert low < 0 < high
 
 
