@@ -90,13 +90,14 @@ class MarketSeries:
 
 
 def read_market_series(
-    store: SeriesStore, symbol: str, exchanges: Sequence[str]
+    store: SeriesStore, symbol: str, exchanges: Sequence[str], timeframe: str
 ) -> MarketSeries | None:
     """What the store holds of a symbol's perpetual; None if that is nothing.
 
     Args:
         symbol: ``BTC/USDT`` or ``BTC/USDT:USDT``; one that no perpetual is of has no series.
         exchanges: whose rows; all exchanges' if empty.
+        timeframe: of open interest, which may be stored at several.
 
     Raises:
         InputError: the symbol is none.
@@ -108,9 +109,14 @@ def read_market_series(
     except InputError:
         return None
     whose = list(exchanges) or None
-    funding, open_interest = (
-        store.read(kind, symbol=contract, exchange=whose, columns=["exchange", *_TIMES, *numbers])
-        for kind, numbers in (("funding", _FUNDING), ("open_interest", _OPEN_INTEREST))
+    columns = ["exchange", *_TIMES]
+    funding = store.read("funding", symbol=contract, exchange=whose, columns=[*columns, *_FUNDING])
+    open_interest = store.read(
+        "open_interest",
+        symbol=contract,
+        exchange=whose,
+        timeframe=timeframe,
+        columns=[*columns, *_OPEN_INTEREST],
     )
     if funding.empty and open_interest.empty:
         return None
@@ -131,7 +137,7 @@ def read_all_market_series(
             stored = present_name(symbol, settings.renamed)
         except InputError:
             continue  # no perpetual is of it, so nothing was collected
-        series = read_market_series(library.series, stored, settings.exchanges)
+        series = read_market_series(library.series, stored, settings.exchanges, settings.timeframe)
         if series is not None:
             found[symbol] = replace(series, symbol=symbol)
     return found

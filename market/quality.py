@@ -189,7 +189,7 @@ class _Series:
         return self._column("open_interest", "base", "time") if self.kind == "snapshots" else None
 
     def _column(self, kind: str, name: str, time: str) -> pd.Series | None:
-        frame = self._read(kind, "", self.start - _BESIDE)
+        frame = self._read(kind, self.timeframe, self.start - _BESIDE)
         return None if frame.empty else frame.set_index(time)[name]
 
 

@@ -23,7 +23,7 @@ from registry.errors import SeriesStoreError
 from registry.object_store import check_answers, is_s3
 from registry.series_read import ask
 from registry.series_schema import Kind
-from registry.series_sync import sync_commits
+from registry.series_sync import set_broken_summary_aside, sync_commits
 
 __all__ = ["WRITER", "SeriesTable", "locks", "until_committed"]
 
@@ -103,13 +103,23 @@ class SeriesTable:
             if is_s3(self.address):
                 check_answers(self.address, options)
             try:
-                view = DeltaTable(self.address, storage_options=options)
+                view = self._open(options)
             except TableNotFoundError:
                 return None
             self._views.view, self._views.options = view, options
         else:
             view.update_incremental()
         return self._in_todays_layout(view)
+
+    def _open(self, options: dict[str, str]) -> DeltaTable:
+        try:
+            return DeltaTable(self.address, storage_options=options)
+        except TableNotFoundError:
+            raise
+        except (DeltaError, OSError, ValueError):
+            if not set_broken_summary_aside(self.address):
+                raise
+            return DeltaTable(self.address, storage_options=options)
 
     def make(self) -> DeltaTable:
         """The table as it is now; made if there is none."""

@@ -162,33 +162,46 @@ def test_every_family_takes_the_market_as_missing_where_it_is(
 
 def test_what_is_stored_is_read_back(tmp_path: Path, bars: Bars, market: MarketSeries) -> None:
     store = SeriesStore(str(tmp_path / "series"))
-    assert read_market_series(store, SYMBOL, ()) is None
+    assert read_market_series(store, SYMBOL, (), "1h") is None
     store.upsert("funding", market.funding)
     store.upsert("open_interest", market.open_interest)
-    found = read_market_series(store, SYMBOL, ("binance", "bybit", "okx"))
+    found = read_market_series(store, SYMBOL, ("binance", "bybit", "okx"), "1h")
     assert found is not None
     assert found.symbol == SYMBOL
     assert found.digest == market.digest
     wanted = feature_frame(bars, market)
     pd.testing.assert_frame_equal(feature_frame(bars, found), wanted, check_exact=True)
 
-    every = read_market_series(store, "SIM/USD:USD", ())
+    every = read_market_series(store, "SIM/USD:USD", (), "1h")
     assert every is not None
     assert every.symbol == "SIM/USD:USD"
-    one = read_market_series(store, SYMBOL, ("okx",))
+    one = read_market_series(store, SYMBOL, ("okx",), "1h")
     assert one is not None
     assert set(one.funding["exchange"]) == {"okx"}
+
+
+def test_open_interest_of_another_timeframe_is_another_series(
+    tmp_path: Path, market: MarketSeries
+) -> None:
+    store = SeriesStore(str(tmp_path / "series"))
+    store.upsert("open_interest", market.open_interest)
+    before = read_market_series(store, SYMBOL, (), "1h")
+    store.upsert("open_interest", market.open_interest.assign(timeframe="4h", base=1.0))
+    after = read_market_series(store, SYMBOL, (), "1h")
+    assert before is not None
+    assert after is not None
+    assert after.digest == before.digest
 
 
 def test_what_is_not_stored_is_none(tmp_path: Path, market: MarketSeries) -> None:
     store = SeriesStore(str(tmp_path / "series"))
     store.upsert("funding", market.funding)
-    assert read_market_series(store, "BTC/USDT", ()) is None
-    assert read_market_series(store, SYMBOL, ("kraken",)) is None
-    assert read_market_series(store, "SPX", ()) is None  # no perpetual is of that name
+    assert read_market_series(store, "BTC/USDT", (), "1h") is None
+    assert read_market_series(store, SYMBOL, ("kraken",), "1h") is None
+    assert read_market_series(store, "SPX", (), "1h") is None  # no perpetual is of that name
     with pytest.raises(InputError, match="not a symbol"):
-        read_market_series(store, "no symbol", ())
-    half = read_market_series(store, SYMBOL, ())
+        read_market_series(store, "no symbol", (), "1h")
+    half = read_market_series(store, SYMBOL, (), "1h")
     assert half is not None
     assert half.open_interest.empty
     assert (

@@ -408,6 +408,22 @@ def test_a_table_that_is_broken_is_told(store: SeriesStore) -> None:
         SeriesStore(store.root).read("candles")
 
 
+@pytest.mark.parametrize("left", [b"", b"PAR1 and then the power went"])
+def test_a_checkpoint_that_the_power_cut_off_costs_nothing(
+    store: SeriesStore, left: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    for value in range(102):  # deltalake sums the log up every hundred commits
+        store.upsert("candles", candles().assign(close=float(value)))
+    whole, made = store.read("candles"), commits(store)
+    (summary,) = Path(store.root, "candles", "_delta_log").glob("*.checkpoint.parquet")
+    summary.write_bytes(left)
+    again = SeriesStore(store.root)
+    assert_frame_equal(again.read("candles"), whole)
+    assert "set aside" in caplog.text
+    again.upsert("candles", candles().assign(close=-1.0))
+    assert commits(store) == made + 1
+
+
 def test_it_can_be_handed_to_other_processes(store: SeriesStore) -> None:
     store.upsert("candles", candles())
     other = pickle.loads(pickle.dumps(store))
