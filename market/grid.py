@@ -4,7 +4,8 @@ Candles and open interest lie on a fixed grid (:class:`FixedGrid`). Funding does
 instrument settles at its own interval, and venues change that interval without telling the
 history of it. :class:`FundingGrid` reads it from the settlements themselves:
 
-- Settlements are at whole multiples of the interval in UTC; an interval is 8, 4, 2 or 1 hours.
+- Settlements are at whole multiples of the interval in UTC; an interval is one of those that
+  venues have (:data:`FUNDING_HOURS`).
 - At least three equal spacings of a known interval in a row, at multiples of it, are a stretch in
   which that *was* the interval, whatever it is now. Nothing is missing there.
 - Any other spacing is judged by the finer interval of the stretches before and after it, or by
@@ -41,8 +42,11 @@ __all__ = [
     "outside",
 ]
 
-#: Intervals at which perpetuals settle, in hours.
-FUNDING_HOURS = (8, 4, 2, 1)
+#: Intervals at which perpetuals settle, in hours: the divisors of a day that venues use.
+FUNDING_HOURS = (24, 12, 8, 6, 4, 3, 2, 1)
+
+#: What stands for an interval that is unknown.
+_USUAL_HOURS = 8
 
 _HOUR = 3_600_000_000  # microseconds, the unit of every time here
 _KNOWN = np.array(FUNDING_HOURS, dtype=np.int64) * _HOUR
@@ -163,7 +167,7 @@ class FundingGrid:
 
     @property
     def _present(self) -> int:
-        return round((self.hours or FUNDING_HOURS[0]) * _HOUR)
+        return round((self.hours or _USUAL_HOURS) * _HOUR)
 
     def count(self, start: pd.Timestamp, end: pd.Timestamp) -> int:
         return FixedGrid(pd.Timedelta(microseconds=self._present)).count(start, end)

@@ -8,12 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from market.grid import FUNDING_HOURS
 from market.venues.base import Instrument
 
 __all__ = ["candle_page", "funding_page", "interest_page", "intervals", "snapshot_row", "windows"]
-
-#: Hours between settlements that venues have.
-_INTERVALS = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 24.0)
 
 
 def windows(start: int, end: int, span: int) -> Iterator[tuple[int, int]]:
@@ -85,7 +83,7 @@ def intervals(times: pd.DatetimeIndex, hours: float | None) -> npt.NDArray[np.fl
     # A lone step that the instrument's interval divides is more likely a hole than an interval.
     alone = (len(times) == 2) & (np.mod(found, unknown) == 0)
     found = np.where(alone, unknown, found)
-    return np.where(np.isin(found, _INTERVALS), found, unknown)
+    return np.where(np.isin(found, FUNDING_HOURS), found, unknown)
 
 
 def snapshot_row(

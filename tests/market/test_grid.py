@@ -7,7 +7,16 @@ import pandas as pd
 import pytest
 from hypothesis import given, strategies as st
 
-from market.grid import FixedGrid, FundingGrid, Span, as_times, join_spans, outside
+from market.grid import (
+    FUNDING_HOURS,
+    FixedGrid,
+    FundingGrid,
+    Span,
+    as_times,
+    join_spans,
+    outside,
+)
+from market.venues.paging import intervals
 
 START = pd.Timestamp("2026-01-05", tz="UTC")
 HOUR = pd.Timedelta(hours=1)
@@ -79,24 +88,40 @@ def test_fixed_holes_are_the_set_difference(have: set[int], start: int, length: 
 # --- funding --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("hours", [8, 4, 2, 1])
+@pytest.mark.parametrize("hours", FUNDING_HOURS)
 def test_a_skipped_settlement_is_a_hole(hours: int) -> None:
-    rows = settlements((0, 240, hours))
+    rows = settlements((0, 480, hours))
     gone = 15 * hours
     grid = FundingGrid(hours)
-    assert grid.holes(times(rows), at(0), at(240)) == []
+    assert grid.holes(times(rows), at(0), at(480)) == []
     rows.remove(gone)
-    assert missed(grid.holes(times(rows), at(0), at(240))) == [(gone, gone + hours, 1)]
+    assert missed(grid.holes(times(rows), at(0), at(480))) == [(gone, gone + hours, 1)]
 
 
-@pytest.mark.parametrize("present", [8, 4, 2, 1, None])
+@pytest.mark.parametrize("present", [*FUNDING_HOURS, None])
 def test_history_at_another_interval_is_whole(present: int | None) -> None:
     grid = FundingGrid(present)
-    for hours in (8, 4, 2, 1):
+    for hours in FUNDING_HOURS:
         assert grid.holes(times(settlements((0, 240, hours))), at(0), at(240)) == []
 
 
-@pytest.mark.parametrize(("first", "then"), [(8, 4), (4, 8), (8, 1), (1, 8), (4, 1), (2, 4)])
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        (8, 4),
+        (4, 8),
+        (8, 1),
+        (1, 8),
+        (4, 1),
+        (2, 4),
+        (8, 6),
+        (6, 8),
+        (6, 4),
+        (4, 6),
+        (6, 1),
+        (3, 8),
+    ],
+)
 def test_a_change_of_interval_is_no_hole(first: int, then: int) -> None:
     rows = settlements((0, 240, first), (240, 480, then))
     assert FundingGrid(then).holes(times(rows), at(0), at(480)) == []
@@ -163,6 +188,15 @@ def test_nothing_known_counts_as_eight_hours() -> None:
     assert missed(FundingGrid(4).holes(times([]), at(1), at(10))) == [(4, 10, 2)]
 
 
+def test_every_interval_of_the_grid_is_one_that_settlements_tell() -> None:
+    """What a page tells of a settlement's interval, the grid must count by too."""
+    for hours in range(1, 25):
+        index = pd.DatetimeIndex([at(hours * n) for n in range(5)])
+        told = intervals(index, None)
+        assert (told == hours).all() == (hours in FUNDING_HOURS)
+    assert all(24 % hours == 0 for hours in FUNDING_HOURS)
+
+
 def test_what_was_not_asked_for_covers_every_interval() -> None:
     rows = settlements((80, 160, 8))
     spans = FundingGrid(8).unasked(times(rows), at(0), at(241))
@@ -178,7 +212,7 @@ def test_a_whole_series_leaves_nothing_to_ask() -> None:
 
 @given(
     stretches=st.lists(
-        st.tuples(st.sampled_from([8, 4, 2, 1]), st.integers(5, 12)), min_size=1, max_size=4
+        st.tuples(st.sampled_from(FUNDING_HOURS[1:]), st.integers(5, 12)), min_size=1, max_size=4
     ),
     data=st.data(),
 )
