@@ -16,13 +16,13 @@ from market.collected import Gap
 from market.gap_record import NOT_FETCHED, TOO_OLD, GapRevision
 from market.grid import FixedGrid, Span, Times, as_time, as_times, join_spans, outside
 from market.plan import GONE, Leg, Series
+from market.refusals import NoSuchInstrumentError, VenueBlockedError
 from market.venues.base import Venue
 from registry.errors import (
     BrainError,
     LibraryError,
     MarketError,
     RateLimitedError,
-    VenueRefusedError,
     VenueUnreachableError,
 )
 
@@ -41,7 +41,8 @@ Add = Callable[[str, pd.DataFrame], Awaitable[None]]
 class Outage:
     """Whether an exchange still answers: after three symbols in a row that it did not, it is down.
 
-    One that wants fewer requests, after all the waiting that it asked for, is down at once.
+    One that wants fewer requests, after all the waiting that it asked for, is down at once, and so
+    is one that serves nobody from here.
     """
 
     _LIMIT = 3
@@ -52,7 +53,7 @@ class Outage:
 
     def note(self, symbol: str, error: BrainError | None) -> None:
         """What became of a request for a symbol."""
-        if isinstance(error, RateLimitedError):
+        if isinstance(error, RateLimitedError | VenueBlockedError):
             self.error = error
         elif isinstance(error, VenueUnreachableError):
             self._silent.add(symbol)
@@ -134,11 +135,10 @@ class Fetch:
         except LibraryError:
             raise  # ours to store, not the exchange's to give
         except BrainError as error:
-            refused = isinstance(error, VenueRefusedError) and not isinstance(
-                error, RateLimitedError
-            )
-            # That nothing remains of an instrument that it struck off is no fault.
-            return None if refused and leg.instrument.status == GONE else error
+            # That nothing remains of an instrument that it struck off is no fault. Any other
+            # refusal tells nothing about the instrument.
+            absent = isinstance(error, NoSuchInstrumentError)
+            return None if absent and leg.instrument.status == GONE else error
         return None
 
     def _pages(self, venue: Venue, leg: Leg, span: Span) -> AsyncIterator[pd.DataFrame]:

@@ -3,8 +3,9 @@
 What may pass is asked again, a bounded number of times and ever later: timeouts, connections
 that break or can't be made, answers cut off or malformed, HTTP 5xx, and the venue's own ways of
 saying "busy" and "too many requests". The latter pause *all* requests of the client, for as long
-as the venue says. What stays is one of our errors, naming the host and what to do. Addresses
-appear without credentials; those of a base URL go into the Authorization header alone.
+as the venue says; a ban is waited out at most once, and only if it is short enough. What stays is
+one of our errors, naming the host and what to do. Addresses appear without credentials; those of
+a base URL go into the Authorization header alone.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import aiohttp
@@ -19,9 +22,12 @@ import tenacity
 
 from market.limits import Limit, Limits
 from market.refusals import (
+    Answer,
+    CodedRefusalError,
+    NoSuchInstrumentError,
     Patience,
     Refusal,
-    parse_json,
+    VenueBlockedError,
     refusal_of,
     retry_after,
     split_credentials,
@@ -29,7 +35,6 @@ from market.refusals import (
 from registry.errors import (
     MarketError,
     RateLimitedError,
-    VenueRefusedError,
     VenueUnreachableError,
 )
 from registry.redact import redact
@@ -50,6 +55,17 @@ class _PassingError(Exception):
         self.error, self.after, self.limited = error, after, limited
 
 
+@dataclass
+class _Request:
+    """What is asked; ``banned`` once a ban was the answer."""
+
+    path: str
+    query: dict[str, str]
+    costs: Mapping[str, float]
+    instrument: str
+    banned: bool = False
+
+
 class Client:
     """Asks one venue. Shared by all symbols; use it in one event loop, and close it.
 
@@ -57,7 +73,7 @@ class Client:
         base_url: ``https://host[:port][/path]``; a user and password in it are sent, never shown.
         venue: the venue's name, for messages.
         limits: the venue's rate limits.
-        judge: tells from HTTP status and JSON, None if it is none, whether the venue refused.
+        judge: tells from an answer whether the venue refused; None: by the HTTP status alone.
         heed: tells from an answer's headers how many seconds all requests should rest, or 0.
         timeout: seconds that one attempt may last.
         parallel: requests under way at once, at most.
@@ -73,7 +89,7 @@ class Client:
         *,
         venue: str,
         limits: Iterable[Limit] = (),
-        judge: Callable[[int, Any], Refusal | None] | None = None,
+        judge: Callable[[Answer], Refusal | None] | None = None,
         heed: Callable[[Mapping[str, str]], float] | None = None,
         timeout: float = 10.0,
         parallel: int = 8,
@@ -82,7 +98,7 @@ class Client:
         self._url, self._credentials = split_credentials(base_url)
         self.venue = venue
         self._limits = Limits(limits)
-        self._judge = judge or (lambda status, payload: None)
+        self._judge = judge or (lambda answer: None)
         self._heed = heed or (lambda headers: 0.0)
         self._timeout = timeout
         self._gate = asyncio.Semaphore(parallel)
@@ -121,10 +137,13 @@ class Client:
 
         Raises:
             VenueUnreachableError: no whole answer came, at any attempt.
-            VenueRefusedError: the venue refused, with its code and words.
+            VenueBlockedError: the venue does not serve this network or country.
+            CodedRefusalError: the venue refused, with its code and words.
+            NoSuchInstrumentError: it did so because it has no such instrument.
             RateLimitedError: it goes on wanting fewer requests, or for longer than we wait.
         """
         query = {k: str(v) for k, v in (params or {}).items() if v is not None}
+        request = _Request(path, query, costs or {}, instrument)
         retrying = tenacity.AsyncRetrying(
             stop=tenacity.stop_after_attempt(self._patience.attempts),
             wait=self._wait,
@@ -132,7 +151,7 @@ class Client:
             reraise=True,
         )
         try:
-            return await retrying(self._once, path, query, costs or {}, instrument)
+            return await retrying(self._once, request)
         except _PassingError as last:
             raise last.error from last.__cause__
 
@@ -141,23 +160,20 @@ class Client:
         if self._session is not None:
             await self._session.close()
 
-    async def _once(
-        self, path: str, query: dict[str, str], costs: Mapping[str, float], instrument: str
-    ) -> Any:
-        await self._limits.take(costs, instrument)
+    async def _once(self, request: _Request) -> Any:
+        await self._limits.take(request.costs, request.instrument)
         async with self._gate:
-            await self._rest(path)
-            status, headers, body = await self._send(path, query)
-        if pause := self._heed(headers):
+            await self._rest(request.path)
+            answer = await self._send(request.path, request.query)
+        if pause := self._heed(answer.headers):
             self._pause(pause, "by its count of our requests")
-        payload = parse_json(body)
         # A venue's own error tells more than the HTTP status that it comes with.
-        refusal = self._judge(status, payload[0] if payload else None)
-        if refusal is None and payload is not None and status < 300:
-            return payload[0]
-        raise self._refused(path, refusal or refusal_of(status, body), retry_after(headers))
+        refusal = self._judge(answer)
+        if refusal is None and answer.parsed is not None and answer.status < 300:
+            return answer.json
+        raise self._refused(request, refusal or refusal_of(answer), answer)
 
-    async def _send(self, path: str, query: dict[str, str]) -> tuple[int, Mapping[str, str], bytes]:
+    async def _send(self, path: str, query: dict[str, str]) -> Answer:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=self._parallel),
@@ -175,7 +191,7 @@ class Client:
         try:
             url = self._url / path
             async with self._session.get(url, params=query, allow_redirects=False) as response:
-                return response.status, response.headers, await response.read()
+                return Answer(response.status, response.headers, await response.read())
         except TimeoutError as error:
             raise self._unreachable(path, f"no answer within {self._timeout:g} s") from error
         except (aiohttp.ClientError, OSError) as error:
@@ -191,19 +207,28 @@ class Client:
             )
         )
 
-    def _refused(self, path: str, refusal: Refusal, after: float) -> Exception:
-        told = f"{self.venue}: {self.host} answers {path} with {refusal.code}: {refusal.said}"
-        if refusal.kind == "refused":
-            return VenueRefusedError(f"{told}; correct what was asked, or the base URL")
+    def _refused(self, request: _Request, refusal: Refusal, answer: Answer) -> Exception:
+        told = f"{self.venue}: {self.host} answers {request.path} with {refusal.code}"
+        told = f"{told}: {refusal.said}"
+        if refusal.kind == "blocked":
+            return VenueBlockedError(
+                f"{told}; it serves nobody from this network or country, whatever is asked: ask "
+                f"from a permitted network, or through a permitted gateway ({self.venue}_url)"
+            )
+        if refusal.kind in ("refused", "absent"):
+            kind = NoSuchInstrumentError if refusal.kind == "absent" else CodedRefusalError
+            return kind(f"{told}; correct what was asked, or the base URL", refusal.code)
+        after = retry_after(answer.headers) or refusal.after
         if refusal.kind == "busy":
             said = (
                 f"{told}, {self._patience.attempts} attempts; try again later, and look whether a "
                 "proxy or firewall answers in its place"
             )
             return _PassingError(VenueUnreachableError(said), min(after, self._patience.ban))
-        if after > self._patience.ban:
+        if after > self._patience.ban or request.banned:
             self._pause(after, f"says {refusal.code}")
-            return self._banned(path, after)
+            return self._banned(request.path, after, f": {refusal.code}, {refusal.said}")
+        request.banned = refusal.kind == "banned"
         error = RateLimitedError(
             f"{told}, {self._patience.attempts} attempts; ask for fewer symbols at a time, or see "
             "what else asks from this address"
@@ -236,8 +261,10 @@ class Client:
                 raise self._banned(path, left)
             await asyncio.sleep(left)
 
-    def _banned(self, path: str, seconds: float) -> RateLimitedError:
+    def _banned(self, path: str, seconds: float, said: str = "") -> RateLimitedError:
+        until = datetime.now(UTC) + timedelta(seconds=seconds)
         return RateLimitedError(
-            f"{self.venue}: {self.host} wants no request for {seconds:.0f} s ({path} was not "
-            "answered); start again after that, since asking on lengthens the ban"
+            f"{self.venue}: {self.host} wants no request for {seconds:.0f} s, until "
+            f"{until:%Y-%m-%d %H:%M:%S} UTC ({path} was not answered{said}); start again after "
+            "that, since asking on lengthens the ban"
         )

@@ -3,19 +3,94 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cached_property
 from typing import Any, Literal
 
 import aiohttp
 from yarl import URL
 
-from registry.errors import InputError
+from registry.errors import InputError, VenueRefusedError, VenueUnreachableError
 from registry.redact import redact
 
-__all__ = ["Patience", "Refusal", "parse_json", "refusal_of", "retry_after", "split_credentials"]
+__all__ = [
+    "BLOCKED",
+    "Answer",
+    "CodedRefusalError",
+    "Kind",
+    "NoSuchInstrumentError",
+    "Patience",
+    "Refusal",
+    "VenueBlockedError",
+    "refusal_of",
+    "retry_after",
+    "split_credentials",
+]
+
+#: What a refusal means; :class:`Refusal` tells it.
+Kind = Literal["refused", "absent", "blocked", "busy", "limited", "banned"]
+
+#: HTTP statuses that tell of where the asker is, not of what was asked.
+BLOCKED = (403, 451)
+
+
+class VenueBlockedError(VenueUnreachableError):
+    """An exchange serves nobody from this network or country: no answer to what was asked."""
+
+
+class CodedRefusalError(VenueRefusedError):
+    """An exchange refused what was asked.
+
+    Args:
+        told: the message.
+        code: the venue's code, or the HTTP status.
+    """
+
+    def __init__(self, told: str, code: str = "") -> None:
+        super().__init__(told)
+        self.code = code
+
+
+class NoSuchInstrumentError(CodedRefusalError):
+    """An exchange says that it has no such instrument."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer as it came.
+
+    Attributes:
+        status: of HTTP.
+        headers: case does not matter.
+        body: whole.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @cached_property
+    def parsed(self) -> tuple[Any] | None:
+        """The JSON in a tuple, so that ``null`` is told from what is no JSON."""
+        try:
+            return (json.loads(self.body),)
+        except ValueError:
+            return None
+
+    @property
+    def json(self) -> Any:
+        """The JSON, None if it is none."""
+        return self.parsed[0] if self.parsed else None
+
+    @property
+    def now(self) -> float:
+        """Seconds since 1970 by the clock of who answered; by ours if that is not told."""
+        when = _date(self.headers.get("Date", ""))
+        return (when or datetime.now(UTC)).timestamp()
 
 
 @dataclass(frozen=True)
@@ -25,12 +100,16 @@ class Refusal:
     Attributes:
         code: the venue's code, or the HTTP status.
         said: the venue's words.
-        kind: ``refused`` for good; ``busy``, to be asked again; ``limited``, to be asked less.
+        kind: ``refused`` for good, ``absent`` because there is no such instrument; ``blocked``
+            from this network or country, whatever is asked; ``busy``, to be asked again;
+            ``limited``, to be asked less; ``banned``, not to be asked for a time.
+        after: seconds until it may be asked again, where ``Retry-After`` doesn't say; 0: unknown.
     """
 
     code: str
     said: str
-    kind: Literal["refused", "busy", "limited"] = "refused"
+    kind: Kind = "refused"
+    after: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -50,9 +129,13 @@ class Patience:
     ban: float = 150.0
 
 
-def refusal_of(status: int, body: bytes) -> Refusal:
+def refusal_of(answer: Answer) -> Refusal:
     """What an answer means that is no JSON, or has an HTTP status of 300 and more."""
-    said = redact(body[:80].decode(errors="replace").strip())
+    status = answer.status
+    if status in BLOCKED:
+        text = re.sub(r"<[^>]*>", " ", answer.body[:2000].decode(errors="replace"))
+        return Refusal(f"HTTP {status}", redact(" ".join(text.split())[:300]), "blocked")
+    said = redact(answer.body[:80].decode(errors="replace").strip())
     if status in (418, 429):
         return Refusal(f"HTTP {status}", said, "limited")
     if status >= 500 or status == 408:
@@ -82,14 +165,6 @@ def split_credentials(base_url: str) -> tuple[URL, dict[str, str]]:
     return url.with_user(None), {"Authorization": said}
 
 
-def parse_json(body: bytes) -> tuple[Any] | None:
-    """The JSON in a tuple, so that ``null`` is told from what is no JSON."""
-    try:
-        return (json.loads(body),)
-    except ValueError:
-        return None
-
-
 def retry_after(headers: Mapping[str, str]) -> float:
     """Seconds that the venue wants us to wait, written as seconds or as a date; 0 if not said."""
     said = headers.get("Retry-After", "").strip()
@@ -99,9 +174,13 @@ def retry_after(headers: Mapping[str, str]) -> float:
         return max(0.0, float(said))
     except ValueError:
         pass
+    when = _date(said)
+    return max(0.0, (when - datetime.now(UTC)).total_seconds()) if when else 0.0
+
+
+def _date(said: str) -> datetime | None:
     try:
         when = parsedate_to_datetime(said)
     except ValueError:
-        return 0.0
-    when = when if when.tzinfo else when.replace(tzinfo=UTC)
-    return max(0.0, (when - datetime.now(UTC)).total_seconds())
+        return None
+    return when if when.tzinfo else when.replace(tzinfo=UTC)

@@ -73,9 +73,11 @@ class Venue(ABC):
 
     Every method that asks raises
 
-    - :class:`~registry.errors.VenueUnreachableError` if the venue doesn't answer, naming its host;
+    - :class:`~registry.errors.VenueUnreachableError` if the venue doesn't answer, naming its host,
+      or serves nobody from here (:class:`~market.refusals.VenueBlockedError`);
     - :class:`~registry.errors.RateLimitedError` if it goes on wanting fewer requests;
-    - :class:`~registry.errors.VenueRefusedError` if it answers with an error of its own;
+    - :class:`~registry.errors.VenueRefusedError` if it answers with an error of its own
+      (:class:`~market.refusals.NoSuchInstrumentError` if it says that there is no such instrument);
     - :class:`~registry.errors.VenueShapeError` if an answer lacks a field that is needed.
 
     The histories come as pages: frames with the columns of their kind in the series store, except
@@ -152,8 +154,8 @@ class Venue(ABC):
     ) -> AsyncIterator[pd.DataFrame]:
         """Pages of ``open_interest`` whose period is over, by the venue's clock.
 
-        ``time`` is the venue's stamp, the period's beginning. ``base`` is in base units, as the
-        venue counts positions; ``usd`` is its value, NaN if unknown.
+        ``time`` is the venue's stamp, the period's beginning. ``base`` is in base units,
+        of one side of the market on every venue; ``usd`` is its value, NaN if unknown.
 
         Raises:
             InputError: the venue has no such timeframe.

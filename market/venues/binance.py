@@ -1,7 +1,12 @@
-"""Binance USD-M futures. Pages come oldest first; both ends of a window count."""
+"""Binance USD-M futures. Pages come oldest first; both ends of a window count.
+
+Who asks too often is first answered with HTTP 429, and who asks on with 418, a ban of two minutes
+up to three days. HTTP 403 is its firewall's, 451 is for countries that it does not serve.
+"""
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -10,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from market.limits import Limit
-from market.refusals import Refusal
+from market.refusals import BLOCKED, Answer, CodedRefusalError, Refusal
 from market.venues.base import Instrument, canonical, settles_in_dollars
 from market.venues.paging import snapshot_row
 from market.venues.reading import stamp
@@ -24,12 +29,18 @@ _KLINES, _PREMIUM = "fapi/v1/klines", "fapi/v1/premiumIndex"
 _RATES, _INTERVALS = "fapi/v1/fundingRate", "fapi/v1/fundingInfo"
 _INTEREST, _HISTORY = "fapi/v1/openInterest", "futures/data/openInterestHist"
 
-_NEVER = 4133404800000  # what stands as the delivery date of what is not delivered
+_NEVER = 4133404800000  # from here on, delivery dates stand for none
 _USUAL_HOURS = 8.0  # fundingInfo lists only what differs or once did
 _FUNDING_ROWS = 1000
 _WEIGHT = 2400
 _PERPETUAL = ("PERPETUAL", "TRADIFI_PERPETUAL")
 _LIMITED = (-1003, -1015)
+_ABSENT = -1121
+_TOO_OLD = "-1130"
+_SHORTEST_BAN = 120.0
+_MARGIN = pd.Timedelta(minutes=5)  # a request may wait that long for the limits
+_MONTH = pd.Timedelta(days=30)
+_MOVES = 3  # periods beyond that
 _BUSY = (-1000, -1001, -1007, -1008)
 _PERIODS = ("5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d")
 
@@ -62,20 +73,32 @@ class Binance(RestVenue):
 
     @property
     def look_back(self) -> Mapping[str, pd.Timedelta | None]:
-        """Open interest older than 30 days is refused; a minute is left for the asking."""
-        month = pd.Timedelta(days=30) - pd.Timedelta(minutes=1)
-        return {"candles": None, "funding": None, "open_interest": month}
+        """Open interest older than 30 days is refused; some minutes are left for the asking."""
+        return {"candles": None, "funding": None, "open_interest": _MONTH - _MARGIN}
 
-    def judge(self, status: int, payload: Any) -> Refusal | None:
-        if not isinstance(payload, dict) or not isinstance(code := payload.get("code"), int):
+    def judge(self, answer: Answer) -> Refusal | None:
+        status, payload = answer.status, answer.json
+        told = payload if isinstance(payload, dict) else {}
+        code, said = told.get("code"), str(told.get("msg", ""))
+        if status in BLOCKED:
             return None
-        if status < 300 and code >= 0:
-            return None
-        said = str(payload.get("msg", ""))
         if status in (418, 429) or code in _LIMITED:
-            return Refusal(str(code), said, "limited")
+            return self._limited(answer, f"HTTP {status}" if code is None else str(code), said)
+        if not isinstance(code, int) or (status < 300 and code >= 0):
+            return None
+        if code == _ABSENT:
+            return Refusal(str(code), said, "absent")
         busy = status >= 500 or status == 408 or code in _BUSY
         return Refusal(str(code), said, "busy" if busy else "refused")
+
+    def _limited(self, answer: Answer, code: str, said: str) -> Refusal:
+        """Too many requests; a ban's end may stand in its message alone, in milliseconds."""
+        found = re.search(r"banned until (\d{13})", said)
+        left = int(found[1]) / 1000 - answer.now + 1 if found else 0.0
+        if answer.status == 418 and left <= 0:
+            left = _SHORTEST_BAN
+        banned = answer.status == 418 or found is not None
+        return Refusal(code, said, "banned" if banned else "limited", max(left, 0.0))
 
     def heed(self, headers: Mapping[str, str]) -> float:
         """Rest till the minute is over where the address has used its weight, by whomever."""
@@ -113,6 +136,7 @@ class Binance(RestVenue):
         name = read.text(row, "symbol")
         if symbol is None:
             return None
+        delivered = read.time(row, "deliveryDate")
         return Instrument(
             venue=self.name,
             symbol=symbol,
@@ -120,7 +144,7 @@ class Binance(RestVenue):
             contract_size=1.0,
             funding_interval_hours=hours.get(name, _USUAL_HOURS),
             listed=read.time(row, "onboardDate"),
-            delisted=read.time(row, "deliveryDate", never=(0, _NEVER)),
+            delisted=None if delivered is None or stamp(delivered) >= _NEVER else delivered,
             status=read.text(row, "status"),
         )
 
@@ -167,9 +191,8 @@ class Binance(RestVenue):
         self, instrument: Instrument, period: str, step: pd.Timedelta, first: int, last: int
     ) -> pd.DataFrame:
         query: Query = {"symbol": instrument.id, "period": period, "limit": self.interest_rows}
-        query |= {"startTime": first, "endTime": last - 1}
-        answer = await self.client.get(_HISTORY, query, costs={"statistics": 1})
-        read, rows = self.reader(_HISTORY), self.reader(_HISTORY).rows(answer)
+        rows = await self._not_too_old(query, step, first, last)
+        read = self.reader(_HISTORY)
         return pd.DataFrame(
             {
                 "time": read.times(rows, "timestamp"),
@@ -177,6 +200,24 @@ class Binance(RestVenue):
                 "usd": read.numbers(rows, "sumOpenInterestValue"),
             }
         )
+
+    async def _not_too_old(
+        self, query: Query, step: pd.Timedelta, first: int, last: int
+    ) -> list[Any]:
+        """What is kept of a window: its beginning may grow too old while requests wait."""
+        while first < last:
+            window: Query = {"startTime": first, "endTime": last - 1}
+            try:
+                answer = await self.client.get(_HISTORY, query | window, costs={"statistics": 1})
+            except CodedRefusalError as error:
+                oldest = await self.now() - _MONTH + _MARGIN
+                old = error.code == _TOO_OLD and "Time" in str(error)
+                if not old or first > stamp(oldest + _MOVES * step):
+                    raise
+                first = max(stamp(oldest), first + step // pd.Timedelta(milliseconds=1))
+            else:
+                return self.reader(_HISTORY).rows(answer)
+        return []
 
     async def snapshot(self, instrument: Instrument) -> pd.DataFrame:
         """One row; the value of open interest is its amount times the mark price."""

@@ -1,8 +1,14 @@
 """Bybit v5, linear contracts. Pages come newest first; both ends of a window count.
 
-Errors come inside HTTP 200, as ``retCode``. Open interest comes in base units, as Bybit counts it.
-Its history has no value in dollars: there the amount is multiplied by the mark price at which the
-mark-price candle of the same moment opened.
+Errors come inside HTTP 200, as ``retCode``. HTTP 403 is either a country that Bybit does not serve
+or an address that asked too often, which it shuts out for at least ten minutes.
+
+Open interest comes in base units, and ``openInterest`` is documented as the sum of both sides of
+the market, longs and shorts, where Binance and OKX count one. One side is kept: a ticker's
+``singleOpenInterest`` and ``singleOpenInterestValue``, or else half of the sum; of the history,
+always half (its ``singleOpenInterest`` is the same, rounded). The history has no value in dollars:
+there the amount is multiplied by the mark price at which the mark-price candle of the same moment
+opened.
 """
 
 from __future__ import annotations
@@ -16,12 +22,11 @@ import numpy as np
 import pandas as pd
 
 from market.limits import Limit
-from market.refusals import Refusal
+from market.refusals import Answer, CodedRefusalError, Kind, Refusal, refusal_of
 from market.venues.base import Instrument, canonical, settles_in_dollars
 from market.venues.paging import snapshot_row
 from market.venues.reading import stamp
 from market.venues.rest import SHORT, Query, RestVenue
-from registry.errors import VenueRefusedError
 
 __all__ = ["Bybit"]
 
@@ -35,8 +40,18 @@ _HISTORY = "v5/market/open-interest"
 _COST = {"requests": 1.0}
 _FUNDING_ROWS = 200
 _PAGES = 100  # of instruments; more means that the venue's cursor goes in a circle
-_LIMITED = (10006, 10018)
-_BUSY = (10000, 10016, 10019)
+_BOTH_SIDES = 2.0
+# In the order of an instrument's life: one that moves on while we ask comes twice, not never.
+# Not every version of the documentation knows "Settling".
+_STATUSES = ("PreLaunch", "Trading", "Settling", "Delivering", "Closed")
+_WRONG = 10001  # whatever is wrong with a parameter; only the message tells which
+_KINDS: Mapping[int, Kind] = {
+    **dict.fromkeys((10006, 10018), "limited"),
+    **dict.fromkeys((10000, 10016, 10019), "busy"),
+    10009: "banned",
+    10024: "blocked",  # compliance
+}
+_BAN = 600.0  # seconds, at least
 _BARS = {
     **{f"{n}m": str(n) for n in (1, 3, 5, 15, 30)},
     **{f"{n}h": str(60 * n) for n in (1, 2, 4, 6, 12)},
@@ -73,17 +88,19 @@ class Bybit(RestVenue):
         """Every history reaches to the listing."""
         return {"candles": None, "funding": None, "open_interest": None}
 
-    def judge(self, status: int, payload: Any) -> Refusal | None:
+    def judge(self, answer: Answer) -> Refusal | None:
+        status, payload = answer.status, answer.json
         code = payload.get("retCode") if isinstance(payload, dict) else None
-        if status == 403:  # its answer to an address that asks too often, without JSON
-            said = "too many requests from this address, or its country is not served"
-            return Refusal("HTTP 403", said, "limited")
+        if status == 403:
+            return _forbidden(answer)
         if not isinstance(code, int) or code == 0:
             return None
         said = str(payload.get("retMsg", ""))
-        if code in _LIMITED or status == 429:
-            return Refusal(str(code), said, "limited")
-        return Refusal(str(code), said, "busy" if code in _BUSY or status >= 500 else "refused")
+        kind: Kind = "busy" if status >= 500 else "refused"
+        if code == _WRONG and "symbol" in said.lower():
+            kind = "absent"
+        kind = "limited" if status == 429 else _KINDS.get(code, kind)
+        return Refusal(str(code), said, kind, _BAN if kind == "banned" else 0.0)
 
     async def _ask(self, endpoint: str, query: Query | None = None) -> Any:
         return await self.client.get(endpoint, {"category": "linear"} | (query or {}), costs=_COST)
@@ -93,13 +110,17 @@ class Bybit(RestVenue):
         return self.reader(_CLOCK).times([answer], "time")[0]
 
     async def _list(self) -> dict[str, Instrument]:
-        rows = await self._listed("Trading")
-        try:
-            rows += await self._listed("Closed")
-        except VenueRefusedError as error:
-            _log.warning("delisted instruments stay unknown: %s", error)
+        rows: list[Any] = []
+        for status in _STATUSES:
+            try:
+                rows += await self._listed(status)
+            except CodedRefusalError as error:  # of this question; not a ban, which all share
+                if status == "Trading" or error.code != str(_WRONG):
+                    raise
+                _log.info("instruments that are %s stay unknown: %s", status, error)
         found = [self._instrument(row) for row in rows]
-        return self._by_symbol(instrument for instrument in found if instrument is not None)
+        listed = [instrument for instrument in found if instrument is not None]
+        return self._by_symbol(sorted(listed, key=lambda i: i.status != "Trading"))
 
     async def _listed(self, status: str) -> list[Any]:
         """All instruments of a status, page by page."""
@@ -182,9 +203,8 @@ class Bybit(RestVenue):
         query |= {"startTime": first, "endTime": last - 1, "limit": self.interest_rows}
         read = self.reader(_HISTORY)
         rows = read.rows(await self._ask(_HISTORY, query), "result", "list")
-        frame = pd.DataFrame(
-            {"time": read.times(rows, "timestamp"), "base": read.numbers(rows, "openInterest")}
-        )
+        base = read.numbers(rows, "openInterest") / _BOTH_SIDES
+        frame = pd.DataFrame({"time": read.times(rows, "timestamp"), "base": base})
         if frame.empty:
             return frame.assign(usd=frame["base"])
         marks = await self._marks(instrument, period, first, last)
@@ -208,15 +228,32 @@ class Bybit(RestVenue):
         if not rows:
             raise read.differs("field 'result.list'", "is empty")
         (moment,) = read.times([answer], "time")
-        mark, amount = read.number(rows[0], "markPrice"), read.number(rows[0], "openInterest")
-        value = read.number(rows[0], "openInterestValue")
+        mark = read.number(rows[0], "markPrice")
+        amount = self._one_side(rows[0], "Interest")
+        value = self._one_side(rows[0], "InterestValue")
+        hours = read.number(rows[0], "fundingIntervalHour", optional=True)
         return snapshot_row(
             instrument,
             moment,
             mark_price=mark,
             funding_rate=read.number(rows[0], "fundingRate"),
             next_funding=read.time(rows[0], "nextFundingTime"),
-            interval_hours=instrument.funding_interval_hours,
+            interval_hours=hours if hours > 0 else instrument.funding_interval_hours,
             open_interest=amount,
             open_interest_usd=amount * mark if np.isnan(value) else value,
         )
+
+    def _one_side(self, row: Any, what: str) -> float:
+        """A ticker's open interest, or its value, of one side of the market."""
+        read = self.reader(_TICKERS)
+        single = read.number(row, f"singleOpen{what}", optional=True)
+        return read.number(row, f"open{what}") / _BOTH_SIDES if np.isnan(single) else single
+
+
+def _forbidden(answer: Answer) -> Refusal:
+    """HTTP 403, as JSON or as a page."""
+    refusal = refusal_of(answer)
+    if b"country" in answer.body.lower():
+        return refusal
+    said = f"{refusal.said}: who asked too often is shut out for at least 10 minutes"
+    return Refusal(refusal.code, said, "banned", _BAN)

@@ -16,7 +16,13 @@ import ccxt.async_support as ccxt
 import pandas as pd
 import tenacity
 
-from market.refusals import split_credentials
+from market.refusals import (
+    BLOCKED,
+    CodedRefusalError,
+    NoSuchInstrumentError,
+    VenueBlockedError,
+    split_credentials,
+)
 from market.venues.base import Instrument, Probe, Venue, canonical
 from market.venues.paging import candle_page, funding_page, snapshot_row, windows
 from market.venues.reading import Reader, millis, stamp
@@ -226,7 +232,7 @@ class GenericVenue(Venue):
         retrying = tenacity.AsyncRetrying(
             stop=tenacity.stop_after_attempt(_ATTEMPTS),
             wait=tenacity.wait_random_exponential(multiplier=0.25, max=20),
-            retry=tenacity.retry_if_exception_type(ccxt.NetworkError),
+            retry=tenacity.retry_if_exception(_may_pass),
             reraise=True,
         )
         try:
@@ -236,6 +242,11 @@ class GenericVenue(Venue):
 
     def _ours(self, what: str, error: Exception) -> MarketError:
         said = redact(str(error))[:200]
+        if _blocked(error):
+            return VenueBlockedError(
+                f"{self.name} serves nobody from this network or country ({said}), asked for "
+                f"{what}; ask from a permitted network, or through a permitted gateway"
+            )
         if isinstance(error, ccxt.DDoSProtection | ccxt.RateLimitExceeded):
             return RateLimitedError(f"{self.name} wants fewer requests for {what} ({said})")
         if isinstance(error, ccxt.NetworkError):
@@ -243,7 +254,18 @@ class GenericVenue(Venue):
                 f"{self.name} can't be reached for {what} ({said}), {_ATTEMPTS} attempts; "
                 "check the network and the proxy"
             )
-        return VenueRefusedError(f"{self.name} answers {what} with: {said}")
+        kind = NoSuchInstrumentError if isinstance(error, ccxt.BadSymbol) else CodedRefusalError
+        return kind(f"{self.name} answers {what} with: {said}", type(error).__name__)
+
+
+def _blocked(error: BaseException) -> bool:
+    """Whether ccxt tells of an HTTP status that is for the asker, not for what was asked."""
+    found = re.search(r"https?://\S+ (\d{3}) ", str(error))
+    return found is not None and int(found[1]) in BLOCKED
+
+
+def _may_pass(error: BaseException) -> bool:
+    return isinstance(error, ccxt.NetworkError) and not _blocked(error)
 
 
 def _moved(urls: Any, base: str) -> Any:

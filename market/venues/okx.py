@@ -16,13 +16,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from market.limits import Limit
-from market.refusals import Refusal
+from market.refusals import BLOCKED, Answer, CodedRefusalError, Refusal
 from market.venues.base import Instrument, canonical, settles_in_dollars
 from market.venues.paging import snapshot_row
 from market.venues.reading import Reader, stamp
 from market.venues.rest import SHORT, Query, RestVenue
 from registry.bars import parse_timeframe
-from registry.errors import VenueRefusedError
 
 __all__ = ["Okx"]
 
@@ -35,7 +34,10 @@ _INTEREST, _MARK = "api/v5/public/open-interest", "api/v5/public/mark-price"
 _HISTORY = "api/v5/rubik/stat/contracts/open-interest-history"
 
 _FUNDING_ROWS = 100
-_ENTRIES = 1440  # of open interest that are kept, whatever the period
+# Entries of open interest that are kept, as documented, whatever the period. Fewer have been seen:
+# what is lacking then just does not come, and is not there to be had.
+_ENTRIES = 1440
+_ABSENT = "51001"
 _LIMITED = ("50011", "50061")
 _BUSY = ("50001", "50004", "50013", "50026")
 _HOUR = pd.Timedelta(hours=1)
@@ -97,13 +99,16 @@ class Okx(RestVenue):
             return now - _ENTRIES * parse_timeframe(timeframe)
         return super().oldest(kind, timeframe, now)
 
-    def judge(self, status: int, payload: Any) -> Refusal | None:
+    def judge(self, answer: Answer) -> Refusal | None:
+        status, payload = answer.status, answer.json
         code = payload.get("code") if isinstance(payload, dict) else None
-        if not isinstance(code, str) or code == "0":
+        if not isinstance(code, str) or code == "0" or status in BLOCKED:
             return None
         said = str(payload.get("msg", ""))
         if code in _LIMITED or status == 429:
             return Refusal(code, said, "limited")
+        if code == _ABSENT:
+            return Refusal(code, said, "absent")
         return Refusal(code, said, "busy" if code in _BUSY or status >= 500 else "refused")
 
     async def _ask(self, endpoint: str, query: Query | None = None, instrument: str = "") -> Any:
@@ -133,7 +138,7 @@ class Okx(RestVenue):
         """The funding interval of every swap; unknown where the venue won't tell all at once."""
         try:
             rows = await self._ask(_RATE, {"instId": "ANY"})
-        except VenueRefusedError as error:
+        except CodedRefusalError as error:  # of this question; not a ban, which all share
             _log.warning("funding intervals stay unknown: %s", error)
             return {}
         told = {row.get("instId"): self._interval(row) for row in rows if isinstance(row, dict)}

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sized
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pandas as pd
 
 from market.http import Client
 from market.limits import Limit
-from market.refusals import Patience, Refusal
+from market.refusals import Answer, Patience, Refusal
 from market.venues.base import Instrument, Probe, Venue
 from market.venues.paging import candle_page, funding_page, interest_page, windows
 from market.venues.reading import Reader, stamp
@@ -88,8 +88,8 @@ class RestVenue(Venue):
         return f"{type(self).__name__}({self.client.host})"
 
     @abstractmethod
-    def judge(self, status: int, payload: Any) -> Refusal | None:
-        """Whether an answer is an error of the venue's."""
+    def judge(self, answer: Answer) -> Refusal | None:
+        """Whether an answer is an error of the venue's; None: the HTTP status tells."""
 
     def heed(self, headers: Mapping[str, str]) -> float:
         """Seconds that all requests should rest, as the answer's headers tell."""

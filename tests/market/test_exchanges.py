@@ -209,7 +209,8 @@ class TestBybit:
                 break
             cursor = {"cursor": unquote(told["result"]["nextPageCursor"])}
         true = exchanges.truth.open_interest("bybit", "BTC/USDT", "1h", "2026-10-01", "2026-10-31")
-        assert [float(row["openInterest"]) for row in rows[::-1]] == true["base"].tolist()
+        assert [float(row["openInterest"]) / 2 for row in rows[::-1]] == true["base"].tolist()
+        assert [float(r["singleOpenInterest"]) for r in rows[::-1]] == true["base"].tolist()
         assert len(rows) == 720
 
     def test_gives_the_candle_that_a_start_falls_into(self, bybit: str) -> None:

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from aiohttp import web
 
+from market.refusals import VenueBlockedError
 from market.venues.generic import GenericVenue
 from registry.errors import InputError, VenueRefusedError, VenueUnreachableError
 from tests.market.loopback import serving
@@ -139,6 +140,21 @@ def test_amounts_in_contracts_of_another_size_are_unknown() -> None:
         assert (found["close"] == 2).all()
 
     ask(work)
+
+
+def test_who_is_blocked_learns_of_the_network() -> None:
+    asked = []
+
+    async def shut(request: web.Request) -> web.StreamResponse:
+        asked.append(request.path)
+        return web.Response(status=451, text="not in your country")
+
+    async def work(venue: GenericVenue) -> None:
+        with pytest.raises(VenueBlockedError, match="permitted network"):
+            await venue.server_time()
+
+    ask(work, shut)
+    assert len(asked) == 1
 
 
 def test_errors_are_ours_and_show_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,15 @@ from hypothesis import given, strategies as st
 
 from market.http import Client
 from market.limits import Limit, Limits
-from market.refusals import Patience, Refusal, retry_after
+from market.refusals import (
+    Answer,
+    CodedRefusalError,
+    NoSuchInstrumentError,
+    Patience,
+    Refusal,
+    VenueBlockedError,
+    retry_after,
+)
 from registry.errors import (
     InputError,
     MarketError,
@@ -156,7 +164,7 @@ def test_a_refusal_is_not_asked_again() -> None:
         ask(
             venue,
             lambda client: client.get("x"),
-            judge=lambda status, payload: Refusal(str(payload["code"]), payload["msg"]),
+            judge=lambda answer: Refusal(str(answer.json["code"]), answer.json["msg"]),
         )
     assert venue.asked == 2
 
@@ -203,6 +211,62 @@ def test_a_long_ban_is_told_at_once_and_nothing_more_is_sent() -> None:
 
     ask(venue, work)
     assert venue.asked == 1
+
+
+@pytest.mark.parametrize("status", [403, 451])
+def test_who_is_blocked_is_told_so_and_not_asked_again(status: int) -> None:
+    async def shut(request: web.Request) -> web.StreamResponse:
+        said = "<html><h1>403 ERROR</h1>configured to block access from your country.</html>"
+        return web.Response(status=status, text=said, content_type="text/html")
+
+    venue = Then(shut)
+    with pytest.raises(VenueBlockedError, match=f"HTTP {status}: 403 ERROR configured to") as told:
+        ask(venue, lambda client: client.get("x"))
+    assert venue.asked == 1
+    assert "permitted network" in str(told.value)
+    assert "correct what was asked" not in str(told.value)
+    assert not isinstance(told.value, VenueRefusedError)
+
+
+def test_no_such_instrument_is_told_from_other_refusals() -> None:
+    async def refuse(request: web.Request) -> web.StreamResponse:
+        return web.json_response({"code": int(request.query["code"])}, status=400)
+
+    def judge(answer: Answer) -> Refusal:
+        code = str(answer.json["code"])
+        return Refusal(code, "", "absent" if code == "-1121" else "refused")
+
+    with pytest.raises(NoSuchInstrumentError) as absent:
+        ask(refuse, lambda client: client.get("x", {"code": -1121}), judge=judge)
+    with pytest.raises(CodedRefusalError) as other:
+        ask(refuse, lambda client: client.get("x", {"code": -1102}), judge=judge)
+    assert not isinstance(other.value, NoSuchInstrumentError)
+    assert (absent.value.code, other.value.code) == ("-1121", "-1102")
+
+
+def test_a_ban_is_waited_out_once_at_most() -> None:
+    async def shut(request: web.Request) -> web.StreamResponse:
+        return web.Response(status=418)
+
+    def judge(answer: Answer) -> Refusal | None:
+        return Refusal("418", "banned", "banned", 0.05) if answer.status == 418 else None
+
+    venue = Then(shut)
+    assert ask(venue, lambda client: client.get("x"), judge=judge) == {"fine": True}
+    assert venue.asked == 2
+    venue = Then(*[shut] * 9)
+    with pytest.raises(RateLimitedError, match=r"until 20\d\d-.* UTC .*418, banned"):
+        ask(venue, lambda client: client.get("x"), judge=judge)
+    assert venue.asked == 2
+
+
+def test_the_clock_of_who_answers_is_read() -> None:
+    told = Answer(200, {"Date": "Wed, 21 Oct 2015 07:28:00 GMT"}, b"null")
+    assert told.now == datetime(2015, 10, 21, 7, 28, tzinfo=UTC).timestamp()
+    assert told.parsed == (None,)
+    nothing = Answer(200, {"Date": "soon"}, b"{")
+    assert abs(nothing.now - datetime.now(UTC).timestamp()) < 60
+    assert nothing.parsed is nothing.json is None
 
 
 def test_the_venues_count_of_our_requests_is_heeded() -> None:

@@ -192,7 +192,7 @@ def test_binance_open_interest_and_snapshot() -> None:
 
 def test_bybit_instruments() -> None:
     def answer(query: Any) -> Any:
-        if query["status"] == "Closed":
+        if query["status"] != "Trading":
             return {"retCode": 0, "result": {"list": [], "nextPageCursor": ""}}
         return recorded("bybit/v5_market_instruments-info_linear_20260809.json")
 
@@ -216,7 +216,8 @@ def test_bybit_snapshot_and_funding() -> None:
     }
     ladys = perpetual("bybit", "10000LADYSUSDT")
     (row,) = told("bybit", answers, lambda venue: venue.snapshot(ladys)).to_dict("records")
-    assert (row["open_interest"], row["open_interest_usd"]) == (9680170400.0, 2550724.9)
+    # It tells both sides alone; one is kept.
+    assert (row["open_interest"], row["open_interest_usd"]) == (4840085200.0, 1275362.45)
     assert (row["mark_price"], row["funding_rate"]) == (0.0002635, 0.0001)
     assert row["next_funding"] == pd.Timestamp(1692172800000, unit="ms", tz="UTC")
     work = lambda venue: first(venue.funding(ladys, at("2026-08-06"), at("2026-08-08")))  # noqa: E731
@@ -224,6 +225,26 @@ def test_bybit_snapshot_and_funding() -> None:
     assert found["rate"].tolist() == [-0.005, -0.005, 0.0001]  # oldest first
     assert found["interval_hours"].tolist() == [8.0, 8.0, 8.0]
     assert found["mark_price"].isna().all()
+
+
+def test_bybit_snapshot_of_one_side() -> None:
+    file = Path(os.environ["BRAIN_RECORDED_DATA"]) / "ws"
+    with (file / "bybit_v5_linear_tickers_kline_20260809.jsonl").open() as lines:
+        told_whole = json.loads(json.loads(next(lines))["data"])
+    ticker = told_whole["data"]
+    assert ticker["openInterest"] == "59891.732"  # of both sides
+    answers = {
+        "/tickers": {"retCode": 0, "result": {"list": [ticker]}, "time": told_whole["ts"]},
+    }
+    bitcoin = perpetual("bybit", "BTCUSDT", hours=4.0)
+    (row,) = told("bybit", answers, lambda venue: venue.snapshot(bitcoin)).to_dict("records")
+    assert (row["open_interest"], row["open_interest_usd"]) == (29945.866, 1949998132.5)
+    assert row["interval_hours"] == 8.0  # the ticker's, though the instrument said otherwise
+    for name in ("singleOpenInterest", "singleOpenInterestValue", "openInterestValue"):
+        ticker[name] = ""
+    (row,) = told("bybit", answers, lambda venue: venue.snapshot(bitcoin)).to_dict("records")
+    assert row["open_interest"] == 29945.866
+    assert row["open_interest_usd"] == pytest.approx(29945.866 * 65117.44)
 
 
 def test_bybit_candles_and_open_interest() -> None:
@@ -243,8 +264,8 @@ def test_bybit_candles_and_open_interest() -> None:
     assert found.loc[0, ["volume", "quote_volume"]].tolist() == [4177.0, 0.24469757]
     work = lambda v: first(v.open_interest(coin, "5m", at("2022-11-27"), at("2022-11-28")))  # noqa: E731
     found = told("bybit", answers, work).set_index("time")
-    assert found["base"][pd.Timestamp(1669571100000, unit="ms", tz="UTC")] == 461134292
-    np.testing.assert_array_equal(found["usd"].sort_values(), [2 * 461134384.0, np.nan])
+    assert found["base"][pd.Timestamp(1669571100000, unit="ms", tz="UTC")] == 461134292 / 2
+    np.testing.assert_array_equal(found["usd"].sort_values(), [461134384.0, np.nan])  # at 2
 
 
 def test_okx_instruments() -> None:

@@ -3,22 +3,44 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 import pytest
+from aiohttp import web
 
-from market.refusals import Patience
+from market.collector import DataCollector
+from market.gap_record import open_gaps
+from market.refusals import (
+    CodedRefusalError,
+    NoSuchInstrumentError,
+    Patience,
+    VenueBlockedError,
+)
 from market.venues import VENUES, open_venue
 from market.venues.base import Instrument, Venue, canonical, settles_in_dollars
+from market.venues.binance import Binance
 from market.venues.paging import intervals, windows
 from market.venues.rest import RestVenue
-from registry.errors import InputError, RateLimitedError, VenueShapeError, VenueUnreachableError
+from registry.errors import (
+    InputError,
+    RateLimitedError,
+    VenueRefusedError,
+    VenueShapeError,
+    VenueUnreachableError,
+)
+from registry.series import SeriesStore
 from registry.series_schema import KINDS
+from tests.market.collecting import Series, settings_for
 from tests.market.exchanges import NOW, Exchanges, Faults
+from tests.market.exchanges.catalogue import DELISTED
+from tests.market.loopback import Handler, serving
 
 T = TypeVar("T")
 
@@ -289,6 +311,8 @@ def test_windows_cover_a_span_once() -> None:
         ([0, 4, 8, 16, 20, 24], 4, [4, 4, 4, 4, 4, 4]),  # a settlement is missing
         ([0, 8, 24, 32], 8, [8, 8, 8, 8]),
         ([0, 16], 8, [8, 8]),
+        ([0, 6, 12, 18], None, [6, 6, 6, 6]),
+        ([0, 8, 16, 24, 30, 36, 42], 6, [8, 8, 8, 8, 6, 6, 6]),
         ([0], 4, [4]),
         ([0], None, [np.nan]),
         ([0, 5], None, [np.nan, np.nan]),  # no interval that any venue has
@@ -335,3 +359,294 @@ def test_a_ban_that_is_too_long_to_wait_for_is_told_at_once() -> None:
 
         asked(exchanges, "binance", ask)
         assert len(exchanges.requests) == 1
+
+
+# --- what a venue says of the asker, and of an instrument -----------------------------------------
+
+COUNTRY = "The Amazon CloudFront distribution is configured to block access from your country."
+
+
+class Shut:
+    """Answers everything in one way, and counts."""
+
+    def __init__(self, status: int, body: Any = "", **headers: str) -> None:
+        self.status, self.body, self.headers, self.asked = status, body, headers, 0
+
+    async def __call__(self, request: web.Request) -> web.StreamResponse:
+        self.asked += 1
+        headers = {name.replace("_", "-"): value for name, value in self.headers.items()}
+        if isinstance(self.body, str):
+            return web.Response(status=self.status, text=self.body, headers=headers)
+        return web.json_response(self.body, status=self.status, headers=headers)
+
+
+def told(name: str, handler: Handler, work: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
+    """What is found by asking a venue that answers so."""
+
+    async def run() -> T:
+        async with serving(handler) as url, open_venue(name, base_url=url) as venue:
+            return await work(venue)
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "body"),
+    [
+        ("binance", 403, "<html><title>403 Forbidden</title></html>"),
+        ("binance", 451, {"code": 0, "msg": "Service unavailable from a restricted location"}),
+        ("bybit", 403, f"<html><h1>403 ERROR</h1>{COUNTRY}</html>"),
+        ("bybit", 403, {"error": COUNTRY}),
+        ("bybit", 200, {"retCode": 10024, "retMsg": "Compliance rules triggered"}),
+        ("okx", 403, "<html>Forbidden</html>"),
+        ("okx", 451, {"code": "51001", "msg": "whatever"}),
+    ],
+)
+def test_who_is_blocked_learns_of_the_network(name: str, status: int, body: Any) -> None:
+    async def ask(venue: Any) -> None:
+        for work in (venue.instruments, venue.server_time, lambda: venue.snapshot(venue.bitcoin)):
+            with pytest.raises(VenueBlockedError, match="permitted network") as caught:
+                await work()
+            assert "correct what was asked" not in str(caught.value)
+
+    told(name, handler := Shut(status, body), ask)
+    assert handler.asked == 3
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (403, "403, access too frequent"),
+        (403, {"retCode": 10018, "retMsg": "access too frequent"}),
+        (200, {"retCode": 10009, "retMsg": "IP has been banned."}),
+    ],
+)
+def test_bybits_ban_ends_the_asking_for_ten_minutes(status: int, body: Any) -> None:
+    async def ask(venue: Any) -> None:
+        for _ in range(3):
+            with pytest.raises(RateLimitedError, match=r"no request for (600|599) s, until 20"):
+                await venue.instruments()
+
+    told("bybit", handler := Shut(status, body), ask)
+    assert handler.asked == 1
+
+
+def ban(seconds: float) -> dict[str, Any]:
+    until = round(1000 * (time.time() + seconds))
+    said = f"Way too many requests; IP(10.0.0.1) banned until {until}. Please use the websocket."
+    return {"code": -1003, "msg": said}
+
+
+@pytest.mark.parametrize("status", [418, 429, 400])
+def test_the_end_of_binances_ban_stands_in_its_message(status: int) -> None:
+    async def ask(venue: Any) -> None:
+        for _ in range(3):
+            with pytest.raises(RateLimitedError, match=r"no request for [78]\d\d s, until 20") as e:
+                await venue.server_time()
+            (left,) = re.findall(r"request for (\d+) s", str(e.value))
+            assert 700 < int(left) <= 802
+
+    told("binance", handler := Shut(status, ban(800)), ask)
+    assert handler.asked == 1
+
+
+@pytest.mark.parametrize("body", [{"code": -1003, "msg": "banned"}, "I'm a teapot", ban(-9)])
+def test_binances_ban_without_an_end_lasts_two_minutes(body: Any) -> None:
+    async def run() -> int:
+        handler, patience = Shut(418, body), Patience(ban=119)
+        async with serving(handler) as url, Binance(url, patience=patience) as venue:
+            for _ in range(2):
+                with pytest.raises(RateLimitedError, match=r"no request for 1(20|19) s"):
+                    await venue.server_time()
+        return handler.asked
+
+    assert asyncio.run(run()) == 1
+
+
+def test_a_retry_after_goes_before_the_message() -> None:
+    async def ask(venue: Any) -> None:
+        with pytest.raises(RateLimitedError, match=r"no request for 7200 s"):
+            await venue.server_time()
+
+    told("binance", Shut(418, ban(800), Retry_After="7200"), ask)
+
+
+@pytest.mark.parametrize("name", VENUES)
+def test_only_no_such_instrument_is_told_as_such(calm: Exchanges, name: str) -> None:
+    async def ask(venue: Any) -> None:
+        gone = Instrument(name, "X/USDT:USDT", "X-Y", 1.0, 8.0, None, None, "")
+        for kind in ("candles", "funding"):
+            with pytest.raises(NoSuchInstrumentError):
+                await whole(history(venue, kind, gone, NOW - DAYS / 90, NOW))
+        named = {"symbol": venue.bitcoin.id, "instId": venue.bitcoin.id}
+        with pytest.raises(VenueRefusedError) as caught:
+            await venue.client.get(venue.endpoints["candles"], named | {"interval": "x"})
+        assert not isinstance(caught.value, NoSuchInstrumentError)
+
+    asked(calm, name, ask)
+
+
+def test_being_blocked_does_not_tell_that_nothing_remains_of_one_that_is_gone(
+    tmp_path: Path,
+) -> None:
+    with Exchanges(fillers=0) as exchanges:
+        store = SeriesStore(tmp_path / "series")
+        row = exchanges.truth.instruments("bybit").query("instrument == 'BTCUSDT'")
+        seen = (NOW.floor("h") - pd.Timedelta(hours=30)).as_unit("us")
+        store.upsert("instruments", row.assign(symbol="X/USDT:USDT", instrument="X", seen=seen))
+        exchanges.faults.blocked = {"bybit"}
+        work = DataCollector(Series(store), ["bybit"], settings=settings_for(exchanges.urls))
+        result = work.collect_all_data(["X/USDT"], 48)
+        gaps = open_gaps(store)
+        assert len(exchanges.asked("bybit")) < 20
+    assert {type(each.failure) for each in result.failures} == {VenueBlockedError}
+    assert {each.kind for each in result.failures} == set(KINDS_OF_HISTORY)
+    assert gaps["reason"].str.contains("request failed: .*permitted network").all()
+    assert set(gaps["kind"]) == set(KINDS_OF_HISTORY)
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "absent"),
+    [
+        (10001, "params error: symbol invalid", True),
+        (10001, "Not supported symbols", True),
+        (10001, "Invalid period!", False),
+        (10017, "Route not found.", False),
+    ],
+)
+def test_bybit_tells_of_a_wrong_symbol_in_words_alone(
+    code: int, message: str, absent: bool
+) -> None:
+    async def ask(venue: Any) -> None:
+        with pytest.raises(CodedRefusalError) as caught:
+            await venue.snapshot(venue.bitcoin)
+        assert isinstance(caught.value, NoSuchInstrumentError) == absent
+        assert caught.value.code == str(code)
+
+    told("bybit", Shut(200, {"retCode": code, "retMsg": message}), ask)
+
+
+@pytest.mark.parametrize(
+    ("limited", "error"),
+    [
+        (Shut(403, "403, access too frequent"), RateLimitedError),
+        (Shut(403, COUNTRY), VenueBlockedError),
+    ],
+)
+@pytest.mark.parametrize("status", ["PreLaunch", "Delivering", "Closed"])
+def test_a_ban_is_no_answer_about_delisted_ones(
+    limited: Shut, error: type[Exception], status: str
+) -> None:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        if request.query["status"] == status:
+            return await limited(request)
+        return web.json_response({"retCode": 0, "result": {"list": []}})
+
+    async def ask(venue: Any) -> None:
+        with pytest.raises(error):
+            await venue.instruments()
+
+    told("bybit", handler, ask)
+
+
+@pytest.mark.parametrize(
+    ("limited", "error"),
+    [
+        (Shut(429, {"code": "50011", "msg": ""}, Retry_After="999"), RateLimitedError),
+        (Shut(403), VenueBlockedError),
+    ],
+)
+def test_a_ban_is_no_answer_about_intervals(limited: Shut, error: type[Exception]) -> None:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        if request.path.endswith("/funding-rate"):
+            return await limited(request)
+        return web.json_response({"code": "0", "data": []})
+
+    async def ask(venue: Any) -> None:
+        with pytest.raises(error):
+            await venue.instruments()
+
+    told("okx", handler, ask)
+
+
+def test_one_that_is_being_delivered_is_still_listed() -> None:
+    """And a status that the venue does not know does not break the listing."""
+    with Exchanges(DELISTED + pd.Timedelta(minutes=5), fillers=0) as exchanges:
+        found = asked(exchanges, "bybit", lambda venue: venue.instruments())
+        asks = [r.query["status"] for r in exchanges.asked("bybit", "/instruments-info")]
+    assert asks == ["PreLaunch", "Trading", "Settling", "Delivering", "Closed"]
+    gone = found["FTM/USDT:USDT"]
+    assert (gone.status, gone.delisted) == ("Delivering", DELISTED)
+    assert found["MATIC/USDT:USDT"].status == "Closed"
+    assert found["BTC/USDT:USDT"].status == "Trading"
+
+
+@pytest.mark.parametrize("hours", [0.5, 2.5])
+def test_what_grows_too_old_while_requests_wait_does_not_cost_the_rest(hours: float) -> None:
+    """Binance's clock is ahead of what it tells: its oldest row is younger than we reckon."""
+    faults = Faults(skew={"binance": -3600 * hours})
+    with Exchanges(scale=60, fillers=0, faults=faults) as exchanges:
+
+        async def ask(venue: Venue) -> pd.DataFrame:
+            instrument = (await venue.instruments())["BTC/USDT:USDT"]
+            return await whole(venue.open_interest(instrument, "1h", NOW - DAYS, NOW))
+
+        found = asked(exchanges, "binance", ask)
+        refused = [r for r in exchanges.asked("binance", "Hist") if r.status == 400]
+        wanted = exchanges.truth.open_interest("binance", "BTC/USDT:USDT", "1h")
+    assert 1 <= len(refused) <= 3
+    wanted = wanted[wanted["available"] <= NOW - pd.Timedelta(hours=hours)]
+    assert len(found) in (len(wanted), len(wanted) - 1)  # at most one period for the moving
+    same(found, wanted.tail(len(found)))
+
+
+def test_a_refusal_of_times_that_are_young_is_told() -> None:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        if request.path.endswith("/time"):
+            return web.json_response({"serverTime": NOW.value // 1_000_000})
+        said = {"code": -1130, "msg": "parameter 'startTime' is invalid."}
+        return web.json_response(said, status=400)
+
+    async def ask(venue: Any) -> None:
+        start = NOW - pd.Timedelta(days=2)
+        with pytest.raises(VenueRefusedError, match="-1130"):
+            await whole(venue.open_interest(venue.bitcoin, "1h", start, NOW))
+
+    told("binance", handler, ask)
+
+
+def test_open_interest_is_of_one_side_on_bybit(calm: Exchanges) -> None:
+    async def ask(venue: Any) -> tuple[pd.DataFrame, pd.DataFrame, Any]:
+        bitcoin, start = venue.bitcoin, NOW - DAYS / 90
+        query = {"category": "linear", "symbol": bitcoin.id}
+        ticker = await venue.client.get("v5/market/tickers", query)
+        pages = venue.open_interest(bitcoin, "1h", start, NOW)
+        return await venue.snapshot(bitcoin), await whole(pages), ticker
+
+    row, found, ticker = asked(calm, "bybit", ask)
+    (raw,) = ticker["result"]["list"]
+    assert row["open_interest"][0] == float(raw["singleOpenInterest"])
+    assert row["open_interest"][0] == float(raw["openInterest"]) / 2
+    assert row["open_interest_usd"][0] == float(raw["singleOpenInterestValue"])
+    wanted = calm.truth.open_interest("bybit", "BTC/USDT:USDT", "1h", NOW - DAYS / 90)
+    same(found, wanted, but=("usd",))
+
+
+@pytest.mark.parametrize("date", [0, 4133404800000, 4133404800001, 4133941200000])
+def test_a_delivery_a_lifetime_away_is_none(date: int) -> None:
+    row = {
+        "symbol": "BTCUSDT",
+        "contractType": "PERPETUAL",
+        "baseAsset": "BTC",
+        "quoteAsset": "USDT",
+        "marginAsset": "USDT",
+        "status": "TRADING",
+        "deliveryDate": date,
+    }
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        info = request.path.endswith("/exchangeInfo")
+        return web.json_response({"symbols": [row]} if info else [])
+
+    found = told("binance", handler, lambda venue: venue.instruments())
+    assert found["BTC/USDT:USDT"].delisted is None

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, unquote
 import numpy as np
 
 from tests.market.exchanges import values
-from tests.market.exchanges.bybit_shapes import described, ticker
+from tests.market.exchanges.bybit_shapes import both_sides, described, ticker
 from tests.market.exchanges.catalogue import Listing
 from tests.market.exchanges.faults import Faults
 from tests.market.exchanges.limits import Sliding
@@ -38,6 +38,7 @@ _PERIODS = {
     "1d": "1d",
 }
 _STATUSES = ("PreLaunch", "Trading", "Delivering", "Closed")
+_DELIVERY = HOUR  # between trading and being closed
 _END = 1 << 62
 
 
@@ -192,12 +193,14 @@ class Bybit(Venue):
             (low or 0, high + 1),
             (limit, True, step),
         )
-        held = values.open_interest(listing, times)
-        single = values.Amount(held.units // 2, held.places)
+        single = values.open_interest(listing, times)
         rows = [
             {"openInterest": both, "singleOpenInterest": one, "timestamp": str(time)}
             for both, one, time in zip(
-                held.to(8).text(), single.text(plain=True), times.tolist(), strict=True
+                both_sides(single).to(8).text(),
+                single.text(plain=True),
+                times.tolist(),
+                strict=True,
             )
         ][::-1]
         more = len(times) == limit and times[0] > max(low or 0, listing.listed)
@@ -279,4 +282,6 @@ class Bybit(Venue):
         return category, listing
 
     def _status(self, one: Listing) -> str:
-        return "Closed" if one.gone(self.truth.clock) else "Trading"
+        if not one.gone(self.truth.clock):
+            return "Trading"
+        return "Closed" if one.gone(self.truth.clock - _DELIVERY) else "Delivering"

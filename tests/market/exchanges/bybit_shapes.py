@@ -10,7 +10,12 @@ from tests.market.exchanges import values
 from tests.market.exchanges.catalogue import Listing
 from tests.market.exchanges.truth import Truth
 
-__all__ = ["described", "ticker"]
+__all__ = ["both_sides", "described", "ticker"]
+
+
+def both_sides(amount: values.Amount) -> values.Amount:
+    """Open interest as ``openInterest`` counts it: longs and shorts."""
+    return values.Amount(2 * amount.units, amount.places)
 
 
 def described(one: Listing, truth: Truth, status: str) -> dict[str, Any]:
@@ -58,7 +63,7 @@ def ticker(one: Listing, truth: Truth) -> dict[str, Any]:
     dated = one.sort == "dated"
     following = 0 if dated else truth.next_settlement(one)
     (mark,) = values.mark(one, now).text()
-    held = values.open_interest(one, now)
+    single = values.open_interest(one, now)
     worth = values.open_interest_value(one, now)
     (rate,) = values.rates(one, np.array([following])).text(plain=True)
     return {
@@ -71,10 +76,10 @@ def ticker(one: Listing, truth: Truth) -> dict[str, Any]:
         "highPrice24h": mark,
         "lowPrice24h": mark,
         "prevPrice1h": mark,
-        "openInterest": held.text(plain=True)[0],
-        "openInterestValue": worth.text()[0],
-        "singleOpenInterest": values.Amount(held.units // 2, held.places).text(plain=True)[0],
-        "singleOpenInterestValue": values.Amount(worth.units // 2, worth.places).text()[0],
+        "openInterest": both_sides(single).text(plain=True)[0],
+        "openInterestValue": both_sides(worth).text()[0],
+        "singleOpenInterest": single.text(plain=True)[0],
+        "singleOpenInterestValue": worth.text()[0],
         "turnover24h": "0",
         "volume24h": "0",
         "fundingRate": "" if dated else rate,

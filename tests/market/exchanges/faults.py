@@ -48,6 +48,8 @@ class Faults:
         streak: faults of a whole answer in a row for one and the same request, at most.
         retry_after: seconds that answers of ``too_many`` and ``banned`` ask to wait.
         failing: (venue, symbol) of which every request gets HTTP 500.
+        blocked: venues that answer every question about an instrument with HTTP 403, as their
+            firewalls do.
         skew: seconds by which a venue's clock is ahead of the truth, by venue.
         only: venues that faults are for; none: all.
     """
@@ -67,6 +69,7 @@ class Faults:
     hang: float = 60.0
     retry_after: int = 1
     failing: set[tuple[str, str]] = field(default_factory=set)
+    blocked: Collection[str] = ()
     skew: dict[str, float] = field(default_factory=dict)
     only: Collection[str] | None = None
     made: Counter[str] = field(default_factory=Counter, repr=False)

@@ -26,6 +26,10 @@ __all__ = ["Exchanges", "Request"]
 
 _ERRORS = (500, 502, 503)
 _PAGE = b"<!DOCTYPE html><html><head><title>Just a moment...</title></head><body></body></html>"
+_BLOCKED = (
+    b"<HTML><HEAD><TITLE>ERROR</TITLE></HEAD><BODY><H1>403 ERROR</H1>The Amazon CloudFront "
+    b"distribution is configured to block access from your country.</BODY></HTML>"
+)
 
 
 @dataclass(frozen=True)
@@ -162,6 +166,8 @@ class Exchanges:
         fault = self.faults.draw(venue.name, target)
         if (venue.name, venue.symbol_in(query)) in self.faults.failing:
             fault = "failing"
+        if venue.name in self.faults.blocked and query.get("symbol", query.get("instId")):
+            fault = "blocked"
         counted = venue.limited(request.path, query) if fault else None
         reply = counted or self._whole(venue, request.path, query, fault, target)
         refused = counted is not None or (fault is None and reply.status in (418, 429, 403))
@@ -187,6 +193,8 @@ class Exchanges:
             return venue.faulty(fault)
         if fault == "failing":
             return Reply(_PAGE, 500)
+        if fault == "blocked":
+            return Reply(_BLOCKED, 403)
         if fault == "error":
             kind = int(self.faults.variant(venue.name, target) * len(_ERRORS))
             return Reply(_PAGE, _ERRORS[kind])
