@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 
@@ -21,12 +21,16 @@ class Gap:
         end: End of the gap, exclusive.
         count: How many rows; for funding as the interval around the gap lets expect.
         reason: Why they are missing.
+        found: When it was first found that the exchange has no such rows; None if it was not.
+        checked: When they were last asked for; None if that is now, or they were not.
     """
 
     start: pd.Timestamp
     end: pd.Timestamp
     count: int
     reason: str
+    found: pd.Timestamp | None = field(default=None, compare=False, repr=False)
+    checked: pd.Timestamp | None = field(default=None, compare=False, repr=False)
 
     def __str__(self) -> str:
         rows = _rows(self.count)

@@ -14,10 +14,10 @@ from market.asked import Asked, Tally
 from market.batches import Batches
 from market.collected import SeriesResult
 from market.fetching import Fetch, Outage
-from market.gap_record import gaps_of, revise_gaps
-from market.grid import Times, as_times
+from market.gap_record import revise_gaps
 from market.memory import instruments_of, memory_of
-from market.plan import HISTORIES, Range, Series, Symbol, plan_series, plan_symbol
+from market.plan import Range, Symbol, plan_symbol
+from market.preparing import Preparation
 from market.venues.base import Instrument, Venue
 from registry.errors import BrainError, LibraryError, MarketError
 from registry.series import SeriesStore
@@ -29,8 +29,6 @@ logger = logging.getLogger(__name__)
 # Series that are fetched at once from one exchange: enough to keep its client busy, few enough
 # that series get done one after another.
 _AT_ONCE = 12
-# Settlements this long before a range tell the interval at its beginning.
-_CONTEXT = pd.Timedelta(days=4)
 
 
 class VenueRun:
@@ -72,19 +70,22 @@ class VenueRun:
         except MarketError as error:
             self.tally.fail([n for each in names.values() for n in each], self.venue.name, error)
             return
-        symbols, seen = await self._symbols(names, listed)
+        symbols, seen = await self._symbols(names, listed, now)
         span = self.asked.range(now)
         fetches = await self.batches.call(lambda: self._prepare(symbols, span, seen))
         snapshots = (self._snapshot(symbol, names[symbol.name], now) for symbol in symbols)
-        histories = (self._history(fetch, names[fetch.series.symbol]) for fetch in fetches)
+        histories = (self._history(fetch, names[fetch.series.symbol], now) for fetch in fetches)
         await together(*histories, *snapshots)
 
     # --- what to do -------------------------------------------------------------------------------
 
     async def _symbols(
-        self, names: Mapping[str, Sequence[str]], listed: Mapping[str, Instrument]
+        self,
+        names: Mapping[str, Sequence[str]],
+        listed: Mapping[str, Instrument],
+        now: pd.Timestamp,
     ) -> tuple[list[Symbol], dict[str, pd.Timestamp]]:
-        """The symbols that the exchange has or had, and when they were last collected."""
+        """The symbols that the exchange has or had, and when it last listed them."""
         exchange = self.venue.name
         memory = await self.batches.call(lambda: self.store.read("instruments", exchange=exchange))
         remembered, seen = instruments_of(memory)
@@ -92,7 +93,7 @@ class VenueRun:
         for name, asked in names.items():
             try:
                 former = self.asked.former.get(name, ())
-                symbols.append(plan_symbol(name, former, listed, remembered, exchange))
+                symbols.append(plan_symbol(name, former, listed, remembered, exchange, now))
             except BrainError as error:
                 self.tally.fail(asked, exchange, error)
         return symbols, seen
@@ -102,64 +103,24 @@ class VenueRun:
     ) -> list[Fetch]:
         """Compare what should exist with what is stored, and record the holes ahead.
 
-        Only then is noted that the symbols were seen: a killed collection has either recorded its
+        Only then are the instruments remembered: a killed collection has either recorded its
         whole range, or is made good by the next one, which begins where this one did.
         """
-        exchange = self.venue.name
-        names = [symbol.name for symbol in symbols]
-        recorded = (
-            gaps_of(self.store.read("gaps", exchange=exchange, symbol=names)) if names else {}
-        )
-        fetches: list[Fetch] = []
-        for symbol in symbols:
-            for kind in HISTORIES:
-                series = plan_series(
-                    self.venue, symbol, kind, self.asked.timeframe, span, seen.get(symbol.name)
-                )
-                self._adopt(series)
-                gaps = recorded.get(series.key, [])
-                starts = [series.start, *(gap.start for gap in gaps)]
-                ends = [series.end, *(gap.end for gap in gaps)]
-                times = self._stored(series, min(starts) - _CONTEXT, max(ends) + _CONTEXT)
-                fetches.append(Fetch(series, times, gaps))
+        prepared = Preparation(self.store, self.venue, self.asked.timeframe, span, seen)
+        fetches = prepared.fetches(symbols)
         ahead = [revision for fetch in fetches if (revision := fetch.ahead()) is not None]
-        revise_gaps(self.store, exchange, ahead, pd.Timestamp.now("UTC"))
-        self.store.upsert("instruments", memory_of(symbols, span, seen))
+        revise_gaps(self.store, self.venue.name, ahead, span.now)
+        self.store.upsert("instruments", memory_of(symbols, span.now))
         return fetches
-
-    def _adopt(self, series: Series) -> None:
-        """Copy what was stored under a former name: one history, under the present name."""
-        for old in self.asked.former.get(series.symbol, ()):
-            frame = series.timeframe or None
-            rows = self.store.read(
-                series.kind, exchange=series.exchange, symbol=old, timeframe=frame
-            )
-            if len(rows):
-                have = self._stored(series, None, None)
-                fresh = rows[~rows["time"].astype("int64").isin(have)]
-                self.store.upsert(series.kind, fresh.assign(symbol=series.symbol))
-
-    def _stored(
-        self, series: Series, start: pd.Timestamp | None, end: pd.Timestamp | None
-    ) -> Times:
-        found = self.store.times(
-            series.kind,
-            exchange=series.exchange,
-            symbol=series.symbol,
-            timeframe=series.timeframe or None,
-            start=start,
-            end=end,
-        )
-        return as_times(found)
 
     # --- doing it ---------------------------------------------------------------------------------
 
-    async def _history(self, fetch: Fetch, names: Sequence[str]) -> None:
+    async def _history(self, fetch: Fetch, names: Sequence[str], now: pd.Timestamp) -> None:
         if not fetch.idle:
             async with self._gate:
                 with self.batches.giving():
                     await self._guarded(fetch)
-        await self.batches.settle(fetch.revision(), pd.Timestamp.now("UTC"))
+        await self.batches.settle(fetch.revision(), now)
         self.tally.add(names, _result(fetch))
 
     async def _guarded(self, fetch: Fetch) -> None:
@@ -179,10 +140,10 @@ class VenueRun:
             self.tally.add(names, dataclasses.replace(result, note="it trades no more"))
             return
         result = dataclasses.replace(result, expected=1, missing=1)
-        failure: BrainError | None = self.outage.error
-        if failure is None:
-            async with self._gate:
-                with self.batches.giving():
+        async with self._gate:
+            with self.batches.giving():
+                failure: BrainError | None = await self.outage.standing()
+                if failure is None:
                     failure = await self._take_snapshot(live)
         if failure is None:
             await self.batches.settle(None, now)

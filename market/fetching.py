@@ -6,14 +6,16 @@ counts as asked; of that, only the holes that are left are asked for again. Thre
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from market.collected import Gap
-from market.gap_record import NOT_FETCHED, TOO_OLD, GapRevision
+from market.gap_record import ENDED, NO_ROW, NOT_FETCHED, TOO_OLD, GapRevision, absent, rests
 from market.grid import FixedGrid, Span, Times, as_time, as_times, join_spans, outside
 from market.plan import GONE, Leg, Series
 from market.refusals import NoSuchInstrumentError, VenueBlockedError
@@ -26,14 +28,16 @@ from registry.errors import (
     VenueUnreachableError,
 )
 
-__all__ = ["NO_ROW", "Fetch", "Outage"]
+__all__ = ["NO_ROW", "Fetch", "Outage", "due"]
 
 logger = logging.getLogger(__name__)
 
-NO_ROW = "the venue has no row"
 _ROUNDS = 3
 # Holes nearer than this many rows are got by one request: a page holds at least a hundred.
 _NEAR = 100
+
+#: Seconds after which an exchange that went silent is tried again, before it is given up.
+PAUSES = (15.0, 45.0, 120.0)
 
 Add = Callable[[str, pd.DataFrame], Awaitable[None]]
 
@@ -41,26 +45,42 @@ Add = Callable[[str, pd.DataFrame], Awaitable[None]]
 class Outage:
     """Whether an exchange still answers: after three symbols in a row that it did not, it is down.
 
+    It is tried again after some pauses, lest a short outage costs the whole night.
     One that wants fewer requests, after all the waiting that it asked for, is down at once, and so
     is one that serves nobody from here.
     """
 
     _LIMIT = 3
 
-    def __init__(self) -> None:
+    def __init__(self, pauses: Sequence[float] = PAUSES) -> None:
         self.error: MarketError | None = None
         self._silent: set[str] = set()
+        self._pauses = tuple(pauses)
+        self._left = list(pauses)
+        self._final = False
+        self._waiting = asyncio.Lock()
+
+    async def standing(self) -> MarketError | None:
+        """Why not to ask; None to ask. Waits a while if it may only have been a short one."""
+        if self.error is None:
+            return None
+        async with self._waiting:  # one waits for all
+            if self.error is not None and self._left and not self._final:
+                await asyncio.sleep(self._left.pop(0))
+                self.error = self.error if self._final else None
+        return self.error
 
     def note(self, symbol: str, error: BrainError | None) -> None:
         """What became of a request for a symbol."""
         if isinstance(error, RateLimitedError | VenueBlockedError):
-            self.error = error
+            self.error, self._final = error, True
         elif isinstance(error, VenueUnreachableError):
             self._silent.add(symbol)
             if len(self._silent) >= self._LIMIT:
                 self.error = error
         else:
             self._silent.clear()
+            self._left = list(self._pauses)
 
 
 class Fetch:
@@ -69,10 +89,20 @@ class Fetch:
     Args:
         series: what is to be collected.
         times: what is stored, with some rows around the range for context.
-        recorded: gaps that are recorded already; they are asked for again wherever they are.
+        recorded: gaps that are recorded already; those that are :func:`due` are asked for again
+            wherever they are.
+        now: the exchange's time; None: every gap is due.
+        between: further windows to ask for, such as between the range and what is known.
     """
 
-    def __init__(self, series: Series, times: Times, recorded: Sequence[Gap]) -> None:
+    def __init__(
+        self,
+        series: Series,
+        times: Times,
+        recorded: Sequence[Gap],
+        now: pd.Timestamp | None = None,
+        between: Sequence[Span] = (),
+    ) -> None:
         self.series = series
         self.new = 0
         self.late = 0
@@ -80,9 +110,12 @@ class Fetch:
         self._times = times
         self._recorded = recorded
         whole = [Span(series.start, series.end, 0)] if series.start < series.end else []
-        spans = [*whole, *(Span(gap.start, gap.end, 0) for gap in recorded)]
-        self._windows = join_spans(spans, pd.Timedelta(microseconds=1))
-        self._asked: list[Span] = []
+        again = [Span(gap.start, gap.end, 0) for gap in due(series, recorded, now)]
+        self._windows = join_spans([*whole, *again, *between], pd.Timedelta(microseconds=1))
+        # What rests counts as asked; what was absent before is asked for once.
+        self._resting = [gap for gap in recorded if now is not None and rests(gap, now)]
+        self._asked = [Span(gap.start, gap.end, 0) for gap in self._resting]
+        self._absent = [Span(gap.start, gap.end, 0) for gap in recorded if absent(gap)]
         self._untouched = self.idle
 
     # --- before -----------------------------------------------------------------------------------
@@ -94,15 +127,20 @@ class Fetch:
 
     def ahead(self) -> GapRevision | None:
         """What has to be recorded before anything is fetched; None if it all is already."""
-        known = [Span(gap.start, gap.end, gap.count) for gap in self._recorded]
-        fresh: list[Gap] = []
-        for window in self._windows:
-            for start, end in outside(window.start, window.end, known):
-                fresh += self._missing([Span(start, end, 0)])
+        fresh = [gap for window in self._windows for gap in self._unknown(window.start, window.end)]
         if not fresh:
             return None
         scope = tuple(Span(gap.start, gap.end, gap.count) for gap in fresh)
         return GapRevision(self.series.key, self.series.grid, scope, tuple(fresh))
+
+    def unknown(self, start: pd.Timestamp, end: pd.Timestamp) -> bool:
+        """Whether anything in the range is neither stored nor recorded."""
+        return any(True for _ in self._unknown(start, end))
+
+    def _unknown(self, start: pd.Timestamp, end: pd.Timestamp) -> Iterator[Gap]:
+        known = [Span(gap.start, gap.end, gap.count) for gap in self._recorded]
+        for low, high in outside(start, end, known):
+            yield from self._missing([Span(low, high, 0)])
 
     # --- fetching ---------------------------------------------------------------------------------
 
@@ -115,7 +153,7 @@ class Fetch:
                 return
             before, self.failure, answered = len(self._times), None, False
             for leg, span in asks:
-                error: BrainError | None = outage.error
+                error: BrainError | None = await outage.standing()
                 if error is None:
                     error = await self._ask(venue, leg, span, add)
                     outage.note(self.series.symbol, error)
@@ -165,10 +203,27 @@ class Fetch:
 
     def revision(self) -> GapRevision | None:
         """What the record has to say now; None if that is what it says, and nothing was asked."""
-        gaps = tuple(self._missing(self._windows))
-        if self._untouched and gaps == tuple(sorted(self._recorded)):
+        gaps = tuple(self._dated(gap) for gap in self._missing(self._windows))
+        if self._untouched and gaps == tuple(sorted(self._on_record())):
             return None
         return GapRevision(self.series.key, self.series.grid, tuple(self._windows), gaps)
+
+    def _dated(self, gap: Gap) -> Gap:
+        """With when it was asked for, if that was not now."""
+        for old in self._resting:
+            if old.start <= gap.start and gap.end <= old.end:
+                return replace(gap, found=old.found, checked=old.checked)
+        return gap
+
+    def _on_record(self) -> Iterator[Gap]:
+        """What is recorded within the windows."""
+        for gap in self._recorded:
+            for window in self._windows:
+                start, end = max(gap.start, window.start), min(gap.end, window.end)
+                if start < end:
+                    whole = (start, end) == (gap.start, gap.end)
+                    count = gap.count if whole else self.series.grid.count(start, end)
+                    yield replace(gap, start=start, end=end, count=count)
 
     def outcome(self) -> tuple[int, list[Gap]]:
         """Rows that are stored in the range that was asked for, and the gaps in it."""
@@ -186,10 +241,20 @@ class Fetch:
         asks: list[tuple[Leg, Span]] = []
         for leg, start, end in self._parts(self._windows):
             kept = start if self.series.reach is None else max(start, self.series.reach)
-            spans = [span for span, _ in self._holes(leg, kept, end)]
+            spans = list(self._wanted(leg, kept, end))
             step = leg.grid.step if isinstance(leg.grid, FixedGrid) else pd.Timedelta(hours=1)
             asks += [(leg, span) for span in join_spans(spans, _NEAR * step)]
         return asks
+
+    def _wanted(self, leg: Leg, start: pd.Timestamp, end: pd.Timestamp) -> Iterator[Span]:
+        """The holes, without those that were absent before and asked for already."""
+        for span, asked in self._holes(leg, start, end):
+            if not asked:
+                yield span
+                continue
+            for low, high in outside(span.start, span.end, self._absent):
+                if count := leg.grid.count(low, high):
+                    yield Span(low, high, count)
 
     def _parts(self, windows: Sequence[Span]) -> Iterator[tuple[Leg, pd.Timestamp, pd.Timestamp]]:
         """The windows by leg."""
@@ -225,8 +290,10 @@ class Fetch:
                 Gap(s.start, s.end, s.count, self._beyond) for s, _ in self._holes(leg, start, edge)
             ]
             for span, asked in self._holes(leg, edge, end):
-                reason = NO_ROW if asked else self._unasked
-                gaps.append(Gap(span.start, span.end, span.count, reason))
+                if asked:
+                    gaps += _absence(leg, span)
+                else:
+                    gaps.append(Gap(span.start, span.end, span.count, self._unasked))
         return sorted(gaps)
 
     @property
@@ -236,3 +303,30 @@ class Fetch:
     @property
     def _beyond(self) -> str:
         return f"{TOO_OLD} ({self.series.keeps})"
+
+
+def due(series: Series, recorded: Iterable[Gap], now: pd.Timestamp | None) -> list[Gap]:
+    """The recorded gaps that are to be asked for again."""
+    found: list[Gap] = []
+    for gap in recorded:
+        if gap.reason.startswith(TOO_OLD):
+            # It gets no younger, but we may have learnt that more is kept.
+            wanted = series.reach is None or gap.end > series.reach
+        else:
+            wanted = now is None or not rests(gap, now)
+        found += [gap] if wanted else []
+    return found
+
+
+def _absence(leg: Leg, span: Span) -> list[Gap]:
+    """What an exchange was asked for and does not have."""
+    if leg.doubtful is None or leg.doubtful >= span.end:
+        return [Gap(span.start, span.end, span.count, NO_ROW)]
+    step = leg.grid if isinstance(leg.grid, FixedGrid) else FixedGrid(pd.Timedelta(hours=1))
+    cut = max(span.start, min(step.ceil(leg.doubtful), span.end))
+    late = span.count if cut == span.start else min(leg.grid.count(cut, span.end), span.count)
+    parts = [
+        Gap(span.start, cut, span.count - late, NO_ROW),
+        Gap(cut, span.end, late, ENDED),
+    ]
+    return [part for part in parts if part.count]

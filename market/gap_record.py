@@ -4,12 +4,15 @@ It is written ahead: a range's holes are recorded as "not fetched yet" before an
 fetched, and what is still missing is recorded when the series is done. So at every moment, after a
 crash too, what should exist and is not stored lies within a recorded gap. A gap may hold rows that
 were stored since; :func:`open_gaps` leaves those out.
+
+What an exchange was asked for and does not have is asked for again, once a collection, by every
+collection of the first day since that was found, then daily until the third day, then weekly.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,9 +22,27 @@ from market.collected import Gap
 from market.grid import FixedGrid, FundingGrid, Grid, Span, as_time, as_times, outside
 from registry.series import SeriesStore
 
-__all__ = ["NOT_FETCHED", "TOO_OLD", "GapRevision", "apply", "gaps_of", "open_gaps", "revise_gaps"]
+__all__ = [
+    "ENDED",
+    "NOT_FETCHED",
+    "NO_ROW",
+    "TOO_OLD",
+    "GapMove",
+    "GapRevision",
+    "absent",
+    "apply",
+    "carry_gaps",
+    "gaps_of",
+    "open_gaps",
+    "rests",
+    "revise_gaps",
+]
 
 NOT_FETCHED = "not fetched yet"
+NO_ROW = "the venue has no row"
+#: Between when an instrument was last listed and when it was first found gone: nobody says when
+#: it ended.
+ENDED = "no longer listed"
 #: How the reason of a gap begins that nobody can fill any more.
 TOO_OLD = "older than the venue keeps"
 #: What names a series in the gap record.
@@ -29,6 +50,11 @@ _SERIES = ["exchange", "symbol", "kind", "timeframe"]
 _KEY = [*_SERIES, "start"]
 # Enough settlements before and after a gap to tell the interval there.
 _CONTEXT = pd.Timedelta(days=4)
+
+# A night begins a little earlier than the one before, now and then.
+_DAILY = pd.Timedelta(hours=20)
+_WEEKLY = pd.Timedelta(days=6, hours=12)
+_DAYS = (pd.Timedelta(days=1), pd.Timedelta(days=3, hours=12))
 
 Key = tuple[str, str, str, str]
 
@@ -53,13 +79,30 @@ class GapRevision:
 def gaps_of(frame: pd.DataFrame) -> dict[Key, list[Gap]]:
     """The gaps by series of a frame of the store's kind ``gaps``."""
     found: dict[Key, list[Gap]] = {}
-    columns = [*_KEY, "end", "count", "reason"]
-    for exchange, symbol, kind, timeframe, start, end, count, reason in frame[columns].itertuples(
+    columns = [*_KEY, "end", "count", "reason", "found", "checked"]
+    for *key, start, end, count, reason, since, checked in frame[columns].itertuples(
         index=False, name=None
     ):
-        gap = Gap(start, end, int(count), str(reason))
+        noted = checked if pd.isna(since) else since
+        gap = Gap(start, end, int(count), str(reason), noted, checked)
+        exchange, symbol, kind, timeframe = key
         found.setdefault((exchange, symbol, kind, timeframe), []).append(gap)
     return found
+
+
+def absent(gap: Gap) -> bool:
+    """Whether the exchange was asked, and has no such rows."""
+    return gap.reason in (NO_ROW, ENDED)
+
+
+def rests(gap: Gap, now: pd.Timestamp) -> bool:
+    """Whether a gap that was asked for in vain need not be asked for now."""
+    if not absent(gap) or gap.found is None or gap.checked is None:
+        return False
+    age = now - gap.found
+    if age < _DAYS[0]:
+        return False
+    return bool(now - gap.checked < (_DAILY if age < _DAYS[1] else _WEEKLY))
 
 
 def revise_gaps(
@@ -94,21 +137,41 @@ def apply(
     known = gaps_of(recorded)
     rows: list[Mapping[str, object]] = []
     for key, revision in revised.items():
-        for gap in (*_left(known.get(key, ()), revision), *revision.gaps):
-            rows.append(
-                {
-                    **dict(zip(_SERIES, key, strict=True)),
-                    "start": gap.start,
-                    "end": gap.end,
-                    "count": gap.count,
-                    "reason": gap.reason,
-                    "checked": checked,
-                }
-            )
+        before = known.get(key, ())
+        rows += [_row(key, gap, checked) for gap in _left(before, revision)]
+        rows += [_row(key, _dated(gap, before, checked), checked) for gap in revision.gaps]
     others = recorded[np.array([key not in revised for key in keys], dtype=bool)]
+    return _joined(others, rows)
+
+
+def _row(key: Key, gap: Gap, checked: pd.Timestamp) -> dict[str, object]:
+    return {
+        **dict(zip(_SERIES, key, strict=True)),
+        "start": gap.start,
+        "end": gap.end,
+        "count": gap.count,
+        "reason": gap.reason,
+        "checked": checked if gap.checked is None else gap.checked,
+        "found": checked if gap.found is None else gap.found,
+    }
+
+
+def _dated(gap: Gap, before: Iterable[Gap], checked: pd.Timestamp) -> Gap:
+    """The gap with when its absence was first found: what is on record already knows."""
+    if gap.found is not None or not absent(gap):
+        return gap
+    known = [
+        old.found
+        for old in before
+        if absent(old) and old.found is not None and old.start < gap.end and old.end > gap.start
+    ]
+    return replace(gap, found=min([checked, *known]))
+
+
+def _joined(others: pd.DataFrame, rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
     if not rows:
         return others
-    fresh = pd.DataFrame(rows).astype(recorded.dtypes.to_dict())
+    fresh = pd.DataFrame(rows).astype(others.dtypes.to_dict())
     return pd.concat([others, fresh], ignore_index=True) if len(others) else fresh
 
 
@@ -120,8 +183,58 @@ def _left(gaps: Iterable[Gap], revision: GapRevision) -> list[Gap]:
             whole = (start, end) == (gap.start, gap.end)
             count = gap.count if whole else revision.grid.count(start, end)
             if count:
-                left.append(Gap(start, end, count, gap.reason))
+                left.append(replace(gap, start=start, end=end, count=count))
     return left
+
+
+@dataclass(frozen=True)
+class GapMove:
+    """Gaps that were recorded under a former name and belong to the present one's series.
+
+    Attributes:
+        old: exchange, symbol, kind and timeframe under which they are recorded.
+        new: under which they are to be.
+        grid: of the series.
+        start, end: of the part of the history that is the old one's, the end exclusive.
+    """
+
+    old: Key
+    new: Key
+    grid: Grid
+    start: pd.Timestamp
+    end: pd.Timestamp
+
+
+def carry_gaps(store: SeriesStore, exchange: str, moves: Sequence[GapMove]) -> None:
+    """Record gaps under another name, and no longer under the old one, in one commit.
+
+    Raises:
+        SeriesStoreError: the store can't be written.
+    """
+    if moves:
+        store.revise(
+            "gaps",
+            lambda recorded: _carried(recorded, moves),
+            exchange=exchange,
+            symbols=sorted({key[1] for move in moves for key in (move.old, move.new)}),
+        )
+
+
+def _carried(recorded: pd.DataFrame, moves: Sequence[GapMove]) -> pd.DataFrame:
+    known, gone = gaps_of(recorded), {move.old for move in moves}
+    keys = zip(*(recorded[name] for name in _SERIES), strict=True)
+    others = recorded[np.array([key not in gone for key in keys], dtype=bool)]
+    rows: list[dict[str, object]] = []
+    for move in moves:
+        own = [Span(gap.start, gap.end, gap.count) for gap in known.get(move.new, ())]
+        for gap in known.get(move.old, ()):
+            low, high = max(gap.start, move.start), min(gap.end, move.end)
+            for start, end in outside(low, high, own) if low < high else ():
+                whole = (start, end) == (gap.start, gap.end)
+                count = gap.count if whole else move.grid.count(start, end)
+                part = replace(gap, start=start, end=end, count=count)
+                rows += [_row(move.new, part, recorded["checked"].max())] if count else []
+    return _joined(others, rows)
 
 
 def open_gaps(
@@ -143,7 +256,8 @@ def open_gaps(
     Returns:
         The columns of the store's kind ``gaps``, sorted by its key, a row for each stretch:
         exchange, symbol, kind, timeframe (empty for funding), start, end (exclusive), count (rows
-        missing), reason, checked (when that was found).
+        missing), reason, checked (when that was last asked for), found (when the reason was first
+        noted).
 
     Raises:
         SeriesStoreError: the store can't be read.

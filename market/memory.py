@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
 
-from market.plan import GONE, Range, Symbol
+from market.plan import GONE, Member, Symbol
 from market.venues.base import Instrument
 from registry.series_schema import parse_kind
 
 __all__ = ["instruments_of", "memory_of"]
 
 
-def instruments_of(memory: pd.DataFrame) -> tuple[list[Instrument], dict[str, pd.Timestamp]]:
-    """Instruments as we last saw them, and when each symbol was last collected.
+def instruments_of(memory: pd.DataFrame) -> tuple[list[Member], dict[str, pd.Timestamp]]:
+    """Instruments as we last saw them, and when an instrument of each symbol was last listed.
 
-    One that is listed no more ended when we last saw it, if not before.
+    Of one that was listed still, ``delisted`` is None.
     """
     rows: list[dict[Any, Any]] = memory.to_dict("records")
     seen: dict[str, pd.Timestamp] = {}
     for row in rows:
         seen[row["symbol"]] = max(row["seen"], seen.get(row["symbol"], row["seen"]))
-    return [_remembered(row) for row in rows], seen
+    return [Member(_remembered(row), row["symbol"], row["seen"]) for row in rows], seen
 
 
 def _remembered(row: Mapping[Any, Any]) -> Instrument:
@@ -35,21 +35,18 @@ def _remembered(row: Mapping[Any, Any]) -> Instrument:
         contract_size=row["contract_size"],
         funding_interval_hours=None if pd.isna(hours) else float(hours),
         listed=None if pd.isna(listed) else listed,
-        delisted=row["seen"] if pd.isna(delisted) else delisted,
+        delisted=None if pd.isna(delisted) else delisted,
         status=GONE,
     )
 
 
-def memory_of(
-    symbols: Sequence[Symbol], span: Range, seen: Mapping[str, pd.Timestamp]
-) -> pd.DataFrame:
-    """What to remember of the instruments that are listed.
+def memory_of(symbols: Iterable[Symbol], now: pd.Timestamp) -> pd.DataFrame:
+    """What to remember of instruments.
 
     Args:
-        symbols: Whose instruments.
-        span: What is being collected of them.
-        seen: When they were last collected. Collecting a range of the past again does not bring
-            it forward, for that would hide that later ranges were not asked for.
+        symbols: Whose instruments. One that is gone keeps when it was last listed, and is
+            remembered to have ended when it was found gone, unless an end was told.
+        now: The exchange's time.
     """
     rows = [
         {
@@ -60,11 +57,11 @@ def memory_of(
             "funding_interval_hours": each.funding_interval_hours,
             "listed": each.listed,
             "delisted": each.delisted,
-            "seen": max(seen[symbol.name], span.until) if symbol.name in seen else span.now,
+            "seen": now if member.seen is None else member.seen,
         }
         for symbol in symbols
-        for each in symbol.instruments
-        if each.status != GONE
+        for member in symbol.members
+        for each in [member.instrument]
     ]
     empty = parse_kind("instruments").empty()
     return pd.DataFrame(rows, columns=empty.columns).astype(empty.dtypes.to_dict())

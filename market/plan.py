@@ -3,7 +3,7 @@
 A series is named by its canonical symbol. Behind it stand one or more *legs*: usually one
 instrument from its listing on; after a renaming the old instrument until its delisting and the new
 one after it. An instrument that the exchange no longer lists, but that was listed when we last
-looked, is a leg that ends then.
+looked, is a leg that ends when we first found it gone: it ended somewhere between.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ __all__ = [
     "HISTORIES",
     "KINDS",
     "Leg",
+    "Member",
     "Range",
     "Series",
     "Symbol",
@@ -45,18 +46,38 @@ _MOMENT = pd.Timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
+class Member:
+    """One instrument of a symbol.
+
+    Attributes:
+        instrument: With the symbol's name.
+        known_as: Its own name, a former one of the symbol's perhaps.
+        seen: When the exchange last listed it, if it does so no more.
+    """
+
+    instrument: Instrument
+    known_as: str
+    seen: pd.Timestamp | None = None
+
+
+@dataclass(frozen=True)
 class Symbol:
     """The instruments of a symbol at one exchange.
 
     Attributes:
         name: Canonical, ``BTC/USDT:USDT``.
-        instruments: Oldest first; each with the symbol's name, whatever its own was.
+        members: Oldest first.
         note: What there is to know of them.
     """
 
     name: str
-    instruments: tuple[Instrument, ...]
+    members: tuple[Member, ...]
     note: str = ""
+
+    @property
+    def instruments(self) -> tuple[Instrument, ...]:
+        """Oldest first."""
+        return tuple(member.instrument for member in self.members)
 
     def live(self, now: pd.Timestamp) -> Instrument | None:
         """The instrument that trades now; None if none does."""
@@ -66,12 +87,19 @@ class Symbol:
 
 @dataclass(frozen=True)
 class Leg:
-    """The part of a series that one instrument has: its rows are in ``[start, end)``."""
+    """The part of a series that one instrument has: its rows are in ``[start, end)``.
+
+    Attributes:
+        known_as: The instrument's own name.
+        doubtful: From when on nobody knows whether it still traded; None: it is known.
+    """
 
     instrument: Instrument
     grid: Grid
     start: pd.Timestamp
     end: pd.Timestamp
+    known_as: str = ""
+    doubtful: pd.Timestamp | None = None
 
 
 @dataclass(frozen=True)
@@ -139,8 +167,9 @@ def plan_symbol(
     name: str,
     former: Sequence[str],
     listed: Mapping[str, Instrument],
-    remembered: Sequence[Instrument],
+    remembered: Sequence[Member],
     venue: str,
+    now: pd.Timestamp,
 ) -> Symbol:
     """The instruments of a symbol.
 
@@ -148,23 +177,29 @@ def plan_symbol(
         name: Canonical.
         former: Its former names, oldest first.
         listed: What the exchange lists, by symbol.
-        remembered: What was listed when we last looked, ``delisted`` being then at the latest.
+        remembered: What was listed when we looked before.
         venue: The exchange's name.
+        now: Its time; one that is found gone now ended by then.
 
     Raises:
         UnknownSymbolError: the exchange lists no such symbol, nor did it when we looked before.
     """
-    found: dict[str, Instrument] = {}
+    order = {each: place for place, each in enumerate((*former, name))}
+    found: dict[str, Member] = {}
     notes: list[str] = []
-    for each in (*former, name):
+    for each in order:
         if each in listed:
-            found[listed[each].id] = listed[each]
+            found[listed[each].id] = Member(listed[each], each)
             if each != name:
                 notes.append(f"was {each}")
+    gone: dict[str, list[Member]] = {}
     for old in remembered:
-        if old.symbol in (*former, name) and old.id not in found:
-            found[old.id] = old
-            notes.append(f"{old.id} is no longer listed, and was last on {old.delisted:%Y-%m-%d}")
+        if old.known_as in order and old.instrument.id not in found:
+            gone.setdefault(old.instrument.id, []).append(old)
+    for number, same in gone.items():
+        found[number] = _ended(sorted(same, key=lambda m: order[m.known_as]), now)
+        seen = found[number].seen
+        notes.append(f"{number} is no longer listed, and was last on {seen:%Y-%m-%d}")
     if not found:
         bases = {symbol.partition("/")[0]: symbol for symbol in listed}
         close = difflib.get_close_matches(name.partition("/")[0], bases, n=1)
@@ -172,16 +207,24 @@ def plan_symbol(
         if close:
             cure = did_you_mean(name, [bases[close[0]]])
         raise UnknownSymbolError(f"{venue} lists no perpetual {name}; {cure}")
-    order = {each: place for place, each in enumerate((*former, name))}
     # A remembered one of the same name comes before the listed one.
-    sorted_ones = sorted(
-        found.values(), key=lambda i: (order.get(i.symbol, len(order)), i.symbol in listed)
-    )
+    members = sorted(found.values(), key=lambda m: (order[m.known_as], m.seen is None))
     return Symbol(
         name,
-        tuple(dataclasses.replace(each, symbol=name) for each in sorted_ones),
+        tuple(
+            dataclasses.replace(m, instrument=dataclasses.replace(m.instrument, symbol=name))
+            for m in members
+        ),
         "; ".join(notes),
     )
+
+
+def _ended(same: Sequence[Member], now: pd.Timestamp) -> Member:
+    """One that is gone, of what is remembered of it under each of its names, oldest first."""
+    last = max(same, key=lambda m: (m.seen, m.instrument.delisted is not None))
+    ended = now if last.instrument.delisted is None else last.instrument.delisted
+    instrument = dataclasses.replace(last.instrument, delisted=ended)
+    return Member(instrument, same[0].known_as, last.seen)
 
 
 @dataclass(frozen=True)
@@ -205,7 +248,7 @@ def plan_series(
     kind: str,
     timeframe: str,
     asked: Range,
-    seen: pd.Timestamp | None,
+    since: pd.Timestamp | None = None,
 ) -> Series:
     """What to collect of one history.
 
@@ -215,12 +258,12 @@ def plan_series(
         kind: One of :data:`HISTORIES`.
         timeframe: Of candles and open interest.
         asked: Which times.
-        seen: When the symbol was last collected here; None if never. If the range begins later,
-            it is made to begin there: no night that was missed leaves a hole that nobody knows of.
+        since: Until when the series is known; None if it isn't. If the range begins later, it is
+            made to begin there: no night that was missed leaves a hole that nobody knows of.
     """
     grid = _HOUR if kind == "funding" else FixedGrid.of(timeframe)
     first = asked.until - pd.Timedelta(hours=asked.hours)
-    start = grid.floor(first if seen is None else min(first, seen))
+    start = grid.floor(first if since is None else min(first, since))
     end = grid.ceil(asked.until) if kind == "funding" else grid.floor(asked.until)
     legs = _legs(symbol, kind, timeframe, asked.now)
     if legs:
@@ -248,16 +291,19 @@ def _legs(symbol: Symbol, kind: str, timeframe: str, now: pd.Timestamp) -> tuple
     """The legs of a symbol's history as of now, whatever range is asked for."""
     legs: list[Leg] = []
     after: pd.Timestamp | None = None
-    for place, instrument in enumerate(symbol.instruments):
-        later = symbol.instruments[place + 1 :]
+    for place, member in enumerate(symbol.members):
+        instrument, later = member.instrument, symbol.instruments[place + 1 :]
         until = instrument.delisted or (later[0].listed if later else None)
         if later and until is None:
             continue  # both trade, and nobody says since when: the new one has it all
+        if later and until is not None and member.seen is not None:
+            # When it ended is not known, only when it was gone: the new one has the time between.
+            until = min(until, max(member.seen, later[0].listed or until))
         grid, start, end = _life(kind, timeframe, instrument, until, now)
         start = start if after is None else max(start, after)
         after = end
         if start < end:
-            legs.append(Leg(instrument, grid, start, end))
+            legs.append(Leg(instrument, grid, start, end, member.known_as, member.seen))
     return tuple(legs)
 
 

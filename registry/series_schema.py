@@ -124,6 +124,11 @@ class Kind:
         return list(columns)
 
 
+def _with_found(rows: pa.Table) -> pa.Table:
+    """Of the gaps' first layout nobody knows since when they were known; looked at they were."""
+    return rows.append_column("found", rows["checked"])
+
+
 def _kinds(*kinds: Kind) -> Mapping[str, Kind]:
     return MappingProxyType({kind.name: kind for kind in kinds})
 
@@ -186,10 +191,19 @@ KINDS = _kinds(
     Kind(
         "gaps",
         key=(*_SYMBOL, "kind", "timeframe", "start"),
-        values={"end": "time", "count": "count", "reason": "text", "checked": "time"},
+        values={
+            "end": "time",
+            "count": "count",
+            "reason": "text",
+            "checked": "time",
+            "found": "time",
+        },
+        nullable=frozenset({"found"}),
         time="start",
         monthly=False,
         stamped=False,
+        version=2,
+        migrations={1: _with_found},
     ),
     Kind(
         "instruments",

@@ -182,7 +182,7 @@ def test_another_timeframe_is_another_series(store: SeriesStore, exchanges: Exch
 # --- instruments that come and go -----------------------------------------------------------------
 
 
-def test_one_that_is_listed_no_more_ends_when_it_was_last_seen(
+def test_one_that_is_listed_no_more_ends_when_it_is_found_gone(
     store: SeriesStore, exchanges: Exchanges
 ) -> None:
     (listed,) = exchanges.truth.instruments("okx").query("instrument == 'BTC-USDT-SWAP'").index
@@ -191,16 +191,21 @@ def test_one_that_is_listed_no_more_ends_when_it_was_last_seen(
     row = row.assign(symbol="GONE/USDT:USDT", instrument="GONE-USDT-SWAP", seen=seen)
     store.upsert("instruments", row)
     result = only("okx", store, exchanges).collect_all_data(["GONE/USDT"], 24)
+    assert result.failures == ()  # that it answers "no such instrument" is no news
     for each in result.series:
-        assert each.failure is None  # there is nothing left to ask for
-        assert each.expected == each.missing == 0
         if each.kind != "snapshots":
-            assert "GONE-USDT-SWAP is no longer listed, and was last on" in each.note
+            assert "GONE-USDT-SWAP is no longer listed, and was last on 2026-11-19" in each.note
+    candles = the(result, kind="candles")
+    # Nobody says when it ended: it may have traded until now.
+    assert (candles.start, candles.end, candles.missing) == (seen, END, 30)
+    assert set(open_gaps(store)["reason"]) == {"no longer listed"}
     again = only("okx", store, exchanges).collect_all_data(["GONE/USDT"], 48)
     candles = the(again, kind="candles")
-    assert (candles.end, candles.expected, candles.missing) == (seen, 18, 18)
-    assert again.failures == ()  # that it answers "no such instrument" is no news
-    assert set(open_gaps(store)["reason"]) == {"the venue has no row"}
+    assert (candles.end, candles.expected, candles.missing) == (END, 48, 48)
+    reasons = open_gaps(store, kind="candles").set_index("start")["reason"].to_dict()
+    assert reasons == {seen - 18 * HOUR: "the venue has no row", seen: "no longer listed"}
+    (known,) = store.read("instruments").to_dict("records")
+    assert (known["seen"], known["delisted"]) == (seen, NOW)
 
 
 def test_late_rows_of_one_that_is_gone_are_still_asked_for(store: SeriesStore) -> None:
@@ -265,7 +270,9 @@ def test_what_was_stored_under_a_former_name_is_kept_under_the_present_one(
         old = exchanges.truth.candles("okx", "MATIC/USDT", "1h", RENAMED - 50 * HOUR)
         assert (found["time"] < RENAMED - 2 * HOUR).sum() == 48
         assert found["close"].tolist()[:48] == old["close"].tolist()[:48]
-        assert the(result, kind="candles").rows_stored == 12
+        candles = the(result, kind="candles")  # from where the old one was last collected
+        assert (candles.start, candles.rows_stored) == (RENAMED - 2 * HOUR, 30)
+        assert candles.missing == 2  # struck off before they were asked for
         versions = len(list(Path(store.root, "candles", "_delta_log").glob("*.json")))
         work.collect_all_data(["POL/USDT"], 12)  # nothing is copied twice
         assert len(list(Path(store.root, "candles", "_delta_log").glob("*.json"))) == versions
