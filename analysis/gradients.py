@@ -35,8 +35,11 @@ _MIDPOINTS = 5
 _MOST_PASSES = 40
 # Points per pass: what is kept for the gradient stays in the cache.
 _CHUNK = 256
-# Of the prediction's standard deviation; half of it is aimed at.
+# Of the prediction's standard deviation; the part of it that is aimed at.
 _TOLERANCE = 0.01
+_AIMED = 0.8
+# A way is walked again if it is off by so many aims: the others' errors hardly move the mean.
+_OFF = 2.0
 
 
 class LstmSubject(Subject):
@@ -53,7 +56,7 @@ class LstmSubject(Subject):
     def contributions(self, moments: Rows, references: Rows) -> Contributions:
         network = self.fitted.network
         scale = float(network.target_scale)
-        aim = 0.5 * _TOLERANCE * float(self.prediction[moments].std()) / scale
+        aim = _AIMED * _TOLERANCE * float(self.prediction[moments].std()) / scale
         with one_thread():
             found = expected_gradients(
                 network.score, self._windows(moments), self._windows(references), aim=aim
@@ -98,7 +101,8 @@ def expected_gradients(
         inputs: (n, T, K) to explain.
         references: (r, T, K) to compare with.
         aim: the deviation of a row's sum from ``score(input) - mean score(references)`` above which
-            its ways are walked again with more midpoints, as long as few of them are left.
+            those of its ways that are far off are walked again with more midpoints, as long as few
+            of them are left.
 
     Returns:
         (n, K) float64.
@@ -111,7 +115,7 @@ def expected_gradients(
     while True:
         midpoints *= 2
         off = walked.sum(dim=1).view_as(risen) - risen
-        again = ((off.mean(dim=1, keepdim=True).abs() > aim) & (off.abs() > aim)).flatten()
+        again = ((off.mean(dim=1, keepdim=True).abs() > aim) & (off.abs() > _OFF * aim)).flatten()
         if not 0 < int(again.sum()) * midpoints <= _MOST_PASSES * len(pairs):
             return walked.view(len(inputs), len(references), -1).mean(dim=1)
         walked[again] = _walk(score, inputs, references, pairs[again], midpoints)
