@@ -263,6 +263,7 @@ def open_gaps(
         SeriesStoreError: the store can't be read.
     """
     recorded = store.read("gaps", exchange=exchange, symbol=symbol)
+    recorded["found"] = recorded["found"].fillna(recorded["checked"])
     if kind is not None:
         recorded = recorded[recorded["kind"] == kind]
     if timeframe is not None:

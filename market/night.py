@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -16,8 +17,7 @@ from market.quality import check_store
 from market.quality_record import QualityRecord
 from market.quality_report import QualityReport
 from market.venues import open_venue
-from registry.bars import parse_timeframe
-from registry.errors import SettingsError
+from registry.errors import SeriesStoreError, SettingsError
 from registry.naming import present_name
 from registry.runs import Figure
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from registry.settings import Settings
 
 __all__ = ["MarketNight", "check_askable", "collect_market"]
+
+logger = logging.getLogger(__name__)
 
 #: Where a run's report is, among its artifacts.
 FOLDER = "market"
@@ -113,8 +115,21 @@ def collect_market(
         report.write(Path(scratch))
         night.artifacts(Path(scratch), FOLDER)
     if collected.rows_new:
-        library.series.upkeep()
+        _tidy(library)
     return MarketNight(collected, report)
+
+
+def _tidy(library: BrainLibrary) -> None:
+    """Nothing is lost if it fails: the night's rows are stored, only in more files."""
+    try:
+        library.series.upkeep()
+    except SeriesStoreError as error:
+        logger.warning(
+            "the night's rows are stored, but small files were not joined or old ones not "
+            "deleted: %s; allow deleting there, or call upkeep() of the series store with an "
+            "account that may",
+            error,
+        )
 
 
 def check_askable(settings: Settings) -> None:
@@ -122,7 +137,7 @@ def check_askable(settings: Settings) -> None:
 
     Raises:
         SettingsError: no exchanges or no symbols are named.
-        InputError: an exchange, its address or the timeframe is none.
+        InputError: an exchange or its address is none, or it has no history of the timeframe.
     """
     for name, example in (("exchanges", "binance,bybit,okx"), ("symbols", "BTC/USDT,ETH/USDT")):
         if not getattr(settings, name):
@@ -130,9 +145,9 @@ def check_askable(settings: Settings) -> None:
                 f"no {name} are named to collect; set BRAIN_{name.upper()}, "
                 f"for example to {example}"
             )
-    parse_timeframe(settings.timeframe)
     for exchange in settings.exchanges:
-        open_venue(exchange, base_url=getattr(settings, f"{exchange}_url", None))
+        venue = open_venue(exchange, base_url=getattr(settings, f"{exchange}_url", None))
+        venue.check_timeframe(settings.timeframe)
 
 
 def _look(

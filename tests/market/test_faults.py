@@ -164,7 +164,9 @@ def test_a_night_that_was_missed_is_made_good(tmp_path: Path) -> None:
         work.collect_all_data(["BTC/USDT"], 24)
         truth.now = NOW  # eight nights without a collection
         result = work.collect_all_data(["BTC/USDT"], 24)
-        assert {r.start for r in result.series if r.kind != "snapshots"} == {since(9 * 24)}
+        starts = {r.kind: r.start for r in result.series if r.kind != "snapshots"}
+        last = since(9 * 24 + 4)  # settlement; no later one was due
+        assert starts == dict.fromkeys(HISTORIES, since(9 * 24)) | {"funding": last}
         for kind in HISTORIES:
             assert_whole(store, truth, "okx", "BTC/USDT", kind, since(10 * 24), NOW)
         assert len(open_gaps(store)) == 0
