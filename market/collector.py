@@ -106,8 +106,8 @@ class DataCollector:
             typed failure there, and the others go on.
 
         Raises:
-            InputError: ``symbols`` is a single text or empty, an exchange is unknown, ``hours`` is
-                not positive, or ``until`` is no time.
+            InputError: ``symbols`` is a single text or empty, an exchange is unknown or has no
+                history of the timeframe, ``hours`` is not positive, or ``until`` is no time.
             SeriesStoreError: The store can't be read or written; then nothing can go on.
         """
         asked = Asked(
@@ -131,7 +131,9 @@ class DataCollector:
 
     def _open(self, exchange: str) -> Venue:
         url = getattr(self.settings, f"{exchange}_url", None)
-        return open_venue(exchange, base_url=url, timeout=self.settings.request_timeout)
+        venue = open_venue(exchange, base_url=url, timeout=self.settings.request_timeout)
+        venue.check_timeframe(self.settings.timeframe)
+        return venue
 
 
 def _finished(work: Coroutine[Any, Any, Collected]) -> Collected:

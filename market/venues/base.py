@@ -16,6 +16,7 @@ from typing import ClassVar, Self
 
 import pandas as pd
 
+from registry.bars import parse_timeframe
 from registry.errors import InputError
 from registry.naming import perpetual
 
@@ -104,6 +105,14 @@ class Venue(ABC):
         """
         reach = self.look_back[kind]
         return None if reach is None else now - reach
+
+    def check_timeframe(self, timeframe: str) -> None:
+        """Refuse a timeframe of which the venue has no history.
+
+        Raises:
+            InputError: it has no candles or no open interest of it; the message names what it has.
+        """
+        parse_timeframe(timeframe)
 
     @abstractmethod
     async def instruments(self) -> dict[str, Instrument]:

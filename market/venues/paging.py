@@ -64,8 +64,9 @@ def funding_page(instrument: Instrument, rows: pd.DataFrame, hours: float | None
 def intervals(times: pd.DatetimeIndex, hours: float | None) -> npt.NDArray[np.float64]:
     """Hours that each settlement is for, NaN where nothing tells.
 
-    A step that is repeated before or after is the interval. One that stands alone may also be a
-    hole: then the settlement has the shorter of the steps around it.
+    A step that is repeated before or after is the interval. One that stands alone is a hole if the
+    step before divides it, which is the interval then, whatever comes after; else the settlement
+    has the shorter of the steps around it.
 
     Args:
         times: sorted and unique.
@@ -79,7 +80,9 @@ def intervals(times: pd.DatetimeIndex, hours: float | None) -> npt.NDArray[np.fl
     earlier = np.concatenate([[np.nan, np.nan], steps[:-1]])
     after = np.concatenate([steps, [np.nan]])
     repeated = (before == after) | (before == earlier) | (before == unknown)
-    found = np.where(repeated, before, np.fmin(before, after))
+    hole = (before > earlier) & (np.mod(before, earlier) == 0)
+    lone = np.where(hole, earlier, np.fmin(before, after))
+    found = np.where(repeated, before, lone)
     # A lone step that the instrument's interval divides is more likely a hole than an interval.
     alone = (len(times) == 2) & (np.mod(found, unknown) == 0)
     found = np.where(alone, unknown, found)

@@ -99,6 +99,10 @@ class RestVenue(Venue):
         """A reader of that endpoint's answers."""
         return Reader(self.name, endpoint)
 
+    def check_timeframe(self, timeframe: str) -> None:
+        self._word(timeframe, self.bars, "candles")
+        self._word(timeframe, self.periods, "open interest")
+
     async def instruments(self) -> dict[str, Instrument]:
         async with self._listing:
             if self._known is None:
