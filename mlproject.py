@@ -94,9 +94,9 @@ def prepare() -> None:
 def doctor(live: bool) -> int:
     """Check configuration, tracking server, stores, credentials, clock; change nothing."""
     from market.checks import check_venues
-    from registry.checks import check_configuration, checks_table, run_checks, verdict
     from registry.console import console
-    from registry.store_checks import check_library, check_series
+    from registry.doctor.checks import check_configuration, checks_table, run_checks, verdict
+    from registry.doctor.stores import check_library, check_series
 
     settings, found = check_configuration()
     if settings is not None:

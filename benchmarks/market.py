@@ -22,7 +22,7 @@ from benchmarks.frame import Benchmark, Figure, Report, Target, interleave
 from benchmarks.postgres_series import PostgresSeries
 from registry.console import console
 from registry.errors import BrainError
-from registry.series import SeriesStore
+from registry.series.store import SeriesStore
 from tests.servers import PostgresServer
 
 __all__ = ["BENCHMARK", "Ours", "Readings", "candles", "measure", "report", "run_once"]

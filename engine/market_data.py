@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from engine.windows import Floats
     from registry.bars import Bars
     from registry.library import BrainLibrary
-    from registry.series import SeriesStore
+    from registry.series.store import SeriesStore
     from registry.settings import Settings
 
 __all__ = ["MarketSeries", "market_rows", "read_all_market_series", "read_market_series"]

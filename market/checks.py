@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from market.venues import VENUES, Probe, Venue, open_venue
-from registry.checks import Check, failed, ok, skipped
+from registry.doctor.checks import Check, failed, ok, skipped
 from registry.errors import BrainError, InputError, MarketError, VenueUnreachableError
 from registry.settings import Settings
 

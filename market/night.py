@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from market.collected import Collected, SeriesResult
-from market.collector import DataCollector
-from market.quality import check_store
-from market.quality_record import QualityRecord
-from market.quality_report import QualityReport
+from market.collection.collected import Collected, SeriesResult
+from market.collection.collector import DataCollector
+from market.quality.record import QualityRecord
+from market.quality.report import QualityReport
+from market.quality.stored import check_store
 from market.venues import open_venue
 from registry.errors import SeriesStoreError, SettingsError
 from registry.naming import present_name

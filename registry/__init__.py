@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         MarketError as MarketError,
         ModelIntegrityError as ModelIntegrityError,
         NoChampionError as NoChampionError,
+        NoSuchInstrumentError as NoSuchInstrumentError,
         NotEnoughBarsError as NotEnoughBarsError,
         RateLimitedError as RateLimitedError,
         SeriesStoreError as SeriesStoreError,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
         UnknownFamilyError as UnknownFamilyError,
         UnknownRegimeError as UnknownRegimeError,
         UnknownSymbolError as UnknownSymbolError,
+        VenueBlockedError as VenueBlockedError,
         VenueRefusedError as VenueRefusedError,
         VenueShapeError as VenueShapeError,
         VenueUnreachableError as VenueUnreachableError,
@@ -53,7 +55,7 @@ if TYPE_CHECKING:
         symbol_of as symbol_of,
     )
     from registry.selector import ModelSelector as ModelSelector
-    from registry.series import SeriesStore as SeriesStore, Upserted as Upserted
+    from registry.series.store import SeriesStore as SeriesStore, Upserted as Upserted
     from registry.settings import Settings as Settings, load_settings as load_settings
 
 __all__, __getattr__, __dir__ = face(
@@ -64,16 +66,17 @@ __all__, __getattr__, __dir__ = face(
         "registry.confidence": "Confidence position_size",
         "registry.errors": (
             "AnalysisError ArtifactStoreError BarsError BrainError InputError LibraryError "
-            "MarketError ModelIntegrityError NoChampionError NotEnoughBarsError RateLimitedError "
-            "SeriesStoreError SettingsError TrackingUnreachableError TrainingError "
-            "UnknownFamilyError UnknownRegimeError UnknownSymbolError VenueRefusedError "
-            "VenueShapeError VenueUnreachableError"
+            "MarketError ModelIntegrityError NoChampionError NoSuchInstrumentError "
+            "NotEnoughBarsError RateLimitedError SeriesStoreError SettingsError "
+            "TrackingUnreachableError TrainingError UnknownFamilyError UnknownRegimeError "
+            "UnknownSymbolError VenueBlockedError VenueRefusedError VenueShapeError "
+            "VenueUnreachableError"
         ),
         "registry.entries": "Champion Version",
         "registry.library": "BrainLibrary",
         "registry.naming": "Family Regime champion_alias model_name symbol_of",
         "registry.selector": "ModelSelector",
-        "registry.series": "SeriesStore Upserted",
+        "registry.series.store": "SeriesStore Upserted",
         "registry.settings": "Settings load_settings",
     },
 )

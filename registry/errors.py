@@ -14,8 +14,10 @@ One tree, so that a caller can catch as much or as little as it wants::
     ├── AnalysisError            a model or its data could not be explained
     ├── MarketError              market data could not be had
     │   ├── VenueUnreachableError    an exchange does not answer
+    │   │   └── VenueBlockedError        it serves nobody from this network
     │   ├── VenueRefusedError        an exchange answered with an error
-    │   │   └── RateLimitedError     it wants fewer requests
+    │   │   ├── RateLimitedError         it wants fewer requests
+    │   │   └── NoSuchInstrumentError    it has no such instrument
     │   └── VenueShapeError          an answer is not of the shape that we know
     └── LibraryError             the Brain Library did not do what was asked
         ├── TrackingUnreachableError
@@ -42,6 +44,7 @@ __all__ = [
     "MarketError",
     "ModelIntegrityError",
     "NoChampionError",
+    "NoSuchInstrumentError",
     "NotEnoughBarsError",
     "RateLimitedError",
     "SeriesStoreError",
@@ -51,6 +54,7 @@ __all__ = [
     "UnknownFamilyError",
     "UnknownRegimeError",
     "UnknownSymbolError",
+    "VenueBlockedError",
     "VenueRefusedError",
     "VenueShapeError",
     "VenueUnreachableError",
@@ -106,8 +110,24 @@ class VenueUnreachableError(MarketError):
     """An exchange does not answer, or cuts its answers off."""
 
 
+class VenueBlockedError(VenueUnreachableError):
+    """An exchange serves nobody from this network or country: no answer to what was asked."""
+
+
 class VenueRefusedError(MarketError):
-    """An exchange answered with an error of its own."""
+    """An exchange answered with an error of its own.
+
+    Attributes:
+        code: the exchange's code, or the HTTP status.
+    """
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class NoSuchInstrumentError(VenueRefusedError):
+    """An exchange says that it has no such instrument."""
 
 
 class RateLimitedError(VenueRefusedError):

@@ -41,7 +41,7 @@ from registry.upkeep import check_writable, is_dead
 from registry.versions import download, ensure_model, find_model, read_version, register
 
 if TYPE_CHECKING:
-    from registry.series import SeriesStore
+    from registry.series.store import SeriesStore
 
 __all__ = ["BrainLibrary", "Champion", "Version"]
 
@@ -86,7 +86,7 @@ class BrainLibrary:
             InputError: the address is neither a folder's nor that of an S3 store.
             SettingsError: the settings can't be read.
         """
-        from registry.series import SeriesStore  # slow to import, and not every job needs it
+        from registry.series.store import SeriesStore  # slow to import, and not every job needs it
 
         if not isinstance(self._series, SeriesStore):
             self._series = SeriesStore(

@@ -9,7 +9,7 @@ from registry.errors import UnknownSymbolError
 from registry.naming import perpetual
 
 if TYPE_CHECKING:
-    from registry.series import SeriesStore
+    from registry.series.store import SeriesStore
 
 __all__ = ["bars_of"]
 

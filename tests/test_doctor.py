@@ -20,10 +20,10 @@ import pytest
 
 import mlproject
 from market.checks import check_venues
-from registry.checks import Check, State, check_configuration, run_checks, verdict
+from registry.doctor.checks import Check, State, check_configuration, run_checks, verdict
+from registry.doctor.stores import check_artifacts, check_library, check_series
 from registry.errors import LibraryError
 from registry.settings import load_settings
-from registry.store_checks import check_artifacts, check_library, check_series
 from tests.market.exchanges import Exchanges
 from tests.s3_servers import Bucket, S3Server
 from tests.servers import MlflowServer, free_port

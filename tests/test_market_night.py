@@ -16,7 +16,7 @@ from mlflow.entities import Run
 
 from engine.features import FEATURES
 from engine.market_features import MARKET_FEATURES
-from market.collector import DataCollector
+from market.collection.collector import DataCollector
 from registry.library import BrainLibrary
 from registry.naming import REGIMES
 from tests.jobs import Outcome, run_job

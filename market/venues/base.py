@@ -75,10 +75,10 @@ class Venue(ABC):
     Every method that asks raises
 
     - :class:`~registry.errors.VenueUnreachableError` if the venue doesn't answer, naming its host,
-      or serves nobody from here (:class:`~market.refusals.VenueBlockedError`);
+      or serves nobody from here (:class:`~market.venues.refusals.VenueBlockedError`);
     - :class:`~registry.errors.RateLimitedError` if it goes on wanting fewer requests;
     - :class:`~registry.errors.VenueRefusedError` if it answers with an error of its own
-      (:class:`~market.refusals.NoSuchInstrumentError` if it says that there is no such instrument);
+      (:class:`~registry.errors.NoSuchInstrumentError` if it says that there is no such instrument);
     - :class:`~registry.errors.VenueShapeError` if an answer lacks a field that is needed.
 
     The histories come as pages: frames with the columns of their kind in the series store, except

@@ -14,13 +14,14 @@ from typing import Any
 
 import pandas as pd
 
-from market.limits import Limit
-from market.refusals import BLOCKED, Answer, CodedRefusalError, Refusal
 from market.venues.base import Instrument, canonical, settles_in_dollars
+from market.venues.limits import Limit
 from market.venues.paging import snapshot_row
 from market.venues.reading import stamp
+from market.venues.refusals import BLOCKED, Answer, Refusal
 from market.venues.rest import SHORT, Query, RestVenue
 from registry.bars import TIMEFRAMES
+from registry.errors import VenueRefusedError
 
 __all__ = ["Binance"]
 
@@ -209,7 +210,7 @@ class Binance(RestVenue):
             window: Query = {"startTime": first, "endTime": last - 1}
             try:
                 answer = await self.client.get(_HISTORY, query | window, costs={"statistics": 1})
-            except CodedRefusalError as error:
+            except VenueRefusedError as error:
                 oldest = await self.now() - _MONTH + _MARGIN
                 old = error.code == _TOO_OLD and "Time" in str(error)
                 if not old or first > stamp(oldest + _MOVES * step):

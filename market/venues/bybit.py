@@ -21,12 +21,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from market.limits import Limit
-from market.refusals import Answer, CodedRefusalError, Kind, Refusal, refusal_of
 from market.venues.base import Instrument, canonical, settles_in_dollars
+from market.venues.limits import Limit
 from market.venues.paging import snapshot_row
 from market.venues.reading import stamp
+from market.venues.refusals import Answer, Kind, Refusal, refusal_of
 from market.venues.rest import SHORT, Query, RestVenue
+from registry.errors import VenueRefusedError
 
 __all__ = ["Bybit"]
 
@@ -114,7 +115,7 @@ class Bybit(RestVenue):
         for status in _STATUSES:
             try:
                 rows += await self._listed(status)
-            except CodedRefusalError as error:  # of this question; not a ban, which all share
+            except VenueRefusedError as error:  # of this question; not a ban, which all share
                 if status == "Trading" or error.code != str(_WRONG):
                     raise
                 _log.info("instruments that are %s stay unknown: %s", status, error)

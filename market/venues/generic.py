@@ -16,22 +16,18 @@ import ccxt.async_support as ccxt
 import pandas as pd
 import tenacity
 
-from market.refusals import (
-    BLOCKED,
-    CodedRefusalError,
-    NoSuchInstrumentError,
-    VenueBlockedError,
-    split_credentials,
-)
 from market.venues.base import Instrument, Probe, Venue, canonical
 from market.venues.paging import candle_page, funding_page, snapshot_row, windows
 from market.venues.reading import Reader, millis, stamp
+from market.venues.refusals import BLOCKED, split_credentials
 from market.venues.rest import CONTEXT, within
 from registry.bars import parse_timeframe
 from registry.errors import (
     InputError,
     MarketError,
+    NoSuchInstrumentError,
     RateLimitedError,
+    VenueBlockedError,
     VenueRefusedError,
     VenueUnreachableError,
 )
@@ -254,7 +250,7 @@ class GenericVenue(Venue):
                 f"{self.name} can't be reached for {what} ({said}), {_ATTEMPTS} attempts; "
                 "check the network and the proxy"
             )
-        kind = NoSuchInstrumentError if isinstance(error, ccxt.BadSymbol) else CodedRefusalError
+        kind = NoSuchInstrumentError if isinstance(error, ccxt.BadSymbol) else VenueRefusedError
         return kind(f"{self.name} answers {what} with: {said}", type(error).__name__)
 
 

@@ -15,13 +15,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from market.limits import Limit
-from market.refusals import BLOCKED, Answer, CodedRefusalError, Refusal
 from market.venues.base import Instrument, canonical, settles_in_dollars
+from market.venues.limits import Limit
 from market.venues.paging import snapshot_row
 from market.venues.reading import Reader, stamp
+from market.venues.refusals import BLOCKED, Answer, Refusal
 from market.venues.rest import SHORT, Query, RestVenue
 from registry.bars import parse_timeframe
+from registry.errors import VenueRefusedError
 
 __all__ = ["Okx"]
 
@@ -138,7 +139,7 @@ class Okx(RestVenue):
         """The funding interval of every swap; unknown where the venue won't tell all at once."""
         try:
             rows = await self._ask(_RATE, {"instId": "ANY"})
-        except CodedRefusalError as error:  # of this question; not a ban, which all share
+        except VenueRefusedError as error:  # of this question; not a ban, which all share
             _log.warning("funding intervals stay unknown: %s", error)
             return {}
         told = {row.get("instId"): self._interval(row) for row in rows if isinstance(row, dict)}

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from market.grid import FUNDING_HOURS
+from market.collection.grid import FUNDING_HOURS
 from market.venues.base import Instrument
 
 __all__ = ["candle_page", "funding_page", "interest_page", "intervals", "snapshot_row", "windows"]

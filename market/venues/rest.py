@@ -9,12 +9,12 @@ from typing import ClassVar
 
 import pandas as pd
 
-from market.http import Client
-from market.limits import Limit
-from market.refusals import Answer, Patience, Refusal
 from market.venues.base import Instrument, Probe, Venue
+from market.venues.http import Client
+from market.venues.limits import Limit
 from market.venues.paging import candle_page, funding_page, interest_page, windows
 from market.venues.reading import Reader, stamp
+from market.venues.refusals import Answer, Patience, Refusal
 from registry.bars import parse_timeframe
 from registry.errors import InputError
 

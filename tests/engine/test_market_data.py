@@ -18,7 +18,7 @@ from engine.market_features import MARKET_FEATURES
 from registry.bars import Bars
 from registry.errors import InputError
 from registry.naming import Family
-from registry.series import SeriesStore
+from registry.series.store import SeriesStore
 from tests.engine.markets import market_of
 from tests.engine.simulate import simulate
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import pandas as pd
 
-from market.collector import DataCollector
+from market.collection.collector import DataCollector
 from registry.naming import perpetual
-from registry.series import SeriesStore, Upserted
+from registry.series.store import SeriesStore, Upserted
 from registry.settings import Settings, load_settings
 from tests.market.exchanges import Exchanges, Truth
 

@@ -9,19 +9,19 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from market.batches import Batches
-from market.collected import Collected, Gap, SeriesResult
-from market.collector import DataCollector
-from market.gap_record import NOT_FETCHED, GapRevision, gaps_of, open_gaps, revise_gaps
-from market.grid import FixedGrid, FundingGrid, Span
-from market.plan import former_names
+from market.collection.batches import Batches
+from market.collection.collected import Collected, Gap, SeriesResult
+from market.collection.collector import DataCollector
+from market.collection.gap_record import NOT_FETCHED, GapRevision, gaps_of, open_gaps, revise_gaps
+from market.collection.grid import FixedGrid, FundingGrid, Span
+from market.collection.plan import former_names
 from registry.errors import (
     InputError,
     SeriesStoreError,
     UnknownSymbolError,
 )
 from registry.library import BrainLibrary
-from registry.series import SeriesStore
+from registry.series.store import SeriesStore
 from tests.market.collecting import HISTORIES, Series, assert_whole, collector, settings_for
 from tests.market.exchanges import DELISTED, NOW, RENAMED, VENUES, Exchanges
 

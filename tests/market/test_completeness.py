@@ -9,10 +9,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from market.collected import Collected
-from market.gap_record import open_gaps
-from market.grid import FixedGrid
-from registry.series import SeriesStore
+from market.collection.collected import Collected
+from market.collection.gap_record import open_gaps
+from market.collection.grid import FixedGrid
+from registry.series.store import SeriesStore
 from tests.market.collecting import HISTORIES, assert_whole, collector, exists, stored
 from tests.market.exchanges import DELISTED, LISTED, NOW, VENUES, Exchanges
 

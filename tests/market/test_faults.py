@@ -13,12 +13,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from market.collected import Collected
-from market.collector import DataCollector
-from market.gap_record import open_gaps
-from market.grid import FixedGrid
+from market.collection.collected import Collected
+from market.collection.collector import DataCollector
+from market.collection.gap_record import open_gaps
+from market.collection.grid import FixedGrid
 from registry.errors import VenueUnreachableError
-from registry.series import SeriesStore
+from registry.series.store import SeriesStore
 from tests.market.collecting import (
     HISTORIES,
     KEY,

@@ -11,9 +11,8 @@ import pandas as pd
 import pytest
 from aiohttp import web
 
-from market.refusals import VenueBlockedError
 from market.venues.generic import GenericVenue
-from registry.errors import InputError, VenueRefusedError, VenueUnreachableError
+from registry.errors import InputError, VenueBlockedError, VenueRefusedError, VenueUnreachableError
 from tests.market.loopback import serving
 
 HOUR = 3_600_000

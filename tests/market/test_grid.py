@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, strategies as st
 
-from market.grid import (
+from market.collection.grid import (
     FUNDING_HOURS,
     FixedGrid,
     FundingGrid,

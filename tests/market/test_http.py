@@ -14,21 +14,15 @@ import pytest
 from aiohttp import web
 from hypothesis import given, strategies as st
 
-from market.http import Client
-from market.limits import Limit, Limits
-from market.refusals import (
-    Answer,
-    CodedRefusalError,
-    NoSuchInstrumentError,
-    Patience,
-    Refusal,
-    VenueBlockedError,
-    retry_after,
-)
+from market.venues.http import Client
+from market.venues.limits import Limit, Limits
+from market.venues.refusals import Answer, Patience, Refusal, retry_after
 from registry.errors import (
     InputError,
     MarketError,
+    NoSuchInstrumentError,
     RateLimitedError,
+    VenueBlockedError,
     VenueRefusedError,
     VenueUnreachableError,
 )
@@ -238,7 +232,7 @@ def test_no_such_instrument_is_told_from_other_refusals() -> None:
 
     with pytest.raises(NoSuchInstrumentError) as absent:
         ask(refuse, lambda client: client.get("x", {"code": -1121}), judge=judge)
-    with pytest.raises(CodedRefusalError) as other:
+    with pytest.raises(VenueRefusedError) as other:
         ask(refuse, lambda client: client.get("x", {"code": -1102}), judge=judge)
     assert not isinstance(other.value, NoSuchInstrumentError)
     assert (absent.value.code, other.value.code) == ("-1121", "-1102")

@@ -12,16 +12,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from market.collector import DataCollector
-from market.fetching import Outage
-from market.gap_record import open_gaps
-from market.grid import FixedGrid, as_times
-from market.known import Stored
+from market.collection.collector import DataCollector
+from market.collection.fetching import Outage
+from market.collection.gap_record import open_gaps
+from market.collection.grid import FixedGrid, as_times
+from market.collection.known import Stored
 from market.night import collect_market
 from registry.errors import RateLimitedError, VenueUnreachableError
 from registry.library import BrainLibrary
-from registry.series import SeriesStore
-from registry.series_schema import KINDS
+from registry.series.schema import KINDS
+from registry.series.store import SeriesStore
 from tests.market.collecting import (
     HISTORIES,
     Series,

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from market.files import read_folder, sample_folder
-from market.quality import COUNTS, QualityRecord, check_series, check_store, records_frame
+from market.quality.stored import COUNTS, QualityRecord, check_series, check_store, records_frame
 from registry.bars import parse_timeframe
 from registry.errors import InputError
-from registry.series import SeriesStore
+from registry.series.store import SeriesStore
 
 START = pd.Timestamp("2024-01-01", tz="UTC")
 HOUR = pd.Timedelta(hours=1)

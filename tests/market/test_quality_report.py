@@ -14,9 +14,9 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from market.quality import COUNTS, Coverage, Hole, QualityRecord
-from market.quality_page import ALL_HOLES_SHOWN, HOLES_SHOWN
-from market.quality_report import FILES, QualityReport
+from market.quality.page import ALL_HOLES_SHOWN, HOLES_SHOWN
+from market.quality.report import FILES, QualityReport
+from market.quality.stored import COUNTS, Coverage, Hole, QualityRecord
 from registry.errors import ArtifactStoreError
 
 DAY = pd.Timestamp("2024-01-01", tz="UTC")

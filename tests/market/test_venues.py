@@ -15,28 +15,25 @@ import pandas as pd
 import pytest
 from aiohttp import web
 
-from market.collector import DataCollector
-from market.gap_record import open_gaps
-from market.refusals import (
-    CodedRefusalError,
-    NoSuchInstrumentError,
-    Patience,
-    VenueBlockedError,
-)
+from market.collection.collector import DataCollector
+from market.collection.gap_record import open_gaps
 from market.venues import VENUES, open_venue
 from market.venues.base import Instrument, Venue, canonical, settles_in_dollars
 from market.venues.binance import Binance
 from market.venues.paging import intervals, windows
+from market.venues.refusals import Patience
 from market.venues.rest import RestVenue
 from registry.errors import (
     InputError,
+    NoSuchInstrumentError,
     RateLimitedError,
+    VenueBlockedError,
     VenueRefusedError,
     VenueShapeError,
     VenueUnreachableError,
 )
-from registry.series import SeriesStore
-from registry.series_schema import KINDS
+from registry.series.schema import KINDS
+from registry.series.store import SeriesStore
 from tests.market.collecting import Series, settings_for
 from tests.market.exchanges import NOW, Exchanges, Faults
 from tests.market.exchanges.catalogue import DELISTED
@@ -520,7 +517,7 @@ def test_bybit_tells_of_a_wrong_symbol_in_words_alone(
     code: int, message: str, absent: bool
 ) -> None:
     async def ask(venue: Any) -> None:
-        with pytest.raises(CodedRefusalError) as caught:
+        with pytest.raises(VenueRefusedError) as caught:
             await venue.snapshot(venue.bitcoin)
         assert isinstance(caught.value, NoSuchInstrumentError) == absent
         assert caught.value.code == str(code)

@@ -9,7 +9,7 @@ import pytest
 
 from registry.errors import InputError, UnknownSymbolError
 from registry.market_bars import bars_of
-from registry.series import SeriesStore
+from registry.series.store import SeriesStore
 
 TIMES = pd.date_range("2026-01-01", periods=40, freq="h", tz="UTC")
 

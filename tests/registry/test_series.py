@@ -20,7 +20,7 @@ from hypothesis import given, settings, strategies as st
 from pandas.testing import assert_frame_equal
 
 from registry import BrainLibrary, InputError, SeriesStore, SeriesStoreError, Upserted
-from registry.series_schema import KINDS, Kind
+from registry.series.schema import KINDS, Kind
 from tests.registry.series_rows import BTC, ETH, candles, gaps, utc
 
 

@@ -13,8 +13,8 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from registry.errors import SeriesStoreError
-from registry.object_store import check_conditional_puts, s3_client, storage_options
-from registry.series import SeriesStore, Upserted
+from registry.series.object_store import check_conditional_puts, s3_client, storage_options
+from registry.series.store import SeriesStore, Upserted
 from tests.registry.series_rows import BTC, ETH, candles, gaps
 from tests.s3_servers import Bucket, S3Server
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from registry.series import SeriesStore
+from registry.series.store import SeriesStore
 from tests.registry.series_rows import BTC, candles, gaps
 
 KILLS = 20
@@ -24,7 +24,7 @@ KEYS = ["exchange", "symbol", "timeframe", "time"]
 def processes() -> ForkServerContext:
     """New processes that have the slow imports behind them."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["registry.series", "tests.registry.series_rows"])
+    context.set_forkserver_preload(["registry.series.store", "tests.registry.series_rows"])
     return context
 
 

@@ -1,0 +1,173 @@
+"""Collecting market history: candles, funding, open interest and snapshots, complete or marked.
+
+What should exist is compared with what is stored, and only holes are asked for. Before anything
+is fetched the holes are in the gap record; rows are stored as they come; what is missing in the
+end is recorded with its reason. So a collection may be killed at any moment, run again, or run
+beside another one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from typing import Any, Protocol
+
+import pandas as pd
+
+from market.collection.asked import Asked, Progress, Tally
+from market.collection.batches import Batches
+from market.collection.collected import Collected
+from market.collection.collecting import VenueRun, together
+from market.collection.plan import former_names
+from market.venues import Venue, open_venue
+from registry.bars import parse_timeframe
+from registry.errors import InputError
+from registry.series.store import SeriesStore
+from registry.settings import Settings, load_settings
+
+__all__ = ["DataCollector"]
+
+logger = logging.getLogger(__name__)
+
+EXCHANGES = ("binance", "bybit", "okx")
+
+
+class _Library(Protocol):
+    """What is needed of a Brain Library."""
+
+    @property
+    def series(self) -> SeriesStore:
+        """The series store."""
+
+
+class DataCollector:
+    """Makes market history complete in the Brain Library's series store.
+
+    Args:
+        brain_library: A :class:`~registry.library.BrainLibrary`; its ``series`` are written.
+        exchanges: By name, ``binance``, ``bybit``, ``okx`` or another one that ccxt knows.
+        settings: For addresses, timeouts, the timeframe and renamed symbols; as
+            :func:`~registry.settings.load_settings` gives them if None.
+        commit_after: Seconds that rows wait for others at most, to be stored with them.
+
+    Raises:
+        InputError: ``exchanges`` is a single text or empty.
+        SettingsError: The settings can't be read.
+    """
+
+    def __init__(
+        self,
+        brain_library: _Library,
+        exchanges: Sequence[str] = EXCHANGES,
+        *,
+        settings: Settings | None = None,
+        commit_after: float = 5.0,
+    ) -> None:
+        self.exchanges = tuple(dict.fromkeys(_listed(exchanges, "exchanges", "binance")))
+        self.settings = load_settings() if settings is None else settings
+        self._library = brain_library
+        self._commit_after = commit_after
+        self._former = former_names(self.settings.renamed)
+        parse_timeframe(self.settings.timeframe)
+
+    def __repr__(self) -> str:
+        return f"DataCollector({self._library!r}, exchanges={list(self.exchanges)})"
+
+    def collect_all_data(
+        self,
+        symbols: Sequence[str],
+        hours: float = 24,
+        *,
+        until: object = None,
+        progress: Progress | None = None,
+    ) -> Collected:
+        """Make the last hours of the symbols complete, of every kind and at every exchange.
+
+        Kinds: candles and open interest at the setting ``timeframe``, funding, and a snapshot of
+        the present. A history that was last collected longer ago than that is made complete from
+        then on; gaps that are on record are asked for again, wherever they are, unless the
+        exchange no longer keeps such rows.
+
+        Args:
+            symbols: Linear perpetuals, ``BTC/USDT`` or ``BTC/USDT:USDT``; former names that the
+                setting ``renamed`` knows stand for the present ones.
+            hours: Of history before ``until``.
+            until: The end of it, exclusive, whatever pandas takes as a time, in UTC without a
+                zone; the exchange's present time if None or later than that.
+            progress: Called as each series is done, with its result (whose ``str`` is a line), how
+                many are done, and of how many.
+
+        Returns:
+            A result for each symbol, exchange and kind. A symbol's or an exchange's fault is a
+            typed failure there, and the others go on.
+
+        Raises:
+            InputError: ``symbols`` is a single text or empty, an exchange is unknown or has no
+                history of the timeframe, ``hours`` is not positive, or ``until`` is no time.
+            SeriesStoreError: The store can't be read or written; then nothing can go on.
+        """
+        asked = Asked(
+            names=tuple(dict.fromkeys(_listed(symbols, "symbols", "BTC/USDT"))),
+            hours=_hours(hours),
+            until=_moment(until),
+            timeframe=self.settings.timeframe,
+            renamed=self.settings.renamed,
+            former=self._former,
+        )
+        return _finished(self._collect(asked, progress))
+
+    async def _collect(self, asked: Asked, progress: Progress | None) -> Collected:
+        tally, store = Tally(asked, self.exchanges, progress), self._library.series
+        batching = Batches(store, seconds=self._commit_after)
+        async with AsyncExitStack() as opened, batching as batches:
+            venues = [await opened.enter_async_context(self._open(e)) for e in self.exchanges]
+            runs = (VenueRun(venue, asked, batches, store, tally).run() for venue in venues)
+            await together(*runs)
+        return Collected(tally.results())
+
+    def _open(self, exchange: str) -> Venue:
+        url = getattr(self.settings, f"{exchange}_url", None)
+        venue = open_venue(exchange, base_url=url, timeout=self.settings.request_timeout)
+        venue.check_timeframe(self.settings.timeframe)
+        return venue
+
+
+def _finished(work: Coroutine[Any, Any, Collected]) -> Collected:
+    """Run to the end; in a thread of its own where an event loop is running, as in a notebook."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    with ThreadPoolExecutor(1, thread_name_prefix="collector") as thread:
+        return thread.submit(asyncio.run, work).result()
+
+
+def _listed(values: Sequence[str], name: str, example: str) -> list[str]:
+    if isinstance(values, str):
+        raise InputError(f"{name} is the text {values!r}; give a list, as [{values!r}]")
+    found = list(values)
+    if not found:
+        raise InputError(f"{name} is empty; name at least one, as [{example!r}]")
+    return found
+
+
+def _hours(hours: float) -> float:
+    if isinstance(hours, bool) or not isinstance(hours, int | float) or not 0 < hours < math.inf:
+        raise InputError(f"hours={hours!r} is no length of time; give a positive number")
+    return hours
+
+
+def _moment(until: object) -> pd.Timestamp | None:
+    if until is None:
+        return None
+    try:
+        moment = pd.Timestamp(until)  # type: ignore[arg-type]
+    except (TypeError, ValueError) as error:
+        raise InputError(f"until={until!r} is not a time; give a pandas Timestamp") from error
+    if pd.isna(moment):
+        raise InputError(f"until={until!r} is not a time; give a pandas Timestamp")
+    return moment.tz_localize("UTC") if moment.tz is None else moment.tz_convert("UTC")

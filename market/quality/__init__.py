@@ -1,0 +1,1 @@
+"""How good stored series are: counted, told in words, never repaired."""

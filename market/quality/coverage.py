@@ -1,0 +1,94 @@
+"""Which rows belong to a series, and how much of each day there is of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from market.collection.grid import FixedGrid, FundingGrid, Grid, as_times
+from market.quality.reading import Rows
+from market.quality.record import Coverage
+from market.quality.rows import Floats
+from registry.bars import parse_timeframe
+
+__all__ = ["coverage", "grid_of", "lateness", "period"]
+
+_DAY = pd.Timedelta(days=1)
+_MICROSECOND = pd.Timedelta(microseconds=1)
+
+
+def grid_of(kind: str, timeframe: str, rows: Rows, hours: float | None = None) -> Grid | None:
+    """The times that a series must have; None where rows come as they come.
+
+    Args:
+        kind: of the series.
+        timeframe: of the series.
+        rows: of the series; funding's own intervals are used if ``hours`` is not known.
+        hours: the instrument's present funding interval.
+    """
+    if kind == "funding":
+        return FundingGrid(hours or _last_hours(rows))
+    return FixedGrid.of(timeframe) if timeframe else None
+
+
+def coverage(
+    times: pd.DatetimeIndex, grid: Grid | None, start: pd.Timestamp, end: pd.Timestamp
+) -> Coverage:
+    """How much of each UTC day of ``[start, end)`` there is.
+
+    Args:
+        times: (N,) sorted, unique: the rows there are.
+        grid: what must be there; without it, a day with any row is whole.
+        start, end: of the days.
+    """
+    first = start.floor("D")
+    days = max(int((end.ceil("D") - first) / _DAY), 1)
+    holes = grid.holes(as_times(times), start, end) if grid is not None else []
+    points = [
+        np.linspace(_us(hole.start), _us(hole.end), hole.count, endpoint=False) for hole in holes
+    ]
+    there = _by_day(as_times(times), first, days)
+    missing = _by_day(np.concatenate([*points, []]).astype(np.int64), first, days)
+    with np.errstate(invalid="ignore"):
+        shares = pd.Series(there / (there + missing))
+    if grid is not None:  # days without a grid point belong to the row before: weekly series
+        shares = shares.ffill().bfill()
+    return Coverage(first, tuple(shares.fillna(0.0).tolist()))
+
+
+def period(kind: str, timeframe: str, rows: Rows) -> pd.Timedelta | None:
+    """From one row to the next; None if it can't be known."""
+    if timeframe:
+        return parse_timeframe(timeframe)
+    hours = _last_hours(rows) if kind == "funding" else None
+    if hours is not None:
+        return pd.Timedelta(hours=hours)
+    if len(rows.times) < 2:
+        return None
+    return pd.Timedelta(int(np.median(np.diff(as_times(rows.times)))), unit="us")
+
+
+def lateness(
+    kind: str, times: pd.DatetimeIndex, step: pd.Timedelta | None, now: pd.Timestamp
+) -> float | None:
+    """Periods since the last row was known; candles and open interest are a period later."""
+    if step is None or not len(times) or step <= pd.Timedelta(0):
+        return None
+    known = times[-1] + (step if kind in ("candles", "open_interest") else pd.Timedelta(0))
+    return max((now - known) / step, 0.0)
+
+
+def _last_hours(rows: Rows) -> float | None:
+    hours = rows.values["interval_hours"]
+    known = hours[np.isfinite(hours) & (hours > 0)]
+    return float(known[-1]) if len(known) else None
+
+
+def _by_day(stamps: NDArray[np.int64], first: pd.Timestamp, days: int) -> Floats:
+    place = (stamps - _us(first)) // (_DAY // _MICROSECOND)
+    return np.bincount(place[(place >= 0) & (place < days)], minlength=days).astype(np.float64)
+
+
+def _us(time: pd.Timestamp) -> int:
+    return int(time.value) // 1000  # pandas gives nanoseconds, whatever its unit

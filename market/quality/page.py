@@ -1,0 +1,206 @@
+"""The report on quality as a page: one HTML file that needs nothing else, not even a network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import pandas as pd
+
+from market.quality.record import COUNTS, Coverage, Hole, QualityRecord
+from registry.bar_rows import when
+
+__all__ = ["ALL_HOLES_SHOWN", "HOLES_SHOWN", "page"]
+
+#: Gaps of one series that the page lists; all of them are in the JSON file.
+HOLES_SHOWN = 20
+#: Gaps of all series together; MLflow's viewer hangs on pages near 10 MB.
+ALL_HOLES_SHOWN = 1000
+
+_DAY = pd.Timedelta(days=1)
+_WORST_FIRST = ("poor", "unknown", "look", "good")
+
+
+def page(records: Sequence[QualityRecord], title: str) -> str:
+    """The page; records in the order of severity, then by name."""
+    from jinja2 import Environment, StrictUndefined
+
+    ordered = sorted(records, key=lambda r: (_WORST_FIRST.index(r.severity), r.name))
+    first, days = _axis(records)
+    return (
+        Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+        .from_string(_TEMPLATE)
+        .render(
+            title=title,
+            rows=[(record, _cells(record), _strip(record.coverage, first)) for record in ordered],
+            counts=COUNTS,
+            days=days,
+            first=f"{first:%Y-%m-%d}" if days else "",
+            last=f"{first + (days - 1) * _DAY:%Y-%m-%d}" if days else "",
+            holed=_holed(ordered),
+            when=when,
+        )
+    )
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Days on end in one state: ``whole``, ``part`` or ``none``; ``x`` and ``width`` in days."""
+
+    x: int
+    width: int
+    state: str
+    words: str
+
+
+def _holed(records: Sequence[QualityRecord]) -> list[tuple[QualityRecord, tuple[Hole, ...], int]]:
+    """The gaps to list, by series, and how many of a series are left out."""
+    found, left = [], ALL_HOLES_SHOWN
+    for record in records:
+        shown = record.holes[: min(HOLES_SHOWN, left)]
+        left -= len(shown)
+        if record.holes:
+            found.append((record, shown, len(record.holes) - len(shown)))
+    return found
+
+
+def _axis(records: Sequence[QualityRecord]) -> tuple[pd.Timestamp, int]:
+    """The first day and the number of days that all strips share."""
+    known = [record.coverage for record in records if record.coverage is not None]
+    if not known:
+        return pd.Timestamp(0, tz="UTC"), 0
+    first = min(coverage.first for coverage in known)
+    return first, max((c.first - first) // _DAY + len(c.shares) for c in known)
+
+
+def _strip(coverage: Coverage | None, first: pd.Timestamp) -> list[_Block]:
+    if coverage is None:
+        return []
+    x, blocks = (coverage.first - first) // _DAY, []
+    for state, shares in groupby(coverage.shares, key=_state):
+        found = list(shares)
+        begin, end = first + x * _DAY, first + (x + len(found) - 1) * _DAY
+        span = f"{begin:%Y-%m-%d}" + (f" to {end:%Y-%m-%d}" if end > begin else "")
+        part = f", {sum(found) / len(found):.0%} of the rows" if state == "part" else ""
+        words = {"whole": "all rows", "part": "some rows", "none": "no row"}[state]
+        blocks.append(_Block(x, len(found), state, f"{span}: {words}{part}"))
+        x += len(found)
+    return blocks
+
+
+def _state(share: float) -> str:
+    return "whole" if share >= 1 else "part" if share > 0 else "none"
+
+
+def _cells(record: QualityRecord) -> list[tuple[str, str]]:
+    """The counts as text, and the class of their colour."""
+    cells = []
+    for name in COUNTS:
+        value: int | None = getattr(record, name)
+        if value is None:
+            cells.append(("–", "unknown"))
+            continue
+        fault = value and name not in ("rows", "expected")
+        serious = name in ("duplicates", "swapped") or (value > 0.01 * max(record.rows, 1))
+        colour = "" if not fault else "poor" if serious else "look"
+        cells.append((f"{value:,}", colour if name != "gaps" else "look" if fault else ""))
+    return cells
+
+
+_TEMPLATE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{{ title }}</title>
+<style>
+:root { color-scheme: light; --whole: #2a9d8f; --part: #e9b949; --none: #cf4456; --line: #dde1e6; }
+body { font: 14px/1.45 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; color: #1b1f24;
+       background: #fff; margin: 2rem auto; max-width: 1400px; padding: 0 1.5rem; }
+h1 { font-size: 1.5rem; margin: 0 0 .2rem; } h2 { font-size: 1.15rem; margin: 2.2rem 0 .5rem; }
+p { margin: .3rem 0; color: #4a525c; }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+th { text-align: left; font-weight: 600; background: #f4f6f8; position: sticky; top: 0; }
+th, td { padding: .35rem .55rem; border-bottom: 1px solid var(--line); vertical-align: top; }
+th.n, td.n { text-align: right; white-space: nowrap; }
+td.name { white-space: nowrap; } tr.noted td { border-bottom: 0; padding-bottom: 0; }
+tr.note td { color: #4a525c; font-size: .86rem; padding-top: .1rem; }
+.badge { display: inline-block; min-width: 4.6rem; padding: 0 .2rem; text-align: center;
+         border-radius: .6rem; font-size: .82rem; font-weight: 600; }
+.badge.good { background: #d8f0e6; color: #14593f; }
+td.look, .badge.look { background: #fdf0cc; color: #6b4c00; }
+td.poor, .badge.poor { background: #f9d9dd; color: #8a1626; }
+td.unknown { color: #6a727c; } .badge.unknown { background: #e6e8eb; color: #4a525c; }
+svg { display: block; width: 100%; height: 16px; background: #eef0f2; }
+svg .whole { fill: var(--whole); } svg .part { fill: var(--part); } svg .none { fill: var(--none); }
+.strips { display: grid; grid-template-columns: max-content 1fr; gap: .3rem 1rem; }
+.axis { display: flex; justify-content: space-between; color: #4a525c; font-size: .85rem; }
+.key { display: inline-block; width: .8rem; height: .8rem; margin: 0 .3rem 0 .9rem; }
+.key.whole { background: var(--whole); } .key.part { background: var(--part); }
+.key.none { background: var(--none); } .key.out { background: #eef0f2; border: 1px solid #ccd; }
+</style>
+</head>
+<body>
+<h1>Quality of market series</h1>
+<p>{{ title }}</p>
+<p>Nothing was changed in the data. A flagged row is to be looked at; some will be right.
+“–” is unknown, which is not 0.</p>
+<h2>Series</h2>
+<table>
+<thead><tr><th>series</th><th>state</th><th>first row</th><th>last row</th>
+{% for name in counts %}<th class="n">{{ name }}</th>{% endfor %}</tr></thead>
+<tbody>
+{% for record, cells, _ in rows %}
+<tr class="noted"><td class="name">{{ record.name }}</td>
+<td><span class="badge {{ record.severity }}">{{ record.severity }}</span></td>
+<td class="name">{{ when(record.first) if record.first is not none else "–" }}</td>
+<td class="name">{{ when(record.last) if record.last is not none else "–" }}</td>
+{% for text, colour in cells %}<td class="n {{ colour }}">{{ text }}</td>{% endfor %}
+</tr>
+<tr class="note"><td></td><td colspan="{{ counts | length + 3 }}">{{ record.note }}</td></tr>
+{% endfor %}
+</tbody>
+</table>
+<h2>Coverage by day (UTC)</h2>
+<p><span class="key whole"></span>all rows<span class="key part"></span>some rows
+<span class="key none"></span>no row<span class="key out"></span>nothing belongs there, or not
+known. Point at a stretch to read it.</p>
+<div class="strips">
+{% for record, _, blocks in rows %}
+<div>{{ record.name }}</div>
+<svg viewBox="0 0 {{ [days, 1] | max }} 1" preserveAspectRatio="none" role="img"
+ aria-label="coverage of {{ record.name }}">
+{% for b in blocks %}
+<rect class="{{ b.state }}" x="{{ b.x }}" y="0" width="{{ b.width }}" height="1">
+<title>{{ b.words }}</title></rect>
+{% endfor %}
+</svg>
+{% endfor %}
+<div></div><div class="axis"><span>{{ first }}</span><span>{{ last }}</span></div>
+</div>
+<h2>Gaps</h2>
+{% if holed %}
+<table>
+<thead><tr><th>series</th><th>from</th><th>until</th><th class="n">rows</th><th>reason</th></tr>
+</thead>
+<tbody>
+{% for record, holes, more in holed %}
+{% for hole in holes %}
+<tr><td class="name">{{ record.name }}</td><td class="name">{{ when(hole.start) }}</td>
+<td class="name">{{ when(hole.end) }}</td><td class="n">{{ "{:,}".format(hole.count) }}</td>
+<td>{{ hole.reason }}</td></tr>
+{% endfor %}
+{% if more > 0 %}
+<tr><td class="name">{{ record.name }}</td>
+<td colspan="4">and {{ more }} more, in quality.json</td></tr>
+{% endif %}
+{% endfor %}
+</tbody>
+</table>
+{% else %}
+<p>No gap is recorded.</p>
+{% endif %}
+</body>
+</html>
+"""
