@@ -554,7 +554,7 @@ def test_holes_of_a_store_are_counted_and_explained(store: SeriesStore) -> None:
     record = of_store(store)
     assert (record.rows, record.expected, record.missing, record.gaps) == (486, 500, 14, 3)
     assert record.note.startswith("14 of 500 rows missing; the last row is 3.0 periods old")
-    assert record.note.endswith("4 missing rows in no recorded gap")
+    assert record.note.endswith("4 missing rows in no recorded gap; the venue has none: 10 rows")
     (hole,) = record.holes
     assert (hole.count, hole.reason) == (10, "the venue has none")
     assert record.coverage is not None
