@@ -15,8 +15,8 @@ One tree, so that a caller can catch as much or as little as it wants::
     ├── MarketError              market data could not be had
     │   ├── VenueUnreachableError    an exchange does not answer
     │   │   └── VenueBlockedError        it serves nobody from this network
-    │   ├── VenueRefusedError        an exchange answered with an error
-    │   │   ├── RateLimitedError         it wants fewer requests
+    │   ├── RateLimitedError         an exchange wants fewer requests
+    │   ├── VenueRefusedError        an exchange refused what was asked
     │   │   └── NoSuchInstrumentError    it has no such instrument
     │   └── VenueShapeError          an answer is not of the shape that we know
     └── LibraryError             the Brain Library did not do what was asked
@@ -115,7 +115,7 @@ class VenueBlockedError(VenueUnreachableError):
 
 
 class VenueRefusedError(MarketError):
-    """An exchange answered with an error of its own.
+    """An exchange refused what was asked.
 
     Attributes:
         code: the exchange's code, or the HTTP status.
@@ -130,8 +130,8 @@ class NoSuchInstrumentError(VenueRefusedError):
     """An exchange says that it has no such instrument."""
 
 
-class RateLimitedError(VenueRefusedError):
-    """An exchange wants fewer requests."""
+class RateLimitedError(MarketError):
+    """An exchange wants fewer requests: no answer to what was asked."""
 
 
 class VenueShapeError(MarketError):
