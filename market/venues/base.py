@@ -75,7 +75,7 @@ class Venue(ABC):
     Every method that asks raises
 
     - :class:`~registry.errors.VenueUnreachableError` if the venue doesn't answer, naming its host,
-      or serves nobody from here (:class:`~market.venues.refusals.VenueBlockedError`);
+      or serves nobody from here (:class:`~registry.errors.VenueBlockedError`);
     - :class:`~registry.errors.RateLimitedError` if it goes on wanting fewer requests;
     - :class:`~registry.errors.VenueRefusedError` if it answers with an error of its own
       (:class:`~registry.errors.NoSuchInstrumentError` if it says that there is no such instrument);
@@ -124,13 +124,6 @@ class Venue(ABC):
     @abstractmethod
     async def server_time(self) -> pd.Timestamp:
         """The venue's clock now, asked of it."""
-
-    async def skew(self) -> pd.Timedelta:
-        """How far the venue's clock is ahead of ours, to about half an answer's time."""
-        before = pd.Timestamp.now(tz="UTC")
-        server = await self.server_time()
-        after = pd.Timestamp.now(tz="UTC")
-        return server - (before + (after - before) / 2)
 
     @abstractmethod
     def candles(

@@ -37,7 +37,6 @@ __all__ = ["GenericVenue", "known_to_ccxt"]
 
 _ROWS = 100  # that every venue gives in one page
 _ATTEMPTS = 6
-_HOUR = pd.Timedelta(hours=1)
 _INSTANT = pd.Timedelta(microseconds=1)
 
 
@@ -244,14 +243,20 @@ class GenericVenue(Venue):
                 f"{what}; ask from a permitted network, or through a permitted gateway"
             )
         if isinstance(error, ccxt.DDoSProtection | ccxt.RateLimitExceeded):
-            return RateLimitedError(f"{self.name} wants fewer requests for {what} ({said})")
+            return RateLimitedError(
+                f"{self.name} wants fewer requests for {what} ({said}); ask for fewer symbols at a "
+                "time, or see what else asks from this address"
+            )
         if isinstance(error, ccxt.NetworkError):
             return VenueUnreachableError(
                 f"{self.name} can't be reached for {what} ({said}), {_ATTEMPTS} attempts; "
                 "check the network and the proxy"
             )
         kind = NoSuchInstrumentError if isinstance(error, ccxt.BadSymbol) else VenueRefusedError
-        return kind(f"{self.name} answers {what} with: {said}", type(error).__name__)
+        return kind(
+            f"{self.name} answers {what} with: {said}; correct what was asked",
+            type(error).__name__,
+        )
 
 
 def _blocked(error: BaseException) -> bool:

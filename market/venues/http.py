@@ -39,7 +39,7 @@ from registry.errors import (
 )
 from registry.redact import redact
 
-__all__ = ["Client", "Params", "Patience", "Refusal"]
+__all__ = ["Client", "Params"]
 
 #: What stands in a query; None is left out.
 Params = Mapping[str, str | int | None]

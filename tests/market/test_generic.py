@@ -156,7 +156,7 @@ def test_who_is_blocked_learns_of_the_network() -> None:
     assert len(asked) == 1
 
 
-def test_errors_are_ours_and_show_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_are_ours_and_show_no_secret() -> None:
     async def broken(request: web.Request) -> web.StreamResponse:
         if request.path.endswith("/time"):
             return web.json_response({"label": "INVALID", "message": "no"}, status=400)
