@@ -9,31 +9,25 @@ beside another one.
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from typing import Any, Protocol
 
-import pandas as pd
-
 from market.collection.asked import Asked, Progress, Tally
 from market.collection.batches import Batches
 from market.collection.collected import Collected
 from market.collection.collecting import VenueRun, together
 from market.collection.plan import former_names
-from market.venues import Venue, open_venue
+from market.venues import VENUES, Venue, open_venue
 from registry.bars import parse_timeframe
 from registry.errors import InputError
+from registry.series.reading import to_moment
 from registry.series.store import SeriesStore
 from registry.settings import Settings, load_settings
 
 __all__ = ["DataCollector"]
-
-logger = logging.getLogger(__name__)
-
-EXCHANGES = ("binance", "bybit", "okx")
 
 
 class _Library(Protocol):
@@ -55,14 +49,15 @@ class DataCollector:
         commit_after: Seconds that rows wait for others at most, to be stored with them.
 
     Raises:
-        InputError: ``exchanges`` is a single text or empty.
+        InputError: ``exchanges`` is a single text or empty, the setting ``timeframe`` is none, or
+            ``renamed`` goes in a circle.
         SettingsError: The settings can't be read.
     """
 
     def __init__(
         self,
         brain_library: _Library,
-        exchanges: Sequence[str] = EXCHANGES,
+        exchanges: Sequence[str] = VENUES,
         *,
         settings: Settings | None = None,
         commit_after: float = 5.0,
@@ -113,7 +108,7 @@ class DataCollector:
         asked = Asked(
             names=tuple(dict.fromkeys(_listed(symbols, "symbols", "BTC/USDT"))),
             hours=_hours(hours),
-            until=_moment(until),
+            until=to_moment(until, "until"),
             timeframe=self.settings.timeframe,
             renamed=self.settings.renamed,
             former=self._former,
@@ -159,15 +154,3 @@ def _hours(hours: float) -> float:
     if isinstance(hours, bool) or not isinstance(hours, int | float) or not 0 < hours < math.inf:
         raise InputError(f"hours={hours!r} is no length of time; give a positive number")
     return hours
-
-
-def _moment(until: object) -> pd.Timestamp | None:
-    if until is None:
-        return None
-    try:
-        moment = pd.Timestamp(until)  # type: ignore[arg-type]
-    except (TypeError, ValueError) as error:
-        raise InputError(f"until={until!r} is not a time; give a pandas Timestamp") from error
-    if pd.isna(moment):
-        raise InputError(f"until={until!r} is not a time; give a pandas Timestamp")
-    return moment.tz_localize("UTC") if moment.tz is None else moment.tz_convert("UTC")

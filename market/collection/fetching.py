@@ -7,7 +7,6 @@ counts as asked; of that, only the holes that are left are asked for again. Thre
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
@@ -37,9 +36,7 @@ from registry.errors import (
     VenueUnreachableError,
 )
 
-__all__ = ["NO_ROW", "Fetch", "Outage", "due"]
-
-logger = logging.getLogger(__name__)
+__all__ = ["PAUSES", "Fetch", "Outage", "due"]
 
 _ROUNDS = 3
 # Holes nearer than this many rows are got by one request: a page holds at least a hundred.

@@ -29,6 +29,7 @@ __all__ = [
     "TOO_OLD",
     "GapMove",
     "GapRevision",
+    "Key",
     "absent",
     "apply",
     "carry_gaps",

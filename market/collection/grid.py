@@ -36,6 +36,8 @@ __all__ = [
     "FundingGrid",
     "Grid",
     "Span",
+    "Times",
+    "as_stamp",
     "as_time",
     "as_times",
     "join_spans",
@@ -112,12 +114,12 @@ class FixedGrid:
     def floor(self, time: pd.Timestamp) -> pd.Timestamp:
         """The latest grid point that is not after the time."""
         value = as_time(time)
-        return _stamp(value - (value - self._origin) % self._width)
+        return as_stamp(value - (value - _WEEK_ORIGIN) % self._width)
 
     def ceil(self, time: pd.Timestamp) -> pd.Timestamp:
         """The earliest grid point that is not before the time."""
         value = as_time(time)
-        return _stamp(value + (self._origin - value) % self._width)
+        return as_stamp(value + (_WEEK_ORIGIN - value) % self._width)
 
     def holes(self, times: Times, start: pd.Timestamp, end: pd.Timestamp) -> list[Span]:
         grid = np.arange(as_time(self.ceil(start)), as_time(end), self._width, dtype=np.int64)
@@ -129,7 +131,7 @@ class FixedGrid:
         )
         lasts = np.append(firsts[1:], len(missing)) - 1
         return [
-            Span(_stamp(missing[i]), _stamp(missing[j] + self._width), int(j - i + 1))
+            Span(as_stamp(missing[i]), as_stamp(missing[j] + self._width), int(j - i + 1))
             for i, j in zip(firsts, lasts, strict=True)
         ]
 
@@ -142,10 +144,6 @@ class FixedGrid:
     @property
     def _width(self) -> int:
         return self.step // pd.Timedelta(microseconds=1)
-
-    @property
-    def _origin(self) -> int:
-        return _WEEK_ORIGIN
 
 
 @dataclass(frozen=True)
@@ -189,7 +187,7 @@ class FundingGrid:
             if not asked:  # a finer interval may have held here: from the next full hour
                 opens = max(int(points[i]) // _HOUR * _HOUR + _HOUR, start)
                 closes = min(int(points[i + 1]), end)
-            spans.append(Span(_stamp(opens), _stamp(closes), count))
+            spans.append(Span(as_stamp(opens), as_stamp(closes), count))
         return spans
 
     def _between_all(self, times: Times, *, asked: bool) -> Times:
@@ -263,5 +261,6 @@ def as_time(time: pd.Timestamp) -> int:
     return int(time.value) // 1000  # pandas gives nanoseconds, whatever its unit
 
 
-def _stamp(value: int | np.int64) -> pd.Timestamp:
+def as_stamp(value: int | np.int64) -> pd.Timestamp:
+    """Microseconds since 1970 as a time in UTC."""
     return pd.Timestamp(int(value), unit="us", tz="UTC")

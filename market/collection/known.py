@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 
 from market.collection.collected import Gap
-from market.collection.grid import Times, as_time
+from market.collection.grid import Times, as_stamp, as_time
 from registry.bars import parse_timeframe
 from registry.series.store import SeriesStore
 
-__all__ = ["Stored", "Window", "around"]
+__all__ = ["Around", "Stored", "Window", "around"]
 
 #: From when to when, the end exclusive.
 Window = tuple[pd.Timestamp, pd.Timestamp]
@@ -170,8 +170,8 @@ def around(
     """What stored times and recorded gaps tell of ``[start, end)`` and its surroundings."""
     low, high = np.searchsorted(times, [as_time(start), as_time(end)])
     inside = bool(high > low)
-    before = [_stamp(times[low - 1]) + step] if low else []
-    after = [_stamp(times[high])] if high < len(times) else []
+    before = [as_stamp(times[low - 1]) + step] if low else []
+    after = [as_stamp(times[high])] if high < len(times) else []
     for gap in gaps:
         if gap.end <= start:
             before.append(gap.end)
@@ -180,7 +180,3 @@ def around(
         else:
             inside = True
     return Around(inside, max(before, default=None), min(after, default=None))
-
-
-def _stamp(value: np.int64) -> pd.Timestamp:
-    return pd.Timestamp(int(value), unit="us", tz="UTC")

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from market.collection.grid import FixedGrid, FundingGrid, Grid, as_times
+from market.collection.grid import FixedGrid, FundingGrid, Grid, as_time, as_times
 from market.quality.reading import Rows
 from market.quality.record import Coverage
 from market.quality.rows import Floats
@@ -46,7 +46,8 @@ def coverage(
     days = max(int((end.ceil("D") - first) / _DAY), 1)
     holes = grid.holes(as_times(times), start, end) if grid is not None else []
     points = [
-        np.linspace(_us(hole.start), _us(hole.end), hole.count, endpoint=False) for hole in holes
+        np.linspace(as_time(hole.start), as_time(hole.end), hole.count, endpoint=False)
+        for hole in holes
     ]
     there = _by_day(as_times(times), first, days)
     missing = _by_day(np.concatenate([*points, []]).astype(np.int64), first, days)
@@ -86,9 +87,5 @@ def _last_hours(rows: Rows) -> float | None:
 
 
 def _by_day(stamps: NDArray[np.int64], first: pd.Timestamp, days: int) -> Floats:
-    place = (stamps - _us(first)) // (_DAY // _MICROSECOND)
+    place = (stamps - as_time(first)) // (_DAY // _MICROSECOND)
     return np.bincount(place[(place >= 0) & (place < days)], minlength=days).astype(np.float64)
-
-
-def _us(time: pd.Timestamp) -> int:
-    return int(time.value) // 1000  # pandas gives nanoseconds, whatever its unit
