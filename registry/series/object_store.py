@@ -16,6 +16,7 @@ from registry.errors import InputError, SeriesStoreError
 
 __all__ = [
     "ConditionalPuts",
+    "check_answers",
     "check_conditional_puts",
     "hide_secrets",
     "is_s3",

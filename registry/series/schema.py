@@ -1,8 +1,7 @@
 """The kinds of market series: their columns, natural keys and partitions.
 
-One table a kind. Times are UTC in microseconds; what a column holds is said in ``docs``' words by
-its name: prices in the quote currency, ``volume``, ``base`` and ``open_interest`` in base units,
-``rate`` and ``funding_rate`` as a fraction per interval.
+One table a kind. Times are UTC in microseconds; prices are in the quote currency, ``volume``,
+``base`` and ``open_interest`` in base units, ``rate`` and ``funding_rate`` a fraction per interval.
 """
 
 from __future__ import annotations

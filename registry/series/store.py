@@ -111,6 +111,11 @@ class SeriesStore:
         Returns:
             A frame of the kind's columns; what is unknown is NaN, NaT or NA. Without rows, but with
             the right columns and dtypes, if nothing of the kind is stored.
+
+        Raises:
+            InputError: there is no such kind or column, the kind has no such limit, or a limit is
+                no time.
+            SeriesStoreError: the store can't be read.
         """
         found = parse_kind(kind, self._kinds)
         names = found.check_columns(list(found.columns) if columns is None else columns)
@@ -135,7 +140,12 @@ class SeriesStore:
         start: object = None,
         end: object = None,
     ) -> pd.DatetimeIndex:
-        """The times of one series in ``[start, end)``, sorted and unique."""
+        """The times of one series in ``[start, end)``, sorted and unique.
+
+        Raises:
+            InputError: the kind has no time, or as for :meth:`read`.
+            SeriesStoreError: the store can't be read.
+        """
         column = parse_kind(kind, self._kinds).time
         if column is None:
             raise InputError(f"{kind} have no time; read them by `read`")
@@ -244,6 +254,10 @@ class SeriesStore:
         Args:
             keep_hours: longer than any reading or writing takes, for it may still use such files;
                 at least one hour.
+
+        Raises:
+            InputError: ``keep_hours`` is less than that.
+            SeriesStoreError: files can't be joined or deleted.
         """
         if not keep_hours >= 1:
             raise InputError(f"keep_hours={keep_hours} may harm what is running; give 1 or more")
