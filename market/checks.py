@@ -20,7 +20,7 @@ __all__ = ["check_venues"]
 _CLOCK = "clock"
 _SECONDS = 25.0
 _TIMES = 3
-_MOST_OFF = 1.0  # seconds; candles are told to be closed, and requests signed, by the second
+_MOST_OFF = 1.0  # seconds; when rows were stored, and how old they are, is told by this clock
 
 
 @dataclass

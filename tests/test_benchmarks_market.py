@@ -43,7 +43,7 @@ def test_both_sides_end_with_the_same_rows(postgres: str, tmp_path: Path) -> Non
             assert_frame_equal(*both, check_dtype=False)
 
 
-def test_a_run_measures_and_checks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_measures_and_checks(tmp_path: Path) -> None:
     found = market.run_once(market.Ours(tmp_path), 12_000)
     assert min(vars(found).values()) > 0
 
