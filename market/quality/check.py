@@ -11,7 +11,7 @@ import pandas as pd
 from market.collection.grid import as_times
 from market.quality.coverage import coverage, grid_of, lateness, period
 from market.quality.reading import Rows, read_rows
-from market.quality.record import Coverage, QualityRecord
+from market.quality.record import OVERDUE, Coverage, QualityRecord
 from market.quality.rows import Flags
 from market.quality.rules import RULES, Context, Judged
 from registry.bar_rows import count, when
@@ -19,8 +19,6 @@ from registry.errors import InputError, did_you_mean
 
 __all__ = ["check_series"]
 
-# Later than this many periods, a last row is overdue: one to be published, one for the venue.
-_PATIENCE = 2
 # Two settlements within half of the shortest interval are one, told twice.
 _ONE_SETTLEMENT = 30 * 60 * 1_000_000  # microseconds
 
@@ -124,7 +122,7 @@ class _Found:
 
     @property
     def overdue(self) -> int:
-        return math.floor(self.late) if self.late is not None and self.late > _PATIENCE else 0
+        return math.floor(self.late) if self.late is not None and self.late > OVERDUE else 0
 
     @property
     def stale(self) -> int | None:

@@ -8,7 +8,7 @@ from itertools import groupby
 
 import pandas as pd
 
-from market.quality.record import COUNTS, Coverage, Hole, QualityRecord
+from market.quality.record import COUNTS, TOLERABLE, Coverage, Hole, QualityRecord
 from registry.bar_rows import when
 
 __all__ = ["ALL_HOLES_SHOWN", "HOLES_SHOWN", "page"]
@@ -102,7 +102,7 @@ def _cells(record: QualityRecord) -> list[tuple[str, str]]:
             cells.append(("–", "unknown"))
             continue
         fault = value and name not in ("rows", "expected")
-        serious = name in ("duplicates", "swapped") or (value > 0.01 * max(record.rows, 1))
+        serious = name in ("duplicates", "swapped") or (value > TOLERABLE * max(record.rows, 1))
         colour = "" if not fault else "poor" if serious else "look"
         cells.append((f"{value:,}", colour if name != "gaps" else "look" if fault else ""))
     return cells

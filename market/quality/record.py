@@ -11,15 +11,26 @@ import pandas as pd
 from market.collection.gap_record import TOO_OLD
 from registry.series.schema import KINDS
 
-__all__ = ["COUNTS", "Coverage", "Hole", "QualityRecord", "Severity", "records_frame"]
+__all__ = [
+    "COUNTS",
+    "OVERDUE",
+    "TOLERABLE",
+    "Coverage",
+    "Hole",
+    "QualityRecord",
+    "Severity",
+    "records_frame",
+]
 
 Severity = Literal["good", "look", "poor", "unknown"]
 
 #: The counts of a record; each may be unknown, except ``rows``.
 COUNTS = ("rows", "expected", "missing", "gaps", "duplicates", "stale", "outliers", "swapped")
 
-# Up to this share of faulty or missing rows a series is to be looked at, beyond it poor.
-_TOLERABLE = 0.01
+#: Up to this share of faulty or missing rows a series is to be looked at, beyond it poor.
+TOLERABLE = 0.01
+#: Later than this many periods, a last row is overdue: one to be published, one for the venue.
+OVERDUE = 2
 
 
 @dataclass(frozen=True)
@@ -121,9 +132,9 @@ class QualityRecord:
         missing = self.missing or 0
         if (
             faults
-            or (self.late is not None and self.late > 2)
-            or wrong > _TOLERABLE * self.rows
-            or missing - self._lost > _TOLERABLE * (self.expected or self.rows + missing)
+            or (self.late is not None and self.late > OVERDUE)
+            or wrong > TOLERABLE * self.rows
+            or missing - self._lost > TOLERABLE * (self.expected or self.rows + missing)
         ):
             return "poor"
         return "look" if wrong or missing or self.gaps else "good"
