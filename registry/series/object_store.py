@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from registry.errors import InputError, SeriesStoreError
+from registry.redact import redact
 
 __all__ = [
     "ConditionalPuts",
@@ -26,7 +27,7 @@ __all__ = [
 ]
 
 _S3 = re.compile(r"s3a?://(?P<bucket>[^/?#@\s]+)(?:/(?P<prefix>[^?#\s]*))?")
-_PASSWORD = re.compile(r"(?<=://)[^/@\s]+@")
+_USER = re.compile(r"(?<=://)[^/@\s]+@")  # alone, it may be a key
 _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "MLFLOW_S3_ENDPOINT_URL")
 _DEFAULT_REGION = "us-east-1"
 # An address where nobody answers must be told in seconds, not in minutes.
@@ -134,8 +135,8 @@ def storage_options() -> dict[str, str]:
 
 
 def hide_secrets(text: str, options: Mapping[str, str]) -> str:
-    """A text without these storage options' keys and tokens, and without addresses' passwords."""
-    text = _PASSWORD.sub("***@", text)
+    """A text without these storage options' keys and tokens, and without addresses' secrets."""
+    text = _USER.sub("***@", redact(text))
     for name, value in options.items():
         if value and any(word in name.lower() for word in _SECRET):
             text = text.replace(value, "***")

@@ -13,7 +13,12 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from registry.errors import SeriesStoreError
-from registry.series.object_store import check_conditional_puts, s3_client, storage_options
+from registry.series.object_store import (
+    check_conditional_puts,
+    hide_secrets,
+    s3_client,
+    storage_options,
+)
 from registry.series.store import SeriesStore, Upserted
 from tests.registry.series_rows import BTC, ETH, candles, gaps
 from tests.s3_servers import Bucket, S3Server
@@ -171,6 +176,14 @@ def test_nobody_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
             assert "the-secret-key" not in str(error.value)
             assert "hush" not in str(error.value)
             assert "\x1b" not in str(error.value)
+
+
+def test_no_secret_is_in_a_message() -> None:
+    options = {"aws_secret_access_key": "hush", "aws_session_token": "told", "aws_region": "eu"}
+    said = "http://u:hu/sh@s http://hush3@s http://s/?X-Amz-Security-Token=hush4&x=1 eu told hush"
+    assert hide_secrets(said, options) == (
+        "http://***@s http://***@s http://s/?X-Amz-Security-Token=***&x=1 eu *** ***"
+    )
 
 
 @pytest.mark.timeout(60)
