@@ -100,7 +100,7 @@ nightly: export MLFLOW_HTTP_REQUEST_TIMEOUT ?= 10
 ifneq ($(EXPERIMENT),)
 nightly: export BRAIN_EXPERIMENT := $(EXPERIMENT)
 endif
-nightly: $(VENV) ## train, judge and register tonight's models
+nightly: $(VENV) ## collect, where exchanges are named; train, judge, explain; name champions
 	@$(agree) && mlflow run . -e nightly --env-manager local --experiment-name "$$BRAIN_EXPERIMENT" $(ARGS)
 
 ui: export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false

@@ -67,7 +67,7 @@ def _settings(*names: str) -> Callable[[_Function], _Function]:
 @click.option("--debug", is_flag=True, help="Show where an error came from.")
 @click.option("--launcher", type=int, hidden=True, help="Process whose end is also the job's.")
 def cli(debug: bool, launcher: int | None) -> None:
-    """Train, judge and register models of market bars."""
+    """Collect market data; train, judge, register and explain models of it."""
     if launcher:
         from registry.processes import die_with_parent
 
@@ -326,13 +326,13 @@ def _job(
         bars = read_series(settings, library)
         _refuse_none(bars, {})
     started = datetime.now(UTC)
-    symbols = len(settings.symbols if bars is None else bars.series)
+    number = len(settings.symbols if bars is None else bars.series)
+    source = describe_source(settings) if reads else " and ".join(settings.exchanges)
     with library.start(
         settings.experiment,
         f"{kind} {started:%Y-%m-%d %H:%M}",
         tags={"kind": kind},
-        note=f"{kind.capitalize()} of {symbols} symbols from {describe_source(settings)}, "
-        f"{started:%c} UTC.",
+        note=f"{kind.capitalize()} of {number} symbols from {source}, {started:%c} UTC.",
     ) as run:
         run.params({f"setting.{k}": v for k, v in settings.shown().items()})
         job = _Job(settings, library, run, console())

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from market.venues import VENUES, Probe, Venue, open_venue
+from market.venues import VENUES, Probe, Venue, venue_of
 from registry.doctor.checks import Check, failed, ok, skipped
 from registry.errors import BrainError, InputError, MarketError, VenueUnreachableError
 from registry.settings import Settings
@@ -59,16 +59,11 @@ def check_venues(settings: Settings, *, live: bool, seconds: float = _SECONDS) -
         cure = "name some in `exchanges`, or run with --live"
         return [skipped(_CLOCK, "no exchange is configured whose clock could be asked", cure)]
     try:
-        venues = [_opened(name, settings) for name in names]
+        venues = [venue_of(settings, name) for name in names]
     except InputError as error:
         return [failed("configuration", error)]
     seen = asyncio.run(_ask(venues, live, seconds))
     return [_clock(seen), *(check for one in seen for check in one.checks)]
-
-
-def _opened(name: str, settings: Settings) -> Venue:
-    base_url = getattr(settings, f"{name}_url", None)
-    return open_venue(name, base_url=base_url, timeout=settings.request_timeout)
 
 
 async def _ask(venues: Sequence[Venue], live: bool, seconds: float) -> list[_Seen]:

@@ -16,7 +16,7 @@ from market.collection.collector import DataCollector
 from market.quality.record import QualityRecord
 from market.quality.report import QualityReport
 from market.quality.stored import check_store
-from market.venues import open_venue
+from market.venues import venue_of
 from registry.errors import SeriesStoreError, SettingsError
 from registry.naming import present_name
 from registry.runs import Figure
@@ -146,8 +146,7 @@ def check_askable(settings: Settings) -> None:
                 f"for example to {example}"
             )
     for exchange in settings.exchanges:
-        venue = open_venue(exchange, base_url=getattr(settings, f"{exchange}_url", None))
-        venue.check_timeframe(settings.timeframe)
+        venue_of(settings, exchange)
 
 
 def _look(

@@ -16,7 +16,7 @@ from market.collection.collected import SeriesResult
 from market.collection.fetching import Fetch, Outage
 from market.collection.gap_record import revise_gaps
 from market.collection.memory import instruments_of, memory_of
-from market.collection.plan import Range, Symbol, plan_symbol
+from market.collection.plan import HISTORIES, Range, Symbol, plan_symbol
 from market.collection.preparing import Preparation
 from market.venues.base import Instrument, Venue
 from registry.errors import BrainError, LibraryError, MarketError
@@ -71,6 +71,7 @@ class VenueRun:
             self.tally.fail([n for each in names.values() for n in each], self.venue.name, error)
             return
         symbols, seen = await self._symbols(names, listed, now)
+        self._tell_lacks(symbols, names)
         span = self.asked.range(now)
         fetches = await self.batches.call(lambda: self._prepare(symbols, span, seen))
         snapshots = (self._snapshot(symbol, names[symbol.name], now) for symbol in symbols)
@@ -107,11 +108,20 @@ class VenueRun:
         whole range, or is made good by the next one, which begins where this one did.
         """
         prepared = Preparation(self.store, self.venue, self.asked.timeframe, span, seen)
-        fetches = prepared.fetches(symbols)
+        fetches = [f for f in prepared.fetches(symbols) if not self.venue.lacks(f.series.kind)]
         ahead = [revision for fetch in fetches if (revision := fetch.ahead()) is not None]
         revise_gaps(self.store, self.venue.name, ahead, span.now)
         self.store.upsert("instruments", memory_of(symbols, span.now))
         return fetches
+
+    def _tell_lacks(self, symbols: Sequence[Symbol], names: Mapping[str, Sequence[str]]) -> None:
+        """What the exchange has no history of is told, and not asked for: no fault of tonight."""
+        for kind in HISTORIES:
+            if why := self.venue.lacks(kind):
+                frame = "" if kind == "funding" else self.asked.timeframe
+                none = SeriesResult("", self.venue.name, kind, frame, None, 0, None, None, note=why)
+                for symbol in symbols:
+                    self.tally.add(names[symbol.name], none)
 
     # --- doing it ---------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from market.collection.batches import Batches
 from market.collection.collected import Collected
 from market.collection.collecting import VenueRun, together
 from market.collection.plan import former_names
-from market.venues import VENUES, Venue, open_venue
+from market.venues import VENUES, venue_of
 from registry.bars import parse_timeframe
 from registry.errors import InputError
 from registry.series.reading import to_moment
@@ -119,16 +119,12 @@ class DataCollector:
         tally, store = Tally(asked, self.exchanges, progress), self._library.series
         batching = Batches(store, seconds=self._commit_after)
         async with AsyncExitStack() as opened, batching as batches:
-            venues = [await opened.enter_async_context(self._open(e)) for e in self.exchanges]
+            venues = [
+                await opened.enter_async_context(venue_of(self.settings, e)) for e in self.exchanges
+            ]
             runs = (VenueRun(venue, asked, batches, store, tally).run() for venue in venues)
             await together(*runs)
         return Collected(tally.results())
-
-    def _open(self, exchange: str) -> Venue:
-        url = getattr(self.settings, f"{exchange}_url", None)
-        venue = open_venue(exchange, base_url=url, timeout=self.settings.request_timeout)
-        venue.check_timeframe(self.settings.timeframe)
-        return venue
 
 
 def _finished(work: Coroutine[Any, Any, Collected]) -> Collected:

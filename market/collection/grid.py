@@ -28,10 +28,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from market.venues.base import FUNDING_HOURS
 from registry.bars import parse_timeframe
 
 __all__ = [
-    "FUNDING_HOURS",
     "FixedGrid",
     "FundingGrid",
     "Grid",
@@ -44,8 +44,6 @@ __all__ = [
     "outside",
 ]
 
-#: Intervals at which perpetuals settle, in hours: the divisors of a day that venues use.
-FUNDING_HOURS = (24, 12, 8, 6, 4, 3, 2, 1)
 
 #: What stands for an interval that is unknown.
 _USUAL_HOURS = 8

@@ -12,12 +12,16 @@ if TYPE_CHECKING:
         Probe as Probe,
         Venue as Venue,
     )
-    from market.venues.opening import VENUES as VENUES, open_venue as open_venue
+    from market.venues.opening import (
+        VENUES as VENUES,
+        open_venue as open_venue,
+        venue_of as venue_of,
+    )
 
 __all__, __getattr__, __dir__ = face(
     __name__,
     {
         "market.venues.base": "Instrument Probe Venue",
-        "market.venues.opening": "VENUES open_venue",
+        "market.venues.opening": "VENUES open_venue venue_of",
     },
 )

@@ -20,7 +20,10 @@ from registry.bars import parse_timeframe
 from registry.errors import InputError
 from registry.naming import perpetual
 
-__all__ = ["Instrument", "Probe", "Venue", "canonical", "settles_in_dollars"]
+__all__ = ["FUNDING_HOURS", "Instrument", "Probe", "Venue", "canonical", "settles_in_dollars"]
+
+#: Hours between settlements that venues have.
+FUNDING_HOURS = (24, 12, 8, 6, 4, 3, 2, 1)
 
 _DOLLARS = frozenset({"BUSD", "FDUSD", "PYUSD", "RLUSD", "TUSD"})
 
@@ -105,6 +108,10 @@ class Venue(ABC):
         """
         reach = self.look_back[kind]
         return None if reach is None else now - reach
+
+    def lacks(self, kind: str) -> str:
+        """Why the venue has no history of a kind, for people; empty if it has one."""
+        return ""
 
     def check_timeframe(self, timeframe: str) -> None:
         """Refuse a timeframe of which the venue has no history.

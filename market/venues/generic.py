@@ -172,6 +172,13 @@ class GenericVenue(Venue):
             if len(page):
                 yield page.reset_index(drop=True)
 
+    def lacks(self, kind: str) -> str:
+        """Open interest has no history through ccxt that can be trusted."""
+        needed = {"candles": "fetchOHLCV", "funding": "fetchFundingRateHistory"}.get(kind)
+        if needed is None or not self._exchange.has.get(needed):
+            return f"ccxt has no {kind.replace('_', ' ')} of {self.name} to rely on"
+        return ""
+
     async def open_interest(
         self, instrument: Instrument, timeframe: str, start: pd.Timestamp, end: pd.Timestamp
     ) -> AsyncIterator[pd.DataFrame]:

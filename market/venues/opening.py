@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from market.venues.base import Venue
 from registry.errors import InputError, did_you_mean
 
-__all__ = ["VENUES", "open_venue"]
+if TYPE_CHECKING:
+    from registry.settings import Settings
+
+__all__ = ["VENUES", "open_venue", "venue_of"]
 
 _OWN = {
     "binance": ("market.venues.binance", "Binance"),
@@ -41,3 +45,15 @@ def open_venue(name: str, *, base_url: str | None = None, timeout: float = 10.0)
     if name not in known:
         raise InputError(f"no exchange is called {name!r}; {did_you_mean(name, [*VENUES, *known])}")
     return GenericVenue(name, base_url, timeout=timeout)
+
+
+def venue_of(settings: Settings, name: str) -> Venue:
+    """The client of a venue at the address and with the patience that the settings say.
+
+    Raises:
+        InputError: as :func:`open_venue`; or the venue has no history of the settings' timeframe.
+    """
+    url = getattr(settings, f"{name}_url", None)
+    venue = open_venue(name, base_url=url, timeout=settings.request_timeout)
+    venue.check_timeframe(settings.timeframe)
+    return venue

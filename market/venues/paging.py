@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from market.collection.grid import FUNDING_HOURS
-from market.venues.base import Instrument
+from market.venues.base import FUNDING_HOURS, Instrument
 
 __all__ = ["candle_page", "funding_page", "interest_page", "intervals", "snapshot_row", "windows"]
 

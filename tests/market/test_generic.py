@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,12 @@ import pandas as pd
 import pytest
 from aiohttp import web
 
+from market.collection.asked import Asked, Tally
+from market.collection.batches import Batches
+from market.collection.collecting import VenueRun
 from market.venues.generic import GenericVenue
 from registry.errors import InputError, VenueBlockedError, VenueRefusedError, VenueUnreachableError
+from registry.series.store import SeriesStore
 from tests.market.loopback import serving
 
 HOUR = 3_600_000
@@ -127,6 +132,25 @@ def test_what_is_not_had_is_said() -> None:
         await venue.probes()[0].ask()
 
     ask(work)
+
+
+def test_what_ccxt_lacks_is_no_failure_of_a_collection(tmp_path: Path) -> None:
+    store = SeriesStore(tmp_path / "series")
+    asked = Asked(("BTC/USDT",), hours=48, until=None, timeframe="1h", renamed={}, former={})
+    tally = Tally(asked, ["gate"], None)
+
+    async def collect(venue: GenericVenue) -> None:
+        async with Batches(store) as batches:
+            await VenueRun(venue, asked, batches, store, tally).run()
+
+    ask(collect)
+    results = {result.kind: result for result in tally.results()}
+    assert not [result for result in results.values() if result.failure is not None]
+    assert results["candles"].missing == 0
+    assert results["funding"].rows_stored == 6
+    assert results["open_interest"].rows_stored is None
+    assert results["open_interest"].note == "ccxt has no open interest of gate to rely on"
+    assert store.read("gaps").empty
 
 
 def test_amounts_in_contracts_of_another_size_are_unknown() -> None:

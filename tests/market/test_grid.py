@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, strategies as st
 
 from market.collection.grid import (
-    FUNDING_HOURS,
     FixedGrid,
     FundingGrid,
     Span,
@@ -16,6 +15,7 @@ from market.collection.grid import (
     join_spans,
     outside,
 )
+from market.venues.base import FUNDING_HOURS
 from market.venues.paging import intervals
 
 START = pd.Timestamp("2026-01-05", tz="UTC")
