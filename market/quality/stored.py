@@ -19,23 +19,14 @@ from market.collection.grid import FixedGrid, FundingGrid, Grid, as_times
 from market.quality.check import check_series
 from market.quality.coverage import coverage, grid_of
 from market.quality.reading import read_rows
-from market.quality.record import COUNTS, Coverage, Hole, QualityRecord, Severity, records_frame
+from market.quality.record import Hole, QualityRecord, records_frame
 from market.quality.rules import RULES
 from registry.bar_rows import count
 from registry.errors import InputError, did_you_mean
 from registry.naming import perpetual
 from registry.series.store import SeriesStore
 
-__all__ = [
-    "COUNTS",
-    "Coverage",
-    "Hole",
-    "QualityRecord",
-    "Severity",
-    "check_series",
-    "check_store",
-    "records_frame",
-]
+__all__ = ["check_store"]
 
 _log = logging.getLogger(__name__)
 

@@ -119,7 +119,7 @@ def _series_in_s3(root: str) -> Check:
 
     with closing(s3_client()) as client:
         said = probe_bucket(client, root)
-    if SeriesStore.open(root).check().honoured:
+    if SeriesStore(root).check().honoured:
         return ok(_SERIES, f"{said}; conditional puts are honoured")
     return failed(
         _SERIES,

@@ -18,7 +18,7 @@ from registry.series.reading import Limits, query, to_moment, to_texts
 from registry.series.rows import rows_with, to_rows
 from registry.series.schema import KINDS, Kind, parse_kind
 from registry.series.table import SeriesTable
-from registry.series.writing import replace_rows, revise_rows, tidy, upsert_rows
+from registry.series.writing import revise_rows, tidy, upsert_rows
 
 __all__ = ["SeriesStore", "Upserted"]
 
@@ -68,11 +68,6 @@ class SeriesStore:
             name: SeriesTable(kind, f"{self.root}/{name}", self._options)
             for name, kind in kinds.items()
         }
-
-    @classmethod
-    def open(cls, root: str | Path) -> SeriesStore:
-        """The store at a root, with credentials as boto3 resolves them."""
-        return cls(root)
 
     def __repr__(self) -> str:
         return f"SeriesStore({self.root!r})"
@@ -184,34 +179,6 @@ class SeriesStore:
             inserted, updated = upsert_rows(self._tables[kind], rows)
         return Upserted(len(rows), inserted, updated)
 
-    def replace(
-        self,
-        kind: str,
-        frame: pd.DataFrame,
-        *,
-        exchange: str,
-        symbols: Sequence[str],
-        of_kind: str | None = None,
-    ) -> None:
-        """Replace all rows of an exchange's symbols by others, in one commit.
-
-        Args:
-            kind: one of :meth:`kinds`.
-            frame: what takes their place; may be empty. As for :meth:`upsert`.
-            exchange, symbols: whose rows are replaced.
-            of_kind: only rows whose column ``kind`` is this.
-
-        Raises:
-            InputError: ``frame`` holds rows of others, or as for :meth:`upsert`.
-        """
-        found = parse_kind(kind, self._kinds)
-        texts = to_texts(exchange=exchange, symbol=symbols, kind=of_kind)
-        Limits(texts).conditions(found)
-        rows = rows_with(found, frame, texts)
-        if texts["symbol"]:
-            with self._faults(found, "replace"):
-                replace_rows(self._tables[kind], rows, texts)
-
     def revise(
         self,
         kind: str,
@@ -232,7 +199,7 @@ class SeriesStore:
             exchange, symbols: whose rows are replaced.
 
         Raises:
-            InputError: as for :meth:`replace`.
+            InputError: the rows are of others, or as for :meth:`upsert`.
         """
         found = parse_kind(kind, self._kinds)
         texts = to_texts(exchange=exchange, symbol=symbols)

@@ -19,7 +19,7 @@ from registry.series.schema import MONTH, Kind
 from registry.series.sync import sync_commits
 from registry.series.table import WRITER, SeriesTable, locks, until_committed
 
-__all__ = ["replace_rows", "revise_rows", "tidy", "upsert_rows"]
+__all__ = ["revise_rows", "tidy", "upsert_rows"]
 
 logger = logging.getLogger(__name__)
 
@@ -78,11 +78,6 @@ def _merge(table: DeltaTable, kind: Kind, rows: pa.Table, names: Sequence[str]) 
         commit_properties=locks(names),
     )
     merger.when_matched_update_all().when_not_matched_insert_all().execute()
-
-
-def replace_rows(own: SeriesTable, rows: pa.Table, texts: Mapping[str, Sequence[str]]) -> None:
-    """Replace all rows that have these texts by others, in one commit."""
-    until_committed(lambda: _replace(own, own.make(), rows, texts))
 
 
 def revise_rows(

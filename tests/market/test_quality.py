@@ -13,7 +13,9 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from market.files import read_folder, sample_folder
-from market.quality.stored import COUNTS, QualityRecord, check_series, check_store, records_frame
+from market.quality.check import check_series
+from market.quality.record import COUNTS, QualityRecord, records_frame
+from market.quality.stored import check_store
 from registry.bars import parse_timeframe
 from registry.errors import InputError
 from registry.series.store import SeriesStore

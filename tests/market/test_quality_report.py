@@ -15,8 +15,8 @@ import pytest
 from rich.console import Console
 
 from market.quality.page import ALL_HOLES_SHOWN, HOLES_SHOWN
+from market.quality.record import COUNTS, Coverage, Hole, QualityRecord
 from market.quality.report import FILES, QualityReport
-from market.quality.stored import COUNTS, Coverage, Hole, QualityRecord
 from registry.errors import ArtifactStoreError
 
 DAY = pd.Timestamp("2024-01-01", tz="UTC")

@@ -281,18 +281,22 @@ def test_replacing_leaves_others_alone_and_is_one_commit(store: SeriesStore) -> 
     store.upsert("gaps", gaps(BTC, exchange="bybit"))
     made = commits(store, "gaps")
     new = gaps(BTC, BTC, start=[utc("2026-03-01"), utc("2026-04-01")])
-    store.replace("gaps", new, exchange="okx", symbols=["BTC/USDT"], of_kind="candles")
+
+    def change(before: pd.DataFrame) -> pd.DataFrame:
+        return pd.concat([before[before["kind"] != "candles"], new])
+
+    store.revise("gaps", change, exchange="okx", symbols=["BTC/USDT"])
     assert commits(store, "gaps") == made + 1
     found = store.read("gaps")
     assert len(found) == 5
     there = found.query("exchange == 'okx' and kind == 'candles'")
     assert list(there["start"].dt.month) == [3, 4, 1]
-    store.replace("gaps", gaps(), exchange="okx", symbols=[BTC, ETH])
+    store.revise("gaps", lambda _: gaps(), exchange="okx", symbols=[BTC, ETH])
     assert list(store.read("gaps")["exchange"]) == ["bybit"]
 
 
 def test_replacing_in_an_empty_store(store: SeriesStore) -> None:
-    store.replace("gaps", gaps(BTC), exchange="okx", symbols=[BTC])
+    store.revise("gaps", lambda _: gaps(BTC), exchange="okx", symbols=[BTC])
     assert len(store.read("gaps")) == 1
 
 
@@ -318,16 +322,14 @@ def test_revising_sees_what_others_have_stored_meanwhile(store: SeriesStore) -> 
 
 def test_replacing_a_series_by_month(store: SeriesStore) -> None:
     store.upsert("candles", pd.concat([candles(), candles(symbol=ETH)]))
-    store.replace("candles", candles(rows=3, price=7), exchange="binance", symbols=[BTC])
+    store.revise("candles", lambda _: candles(rows=3, price=7), exchange="binance", symbols=[BTC])
     assert list(store.read("candles", symbol=BTC)["open"]) == [7, 8, 9]
     assert len(store.read("candles", symbol=ETH)) == 48
 
 
 def test_others_rows_are_not_slipped_in(store: SeriesStore) -> None:
     with pytest.raises(InputError, match="hold symbol 'ETH/USDT:USDT', whose rows are not"):
-        store.replace("gaps", gaps(BTC, ETH), exchange="okx", symbols=[BTC])
-    with pytest.raises(InputError, match="candles have no kind"):
-        store.replace("candles", candles(), exchange="binance", symbols=[BTC], of_kind="candles")
+        store.revise("gaps", lambda _: gaps(BTC, ETH), exchange="okx", symbols=[BTC])
 
 
 # --- upkeep -------------------------------------------------------------------------------------
@@ -387,7 +389,7 @@ def test_it_shows_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert repr(SeriesStore("here")) == f"SeriesStore('{tmp_path / 'here'}')"
     secret = SeriesStore("s3://b/p/", storage={"aws_secret_access_key": "hush"})
     assert repr(secret) == "SeriesStore('s3://b/p')"
-    assert SeriesStore.open("here").root == str(tmp_path / "here")
+    assert SeriesStore("here").root == str(tmp_path / "here")
     assert SeriesStore("here").kinds() == list(KINDS)
 
 

@@ -59,7 +59,7 @@ def root(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_it_works_the_same_everywhere(root: str) -> None:
-    store = SeriesStore.open(root)
+    store = SeriesStore(root)
     assert store.check().honoured
     assert len(store.read("candles")) == 0
     assert store.upsert("candles", candles()) == Upserted(48, 48, 0)
@@ -68,7 +68,7 @@ def test_it_works_the_same_everywhere(root: str) -> None:
     found = SeriesStore(root).read("candles", symbol="BTC/USDT", end="2026-10-31T03:00")
     assert_frame_equal(found[candles().columns], candles(rows=3, price=7))
     store.upsert("gaps", gaps(BTC, ETH))
-    store.replace("gaps", gaps(), exchange="okx", symbols=[BTC])
+    store.revise("gaps", lambda _: gaps(), exchange="okx", symbols=[BTC])
     store.upkeep()
     assert list(store.read("gaps")["symbol"]) == [ETH]
     assert len(store.read("candles")) == 50
@@ -167,7 +167,7 @@ def test_nobody_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         for ask in (
             lambda: store.read("candles"),
             lambda: store.upsert("candles", candles()),
-            lambda: store.replace("gaps", gaps(BTC), exchange="okx", symbols=[BTC]),
+            lambda: store.revise("gaps", lambda _: gaps(BTC), exchange="okx", symbols=[BTC]),
             store.upkeep,
             store.check,
         ):

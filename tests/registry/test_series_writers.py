@@ -7,6 +7,7 @@ import os
 import random
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
@@ -80,8 +81,12 @@ def write_share(root: str, share: int, start: float) -> None:
         own = candles("2026-10-31 12:00", 24, symbol=f"C{share}/USDT:USDT", price=step)
         shared = candles("2026-10-31 12:00", 24, price=100 * share + step)
         store.upsert("candles", pd.concat([own, shared, candles("2026-10-31", 10 * step)]))
-        store.replace("gaps", gaps(BTC, exchange=f"e{share % 2}", count=step),
-                      exchange=f"e{share % 2}", symbols=[BTC])  # fmt: skip
+        found = gaps(BTC, exchange=f"e{share % 2}", count=step)
+        store.revise("gaps", partial(_instead, found), exchange=f"e{share % 2}", symbols=[BTC])
+
+
+def _instead(new: pd.DataFrame, before: pd.DataFrame) -> pd.DataFrame:
+    return new
 
 
 def test_writers_in_several_processes_neither_lose_nor_double_rows(
