@@ -155,23 +155,19 @@ def _look(
     """Records of the series whose exchange answered; the others' rows may be as they were."""
     answered = [result for result in results if result.rows_stored is not None]
     now = pd.Timestamp.now(tz="UTC")
-    start = min((r.start for r in answered if r.start is not None), default=now - _DAY)
-    end = max((r.end for r in answered if r.end is not None), default=now)
-    # Snapshots are of the exchange's now, whatever our clock says.
-    ends = {True: now + _DAY, False: end}
+    by_range: dict[tuple[pd.Timestamp, pd.Timestamp], list[tuple[str, str, str, str]]] = {}
+    for one in answered:
+        # Snapshots have no range: they are of the exchange's now, whatever our clock says.
+        start, end = one.start or now - _DAY, one.end or now + _DAY
+        symbol = present_name(one.symbol, settings.renamed)
+        names = (one.exchange, symbol, one.kind, one.timeframe)
+        by_range.setdefault((start, end), []).append(names)
     return tuple(
         record
-        for is_snapshot, until in ends.items()
+        for (start, end), series in by_range.items()
+        if start < end
         for record in check_store(
-            library.series,
-            sorted(
-                (r.exchange, present_name(r.symbol, settings.renamed), r.kind, r.timeframe)
-                for r in answered
-                if (r.kind == "snapshots") is is_snapshot
-            ),
-            start=start,
-            end=until,
-            now=now,
+            library.series, sorted(set(series)), start=start, end=end, now=now
         )
     )
 

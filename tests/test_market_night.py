@@ -166,6 +166,9 @@ def test_what_is_asked_for_in_vain_is_told_and_the_rest_is_kept(store: BrainLibr
     assert (done.code, done.complaints) == (1, [])
     assert "NOPE/USDT bybit failed: bybit lists no perpetual NOPE/USDT:USDT" in done.out
     assert len(store.series.read("candles", symbol="BTC/USDT")) == 24
+    quality = store.series.read("quality").set_index("kind")
+    assert quality.loc[["candles", "funding", "open_interest"], "missing"].tolist() == [0, 0, 0]
+    assert quality.loc["candles", "expected"] == 24
 
 
 def test_without_a_network_the_host_is_named_and_nothing_is_written(
