@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from analysis.results import AnalysisFailure
-    from engine.market_data import MarketSeries
     from engine.training import Failure
     from market.files import FolderBars
     from registry.bars import Bars
@@ -43,6 +42,7 @@ _AUTO = "auto"
 _ALSO = {"exchanges": ("--exchange",)}  # what people write for one
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
+_Done = TypeVar("_Done")
 
 
 def _settings(*names: str) -> Callable[[_Function], _Function]:
@@ -136,14 +136,7 @@ def nightly(**given: str | None) -> int:
 
     with _job("night", given, collects=True) as job:
         with job.stage("train and register"):
-            results, failed = train_symbols(
-                job.library,
-                job.settings,
-                job.bars,
-                job.run,
-                job.progress("Training"),
-                market=job.series(),
-            )
+            results, failed = job.engine(train_symbols, "Training")
             job.add(done=any(result.versions for result in results), failed=failed)
             chosen = [(r, choose_champions(job.library, r)) for r in results if r.versions]
         with job.stage("analyse"):
@@ -195,14 +188,7 @@ def train(**given: str | None) -> int:
     from engine.night import train_symbols
 
     with _job("training", given) as job:
-        results, failed = train_symbols(
-            job.library,
-            job.settings,
-            job.bars,
-            job.run,
-            job.progress("Training"),
-            market=job.series(),
-        )
+        results, failed = job.engine(train_symbols, "Training")
         job.add(done=any(result.versions for result in results), failed=failed)
         job.out.print(versions_table(results, job.failures))
     return job.exit_code
@@ -216,14 +202,7 @@ def tune(**given: str | None) -> int:
     from engine.night import tune_symbols
 
     with _job("search", given) as job:
-        found, failed = tune_symbols(
-            job.library,
-            job.settings,
-            job.bars,
-            job.run,
-            job.progress("Searching"),
-            market=job.series(),
-        )
+        found, failed = job.engine(tune_symbols, "Searching")
         job.add(done=bool(found), failed=failed)
         job.out.print(recipes_table(found, job.failures))
     return job.exit_code
@@ -288,11 +267,13 @@ class _Job:
         self.bars = read.series
         self.failures |= {symbol: str(error) for symbol, error in read.failures.items()}
 
-    def series(self) -> Mapping[str, MarketSeries]:
-        """Funding and open interest of the bars' symbols, where any have been collected."""
+    def engine(self, work: Callable[..., _Done], title: str) -> _Done:
+        """A work of the Engine on the bars, with funding and open interest where there are any."""
         from engine.market_data import read_all_market_series
 
-        return read_all_market_series(self.library, self.settings, self.bars)
+        market = read_all_market_series(self.library, self.settings, self.bars)
+        progress = self.progress(title)
+        return work(self.library, self.settings, self.bars, self.run, progress, market=market)
 
     def tell_failures(self) -> None:
         for what, why in self.failures.items():
