@@ -9,28 +9,32 @@ import os
 import shlex
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from registry.errors import BrainError, InputError
+from brain.artifacts import MARKET, SUMMARY
+from brain.errors import BrainError, InputError
+from brain.naming import Role, Tag
+from brain.work import Failure, Progress
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from analysis.results import AnalysisFailure
-    from engine.training import Failure
-    from market.files import FolderBars
-    from registry.bars import Bars
+    from brain.series.bars import Bars
+    from brain.series.files import BarSet
+    from brain.settings import Settings
+    from brain.work import Failure
     from registry.library import BrainLibrary
     from registry.runs import Run
-    from registry.settings import Settings
 
 __all__ = ["cli", "main"]
 
@@ -69,7 +73,7 @@ def _settings(*names: str) -> Callable[[_Function], _Function]:
 def cli(debug: bool, launcher: int | None) -> None:
     """Collect market data; train, judge, register and explain models of it."""
     if launcher:
-        from registry.processes import die_with_parent
+        from brain.processes import die_with_parent
 
         die_with_parent(launcher)
 
@@ -80,8 +84,8 @@ def prepare() -> None:
 
     What is printed holds the password that the store's address may hold.
     """
+    from brain.settings import load_settings
     from registry.library import BrainLibrary
-    from registry.settings import load_settings
 
     settings = load_settings()
     BrainLibrary(settings.tracking_uri).check(settings.experiment)
@@ -93,10 +97,11 @@ def prepare() -> None:
 @click.option("--live", is_flag=True, help="Ask every endpoint of the exchanges once.")
 def doctor(live: bool) -> int:
     """Check configuration, tracking server, stores, credentials, clock; change nothing."""
-    from market.checks import check_venues
-    from registry.console import console
-    from registry.doctor.checks import check_configuration, checks_table, run_checks, verdict
-    from registry.doctor.stores import check_library, check_series
+    from brain.checks import check_configuration, checks_table, run_checks, verdict
+    from brain.console import console
+    from brain.series.store.checks import check_series
+    from market.checks import check_exchanges
+    from registry.checks.library import check_library
 
     settings, found = check_configuration()
     if settings is not None:
@@ -104,7 +109,7 @@ def doctor(live: bool) -> int:
             {
                 "Brain Library": partial(check_library, settings),
                 "series store": partial(check_series, settings.series),
-                "exchanges": partial(check_venues, settings, live=live),
+                "exchanges": partial(check_exchanges, settings, live=live),
             }
         )
     console().print(checks_table(found))
@@ -115,8 +120,11 @@ def doctor(live: bool) -> int:
 @_settings("exchanges", "symbols", "hours", "timeframe")
 def collect(**given: str | None) -> int:
     """Collect candles, funding and open interest, and say what is missing or odd."""
-    with _job("collection", given, collects=True, reads=False) as job:
-        job.run.document({"market": job.market, "failures": job.failures}, "summary.json")
+    from analysis.summary import failures_document
+
+    with _job(Role.COLLECTION, given, collects=True, reads=False) as job:
+        document = {"market": job.market, "failures": failures_document(job.failures)}
+        job.run.document(document, SUMMARY)
         job.tell_failures()
     return job.exit_code
 
@@ -131,10 +139,10 @@ def nightly(**given: str | None) -> int:
     """Collect, train and register every symbol's families, explain the best, name the champions."""
     from analysis.nightly import NightlyFeatureAnalysis
     from analysis.summary import champions_table, models_table, night_document
-    from engine.champions import choose_champions, chosen_models, name_champions
-    from engine.night import train_symbols
+    from engine.night.champions import choose_champions, chosen_models, name_champions
+    from engine.night.symbols import train_symbols
 
-    with _job("night", given, collects=True) as job:
+    with _job(Role.NIGHT, given, collects=True) as job:
         with job.stage("train and register"):
             results, failed = job.engine(train_symbols, "Training")
             job.add(done=any(result.versions for result in results), failed=failed)
@@ -153,8 +161,8 @@ def nightly(**given: str | None) -> int:
             ]
         versions = [v for result in results for v in result.versions.values()]
         document = night_document(champions, versions, analysed, job.failures, job.seconds)
-        job.run.document({**document, "market": job.market}, "summary.json")
-        job.out.print(models_table(analysed, {}))
+        job.run.document({**document, "market": job.market}, SUMMARY)
+        job.out.print(models_table(analysed, ()))
         job.out.print(champions_table(champions, job.failures))
     return job.exit_code
 
@@ -166,7 +174,7 @@ def analyze(**given: str | None) -> int:
     from analysis.nightly import NightlyFeatureAnalysis
     from analysis.summary import analysis_document, models_table
 
-    with _job("analysis", given) as job:
+    with _job(Role.ANALYSIS, given) as job:
         with job.stage("analyse"):
             analysed = NightlyFeatureAnalysis(job.library, job.settings).run_nightly_analysis(
                 symbols=job.settings.symbols or None,
@@ -175,7 +183,7 @@ def analyze(**given: str | None) -> int:
                 progress=job.progress("Explaining"),
             )
             job.add(done=bool(analysed.models), failed=analysed.failures)
-        job.run.document(analysis_document(analysed, job.failures, job.seconds), "summary.json")
+        job.run.document(analysis_document(analysed, job.failures, job.seconds), SUMMARY)
         job.out.print(models_table(analysed, job.failures))
     return job.exit_code
 
@@ -185,9 +193,9 @@ def analyze(**given: str | None) -> int:
 def train(**given: str | None) -> int:
     """Train, judge and register every symbol's families; champions stay as they are."""
     from analysis.summary import versions_table
-    from engine.night import train_symbols
+    from engine.night.symbols import train_symbols
 
-    with _job("training", given) as job:
+    with _job(Role.TRAINING, given) as job:
         results, failed = job.engine(train_symbols, "Training")
         job.add(done=any(result.versions for result in results), failed=failed)
         job.out.print(versions_table(results, job.failures))
@@ -199,9 +207,9 @@ def train(**given: str | None) -> int:
 def tune(**given: str | None) -> int:
     """Search for hyperparameters and store the recipes; nothing is registered."""
     from analysis.summary import recipes_table
-    from engine.night import tune_symbols
+    from engine.night.symbols import tune_symbols
 
-    with _job("search", given) as job:
+    with _job(Role.SEARCH, given) as job:
         found, failed = job.engine(tune_symbols, "Searching")
         job.add(done=bool(found), failed=failed)
         job.out.print(recipes_table(found, job.failures))
@@ -222,9 +230,14 @@ class _Job:
     out: Console
     bars: Mapping[str, Bars] = field(default_factory=dict)
     market: list[dict[str, Any]] | None = None
-    failures: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     done: bool = False
+    _failures: dict[str, Failure] = field(default_factory=dict)
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        """What failed; of what failed twice, the last."""
+        return tuple(self._failures.values())
 
     @property
     def exit_code(self) -> int:
@@ -239,50 +252,53 @@ class _Job:
         yield
         self.seconds[name] = round(time.perf_counter() - started, 2)
 
-    def add(self, *, done: bool, failed: Iterable[Failure | AnalysisFailure]) -> None:
+    def add(self, *, done: bool, failed: Iterable[Failure]) -> None:
         self.done = done
-        self.failures |= {failure.what: str(failure.error) for failure in failed}
+        self._failures |= {failure.what: failure for failure in failed}
 
-    def progress(self, title: str) -> Callable[[object, int, int], None]:
-        from registry.console import progress
+    def progress(self, title: str) -> Progress:
+        from brain.console import progress
 
         return progress(title, self.out)
 
     def collect(self) -> None:
         """Make the series complete, as far as the exchanges let us."""
         from market.night import collect_market
+        from registry.runs import Metric
 
         with self.stage("collect"):
-            night = collect_market(
-                self.library, self.settings, self.run, self.progress("Collecting")
-            )
-        self.market, self.done = night.document(), night.done
-        self.failures |= night.failures
+            night = collect_market(self.library, self.settings, self.progress("Collecting"))
+            self.run.metrics(Metric(key, value) for key, value in night.metrics().items())
+            with tempfile.TemporaryDirectory(prefix="brain-") as scratch:
+                night.report.write(scratch)
+                self.run.artifacts(Path(scratch), MARKET)
+        self.market = night.document()
+        self.add(done=night.done, failed=night.failures)
         if night.report.records:
             self.out.print(night.report.table())
 
-    def take(self, read: FolderBars) -> None:
+    def take(self, read: BarSet) -> None:
         """Work on these bars."""
         _refuse_none(read, self.failures)
-        self.bars = read.series
-        self.failures |= {symbol: str(error) for symbol, error in read.failures.items()}
+        self.bars = read.bars
+        self.add(done=self.done, failed=read.failures)
 
     def engine(self, work: Callable[..., _Done], title: str) -> _Done:
         """A work of the Engine on the bars, with funding and open interest where there are any."""
-        from engine.market_data import read_all_market_series
+        from engine.data.market_series import read_all_market_series
 
         market = read_all_market_series(self.library, self.settings, self.bars)
         progress = self.progress(title)
         return work(self.library, self.settings, self.bars, self.run, progress, market=market)
 
     def tell_failures(self) -> None:
-        for what, why in self.failures.items():
-            self.out.print(f"{what} failed: {why}", style="red", markup=False)
+        for failure in self.failures:
+            self.out.print(str(failure), style="red", markup=False)
 
 
 @contextmanager
 def _job(
-    kind: str, given: Mapping[str, str | None], *, collects: bool = False, reads: bool = True
+    role: Role, given: Mapping[str, str | None], *, collects: bool = False, reads: bool = True
 ) -> Iterator[_Job]:
     """Everything that can be refused is refused before the run is started.
 
@@ -290,47 +306,47 @@ def _job(
         collects: whether series are collected first, if bars are to come from these.
         reads: whether bars are worked on.
     """
+    from brain.console import console
+    from brain.series.source import describe_source, is_collected, read_bars
+    from brain.settings import load_settings
     from market.night import check_askable
-    from market.source import describe_source, is_collected, read_series
-    from registry.console import console
     from registry.library import BrainLibrary
-    from registry.settings import load_settings
 
     settings = load_settings(given)
-    library = BrainLibrary(settings.tracking_uri, series=settings.series)
+    library = BrainLibrary(settings.tracking_uri, series=settings.series, renamed=settings.renamed)
     library.check(settings.experiment)
     library.reap(after_hours=settings.reap_after_hours)
     bars = None
     if collects and (is_collected(settings) or not reads):
         check_askable(settings)
     elif reads:
-        bars = read_series(settings, library)
-        _refuse_none(bars, {})
+        bars = read_bars(settings, library)
+        _refuse_none(bars, ())
     started = datetime.now(UTC)
-    number = len(settings.symbols if bars is None else bars.series)
+    number = len(settings.symbols if bars is None else bars.bars)
     source = describe_source(settings) if reads else " and ".join(settings.exchanges)
     with library.start(
         settings.experiment,
-        f"{kind} {started:%Y-%m-%d %H:%M}",
-        tags={"kind": kind},
-        note=f"{kind.capitalize()} of {number} symbols from {source}, {started:%c} UTC.",
+        f"{role} {started:%Y-%m-%d %H:%M}",
+        tags={Tag.ROLE: role},
+        note=f"{role.capitalize()} of {number} symbols from {source}, {started:%c} UTC.",
     ) as run:
         run.params({f"setting.{k}": v for k, v in settings.shown().items()})
         job = _Job(settings, library, run, console())
         if bars is None:
             job.collect()
         if reads:
-            job.take(bars or read_series(settings, library))
+            job.take(bars or read_bars(settings, library))
         yield job
         if job.failures:
             run.fail()
 
 
-def _refuse_none(read: FolderBars, failures: Mapping[str, str]) -> None:
+def _refuse_none(read: BarSet, failures: Sequence[Failure]) -> None:
     """Without any bars, say why."""
-    if read.series:
+    if read.bars:
         return
-    faults = [*(str(error) for error in read.failures.values()), *failures.values()]
+    faults = [str(failure.error) for failure in (*read.failures, *failures)]
     more = [f"and {len(faults) - _SHOWN} more"] if len(faults) > _SHOWN else []
     raise InputError(" | ".join(faults[:_SHOWN] + more))
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from registry._lazy import face
+from brain._lazy import face
 
 if TYPE_CHECKING:
     from analysis.drift import ColumnDrift as ColumnDrift, DriftAnalysis as DriftAnalysis
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from analysis.rankings import Rankings as Rankings
     from analysis.results import (
         Additivity as Additivity,
-        AnalysisFailure as AnalysisFailure,
         FeatureImportance as FeatureImportance,
         FeatureNote as FeatureNote,
         Method as Method,
@@ -48,7 +47,7 @@ __all__, __getattr__, __dir__ = face(
         "analysis.nightly": "NightlyFeatureAnalysis run_nightly_feature_analysis",
         "analysis.rankings": "Rankings",
         "analysis.results": (
-            "Additivity AnalysisFailure FeatureImportance FeatureNote Method ModelAnalysis "
+            "Additivity FeatureImportance FeatureNote Method ModelAnalysis "
             "NightlyAnalysis NoteKind Ranking Stage"
         ),
         "analysis.summary": "champions_table night_document",

@@ -17,8 +17,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.sampling import Array, Rows, spread
-from engine.features import LOOK_BACK
-from registry.errors import NotEnoughBarsError
+from brain.errors import NotEnoughBarsError
+from engine.kernels.features import LOOK_BACK
 
 __all__ = [
     "MIN_HISTORY",

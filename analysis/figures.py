@@ -13,9 +13,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from analysis.explainers.base import Contributions
 from analysis.results import FeatureImportance, Method, ModelAnalysis, Ranking
 from analysis.sampling import Array
-from analysis.subjects import Contributions
 
 __all__ = ["write_figures"]
 
@@ -24,7 +24,7 @@ _DPI = 110
 _TITLES = {
     Method.SHAP: "shap: moves predictions",
     Method.PERMUTATION: "permutation: rank IC lost",
-    Method.CORRELATION: "correlation with the label",
+    Method.CORRELATION: "correlation with the target",
 }
 
 

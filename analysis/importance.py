@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from analysis.explainers.base import Explainer
 from analysis.results import FeatureImportance, FeatureNote, Method, NoteKind, Ranking
 from analysis.sampling import Array, Rows, mean_and_error
-from analysis.subjects import Subject
 
 __all__ = ["align", "by_contribution", "by_correlation", "by_shuffling", "ranked"]
 
@@ -56,20 +56,20 @@ def by_contribution(values: Array) -> tuple[Array, Array]:
 
 
 def by_shuffling(
-    subject: Subject, label: Array, moments: Rows, features: Sequence[int], seed: int
+    explainer: Explainer, target: Array, moments: Rows, features: Sequence[int], seed: int
 ) -> tuple[Array, Array]:
-    """The drop of the rank correlation of prediction and label when a feature is shuffled.
+    """The drop of the rank correlation of prediction and target when a feature is shuffled.
 
     (Breiman 2001.) A feature's values, an LSTM's with their course over the look-back, are dealt
     out anew among the moments, three times.
 
     Args:
-        label: (N,), known at all the moments.
+        target: (N,), known at all the moments.
         features: those to shuffle; the others are NaN in the result.
     """
-    width = subject.rows.shape[1]
-    outcome = _scores(label[moments])
-    before = _scores(subject.prediction[moments])
+    width = explainer.rows.shape[1]
+    outcome = _scores(target[moments])
+    before = _scores(explainer.prediction[moments])
     rng = np.random.default_rng(seed)
     donors = np.concatenate([rng.permutation(moments) for _ in range(_REPEATS)])
     repeated = np.tile(moments, _REPEATS)
@@ -77,27 +77,27 @@ def by_shuffling(
     # the drop is known, so that its error is.
     drops = np.full((len(moments), width), np.nan)
     for feature in features:
-        after = subject.shuffled(repeated, donors, feature).reshape(_REPEATS, -1)
+        after = explainer.shuffled(repeated, donors, feature).reshape(_REPEATS, -1)
         lost = [(before - _scores(values)) * outcome for values in after]
         drops[:, feature] = np.mean(lost, axis=0)
     return mean_and_error(drops)
 
 
-def by_correlation(rows: Array, label: Array, features: Sequence[int]) -> tuple[Array, Array]:
-    """The absolute Spearman correlation of each feature with the label, where both are known.
+def by_correlation(rows: Array, target: Array, features: Sequence[int]) -> tuple[Array, Array]:
+    """The absolute Spearman correlation of each feature with the target, where both are known.
 
     Args:
         rows: (N, F), NaN missing.
-        label: (N,), NaN unknown.
+        target: (N,), NaN unknown.
         features: those to correlate; the others are NaN in the result.
     """
     importance, error = np.full((2, rows.shape[1]), np.nan)
-    labelled = ~np.isnan(label)
+    labelled = ~np.isnan(target)
     for feature in features:
         both = labelled & ~np.isnan(rows[:, feature])
         if both.sum() < 3:
             continue
-        products = _scores(rows[both, feature]) * _scores(label[both])
+        products = _scores(rows[both, feature]) * _scores(target[both])
         mean, its_error = mean_and_error(products[:, None])
         importance[feature], error[feature] = abs(mean[0]), its_error[0]
     return importance, error

@@ -6,38 +6,37 @@ import datetime as dt
 import math
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.bars import read_bars
-from analysis.choosing import choose_data, choose_versions, or_failure
-from analysis.comparing import Compared, DriftTask
-from analysis.explaining import Explained
-from analysis.fetching import explain_task
-from analysis.rankings import KIND, Rankings, parse_date
-from analysis.results import AnalysisFailure, Method, NightlyAnalysis, Stage, parse_method
-from analysis.storing import SymbolWork, store
+from analysis.drift_report import DriftResult, DriftTask
+from analysis.explanation import Explanation
+from analysis.model_files import explain_task
+from analysis.rankings import Rankings, parse_date
+from analysis.results import Method, NightlyAnalysis, Stage, parse_method
+from analysis.scope import choose_data, choose_versions, or_failure
+from analysis.storage import SymbolWork, store
 from analysis.trends import FeatureShifts, FeatureTrends, shifts, trends
 from analysis.workers import Task, analyse_all
-from engine.datasets import Dataset
-from engine.market_data import read_all_market_series
-from registry.errors import AnalysisError, BrainError, InputError
+from brain.errors import AnalysisError, InputError
+from brain.naming import Role, Tag, model_name, parse_symbol
+from brain.series.source import read_bars
+from brain.work import Failure, Progress
+from engine.data.dataset import Dataset
+from engine.data.market_series import read_all_market_series
 from registry.library import BrainLibrary
-from registry.naming import Tag, model_name, parse_symbol
 
 if TYPE_CHECKING:
-    from engine.market_data import MarketSeries
-    from registry.bars import Bars
-    from registry.library import Version
+    from brain.records import Version
+    from brain.series.bars import Bars
+    from brain.series.files import BarSet
+    from brain.settings import Settings
+    from engine.data.market_series import MarketSeries
     from registry.runs import Run
-    from registry.settings import Settings
 
-__all__ = ["NightlyFeatureAnalysis", "Progress", "run_nightly_feature_analysis"]
-
-#: Called as each piece of work is done, with how many are and how many there will be.
-Progress = Callable[[object, int, int], None]
+__all__ = ["NightlyFeatureAnalysis", "run_nightly_feature_analysis"]
 
 
 class NightlyFeatureAnalysis:
@@ -50,7 +49,7 @@ class NightlyFeatureAnalysis:
 
     Args:
         brain_library: where models are and results go.
-        settings: see :class:`registry.settings.Settings`; used are ``experiment``, ``bars``,
+        settings: see :class:`brain.settings.Settings`; used are ``experiment``, ``bars``,
             ``exchanges``, ``timeframe``, ``renamed``, ``jobs``, ``seed``, ``recent_bars``,
             ``explain_rows``, ``explain_windows`` and ``drift_columns``.
     """
@@ -175,12 +174,12 @@ class NightlyFeatureAnalysis:
         with self.library.start(
             self.settings.experiment,
             f"analysis {dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M}",
-            tags={Tag.KIND: KIND},
+            tags={Tag.ROLE: Role.ANALYSIS},
             note="Explanations of models, and their data compared; one run per symbol below.",
         ) as run:
             yield run
 
-    def _read_bars(self, symbols: Sequence[str]) -> tuple[dict[str, Bars], dict[str, BrainError]]:
+    def _read_bars(self, symbols: Sequence[str]) -> BarSet:
         return read_bars(self.settings, self.library, symbols)
 
     def _prepare(
@@ -194,7 +193,7 @@ class NightlyFeatureAnalysis:
         symbol = versions[0].symbol
         folder = scratch / model_name(symbol)
         tasks: list[Task] = []
-        failures: list[AnalysisFailure] = []
+        failures: list[Failure] = []
         for version in versions:
             own = folder / str(version.number)
             with or_failure(failures, symbol, Stage.FETCH, version.id):
@@ -252,15 +251,15 @@ def run_nightly_feature_analysis(
         TrackingUnreachableError, InputError, SettingsError: nothing can be read.
     """
     wanted = symbols if symbols is not None else settings.symbols or None
-    library = BrainLibrary(settings.tracking_uri, series=settings.series)
+    library = BrainLibrary(settings.tracking_uri, series=settings.series, renamed=settings.renamed)
     service = NightlyFeatureAnalysis(library, settings)
     return service.run_nightly_analysis(symbols=wanted)
 
 
-def _gather(work: SymbolWork, outcome: Explained | Compared | AnalysisFailure) -> None:
-    if isinstance(outcome, AnalysisFailure):
+def _gather(work: SymbolWork, outcome: Explanation | DriftResult | Failure) -> None:
+    if isinstance(outcome, Failure):
         work.failures.append(outcome)
-    elif isinstance(outcome, Compared):
+    elif isinstance(outcome, DriftResult):
         work.compared = outcome
     else:
         work.explained.append(outcome)
@@ -272,12 +271,12 @@ def _gather(work: SymbolWork, outcome: Explained | Compared | AnalysisFailure) -
             )
             model = outcome.analysis
             work.failures.append(
-                AnalysisFailure(model.symbol, Stage.ADDITIVITY, error, model.model_id)
+                Failure(model.model_id, error, Stage.ADDITIVITY, symbol=model.symbol)
             )
 
 
-def _symbol(outcome: Explained | Compared | AnalysisFailure) -> str:
-    return outcome.symbol if isinstance(outcome, AnalysisFailure) else outcome.analysis.symbol
+def _symbol(outcome: Explanation | DriftResult | Failure) -> str:
+    return outcome.symbol if isinstance(outcome, Failure) else outcome.analysis.symbol
 
 
 def _days(days: int, until: dt.date | str | None) -> tuple[dt.date, dt.date]:

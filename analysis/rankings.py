@@ -1,28 +1,18 @@
-"""Rankings of every night, kept in MLflow and read back by symbol, date and method.
-
-A night's rankings of a symbol are one small document, ``rankings.json``, on a run of their own with
-the tags ``kind=analysis``, ``symbol`` and ``date``. The date is written last: a run that has one
-has its document. So a month of a symbol is one search and thirty small files, on any store.
-"""
+"""Rankings of every night as tidy frames, and as the documents that the library keeps."""
 
 from __future__ import annotations
 
 import datetime as dt
-import json
-import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from mlflow.exceptions import MlflowException
-
 from analysis.results import Method, ModelAnalysis, parse_method
-from analysis.tables import finite, plain
-from registry.errors import ArtifactStoreError, InputError
-from registry.mlflow_errors import library_errors
-from registry.naming import Tag, parse_model_id, parse_symbol
+from analysis.tables import plain
+from brain.errors import InputError
+from brain.naming import parse_model_id, parse_symbol
+from brain.text import finite
+from registry.rankings import write_rankings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,12 +20,7 @@ if TYPE_CHECKING:
     from registry.library import BrainLibrary
     from registry.runs import Run
 
-__all__ = ["COLUMNS", "DATE", "KIND", "RANKINGS_FILE", "Rankings", "pack", "parse_date", "tidy"]
-
-#: Tags of an analysis run, beside the symbol.
-KIND = "analysis"
-DATE = "date"
-RANKINGS_FILE = "rankings.json"
+__all__ = ["COLUMNS", "Rankings", "pack", "parse_date", "tidy"]
 
 #: Columns of the frames that are read back.
 COLUMNS = (
@@ -51,8 +36,6 @@ COLUMNS = (
 )
 
 _FORMAT = 1
-_PAGE = 1000
-_DOWNLOADS = 8
 
 
 def parse_date(value: dt.date | str) -> dt.date:
@@ -116,15 +99,6 @@ def pack(model: ModelAnalysis) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True)
-class _Stored:
-    """A night's run: where a document is, and of when."""
-
-    run_id: str
-    date: dt.date
-    started: int
-
-
 class Rankings:
     """The stored rankings of all symbols.
 
@@ -153,9 +127,7 @@ class Rankings:
             "date": date.isoformat(),
             "models": [pack(model) for model in models],
         }
-        run.document(document, RANKINGS_FILE)
-        run.tag({Tag.KIND: KIND, Tag.SYMBOL: symbol})
-        run.tag({DATE: date.isoformat()})
+        write_rankings(run, symbol, date, document)
 
     def read(
         self,
@@ -181,55 +153,11 @@ class Rankings:
         wanted = None if method is None else parse_method(method)
         first = dt.date.min if since is None else parse_date(since)
         last = dt.date.max if until is None else parse_date(until)
-        nights = [night for night in self._nights(symbol) if first <= night.date <= last]
         latest: dict[tuple[dt.date, str], Mapping[str, Any]] = {}
-        for night, document in zip(nights, self._documents(nights), strict=True):
+        for date, document in self.library.rankings(symbol, first, last):
             for model in document["models"]:
-                latest[night.date, model["model_id"]] = _only(model, wanted)
+                latest[date, model["model_id"]] = _only(model, wanted)
         return tidy((date, model) for (date, _), model in latest.items())
-
-    def _nights(self, symbol: str) -> list[_Stored]:
-        """The symbol's analysis runs in all experiments, earliest first."""
-        client = self.library.client
-        query = f"tags.{Tag.KIND} = '{KIND}' AND tags.{Tag.SYMBOL} = '{symbol}'"
-        with library_errors(self.library.dsn, f"look up the rankings of {symbol}"):
-            experiments = _pages(lambda token: client.search_experiments(page_token=token))
-            runs = _pages(
-                lambda token: client.search_runs(
-                    [experiment.experiment_id for experiment in experiments],
-                    filter_string=query,
-                    max_results=_PAGE,
-                    page_token=token,
-                )
-            )
-        found = [
-            _Stored(run.info.run_id, parse_date(run.data.tags[DATE]), run.info.start_time)
-            for run in runs
-            if DATE in run.data.tags
-        ]
-        return sorted(found, key=lambda night: (night.date, night.started))
-
-    def _documents(self, nights: Sequence[_Stored]) -> list[dict[str, Any]]:
-        with (
-            tempfile.TemporaryDirectory(prefix="brain-") as scratch,
-            ThreadPoolExecutor(_DOWNLOADS) as pool,
-        ):
-            return list(pool.map(lambda night: self._document(night, Path(scratch)), nights))
-
-    def _document(self, night: _Stored, scratch: Path) -> dict[str, Any]:
-        folder = scratch / night.run_id
-        folder.mkdir()
-        doing = f"read the rankings of {night.date} from run {night.run_id}"
-        with library_errors(self.library.dsn, doing):
-            try:
-                path = self.library.client.download_artifacts(
-                    night.run_id, RANKINGS_FILE, str(folder)
-                )
-                return dict(json.loads(Path(path).read_text()))
-            except (MlflowException, OSError, ValueError) as error:
-                raise ArtifactStoreError(
-                    f"could not {doing}: {error}; restore the file or delete the run"
-                ) from error
 
 
 def _only(model: Mapping[str, Any], method: Method | None) -> Mapping[str, Any]:
@@ -237,14 +165,3 @@ def _only(model: Mapping[str, Any], method: Method | None) -> Mapping[str, Any]:
         return model
     kept = {name: ranking for name, ranking in model["rankings"].items() if name == method}
     return {**model, "rankings": kept}
-
-
-def _pages(fetch: Callable[[str | None], Any]) -> list[Any]:
-    found: list[Any] = []
-    token = None
-    while True:
-        page = fetch(token)
-        found += page
-        token = page.token
-        if not token:
-            return found

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from registry.errors import BrainError, InputError, did_you_mean
-from registry.naming import Family
+from brain.errors import InputError, did_you_mean
+from brain.naming import Family
+from brain.work import Failure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Additivity",
-    "AnalysisFailure",
     "FeatureImportance",
     "FeatureNote",
     "Method",
@@ -168,31 +168,6 @@ class Stage(StrEnum):
 
 
 @dataclass(frozen=True)
-class AnalysisFailure:
-    """What could not be analysed, and why.
-
-    Attributes:
-        symbol: whose analysis.
-        stage: what was being done.
-        error: what went wrong.
-        model_id: whose analysis, None if it concerns the whole symbol.
-    """
-
-    symbol: str
-    stage: Stage
-    error: BrainError
-    model_id: str | None = None
-
-    @property
-    def what(self) -> str:
-        """The symbol or the model, and the stage."""
-        return f"{self.model_id or self.symbol} {self.stage}"
-
-    def __str__(self) -> str:
-        return f"{self.what} failed: {self.error}"
-
-
-@dataclass(frozen=True)
 class NightlyAnalysis:
     """What a night's analysis has found and what it could not do.
 
@@ -206,7 +181,7 @@ class NightlyAnalysis:
     date: dt.date
     models: tuple[ModelAnalysis, ...]
     drifts: tuple[DriftAnalysis, ...]
-    failures: tuple[AnalysisFailure, ...]
+    failures: tuple[Failure, ...]
 
     @property
     def notes(self) -> tuple[tuple[str, FeatureNote], ...]:

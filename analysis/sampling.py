@@ -11,7 +11,7 @@ Array = NDArray[np.float64]
 Rows = NDArray[np.intp]
 
 # Means of this many consecutive stretches are near enough independent; a shorter stretch than the
-# bootstrap's shortest block would not be (engine.bootstrap).
+# bootstrap's shortest block would not be (engine.evaluation.bootstrap).
 _STRETCHES = 20
 _MIN_STRETCHES = 5
 _MIN_STRETCH = 20

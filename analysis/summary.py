@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -12,15 +11,18 @@ from rich.markup import escape
 from rich.table import Table
 
 from analysis.results import Method, ModelAnalysis, NightlyAnalysis
-from analysis.tables import drift_document, finite
-from engine.judging import ALL
-from engine.night import SymbolResult
-from engine.training import Tuned
-from registry.library import Champion, Version
+from analysis.tables import drift_document
+from brain.records import Champion, Version
+from brain.text import finite, plus_minus
+from brain.work import Failure
+from engine.evaluation.evaluation import ALL
+from engine.night.symbols import SymbolResult
+from engine.night.training import SearchResult
 
 __all__ = [
     "analysis_document",
     "champions_table",
+    "failures_document",
     "models_table",
     "night_document",
     "recipes_table",
@@ -30,12 +32,12 @@ __all__ = [
 _CAPTION = "net Sharpe: annualised, out of sample, after costs, ± one standard error"
 
 
-def champions_table(champions: Sequence[Champion], failures: Mapping[str, str]) -> Table:
+def champions_table(champions: Sequence[Champion], failures: Sequence[Failure]) -> Table:
     """Symbol × regime → champion, with its error bar and sample size; failures below.
 
     Args:
         champions: in the order in which they are to be shown.
-        failures: what failed, for example a symbol or "symbol family", and why.
+        failures: what could not be done, and why.
     """
     table = Table(title="Champions", caption=_CAPTION)
     for column in ("symbol", "regime", "champion"):
@@ -50,7 +52,7 @@ def champions_table(champions: Sequence[Champion], failures: Mapping[str, str]) 
             champion.regime,
             record.family,
             str(champion.version),
-            _plus_minus(record.net_sharpe, record.net_sharpe_error),
+            plus_minus(record.net_sharpe, record.net_sharpe_error, "+"),
             str(record.bars),
             str(record.episodes),
             record.reason,
@@ -58,7 +60,7 @@ def champions_table(champions: Sequence[Champion], failures: Mapping[str, str]) 
     return _with_failures(table, failures)
 
 
-def versions_table(results: Sequence[SymbolResult], failures: Mapping[str, str]) -> Table:
+def versions_table(results: Sequence[SymbolResult], failures: Sequence[Failure]) -> Table:
     """What was trained and registered, over all regimes; failures below."""
     table = Table(title="Versions", caption=_CAPTION)
     for column in ("symbol", "family", "recipe"):
@@ -67,19 +69,19 @@ def versions_table(results: Sequence[SymbolResult], failures: Mapping[str, str])
         table.add_column(column, justify="right")
     for result in results:
         for family, version in sorted(result.versions.items()):
-            judged = result.trained[family].judgements[ALL]
+            judged = result.trained[family].evidence[ALL]
             table.add_row(
                 version.symbol,
                 family,
                 version.recipe,
                 str(version.number),
-                _plus_minus(judged.net_sharpe.value, judged.net_sharpe.error),
+                plus_minus(judged.net_sharpe.value, judged.net_sharpe.error, "+"),
                 str(judged.bars),
             )
     return _with_failures(table, failures)
 
 
-def recipes_table(found: Sequence[Tuned], failures: Mapping[str, str]) -> Table:
+def recipes_table(found: Sequence[SearchResult], failures: Sequence[Failure]) -> Table:
     """What the searches found; failures below."""
     table = Table(title="Recipes", caption="rank IC: best trial, inside the first training fold")
     for column in ("symbol", "family", "recipe", "hyperparameters"):
@@ -94,7 +96,7 @@ def recipes_table(found: Sequence[Tuned], failures: Mapping[str, str]) -> Table:
     return _with_failures(table, failures)
 
 
-def models_table(analysed: NightlyAnalysis, failures: Mapping[str, str]) -> Table:
+def models_table(analysed: NightlyAnalysis, failures: Sequence[Failure]) -> Table:
     """The explained versions with their three most important features; failures below."""
     table = Table(title="Explained", caption="by SHAP; off: largest miss of contributions + base")
     for column in ("symbol", "model", "family", "first", "second", "third"):
@@ -120,7 +122,7 @@ def night_document(
     champions: Sequence[Champion],
     versions: Sequence[Version],
     analysed: NightlyAnalysis,
-    failures: Mapping[str, str],
+    failures: Sequence[Failure],
     seconds: Mapping[str, float],
 ) -> dict[str, Any]:
     """The night as JSON-ready data; an unknown figure is null.
@@ -140,15 +142,20 @@ def night_document(
 
 
 def analysis_document(
-    analysed: NightlyAnalysis, failures: Mapping[str, str], seconds: Mapping[str, float]
+    analysed: NightlyAnalysis, failures: Sequence[Failure], seconds: Mapping[str, float]
 ) -> dict[str, Any]:
     """An analysis as JSON-ready data; an unknown figure is null."""
     return {
         "analyses": [_analysis(model) for model in analysed.models],
         "drift": [drift_document(drift) for drift in analysed.drifts],
-        "failures": dict(failures),
+        "failures": failures_document(failures),
         "seconds": dict(seconds),
     }
+
+
+def failures_document(failures: Sequence[Failure]) -> dict[str, str]:
+    """Why each thing failed, by what it is."""
+    return {failure.what: str(failure.error) for failure in failures}
 
 
 def _champion(champion: Champion) -> dict[str, Any]:
@@ -177,14 +184,8 @@ def _analysis(model: ModelAnalysis) -> dict[str, Any]:
     }
 
 
-def _with_failures(table: Table, failures: Mapping[str, str]) -> Table:
+def _with_failures(table: Table, failures: Sequence[Failure]) -> Table:
     blank = [""] * (len(table.columns) - 2)
-    for what, why in failures.items():
-        table.add_row(escape(what), *blank, f"[red]failed: {escape(why)}[/]")
+    for failure in failures:
+        table.add_row(escape(failure.what), *blank, f"[red]failed: {escape(str(failure.error))}[/]")
     return table
-
-
-def _plus_minus(value: float | None, error: float | None) -> str:
-    if value is None or math.isnan(value):
-        return "unknown"
-    return f"{value:+.2f} ± {'?' if error is None or math.isnan(error) else f'{error:.2f}'}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -14,8 +13,9 @@ import pyarrow.parquet as pq
 
 from analysis.drift import DriftAnalysis
 from analysis.results import ModelAnalysis
+from brain.text import finite
 
-__all__ = ["drift_document", "finite", "plain", "write_tables"]
+__all__ = ["drift_document", "plain", "write_tables"]
 
 _SCHEMA = pa.schema(
     [
@@ -80,8 +80,3 @@ def drift_document(found: DriftAnalysis) -> dict[str, Any]:
 def plain(fields: Mapping[str, Any]) -> dict[str, Any]:
     """The fields with None for what is not finite, as JSON has no word for it."""
     return {key: finite(value) for key, value in fields.items()}
-
-
-def finite(value: Any) -> Any:
-    """The value, or None if it is a number and not finite."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value

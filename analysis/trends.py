@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from analysis.results import Method
-from registry.naming import Family, parse_family, parse_model_id
+from brain.naming import Family, parse_family, parse_model_id
 
 if TYPE_CHECKING:
     import pandas as pd

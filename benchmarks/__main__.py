@@ -14,8 +14,8 @@ from rich.console import Console
 
 from benchmarks.frame import Benchmark
 from benchmarks.report import as_document, as_table, beside_table
-from registry.console import console
-from registry.errors import BrainError, InputError, did_you_mean
+from brain.console import console
+from brain.errors import BrainError, InputError, did_you_mean
 
 __all__ = ["BENCHMARKS", "load", "main"]
 
@@ -80,8 +80,8 @@ def _command(name: str, benchmark: Benchmark, out: Console) -> click.Command:
         json_path.parent.mkdir(parents=True, exist_ok=True)
         json_path.write_text(json.dumps(document, indent=1, default=str) + "\n")
         out.print(f"Written to {json_path}", markup=False)
-        for figure in report.missed:
-            _tell(f"{figure.name}: {figure.target} is missed")
+        for metric in report.missed:
+            _tell(f"{metric.name}: {metric.target} is missed")
         return _MISSED if report.missed else 0
 
     return click.Command(
@@ -101,7 +101,7 @@ def _command(name: str, benchmark: Benchmark, out: Console) -> click.Command:
                 ["--json", "json_path"],
                 type=click.Path(dir_okay=False, path_type=Path),
                 default=Path(__file__).parent / "results" / f"{name}.json",
-                help="where the figures are written  [default: benchmarks/results/]",
+                help="where the metrics are written  [default: benchmarks/results/]",
             ),
             *benchmark.options,
         ],

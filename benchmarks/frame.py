@@ -1,8 +1,8 @@
-"""The form that every benchmark has: figures with targets, a table, a JSON file, an exit code.
+"""The form that every benchmark has: metrics with targets, a table, a JSON file, an exit code.
 
 A benchmark is a module of this package with a :class:`Benchmark` named ``BENCHMARK``. It measures
 ours and theirs in turn (:func:`interleave`), so that what else the machine does hits both alike,
-and hands over :class:`Figure` objects; the rest is done here.
+and hands over :class:`Metric` objects; the rest is done here.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Literal, TypeVar
 
 import click
 
-__all__ = ["Benchmark", "Figure", "Report", "Target", "interleave"]
+__all__ = ["Benchmark", "Metric", "Report", "Target", "interleave"]
 
 Done = TypeVar("Done")
 
@@ -44,7 +44,7 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Figure:
+class Metric:
     """One measured quantity.
 
     Attributes:
@@ -52,7 +52,7 @@ class Figure:
         unit: of ours and theirs, for example ``s`` or ``MB``; empty for counts.
         ours, theirs: a value per run, in the order of the runs; theirs may be empty.
         better: which way is better. The ratio says how many times better ours are.
-        target: what must hold; None if the figure is only reported.
+        target: what must hold; None if the metric is only reported.
     """
 
     name: str
@@ -64,10 +64,10 @@ class Figure:
 
     def __post_init__(self) -> None:
         if not self.ours:
-            raise ValueError(f"figure {self.name!r} has no runs")
+            raise ValueError(f"metric {self.name!r} has no runs")
         if self.theirs and len(self.theirs) != len(self.ours):
             raise ValueError(
-                f"figure {self.name!r} has {len(self.ours)} runs of ours and {len(self.theirs)} of "
+                f"metric {self.name!r} has {len(self.ours)} runs of ours and {len(self.theirs)} of "
                 "theirs; interleave them"
             )
 
@@ -97,14 +97,14 @@ class Report:
     """What a benchmark found.
 
     Attributes:
-        figures: in the order in which they are shown.
+        metrics: in the order in which they are shown.
         runs: how often each side ran.
         ours, theirs: what the two sides are, in words.
         notes: sentences that belong under the table.
         beside: what is no number, ours beside theirs: a second table.
     """
 
-    figures: Sequence[Figure]
+    metrics: Sequence[Metric]
     runs: int
     ours: str
     theirs: str = ""
@@ -112,9 +112,9 @@ class Report:
     beside: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
-    def missed(self) -> list[Figure]:
-        """The figures whose target is missed."""
-        return [figure for figure in self.figures if figure.holds is False]
+    def missed(self) -> list[Metric]:
+        """The metrics whose target is missed."""
+        return [metric for metric in self.metrics if metric.holds is False]
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ class Benchmark:
         measure: called with ``runs`` and the options by name.
         runs: how often each side runs unless told otherwise.
         options: command-line options of its own.
-        versions: distributions whose versions matter to the figures.
+        versions: distributions whose versions matter to the metrics.
     """
 
     measure: Callable[..., Report]

@@ -18,11 +18,11 @@ import click
 import numpy as np
 import pandas as pd
 
-from benchmarks.frame import Benchmark, Figure, Report, Target, interleave
+from benchmarks.frame import Benchmark, Metric, Report, Target, interleave
 from benchmarks.postgres_series import PostgresSeries
-from registry.console import console
-from registry.errors import BrainError
-from registry.series.store import SeriesStore
+from brain.console import console
+from brain.errors import BrainError
+from brain.series.store.store import SeriesStore
 from tests.servers import PostgresServer
 
 __all__ = ["BENCHMARK", "Ours", "Readings", "candles", "measure", "report", "run_once"]
@@ -167,26 +167,26 @@ def _seconds(work: Callable[[], object]) -> float:
 
 
 def report(ours: Sequence[Readings], theirs: Sequence[Readings], rows: int) -> Report:
-    """Both sides' readings as figures."""
+    """Both sides' readings as metrics."""
     tenth = f"{rows // 10:,}"
 
-    def figure(name: str, unit: str, of: str, target: Target | None = None) -> Figure:
+    def metric(name: str, unit: str, of: str, target: Target | None = None) -> Metric:
         mine, others = ([getattr(one, of) for one in side] for side in (ours, theirs))
-        return Figure(name, unit, mine, others, target=target)
+        return Metric(name, unit, mine, others, target=target)
 
     return Report(
-        figures=[
-            figure(f"store {rows:,} rows in an empty table", "s", "load"),
-            figure(f"upsert {tenth} replayed + {tenth} new rows", "s", "upsert", Target(_AS_FAST)),
-            figure(f"upsert {tenth} changed + {tenth} new rows", "s", "changed"),
-            figure("upsert 1,000 new rows", "s", "small"),
-            figure(
+        metrics=[
+            metric(f"store {rows:,} rows in an empty table", "s", "load"),
+            metric(f"upsert {tenth} replayed + {tenth} new rows", "s", "upsert", Target(_AS_FAST)),
+            metric(f"upsert {tenth} changed + {tenth} new rows", "s", "changed"),
+            metric("upsert 1,000 new rows", "s", "small"),
+            metric(
                 "read one symbol's day",
                 "ms",
                 "read_milliseconds",
                 Target(_READ_MILLISECONDS, "at most", of="ours"),
             ),
-            figure("size on disk", "MB", "megabytes"),
+            metric("size on disk", "MB", "megabytes"),
         ],
         runs=len(ours),
         ours="our series store",

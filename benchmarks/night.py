@@ -13,10 +13,10 @@ from benchmarks.stages import OTHER, StageClock
 __all__ = ["FITTING", "NOT_FITTING", "SHARED", "Night", "run_night"]
 
 IMPORTS = "imports"
-BARS = "bars, features, labels"
+BARS = "bars, features, targets"
 SEARCH = "search"
 WALK_FORWARD = "walk-forward"
-JUDGEMENT = "judgement"
+JUDGEMENT = "evidence"
 FITS = "final fits"
 LOG = "log and register"
 EXPLAIN = "explain"
@@ -78,8 +78,8 @@ def _import_all() -> None:
     import xgboost
 
     import analysis.nightly
+    import brain.series.files
     import engine.families.boosted
     import engine.families.lstm
-    import engine.night
-    import market.files
+    import engine.night.symbols
     import mlproject

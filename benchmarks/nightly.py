@@ -20,11 +20,11 @@ from pathlib import Path
 
 import click
 
-from benchmarks.frame import Benchmark, Figure, Report, Target, interleave
+from benchmarks.frame import Benchmark, Metric, Report, Target, interleave
 from benchmarks.night import FITTING, NOT_FITTING, SHARED, Night
-from registry.console import console
-from registry.errors import BrainError
-from registry.naming import parse_symbol
+from brain.console import console
+from brain.errors import BrainError
+from brain.naming import parse_symbol
 
 __all__ = ["BENCHMARK", "Readings", "artifacts", "measure", "report"]
 
@@ -97,27 +97,27 @@ def measure(runs: int, symbols: str, trials: int) -> Report:
 
 
 def report(ours: Sequence[Readings], theirs: Sequence[Readings]) -> Report:
-    """Both sides' readings as figures: by stage, in all, memory, and the files side by side."""
+    """Both sides' readings as metrics: by stage, in all, memory, and the files side by side."""
 
-    def seconds(name: str, stages: Iterable[str] | None, target: Target | None = None) -> Figure:
+    def seconds(name: str, stages: Iterable[str] | None, target: Target | None = None) -> Metric:
         kept = list(stages) if stages is not None else None
         mine, others = ([one.total(kept) for one in side] for side in (ours, theirs))
-        return Figure(name, "s", mine, others, target=target)
+        return Metric(name, "s", mine, others, target=target)
 
-    def memory(name: str, stage: str | None) -> Figure:
+    def memory(name: str, stage: str | None) -> Metric:
         mine, others = ([_peak(one, stage) for one in side] for side in (ours, theirs))
-        return Figure(name, "MB", mine, others)
+        return Metric(name, "MB", mine, others)
 
     stages = (*SHARED, *FITTING, *NOT_FITTING)
     return Report(
-        figures=[
+        metrics=[
             *(seconds(stage, [stage]) for stage in stages),
             seconds("all fitting stages", FITTING),
             seconds("all other stages", NOT_FITTING, Target(TIMES_FASTER)),
             seconds("whole night", None),
             *(memory(f"peak memory, {stage}", stage) for stage in stages if _seen(stage, ours)),
             memory("peak memory, whole night", None),
-            Figure(
+            Metric(
                 "kinds of shared artifacts that are missing",
                 "",
                 [float(_missing(one)) for one in ours],
@@ -160,9 +160,9 @@ def _files(ours: dict[str, int], theirs: dict[str, int]) -> dict[str, tuple[str,
 
 def _symbols(text: str) -> tuple[str, ...]:
     if text == "all":
-        from market.files import read_folder, sample_folder
+        from brain.series.files import read_folder, sample_folder
 
-        return tuple(read_folder(sample_folder(), None).series)
+        return tuple(read_folder(sample_folder(), None).bars)
     return tuple(parse_symbol(symbol.strip()) for symbol in text.split(","))
 
 

@@ -50,25 +50,25 @@ def hang(clock: StageClock) -> None:
     """Hang the clock on the functions that are the night's stages."""
     import analysis.nightly
     import analysis.workers
-    import engine.champions
-    import engine.night
-    import engine.packaging
-    import engine.training
-    import market.files
+    import brain.series.files
+    import engine.night.champions
+    import engine.night.model_folder
+    import engine.night.symbols
+    import engine.night.training
 
-    clock.hang(BARS, market.files, "read_folder")
-    clock.hang(BARS, engine.night, "make_dataset")
-    clock.hang(SEARCH, engine.training, "search")
-    clock.hang(WALK_FORWARD, engine.training, "out_of_sample")
-    clock.hang(JUDGEMENT, engine.training, "judge", "net_returns")
-    clock.hang(FITS, engine.night, "train")  # what is left of it once its parts have theirs
-    clock.hang(LOG, engine.packaging, "write_model")
-    clock.hang(LOG, engine.night, "log_trained")
+    clock.hang(BARS, brain.series.files, "read_folder")
+    clock.hang(BARS, engine.night.symbols, "make_dataset")
+    clock.hang(SEARCH, engine.night.training, "search")
+    clock.hang(WALK_FORWARD, engine.night.training, "out_of_sample")
+    clock.hang(JUDGEMENT, engine.night.training, "judge", "net_returns")
+    clock.hang(FITS, engine.night.symbols, "train")  # what is left of it once its parts have theirs
+    clock.hang(LOG, engine.night.model_folder, "write_model")
+    clock.hang(LOG, engine.night.symbols, "log_trained")
     clock.hang(EXPLAIN, analysis.nightly, "explain_task")
     clock.hang(EXPLAIN, analysis.workers, "explain")
     clock.hang(DRIFT, analysis.workers, "compare")
     clock.hang(LOG, analysis.nightly, "store")
-    clock.hang(CHAMPIONS, engine.champions, "choose_champions", "name_champions")
+    clock.hang(CHAMPIONS, engine.night.champions, "choose_champions", "name_champions")
 
 
 if __name__ == "__main__":

@@ -11,16 +11,16 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from benchmarks.frame import Figure, Report
+from benchmarks.frame import Metric, Report
 from benchmarks.surroundings import machine, versions
 
 __all__ = ["COLUMNS", "as_document", "as_table", "beside_table"]
 
-COLUMNS = ("figure", "ours", "theirs", "ratio", "target", "holds")
+COLUMNS = ("metric", "ours", "theirs", "ratio", "target", "holds")
 
 
 def as_table(name: str, report: Report) -> Table:
-    """A row a figure; ours and theirs are medians, the ratio's range stands in brackets."""
+    """A row a metric; ours and theirs are medians, the ratio's range stands in brackets."""
     beside = f", beside {report.theirs}" if report.theirs else ""
     table = Table(
         title=f"{name}: {report.ours}{beside}",
@@ -28,15 +28,15 @@ def as_table(name: str, report: Report) -> Table:
         "median of neighbouring runs (least – most)",
     )
     for column in COLUMNS:
-        table.add_column(column, justify="left" if column in {"figure", "holds"} else "right")
-    for figure in report.figures:
+        table.add_column(column, justify="left" if column in {"metric", "holds"} else "right")
+    for metric in report.metrics:
         table.add_row(
-            figure.name,
-            _value(figure.ours, figure.unit),
-            _value(figure.theirs, figure.unit),
-            _ratio(figure),
-            str(figure.target or ""),
-            {True: "[green]yes[/]", False: "[red]NO[/]", None: ""}[figure.holds],
+            metric.name,
+            _value(metric.ours, metric.unit),
+            _value(metric.theirs, metric.unit),
+            _ratio(metric),
+            str(metric.target or ""),
+            {True: "[green]yes[/]", False: "[red]NO[/]", None: ""}[metric.holds],
         )
     return table
 
@@ -65,26 +65,26 @@ def as_document(
         "ours": report.ours,
         "theirs": report.theirs,
         "holds": not report.missed,
-        "figures": [_figure(figure) for figure in report.figures],
+        "metrics": [_figure(metric) for metric in report.metrics],
         "notes": list(report.notes),
         "beside": {what: list(both) for what, both in report.beside.items()},
     }
 
 
-def _figure(figure: Figure) -> dict[str, Any]:
-    target = figure.target
+def _figure(metric: Metric) -> dict[str, Any]:
+    target = metric.target
     return {
-        "figure": figure.name,
-        "unit": figure.unit,
-        "better": figure.better,
-        "ours": _known(median(figure.ours)),
-        "theirs": _known(median(figure.theirs)) if figure.theirs else None,
-        "ratio": _known(figure.ratio),
+        "metric": metric.name,
+        "unit": metric.unit,
+        "better": metric.better,
+        "ours": _known(median(metric.ours)),
+        "theirs": _known(median(metric.theirs)) if metric.theirs else None,
+        "ratio": _known(metric.ratio),
         "target": target and {"side": target.side, "bound": target.bound, "of": target.of},
-        "holds": figure.holds,
-        "ours_runs": [_known(value) for value in figure.ours],
-        "theirs_runs": [_known(value) for value in figure.theirs],
-        "ratios": [_known(ratio) for ratio in figure.ratios],
+        "holds": metric.holds,
+        "ours_runs": [_known(value) for value in metric.ours],
+        "theirs_runs": [_known(value) for value in metric.theirs],
+        "ratios": [_known(ratio) for ratio in metric.ratios],
     }
 
 
@@ -99,14 +99,14 @@ def _value(values: Sequence[float], unit: str) -> str:
     return f"{_number(middle)} {unit}".strip() if math.isfinite(middle) else "unknown"
 
 
-def _ratio(figure: Figure) -> str:
-    if math.isnan(figure.ratio):
+def _ratio(metric: Metric) -> str:
+    if math.isnan(metric.ratio):
         return ""
-    if math.isinf(figure.ratio):
+    if math.isinf(metric.ratio):
         return "∞"
-    found = f"{_number(figure.ratio)}×"
-    if len(figure.ratios) > 1:
-        found += f" ({_number(min(figure.ratios))} – {_number(max(figure.ratios))})"
+    found = f"{_number(metric.ratio)}×"
+    if len(metric.ratios) > 1:
+        found += f" ({_number(min(metric.ratios))} – {_number(max(metric.ratios))})"
     return found
 
 

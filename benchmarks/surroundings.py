@@ -1,4 +1,4 @@
-"""What a figure was measured on: the machine and the versions."""
+"""What a metric was measured on: the machine and the versions."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The same night as the tutorials of MLflow, SHAP and Evidently do it. Frozen: not to be improved.
 
-Bars, features, labels, search, walk-forward, judgement, hyperparameters and the rule that names
+Bars, features, targets, search, walk-forward, evidence, hyperparameters and the rule that names
 champions are ours, so that only the way of doing the rest differs. That rest is done as their pages
 show it: autologging for the final fits (not in the trials), the model logged by it with inferred
 requirements, a dataset made from a DataFrame, metrics and files logged as they come, TreeExplainer
@@ -57,12 +57,12 @@ def night(given: Night, clock: StageClock) -> None:
 
 
 def one_symbol(symbol: str, trials: int, clock: StageClock) -> None:
-    from engine.datasets import make_dataset
-    from market.files import read_folder, sample_folder
-    from registry.naming import Family
+    from brain.naming import Family
+    from brain.series.files import read_folder, sample_folder
+    from engine.data.dataset import make_dataset
 
     with clock.stage(BARS):
-        bars = read_folder(sample_folder(), (symbol,)).series[symbol]
+        bars = read_folder(sample_folder(), (symbol,)).bars[symbol]
         data = make_dataset(bars, horizon=6)
     trained = {family: train(data, family, trials, clock) for family in Family}
     champions = name_champions(data, trained, clock)
@@ -77,9 +77,9 @@ def train(data: Any, family: Any, trials: int, clock: StageClock) -> dict[str, A
     import mlflow
 
     from engine import families
-    from engine.judging import judge, net_returns
-    from engine.tuning import search
-    from engine.validation import Plan, out_of_sample
+    from engine.evaluation.evaluation import evaluate, net_returns
+    from engine.evaluation.walk_forward import Plan, out_of_sample
+    from engine.night.search import search
 
     plan = Plan(folds=5, first_test=0.5, embargo=24, trials=trials, cost=0.0005, seed=7)
     mlflow.autolog(disable=True)
@@ -90,12 +90,12 @@ def train(data: Any, family: Any, trials: int, clock: StageClock) -> dict[str, A
     with clock.stage(WALK_FORWARD):
         walk = plan.walk(len(data), data.horizon)
         prediction = out_of_sample(
-            model, data.features, data.label, walk, params=params, seed=plan.seed
+            model, data.features, data.target, walk, params=params, seed=plan.seed
         )
     with clock.stage(JUDGEMENT):
-        judgements = judge(
+        evidence = evaluate(
             prediction,
-            data.label,
+            data.target,
             data.forward_return,
             data.regimes,
             horizon=data.horizon,
@@ -106,20 +106,20 @@ def train(data: Any, family: Any, trials: int, clock: StageClock) -> dict[str, A
     with clock.stage(LOG):
         mlflow.autolog(disable=False, silent=True)
         with mlflow.start_run(run_name=f"{data.symbol} {family}", nested=True) as run:
-            fitted = model.fit(data.features, data.label, params=params, seed=plan.seed)
+            fitted = model.fit(data.features, data.target, params=params, seed=plan.seed)
             mlflow.autolog(disable=True)
-            log_run(data, family, found, judgements, prediction, net)
+            log_run(data, family, found, evidence, prediction, net)
         version = register(run.info.run_id, data, family)
     return {
         "run_id": run.info.run_id,
         "version": version,
         "fitted": fitted,
         "net": net,
-        "judgements": judgements,
+        "evidence": evidence,
     }
 
 
-def log_run(data: Any, family: Any, found: Any, judgements: Any, prediction: Any, net: Any) -> None:
+def log_run(data: Any, family: Any, found: Any, evidence: Any, prediction: Any, net: Any) -> None:
     import mlflow
     import pandas as pd
     from mlflow.data.pandas_dataset import from_pandas
@@ -127,18 +127,18 @@ def log_run(data: Any, family: Any, found: Any, judgements: Any, prediction: Any
     mlflow.set_tags({"symbol": data.symbol, "family": str(family), "timeframe": data.timeframe})
     mlflow.log_params({f"hp.{k}": v for k, v in found.recipe.hyperparameters.items()})
     frame = features_frame(data)
-    frame["label"] = data.label
-    dataset = from_pandas(frame, name=data.symbol, targets="label")
+    frame["target"] = data.target
+    dataset = from_pandas(frame, name=data.symbol, targets="target")
     mlflow.log_input(dataset, context="training")
-    for regime, judgement in judgements.items():
-        mlflow.log_metric(f"{regime}/bars", judgement.bars)
-        mlflow.log_metric(f"{regime}/episodes", judgement.episodes)
-        for name, estimate in judgement.figures().items():
+    for regime, one in evidence.items():
+        mlflow.log_metric(f"{regime}/bars", one.bars)
+        mlflow.log_metric(f"{regime}/episodes", one.episodes)
+        for name, estimate in one.estimates().items():
             for key, value in ((name, estimate.value), (f"{name}_error", estimate.error)):
                 if math.isfinite(value):
                     mlflow.log_metric(f"{regime}/{key}", value)
     series = pd.DataFrame(
-        {"prediction": prediction, "label": data.label, "net": net}, index=data.close_time
+        {"prediction": prediction, "target": data.target, "net": net}, index=data.close_time
     )
     series.to_parquet("out_of_sample.parquet")
     found.trials.to_parquet("trials.parquet")
@@ -158,9 +158,9 @@ def register(run_id: str, data: Any, family: Any) -> int:
 def name_champions(data: Any, trained: dict[Any, Any], clock: StageClock) -> dict[Any, Any]:
     from mlflow import MlflowClient
 
-    from engine.judging import paired_difference
-    from registry.champions import Difference, provisional_choice
-    from registry.naming import PRIOR, REGIMES
+    from brain.naming import PRIOR, REGIMES
+    from engine.evaluation.evaluation import paired_difference
+    from registry.promotion.rule import provisional_choice
 
     champions = {}
     client = MlflowClient()
@@ -170,10 +170,9 @@ def name_champions(data: Any, trained: dict[Any, Any], clock: StageClock) -> dic
             differences = {}
             for family, one in trained.items():
                 if family != prior:
-                    found = paired_difference(
+                    differences[family] = paired_difference(
                         one["net"], trained[prior]["net"], data.regimes == code, data.horizon
                     )
-                    differences[family] = Difference(found.value, found.error)
             choice = provisional_choice(regime, list(trained), differences)
             name = data.symbol.replace("/", "-")
             for role, family in (("champion", choice.champion), ("challenger", choice.challenger)):
@@ -255,7 +254,7 @@ def report_drift(data: Any, run_ids: list[str]) -> None:
 def features_frame(data: Any) -> Any:
     import pandas as pd
 
-    from engine.features import FEATURES
+    from engine.kernels.features import FEATURES
 
     return pd.DataFrame(data.features, columns=list(FEATURES), index=data.close_time)
 

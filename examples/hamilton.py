@@ -18,22 +18,14 @@ from pathlib import Path
 import mlflow
 import numpy as np
 
-from engine.features import LOOK_BACK
-from engine.frames import feature_frame
-from engine.regimes import RegimeDefinition, RegimeState, catch_up
+from brain import BrainError, NoChampionError, Regime, Selection, position_size
+from brain.manifest import check_folder
+from brain.series import Bars
+from engine.data.frames import feature_frame
+from engine.kernels.features import LOOK_BACK
+from engine.kernels.regimes import RegimeDefinition, RegimeState, catch_up
 from market import read_folder, sample_folder
-from registry import (
-    Bars,
-    BrainError,
-    BrainLibrary,
-    ModelSelector,
-    NoChampionError,
-    Regime,
-    Selection,
-    load_settings,
-    position_size,
-)
-from registry.manifest import check_folder
+from registry import BrainLibrary, ModelSelector, load_settings
 
 RECENT = LOOK_BACK + 512  # the features' look-back, a model's own, the bars since last night
 
@@ -41,9 +33,9 @@ RECENT = LOOK_BACK + 512  # the features' look-back, a model's own, the bars sin
 def recent_bars(symbol: str, folder: Path) -> Bars:
     """The symbol's last bars; "now" is the close of the last one."""
     read = read_folder(folder, [symbol])
-    for error in read.failures.values():
-        raise error
-    (bars,) = read.series.values()
+    for failure in read.failures:
+        raise failure.error
+    (bars,) = read.bars.values()
     return replace(bars, frame=bars.frame.tail(RECENT))
 
 

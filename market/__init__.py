@@ -4,32 +4,32 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from registry._lazy import face
+from brain._lazy import face
 
 if TYPE_CHECKING:
-    from market.collection.collected import (
-        Collected as Collected,
-        Gap as Gap,
-        SeriesResult as SeriesResult,
-    )
-    from market.collection.collector import DataCollector as DataCollector
-    from market.collection.gap_record import open_gaps as open_gaps
-    from market.files import (
-        FolderBars as FolderBars,
+    from brain.series.files import (
+        BarSet as BarSet,
         read_folder as read_folder,
         sample_folder as sample_folder,
     )
-    from market.venues.base import Instrument as Instrument, Probe as Probe, Venue as Venue
-    from market.venues.opening import VENUES as VENUES, open_venue as open_venue
+    from market.collection.collector import DataCollector as DataCollector
+    from market.collection.gaps import open_gaps as open_gaps
+    from market.collection.results import (
+        CollectionResult as CollectionResult,
+        Gap as Gap,
+        SeriesResult as SeriesResult,
+    )
+    from market.exchanges.base import Exchange as Exchange, Instrument as Instrument, Probe as Probe
+    from market.exchanges.catalogue import EXCHANGES as EXCHANGES, open_exchange as open_exchange
 
 __all__, __getattr__, __dir__ = face(
     __name__,
     {
-        "market.collection.collected": "Collected Gap SeriesResult",
+        "market.collection.results": "CollectionResult Gap SeriesResult",
         "market.collection.collector": "DataCollector",
-        "market.files": "FolderBars read_folder sample_folder",
-        "market.collection.gap_record": "open_gaps",
-        "market.venues.base": "Instrument Probe Venue",
-        "market.venues.opening": "VENUES open_venue",
+        "brain.series.files": "BarSet read_folder sample_folder",
+        "market.collection.gaps": "open_gaps",
+        "market.exchanges.base": "Instrument Probe Exchange",
+        "market.exchanges.catalogue": "EXCHANGES open_exchange",
     },
 )

@@ -3,35 +3,26 @@
 from __future__ import annotations
 
 import logging
-import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
-from market.collection.collected import Collected, SeriesResult
+from brain.errors import SeriesStoreError, SettingsError
+from brain.series.source import SeriesLibrary
+from brain.settings import Settings
+from brain.work import Failure, Progress
 from market.collection.collector import DataCollector
+from market.collection.results import CollectionResult, SeriesResult
+from market.exchanges import exchange_of
 from market.quality.record import QualityRecord
 from market.quality.report import QualityReport
-from market.quality.stored import check_store
-from market.venues import venue_of
-from registry.errors import SeriesStoreError, SettingsError
-from registry.naming import present_name
-from registry.runs import Figure
-
-if TYPE_CHECKING:
-    from registry.library import BrainLibrary
-    from registry.runs import Run
-    from registry.settings import Settings
+from market.quality.store_check import check_store
 
 __all__ = ["MarketNight", "check_askable", "collect_market"]
 
 logger = logging.getLogger(__name__)
-
-#: Where a run's report is, among its artifacts.
-FOLDER = "market"
 
 _DAY = pd.Timedelta(days=1)
 
@@ -45,7 +36,7 @@ class MarketNight:
         report: of the series whose exchange answered.
     """
 
-    collected: Collected
+    collected: CollectionResult
     report: QualityReport
 
     @property
@@ -54,17 +45,28 @@ class MarketNight:
         return len(self.collected.failures) < len(self.collected.series)
 
     @property
-    def failures(self) -> dict[str, str]:
+    def failures(self) -> tuple[Failure, ...]:
         """What failed and why; what failed alike is told once for each exchange and symbol."""
-        told: dict[str, dict[str, list[SeriesResult]]] = {}
+        alike: dict[str, dict[str, list[SeriesResult]]] = {}
         for result in self.collected.failures:
-            told.setdefault(str(result.failure), {}).setdefault(result.exchange, []).append(result)
-        return {
-            what: why
-            for why, by_exchange in told.items()
+            by_exchange = alike.setdefault(str(result.failure), {})
+            by_exchange.setdefault(result.exchange, []).append(result)
+        return tuple(
+            Failure(subject, error)
+            for by_exchange in alike.values()
             for exchange, results in by_exchange.items()
-            for what in self._named(exchange, results)
+            if (error := results[0].failure) is not None
+            for subject in self._named(exchange, results)
+        )
+
+    def metrics(self) -> dict[str, float]:
+        """What is known of the whole; the line over the nights shows a market going quiet."""
+        metrics = {
+            "market/rows_new": float(self.collected.rows_new),
+            "market/failed": float(len(self.collected.failures)),
         }
+        missing = [r.missing for r in self.collected.series if r.missing is not None]
+        return metrics | ({"market/missing": float(sum(missing))} if missing else {})
 
     def _named(self, exchange: str, failed: list[SeriesResult]) -> list[str]:
         asked = [result for result in self.collected.series if result.exchange == exchange]
@@ -88,12 +90,9 @@ class MarketNight:
 
 
 def collect_market(
-    library: BrainLibrary,
-    settings: Settings,
-    night: Run,
-    progress: Callable[[object, int, int], None] | None = None,
+    library: SeriesLibrary, settings: Settings, progress: Progress | None = None
 ) -> MarketNight:
-    """Make the settings' symbols complete at its exchanges; attach the report to the night's run.
+    """Make the settings' symbols complete at its exchanges, and look at what is there.
 
     Afterwards the store's small files are joined.
 
@@ -109,17 +108,13 @@ def collect_market(
             progress(_line(result), done, total)
 
     collected = collector.collect_all_data(settings.symbols, settings.hours, progress=tell)
-    report = QualityReport(_look(library, settings, collected.series))
-    night.figures(_figures(collected))
-    with tempfile.TemporaryDirectory(prefix="brain-") as scratch:
-        report.write(Path(scratch))
-        night.artifacts(Path(scratch), FOLDER)
+    report = QualityReport(_look(library, collected.series))
     if collected.rows_new:
         _tidy(library)
     return MarketNight(collected, report)
 
 
-def _tidy(library: BrainLibrary) -> None:
+def _tidy(library: SeriesLibrary) -> None:
     """Nothing is lost if it fails: the night's rows are stored, only in more files."""
     try:
         library.series.upkeep()
@@ -146,12 +141,10 @@ def check_askable(settings: Settings) -> None:
                 f"for example to {example}"
             )
     for exchange in settings.exchanges:
-        venue_of(settings, exchange)
+        exchange_of(settings, exchange)
 
 
-def _look(
-    library: BrainLibrary, settings: Settings, results: Iterable[SeriesResult]
-) -> tuple[QualityRecord, ...]:
+def _look(library: SeriesLibrary, results: Iterable[SeriesResult]) -> tuple[QualityRecord, ...]:
     """Records of the series whose exchange answered; the others' rows may be as they were."""
     answered = [result for result in results if result.rows_stored is not None]
     now = pd.Timestamp.now(tz="UTC")
@@ -159,7 +152,7 @@ def _look(
     for one in answered:
         # Snapshots have no range: they are of the exchange's now, whatever our clock says.
         start, end = one.start or now - _DAY, one.end or now + _DAY
-        symbol = present_name(one.symbol, settings.renamed)
+        symbol = library.series.present_name(one.symbol)
         names = (one.exchange, symbol, one.kind, one.timeframe)
         by_range.setdefault((start, end), []).append(names)
     return tuple(
@@ -177,15 +170,6 @@ def _line(result: object) -> object:
     if isinstance(result, SeriesResult) and result.failure is not None:
         return f"{result.what}: failed"
     return result
-
-
-def _figures(collected: Collected) -> Iterable[Figure]:
-    """What is known of the whole; the metric's line over the nights shows a market going quiet."""
-    yield Figure("market/rows_new", float(collected.rows_new))
-    yield Figure("market/failed", float(len(collected.failures)))
-    missing = [r.missing for r in collected.series if r.missing is not None]
-    if missing:
-        yield Figure("market/missing", float(sum(missing)))
 
 
 def _plain(value: Any) -> Any:

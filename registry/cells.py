@@ -11,11 +11,8 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import RegisteredModel
 from mlflow.exceptions import MlflowException
 
-from registry.champions import CellRecord
-from registry.entries import Champion, Version
-from registry.errors import LibraryError
-from registry.mlflow_errors import library_errors
-from registry.naming import (
+from brain.errors import LibraryError
+from brain.naming import (
     Regime,
     cell_tag,
     challenger_alias,
@@ -24,9 +21,12 @@ from registry.naming import (
     previous_alias,
     symbol_of,
 )
+from brain.records import CellRecord, Champion, Evidence, Version
+from brain.text import finite
+from registry.mlflow_errors import library_errors
 from registry.versions import read_version
 
-__all__ = ["champion_of", "champion_version", "name_champion"]
+__all__ = ["champion_of", "champion_version", "evidence_of", "name_champion"]
 
 
 def champion_version(model: RegisteredModel, regime: Regime) -> int | None:
@@ -52,6 +52,13 @@ def champion_of(client: MlflowClient, model: RegisteredModel, regime: Regime) ->
     version = read_version(client, symbol, number)
     record = _own_record(client, version, regime, record)
     return Champion(symbol, regime, number, record, recorded=False)
+
+
+def evidence_of(client: MlflowClient, version: Version, regime: Regime | None) -> Evidence:
+    """What a version has shown, by the metrics of its run; over all bars if the regime is None."""
+    with library_errors(client.tracking_uri, f"read the run of {version.id}"):
+        metrics = client.get_run(version.run_id).data.metrics
+    return Evidence.from_metrics(metrics, regime)
 
 
 def name_champion(
@@ -83,13 +90,7 @@ def _own_record(
     client: MlflowClient, version: Version, regime: Regime, told: CellRecord | None
 ) -> CellRecord:
     """What a record of this version would say, where the cell's own tells of another or nothing."""
-    with library_errors(client.tracking_uri, f"read the run of {version.id}"):
-        metrics = client.get_run(version.run_id).data.metrics
-    figures = {
-        name: metrics.get(f"{regime}/{name}")
-        for name in ("net_sharpe", "net_sharpe_error", "bars", "episodes")
-    }
-    bars, episodes = (None if n is None else int(n) for n in (figures["bars"], figures["episodes"]))
+    evidence = evidence_of(client, version, regime)
     why = (
         f"the cell's record at {told.version}: it was moved by hand, or a promotion is under way"
         if told
@@ -103,11 +104,11 @@ def _own_record(
         trained_until=version.trained_until,
         provisional=False,
         reason=f"the alias is at version {version.number}, {why}",
-        bars=bars,
-        episodes=episodes,
+        bars=evidence.bars,
+        episodes=evidence.episodes,
         decided="",
-        net_sharpe=figures["net_sharpe"],
-        net_sharpe_error=figures["net_sharpe_error"],
+        net_sharpe=finite(evidence.net_sharpe.value),
+        net_sharpe_error=finite(evidence.net_sharpe.error),
         regimes=told.regimes if told else {},
     )
 

@@ -5,15 +5,16 @@ Links are relative to the page that they stand on, so they hold wherever the UI 
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
-from registry.entries import Champion
-from registry.naming import model_name
+from brain.artifacts import BEESWARM, DRIFT_REPORT
+from brain.naming import model_name
+from brain.records import Champion
+from brain.text import plus_minus
 
-__all__ = ["describe_model", "history_link", "markdown_table", "plus_minus", "run_link"]
+__all__ = ["describe_model", "history_link", "markdown_table", "run_link"]
 
 # What stands above it is people's own. The UI shows nothing of it.
 _MARK = "<!-- the night writes what is below -->"
@@ -28,8 +29,8 @@ def run_link(experiment_id: str, run_id: str, artifact: str | None = None) -> st
 
 def history_link(experiment_id: str, symbol: str) -> str:
     """The charts of all runs of a symbol's families, over the nights."""
-    wanted = quote(f'tags.symbol = "{symbol}" and tags.kind = "family"', safe="")
-    return f"#/experiments/{experiment_id}/runs?compareRunsMode=CHART&searchFilter={wanted}"
+    condition = quote(f'tags.model_id LIKE "{model_name(symbol)}/%"', safe="")
+    return f"#/experiments/{experiment_id}/runs?compareRunsMode=CHART&searchFilter={condition}"
 
 
 def describe_model(
@@ -75,13 +76,6 @@ def describe_model(
     return f"{own}\n\n{ours}{table}".lstrip()
 
 
-def plus_minus(value: float | None, error: float | None) -> str:
-    """A figure and its standard error, each of which may be unknown."""
-    if value is None or not math.isfinite(value):
-        return "unknown"
-    return f"{value:.2f} ± {'?' if error is None or not math.isfinite(error) else f'{error:.2f}'}"
-
-
 def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """A Markdown table whose columns the UI keeps apart."""
     cells = [[str(cell) for cell in row] for row in rows]
@@ -105,4 +99,4 @@ def _explained(run: str | None) -> str:
     if run is None:
         return ""
     files = f"{run}/artifacts"
-    return f"[importances]({files}/explanation/beeswarm.png), [drift]({files}/drift/evidently.html)"
+    return f"[importances]({files}/{BEESWARM}), [drift]({files}/{DRIFT_REPORT})"

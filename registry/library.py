@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 import os
 from collections.abc import Iterator, Mapping
@@ -12,11 +13,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Experiment
 from mlflow.entities.model_registry import RegisteredModel
 
-from registry.cells import champion_of, name_champion
-from registry.champions import CellRecord
-from registry.descriptions import describe_model
-from registry.entries import Champion, Version
-from registry.errors import (
+from brain.errors import (
     BrainError,
     LibraryError,
     NoChampionError,
@@ -24,8 +21,7 @@ from registry.errors import (
     UnknownSymbolError,
     did_you_mean,
 )
-from registry.mlflow_errors import library_errors, redact
-from registry.naming import (
+from brain.naming import (
     Family,
     Regime,
     Tag,
@@ -34,14 +30,26 @@ from registry.naming import (
     parse_symbol,
     recipe_tag,
 )
+from brain.records import CellRecord, Champion, Evidence, Version
+from brain.settings import load_settings
+from registry.cells import champion_of, evidence_of, name_champion
+from registry.descriptions import describe_model
+from registry.mlflow_errors import library_errors, redact
+from registry.rankings import read_rankings
 from registry.reach import check_reachable
 from registry.runs import Run
-from registry.settings import load_settings
 from registry.upkeep import check_writable, is_dead
-from registry.versions import download, ensure_model, find_model, read_version, register
+from registry.versions import (
+    download,
+    ensure_model,
+    find_model,
+    newest_version,
+    read_version,
+    register,
+)
 
 if TYPE_CHECKING:
-    from registry.series.store import SeriesStore
+    from brain.series.store.store import SeriesStore
 
 __all__ = ["BrainLibrary", "Champion", "Version"]
 
@@ -54,23 +62,32 @@ class BrainLibrary:
     Guarantees: a version is visible only once all its files are stored and its digest is tagged; a
     champion's alias moves in one step from one whole version to another; nothing is deleted.
 
-    Every method raises :class:`~registry.errors.TrackingUnreachableError` if the tracking server or
-    database does not answer, :class:`~registry.errors.ArtifactStoreError` if artifacts can't be
-    stored or read, and :class:`~registry.errors.LibraryError` if the server refuses what was asked.
+    Every method raises :class:`~brain.errors.TrackingUnreachableError` if the tracking server or
+    database does not answer, :class:`~brain.errors.ArtifactStoreError` if artifacts can't be
+    stored or read, and :class:`~brain.errors.LibraryError` if the server refuses what was asked.
 
     Args:
         dsn: an MLflow tracking URI: ``sqlite:///…``, ``postgresql+psycopg://…`` or ``http://…``.
         series: the store of market series, or where it is: a folder or ``s3://bucket/prefix``; as
-            the setting ``series`` says if None.
+            the settings ``series`` and ``renamed`` say if None.
+        renamed: symbols by their former name, see :class:`~brain.series.store.store.SeriesStore`;
+            for a store that is given by its address.
 
     Raises:
         SettingsError: the dsn is no such URI.
         TrackingUnreachableError: nobody answers there.
     """
 
-    def __init__(self, dsn: str, series: SeriesStore | str | Path | None = None) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        series: SeriesStore | str | Path | None = None,
+        *,
+        renamed: Mapping[str, str] | None = None,
+    ) -> None:
         self.dsn = dsn
         self._series = series
+        self._renamed = renamed
         check_reachable(dsn)
         with library_errors(dsn, "open the Brain Library"):
             self.client = MlflowClient(tracking_uri=dsn, registry_uri=dsn)
@@ -86,12 +103,15 @@ class BrainLibrary:
             InputError: the address is neither a folder's nor that of an S3 store.
             SettingsError: the settings can't be read.
         """
-        from registry.series.store import SeriesStore  # slow to import, and not every job needs it
+        from brain.series.store.store import (
+            SeriesStore,  # slow to import, and not every job needs it
+        )
 
-        if not isinstance(self._series, SeriesStore):
-            self._series = SeriesStore(
-                load_settings().series if self._series is None else self._series
-            )
+        if self._series is None:
+            settings = load_settings()
+            self._series = SeriesStore(settings.series, renamed=settings.renamed)
+        elif not isinstance(self._series, SeriesStore):
+            self._series = SeriesStore(self._series, renamed=self._renamed)
         return self._series
 
     # --- runs -----------------------------------------------------------------------------------
@@ -177,6 +197,12 @@ class BrainLibrary:
             if not token:
                 return
 
+    def rankings(
+        self, symbol: str, since: dt.date, until: dt.date
+    ) -> list[tuple[dt.date, dict[str, Any]]]:
+        """The rankings of a symbol's nights; see :func:`registry.rankings.read_rankings`."""
+        return read_rankings(self.client, symbol, since, until)
+
     # --- models ---------------------------------------------------------------------------------
 
     def add_version(
@@ -195,7 +221,7 @@ class BrainLibrary:
         Args:
             run: the run that made it; its metrics are what MLflow compares versions by.
             folder: a whole MLflow model folder; its manifest is written here.
-            tags: of the version, see :class:`registry.naming.Tag`; the digest is added.
+            tags: of the version, see :class:`brain.naming.Tag`; the digest is added.
             params: hyperparameters, shown with the model.
             note: description of the version.
         """
@@ -210,6 +236,25 @@ class BrainLibrary:
             LibraryError: there is none, or the Brain Library has not registered it.
         """
         return read_version(self.client, symbol, number)
+
+    def run_of(self, version: Version, number: int = 0) -> Run:
+        """The run that made a version, to add to it.
+
+        Args:
+            version: which.
+            number: of the present job, the step of what is added; see :attr:`Run.number`.
+        """
+        with library_errors(self.dsn, f"find the run of {version.id}"):
+            info = self.client.get_run(version.run_id).info
+        return Run(self.client, info.run_id, info.experiment_id, info.run_name, number=number)
+
+    def evidence(self, version: Version, regime: Regime | None = None) -> Evidence:
+        """What a version has shown out of sample, in a regime or over all bars, by its run."""
+        return evidence_of(self.client, version, regime)
+
+    def newest(self, symbol: str, family: Family) -> Version | None:
+        """The newest version of a family; None if the symbol has none."""
+        return newest_version(self.client, symbol, family)
 
     def fetch(self, version: Version, folder: Path) -> Path:
         """Download a version's files and check them against its digest, before anything reads them.
@@ -254,26 +299,23 @@ class BrainLibrary:
             UnknownRegimeError: there is no such regime.
             NoChampionError: the cell has no champion yet.
         """
-        symbol, regime = parse_symbol(symbol), parse_regime(regime)
-        model = find_model(self.client, symbol)
-        if model is None:
-            raise UnknownSymbolError(
-                f"no model of {symbol!r} is registered; {did_you_mean(symbol, self.symbols())}"
-            )
-        champion = champion_of(self.client, model, regime)
-        if champion is None:
-            raise NoChampionError(
-                f"{symbol} has no champion for regime {regime}; run the nightly job for it"
-            )
-        return champion
+        return self.champion_in(self.model(parse_symbol(symbol)), parse_regime(regime))
 
-    def champions(self) -> list[Champion]:
+    def champions(self, symbol: str | None = None) -> list[Champion]:
         """The champions of all cells, by symbol and regime, from one search.
 
         A cell for which :meth:`champion` would raise is left out, and the log tells why.
+
+        Args:
+            symbol: only this one's cells; all if None. One without a model has none.
         """
-        found = [c for model in self._models() for c in self._champions_of(model)]
-        return sorted(found, key=lambda c: (c.symbol, list(Regime).index(c.regime)))
+        if symbol is None:
+            models = self._models()
+        else:
+            model = find_model(self.client, parse_symbol(symbol))
+            models = [model] if model and Tag.SYMBOL in model.tags else []
+        champions = [champion for model in models for champion in self._champions_of(model)]
+        return sorted(champions, key=lambda c: (c.symbol, list(Regime).index(c.regime)))
 
     def set_champion(
         self, symbol: str, regime: Regime, record: CellRecord, challenger: int | None
@@ -298,6 +340,36 @@ class BrainLibrary:
         text = describe_model(model.description, symbol, self._champions_of(model), links)
         with library_errors(self.dsn, f"describe the model of {symbol}"):
             self.client.update_registered_model(model.name, text)
+
+    # --- as MLflow has it -----------------------------------------------------------------------
+
+    def model(self, symbol: str) -> RegisteredModel:
+        """The symbol's registered model: the aliases and records of all its cells in one call.
+
+        Raises:
+            UnknownSymbolError: the symbol has no model.
+        """
+        model = find_model(self.client, symbol)
+        if model is None or Tag.SYMBOL not in model.tags:  # somebody else's of that name
+            raise UnknownSymbolError(
+                f"no model of {symbol!r} is registered; {did_you_mean(symbol, self.symbols())}"
+            )
+        return model
+
+    def champion_in(self, model: RegisteredModel, regime: Regime) -> Champion:
+        """The champion of a cell of a model that :meth:`model` gave.
+
+        Raises:
+            NoChampionError: the cell has no champion yet.
+            LibraryError: as for :meth:`champion`.
+        """
+        champion = champion_of(self.client, model, regime)
+        if champion is None:
+            raise NoChampionError(
+                f"{model.tags[Tag.SYMBOL]} has no champion for regime {regime}; "
+                "run the nightly job for it"
+            )
+        return champion
 
     # --- helpers --------------------------------------------------------------------------------
 

@@ -9,13 +9,13 @@ import requests
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 
-from registry.errors import (
+from brain.errors import (
     ArtifactStoreError,
     BrainError,
     LibraryError,
     TrackingUnreachableError,
 )
-from registry.redact import redact
+from brain.redact import redact
 
 __all__ = ["library_errors", "redact"]
 

@@ -9,7 +9,7 @@ import requests
 import sqlalchemy
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
-from registry.errors import SettingsError, TrackingUnreachableError
+from brain.errors import SettingsError, TrackingUnreachableError
 from registry.mlflow_errors import redact
 
 __all__ = ["check_reachable"]

@@ -15,7 +15,14 @@ from types import TracebackType
 from typing import Any, Self
 
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.entities import (
+    Dataset,
+    DatasetInput,
+    InputTag,
+    Metric as LoggedMetric,
+    Param,
+    RunTag,
+)
 from mlflow.tracking.context.registry import resolve_tags
 from mlflow.utils.mlflow_tags import (
     MLFLOW_DATASET_CONTEXT,
@@ -24,16 +31,16 @@ from mlflow.utils.mlflow_tags import (
     MLFLOW_RUN_NOTE,
 )
 
+from brain.naming import Tag
+from brain.processes import ProcessIdentity
 from registry.mlflow_errors import library_errors
-from registry.naming import Tag
-from registry.processes import ProcessIdentity
 
-__all__ = ["Figure", "Run"]
+__all__ = ["Metric", "Run"]
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A metric, if wanted of a model and on a dataset, so that the UI can group it."""
+class Metric:
+    """A metric of a run, perhaps of a model and on a dataset too, so that the UI can group it."""
 
     key: str
     value: float
@@ -52,7 +59,7 @@ class Run:
 
     Attributes:
         number: of the job in its experiment, from 1; 0 if it has none. It is the step of every
-            figure, so that grouping runs by a tag draws a line over the nights.
+            metric, so that grouping runs by a tag draws a line over the nights.
         day: UTC date on which the job started, ``2026-11-23``.
     """
 
@@ -155,30 +162,30 @@ class Run:
             self.client.log_batch(self.id, params=[Param(k, str(v)) for k, v in params.items()])
 
     def datasets(self, datasets: Iterable[Dataset], context: str) -> None:
-        """Log datasets as inputs; needed before figures refer to them."""
+        """Log datasets as inputs; needed before metrics refer to them."""
         tags = [InputTag(MLFLOW_DATASET_CONTEXT, context)]
         with self._errors("log datasets of"):
             self.client.log_inputs(self.id, [DatasetInput(d, tags) for d in datasets])
 
-    def figures(self, figures: Iterable[Figure]) -> None:
+    def metrics(self, metrics: Iterable[Metric]) -> None:
         """Log metrics in one batch; where a key comes twice, the run shows the last."""
         # A model's metrics are told apart by their time, not by their dataset: one tick each.
         now = int(time.time() * 1000)
-        metrics = [
-            Metric(
-                key=f.key,
-                value=f.value,
+        entries = [
+            LoggedMetric(
+                key=metric.key,
+                value=metric.value,
                 timestamp=now + tick,
                 step=self.number,
-                model_id=f.model_id,
-                dataset_name=f.dataset.name if f.dataset else None,
-                dataset_digest=f.dataset.digest if f.dataset else None,
+                model_id=metric.model_id,
+                dataset_name=metric.dataset.name if metric.dataset else None,
+                dataset_digest=metric.dataset.digest if metric.dataset else None,
                 run_id=self.id,
             )
-            for tick, f in enumerate(figures)
+            for tick, metric in enumerate(metrics)
         ]
         with self._errors("log metrics of"):
-            self.client.log_batch(self.id, metrics=metrics)
+            self.client.log_batch(self.id, metrics=entries)
 
     def artifacts(self, folder: Path, path: str | None = None) -> None:
         """Attach the files of a folder."""

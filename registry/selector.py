@@ -10,23 +10,14 @@ from collections import Counter
 from dataclasses import replace
 
 from mlflow.entities.model_registry import RegisteredModel
-from mlflow.exceptions import MlflowException
 
-from registry.advice import FamilyAdvice, Selection, SwitchAdvice, advise_family
-from registry.cells import champion_of, champion_version
-from registry.champions import CellRecord
-from registry.confidence import Confidence, confidence
-from registry.entries import Champion, Version, version_of
-from registry.errors import (
+from brain.confidence import Confidence, confidence
+from brain.errors import (
     InputError,
     LibraryError,
     NoChampionError,
-    UnknownSymbolError,
-    did_you_mean,
 )
-from registry.library import BrainLibrary
-from registry.mlflow_errors import library_errors
-from registry.naming import (
+from brain.naming import (
     Family,
     Regime,
     Tag,
@@ -38,6 +29,17 @@ from registry.naming import (
     parse_regime,
     parse_symbol,
 )
+from brain.records import (
+    CellRecord,
+    Champion,
+    FamilyAdvice,
+    Selection,
+    SwitchAdvice,
+    Version,
+)
+from registry.cells import champion_version
+from registry.library import BrainLibrary
+from registry.promotion.advice import advise_family
 
 __all__ = ["ModelSelector"]
 
@@ -47,8 +49,8 @@ class ModelSelector:
 
     Symbols may be written ``BTC/USDT`` or ``BTC-USDT``; regimes and families by name.
 
-    Every method raises :class:`~registry.errors.TrackingUnreachableError` if nobody answers, and
-    :class:`~registry.errors.LibraryError` if the registry refuses what was asked.
+    Every method raises :class:`~brain.errors.TrackingUnreachableError` if nobody answers, and
+    :class:`~brain.errors.LibraryError` if the registry refuses what was asked.
 
     Args:
         brain_library: where to look.
@@ -77,11 +79,13 @@ class ModelSelector:
         """
         symbol, regime = parse_symbol(symbol), parse_regime(volatility_regime)
         family = None if model_type_preference is None else parse_family(model_type_preference)
-        model = self._model(symbol)
+        model = self.library.model(symbol)
         if family is None:
-            return _trusted(self._champion(model, regime))
-        champion = champion_of(self.library.client, model, regime)
-        trusted = _trusted(champion) if champion else None
+            return _trusted(self.library.champion_in(model, regime))
+        try:
+            trusted = _trusted(self.library.champion_in(model, regime))
+        except NoChampionError:
+            trusted = None
         if trusted and trusted.family == family:
             return replace(trusted, reason=f"champion, of the preferred family: {trusted.reason}")
         return self._preferred(model, regime, family, trusted)
@@ -89,7 +93,7 @@ class ModelSelector:
     def recommend_family(self, regime: Regime | str) -> FamilyAdvice:
         """The family to expect most of in a regime, from the champions of all symbols.
 
-        See :func:`registry.advice.advise_family`; one search brings all champions.
+        See :func:`registry.promotion.advice.advise_family`; one search brings all champions.
 
         Raises:
             UnknownRegimeError: there is no such regime.
@@ -125,9 +129,9 @@ class ModelSelector:
         if model_id is not None:
             number = _number(symbol, model_id)
             return self._measured(self.library.version(symbol, number), regime)
-        model = self._model(symbol)
+        model = self.library.model(symbol)
         if regime is not None:
-            return _trusted(self._champion(model, regime)).confidence
+            return _trusted(self.library.champion_in(model, regime)).confidence
         number, cells = _leader(model)
         found = self._measured(self.library.version(symbol, number), None)
         leads = f"{id_of(model.name, number)}, champion of {cells} of {len(Regime)} regimes"
@@ -147,7 +151,7 @@ class ModelSelector:
         """
         symbol, regime = parse_symbol(symbol), parse_regime(volatility_regime)
         number = _number(symbol, current_model_id)
-        champion = self._champion(self._model(symbol), regime)
+        champion = self.library.champion_in(self.library.model(symbol), regime)
         if number == champion.version:
             why = f"{current_model_id} is champion of regime {regime}"
             return SwitchAdvice(False, champion.model_id, why)
@@ -163,31 +167,6 @@ class ModelSelector:
 
     # --- helpers --------------------------------------------------------------------------------
 
-    def _model(self, symbol: str) -> RegisteredModel:
-        """The symbol's registered model: aliases and records of all its cells in one call."""
-        found: RegisteredModel | None = None
-        with library_errors(self.library.dsn, f"look up the model of {symbol}"):
-            try:
-                found = self.library.client.get_registered_model(model_name(symbol))
-            except MlflowException as error:
-                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                    raise
-        if found is None or Tag.SYMBOL not in found.tags:
-            raise UnknownSymbolError(
-                f"no model of {symbol!r} is registered; "
-                f"{did_you_mean(symbol, self.library.symbols())}"
-            )
-        return found
-
-    def _champion(self, model: RegisteredModel, regime: Regime) -> Champion:
-        champion = champion_of(self.library.client, model, regime)
-        if champion is None:
-            raise NoChampionError(
-                f"{model.tags[Tag.SYMBOL]} has no champion for regime {regime}; "
-                "run the nightly job for it"
-            )
-        return champion
-
     def _preferred(
         self, model: RegisteredModel, regime: Regime, family: Family, champion: Selection | None
     ) -> Selection:
@@ -201,19 +180,13 @@ class ModelSelector:
             if version.family == family:
                 uri = f"models:/{model.name}@{challenger_alias(regime)}"
                 return self._selection(version, regime, uri, f"{why}its challenger")
-        with library_errors(self.library.dsn, f"look for {family} versions of {symbol}"):
-            newest = self.library.client.search_model_versions(
-                f"name = '{model.name}' and tags.{Tag.FAMILY} = '{family}'",
-                max_results=1,
-                order_by=["version_number DESC"],
-            )
-        if not newest:
+        newest = self.library.newest(symbol, family)
+        if newest is None:
             raise LibraryError(
                 f"{symbol} has no version of family {family}; prefer another one or train it"
             )
-        version = version_of(symbol, newest[0])
         return self._selection(
-            version, regime, f"models:/{version.id}", f"{why}the family's newest version"
+            newest, regime, f"models:/{newest.id}", f"{why}the family's newest version"
         )
 
     def _selection(self, version: Version, regime: Regime, uri: str, reason: str) -> Selection:
@@ -235,16 +208,12 @@ class ModelSelector:
 
     def _measured(self, version: Version, regime: Regime | None) -> Confidence:
         """From the metrics of the version's run; those without a regime are over all bars."""
-        with library_errors(self.library.dsn, f"read the run of {version.id}"):
-            metrics = self.library.client.get_run(version.run_id).data.metrics
-        prefix = "" if regime is None else f"{regime}/"
-        counts = {name: metrics.get(f"{prefix}{name}") for name in ("bars", "episodes")}
-        bars, episodes = (None if n is None else int(n) for n in counts.values())
+        evidence = self.library.evidence(version, regime)
         return confidence(
-            metrics.get(f"{prefix}net_sharpe"),
-            metrics.get(f"{prefix}net_sharpe_error"),
-            bars,
-            episodes,
+            evidence.net_sharpe.value,
+            evidence.net_sharpe.error,
+            evidence.bars,
+            evidence.episodes,
             **({"min_episodes": 1} if regime is None else {}),
         )
 

@@ -13,9 +13,9 @@ from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.mlflow_tags import MLFLOW_PROJECT_ENTRY_POINT, MLFLOW_SOURCE_NAME
 from mlflow.utils.uri import is_local_uri
 
-from registry.errors import ArtifactStoreError, InputError
-from registry.naming import Tag
-from registry.processes import ProcessIdentity, is_alive, launcher_is_alive
+from brain.errors import ArtifactStoreError, InputError
+from brain.naming import Tag
+from brain.processes import ProcessIdentity, is_alive, launcher_is_alive
 
 __all__ = ["check_writable", "is_dead"]
 

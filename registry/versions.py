@@ -13,20 +13,28 @@ from typing import Any
 import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelOutput
-from mlflow.entities.model_registry import RegisteredModel
+from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
+from brain.errors import ArtifactStoreError, LibraryError
+from brain.manifest import check_folder, write_manifest
+from brain.naming import Family, Tag, model_name
+from brain.records import Version
 from registry.descriptions import describe_model
-from registry.entries import Version, version_of
-from registry.errors import ArtifactStoreError
-from registry.manifest import check_folder, write_manifest
 from registry.mlflow_errors import library_errors, redact
-from registry.naming import Family, Tag, model_name
 from registry.runs import Run
 
-__all__ = ["download", "ensure_model", "find_model", "read_version", "register"]
+__all__ = [
+    "download",
+    "ensure_model",
+    "find_model",
+    "newest_version",
+    "read_version",
+    "register",
+    "version_of",
+]
 
 _TRACKING_URI = "MLFLOW_TRACKING_URI"
 _ONE_AT_A_TIME = threading.Lock()
@@ -103,6 +111,32 @@ def register(
     return version_of(symbol, made)
 
 
+def version_of(symbol: str, entry: ModelVersion) -> Version:
+    """The version of an entry in MLflow's registry.
+
+    Raises:
+        LibraryError: the Brain Library has not registered it, so its tags don't tell.
+    """
+    tags = entry.tags
+    try:
+        return Version(
+            symbol=symbol,
+            number=int(entry.version),
+            family=Family(tags[Tag.FAMILY]),
+            recipe=tags[Tag.RECIPE],
+            digest=tags[Tag.DIGEST],
+            trained_until=tags[Tag.TRAINED_UNTIL],
+            run_id=entry.run_id or "",
+            # Its own field for this stays empty.
+            logged_model_id=(entry.source or "").removeprefix("models:/"),
+        )
+    except (KeyError, ValueError) as error:
+        raise LibraryError(
+            f"version {entry.version} of {entry.name} was not registered by the Brain Library (tag "
+            f"{error.args[0]}); use another one, and move aliases such as champion-high off it"
+        ) from error
+
+
 def read_version(client: MlflowClient, symbol: str, number: int) -> Version:
     """A version of the symbol's model.
 
@@ -111,6 +145,17 @@ def read_version(client: MlflowClient, symbol: str, number: int) -> Version:
     """
     with library_errors(client.tracking_uri, f"read version {number} of {symbol}"):
         return version_of(symbol, client.get_model_version(model_name(symbol), str(number)))
+
+
+def newest_version(client: MlflowClient, symbol: str, family: Family) -> Version | None:
+    """The newest version of a family of the symbol's model; None if it has none."""
+    with library_errors(client.tracking_uri, f"look for {family} versions of {symbol}"):
+        entries = client.search_model_versions(
+            f"name = '{model_name(symbol)}' and tags.{Tag.FAMILY} = '{family}'",
+            max_results=1,
+            order_by=["version_number DESC"],
+        )
+    return version_of(symbol, entries[0]) if entries else None
 
 
 def download(client: MlflowClient, version: Version, folder: Path) -> Path:

@@ -16,17 +16,17 @@ from hypothesis import given, strategies as st
 from rich.console import Console
 
 from benchmarks import __main__ as command_line, nightly, our_night
-from benchmarks.frame import Benchmark, Figure, Report, Target, interleave
+from benchmarks.frame import Benchmark, Metric, Report, Target, interleave
 from benchmarks.night import FITTING, NOT_FITTING, SHARED
 from benchmarks.report import COLUMNS, as_table
 from benchmarks.stages import OTHER, StageClock
 
-FASTER = Figure("quick", "s", ours=[1.0, 2.0, 1.0], theirs=[4.0, 6.0, 9.0], target=Target(3))
-MISSED = Figure("slow", "s", ours=[1.0], theirs=[2.0], target=Target(3))
+FASTER = Metric("quick", "s", ours=[1.0, 2.0, 1.0], theirs=[4.0, 6.0, 9.0], target=Target(3))
+MISSED = Metric("slow", "s", ours=[1.0], theirs=[2.0], target=Target(3))
 
 
-def report(*figures: Figure, runs: int = 3) -> Report:
-    return Report(figures, runs=runs, ours="this house", theirs="the usual way", notes=["Quiet."])
+def report(*metrics: Metric, runs: int = 3) -> Report:
+    return Report(metrics, runs=runs, ours="this house", theirs="the usual way", notes=["Quiet."])
 
 
 def run(
@@ -43,7 +43,7 @@ def run(
     return command_line.main(arguments, load=lambda _name: benchmark), asked
 
 
-# --- figures ------------------------------------------------------------------------------------
+# --- metrics ------------------------------------------------------------------------------------
 
 
 def test_the_ratio_is_the_median_of_neighbouring_runs() -> None:
@@ -52,14 +52,14 @@ def test_the_ratio_is_the_median_of_neighbouring_runs() -> None:
 
 
 def test_more_is_better_turns_the_ratio_round() -> None:
-    assert Figure("speed", "/s", ours=[30], theirs=[10], better="higher").ratio == 3.0
+    assert Metric("speed", "/s", ours=[30], theirs=[10], better="higher").ratio == 3.0
 
 
 @given(st.lists(st.tuples(st.floats(0.01, 100), st.floats(0.01, 100)), min_size=1, max_size=9))
 def test_the_two_ways_of_better_are_each_others_inverse(pairs: list[tuple[float, float]]) -> None:
     ours, theirs = zip(*pairs, strict=True)
-    lower = Figure("f", "", ours=ours, theirs=theirs)
-    higher = Figure("f", "", ours=theirs, theirs=ours, better="higher")
+    lower = Metric("f", "", ours=ours, theirs=theirs)
+    higher = Metric("f", "", ours=theirs, theirs=ours, better="higher")
     assert lower.ratios == higher.ratios
 
 
@@ -75,30 +75,30 @@ def test_the_two_ways_of_better_are_each_others_inverse(pairs: list[tuple[float,
     ],
 )
 def test_a_target_holds_from_its_bound_on(target: Target, holds: bool) -> None:
-    assert Figure("f", "s", FASTER.ours, FASTER.theirs, target=target).holds is holds
+    assert Metric("f", "s", FASTER.ours, FASTER.theirs, target=target).holds is holds
 
 
 @pytest.mark.parametrize("side", ["at least", "at most"])
 def test_what_could_not_be_measured_misses_its_target(side: Any) -> None:
-    assert Figure("f", "s", ours=[math.nan], target=Target(0, side, of="ours")).holds is False
-    assert Figure("f", "s", ours=[1.0], target=Target(0, side)).holds is False
+    assert Metric("f", "s", ours=[math.nan], target=Target(0, side, of="ours")).holds is False
+    assert Metric("f", "s", ours=[1.0], target=Target(0, side)).holds is False
 
 
 def test_without_a_target_nothing_can_be_missed() -> None:
-    assert Figure("f", "s", ours=[1.0]).holds is None
-    assert report(Figure("f", "s", ours=[1.0])).missed == []
+    assert Metric("f", "s", ours=[1.0]).holds is None
+    assert report(Metric("f", "s", ours=[1.0])).missed == []
 
 
 def test_nothing_against_nothing_is_no_ratio() -> None:
-    assert math.isnan(Figure("files lost", "", ours=[0], theirs=[0]).ratio)
-    assert Figure("files lost", "", ours=[0], theirs=[2]).ratio == math.inf
+    assert math.isnan(Metric("files lost", "", ours=[0], theirs=[0]).ratio)
+    assert Metric("files lost", "", ours=[0], theirs=[2]).ratio == math.inf
 
 
 def test_uneven_runs_are_refused() -> None:
     with pytest.raises(ValueError, match="2 runs of ours and 1 of theirs"):
-        Figure("f", "s", ours=[1, 2], theirs=[1])
+        Metric("f", "s", ours=[1, 2], theirs=[1])
     with pytest.raises(ValueError, match="no runs"):
-        Figure("f", "s", ours=[])
+        Metric("f", "s", ours=[])
 
 
 def test_sides_run_in_turn() -> None:
@@ -124,7 +124,7 @@ def rows(found: Report) -> list[list[str]]:
 
 
 def test_the_table_has_a_row_a_figure() -> None:
-    lone = Figure("wakes", "µs", ours=[1234.5], target=Target(50, "at most", of="ours"))
+    lone = Metric("wakes", "µs", ours=[1234.5], target=Target(50, "at most", of="ours"))
     found = report(FASTER, lone)
     assert [c.header for c in as_table("nightly", found).columns] == list(COLUMNS)
     assert rows(found) == [
@@ -138,12 +138,12 @@ def test_the_table_has_a_row_a_figure() -> None:
     [(0.0123456, "0.0123"), (1.5, "1.50"), (12.345, "12.3"), (3.0, "3"), (-0.25, "-0.250")],
 )
 def test_numbers_keep_three_digits(value: float, shown: str) -> None:
-    assert rows(report(Figure("f", "", ours=[value])))[0][1] == shown
+    assert rows(report(Metric("f", "", ours=[value])))[0][1] == shown
 
 
 def test_a_number_that_is_unknown_is_shown_as_unknown() -> None:
-    assert rows(report(Figure("f", "s", ours=[math.nan])))[0][1] == "unknown"
-    assert rows(report(Figure("f", "s", ours=[0.0], theirs=[1.0])))[0][3] == "∞"
+    assert rows(report(Metric("f", "s", ours=[math.nan])))[0][1] == "unknown"
+    assert rows(report(Metric("f", "s", ours=[0.0], theirs=[1.0])))[0][3] == "∞"
 
 
 # --- command line -------------------------------------------------------------------------------
@@ -170,9 +170,9 @@ def test_the_json_file_says_what_the_table_says_and_on_what(tmp_path: Path) -> N
     assert found["benchmark"] == "nightly"
     assert found["holds"] is True
     assert found["options"] == asked
-    assert found["figures"] == [
+    assert found["metrics"] == [
         {
-            "figure": "quick",
+            "metric": "quick",
             "unit": "s",
             "better": "lower",
             "ours": 1.0,
@@ -195,16 +195,16 @@ def test_the_json_file_says_what_the_table_says_and_on_what(tmp_path: Path) -> N
 
 def test_the_json_file_is_json_even_of_what_is_unknown(tmp_path: Path) -> None:
     file = tmp_path / "n.json"
-    figures = [
-        Figure("unknown", "s", ours=[math.nan]),
-        Figure("gone", "", ours=[0.0], theirs=[1.0]),
+    metrics = [
+        Metric("unknown", "s", ours=[math.nan]),
+        Metric("gone", "", ours=[0.0], theirs=[1.0]),
     ]
-    run(["nightly", "--json", str(file)], report(*figures))
+    run(["nightly", "--json", str(file)], report(*metrics))
 
     def refuse(constant: str) -> None:
         raise AssertionError(f"{constant} is no JSON")
 
-    unknown, gone = json.loads(file.read_text(), parse_constant=refuse)["figures"]
+    unknown, gone = json.loads(file.read_text(), parse_constant=refuse)["metrics"]
     assert unknown["ours"] is None
     assert gone["ratio"] is None
 
@@ -316,12 +316,12 @@ def test_our_nights_stages_are_there_to_be_measured() -> None:
 def test_all_stages_but_fitting_are_held_against_the_target() -> None:
     ours = nightly.Readings({"log and register": 1, "search": 9, "imports": 5}, {"search": 9}, {})
     theirs = nightly.Readings({"explain": 4, "search": 9, "imports": 5}, {"explain": 7}, {})
-    figures = {f.name: f for f in nightly.report([ours], [theirs]).figures}
-    others = figures["all other stages"]
+    metrics = {f.name: f for f in nightly.report([ours], [theirs]).metrics}
+    others = metrics["all other stages"]
     assert (others.ours, others.theirs, others.holds) == ([1], [4], True)
-    assert figures["all fitting stages"].ratio == 1
-    assert figures["whole night"].ours == [15]
-    assert figures["peak memory, whole night"].theirs == [7]
+    assert metrics["all fitting stages"].ratio == 1
+    assert metrics["whole night"].ours == [15]
+    assert metrics["peak memory, whole night"].theirs == [7]
 
 
 def test_a_night_that_leaves_less_is_not_faster(tmp_path: Path) -> None:
@@ -333,7 +333,7 @@ def test_a_night_that_leaves_less_is_not_faster(tmp_path: Path) -> None:
     found = nightly.report(
         [nightly.Readings({}, {"x": 1}, files)], [nightly.Readings({}, {"x": 1}, {})]
     )
-    (missing,) = [f for f in found.figures if "missing" in f.name]
+    (missing,) = [f for f in found.metrics if "missing" in f.name]
     assert missing.ours == [7]
     assert missing in found.missed
     assert found.beside["model"] == ("1", "–")

@@ -12,7 +12,7 @@ from pandas.testing import assert_frame_equal
 from benchmarks import market
 from benchmarks.market import EXCHANGES, SYMBOLS, Readings, candles
 from benchmarks.postgres_series import PostgresSeries
-from registry.errors import BrainError
+from brain.errors import BrainError
 
 READINGS = Readings(load=1, upsert=1, changed=1, small=1, read_milliseconds=20, megabytes=30)
 
@@ -59,6 +59,6 @@ def test_the_targets() -> None:
     slower = replace(READINGS, upsert=0.9)
     assert not market.report([READINGS], [replace(READINGS, upsert=1.1)], 10).missed
     missed = market.report([READINGS], [slower], 1_000_000).missed
-    assert [figure.name for figure in missed] == ["upsert 100,000 replayed + 100,000 new rows"]
+    assert [metric.name for metric in missed] == ["upsert 100,000 replayed + 100,000 new rows"]
     slow = [replace(READINGS, read_milliseconds=51)]
     assert len(market.report(slow, [READINGS], 10).missed) == 1

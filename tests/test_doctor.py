@@ -19,12 +19,12 @@ import pandas as pd
 import pytest
 
 import mlproject
-from market.checks import check_venues
-from registry.doctor.checks import Check, State, check_configuration, run_checks, verdict
-from registry.doctor.stores import check_artifacts, check_library, check_series
-from registry.errors import LibraryError
-from registry.settings import load_settings
-from tests.market.exchanges import Exchanges
+from brain.checks import Check, State, check_configuration, run_checks, verdict
+from brain.errors import LibraryError
+from brain.settings import load_settings
+from market.checks import check_exchanges
+from registry.checks.library import check_artifacts, check_library, check_series
+from tests.market.exchange_server import Exchanges
 from tests.s3_servers import Bucket, S3Server
 from tests.servers import MlflowServer, free_port
 
@@ -140,7 +140,7 @@ def test_a_settings_file_that_cannot_be_read_is_named(environ: Setenv, tmp_path:
 def test_a_base_url_that_is_none_is_a_fault_of_the_configuration(environ: Setenv) -> None:
     environ("BRAIN_EXCHANGES", "okx")
     environ("BRAIN_OKX_URL", "ftp://me:secretpw@host")
-    (check,) = check_venues(load_settings(), live=False)
+    (check,) = check_exchanges(load_settings(), live=False)
     assert (check.name, check.state) == ("configuration", "failed")
     assert "ftp://me:***@host" in check.detail
 
@@ -385,7 +385,7 @@ def exchanges(environ: Setenv) -> Iterator[Exchanges]:
 
 
 def test_clocks_that_agree(exchanges: Exchanges) -> None:
-    (check,) = check_venues(load_settings(), live=False)
+    (check,) = check_exchanges(load_settings(), live=False)
     assert check.state == "ok", check
     for name in exchanges.urls:
         assert name in check.detail
@@ -394,7 +394,7 @@ def test_clocks_that_agree(exchanges: Exchanges) -> None:
 
 def test_a_clock_that_is_off_is_told_by_how_much(exchanges: Exchanges) -> None:
     exchanges.faults.skew = dict.fromkeys(exchanges.urls, 7.0)
-    (check,) = check_venues(load_settings(), live=False)
+    (check,) = check_exchanges(load_settings(), live=False)
     assert check.state == "failed"
     assert "-7." in check.detail or "-6.9" in check.detail
     assert "NTP" in check.cure
@@ -402,13 +402,13 @@ def test_a_clock_that_is_off_is_told_by_how_much(exchanges: Exchanges) -> None:
 
 def test_one_exchange_whose_clock_is_off_is_not_ours(exchanges: Exchanges) -> None:
     exchanges.faults.skew = {"bybit": 90.0}
-    (check,) = check_venues(load_settings(), live=False)
+    (check,) = check_exchanges(load_settings(), live=False)
     assert check.state == "ok"
     assert "bybit -" in check.detail
 
 
 def test_live_asks_every_endpoint_once(exchanges: Exchanges) -> None:
-    found = by_name(check_venues(load_settings(), live=True))
+    found = by_name(check_exchanges(load_settings(), live=True))
     assert {check.state for check in found.values()} == {"ok"}, found
     for name in exchanges.urls:
         assert "answered as expected" in found[f"{name} endpoints"].detail
@@ -473,7 +473,7 @@ def rename(answer: Any, old: str, new: str) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("venue", "path", "old", "endpoint"),
+    ("exchange", "path", "old", "endpoint"),
     [
         ("binance", "/fapi/v1/fundingRate", "fundingRate", "fapi/v1/fundingRate"),
         ("bybit", "/v5/market/funding/history", "fundingRate", "v5/market/funding/history"),
@@ -481,12 +481,14 @@ def rename(answer: Any, old: str, new: str) -> Any:
     ],
 )
 def test_a_field_that_is_called_otherwise_is_named(
-    venue: str, path: str, old: str, endpoint: str, exchanges: Exchanges, environ: Setenv
+    exchange: str, path: str, old: str, endpoint: str, exchanges: Exchanges, environ: Setenv
 ) -> None:
-    with relay(exchanges.urls[venue], path, lambda answer: rename(answer, old, "renamed")) as url:
-        environ("BRAIN_EXCHANGES", venue)
-        environ(f"BRAIN_{venue.upper()}_URL", url)
-        found = check_venues(load_settings(), live=True)
+    with relay(
+        exchanges.urls[exchange], path, lambda answer: rename(answer, old, "renamed")
+    ) as url:
+        environ("BRAIN_EXCHANGES", exchange)
+        environ(f"BRAIN_{exchange.upper()}_URL", url)
+        found = check_exchanges(load_settings(), live=True)
     (check,) = [check for check in found if check.state == "failed"]
     assert endpoint in check.name
     assert repr(old) in check.detail
@@ -498,7 +500,7 @@ def test_an_answer_that_breaks_a_parser_is_told(exchanges: Exchanges, environ: S
     with relay(exchanges.urls["binance"], path, lambda _: [["x"] * 12]) as url:
         environ("BRAIN_EXCHANGES", "binance")
         environ("BRAIN_BINANCE_URL", url)
-        found = check_venues(load_settings(), live=True)
+        found = check_exchanges(load_settings(), live=True)
     (check,) = [check for check in found if check.state == "failed"]
     assert "klines" in check.name
 
@@ -518,7 +520,7 @@ def test_an_exchange_that_is_away_is_named_and_the_others_are_asked(
 def test_without_a_network_the_clock_is_passed_over(exchanges: Exchanges, environ: Setenv) -> None:
     exchanges.faults.down = {"okx"}
     environ("BRAIN_EXCHANGES", "okx")
-    found = by_name(check_venues(load_settings(), live=False))
+    found = by_name(check_exchanges(load_settings(), live=False))
     assert {check.state for check in found.values()} == {"skipped"}
     assert exchanges.urls["okx"].removeprefix("http://") in found["okx"].detail
 
@@ -527,7 +529,7 @@ def test_an_exchange_that_is_silent_is_given_up(exchanges: Exchanges) -> None:
     exchanges.faults.timeout = 1.0
     exchanges.faults.streak = 100
     exchanges.faults.only = {"bybit"}
-    found = by_name(check_venues(load_settings(), live=True, seconds=8))
+    found = by_name(check_exchanges(load_settings(), live=True, seconds=8))
     assert found["bybit"].state == "failed"
     assert exchanges.urls["bybit"].removeprefix("http://") in found["bybit"].detail
     assert found["okx endpoints"].state == "ok"

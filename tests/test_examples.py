@@ -14,21 +14,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.datasets import make_dataset
+from brain.confidence import confidence, position_size
+from brain.naming import REGIMES, Family, Regime, Tag
+from brain.recipes import Recipe
+from brain.records import CellRecord, Champion, Version
+from brain.series.bars import Bars
+from brain.series.files import read_folder, sample_folder
+from engine.data.dataset import make_dataset
+from engine.data.frames import feature_frame, regime_series
 from engine.families import family
-from engine.features import FEATURE_SET
-from engine.frames import feature_frame, regime_series
-from engine.labels import label_name
-from engine.market_features import MARKET_FEATURES
-from engine.packaging import write_model
-from engine.recipes import Recipe
+from engine.kernels.features import FEATURE_SET
+from engine.kernels.market_features import MARKET_FEATURES
+from engine.kernels.targets import target_name
+from engine.night.model_folder import write_model
 from examples import hamilton
-from market.files import read_folder, sample_folder
-from registry.bars import Bars
-from registry.champions import CellRecord
-from registry.confidence import confidence, position_size
-from registry.library import BrainLibrary, Champion, Version
-from registry.naming import REGIMES, Family, Regime, Tag
+from registry.library import BrainLibrary
 from tests.engine.markets import market_of
 from tests.servers import sqlite_template
 
@@ -45,15 +45,15 @@ QUICK: dict[Family, dict[str, int]] = {
 # The Engine's part of a night, in a process of its own: it leaves settings of MLflow behind.
 NIGHT = """
 import sys
-from engine.champions import choose_champions, name_champions
-from engine.night import train_symbols
-from market.files import read_folder
+from engine.night.champions import choose_champions, name_champions
+from engine.night.symbols import train_symbols
+from brain.series.files import read_folder
 from registry import BrainLibrary, load_settings
 
 settings = load_settings({"folds": 1, "jobs": 1})
 library = BrainLibrary(settings.tracking_uri)
-series = read_folder(sys.argv[1]).series
-with library.start("nightly", "night", tags={"kind": "night"}, note="") as run:
+series = read_folder(sys.argv[1]).bars
+with library.start("nightly", "night", tags={"role": "night"}, note="") as run:
     (result,), failures = train_symbols(library, settings, series, run)
     assert not failures, failures
     name_champions(library, result, choose_champions(library, result))
@@ -105,13 +105,13 @@ def night(_templates: Path, tmp_path_factory: pytest.TempPathFactory) -> Night:
     folder = tmp_path_factory.mktemp("night")
     (folder / "mlflow.db").write_bytes(sqlite_template(_templates).read_bytes())
     uri = f"sqlite:///{folder / 'mlflow.db'}"
-    bars = read_folder(sample_folder(), [SYMBOL]).series[SYMBOL]
+    bars = read_folder(sample_folder(), [SYMBOL]).bars[SYMBOL]
     past = write(replace(bars, frame=bars.frame[:-NEW]), folder / "past")
     library = BrainLibrary(uri)
     for name, params in QUICK.items():
         recipe = Recipe(
             name, FEATURE_SET, 6, params, 7,
-            timeframe="1d", label=label_name(24), tuned_until="2017-01-01T00:00:00+00:00",
+            timeframe="1d", target=target_name(24), tuned_until="2017-01-01T00:00:00+00:00",
         )  # fmt: skip
         library.set_recipe(SYMBOL, name, recipe.to_json())
     done = subprocess.run(
@@ -333,7 +333,7 @@ def test_a_model_that_knows_the_market_predicts_where_the_market_is_unknown(
     tmp_path: Path,
 ) -> None:
     dataset = make_dataset(night.bars, horizon=6, market=market_of(night.bars, first=900))
-    fitted = family(name).fit(dataset.features, dataset.label, params=QUICK[name], seed=7)
+    fitted = family(name).fit(dataset.features, dataset.target, params=QUICK[name], seed=7)
     recipe = Recipe(name, dataset.feature_set, 6, QUICK[name], 7)
     write_model(fitted, dataset, recipe, tmp_path / "model")
     tags: dict[str, str] = {

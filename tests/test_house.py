@@ -59,15 +59,15 @@ def test_rooms_import_only_what_they_may() -> None:
 @pytest.mark.parametrize(
     ("module", "statement"),
     [
-        ("registry.planted", "import engine.features"),
+        ("registry.planted", "import engine.kernels.features"),
         ("market.planted", "from engine import regimes"),
         ("engine.planted", "import serving"),
         ("engine.planted", "import mlproject"),
         ("analysis.planted", "from market import read_folder"),
-        ("serving.planted", "from engine.night import train_symbols"),
+        ("serving.planted", "from engine.night.symbols import train_symbols"),
         ("serving.planted", "from engine import train_symbols"),
         ("serving.planted", "import tests.servers"),
-        ("engine.windows", "def late():\n    import pandas"),
+        ("engine.kernels.windows", "def late():\n    import pandas"),
     ],
 )
 def test_a_forbidden_import_is_found(module: str, statement: str, tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_serving_may_use_the_kernels(tmp_path: Path) -> None:
         shutil.copytree(ROOT / room, tmp_path / room)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     (tmp_path / "serving" / "planted.py").write_text(
-        "import engine.features\nfrom engine import regimes\nfrom engine.regimes import Codes\n"
+        "import engine.kernels.features\nfrom engine import regimes\nfrom engine.kernels.regimes import Codes\n"
     )
     result = lint_imports(tmp_path)
     assert result.returncode == 0, result.stdout
@@ -142,7 +142,7 @@ def test_an_unknown_name_of_a_face_is_an_attribute_error() -> None:
 def test_all_names_what_exists_and_nothing_twice(name: str) -> None:
     module = importlib.import_module(name)
     if not hasattr(module, "__all__"):
-        assert name == "market.sample", f"{name} has no __all__"
+        assert name == "brain.series.sample", f"{name} has no __all__"
         return
     assert len(set(module.__all__)) == len(module.__all__)
     for public in module.__all__:
@@ -317,8 +317,10 @@ def test_the_wheel_holds_every_room_and_the_sample(wheel: list[str]) -> None:
     for name in MODULES:
         path = name.replace(".", "/")
         assert f"{path}.py" in wheel or f"{path}/__init__.py" in wheel, name
-    assert len([name for name in wheel if re.fullmatch(r"market/sample/.*\.parquet", name)]) == 3
-    assert "market/sample/SOURCE.md" in wheel
+    assert (
+        len([name for name in wheel if re.fullmatch(r"brain/series/sample/.*\.parquet", name)]) == 3
+    )
+    assert "brain/series/sample/SOURCE.md" in wheel
 
 
 def test_the_wheel_holds_nothing_else(wheel: list[str]) -> None:

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 import mlproject
-from market.files import sample_folder
+from brain.naming import Tag
+from brain.series.files import sample_folder
 from registry.library import BrainLibrary
-from registry.naming import Tag
+from tests.brain.test_processes import GONE_SECONDS, READY_SECONDS, ROOT, Family, wait_until
 from tests.engine.simulate import simulate
-from tests.registry.test_processes import GONE_SECONDS, READY_SECONDS, ROOT, Family, wait_until
 
 #: LightGBM is done in a quarter of the time that the LSTM takes: then the killing starts.
 SLOW = {
@@ -73,7 +73,7 @@ def job(command: str) -> list[str]:
 def statuses(library: BrainLibrary) -> set[tuple[str, str]]:
     """Kind and status of every run."""
     found = library.client.search_runs([library.experiment("nightly")])
-    return {(run.data.tags[Tag.KIND], run.info.status) for run in found}
+    return {(run.data.tags[Tag.ROLE], run.info.status) for run in found}
 
 
 def start_again(tmp_path: Path) -> int:

@@ -14,13 +14,13 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from engine.features import FEATURES
-from engine.market_features import MARKET_FEATURES
+from brain.naming import REGIMES
+from engine.kernels.features import FEATURES
+from engine.kernels.market_features import MARKET_FEATURES
 from market.collection.collector import DataCollector
 from registry.library import BrainLibrary
-from registry.naming import REGIMES
 from tests.jobs import Outcome, run_job
-from tests.market.exchanges import Exchanges
+from tests.market.exchange_server import Exchanges
 from tests.servers import free_port, sqlite_template
 
 EXCHANGES = ("binance", "bybit")
@@ -43,7 +43,7 @@ class Night:
 
     def runs(self, kind: str) -> list[Run]:
         ids = [e.experiment_id for e in self.client.search_experiments()]
-        found = self.client.search_runs(ids, f"tags.kind = '{kind}'")
+        found = self.client.search_runs(ids, f"tags.role = '{kind}'")
         if kind == "family":
             return list(found)
         return [run for run in found if "mlflow.parentRunId" not in run.data.tags]
@@ -62,8 +62,8 @@ def exchanges() -> Iterator[Exchanges]:
 
 
 def connect(patch: pytest.MonkeyPatch, urls: dict[str, str]) -> None:
-    for venue, url in urls.items():
-        patch.setenv(f"BRAIN_{venue.upper()}_URL", url)
+    for exchange, url in urls.items():
+        patch.setenv(f"BRAIN_{exchange.upper()}_URL", url)
 
 
 @pytest.fixture(scope="module")

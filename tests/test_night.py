@@ -28,15 +28,8 @@ import mlproject
 from analysis.nightly import NightlyFeatureAnalysis
 from analysis.rankings import Rankings
 from analysis.results import NightlyAnalysis
-from engine.families.boosted import XgBoost
-from engine.features import FEATURE_SET, FEATURES
-from engine.frames import feature_frame
-from engine.judging import ALL
-from engine.recipes import Recipe
-from registry.champions import CellRecord
-from registry.errors import TrainingError, UnknownRegimeError, UnknownSymbolError
-from registry.library import BrainLibrary
-from registry.naming import (
+from brain.errors import TrainingError, UnknownRegimeError, UnknownSymbolError
+from brain.naming import (
     PRIOR,
     REGIMES,
     Family,
@@ -47,6 +40,13 @@ from registry.naming import (
     champion_alias,
     model_name,
 )
+from brain.recipes import Recipe
+from brain.records import CellRecord
+from engine.data.frames import feature_frame
+from engine.evaluation.evaluation import ALL
+from engine.families.boosted import XgBoost
+from engine.kernels.features import FEATURE_SET, FEATURES
+from registry.library import BrainLibrary
 from tests.engine.simulate import simulate
 from tests.jobs import Outcome, run_job
 from tests.servers import MlflowServer, sqlite_template
@@ -82,7 +82,7 @@ def runs_of(client: MlflowClient) -> list[Run]:
 
 
 def kinds(client: MlflowClient) -> Counter[tuple[str, str]]:
-    return Counter((r.data.tags[Tag.KIND], r.info.status) for r in runs_of(client))
+    return Counter((r.data.tags[Tag.ROLE], r.info.status) for r in runs_of(client))
 
 
 def files_of(client: MlflowClient, run: Run) -> set[str]:
@@ -118,11 +118,11 @@ class Nights:
     def runs(self, kind: str, night: int) -> list[Run]:
         """The runs of a kind below the first or the second night, oldest first."""
         found = runs_of(self.library.client)
-        top = [r for r in found if r.data.tags[Tag.KIND] == "night"][night - 1]
+        top = [r for r in found if r.data.tags[Tag.ROLE] == "night"][night - 1]
         below = {top.info.run_id}
         for _ in range(2):
             below |= {r.info.run_id for r in found if r.data.tags.get(PARENT) in below}
-        return [r for r in found if r.data.tags[Tag.KIND] == kind and r.info.run_id in below]
+        return [r for r in found if r.data.tags[Tag.ROLE] == kind and r.info.run_id in below]
 
 
 def aliases_of(dsn: str, symbol: str) -> dict[str, int]:
@@ -231,7 +231,7 @@ def test_a_familys_run_describes_itself_and_keeps_its_series(nights: Nights) -> 
         client.download_artifacts(run.info.run_id, "out_of_sample.parquet", str(nights.folder))
     )
     assert len(series) == BARS // 2
-    assert {"prediction", "label", "forward_return", "net", "regime"} == set(series)
+    assert {"prediction", "target", "forward_return", "net", "regime"} == set(series)
 
 
 def test_every_champions_run_is_explained_and_every_symbols_rankings_are_kept(
@@ -428,7 +428,7 @@ def test_a_search_leaves_recipes_and_no_model_and_the_next_night_refits_them(
     assert "Recipes" in found.out
     assert library.client.search_model_versions() == []
     recipe = Recipe.from_json(library.recipe("AAA/USD", Family.LIGHTGBM) or "")
-    (search,) = [r for r in runs_of(library.client) if r.data.tags[Tag.KIND] == "search"][-1:]
+    (search,) = [r for r in runs_of(library.client) if r.data.tags[Tag.ROLE] == "search"][-1:]
     assert recipe.id in found.out
 
     trained = run_job("train", *options)
@@ -446,7 +446,7 @@ def test_a_recipe_that_saw_what_will_be_judged_is_searched_anew(
     options = ("--bars", str(bars), "--families", "lightgbm", *QUICK)
     run_job("tune", *options)
     stored = Recipe.from_json(library.recipe("AAA/USD", Family.LIGHTGBM) or "")
-    # One more bar, and its label is the first that the training of the first fold must not know.
+    # One more bar, and its target is the first that the training of the first fold must not know.
     later = pd.Timestamp(stored.tuned_until) + pd.Timedelta(days=1)
     library.set_recipe(
         "AAA/USD", Family.LIGHTGBM, replace(stored, tuned_until=later.isoformat()).to_json()
@@ -594,7 +594,7 @@ def test_bad_symbols_do_not_stop_the_good_ones(
         ("symbol", "FINISHED"): 3,
         ("family", "FINISHED"): 3,
     }
-    (summary,) = [r for r in runs_of(library.client) if r.data.tags[Tag.KIND] == "night"]
+    (summary,) = [r for r in runs_of(library.client) if r.data.tags[Tag.ROLE] == "night"]
     failures = mlflow.artifacts.load_dict(f"{summary.info.artifact_uri}/summary.json")["failures"]
     assert failures.keys() == bad
     for symbol, (_, fault, _) in BROKEN.items():
@@ -605,7 +605,7 @@ def test_bad_symbols_do_not_stop_the_good_ones(
     notes = {
         r.data.tags[Tag.SYMBOL]: r.data.tags["mlflow.note.content"]
         for r in runs_of(library.client)
-        if r.data.tags[Tag.KIND] == "symbol"
+        if r.data.tags[Tag.ROLE] == "symbol"
     }
     assert notes["AAA/USD"].endswith("Repairs: none")
     assert "rows out of the order of time, sorted" in notes["MIX/USD"]

@@ -30,7 +30,7 @@ from mlflow.entities import Run
 from PIL import Image
 from playwright.sync_api import Browser, Error, Locator, Page, sync_playwright
 
-from market.files import sample_folder
+from brain.series.files import sample_folder
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -84,7 +84,7 @@ def find(uri: str, symbol: str, experiment: str, regime: str) -> Night:
         raise SystemExit(f"there is no experiment {experiment!r}; run a night first: make nightly")
     runs: dict[str, Run] = {}  # the latest come first
     for run in client.search_runs(
-        [found.experiment_id], f'tags.symbol = "{symbol}" and tags.kind = "family"'
+        [found.experiment_id], f'tags.symbol = "{symbol}" and tags.role = "family"'
     ):
         runs.setdefault(run.data.tags["family"], run)
     if not runs:
@@ -144,7 +144,7 @@ def registry(page: Page, night: Night) -> None:
 
 def nights(page: Page, night: Night) -> None:
     """A metric over the nights, a line per family."""
-    wanted = quote(f'tags.symbol = "{night.symbol}" and tags.kind = "family"', safe="")
+    wanted = quote(f'tags.symbol = "{night.symbol}" and tags.role = "family"', safe="")
     go(
         page,
         f"experiments/{night.experiment}/runs?compareRunsMode=CHART&searchFilter={wanted}",

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from registry.naming import Family, parse_family
+from brain.naming import Family, parse_family
 
 if TYPE_CHECKING:
-    from engine.families.base import Fitted, ModelFamily
+    from engine.families.base import FittedModel, ModelFamily
 
-__all__ = ["Fitted", "ModelFamily", "family"]
+__all__ = ["FittedModel", "ModelFamily", "family"]
 
 
 def family(name: Family | str) -> ModelFamily:
@@ -36,7 +36,7 @@ def family(name: Family | str) -> ModelFamily:
 
 
 def __getattr__(name: str) -> object:
-    if name in {"Fitted", "ModelFamily"}:
+    if name in {"FittedModel", "ModelFamily"}:
         from engine.families import base
 
         return getattr(base, name)

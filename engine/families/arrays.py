@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from registry.errors import InputError, NotEnoughBarsError, TrainingError
+from brain.errors import InputError, NotEnoughBarsError, TrainingError
 
 __all__ = ["MIN_TARGETS", "Array", "check_rows", "check_seed", "check_target", "tame", "usable"]
 

@@ -23,19 +23,19 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy.typing as npt
 
-from engine.families import knobs
+from brain.naming import Family
+from engine.families import hyperparameters
 from engine.families.arrays import Array
-from engine.families.knobs import Knob, Number
-from registry.naming import Family
+from engine.families.hyperparameters import Hyperparameter, Number
 
 if TYPE_CHECKING:
     import optuna
     from mlflow.models import Model
 
-__all__ = ["Fitted", "ModelFamily"]
+__all__ = ["FittedModel", "ModelFamily"]
 
 
-class Fitted(ABC):
+class FittedModel(ABC):
     """A model that has learnt.
 
     Attributes:
@@ -82,20 +82,20 @@ class ModelFamily(ABC):
     """
 
     name: ClassVar[Family]
-    space: ClassVar[Mapping[str, Knob]]
+    space: ClassVar[Mapping[str, Hyperparameter]]
 
     def defaults(self) -> dict[str, Number]:
         """Every hyperparameter at its default."""
-        return knobs.defaults(self.space)
+        return hyperparameters.defaults(self.space)
 
     def suggest(self, trial: optuna.Trial) -> dict[str, Number]:
         """Every hyperparameter for a trial; the space is small, as the data are noisy."""
-        return knobs.suggest(self.space, trial)
+        return hyperparameters.suggest(self.space, trial)
 
     @abstractmethod
     def fit(
         self, rows: npt.ArrayLike, target: npt.ArrayLike, *, params: Mapping[str, Number], seed: int
-    ) -> Fitted:
+    ) -> FittedModel:
         """Learn the target (N,) from rows (N, F).
 
         Args:
@@ -112,8 +112,8 @@ class ModelFamily(ABC):
         """
 
     @abstractmethod
-    def load(self, folder: Path) -> Fitted:
-        """What :meth:`Fitted.save` wrote to the folder. Check the files' digest before.
+    def load(self, folder: Path) -> FittedModel:
+        """What :meth:`FittedModel.save` wrote to the folder. Check the files' digest before.
 
         Raises:
             ModelIntegrityError: a file is missing or unreadable.

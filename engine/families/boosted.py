@@ -38,12 +38,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from engine.families import knobs, saving
+from brain.errors import ModelIntegrityError, TrainingError
+from brain.naming import Family
+from engine.families import hyperparameters, model_files
 from engine.families.arrays import Array, check_rows, check_seed, check_target, tame, usable
-from engine.families.base import Fitted, ModelFamily
-from engine.families.knobs import Knob, Number
-from registry.errors import ModelIntegrityError, TrainingError
-from registry.naming import Family
+from engine.families.base import FittedModel, ModelFamily
+from engine.families.hyperparameters import Hyperparameter, Number
 
 if TYPE_CHECKING:
     import lightgbm
@@ -53,13 +53,13 @@ if TYPE_CHECKING:
 __all__ = ["FittedLightGbm", "FittedXgBoost", "LightGbm", "XgBoost"]
 
 _SHARED = {
-    "rounds": Knob(150, 1, search=(50, 400), step=50),
-    "learning_rate": Knob(0.05, 1e-4, 1.0, search=(0.01, 0.1), log=True),
-    "min_rows": Knob(100, 1, search=(20, 500), log=True),
-    "column_share": Knob(0.7, 0.01, 1.0, search=(0.3, 1.0)),
-    "row_share": Knob(0.8, 0.01, 1.0),
-    "l2": Knob(1.0, 0.0),
-    "elbow": Knob(1.0, 0.01),
+    "rounds": Hyperparameter(150, 1, search=(50, 400), step=50),
+    "learning_rate": Hyperparameter(0.05, 1e-4, 1.0, search=(0.01, 0.1), log=True),
+    "min_rows": Hyperparameter(100, 1, search=(20, 500), log=True),
+    "column_share": Hyperparameter(0.7, 0.01, 1.0, search=(0.3, 1.0)),
+    "row_share": Hyperparameter(0.8, 0.01, 1.0),
+    "l2": Hyperparameter(1.0, 0.0),
+    "elbow": Hyperparameter(1.0, 0.01),
 }
 
 
@@ -83,8 +83,8 @@ class _Boosted(ModelFamily):
 
     def fit(
         self, rows: npt.ArrayLike, target: npt.ArrayLike, *, params: Mapping[str, Number], seed: int
-    ) -> Fitted:
-        settled = knobs.settle(self.space, params)
+    ) -> FittedModel:
+        settled = hyperparameters.settle(self.space, params)
         seed = check_seed(seed)
         inputs = check_rows(rows)
         wanted = check_target(target, inputs)
@@ -96,14 +96,14 @@ class _Boosted(ModelFamily):
     @abstractmethod
     def _train(
         self, rows: Array, target: Array, params: Mapping[str, Number], loss: _Loss, seed: int
-    ) -> Fitted: ...
+    ) -> FittedModel: ...
 
 
 class LightGbm(_Boosted):
     """LightGBM on its Booster interface; one thread, deterministic."""
 
     name: ClassVar = Family.LIGHTGBM
-    space: ClassVar = {**_SHARED, "leaves": Knob(15, 2, 4096, search=(4, 31), log=True)}
+    space: ClassVar = {**_SHARED, "leaves": Hyperparameter(15, 2, 4096, search=(4, 31), log=True)}
 
     def _train(
         self, rows: Array, target: Array, params: Mapping[str, Number], loss: _Loss, seed: int
@@ -140,14 +140,14 @@ class LightGbm(_Boosted):
     def load(self, folder: Path) -> FittedLightGbm:
         import lightgbm as lgb
 
-        path = saving.existing(folder, "model.lgb")
+        path = model_files.existing(folder, "model.lgb")
         try:
             return FittedLightGbm(lgb.Booster(model_file=str(path)))
         except lgb.basic.LightGBMError as error:
             raise ModelIntegrityError(f"{path} is unreadable: {error}; fetch it again") from error
 
 
-class FittedLightGbm(Fitted):
+class FittedLightGbm(FittedModel):
     """A LightGBM booster; ``booster`` is the native one."""
 
     family = Family.LIGHTGBM
@@ -164,14 +164,14 @@ class FittedLightGbm(Fitted):
         return np.asarray(self.booster.predict(inputs, num_threads=1), dtype=np.float64)
 
     def save(self, folder: Path, *, features: Sequence[str], model: Model) -> None:
-        names = saving.check_names(features, self.width)
-        saving.check_folder(folder)
-        saving.flavour("lightgbm").save_model(
+        names = model_files.check_names(features, self.width)
+        model_files.check_folder(folder)
+        model_files.flavour("lightgbm").save_model(
             self._named(names),
             str(folder),
             mlflow_model=model,
-            signature=saving.signature(names),
-            pip_requirements=saving.pinned("mlflow", "lightgbm", "numpy", "pandas"),
+            signature=model_files.signature(names),
+            pip_requirements=model_files.pinned("mlflow", "lightgbm", "numpy", "pandas"),
         )
 
     def _named(self, names: Sequence[str]) -> lightgbm.Booster:
@@ -188,7 +188,7 @@ class XgBoost(_Boosted):
     """XGBoost on its Booster interface; histogram trees, one thread, deterministic."""
 
     name: ClassVar = Family.XGBOOST
-    space: ClassVar = {**_SHARED, "depth": Knob(4, 1, 16, search=(2, 6))}
+    space: ClassVar = {**_SHARED, "depth": Hyperparameter(4, 1, 16, search=(2, 6))}
 
     def _train(
         self, rows: Array, target: Array, params: Mapping[str, Number], loss: _Loss, seed: int
@@ -221,14 +221,14 @@ class XgBoost(_Boosted):
     def load(self, folder: Path) -> FittedXgBoost:
         import xgboost as xgb
 
-        path = saving.existing(folder, "model.ubj")
+        path = model_files.existing(folder, "model.ubj")
         try:
             return FittedXgBoost(xgb.Booster({"nthread": 1}, model_file=str(path)))
         except xgb.core.XGBoostError as error:
             raise ModelIntegrityError(f"{path} is unreadable: {error}; fetch it again") from error
 
 
-class FittedXgBoost(Fitted):
+class FittedXgBoost(FittedModel):
     """An XGBoost booster; ``booster`` is the native one. It computes in single precision."""
 
     family = Family.XGBOOST
@@ -246,14 +246,14 @@ class FittedXgBoost(Fitted):
         return np.asarray(values, dtype=np.float64)
 
     def save(self, folder: Path, *, features: Sequence[str], model: Model) -> None:
-        names = saving.check_names(features, self.width)
-        saving.check_folder(folder)
+        names = model_files.check_names(features, self.width)
+        model_files.check_folder(folder)
         booster = self.booster.copy()
         booster.feature_names = names
-        saving.flavour("xgboost").save_model(
+        model_files.flavour("xgboost").save_model(
             booster,
             str(folder),
             mlflow_model=model,
-            signature=saving.signature(names),
-            pip_requirements=saving.pinned("mlflow", "xgboost", "numpy", "pandas"),
+            signature=model_files.signature(names),
+            pip_requirements=model_files.pinned("mlflow", "xgboost", "numpy", "pandas"),
         )

@@ -13,14 +13,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from engine.families import knobs, saving
+from brain.errors import ModelIntegrityError
+from brain.naming import Family
+from engine.families import hyperparameters, model_files
 from engine.families.arrays import Array, check_rows, check_seed, check_target, tame, usable
-from engine.families.base import Fitted, ModelFamily
-from engine.families.knobs import Knob, Number
+from engine.families.base import FittedModel, ModelFamily
+from engine.families.hyperparameters import Hyperparameter, Number
 from engine.families.lstm_network import LstmNetwork, Shape, export_rows, export_window
 from engine.families.threads import one_thread
-from registry.errors import ModelIntegrityError
-from registry.naming import Family
 
 if TYPE_CHECKING:
     from mlflow.models import Model
@@ -39,15 +39,15 @@ class Lstm(ModelFamily):
 
     name: ClassVar = Family.LSTM
     space: ClassVar = {
-        "window": Knob(24, 1, 512, choices=(12, 24, 48)),
-        "hidden": Knob(32, 1, 512, search=(16, 48), step=16),
-        "width": Knob(16, 1, 512),
-        "dropout": Knob(0.1, 0.0, 0.9, search=(0.0, 0.4)),
-        "learning_rate": Knob(0.005, 1e-6, 10.0, search=(0.001, 0.01), log=True),
-        "epochs": Knob(6, 1, 1000, search=(3, 10)),
-        "batch": Knob(256, 1, 65536),
-        "weight_decay": Knob(0.01, 0.0, 10.0),
-        "elbow": Knob(1.0, 0.01),
+        "window": Hyperparameter(24, 1, 512, choices=(12, 24, 48)),
+        "hidden": Hyperparameter(32, 1, 512, search=(16, 48), step=16),
+        "width": Hyperparameter(16, 1, 512),
+        "dropout": Hyperparameter(0.1, 0.0, 0.9, search=(0.0, 0.4)),
+        "learning_rate": Hyperparameter(0.005, 1e-6, 10.0, search=(0.001, 0.01), log=True),
+        "epochs": Hyperparameter(6, 1, 1000, search=(3, 10)),
+        "batch": Hyperparameter(256, 1, 65536),
+        "weight_decay": Hyperparameter(0.01, 0.0, 10.0),
+        "elbow": Hyperparameter(1.0, 0.01),
     }
 
     def fit(
@@ -55,7 +55,7 @@ class Lstm(ModelFamily):
     ) -> FittedLstm:
         from engine.families.lstm_training import Batches, LstmTraining, train
 
-        settled = knobs.settle(self.space, params)
+        settled = hyperparameters.settle(self.space, params)
         seed = check_seed(seed)
         inputs = check_rows(rows)
         wanted = check_target(target, inputs)
@@ -89,8 +89,8 @@ class Lstm(ModelFamily):
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
-        weights = saving.existing(folder, _WEIGHTS)
-        shape = saving.existing(folder, _SHAPE)
+        weights = model_files.existing(folder, _WEIGHTS)
+        shape = model_files.existing(folder, _SHAPE)
         try:
             network = LstmNetwork(Shape(**json.loads(shape.read_text())))
             network.load_state_dict(load_file(weights))
@@ -101,7 +101,7 @@ class Lstm(ModelFamily):
         return FittedLstm(network)
 
 
-class FittedLstm(Fitted):
+class FittedLstm(FittedModel):
     """A trained LSTM; ``network`` is the torch module, in evaluation mode."""
 
     family = Family.LSTM
@@ -122,7 +122,7 @@ class FittedLstm(Fitted):
         return result
 
     def save(self, folder: Path, *, features: Sequence[str], model: Model) -> None:
-        """As :meth:`Fitted.save`, with three files beside the graph of rows (``model.onnx``).
+        """As :meth:`FittedModel.save`, with three files beside the graph of rows (``model.onnx``).
 
         ``window.onnx`` is the graph of one window (T, F), for the executor;
         ``weights.safetensors`` and ``lstm.json`` rebuild the torch module.
@@ -130,17 +130,17 @@ class FittedLstm(Fitted):
         import onnx
         from safetensors.torch import save_file
 
-        flavour = saving.flavour("onnx")
-        names = saving.check_names(features, self.width)
-        saving.check_folder(folder)
+        flavour = model_files.flavour("onnx")
+        names = model_files.check_names(features, self.width)
+        model_files.check_folder(folder)
         with one_thread():
             rows, window = export_rows(self.network), export_window(self.network)
         flavour.save_model(
             onnx.load_from_string(rows),
             str(folder),
             mlflow_model=model,
-            signature=saving.signature(names),
-            pip_requirements=saving.pinned("mlflow", "onnx", "onnxruntime", "numpy", "pandas"),
+            signature=model_files.signature(names),
+            pip_requirements=model_files.pinned("mlflow", "onnx", "onnxruntime", "numpy", "pandas"),
             onnx_execution_providers=["CPUExecutionProvider"],
             onnx_session_options={"intra_op_num_threads": 1, "inter_op_num_threads": 1},
             save_as_external_data=False,

@@ -11,8 +11,8 @@ import pytorch_lightning as lightning
 import torch
 from torch import Tensor, nn
 
+from brain.errors import TrainingError
 from engine.families.lstm_network import LstmNetwork
-from registry.errors import TrainingError
 
 __all__ = ["Batches", "LstmTraining", "train"]
 

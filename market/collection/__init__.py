@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from registry._lazy import face
+from brain._lazy import face
 
 if TYPE_CHECKING:
-    from market.collection.collected import (
-        Collected as Collected,
+    from market.collection.collector import DataCollector as DataCollector
+    from market.collection.gaps import open_gaps as open_gaps
+    from market.collection.results import (
+        CollectionResult as CollectionResult,
         Gap as Gap,
         SeriesResult as SeriesResult,
     )
-    from market.collection.collector import DataCollector as DataCollector
-    from market.collection.gap_record import open_gaps as open_gaps
 
 __all__, __getattr__, __dir__ = face(
     __name__,
     {
-        "market.collection.collected": "Collected Gap SeriesResult",
+        "market.collection.results": "CollectionResult Gap SeriesResult",
         "market.collection.collector": "DataCollector",
-        "market.collection.gap_record": "open_gaps",
+        "market.collection.gaps": "open_gaps",
     },
 )

@@ -17,8 +17,8 @@ from typing import Self, TypeVar
 
 import pandas as pd
 
-from market.collection.gap_record import GapRevision, revise_gaps
-from registry.series.store import SeriesStore
+from brain.series.store.store import SeriesStore
+from market.collection.gaps import GapRevision, revise_gaps
 
 __all__ = ["Batches"]
 

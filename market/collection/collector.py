@@ -13,29 +13,21 @@ import math
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
-from typing import Any, Protocol
+from typing import Any
 
-from market.collection.asked import Asked, Progress, Tally
+from brain.errors import InputError
+from brain.series.bars import parse_timeframe
+from brain.series.source import SeriesLibrary
+from brain.series.store.queries import to_moment
+from brain.settings import Settings, load_settings
 from market.collection.batches import Batches
-from market.collection.collected import Collected
-from market.collection.collecting import VenueRun, together
+from market.collection.exchange_collection import ExchangeCollection, together
 from market.collection.plan import former_names
-from market.venues import VENUES, venue_of
-from registry.bars import parse_timeframe
-from registry.errors import InputError
-from registry.series.reading import to_moment
-from registry.series.store import SeriesStore
-from registry.settings import Settings, load_settings
+from market.collection.request import CollectionRequest, Progress, Tally
+from market.collection.results import CollectionResult
+from market.exchanges import EXCHANGES, exchange_of
 
 __all__ = ["DataCollector"]
-
-
-class _Library(Protocol):
-    """What is needed of a Brain Library."""
-
-    @property
-    def series(self) -> SeriesStore:
-        """The series store."""
 
 
 class DataCollector:
@@ -45,7 +37,7 @@ class DataCollector:
         brain_library: A :class:`~registry.library.BrainLibrary`; its ``series`` are written.
         exchanges: By name, ``binance``, ``bybit``, ``okx`` or another one that ccxt knows.
         settings: For addresses, timeouts, the timeframe and renamed symbols; as
-            :func:`~registry.settings.load_settings` gives them if None.
+            :func:`~brain.settings.load_settings` gives them if None.
         commit_after: Seconds that rows wait for others at most, to be stored with them.
 
     Raises:
@@ -56,8 +48,8 @@ class DataCollector:
 
     def __init__(
         self,
-        brain_library: _Library,
-        exchanges: Sequence[str] = VENUES,
+        brain_library: SeriesLibrary,
+        exchanges: Sequence[str] = EXCHANGES,
         *,
         settings: Settings | None = None,
         commit_after: float = 5.0,
@@ -79,7 +71,7 @@ class DataCollector:
         *,
         until: object = None,
         progress: Progress | None = None,
-    ) -> Collected:
+    ) -> CollectionResult:
         """Make the last hours of the symbols complete, of every kind and at every exchange.
 
         Kinds: candles and open interest at the setting ``timeframe``, funding, and a snapshot of
@@ -105,7 +97,7 @@ class DataCollector:
                 history of the timeframe, ``hours`` is not positive, or ``until`` is no time.
             SeriesStoreError: The store can't be read or written; then nothing can go on.
         """
-        asked = Asked(
+        asked = CollectionRequest(
             names=tuple(dict.fromkeys(_listed(symbols, "symbols", "BTC/USDT"))),
             hours=_hours(hours),
             until=to_moment(until, "until"),
@@ -115,19 +107,25 @@ class DataCollector:
         )
         return _finished(self._collect(asked, progress))
 
-    async def _collect(self, asked: Asked, progress: Progress | None) -> Collected:
-        tally, store = Tally(asked, self.exchanges, progress), self._library.series
+    async def _collect(
+        self, asked: CollectionRequest, progress: Progress | None
+    ) -> CollectionResult:
+        tally, store = Tally(asked, self.exchanges, progress), self._library.series.by_own_names()
         batching = Batches(store, seconds=self._commit_after)
         async with AsyncExitStack() as opened, batching as batches:
-            venues = [
-                await opened.enter_async_context(venue_of(self.settings, e)) for e in self.exchanges
+            exchanges = [
+                await opened.enter_async_context(exchange_of(self.settings, e))
+                for e in self.exchanges
             ]
-            runs = (VenueRun(venue, asked, batches, store, tally).run() for venue in venues)
+            runs = (
+                ExchangeCollection(exchange, asked, batches, store, tally).run()
+                for exchange in exchanges
+            )
             await together(*runs)
-        return Collected(tally.results())
+        return CollectionResult(tally.results())
 
 
-def _finished(work: Coroutine[Any, Any, Collected]) -> Collected:
+def _finished(work: Coroutine[Any, Any, CollectionResult]) -> CollectionResult:
     """Run to the end; in a thread of its own where an event loop is running, as in a notebook."""
     try:
         asyncio.get_running_loop()

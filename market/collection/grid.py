@@ -1,11 +1,11 @@
 """Which times a series must have, and which of them it lacks.
 
 Candles and open interest lie on a fixed grid (:class:`FixedGrid`). Funding does not: every
-instrument settles at its own interval, and venues change that interval without telling the
+instrument settles at its own interval, and exchanges change that interval without telling the
 history of it. :class:`FundingGrid` reads it from the settlements themselves:
 
 - Settlements are at whole multiples of the interval in UTC; an interval is one of those that
-  venues have (:data:`FUNDING_HOURS`).
+  exchanges have (:data:`FUNDING_HOURS`).
 - At least three equal spacings of a known interval in a row, at multiples of it, are a stretch in
   which that *was* the interval, whatever it is now. Nothing is missing there.
 - Any other spacing is judged by the finer interval of the stretches before and after it, or by
@@ -28,8 +28,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from market.venues.base import FUNDING_HOURS
-from registry.bars import parse_timeframe
+from brain.series.bars import parse_timeframe
+from market.exchanges.base import FUNDING_HOURS
 
 __all__ = [
     "FixedGrid",
@@ -85,7 +85,7 @@ class Grid(Protocol):
         """
 
     def unasked(self, times: Times, start: pd.Timestamp, end: pd.Timestamp) -> list[Span]:
-        """What could be missing in ``[start, end)`` while the venue was not asked: holes and more.
+        """What could be missing in ``[start, end)`` while the exchange was not asked: holes and more.
 
         ``count`` is what the present interval lets expect.
         """

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from brain.errors import UnknownSymbolError, did_you_mean
+from brain.naming import present_name
 from market.collection.grid import FixedGrid, FundingGrid, Grid
-from market.venues.base import Instrument, Venue
-from registry.errors import UnknownSymbolError, did_you_mean
-from registry.naming import present_name
+from market.exchanges.base import Exchange, Instrument
 
 __all__ = [
     "GONE",
@@ -168,7 +168,7 @@ def plan_symbol(
     former: Sequence[str],
     listed: Mapping[str, Instrument],
     remembered: Sequence[Member],
-    venue: str,
+    exchange: str,
     now: pd.Timestamp,
 ) -> Symbol:
     """The instruments of a symbol.
@@ -178,7 +178,7 @@ def plan_symbol(
         former: Its former names, oldest first.
         listed: What the exchange lists, by symbol.
         remembered: What was listed when we looked before.
-        venue: The exchange's name.
+        exchange: The exchange's name.
         now: Its time; one that is found gone now ended by then.
 
     Raises:
@@ -206,7 +206,7 @@ def plan_symbol(
         cure = f"it lists {len(listed):,} others"
         if close:
             cure = did_you_mean(name, [bases[close[0]]])
-        raise UnknownSymbolError(f"{venue} lists no perpetual {name}; {cure}")
+        raise UnknownSymbolError(f"{exchange} lists no perpetual {name}; {cure}")
     # A remembered one of the same name comes before the listed one.
     members = sorted(found.values(), key=lambda m: (order[m.known_as], m.seen is None))
     return Symbol(
@@ -243,7 +243,7 @@ class Range:
 
 
 def plan_series(
-    venue: Venue,
+    exchange: Exchange,
     symbol: Symbol,
     kind: str,
     timeframe: str,
@@ -253,7 +253,7 @@ def plan_series(
     """What to collect of one history.
 
     Args:
-        venue: The exchange, asked for nothing here.
+        exchange: The exchange, asked for nothing here.
         symbol: Whose history.
         kind: One of :data:`HISTORIES`.
         timeframe: Of candles and open interest.
@@ -270,14 +270,14 @@ def plan_series(
         start, end = max(start, legs[0].start), min(end, legs[-1].end)
     else:
         end = start
-    reach = venue.oldest(kind, timeframe, asked.now)
+    reach = exchange.oldest(kind, timeframe, asked.now)
     keeps = "" if reach is None else f"{(asked.now - reach) / pd.Timedelta(days=1):.0f} days"
     frame = "" if kind == "funding" else timeframe
     notes = [symbol.note, _delisting(symbol, asked.now)]
     if not legs or start >= end:
         notes.append("it did not trade in the range")
     note = "; ".join(filter(None, notes))
-    return Series(venue.name, symbol.name, kind, frame, legs, start, end, reach, keeps, note)
+    return Series(exchange.name, symbol.name, kind, frame, legs, start, end, reach, keeps, note)
 
 
 def _delisting(symbol: Symbol, now: pd.Timestamp) -> str:

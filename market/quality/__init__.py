@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from registry._lazy import face
+from brain._lazy import face
 
 if TYPE_CHECKING:
-    from market.quality.check import check_series as check_series
     from market.quality.record import QualityRecord as QualityRecord
     from market.quality.report import QualityReport as QualityReport
-    from market.quality.stored import check_store as check_store
+    from market.quality.series_check import check_series as check_series
+    from market.quality.store_check import check_store as check_store
 
 __all__, __getattr__, __dir__ = face(
     __name__,
     {
-        "market.quality.check": "check_series",
+        "market.quality.series_check": "check_series",
         "market.quality.record": "QualityRecord",
         "market.quality.report": "QualityReport",
-        "market.quality.stored": "check_store",
+        "market.quality.store_check": "check_store",
     },
 )

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from brain.series.bars import parse_timeframe
 from market.collection.grid import FixedGrid, FundingGrid, Grid, as_time, as_times
-from market.quality.reading import Rows
+from market.quality.arrays import Floats
+from market.quality.columns import Rows
 from market.quality.record import Coverage
-from market.quality.rows import Floats
-from registry.bars import parse_timeframe
 
 __all__ = ["coverage", "grid_of", "lateness", "period"]
 

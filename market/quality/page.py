@@ -8,8 +8,8 @@ from itertools import groupby
 
 import pandas as pd
 
+from brain.series.times import when
 from market.quality.record import COUNTS, TOLERABLE, Coverage, Hole, QualityRecord
-from registry.bar_rows import when
 
 __all__ = ["ALL_HOLES_SHOWN", "HOLES_SHOWN", "page"]
 

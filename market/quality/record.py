@@ -8,8 +8,8 @@ from typing import Literal
 
 import pandas as pd
 
-from market.collection.gap_record import TOO_OLD
-from registry.series.schema import KINDS
+from brain.series.store.schema import KINDS
+from market.collection.gaps import TOO_OLD
 
 __all__ = [
     "COUNTS",
@@ -29,7 +29,7 @@ COUNTS = ("rows", "expected", "missing", "gaps", "duplicates", "stale", "outlier
 
 #: Up to this share of faulty or missing rows a series is to be looked at, beyond it poor.
 TOLERABLE = 0.01
-#: Later than this many periods, a last row is overdue: one to be published, one for the venue.
+#: Later than this many periods, a last row is overdue: one to be published, one for the exchange.
 OVERDUE = 2
 
 

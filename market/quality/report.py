@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from brain.errors import ArtifactStoreError
+from brain.series.times import when
 from market.quality.page import page
 from market.quality.record import COUNTS, QualityRecord, Severity, records_frame
-from registry.bar_rows import when
-from registry.errors import ArtifactStoreError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -36,8 +36,8 @@ class QualityReport:
     """Records of quality, to be read.
 
     Args:
-        records: of :func:`market.quality.check.check_series` or
-            :func:`market.quality.stored.check_store`, in the order in which they are to be shown
+        records: of :func:`market.quality.series_check.check_series` or
+            :func:`market.quality.store_check.check_store`, in the order in which they are to be shown
             on the console.
     """
 

@@ -16,7 +16,7 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 
-from market.quality.rows import (
+from market.quality.arrays import (
     Flags,
     Floats,
     adjacent,
@@ -28,7 +28,7 @@ from market.quality.rows import (
     units,
 )
 
-__all__ = ["RULES", "VALUES", "Context", "Judged"]
+__all__ = ["RULES", "VALUES", "Context", "Findings"]
 
 #: A close that leaves its row by so many usual moves, comes back, and that the next open doesn't
 #: know of. Seen: 7.8.
@@ -38,7 +38,7 @@ CLOSE_AND_OPEN = 30.0
 #: A shadow of so many usual ranges. Seen: 17.6, apart from two flash crashes to some cents.
 SHADOW = 25.0
 #: A funding rate so many usual moves from both neighbours (a move counts at least 0.01 %, the
-#: interest component of the venues' formula). Seen: 23.
+#: interest component of the exchanges' formula). Seen: 23.
 RATE = 40.0
 USUAL_RATE = 1e-4
 #: The highest cap of Bybit's 800 linear instruments in August 2026 is 5 %; Binance's is 3 %.
@@ -72,7 +72,7 @@ class Context:
 
 
 @dataclass(frozen=True)
-class Judged:
+class Findings:
     """What the rules found, (N,) flags each.
 
     Attributes:
@@ -89,7 +89,7 @@ class Judged:
 Columns = Mapping[str, Floats]
 
 
-def _candles(rows: Columns, known: Context) -> Judged:
+def _candles(rows: Columns, known: Context) -> Findings:
     o, h, lo, c, volume = (rows[name] for name in VALUES["candles"][:5])
     prices = np.column_stack([o, h, lo, c])
     some, whole = np.isfinite(prices).any(axis=1), (np.isfinite(prices) & (prices > 0)).all(axis=1)
@@ -109,7 +109,7 @@ def _candles(rows: Columns, known: Context) -> Judged:
         **_jumps(np.log(o), np.log(h), np.log(lo), np.log(c), beside),
     }
     still = standing(repeated(*(rows[name] for name in VALUES["candles"])))
-    return Judged(still, outliers, swapped)
+    return Findings(still, outliers, swapped)
 
 
 def _jumps(o: Floats, h: Floats, lo: Floats, c: Floats, beside: Flags) -> dict[str, Flags]:
@@ -140,13 +140,13 @@ def _off_grid(known: Context) -> Flags:
     return np.asarray((known.times - monday) % known.step != pd.Timedelta(0))
 
 
-def _funding(rows: Columns, known: Context) -> Judged:
+def _funding(rows: Columns, known: Context) -> Findings:
     rate, hours, mark = (rows[name] for name in VALUES["funding"])
     anywhere = adjacent(known.times, None)
     finite = np.where(np.isfinite(rate), rate, np.nan)
     usual = spread(np.diff(finite, prepend=np.nan), USUAL_RATE)
     outliers = {
-        "rate beyond any venue's cap (5 %)": np.abs(rate) > RATE_CAP,
+        "rate beyond any exchange's cap (5 %)": np.abs(rate) > RATE_CAP,
         "rate far from its neighbours, and back": bounce(finite, anywhere) / usual > RATE,
         "interval that is not positive": hours <= 0,
         "mark price infinite or not positive": (mark <= 0) | np.isinf(mark),
@@ -154,7 +154,7 @@ def _funding(rows: Columns, known: Context) -> Judged:
     # A rate may rest for weeks at its interest component or cap, which are round; one that is free
     # to move has more digits. A mark price always moves.
     same = (repeated(rate) & _more_than_three_digits(rate)) | (repeated(mark) & ~np.isnan(mark))
-    return Judged(standing(same), outliers)
+    return Findings(standing(same), outliers)
 
 
 def _more_than_three_digits(values: Floats) -> Flags:
@@ -163,7 +163,7 @@ def _more_than_three_digits(values: Floats) -> Flags:
     return np.abs(leading - np.round(leading)) > 1e-6
 
 
-def _open_interest(rows: Columns, known: Context) -> Judged:
+def _open_interest(rows: Columns, known: Context) -> Findings:
     base, usd = (rows[name] for name in VALUES["open_interest"])
     price = near(known.price, known.times, _DAY)
     swapped, neither = units(base, usd, price, price, slack=0.25)
@@ -171,7 +171,7 @@ def _open_interest(rows: Columns, known: Context) -> Judged:
         **_amounts(base, adjacent(known.times, known.step)),
         "value that does not fit price and amount": neither,
     }
-    return Judged(standing(repeated(base, usd)), outliers, swapped)
+    return Findings(standing(repeated(base, usd)), outliers, swapped)
 
 
 def _amounts(base: Floats, beside: Flags) -> dict[str, Flags]:
@@ -186,7 +186,7 @@ def _amounts(base: Floats, beside: Flags) -> dict[str, Flags]:
     }
 
 
-def _snapshots(rows: Columns, known: Context) -> Judged:
+def _snapshots(rows: Columns, known: Context) -> Findings:
     mark, rate, base, usd = (rows[name] for name in VALUES["snapshots"])
     price = near(known.price, known.times, _HOUR)
     history = near(known.history, known.times, _DAY)
@@ -199,10 +199,10 @@ def _snapshots(rows: Columns, known: Context) -> Judged:
         "mark price infinite or not positive": (mark <= 0) | np.isinf(mark),
         "mark price 10 % and more from the candle": from_close > MARK,
         "open interest half off its history": from_history > JUMP,
-        "funding rate beyond any venue's cap (5 %)": np.abs(rate) > RATE_CAP,
+        "funding rate beyond any exchange's cap (5 %)": np.abs(rate) > RATE_CAP,
         "value that does not fit price and amount": neither,
     }
-    return Judged(standing(repeated(mark, base)), outliers, swapped)
+    return Findings(standing(repeated(mark, base)), outliers, swapped)
 
 
 #: By kind, the columns that the rules read.
@@ -216,7 +216,7 @@ VALUES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 
 #: By kind, the rules: columns of :data:`VALUES` in, what they found out.
-RULES: Mapping[str, Callable[[Columns, Context], Judged]] = MappingProxyType(
+RULES: Mapping[str, Callable[[Columns, Context], Findings]] = MappingProxyType(
     {
         "candles": _candles,
         "funding": _funding,

@@ -12,16 +12,16 @@ from shutil import copytree
 import numpy as np
 from mlflow.models import Model
 
-from engine.datasets import Dataset, make_dataset
-from engine.families import Fitted, family
-from engine.features import FEATURE_SET, FEATURES
-from engine.packaging import RECIPE_FILE
-from engine.recipes import Recipe
-from registry.champions import CellRecord
-from registry.library import BrainLibrary, Version
-from registry.naming import Family, Regime, Tag
+from brain.naming import Family, Regime, Tag
+from brain.recipes import Recipe
+from brain.records import CellRecord, Version
+from brain.settings import Settings
+from engine.data.dataset import Dataset, make_dataset
+from engine.families import FittedModel, family
+from engine.kernels.features import FEATURE_SET, FEATURES
+from engine.night.model_folder import RECIPE_FILE
+from registry.library import BrainLibrary
 from registry.runs import Run
-from registry.settings import Settings
 from tests.engine.simulate import simulate
 
 __all__ = [
@@ -37,7 +37,7 @@ __all__ = [
 
 SYMBOL = "SIM/USD"
 HORIZON = 1
-#: The one feature that the label depends on.
+#: The one feature that the target depends on.
 CAUSE = "range_4_24"
 
 _BARS = 1500
@@ -57,23 +57,23 @@ _PARAMS: dict[Family, dict[str, float]] = {
 
 @cache
 def dataset() -> Dataset:
-    """Independent features, a tenth of them missing, and a label that one of them moves."""
+    """Independent features, a tenth of them missing, and a target that one of them moves."""
     made = make_dataset(simulate(_BARS, strength=0.0, seed=1, symbol=SYMBOL).bars, horizon=HORIZON)
     rng = np.random.default_rng(2)
     features = rng.normal(size=made.features.shape) * np.logspace(-2, 2, len(FEATURES))
     cause = features[:, FEATURES.index(CAUSE)]
     noise = rng.normal(size=len(made))
-    label = 0.7 * cause / cause.std() + 0.5 * noise
+    target = 0.7 * cause / cause.std() + 0.5 * noise
     features[rng.random(features.shape) < 0.1] = np.nan
     features[:, FEATURES.index(CAUSE)] = cause
-    return replace(made, features=features, label=np.where(np.isnan(made.label), np.nan, label))
+    return replace(made, features=features, target=np.where(np.isnan(made.target), np.nan, target))
 
 
 @cache
-def fitted(name: Family) -> Fitted:
+def fitted(name: Family) -> FittedModel:
     """A model of the family on the dataset."""
     data = dataset()
-    return family(name).fit(data.features, data.label, params=_PARAMS[name], seed=1)
+    return family(name).fit(data.features, data.target, params=_PARAMS[name], seed=1)
 
 
 @cache
@@ -84,7 +84,7 @@ def _saved(name: Family, features: tuple[str, ...]) -> tempfile.TemporaryDirecto
         known = len(FEATURES)
         columns = [FEATURES.index(f) if f in FEATURES else known for f in features]
         rows = np.column_stack([dataset().features, np.full(len(dataset()), np.nan)])[:, columns]
-        model = family(name).fit(rows, dataset().label, params=_PARAMS[name], seed=1)
+        model = family(name).fit(rows, dataset().target, params=_PARAMS[name], seed=1)
     kept = tempfile.TemporaryDirectory()
     folder = Path(kept.name) / "model"
     model.save(folder, features=features, model=Model())

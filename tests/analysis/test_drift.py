@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.comparing import DriftTask, compare
 from analysis.drift import (
     ColumnDrift,
     Windows,
@@ -18,9 +17,10 @@ from analysis.drift import (
     stability,
     trailing_thresholds,
 )
+from analysis.drift_report import DriftTask, compare
 from analysis.sampling import Array
-from engine.features import FEATURES, LOOK_BACK
-from registry.errors import NotEnoughBarsError
+from brain.errors import NotEnoughBarsError
+from engine.kernels.features import FEATURES, LOOK_BACK
 from tests.analysis.models import CAUSE, dataset
 from tests.engine.simulate import simulate
 

@@ -12,8 +12,9 @@ import mlflow
 import pytest
 
 import mlproject
-from registry.library import BrainLibrary, Version
-from registry.naming import Family, Regime
+from brain.naming import Family, Regime
+from brain.records import Version
+from registry.library import BrainLibrary
 from tests.analysis.models import SYMBOL, crown, register
 from tests.engine.simulate import simulate
 
@@ -33,7 +34,7 @@ def version(sqlite_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     # The command sets these for its process.
     monkeypatch.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     monkeypatch.setenv("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-    monkeypatch.setattr("analysis.comparing._report", lambda *_: None)
+    monkeypatch.setattr("analysis.drift_report._report", lambda *_: None)
     monkeypatch.setattr("analysis.figures.write_figures", lambda *_: None)
     handler = signal.getsignal(signal.SIGTERM)
     yield made

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from analysis.explainers import explainer
 from analysis.importance import align, by_correlation, by_shuffling, ranked
 from analysis.results import FeatureNote, Method, NoteKind, Ranking
 from analysis.sampling import mean_and_error, spread, stratified
-from analysis.subjects import subject
-from engine.features import FEATURES
-from registry.naming import Family
+from brain.naming import Family
+from engine.kernels.features import FEATURES
 from tests.analysis.models import CAUSE, dataset, fitted
 
 
@@ -59,11 +59,11 @@ def test_the_columns_that_a_model_wants_come_in_its_order_and_flaws_are_named() 
 
 @pytest.mark.parametrize("name", list(Family))
 def test_shuffling_the_cause_costs_most_and_by_more_than_its_error(name: Family) -> None:
-    found = subject(fitted(name), dataset().features)
-    labelled = found.moments[~np.isnan(dataset().label[found.moments])][-500:]
+    found = explainer(fitted(name), dataset().features)
+    labelled = found.moments[~np.isnan(dataset().target[found.moments])][-500:]
     place = FEATURES.index(CAUSE)
     features = [place, place + 1, place - 1]
-    drop, error = by_shuffling(found, dataset().label, labelled, features, seed=1)
+    drop, error = by_shuffling(found, dataset().target, labelled, features, seed=1)
     assert drop[place] > 0.3
     assert drop[place] - 2 * error[place] > np.delete(drop[features], 0).max()
     assert np.isnan(np.delete(drop, features)).all()
@@ -72,16 +72,16 @@ def test_shuffling_the_cause_costs_most_and_by_more_than_its_error(name: Family)
 def test_shuffling_is_the_drop_of_spearmans_correlation() -> None:
     from scipy.stats import spearmanr
 
-    found = subject(fitted(Family.LIGHTGBM), dataset().features)
-    moments = found.moments[~np.isnan(dataset().label[found.moments])][-300:]
-    label, place = dataset().label[moments], FEATURES.index(CAUSE)
-    drop, _ = by_shuffling(found, dataset().label, moments, [place], seed=1)
+    found = explainer(fitted(Family.LIGHTGBM), dataset().features)
+    moments = found.moments[~np.isnan(dataset().target[found.moments])][-300:]
+    target, place = dataset().target[moments], FEATURES.index(CAUSE)
+    drop, _ = by_shuffling(found, dataset().target, moments, [place], seed=1)
     rng = np.random.default_rng(1)
     after = [
-        spearmanr(found.shuffled(moments, rng.permutation(moments), place), label).statistic
+        spearmanr(found.shuffled(moments, rng.permutation(moments), place), target).statistic
         for _ in range(3)
     ]
-    before = spearmanr(found.prediction[moments], label).statistic
+    before = spearmanr(found.prediction[moments], target).statistic
     assert drop[place] == pytest.approx(before - np.mean(after))
 
 
@@ -89,11 +89,11 @@ def test_correlation_is_spearmans_where_both_are_known() -> None:
     from scipy.stats import spearmanr
 
     rng = np.random.default_rng(0)
-    rows, label = rng.normal(size=(400, 3)), rng.normal(size=400)
-    rows[:, 0] -= label
-    rows[:50, 0] = label[-30:] = np.nan
-    found, error = by_correlation(rows, label, [0, 1])
-    wanted = spearmanr(rows[50:-30, 0], label[50:-30]).statistic
+    rows, target = rng.normal(size=(400, 3)), rng.normal(size=400)
+    rows[:, 0] -= target
+    rows[:50, 0] = target[-30:] = np.nan
+    found, error = by_correlation(rows, target, [0, 1])
+    wanted = spearmanr(rows[50:-30, 0], target[50:-30]).statistic
     assert wanted < 0
     assert found[0] == pytest.approx(-wanted)
     assert 0.01 < error[0] < 0.1

@@ -15,15 +15,15 @@ from evidently.metrics import MinValue
 from evidently.tests import Reference, eq
 from mlflow.models import Model
 
-from analysis.comparing import DriftTask, _reference_found, compare
-from analysis.explaining import ExplainTask, explain
+from analysis.drift_report import DriftTask, _reference_found, compare
+from analysis.explanation import ExplanationTask, explain
 from analysis.results import Method
-from engine.datasets import Dataset, make_dataset
+from brain.errors import AnalysisError
+from brain.naming import Family
+from engine.data.dataset import Dataset, make_dataset
 from engine.families import family
-from engine.features import FEATURES
-from engine.market_features import MARKET_FEATURES
-from registry.errors import AnalysisError
-from registry.naming import Family
+from engine.kernels.features import FEATURES
+from engine.kernels.market_features import MARKET_FEATURES
 from tests.engine.markets import market_of
 from tests.engine.simulate import simulate
 
@@ -38,17 +38,17 @@ def dataset(first: int) -> Dataset:
     cause = made.features[:, made.names.index(CAUSE)]
     noise = np.random.default_rng(2).normal(size=len(made))
     known = np.where(np.isnan(cause), 0.0, cause / np.nanstd(cause))
-    label = np.where(np.isnan(made.label), np.nan, known + 0.3 * noise)
-    return replace(made, label=label)
+    target = np.where(np.isnan(made.target), np.nan, known + 0.3 * noise)
+    return replace(made, target=target)
 
 
 def test_the_market_feature_that_matters_is_found(tmp_path: Path) -> None:
     data = dataset(700)
     fitted = family(Family.LIGHTGBM).fit(
-        data.features, data.label, params={"rounds": 30, "min_rows": 20}, seed=1
+        data.features, data.target, params={"rounds": 30, "min_rows": 20}, seed=1
     )
     fitted.save(tmp_path / "model", features=data.names, model=Model())
-    task = ExplainTask(
+    task = ExplanationTask(
         symbol=data.symbol,
         model_id="SIM-USD/1",
         family=Family.LIGHTGBM,

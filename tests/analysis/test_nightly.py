@@ -25,13 +25,11 @@ from analysis import (
     Stage,
     run_nightly_feature_analysis,
 )
-from analysis.explaining import ExplainTask
-from analysis.gradients import LstmSubject
-from analysis.subjects import TreeSubject
+from analysis.explainers.lstm import LstmExplainer
+from analysis.explainers.trees import TreeExplainer
+from analysis.explanation import ExplanationTask
 from analysis.workers import analyse_all
-from engine.families.boosted import FittedLightGbm
-from engine.features import FEATURES
-from registry.errors import (
+from brain.errors import (
     AnalysisError,
     ArtifactStoreError,
     InputError,
@@ -41,8 +39,11 @@ from registry.errors import (
     NotEnoughBarsError,
     UnknownSymbolError,
 )
-from registry.library import BrainLibrary, Version
-from registry.naming import Family, Regime
+from brain.naming import Family, Regime
+from brain.records import Version
+from engine.families.boosted import FittedLightGbm
+from engine.kernels.features import FEATURES
+from registry.library import BrainLibrary
 from registry.runs import Run
 from tests.analysis.models import CAUSE, SYMBOL, crown, dataset, fitted, register, settings
 from tests.engine.simulate import simulate
@@ -71,7 +72,7 @@ def service(library: BrainLibrary, monkeypatch: pytest.MonkeyPatch) -> NightlyFe
 @pytest.fixture
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Plots and report cost seconds, and most of these tests don't look at them."""
-    monkeypatch.setattr("analysis.comparing._report", lambda *_: None)
+    monkeypatch.setattr("analysis.drift_report._report", lambda *_: None)
     monkeypatch.setattr("analysis.figures.write_figures", lambda *_: None)
 
 
@@ -159,7 +160,7 @@ def test_an_analysis_of_its_own_has_a_run_and_one_for_each_symbol(
     crown(library, register(library, night, Family.LIGHTGBM), Regime.LOW)
     done: list[tuple[str, int, int]] = []
     found = analyse(service, progress=lambda piece, n, of: done.append((str(piece), n, of)))
-    runs = library.client.search_runs([night.experiment_id], "tags.kind = 'analysis'")
+    runs = library.client.search_runs([night.experiment_id], "tags.role = 'analysis'")
     (child,) = [run for run in runs if "symbol" in run.data.tags]
     (parent,) = [run for run in runs if "symbol" not in run.data.tags]
     assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
@@ -224,7 +225,7 @@ def test_models_that_are_gone_or_changed_fail_by_name_and_the_others_go_on(
     }
     assert [model.model_id for model in found.models] == [sound.id]
     assert files(library.client, gone.run_id, "drift") == {"drift.json"}
-    (child,) = library.client.search_runs([night.experiment_id], "tags.kind = 'analysis'")
+    (child,) = library.client.search_runs([night.experiment_id], "tags.role = 'analysis'")
     assert child.info.status == "FAILED"
     assert set(Rankings(library).read(SYMBOL)["model_id"]) == {sound.id}
 
@@ -254,7 +255,7 @@ def test_rows_later_than_the_training_are_counted_and_preferred(
     version = register(library, night, Family.LIGHTGBM, trained_until=until)
     found = analyse(service, models={SYMBOL: [version.id]})
     ranking = found.models[0].rankings[Method.PERMUTATION]
-    assert (ranking.rows, ranking.unseen) == (399, 399)  # the last label is not known yet
+    assert (ranking.rows, ranking.unseen) == (399, 399)  # the last target is not known yet
     assert found.models[0].rankings[Method.CORRELATION].unseen == 399
     assert found.drifts[0].training.end == until
 
@@ -269,8 +270,8 @@ def test_contributions_that_do_not_add_up_fail_and_are_not_shown(
 ) -> None:
     version = register(library, night, name)
     crown(library, version, Regime.LOW)
-    monkeypatch.setattr("analysis.comparing._report", lambda *_: None)
-    for kind in (TreeSubject, LstmSubject):
+    monkeypatch.setattr("analysis.drift_report._report", lambda *_: None)
+    for kind in (TreeExplainer, LstmExplainer):
         monkeypatch.setattr(kind, "tolerance", lambda *_: (1e-12, 1.0))
     found = analyse(service)
     assert faults(found) == {"SIM-USD/1 additivity": AnalysisError}
@@ -338,7 +339,7 @@ def test_models_whose_worker_dies_are_failures_too(tmp_path: Path) -> None:
     text = whole.booster.model_to_string()
     (tmp_path / "model.lgb").write_text(text[: len(text) // 2])  # kills whoever reads it
     tasks = [
-        ExplainTask(
+        ExplanationTask(
             symbol=SYMBOL,
             model_id=f"SIM-USD/{number}",
             family=Family.LIGHTGBM,
@@ -370,7 +371,7 @@ def test_the_global_random_state_and_the_backend_are_left_alone(
     import matplotlib.pyplot as plt
 
     crown(library, register(library, night, Family.LIGHTGBM), Regime.LOW)
-    monkeypatch.setattr("analysis.comparing._report", lambda *_: None)
+    monkeypatch.setattr("analysis.drift_report._report", lambda *_: None)
     matplotlib.use("pdf")
     np.random.seed(5)  # noqa: NPY002
     wanted = np.random.RandomState(5).random()

@@ -20,9 +20,9 @@ from analysis.results import (
     NoteKind,
     Ranking,
 )
-from registry.errors import ArtifactStoreError, InputError
+from brain.errors import ArtifactStoreError, InputError
+from brain.naming import Family, Tag, model_name
 from registry.library import BrainLibrary
-from registry.naming import Family, Tag, model_name
 
 SYMBOL = "SIM/USD"
 NIGHT = dt.date(2026, 11, 1)
@@ -134,7 +134,7 @@ def test_nothing_stored_reads_as_an_empty_frame_with_the_same_columns(local: Bra
 def test_a_run_that_broke_off_before_its_document_was_stored_is_passed_over(
     local: BrainLibrary,
 ) -> None:
-    tags = {Tag.KIND: "analysis", Tag.SYMBOL: SYMBOL}
+    tags = {Tag.ROLE: "analysis", Tag.SYMBOL: SYMBOL}
     local.start("nightly", "broken off", tags=tags, note="")  # type: ignore[arg-type]
     assert Rankings(local).read(SYMBOL).empty
 

@@ -10,9 +10,9 @@ import pytest
 from analysis.nightly import NightlyFeatureAnalysis
 from analysis.results import Method
 from analysis.trends import MIN_NIGHTS_BEFORE, FamilyShifts, History
-from registry.errors import InputError
+from brain.errors import InputError
+from brain.naming import Family
 from registry.library import BrainLibrary
-from registry.naming import Family
 from tests.analysis.models import settings
 from tests.analysis.test_rankings import SYMBOL, analysis, write
 

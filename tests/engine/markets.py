@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from engine.market_data import MarketSeries
-from engine.market_features import FundingRows, OpenInterestRows, compute
-from registry.bars import Bars
+from brain.series.bars import Bars
+from engine.data.market_series import MarketSeries
+from engine.kernels.market_features import FundingRows, OpenInterestRows, compute
 from tests.engine.paths import HOUR, Path
 
 __all__ = ["Market", "market_of", "random_market", "rows_of"]

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from registry.bars import Bars, check_bars
+from brain.series.bars import Bars, check_bars
 
 HOUR = 3_600_000_000_000
 

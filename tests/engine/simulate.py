@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from registry.bars import Bars, check_bars, parse_timeframe
+from brain.series.bars import Bars, check_bars, parse_timeframe
 
 __all__ = ["Simulation", "simulate"]
 

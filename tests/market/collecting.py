@@ -14,11 +14,11 @@ from typing import Any
 
 import pandas as pd
 
+from brain.naming import perpetual
+from brain.series.store.store import SeriesStore, UpsertCounts
+from brain.settings import Settings, load_settings
 from market.collection.collector import DataCollector
-from registry.naming import perpetual
-from registry.series.store import SeriesStore, Upserted
-from registry.settings import Settings, load_settings
-from tests.market.exchanges import Exchanges, Truth
+from tests.market.exchange_server import Exchanges, Truth
 
 HISTORIES = ("candles", "funding", "open_interest")
 KEY = {
@@ -36,7 +36,7 @@ class Series:
 
 
 def settings_for(urls: Mapping[str, str], **overrides: Any) -> Settings:
-    return load_settings({f"{venue}_url": url for venue, url in urls.items()} | overrides)
+    return load_settings({f"{exchange}_url": url for exchange, url in urls.items()} | overrides)
 
 
 def collector(store: SeriesStore, exchanges: Exchanges, **overrides: Any) -> DataCollector:
@@ -47,34 +47,39 @@ def collector(store: SeriesStore, exchanges: Exchanges, **overrides: Any) -> Dat
 
 
 def exists(
-    truth: Truth, venue: str, symbol: str, kind: str, start: object = None, end: object = None
+    truth: Truth, exchange: str, symbol: str, kind: str, start: object = None, end: object = None
 ) -> pd.DataFrame:
     """The rows that a flawless collector ends up with, hourly where there is a timeframe."""
     ask: Callable[..., pd.DataFrame] = getattr(truth, kind)
     frame = () if kind == "funding" else ("1h",)
-    return ask(venue, symbol, *frame, start, end)
+    return ask(exchange, symbol, *frame, start, end)
 
 
 def stored(
-    store: SeriesStore, venue: str, symbol: str, kind: str, start: object = None, end: object = None
+    store: SeriesStore,
+    exchange: str,
+    symbol: str,
+    kind: str,
+    start: object = None,
+    end: object = None,
 ) -> pd.DataFrame:
-    found = store.read(kind, exchange=venue, symbol=symbol, start=start, end=end)
+    found = store.read(kind, exchange=exchange, symbol=symbol, start=start, end=end)
     return found.drop(columns="collected")
 
 
 def assert_whole(
     store: SeriesStore,
     truth: Truth,
-    venue: str,
+    exchange: str,
     symbol: str,
     kind: str,
     start: object,
     end: object,
 ) -> int:
     """Every row that exists is stored, once, with its very values; returns how many there are."""
-    right = exists(truth, venue, symbol, kind, start, end)
-    found = stored(store, venue, symbol, kind, start, end)
-    assert len(found) / max(len(right), 1) == (1.0 if len(right) else 0.0), (venue, symbol, kind)
+    right = exists(truth, exchange, symbol, kind, start, end)
+    found = stored(store, exchange, symbol, kind, start, end)
+    assert len(found) / max(len(right), 1) == (1.0 if len(right) else 0.0), (exchange, symbol, kind)
     pd.testing.assert_frame_equal(found, right[found.columns.tolist()], check_dtype=False)
     return len(right)
 
@@ -87,8 +92,8 @@ def uncovered(gaps: pd.DataFrame, missing: pd.DataFrame, kind: str) -> pd.DataFr
         ranges.setdefault(of, []).append((gap["start"], gap["end"]))
     rows = zip(missing["exchange"], missing["symbol"], missing["time"], strict=True)
     covered = [
-        any(start <= time < end for start, end in ranges.get((venue, symbol), ()))
-        for venue, symbol, time in rows
+        any(start <= time < end for start, end in ranges.get((exchange, symbol), ()))
+        for exchange, symbol, time in rows
     ]
     return missing[[not each for each in covered]] if covered else missing
 
@@ -111,7 +116,7 @@ class Acknowledging(SeriesStore):
         self._hours = hours
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
-    def upsert(self, kind: str, frame: pd.DataFrame) -> Upserted:
+    def upsert(self, kind: str, frame: pd.DataFrame) -> UpsertCounts:
         done = super().upsert(kind, frame)
         if kind in KEY:
             keys = frame[KEY[kind]].assign(time=frame["time"].astype("int64"))
@@ -169,14 +174,14 @@ class Job:
     def start(self) -> ForkServerProcess:
         """In a process that has everything imported already, and nothing else done."""
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload([__name__, "market.venues.opening"])
+        context.set_forkserver_preload([__name__, "market.exchanges.catalogue"])
         process = context.Process(target=self.run, daemon=True)
         process.start()
         return process
 
 
 def truths(
-    truth: Truth, venue: str, symbols: Sequence[str], kind: str, start: pd.Timestamp
+    truth: Truth, exchange: str, symbols: Sequence[str], kind: str, start: pd.Timestamp
 ) -> pd.DataFrame:
     """The rows of several symbols that exist."""
-    return pd.concat([exists(truth, venue, perpetual(s), kind, start) for s in symbols])
+    return pd.concat([exists(truth, exchange, perpetual(s), kind, start) for s in symbols])

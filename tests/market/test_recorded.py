@@ -1,4 +1,4 @@
-"""Recorded answers of the real venues give the right values. They are served on loopback."""
+"""Recorded answers of the real exchanges give the right values. They are served on loopback."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import pandas as pd
 import pytest
 from aiohttp import web
 
-from market.venues import open_venue
-from market.venues.base import Instrument, Venue
-from market.venues.rest import RestVenue
-from registry.errors import VenueRefusedError
+from brain.errors import ExchangeRefusedError
+from market.exchanges import open_exchange
+from market.exchanges.base import Exchange, Instrument
+from market.exchanges.rest import RestExchange
 from tests.market.loopback import serving
 
 pytestmark = pytest.mark.skipif(
@@ -31,8 +31,8 @@ def recorded(path: str) -> Any:
     return json.loads((Path(os.environ["BRAIN_RECORDED_DATA"]) / "rest" / path).read_text())
 
 
-def small(venue: str, endpoint: str) -> Any:
-    file = Path(os.environ["BRAIN_RECORDED_DATA"]) / "rest" / venue / "recorded_small.jsonl"
+def small(exchange: str, endpoint: str) -> Any:
+    file = Path(os.environ["BRAIN_RECORDED_DATA"]) / "rest" / exchange / "recorded_small.jsonl"
     rows = map(json.loads, file.read_text().splitlines())
     return next(json.loads(row["data"]) for row in rows if row["endpoint"] == endpoint)
 
@@ -50,8 +50,8 @@ def ms(text: str) -> int:
     return at(text).value // 1_000_000
 
 
-def perpetual(venue: str, name: str, size: float = 1.0, hours: float | None = 8.0) -> Instrument:
-    return Instrument(venue, "BTC/USDT:USDT", name, size, hours, None, None, "live")
+def perpetual(exchange: str, name: str, size: float = 1.0, hours: float | None = 8.0) -> Instrument:
+    return Instrument(exchange, "BTC/USDT:USDT", name, size, hours, None, None, "live")
 
 
 def told(name: str, answers: Answers, work: Callable[[Any], Awaitable[Any]]) -> Any:
@@ -63,8 +63,8 @@ def told(name: str, answers: Answers, work: Callable[[Any], Awaitable[Any]]) -> 
         return web.json_response(given(request.query) if callable(given) else given)
 
     async def run() -> Any:
-        async with serving(handler) as url, open_venue(name, base_url=url) as venue:
-            return await work(venue)
+        async with serving(handler) as url, open_exchange(name, base_url=url) as exchange:
+            return await work(exchange)
 
     return asyncio.run(run())
 
@@ -90,7 +90,7 @@ def test_binance_instruments() -> None:
             "response"
         ],
     }
-    found = told("binance", answers, lambda venue: venue.instruments())
+    found = told("binance", answers, lambda exchange: exchange.instruments())
     assert len(found) == 119  # of 122: two quarters, and one that had no contract type yet
     bitcoin = found["BTC/USDT:USDT"]
     assert (bitcoin.id, bitcoin.funding_interval_hours) == ("BTCUSDT", 8.0)
@@ -118,7 +118,7 @@ def test_binance_funding_intervals() -> None:
             "response"
         ],
     }
-    found = told("binance", answers, lambda venue: venue.instruments())
+    found = told("binance", answers, lambda exchange: exchange.instruments())
     hours = {name: one.funding_interval_hours for name, one in found.items()}
     assert hours == {"BTC/USDT:USDT": 8.0, "LPT/USDT:USDT": 4.0, "GTC/USDT:USDT": 8.0}
 
@@ -132,7 +132,7 @@ def test_binance_funding_is_floored_to_the_minute() -> None:
 
     answers = {"/fundingRate": answer, **clock("binance", "2020-11-01")}
     bitcoin = perpetual("binance", "BTCUSDT")
-    work = lambda venue: first(venue.funding(bitcoin, at("2020-09-15"), at("2020-11-01")))  # noqa: E731
+    work = lambda exchange: first(exchange.funding(bitcoin, at("2020-09-15"), at("2020-11-01")))  # noqa: E731
     found = told("binance", answers, work)
     assert len(found) == len(rows) == 100
     assert any(row["fundingTime"] % 60_000 for row in rows)
@@ -149,7 +149,7 @@ def test_binance_funding_with_mark_price() -> None:
         **clock("binance", "2026-07-06 03:00"),
     }
     bitcoin = perpetual("binance", "BTCUSDT")
-    work = lambda venue: first(venue.funding(bitcoin, at("2026-07-06"), at("2026-07-07")))  # noqa: E731
+    work = lambda exchange: first(exchange.funding(bitcoin, at("2026-07-06"), at("2026-07-07")))  # noqa: E731
     (row,) = told("binance", answers, work).to_dict("records")
     assert (row["rate"], row["mark_price"]) == (0.000077, 63625.51176812)
     assert row["time"] == row["available"] == at("2026-07-06")
@@ -159,7 +159,9 @@ def test_binance_candles() -> None:
     rows = gct("/fapi/v1/klines", "interval=1d&limit=5&symbol=BTCUSDT")
     answers = {"/klines": rows, **clock("binance", "2020-10-17 12:00")}
     bitcoin = perpetual("binance", "BTCUSDT")
-    work = lambda venue: first(venue.candles(bitcoin, "1d", at("2020-10-14"), at("2020-10-19")))  # noqa: E731
+    work = lambda exchange: first(
+        exchange.candles(bitcoin, "1d", at("2020-10-14"), at("2020-10-19"))
+    )
     found = told("binance", answers, work)
     assert found["time"].tolist() == [at(f"2020-10-{day}") for day in (14, 15, 16)]  # 17 is open
     last = found.iloc[0]
@@ -182,7 +184,9 @@ def test_binance_open_interest_and_snapshot() -> None:
     assert found.loc[0, ["base", "usd"]].tolist() == [286060.674, 13151177.5449312]
     assert found["time"][0] == at("2020-10-07")
     assert found["available"][0] == at("2020-10-08")
-    (row,) = told("binance", answers, lambda venue: venue.snapshot(bitcoin)).to_dict("records")
+    (row,) = told("binance", answers, lambda exchange: exchange.snapshot(bitcoin)).to_dict(
+        "records"
+    )
     assert row["open_interest"] == 104935.279
     assert row["open_interest_usd"] == pytest.approx(104935.279 * 63392.81973913)
     assert (row["funding_rate"], row["interval_hours"]) == (0.00009007, 8.0)
@@ -196,7 +200,7 @@ def test_bybit_instruments() -> None:
             return {"retCode": 0, "result": {"list": [], "nextPageCursor": ""}}
         return recorded("bybit/v5_market_instruments-info_linear_20260809.json")
 
-    found = told("bybit", {"/instruments-info": answer}, lambda venue: venue.instruments())
+    found = told("bybit", {"/instruments-info": answer}, lambda exchange: exchange.instruments())
     assert len(found) == 760
     zero = found["0G/USDT:USDT"]
     assert (zero.id, zero.funding_interval_hours, zero.delisted) == ("0GUSDT", 4.0, None)
@@ -215,12 +219,12 @@ def test_bybit_snapshot_and_funding() -> None:
         **clock("bybit", "2026-08-07 06:00"),
     }
     ladys = perpetual("bybit", "10000LADYSUSDT")
-    (row,) = told("bybit", answers, lambda venue: venue.snapshot(ladys)).to_dict("records")
+    (row,) = told("bybit", answers, lambda exchange: exchange.snapshot(ladys)).to_dict("records")
     # It tells both sides alone; one is kept.
     assert (row["open_interest"], row["open_interest_usd"]) == (4840085200.0, 1275362.45)
     assert (row["mark_price"], row["funding_rate"]) == (0.0002635, 0.0001)
     assert row["next_funding"] == pd.Timestamp(1692172800000, unit="ms", tz="UTC")
-    work = lambda venue: first(venue.funding(ladys, at("2026-08-06"), at("2026-08-08")))  # noqa: E731
+    work = lambda exchange: first(exchange.funding(ladys, at("2026-08-06"), at("2026-08-08")))  # noqa: E731
     found = told("bybit", answers, work)
     assert found["rate"].tolist() == [-0.005, -0.005, 0.0001]  # oldest first
     assert found["interval_hours"].tolist() == [8.0, 8.0, 8.0]
@@ -237,12 +241,12 @@ def test_bybit_snapshot_of_one_side() -> None:
         "/tickers": {"retCode": 0, "result": {"list": [ticker]}, "time": told_whole["ts"]},
     }
     bitcoin = perpetual("bybit", "BTCUSDT", hours=4.0)
-    (row,) = told("bybit", answers, lambda venue: venue.snapshot(bitcoin)).to_dict("records")
+    (row,) = told("bybit", answers, lambda exchange: exchange.snapshot(bitcoin)).to_dict("records")
     assert (row["open_interest"], row["open_interest_usd"]) == (29945.866, 1949998132.5)
     assert row["interval_hours"] == 8.0  # the ticker's, though the instrument said otherwise
     for name in ("singleOpenInterest", "singleOpenInterestValue", "openInterestValue"):
         ticker[name] = ""
-    (row,) = told("bybit", answers, lambda venue: venue.snapshot(bitcoin)).to_dict("records")
+    (row,) = told("bybit", answers, lambda exchange: exchange.snapshot(bitcoin)).to_dict("records")
     assert row["open_interest"] == 29945.866
     assert row["open_interest_usd"] == pytest.approx(29945.866 * 65117.44)
 
@@ -258,7 +262,7 @@ def test_bybit_candles_and_open_interest() -> None:
         **clock("bybit", "2022-12-09 18:30"),
     }
     coin = perpetual("bybit", "BTCUSD")
-    work = lambda venue: first(venue.candles(coin, "1h", at("2022-12-09"), at("2022-12-10")))  # noqa: E731
+    work = lambda exchange: first(exchange.candles(coin, "1h", at("2022-12-09"), at("2022-12-10")))  # noqa: E731
     found = told("bybit", answers, work)
     assert found["close"].tolist() == [17071.0, 17071.5]  # the hour of 18:00 is not over
     assert found.loc[0, ["volume", "quote_volume"]].tolist() == [4177.0, 0.24469757]
@@ -273,7 +277,7 @@ def test_okx_instruments() -> None:
         "/instruments": recorded("okx/api_v5_public_instruments_SWAP_20220513.json"),
         "/funding-rate": small("okx", "api_v5_public_funding-rate"),
     }
-    found = told("okx", answers, lambda venue: venue.instruments())
+    found = told("okx", answers, lambda exchange: exchange.instruments())
     assert len(found) == 126
     bitcoin, doge = found["BTC/USDT:USDT"], found["DOGE/USDT:USDT"]
     assert (bitcoin.id, bitcoin.contract_size) == ("BTC-USDT-SWAP", 0.01)
@@ -294,7 +298,7 @@ def test_okx_contracts_become_base_units() -> None:
             "/funding-rate": small("okx", "api_v5_public_funding-rate"),
             "/mark-price": {"code": "0", "data": [{"markPx": "0.0021257", "ts": "1"}]},
         }
-        (row,) = told("okx", answers, lambda venue: venue.snapshot(neiro)).to_dict("records")
+        (row,) = told("okx", answers, lambda exchange: exchange.snapshot(neiro)).to_dict("records")
         assert row["open_interest"] == 14546007000
         assert row["open_interest_usd"] == 30921319.84032
         assert row["interval_hours"] == 8.0
@@ -306,7 +310,9 @@ def test_okx_candles_only_confirmed_and_in_base_units() -> None:
     answer = small("okx", "api_v5_market_candles_1H")
     answers = {"/history-candles": answer, "/candles": answer, **clock("okx", "2026-08-15 19:30")}
     bitcoin = perpetual("okx", "BTC-USDT-SWAP", size=0.01)
-    work = lambda venue: first(venue.candles(bitcoin, "1h", at("2026-08-15"), at("2026-08-16")))  # noqa: E731
+    work = lambda exchange: first(
+        exchange.candles(bitcoin, "1h", at("2026-08-15"), at("2026-08-16"))
+    )
     (row,) = told("okx", answers, work).to_dict("records")
     assert (row["volume"], row["quote_volume"]) == (321.0118, 20234523.14448)
     assert row["available"] == row["time"] + pd.Timedelta(hours=1)
@@ -319,16 +325,16 @@ def test_okx_funding_history() -> None:
         **clock("okx", "2026-08-15 17:00"),
     }
     bitcoin = perpetual("okx", "BTC-USDT-SWAP", size=0.01)
-    work = lambda venue: first(venue.funding(bitcoin, at("2026-08-15"), at("2026-08-16")))  # noqa: E731
+    work = lambda exchange: first(exchange.funding(bitcoin, at("2026-08-15"), at("2026-08-16")))  # noqa: E731
     found = told("okx", answers, work)
     assert found["rate"].tolist() == [0.0000765914290582, 0.0000647375951599]
     assert found["interval_hours"].tolist() == [8.0, 8.0]
 
 
 def test_okx_errors_inside_http_200() -> None:
-    async def work(venue: Venue) -> None:
-        assert isinstance(venue, RestVenue)
-        await venue.server_time()
+    async def work(exchange: Exchange) -> None:
+        assert isinstance(exchange, RestExchange)
+        await exchange.server_time()
 
-    with pytest.raises(VenueRefusedError, match=r"50014: Parameter instId can not be empty"):
+    with pytest.raises(ExchangeRefusedError, match=r"50014: Parameter instId can not be empty"):
         told("okx", {"/time": small("okx", "error_business_in_200")}, work)

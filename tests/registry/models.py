@@ -11,10 +11,9 @@ import lightgbm
 import mlflow
 import numpy as np
 
-from registry.champions import CellRecord
-from registry.entries import Version
+from brain.naming import Family, Tag
+from brain.records import CellRecord, Version
 from registry.library import BrainLibrary
-from registry.naming import Family, Tag
 from registry.runs import Run
 
 __all__ = ["EXPERIMENT", "SYMBOL", "add", "record", "start", "tiny_booster"]
@@ -41,7 +40,7 @@ def tiny_booster(folder: Path) -> Path:
 
 
 def start(library: BrainLibrary) -> Run:
-    return library.start(EXPERIMENT, "a night", tags={Tag.KIND: "night"}, note="a note")
+    return library.start(EXPERIMENT, "a night", tags={Tag.ROLE: "night"}, note="a note")
 
 
 def add(

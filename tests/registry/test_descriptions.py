@@ -9,18 +9,12 @@ from urllib.parse import unquote
 
 import pytest
 
-from registry.champions import CellRecord
-from registry.descriptions import (
-    describe_model,
-    history_link,
-    markdown_table,
-    plus_minus,
-    run_link,
-)
-from registry.entries import Champion
+from brain.naming import Family, Regime
+from brain.records import CellRecord, Champion
+from brain.text import plus_minus
+from registry.descriptions import describe_model, history_link, markdown_table, run_link
 from registry.library import BrainLibrary
-from registry.naming import Family, Regime
-from registry.runs import Figure
+from registry.runs import Metric
 from tests.registry.models import EXPERIMENT, SYMBOL, add, record, start
 
 RECORD = CellRecord(
@@ -136,7 +130,7 @@ def test_nights_are_numbered_and_their_figures_lie_at_their_number(sqlite_dsn: s
     library = BrainLibrary(sqlite_dsn)
     for number in (1, 2):
         with start(library) as night, night.child("family", tags={}, note="") as run:
-            run.figures([Figure("rank_ic", 0.1)])
+            run.metrics([Metric("rank_ic", 0.1)])
         assert (night.number, run.number) == (number, number)
         (point,) = library.client.get_metric_history(run.id, "rank_ic")
         assert point.step == number

@@ -14,7 +14,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from registry.errors import (
+from brain.errors import (
     ArtifactStoreError,
     LibraryError,
     ModelIntegrityError,
@@ -24,11 +24,11 @@ from registry.errors import (
     UnknownRegimeError,
     UnknownSymbolError,
 )
+from brain.manifest import check_folder
+from brain.naming import Family, Regime, Tag
+from brain.processes import ProcessIdentity
 from registry.library import BrainLibrary
-from registry.manifest import check_folder
-from registry.naming import Family, Regime, Tag
-from registry.processes import ProcessIdentity
-from registry.runs import Figure
+from registry.runs import Metric
 from tests.registry.models import EXPERIMENT, SYMBOL, add, record, start
 
 HOST = socket.gethostname()
@@ -139,7 +139,7 @@ def test_an_alias_moved_by_hand_is_followed_with_a_record_of_its_own(
 ) -> None:
     with start(library) as run:
         first, second = (add(library, run, tmp_path / str(i)) for i in range(2))
-        run.figures([Figure("high/net_sharpe", 0.5), Figure("high/bars", 300)])
+        run.metrics([Metric("high/net_sharpe", 0.5), Metric("high/bars", 300)])
     told = record(first, regimes={"definition": {}}, bars=10, confidence=0.9)
     library.set_champion(SYMBOL, Regime.HIGH, told, None)
     library.client.set_registered_model_alias("BTC-USD", "champion-high", "2")
@@ -226,7 +226,7 @@ def test_runs_nest_and_end_as_they_went(library: BrainLibrary) -> None:
     night = start(library)
     with night.child("good", tags={}, note="") as good:
         good.params({"a": 1})
-        good.figures([Figure("low/rank_ic", 0.5), Figure("rank_ic", 0.1)])
+        good.figures([Metric("low/rank_ic", 0.5), Metric("rank_ic", 0.1)])
         good.document({"x": None}, "summary.json")
     with night.child("failed", tags={}, note="") as failed:
         failed.fail()
@@ -260,7 +260,7 @@ def test_runs_of_dead_processes_are_ended_and_others_left(library: BrainLibrary)
         [
             sys.executable,
             "-c",
-            "from registry.processes import ProcessIdentity; print(ProcessIdentity.current())",
+            "from brain.processes import ProcessIdentity; print(ProcessIdentity.current())",
         ],
         capture_output=True,
         text=True,

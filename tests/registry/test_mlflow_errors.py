@@ -12,8 +12,8 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import IntegrityError, OperationalError
 
+from brain.errors import ArtifactStoreError, LibraryError, TrackingUnreachableError
 from registry import reach
-from registry.errors import ArtifactStoreError, LibraryError, TrackingUnreachableError
 from registry.mlflow_errors import library_errors, redact
 from registry.reach import check_reachable
 

@@ -10,12 +10,8 @@ from typing import Any
 import mlflow
 import pytest
 
-from registry import ModelSelector
-from registry.advice import FamilyAdvice, Selection, SwitchAdvice, advise_family
-from registry.champions import CellRecord, Difference, provisional_choice
-from registry.confidence import Confidence, confidence
-from registry.entries import Version
-from registry.errors import (
+from brain.confidence import Confidence, confidence
+from brain.errors import (
     InputError,
     LibraryError,
     NoChampionError,
@@ -23,9 +19,13 @@ from registry.errors import (
     UnknownRegimeError,
     UnknownSymbolError,
 )
+from brain.naming import PRIOR, Family, Regime, challenger_alias, champion_alias
+from brain.records import CellRecord, FamilyAdvice, Selection, SwitchAdvice, Version
+from registry import ModelSelector
 from registry.library import BrainLibrary
-from registry.naming import PRIOR, Family, Regime, challenger_alias, champion_alias
-from registry.runs import Figure, Run
+from registry.promotion.advice import advise_family
+from registry.promotion.rule import Difference, provisional_choice
+from registry.runs import Metric, Run
 from tests.registry.models import SYMBOL, add, record, start
 
 LOW = {"low/net_sharpe": 1.2, "low/net_sharpe_error": 0.8, "low/bars": 340, "low/episodes": 12}
@@ -38,7 +38,7 @@ def judged(
 ) -> Version:
     """A version whose run holds these metrics, and which is its family's second refit."""
     with night.child(f"{SYMBOL} {family}", tags={}, note="") as run:
-        run.figures(Figure(key, value) for key, value in figures.items())
+        run.metrics(Metric(key, value) for key, value in figures.items())
         return add(library, run, folder, SYMBOL, family, recipe=f"recipe-of-{family}")
 
 

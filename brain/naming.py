@@ -1,0 +1,251 @@
+"""The words of the house: symbols, regimes, families, aliases, tags.
+
+Nothing else spells these strings out, so that a name can't be misspelt in one room only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+
+from brain.errors import InputError, UnknownFamilyError, UnknownRegimeError, did_you_mean
+
+__all__ = [
+    "PRIOR",
+    "REGIMES",
+    "Family",
+    "Regime",
+    "Role",
+    "Tag",
+    "cell_tag",
+    "challenger_alias",
+    "champion_alias",
+    "model_id",
+    "model_name",
+    "parse_family",
+    "parse_model_id",
+    "parse_regime",
+    "parse_symbol",
+    "perpetual",
+    "present_name",
+    "previous_alias",
+    "recipe_tag",
+    "symbol_of",
+]
+
+
+class Regime(StrEnum):
+    """Volatility regimes, calmest first; a bar whose regime is unknown has none of these."""
+
+    LOW = "low"
+    NORMAL = "normal"
+    HIGH = "high"
+    EXTREME = "extreme"
+
+
+class Family(StrEnum):
+    """Model families."""
+
+    XGBOOST = "xgboost"
+    LIGHTGBM = "lightgbm"
+    LSTM = "lstm"
+
+
+#: Regimes by their integer code in the kernels; code -1 is "unknown".
+REGIMES: tuple[Regime, ...] = tuple(Regime)
+
+#: The family that is champion of a regime while there is no evidence for another.
+PRIOR: dict[Regime, Family] = {
+    Regime.LOW: Family.XGBOOST,
+    Regime.NORMAL: Family.LIGHTGBM,
+    Regime.HIGH: Family.LSTM,
+    Regime.EXTREME: Family.LIGHTGBM,
+}
+
+
+class Tag(StrEnum):
+    """Keys of the tags on runs and model versions."""
+
+    SYMBOL = "symbol"
+    FAMILY = "family"
+    RECIPE = "recipe"
+    TIMEFRAME = "timeframe"
+    TRAINED_UNTIL = "trained_until"
+    FEATURE_SET = "feature_set"
+    DIGEST = "digest"
+    ROLE = "role"
+    PROCESS = "process"
+    NIGHT = "night"
+    DATE = "date"
+
+
+class Role(StrEnum):
+    """What a run is for: values of :attr:`Tag.ROLE`."""
+
+    NIGHT = "night"
+    COLLECTION = "collection"
+    TRAINING = "training"
+    SEARCH = "search"
+    ANALYSIS = "analysis"
+    SYMBOL = "symbol"
+    FAMILY = "family"
+
+
+# MLflow refuses "/", ":", blanks, "." and ".." in a registered model's name; PostgreSQL's column
+# holds 256 characters. "-" and "_" stand for "/" and ":", so a symbol may hold neither.
+_SYMBOL = re.compile(r"[A-Za-z0-9]+(?:/[A-Za-z0-9]+)?(?::[A-Za-z0-9]+)?")
+_TO_NAME = str.maketrans("/:", "-_")
+_TO_SYMBOL = str.maketrans("-_", "/:")
+_MODEL_ID = re.compile(r"(?P<name>[^/]+)/(?P<version>[1-9][0-9]*)")
+
+
+def model_name(symbol: str) -> str:
+    """The registered model of a symbol: ``BTC/USDT:USDT`` → ``BTC-USDT_USDT``.
+
+    Raises:
+        InputError: the symbol is not of the form ``BASE``, ``BASE/QUOTE`` or ``BASE/QUOTE:SETTLE``.
+    """
+    if len(symbol) > 256 or not _SYMBOL.fullmatch(symbol):
+        raise InputError(
+            f"{symbol!r} is not a symbol; write it as BASE/QUOTE or BASE/QUOTE:SETTLE, "
+            "in letters and digits, for example BTC/USDT"
+        )
+    return symbol.translate(_TO_NAME)
+
+
+def symbol_of(name: str) -> str:
+    """The symbol of a registered model: the inverse of :func:`model_name`.
+
+    Raises:
+        InputError: no symbol has that model name.
+    """
+    symbol = name.translate(_TO_SYMBOL)
+    if "/" in name or ":" in name or model_name(symbol) != name:
+        raise InputError(f"{name!r} is not the model name of a symbol; write it as BTC-USDT")
+    return symbol
+
+
+def parse_symbol(value: object) -> str:
+    """The symbol that is meant, written as a symbol or as its model name.
+
+    ``BTC/USD`` and ``BTC-USD`` both give ``BTC/USD``. Letters keep their case.
+
+    Raises:
+        InputError: the value is neither.
+    """
+    if isinstance(value, str) and len(value) <= 256:
+        for symbol in (value, value.translate(_TO_SYMBOL)):
+            if _SYMBOL.fullmatch(symbol) and value in (symbol, model_name(symbol)):
+                return symbol
+    raise InputError(
+        f"{value!r} is not a symbol; write it as BASE/QUOTE or BASE/QUOTE:SETTLE, "
+        "in letters and digits, for example BTC/USDT (BTC-USDT is understood too)"
+    )
+
+
+def perpetual(value: object) -> str:
+    """The linear perpetual that is meant: ``BTC/USDT`` and ``BTC/USDT:USDT`` give the latter.
+
+    Raises:
+        InputError: the value is no symbol, has no quote currency, or settles in another one.
+    """
+    symbol = parse_symbol(value)
+    pair, _, settle = symbol.partition(":")
+    _, _, quote = pair.partition("/")
+    if not quote or settle not in ("", quote):
+        raise InputError(
+            f"{symbol!r} is not a linear perpetual; write BASE/QUOTE or BASE/QUOTE:QUOTE, "
+            "for example BTC/USDT"
+        )
+    return f"{pair}:{quote}"
+
+
+def present_name(symbol: str, renamed: Mapping[str, str]) -> str:
+    """The canonical name under which a perpetual is stored, after all its changes of name.
+
+    Args:
+        symbol: by any of its names.
+        renamed: canonical names, new by old.
+
+    Raises:
+        InputError: the symbol is no linear perpetual, or its names go in a circle.
+    """
+    path = [perpetual(symbol)]
+    while path[-1] in renamed:
+        path.append(renamed[path[-1]])
+        if path[-1] in path[:-1]:
+            raise InputError(
+                f"renamed goes in a circle: {' to '.join(path)}; leave one of them out"
+            )
+    return path[-1]
+
+
+def parse_regime(value: str) -> Regime:
+    """The regime of that name.
+
+    Raises:
+        UnknownRegimeError: there is none.
+    """
+    try:
+        return Regime(value)
+    except ValueError:
+        raise UnknownRegimeError(
+            f"no regime is called {value!r}; {did_you_mean(str(value), list(Regime))}"
+        ) from None
+
+
+def parse_family(value: str) -> Family:
+    """The family of that name.
+
+    Raises:
+        UnknownFamilyError: there is none.
+    """
+    try:
+        return Family(value)
+    except ValueError:
+        raise UnknownFamilyError(
+            f"no model family is called {value!r}; {did_you_mean(str(value), list(Family))}"
+        ) from None
+
+
+def champion_alias(regime: Regime) -> str:
+    """The alias of the version that is trusted in the regime."""
+    return f"champion-{regime}"
+
+
+def challenger_alias(regime: Regime) -> str:
+    """The alias of the version that comes closest to the champion."""
+    return f"challenger-{regime}"
+
+
+def previous_alias(regime: Regime) -> str:
+    """The alias of the version that was champion before, for a rollback."""
+    return f"previous-{regime}"
+
+
+def cell_tag(regime: Regime) -> str:
+    """The registered model's tag that describes a cell's champion (JSON)."""
+    return f"cell-{regime}"
+
+
+def recipe_tag(family: Family) -> str:
+    """The registered model's tag that holds the family's current recipe (JSON)."""
+    return f"recipe-{family}"
+
+
+def model_id(name: str, version: int) -> str:
+    """A version's id, ``BTC-USDT/7``."""
+    return f"{name}/{version}"
+
+
+def parse_model_id(value: str) -> tuple[str, int]:
+    """The registered model's name and the version number of a model id.
+
+    Raises:
+        InputError: the id is not of the form ``BTC-USDT/7``.
+    """
+    match = _MODEL_ID.fullmatch(value)
+    if not match:
+        raise InputError(f"{value!r} is not a model id; write NAME/VERSION, for example BTC-USDT/7")
+    return match["name"], int(match["version"])

@@ -1,0 +1,371 @@
+"""Bars on their grid: the one form in which a price series travels.
+
+A series lives on its full time grid. The index holds every bar's *open* time in UTC, strictly one
+timeframe apart; a bar that is missing is a row of NaN. So position is time: a look-back of 24
+rows is 24 bars, and nobody has to ask again whether the series is sorted.
+
+:func:`check_bars` puts a series there. What is certainly harmless it repairs, and says so in
+:attr:`Bars.repairs`; what could be a wrong price, a wrong clock or a wrong unit it refuses.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from dataclasses import dataclass
+from decimal import Decimal
+from numbers import Real
+from typing import Any, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from brain.errors import BarsError, InputError, NotEnoughBarsError, did_you_mean
+from brain.naming import parse_symbol
+from brain.series.times import parse_times, when
+from brain.text import count
+
+__all__ = ["COLUMNS", "TIMEFRAMES", "Bars", "check_bars", "parse_timeframe"]
+
+#: The columns of a series of bars, in this order.
+COLUMNS: tuple[str, ...] = ("open", "high", "low", "close", "volume")
+
+#: Timeframes by name, as exchanges write them. Weeks open on Mondays. A calendar month has no
+#: fixed length and so no grid.
+TIMEFRAMES: dict[str, pd.Timedelta] = {
+    **{f"{n}m": pd.Timedelta(minutes=n) for n in (1, 3, 5, 15, 30)},
+    **{f"{n}h": pd.Timedelta(hours=n) for n in (1, 2, 4, 6, 8, 12)},
+    "1d": pd.Timedelta(days=1),
+    "1w": pd.Timedelta(weeks=1),
+}
+
+# Adjusted or converted prices may leave the close a rounding error above the high.
+_ROUNDING = 1e-9
+
+# A Monday at midnight, UTC: the origin of every grid, so that series of one timeframe line up.
+_ORIGIN = pd.Timestamp("1970-01-05", tz="UTC")
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Bars:
+    """A checked series of bars; :func:`check_bars` makes it.
+
+    Attributes:
+        symbol: The symbol, ``BTC/USD``.
+        timeframe: A key of :data:`TIMEFRAMES`, ``1h``.
+        frame: Columns :data:`COLUMNS`, float64, on the full grid. The index is named ``time``:
+            open times, UTC, nanoseconds, one timeframe apart. The first and the last row are
+            bars; between them a missing bar is a row of NaN. Prices are in the quote currency
+            and positive, with ``low <= open, close <= high``; volume is in base units and not
+            negative, and may be NaN in a bar whose prices are known.
+        repairs: What was repaired, a sentence each.
+        source: Where the series is from, for people.
+    """
+
+    symbol: str
+    timeframe: str
+    frame: pd.DataFrame
+    repairs: tuple[str, ...] = ()
+    source: str = ""
+
+    @property
+    def step(self) -> pd.Timedelta:
+        """The time from one bar to the next."""
+        return parse_timeframe(self.timeframe)
+
+    @property
+    def close_time(self) -> pd.DatetimeIndex:
+        """When each bar was complete and its values known: its open time plus one step."""
+        return pd.DatetimeIndex(self.frame.index + self.step, name="close_time")
+
+    @property
+    def bars_per_year(self) -> float:
+        """Bars in 365 days of a market that never closes, for annualising."""
+        return pd.Timedelta(days=365) / self.step
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of symbol, timeframe, times and values, in hexadecimal.
+
+        Equal series have equal digests on every machine and in every process; repairs and source
+        don't count.
+        """
+        values = self.frame[list(COLUMNS)].to_numpy(dtype="<f8") + 0.0  # -0.0 is 0.0
+        values[np.isnan(values)] = np.nan  # one bit pattern for all NaN
+        digest = hashlib.sha256(json.dumps([self.symbol, self.timeframe]).encode())
+        digest.update(_nanoseconds(self.frame.index).astype("<i8").tobytes())
+        digest.update(np.ascontiguousarray(values).tobytes())
+        return digest.hexdigest()
+
+    def __repr__(self) -> str:
+        index = self.frame.index
+        span = f"{when(index[0])} to {when(index[-1])}, {count(len(index), 'row')}"
+        return f"Bars({self.symbol} {self.timeframe}, {span}, {count(len(self.repairs), 'repair')})"
+
+
+def parse_timeframe(value: str) -> pd.Timedelta:
+    """The length of a timeframe.
+
+    Raises:
+        InputError: it is none of :data:`TIMEFRAMES`.
+    """
+    try:
+        return TIMEFRAMES[value]
+    except (KeyError, TypeError):
+        raise InputError(
+            f"{value!r} is not a timeframe; {did_you_mean(str(value), TIMEFRAMES)}"
+        ) from None
+
+
+def check_bars(frame: pd.DataFrame, *, symbol: str, timeframe: str, source: str = "") -> Bars:
+    """Check a series of bars and put it on its grid.
+
+    Args:
+        frame: Columns open, high, low, close, volume of any numeric dtype, and the bars' *open*
+            times as a column ``time`` or as a DatetimeIndex. Times without a zone are taken as
+            UTC; numbers are taken as seconds, milliseconds, microseconds or nanoseconds since
+            1970 by their size. Other columns are ignored. The frame is not changed.
+        symbol: ``BTC/USD`` or ``BTC-USD``.
+        timeframe: A key of :data:`TIMEFRAMES`.
+        source: Where the series is from; it appears in messages.
+
+    Returns:
+        The series. Its ``repairs`` tell, and the log warns once, if rows were sorted, exact
+        repetitions dropped, a high or low widened by a rounding error, volumes that are NaN or
+        infinite taken as missing, or missing bars filled with rows of NaN.
+
+    Raises:
+        InputError: symbol, timeframe or the kind of ``frame`` can't be used.
+        NotEnoughBarsError: there is no bar.
+        BarsError: a column is missing, ambiguous or not numeric; a time is unreadable, off the
+            grid, or only some times carry a zone; a price is NaN, infinite or not positive; high
+            and low don't enclose open and close; a volume is negative; two bars of one time
+            differ; the times step by another timeframe; or more than half the grid is missing.
+    """
+    symbol, step = parse_symbol(symbol), parse_timeframe(timeframe)
+    name = f"{symbol} {timeframe}" + (f" ({source})" if source else "")
+    if not isinstance(frame, pd.DataFrame):
+        raise InputError(f"{name}: bars come as a pandas DataFrame, not as {type(frame).__name__}")
+    if len(frame) == 0:
+        raise NotEnoughBarsError(f"{name}: the series holds no bars; give at least one")
+    repairs: list[str] = []
+    rows = _parse_rows(frame, name, repairs)
+    bars = Bars(symbol, timeframe, _on_grid(rows, step, name, repairs), tuple(repairs), source)
+    if repairs:
+        logger.warning("%s: %s", name, "; ".join(repairs))
+    return bars
+
+
+# --- rows ---------------------------------------------------------------------------------------
+
+
+def _parse_rows(frame: pd.DataFrame, name: str, repairs: list[str]) -> pd.DataFrame:
+    """The bars of a frame: float64 columns :data:`COLUMNS`, in order of time, no time twice.
+
+    Args:
+        frame: Bars as :func:`brain.series.bars.check_bars` takes them, at least one row.
+        name: What the series is called in messages.
+        repairs: What had to be repaired is appended here, a sentence each.
+
+    Raises:
+        NotEnoughBarsError: no row holds a value.
+        BarsError: the frame is broken in a way that no repair covers.
+    """
+    _check_columns(frame, name)
+    rows = _read(frame, parse_times(frame, name), name)
+    rows = _in_order(_without_blank_rows(rows, name, repairs), repairs)
+    _check_prices(rows, name)
+    rows = _with_wide_ranges(_with_known_volumes(rows, repairs), repairs)
+    return _without_repetitions(rows, name, repairs)
+
+
+def _check_columns(frame: pd.DataFrame, name: str) -> None:
+    columns = [str(column) for column in frame.columns]
+    for wanted in COLUMNS:
+        if columns.count(wanted) > 1:
+            raise BarsError(
+                f"{name}: {columns.count(wanted)} columns are called {wanted!r}; keep one"
+            )
+        if wanted not in columns:
+            raise BarsError(
+                f"{name}: there is no column {wanted!r}; the columns are to be named time, "
+                f"{', '.join(COLUMNS)}; {did_you_mean(wanted, columns)}"
+            )
+
+
+def _read(frame: pd.DataFrame, times: pd.DatetimeIndex, name: str) -> pd.DataFrame:
+    """The five columns as float64 in one block, by time."""
+    values = np.column_stack([_floats(frame[column], times, name) for column in COLUMNS])
+    return pd.DataFrame(values, index=times, columns=list(COLUMNS))
+
+
+def _floats(column: pd.Series, times: pd.DatetimeIndex, name: str) -> npt.NDArray[np.float64]:
+    kind = pd.api.types
+    if kind.is_numeric_dtype(column) and not (
+        kind.is_bool_dtype(column) or kind.is_complex_dtype(column)
+    ):
+        return column.to_numpy(dtype=np.float64, na_value=np.nan)
+    # Databases hand out decimals and None as objects. Text is refused even where it reads as a
+    # number, because "1,234" and "1.234" don't mean the same everywhere.
+    cells = column.astype(object).reset_index(drop=True)
+    bad = (cells.notna() & ~cells.map(_is_number).astype(bool)).to_numpy(dtype=bool)
+    if bad.any():
+        first = int(bad.argmax())
+        raise BarsError(
+            f"{name}: {count(bad.sum(), 'value')} in column {column.name!r} can't be taken as "
+            f"numbers, first {cells.iloc[first]!r} at {when(times[first])}; correct them and cast "
+            "the column to float"
+        )
+    return cells.where(cells.notna(), np.nan).to_numpy(dtype=np.float64)
+
+
+def _is_number(cell: Any) -> bool:
+    return isinstance(cell, Real | Decimal) and not isinstance(cell, bool)
+
+
+def _without_blank_rows(rows: pd.DataFrame, name: str, repairs: list[str]) -> pd.DataFrame:
+    blank = rows.isna().all(axis=1).to_numpy()
+    if blank.all():
+        raise NotEnoughBarsError(f"{name}: no row holds a value; give at least one bar")
+    if blank.any():
+        repairs.append(f"{count(blank.sum(), 'row')} without any value taken as missing bars")
+    return rows[~blank]
+
+
+def _in_order(rows: pd.DataFrame, repairs: list[str]) -> pd.DataFrame:
+    if rows.index.is_monotonic_increasing:
+        return rows
+    repairs.append("rows out of the order of time, sorted")
+    return rows.sort_index(kind="stable")
+
+
+def _check_prices(rows: pd.DataFrame, name: str) -> None:
+    """Refuse bars that no market can have printed; the rows are in the order of time."""
+    values = rows.to_numpy()
+    first, high, low, last, volume = (values[:, k] for k in range(len(COLUMNS)))
+    faults = {
+        "a price is NaN or infinite": ~np.isfinite(values[:, :4]).all(axis=1),
+        "a price is not positive": (values[:, :4] <= 0).any(axis=1),
+        "high is below low": high < low * (1 - _ROUNDING),
+        "high is below open or close": high < np.maximum(first, last) * (1 - _ROUNDING),
+        "low is above open or close": low > np.minimum(first, last) * (1 + _ROUNDING),
+        "volume is negative": volume < 0,
+    }
+    cure = "correct these bars at the source, or leave them out: a bar may be missing"
+    for fault, bad in faults.items():
+        if np.any(bad):
+            _refuse(rows, bad, fault, cure, name)
+
+
+def _refuse(
+    rows: pd.DataFrame, bad: npt.NDArray[np.bool_], fault: str, cure: str, name: str
+) -> NoReturn:
+    """Raise a :class:`BarsError` for the marked rows (N,), showing the first of them."""
+    first = int(bad.argmax())
+    shown = ", ".join(f"{c} {float(v)!r}" for c, v in zip(COLUMNS, rows.iloc[first], strict=True))
+    raise BarsError(
+        f"{name}: {fault} in {bad.sum()} of {count(len(rows), 'bar')}, "
+        f"first at {when(rows.index[first])} ({shown}); {cure}"
+    )
+
+
+def _with_known_volumes(rows: pd.DataFrame, repairs: list[str]) -> pd.DataFrame:
+    unknown = ~np.isfinite(rows["volume"].to_numpy())
+    if not unknown.any():
+        return rows
+    bars, first = count(unknown.sum(), "bar"), when(rows.index[int(unknown.argmax())])
+    repairs.append(f"volume NaN or infinite in {bars}, taken as missing, first at {first}")
+    return rows.assign(volume=rows["volume"].mask(unknown))
+
+
+def _with_wide_ranges(rows: pd.DataFrame, repairs: list[str]) -> pd.DataFrame:
+    """High and low that enclose open and close exactly, so that kernels may rely on it."""
+    high = rows[["open", "high", "close"]].max(axis=1)
+    low = rows[["open", "low", "close"]].min(axis=1)
+    narrow = ((high != rows["high"]) | (low != rows["low"])).sum()
+    if not narrow:
+        return rows
+    repairs.append(f"high or low of {count(narrow, 'bar')} widened by a rounding error")
+    return rows.assign(high=high, low=low)
+
+
+def _without_repetitions(rows: pd.DataFrame, name: str, repairs: list[str]) -> pd.DataFrame:
+    if rows.index.is_unique:
+        return rows
+    repeated = rows.reset_index().duplicated().to_numpy()
+    rows = rows[~repeated]
+    clash = rows.index.duplicated()
+    if clash.any():
+        cure = "keep one bar for each time (local times repeat when summer time ends: write UTC)"
+        _refuse(rows, clash, "a second, different bar has the same time", cure, name)
+    repairs.append(f"{count(repeated.sum(), 'exact repetition')} of a bar dropped")
+    return rows
+
+
+# --- the grid -----------------------------------------------------------------------------------
+
+
+def _on_grid(rows: pd.DataFrame, step: pd.Timedelta, name: str, repairs: list[str]) -> pd.DataFrame:
+    """The rows on the full grid from the first to the last; sorted and unique times come in."""
+    times = pd.DatetimeIndex(rows.index)
+    nanoseconds, width = _nanoseconds(times), step.value
+    steps = np.diff(nanoseconds)
+    # The lower median: it is one of the steps, and equals the grid's while half of them do.
+    usual = int(np.sort(steps)[(len(steps) - 1) // 2]) if len(steps) else width
+    if usual != width:
+        raise BarsError(
+            f"{name}: the bars are {_length(usual)} apart (median), not {_length(width)}; "
+            "name the timeframe that they have, or resample them"
+        )
+    off = (nanoseconds - _ORIGIN.value) % width != 0
+    if off.any():
+        cure = "give each bar's open time in UTC (not its close time or a local time)"
+        _refuse(
+            rows,
+            off,
+            f"the time is off the {_length(width)} grid in UTC",
+            cure,
+            name,
+        )
+    place = (nanoseconds - nanoseconds[0]) // width
+    size = int(place[-1]) + 1
+    missing = size - len(rows)
+    if 2 * missing > size:
+        raise BarsError(
+            f"{name}: {missing} of {count(size, 'bar')} from {when(times[0])} to {when(times[-1])} "
+            "are missing; correct the timeframe, or else give only the part that is known"
+        )
+    if missing:
+        repairs.append(_gaps(times, place, step, missing))
+    values = np.full((size, len(COLUMNS)), np.nan)
+    values[place] = rows.to_numpy()
+    index = pd.date_range(times[0], periods=size, freq=step, name="time", unit="ns")
+    return pd.DataFrame(values, index=index, columns=list(COLUMNS))
+
+
+def _gaps(
+    times: pd.DatetimeIndex,
+    place: npt.NDArray[np.int64],
+    step: pd.Timedelta,
+    missing: int,
+) -> str:
+    jumps = np.diff(place)
+    longest, gaps = int(jumps.argmax()), count((jumps > 1).sum(), "gap")
+    return (
+        f"{count(missing, 'bar')} missing in {gaps}, kept as rows of NaN; the longest is "
+        f"{count(jumps[longest] - 1, 'bar')} from {when(times[longest] + step)}"
+    )
+
+
+def _length(nanoseconds: int) -> str:
+    length = pd.Timedelta(nanoseconds, unit="ns")
+    names = [name for name, known in TIMEFRAMES.items() if known == length]
+    return names[0] if names else str(length)
+
+
+def _nanoseconds(index: pd.Index) -> npt.NDArray[np.int64]:
+    return pd.DatetimeIndex(index).as_unit("ns").asi8

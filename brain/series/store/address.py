@@ -1,0 +1,87 @@
+"""Where a series store is: its address, whether it can be written to, and what went wrong there."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from deltalake.exceptions import DeltaError
+
+from brain.errors import BrainError, InputError, SeriesStoreError
+from brain.series.store.object_store import (
+    ConditionalPuts,
+    check_conditional_puts,
+    hide_secrets,
+    is_s3,
+    split,
+)
+
+__all__ = ["check_place", "parse_root", "store_faults"]
+
+_COLOURS = re.compile(r"\x1b\[\d+m")
+
+
+def parse_root(root: str | Path) -> str:
+    """The address of a series store: an absolute path, or ``s3://bucket/prefix``.
+
+    Raises:
+        InputError: it is neither.
+    """
+    text = str(root)
+    if is_s3(text):
+        return "s3://" + "/".join(part for part in split(text) if part)
+    if "://" in text:
+        raise InputError(
+            f"series can't be kept at an address of {text.partition('://')[0]!r}; give a folder "
+            "or s3://bucket/prefix"
+        )
+    if not text.strip():
+        raise InputError("'' names no series store; give a folder or s3://bucket/prefix")
+    return str(Path(text).expanduser().absolute())
+
+
+def check_place(root: str, options: Mapping[str, str]) -> ConditionalPuts:
+    """Whether a store can be reached and written, and keeps writers apart.
+
+    Raises:
+        SeriesStoreError: it can't be reached or written.
+    """
+    if is_s3(root):
+        return check_conditional_puts(root, options)
+    folder = Path(root)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".check-"):
+            pass
+    except OSError as error:
+        raise SeriesStoreError(
+            f"series can't be written to {folder}: {error.strerror}; make the folder writable or "
+            "name another one"
+        ) from error
+    return ConditionalPuts(root, True, "a folder, where no two files have one name")
+
+
+@contextmanager
+def store_faults(root: str, doing: str, options: Callable[[], Mapping[str, str]]) -> Iterator[None]:
+    """Turn what deltalake raises into our error, without secrets.
+
+    Args:
+        doing: what was being done, as in "read the candles".
+        options: gives the storage options, whose secrets are left out.
+
+    Raises:
+        SeriesStoreError: something was raised.
+    """
+    try:
+        yield
+    except BrainError:
+        raise
+    except (DeltaError, OSError, ValueError) as error:
+        said = " ".join(_COLOURS.sub("", str(error)).split())
+        raise SeriesStoreError(
+            f"could not {doing} at {root}: {hide_secrets(said, options())[:500]}; check the "
+            "address, the credentials, the permissions and the free space there"
+        ) from error

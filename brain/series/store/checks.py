@@ -1,0 +1,47 @@
+"""Checks of where market series are stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+from brain.checks import Check, failed, folder_check, ok
+from brain.errors import BrainError
+from brain.series.store.object_store import is_s3, s3_client
+from brain.series.store.s3_checks import probe_bucket
+
+__all__ = ["check_series"]
+
+_SERIES = "series store"
+_LEAST_FREE = 500_000_000
+
+
+def check_series(root: str) -> Iterator[Check]:
+    """Whether series can be stored, and writers can't overwrite each other's commits.
+
+    Args:
+        root: a folder or ``s3://bucket/prefix``.
+    """
+    try:
+        if is_s3(root):
+            yield _series_in_s3(root)
+        else:
+            yield folder_check(_SERIES, Path(root).expanduser().absolute(), _LEAST_FREE)
+    except BrainError as error:
+        yield failed(_SERIES, error)
+
+
+def _series_in_s3(root: str) -> Check:
+    from brain.series.store.store import SeriesStore
+
+    with closing(s3_client()) as client:
+        said = probe_bucket(client, root)
+    if SeriesStore(root).check().honoured:
+        return ok(_SERIES, f"{said}; conditional puts are honoured")
+    return failed(
+        _SERIES,
+        f"{root} ignores conditional puts: of two writers at once, one overwrites the other's "
+        "commit in silence",
+        "keep series in a store that honours If-None-Match (AWS S3, Swift), or in a folder",
+    )

@@ -1,0 +1,225 @@
+"""Credentials and addresses of S3 stores, as boto3 resolves them, for deltalake and for checks.
+
+Nothing here is kept: every call resolves anew, so that rotated credentials are found.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from brain.errors import InputError, SeriesStoreError
+from brain.redact import redact
+
+__all__ = [
+    "ConditionalPuts",
+    "check_answers",
+    "check_conditional_puts",
+    "hide_secrets",
+    "is_s3",
+    "s3_client",
+    "split",
+    "storage_options",
+]
+
+_S3 = re.compile(r"s3a?://(?P<bucket>[^/?#@\s]+)(?:/(?P<prefix>[^?#\s]*))?")
+_USER = re.compile(r"(?<=://)[^/@\s]+@")  # alone, it may be a key
+_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "MLFLOW_S3_ENDPOINT_URL")
+_DEFAULT_REGION = "us-east-1"
+# An address where nobody answers must be told in seconds, not in minutes.
+_CONNECT_SECONDS = 4
+_ANSWER_SECONDS = 5
+_TRANSFER_SECONDS = 30
+_RETRY_SECONDS = 8
+_RETRIES = 2
+_SECRET = ("access_key", "token")
+
+
+@dataclass(frozen=True)
+class ConditionalPuts:
+    """Whether a store keeps two writers from overwriting one another.
+
+    Attributes:
+        place: what was asked, without secrets.
+        honoured: whether ``If-None-Match: *`` was refused for an object that exists.
+        said: what the store answered.
+    """
+
+    place: str
+    honoured: bool
+    said: str
+
+
+def is_s3(root: str) -> bool:
+    """Whether a root is in an S3 store."""
+    return root.startswith(("s3://", "s3a://"))
+
+
+def split(root: str) -> tuple[str, str]:
+    """The bucket and the prefix of a root, the latter without slashes at its ends.
+
+    Raises:
+        InputError: the root is none of an S3 store.
+    """
+    found = _S3.fullmatch(root)
+    if found is None:
+        raise InputError(
+            "the address of an S3 store can't be read; write s3://bucket/prefix, and give "
+            "credentials by the environment or a profile as for boto3"
+        )
+    return found["bucket"], (found["prefix"] or "").strip("/")
+
+
+def _session() -> Any:
+    import botocore.session
+
+    return botocore.session.Session()
+
+
+def _endpoint(session: Any) -> str | None:
+    for name in _ENDPOINTS:
+        if os.environ.get(name):
+            return os.environ[name]
+    found = session.get_scoped_config().get("endpoint_url")
+    return str(found) if found else None
+
+
+def storage_options() -> dict[str, str]:
+    """What deltalake needs to reach the S3 store that boto3 would reach now.
+
+    Raises:
+        SeriesStoreError: there are no credentials, or the profile can't be used.
+    """
+    from botocore.exceptions import BotoCoreError
+
+    session = _session()
+    try:
+        credentials = session.get_credentials()
+        frozen = credentials.get_frozen_credentials() if credentials else None
+        region = session.get_config_variable("region") or _DEFAULT_REGION
+        endpoint = _endpoint(session)
+    except BotoCoreError as error:
+        raise SeriesStoreError(
+            f"no credentials for the S3 store of the series ({error}); correct the profile or "
+            "the environment's AWS_ variables"
+        ) from error
+    if frozen is None or not frozen.access_key:
+        raise SeriesStoreError(
+            "no credentials for the S3 store of the series; set AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+        )
+    options = {
+        "aws_access_key_id": frozen.access_key,
+        "aws_secret_access_key": frozen.secret_key,
+        "aws_region": region,
+        # Two writers of one version of a table: the second must be refused.
+        "aws_conditional_put": "etag",
+        "aws_s3_allow_unsafe_rename": "false",
+        "connect_timeout": f"{_CONNECT_SECONDS}s",
+        "timeout": f"{_TRANSFER_SECONDS}s",
+        "max_retries": str(_RETRIES),
+        "retry_timeout": f"{_RETRY_SECONDS}s",
+    }
+    if frozen.token:
+        options["aws_session_token"] = frozen.token
+    if endpoint:
+        options["aws_endpoint"] = endpoint
+        options["aws_virtual_hosted_style_request"] = "false"
+        if endpoint.lower().startswith("http://"):
+            options["aws_allow_http"] = "true"
+    return options
+
+
+def hide_secrets(text: str, options: Mapping[str, str]) -> str:
+    """A text without these storage options' keys and tokens, and without addresses' secrets."""
+    text = _USER.sub("***@", redact(text))
+    for name, value in options.items():
+        if value and any(word in name.lower() for word in _SECRET):
+            text = text.replace(value, "***")
+    return text
+
+
+def s3_client(options: Mapping[str, str] | None = None) -> Any:
+    """A boto3 client for the same store; close it after use.
+
+    Raises:
+        SeriesStoreError: there are no credentials.
+    """
+    import boto3
+    from botocore.config import Config
+
+    found = dict(storage_options() if options is None else options)
+    return boto3.session.Session().client(
+        "s3",
+        region_name=found.get("aws_region", _DEFAULT_REGION),
+        endpoint_url=found.get("aws_endpoint"),
+        aws_access_key_id=found["aws_access_key_id"],
+        aws_secret_access_key=found["aws_secret_access_key"],
+        aws_session_token=found.get("aws_session_token"),
+        config=Config(
+            connect_timeout=_CONNECT_SECONDS,
+            read_timeout=_ANSWER_SECONDS,
+            retries={"total_max_attempts": _RETRIES},
+            s3={"addressing_style": "path"} if "aws_endpoint" in found else None,
+        ),
+    )
+
+
+def check_answers(root: str, options: Mapping[str, str]) -> None:
+    """Check that somebody answers, whatever the answer.
+
+    deltalake would wait for a silent server as long as for a large file.
+
+    Raises:
+        SeriesStoreError: nobody answers, within some ten seconds.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    client = s3_client(options)
+    try:
+        client.head_bucket(Bucket=split(root)[0])
+    except ClientError:
+        return  # an answer
+    except BotoCoreError as error:
+        raise SeriesStoreError(
+            f"no answer from the S3 store of the series at {root}: "
+            f"{hide_secrets(str(error), options)}; check the endpoint and the network"
+        ) from error
+    finally:
+        client.close()
+
+
+def check_conditional_puts(root: str, options: Mapping[str, str] | None = None) -> ConditionalPuts:
+    """Ask whether an S3 store honours ``If-None-Match: *``, by an object that is deleted again.
+
+    Raises:
+        SeriesStoreError: the store can't be reached or written.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    bucket, prefix = split(root)
+    options = storage_options() if options is None else options
+    key = "/".join(part for part in (prefix, f".check-{uuid.uuid4().hex}") if part)
+    client = s3_client(options)
+    try:
+        client.put_object(Bucket=bucket, Key=key, Body=b"first", IfNoneMatch="*")
+        try:
+            client.put_object(Bucket=bucket, Key=key, Body=b"second", IfNoneMatch="*")
+        except ClientError as error:
+            status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+            said = f"the second writer was answered {status}"
+            return ConditionalPuts(root, status in (409, 412), said)
+        finally:
+            client.delete_object(Bucket=bucket, Key=key)
+    except (BotoCoreError, ClientError) as error:
+        raise SeriesStoreError(
+            f"the series at {root} can't be written: {hide_secrets(str(error), options)}; check "
+            "the endpoint, the bucket and the permissions"
+        ) from error
+    finally:
+        client.close()
+    return ConditionalPuts(root, False, "the second writer overwrote the first")

@@ -1,0 +1,113 @@
+"""Checks of S3 stores: credentials, and each permission that is needed, by one small object."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from brain.checks import Check, failed, ok, skipped
+from brain.errors import LibraryError
+from brain.series.store.object_store import is_s3, split
+
+__all__ = ["check_credentials", "probe_bucket"]
+
+_CREDENTIALS = "credentials"
+_PUBLIC = "the exchanges' public endpoints need none"
+# boto3's names for where it found keys.
+_SOURCES = {
+    "env": "the environment",
+    "shared-credentials-file": "the shared credentials file",
+    "config-file": "AWS's configuration file",
+    "iam-role": "the machine's role",
+    "container-role": "the container's role",
+    "custom-process": "a credentials process",
+}
+_WRONG_KEYS = {"SignatureDoesNotMatch", "InvalidAccessKeyId", "InvalidToken", "ExpiredToken"}
+_NO_BUCKET = {"NoSuchBucket", "404"}
+_ELSEWHERE = {"PermanentRedirect", "AuthorizationHeaderMalformed", "301"}
+_DENIED = {"AccessDenied", "AllAccessDisabled", "403"}
+
+
+def check_credentials(*places: str | None) -> Check:
+    """Whether boto3 finds keys for what is in S3, and where; never which.
+
+    Args:
+        places: where artifacts and series go.
+    """
+    wanted = [place for place in places if place and is_s3(place)]
+    if not wanted:
+        return skipped(_CREDENTIALS, f"nothing is kept in S3 by this machine; {_PUBLIC}")
+    import botocore.session
+    from botocore.exceptions import BotoCoreError
+
+    session = botocore.session.Session()
+    try:
+        found = session.get_credentials()
+    except BotoCoreError as error:
+        return failed(_CREDENTIALS, str(error), "correct the profile, or AWS_PROFILE")
+    if found is None:
+        fault = f"boto3 finds no keys for {' and '.join(wanted)}"
+        cure = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+        return failed(_CREDENTIALS, fault, cure)
+    source = _SOURCES.get(found.method, found.method)
+    profile = f", profile {session.profile!r}" if session.profile else ""
+    return ok(_CREDENTIALS, f"boto3 finds keys in {source}{profile}; {_PUBLIC}")
+
+
+def probe_bucket(client: Any, root: str) -> str:
+    """List, put, get and delete one object below a root of an S3 store.
+
+    Args:
+        client: of boto3.
+        root: ``s3://bucket/prefix``.
+
+    Returns:
+        What can be done.
+
+    Raises:
+        LibraryError: something can't; the permission that is missing is named.
+    """
+    bucket, prefix = split(root)
+    key = "/".join(part for part in (prefix, f".check-{uuid.uuid4().hex}") if part)
+    at = {"Bucket": bucket, "Key": key}
+    with _step(client, root, "s3:ListBucket"):
+        client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)
+    with _step(client, root, "s3:PutObject"):
+        client.put_object(**at, Body=key.encode())
+    try:
+        with _step(client, root, "s3:GetObject"):
+            client.get_object(**at)["Body"].read()
+    finally:
+        with _step(client, f"{root}, where {key} stays behind", "s3:DeleteObject"):
+            client.delete_object(**at)
+    return f"{root} at {client.meta.endpoint_url}: objects can be listed, put, read and deleted"
+
+
+@contextmanager
+def _step(client: Any, root: str, permission: str) -> Iterator[None]:
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    where = f"{root} at {client.meta.endpoint_url}"
+    try:
+        yield
+    except ClientError as error:
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        raise LibraryError(_explain(code, where, permission) or f"{where}: {error}") from error
+    except BotoCoreError as error:
+        raise LibraryError(
+            f"{where} can't be used ({error}); check the endpoint, the network and the credentials"
+        ) from error
+
+
+def _explain(code: str, where: str, permission: str) -> str | None:
+    if code in _WRONG_KEYS:
+        return f"{where} refuses the keys ({code}); correct the credentials that boto3 finds"
+    if code in _NO_BUCKET:
+        return f"{where}: there is no such bucket; make it, or correct its name and the endpoint"
+    if code in _ELSEWHERE:
+        return f"{where}: the bucket is in another region ({code}); set AWS_REGION to the bucket's"
+    if code in _DENIED:
+        return f"{where}: {permission} is not allowed ({code}); grant {permission} to these keys"
+    return None

@@ -1,0 +1,250 @@
+"""The kinds of market series: their columns, natural keys and partitions.
+
+One table a kind. Times are UTC in microseconds; prices are in the quote currency, ``volume``,
+``base`` and ``open_interest`` in base units, ``rate`` and ``funding_rate`` a fraction per interval.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import pandas as pd
+import pyarrow as pa
+
+from brain.errors import InputError, did_you_mean
+
+__all__ = ["COLLECTED", "KINDS", "MONTH", "Kind", "Migration", "parse_kind"]
+
+# What a look at a series counts, unless it can't be told.
+_FOUND = ("expected", "missing", "gaps", "duplicates", "stale", "outliers", "swapped")
+
+#: The column in which the store notes when it stored a row.
+COLLECTED = "collected"
+#: The partition column that readers never see: the month of a row's time, ``2026-11``.
+MONTH = "month"
+
+#: Makes the rows of one schema version from those of the version before.
+Migration = Callable[[pa.Table], pa.Table]
+
+_TYPES: dict[str, tuple[pa.DataType, str]] = {
+    "text": (pa.string(), "str"),
+    "number": (pa.float64(), "float64"),
+    "count": (pa.int64(), "int64"),
+    "time": (pa.timestamp("us", tz="UTC"), "datetime64[us, UTC]"),
+}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What one kind of series is made of.
+
+    Attributes:
+        name: of the kind and its table.
+        key: the columns that name a row, in the order in which rows are sorted.
+        values: the other columns, each ``text``, ``number``, ``count`` or ``time``.
+        nullable: values that may be missing, as a whole column or row by row.
+        time: the key's column that holds a time, by which a reading is limited; None if there is
+            none.
+        monthly: whether the table is partitioned by the month of that time, beside the exchange.
+        stamped: whether the store notes in ``collected`` when it stored a row.
+        version: of this layout.
+        migrations: by older version, what makes its rows those of the next version.
+    """
+
+    name: str
+    key: tuple[str, ...]
+    values: Mapping[str, str]
+    nullable: frozenset[str] = frozenset()
+    time: str | None = "time"
+    monthly: bool = True
+    stamped: bool = True
+    version: int = 1
+    migrations: Mapping[int, Migration] = field(default_factory=dict)
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """What readers get, by name: the key, the values, and when the row was stored."""
+        keys = {name: "time" if name == self.time else "text" for name in self.key}
+        return {**keys, **self.values, **({COLLECTED: "time"} if self.stamped else {})}
+
+    @property
+    def given(self) -> dict[str, str]:
+        """What writers give: all but what the store itself notes."""
+        return {name: sort for name, sort in self.columns.items() if name != COLLECTED}
+
+    @property
+    def partitions(self) -> list[str]:
+        """The columns that the table is partitioned by."""
+        return ["exchange", MONTH] if self.monthly else ["exchange"]
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Of the table: what readers get, and the month."""
+        names = [*self.columns, *([MONTH] if self.monthly else [])]
+        return pa.schema([(name, self.arrow_type(name)) for name in names])
+
+    def arrow_type(self, column: str) -> pa.DataType:
+        """The type in which a column is stored."""
+        return _TYPES[self.columns.get(column, "text")][0]
+
+    def empty(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """A frame without rows, with the right columns and dtypes."""
+        names = list(self.columns) if columns is None else list(columns)
+        return pd.DataFrame({name: pd.Series(dtype=self._dtype(name)) for name in names})
+
+    def to_frame(self, rows: pa.Table) -> pd.DataFrame:
+        """Rows as readers get them: numbers that are unknown are NaN, counts ``pandas.NA``."""
+        if len(rows) == 0:
+            return self.empty(rows.column_names)
+        dtypes = {name: self._dtype(name) for name in rows.column_names}
+        counts = [name for name, dtype in dtypes.items() if dtype == "Int64"]
+        frame: pd.DataFrame = rows.drop_columns(counts).to_pandas()
+        for name in counts:
+            frame[name] = rows[name].to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
+        return frame[rows.column_names]
+
+    def _dtype(self, column: str) -> str:
+        sort = self.columns[column]
+        return "Int64" if sort == "count" and column in self.nullable else _TYPES[sort][1]
+
+    def check_columns(self, columns: Sequence[str]) -> list[str]:
+        """The columns asked for.
+
+        Raises:
+            InputError: one of them is none of this kind's.
+        """
+        for name in columns:
+            if name not in self.columns:
+                raise InputError(
+                    f"{name!r} is no column of {self.name}; {did_you_mean(str(name), self.columns)}"
+                )
+        return list(columns)
+
+
+def _with_found(rows: pa.Table) -> pa.Table:
+    """Of the gaps' first layout nobody knows since when they were known; looked at they were."""
+    return rows.append_column("found", rows["checked"])
+
+
+def _kinds(*kinds: Kind) -> Mapping[str, Kind]:
+    return MappingProxyType({kind.name: kind for kind in kinds})
+
+
+_SYMBOL = ("exchange", "symbol")
+
+#: Every kind of series, by name.
+KINDS = _kinds(
+    Kind(
+        "candles",
+        key=(*_SYMBOL, "timeframe", "time"),
+        values={
+            **dict.fromkeys(("open", "high", "low", "close"), "number"),
+            "volume": "number",
+            "quote_volume": "number",
+            "available": "time",
+        },
+        nullable=frozenset({"volume", "quote_volume"}),
+    ),
+    Kind(
+        "funding",
+        key=(*_SYMBOL, "time"),
+        values={
+            "rate": "number",
+            "interval_hours": "number",
+            "mark_price": "number",
+            "available": "time",
+        },
+        nullable=frozenset({"interval_hours", "mark_price"}),
+    ),
+    Kind(
+        "open_interest",
+        key=(*_SYMBOL, "timeframe", "time"),
+        values={"base": "number", "usd": "number", "available": "time"},
+        nullable=frozenset({"usd"}),
+    ),
+    Kind(
+        "snapshots",
+        key=(*_SYMBOL, "time"),
+        values={
+            "mark_price": "number",
+            "funding_rate": "number",
+            "next_funding": "time",
+            "interval_hours": "number",
+            "open_interest": "number",
+            "open_interest_usd": "number",
+            "available": "time",
+        },
+        nullable=frozenset(
+            {
+                "mark_price",
+                "funding_rate",
+                "next_funding",
+                "interval_hours",
+                "open_interest",
+                "open_interest_usd",
+            }
+        ),
+    ),
+    Kind(
+        "gaps",
+        key=(*_SYMBOL, "kind", "timeframe", "start"),
+        values={
+            "end": "time",
+            "count": "count",
+            "reason": "text",
+            "checked": "time",
+            "found": "time",
+        },
+        nullable=frozenset({"found"}),
+        time="start",
+        monthly=False,
+        stamped=False,
+        version=2,
+        migrations={1: _with_found},
+    ),
+    Kind(
+        "instruments",
+        key=(*_SYMBOL, "instrument"),
+        values={
+            "contract_size": "number",
+            "funding_interval_hours": "number",
+            "listed": "time",
+            "delisted": "time",
+            "seen": "time",
+        },
+        nullable=frozenset({"funding_interval_hours", "listed", "delisted"}),
+        time=None,
+        monthly=False,
+        stamped=False,
+    ),
+    Kind(
+        "quality",
+        key=(*_SYMBOL, "kind", "timeframe", "checked"),
+        values={
+            "first": "time",
+            "last": "time",
+            "rows": "count",
+            **dict.fromkeys(_FOUND, "count"),
+            "note": "text",
+        },
+        nullable=frozenset({"first", "last", *_FOUND}),
+        time="checked",
+        stamped=False,
+    ),
+)
+
+
+def parse_kind(name: str, kinds: Mapping[str, Kind] = KINDS) -> Kind:
+    """The kind of that name.
+
+    Raises:
+        InputError: there is none.
+    """
+    try:
+        return kinds[name]
+    except (KeyError, TypeError):
+        raise InputError(
+            f"there is no kind of series {name!r}; {did_you_mean(str(name), kinds)}"
+        ) from None

@@ -1,0 +1,225 @@
+"""Settings: frozen, from the environment and a file, and never with a key that nobody reads.
+
+Every setting has a name here, may be written in ``brain.toml`` in the working directory (another
+file: ``BRAIN_SETTINGS``), and is overridden by the environment variable ``BRAIN_<NAME>`` and then
+by the command line. The tracking store is MLflow's own ``MLFLOW_TRACKING_URI``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from brain.errors import BrainError, InputError, SettingsError, did_you_mean
+from brain.naming import Family, parse_family, parse_symbol, perpetual, present_name
+
+__all__ = ["Settings", "load_settings"]
+
+_PREFIX = "BRAIN_"
+_FILE = "BRAIN_SETTINGS"
+# Read by the tests and the settings file's own name: not settings, yet no misspelling either.
+_RESERVED = {_FILE, "BRAIN_RECORDED_DATA"}
+
+
+def _words(value: object) -> object:
+    """``"a, b"`` → ``("a", "b")``; ``"all"`` and ``""`` → ``()``, which stands for all."""
+    if isinstance(value, str):
+        words = tuple(word.strip() for word in value.split(",") if word.strip())
+        return () if words == ("all",) else words
+    return value
+
+
+def _symbols(value: object) -> object:
+    words = _words(value)
+    return tuple(parse_symbol(str(w)) for w in words) if isinstance(words, list | tuple) else words
+
+
+def _families(value: object) -> object:
+    words = _words(value)
+    if not isinstance(words, list | tuple):
+        return words
+    return tuple(dict.fromkeys(parse_family(str(word)) for word in words)) or tuple(Family)
+
+
+def _lower_words(value: object) -> object:
+    words = _words(value)
+    if not isinstance(words, list | tuple):
+        return words
+    return tuple(dict.fromkeys(str(word).lower() for word in words))
+
+
+def _renamed(value: object) -> object:
+    """``"MATIC/USDT=POL/USDT"`` → ``{"MATIC/USDT:USDT": "POL/USDT:USDT"}``."""
+    if not isinstance(value, str):
+        return value
+    pairs = [pair.split("=") for pair in value.split(",") if pair.strip()]
+    if any(len(pair) != 2 for pair in pairs):
+        raise InputError("write OLD=NEW, with commas between, as in MATIC/USDT=POL/USDT")
+    renamed = {perpetual(old.strip()): perpetual(new.strip()) for old, new in pairs}
+    for old in renamed:
+        present_name(old, renamed)  # refuses a circle
+    return renamed
+
+
+class Settings(BaseSettings):
+    """What a night needs to know. Frozen; unknown keys are refused."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=_PREFIX, extra="forbid", frozen=True, populate_by_name=True
+    )
+
+    tracking_uri: str = Field(
+        default_factory=lambda: f"sqlite:///{Path.cwd() / 'mlflow.db'}",
+        validation_alias="MLFLOW_TRACKING_URI",
+        repr=False,  # it may hold a password
+        description="MLflow tracking URI, which is the Brain Library's dsn",
+    )
+    experiment: str = Field(
+        default="nightly", min_length=1, description="MLflow experiment of the nights"
+    )
+    bars: Path | None = Field(
+        default=None, description="folder of Parquet or CSV files; the packaged sample if none"
+    )
+    series: str = Field(
+        default_factory=lambda: str(Path.cwd() / "series"),
+        min_length=1,
+        description="folder or s3://bucket/prefix of the market series; credentials as for boto3",
+    )
+    exchanges: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_lower_words)] = Field(
+        default=(), description="exchanges to collect from; the first one's candles are the bars"
+    )
+    timeframe: str = Field(default="1h", description="of the candles that are collected")
+    hours: int = Field(
+        default=4320, ge=1, description="hours of history that a collection makes complete"
+    )
+    renamed: Annotated[dict[str, str], NoDecode, BeforeValidator(_renamed)] = Field(
+        default_factory=dict, description="symbols by their former name, OLD=NEW"
+    )
+    binance_url: str | None = Field(
+        default=None,
+        repr=False,
+        description="base URL of Binance USD-M; its own if none",
+    )
+    bybit_url: str | None = Field(
+        default=None, repr=False, description="base URL of Bybit; its own if none"
+    )
+    okx_url: str | None = Field(
+        default=None, repr=False, description="base URL of OKX; its own if none"
+    )
+    request_timeout: float = Field(
+        default=10.0, gt=0, description="seconds that an exchange's answer is waited for"
+    )
+    symbols: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_symbols)] = Field(
+        default=(), description="symbols to work on; all that the folder holds if none"
+    )
+    families: Annotated[tuple[Family, ...], NoDecode, BeforeValidator(_families)] = Field(
+        default=tuple(Family), description="model families to train"
+    )
+    horizon: int = Field(default=6, ge=1, description="bars that a prediction looks forward")
+    folds: int = Field(default=5, ge=1, description="test blocks of the walk-forward")
+    first_test: float = Field(
+        default=0.5, gt=0, lt=1, description="share of bars before the first test"
+    )
+    embargo: int = Field(default=24, ge=0, description="bars left out between training and test")
+    trials: int = Field(default=8, ge=1, description="hyperparameter trials of a family")
+    retune: bool = Field(default=False, description="search again although a recipe is stored")
+    cost_bps: float = Field(default=5.0, ge=0, description="cost of each unit traded, basis points")
+    seed: int = Field(default=7, ge=0, lt=2**31, description="of every fit and search")
+    jobs: int = Field(
+        default_factory=lambda: os.cpu_count() or 1,
+        ge=1,
+        description="worker processes",
+    )
+    explain_rows: int = Field(
+        default=2000, ge=100, description="bars that a boosted tree is explained on"
+    )
+    explain_windows: int = Field(
+        default=256, ge=100, description="bars, with their look-back, that an LSTM is explained on"
+    )
+    recent_bars: int = Field(
+        default=240, ge=30, description="latest bars whose features are compared with training"
+    )
+    drift_columns: int = Field(
+        default=24, ge=1, description="features in Evidently's report, the most unusual first"
+    )
+    reap_after_hours: float = Field(
+        24.0,
+        gt=0,
+        description="age at which another host's unfinished run counts as dead",
+    )
+
+    def shown(self) -> dict[str, Any]:
+        """What a run's parameters show: no address that may hold a password."""
+        hidden = {"tracking_uri", "series", "binance_url", "bybit_url", "okx_url"}
+        return self.model_dump(mode="json", exclude=hidden)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Command line before environment before file."""
+        file = TomlConfigSettingsSource(settings_cls, toml_file=_settings_file())
+        return init_settings, env_settings, file
+
+
+def load_settings(overrides: Mapping[str, Any] | None = None) -> Settings:
+    """The settings of this process.
+
+    Args:
+        overrides: by name; they come before environment and file. None values are left out.
+
+    Raises:
+        SettingsError: a key is unknown, a value malformed or out of range, or the file unreadable.
+    """
+    _refuse_unknown_variables()
+    given = {key: value for key, value in (overrides or {}).items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        raise SettingsError("; ".join(_explain(e) for e in error.errors())) from error
+    except (OSError, ValueError) as error:
+        if isinstance(error, BrainError):
+            raise SettingsError(str(error)) from error
+        raise SettingsError(
+            f"the settings file {_settings_file()} can't be read: {error}; correct it as TOML"
+        ) from error
+
+
+def _settings_file() -> Path | None:
+    named = os.environ.get(_FILE)
+    if named and not Path(named).is_file():
+        raise SettingsError(f"{_FILE}={named!r} is no file; create it or unset the variable")
+    return Path(named or "brain.toml")
+
+
+def _refuse_unknown_variables() -> None:
+    known = {f"{_PREFIX}{name.upper()}" for name in Settings.model_fields}
+    for name in os.environ:
+        if name.upper().startswith(_PREFIX) and name.upper() not in known | _RESERVED:
+            raise SettingsError(
+                f"environment variable {name} is no setting; {did_you_mean(name, known)}"
+            )
+
+
+def _explain(error: Any) -> str:
+    name = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return f"{name!r} is no setting; {did_you_mean(name, Settings.model_fields)}"
+    said = error["msg"].removeprefix("Value error, ")
+    return f"{name}={error['input']!r}: {said}"

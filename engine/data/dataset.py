@@ -1,0 +1,131 @@
+"""What a model learns from: features, target, outcome and regime of every bar of one symbol."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brain.errors import NotEnoughBarsError
+from brain.series.bars import Bars
+from engine.data.frames import feature_frame, regime_series, target_frame
+from engine.kernels.features import FEATURE_SET
+from engine.kernels.market_features import FEATURE_SET as MARKET_FEATURE_SET
+from engine.kernels.regimes import RegimeDefinition, RegimeState
+from engine.kernels.targets import target_name
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from engine.data.market_series import MarketSeries
+
+__all__ = ["MIN_ROWS", "Dataset", "make_dataset"]
+
+Array = NDArray[np.float64]
+
+#: Rows with a known target below which no model is fitted: half of them are needed to train on,
+#: and the regimes are unknown for the first 252.
+MIN_ROWS = 600
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Consecutive rows of one symbol, oldest first, missing bars included as missing rows.
+
+    Attributes:
+        close_time: (N,) the moments at which the rows are known.
+        names: the F features' names, the columns of ``features``.
+        feature_set: names this list of features and their formulas.
+        features: (N, F) float64, NaN missing.
+        target: (N,) forward log return in units of the volatility known at the time, NaN unknown.
+        forward_return: (N,) log return over the next ``horizon`` bars, NaN unknown.
+        regimes: (N,) codes into :data:`brain.naming.REGIMES`, -1 unknown.
+        definition, state: what targets the bars to come in the same way.
+        digest: of the bars, and the market series, that all this was made from.
+    """
+
+    symbol: str
+    timeframe: str
+    bars_per_year: float
+    horizon: int
+    close_time: pd.DatetimeIndex
+    names: tuple[str, ...]
+    feature_set: str
+    features: Array
+    target: Array
+    forward_return: Array
+    regimes: NDArray[np.int8]
+    definition: RegimeDefinition
+    state: RegimeState
+    digest: str
+    source: str
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+    @property
+    def target_name(self) -> str:
+        """What the target is, apart from its horizon."""
+        return target_name(self.definition.window)
+
+    @property
+    def trained_until(self) -> str:
+        """Close time of the last bar, ISO 8601 in UTC."""
+        return str(self.close_time[-1].isoformat())
+
+
+def make_dataset(
+    bars: Bars,
+    *,
+    horizon: int,
+    definition: RegimeDefinition | None = None,
+    market: MarketSeries | None = None,
+) -> Dataset:
+    """Make a symbol's dataset.
+
+    Args:
+        bars: the symbol's bars on their grid.
+        horizon: bars that the target looks forward.
+        definition: of the regimes; the standard one if none.
+        market: the symbol's funding and open interest, for the features of these.
+
+    Raises:
+        InputError: the market series are another symbol's.
+        NotEnoughBarsError: fewer than :data:`MIN_ROWS` rows have a known target.
+    """
+    definition = definition or RegimeDefinition()
+    targets = target_frame(bars, horizon, definition)
+    known = int(targets["target"].notna().sum())
+    if known < MIN_ROWS:
+        raise NotEnoughBarsError(
+            f"{bars.symbol}: {known} bars have a known target at horizon {horizon}, at least "
+            f"{MIN_ROWS} are needed; bring a longer history or finer bars"
+        )
+    regimes, state = regime_series(bars, definition)
+    features = feature_frame(bars, market)
+    return Dataset(
+        symbol=bars.symbol,
+        timeframe=bars.timeframe,
+        bars_per_year=bars.bars_per_year,
+        horizon=horizon,
+        close_time=bars.close_time,
+        names=tuple(features.columns),
+        feature_set=FEATURE_SET if market is None else f"{FEATURE_SET}+{MARKET_FEATURE_SET}",
+        features=features.to_numpy(),
+        target=targets["target"].to_numpy(),
+        forward_return=targets["forward_return"].to_numpy(),
+        regimes=regimes.to_numpy(),
+        definition=definition,
+        state=state,
+        digest=_digest(bars, market),
+        source=bars.source,
+    )
+
+
+def _digest(bars: Bars, market: MarketSeries | None) -> str:
+    if market is None:
+        return bars.digest
+    return hashlib.sha256(f"{bars.digest} {market.digest}".encode()).hexdigest()

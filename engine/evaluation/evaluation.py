@@ -1,0 +1,204 @@
+"""How good a model was, out of sample, in each regime, and how sure we are of it.
+
+A prediction at bar t's close is traded as its own small position: one ``horizon``-th of the capital
+in the direction of the prediction, held for ``horizon`` bars and then handed to the prediction made
+at that moment (overlapping portfolios, Jegadeesh & Titman 1993). What is paid for is the change of
+direction between the two, by the position that is opened; where none follows whose net return is
+known, the position that is closed pays for its end. So every row has one net return, which belongs
+to the regime in which the decision was taken.
+
+Every figure comes with the standard error of a block bootstrap (:mod:`engine.evaluation.bootstrap`). A figure
+that can't be computed, and an error that too few bars can't support, is NaN: unknown, not zero.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from brain.naming import REGIMES
+from brain.records import Estimate, Evidence
+from engine.evaluation.bootstrap import BlockBootstrap, block_length
+
+__all__ = [
+    "ALL",
+    "evaluate",
+    "net_returns",
+    "paired_difference",
+]
+
+Array = NDArray[np.float64]
+
+#: The key of the evidence over all bars, whatever their regime.
+ALL = "all"
+
+
+def net_returns(prediction: Array, forward_return: Array, *, horizon: int, cost: float) -> Array:
+    """The net return of the position that each prediction opens.
+
+    Args:
+        prediction: (N,), its sign is the direction; NaN opens nothing.
+        forward_return: (N,) log return over the next ``horizon`` bars; NaN is unknown.
+        horizon: bars that a position is held.
+        cost: paid on each unit traded, as a share (0.0005 is 5 basis points).
+
+    Returns:
+        (N,) simple returns on the position's capital; NaN where prediction or outcome is unknown.
+        A position pays for the change of direction from the one before, whose place it takes; and
+        for its own end if what takes its place has no net return: an unknown prediction, an unknown
+        outcome, or nothing as the series ends.
+    """
+    side = np.sign(prediction)
+    gross = side * np.expm1(forward_return)
+    held = np.zeros_like(side)
+    held[horizon:] = np.nan_to_num(side[:-horizon])
+    ends = np.ones(side.shape, dtype=np.bool_)
+    ends[:-horizon] = ~np.isfinite(gross[horizon:])
+    traded = np.abs(side - held) + np.where(ends, np.abs(side), 0.0)
+    return np.asarray(gross - cost * traded)
+
+
+def evaluate(
+    prediction: Array,
+    target: Array,
+    forward_return: Array,
+    regimes: NDArray[np.int8],
+    *,
+    horizon: int,
+    cost: float,
+    bars_per_year: float,
+) -> dict[str, Evidence]:
+    """Evaluate one model's out-of-sample predictions, over all bars and regime by regime.
+
+    Args:
+        prediction, target, forward_return: (N,) consecutive rows, oldest first; NaN is unknown.
+        regimes: (N,) codes into :data:`brain.naming.REGIMES`, -1 unknown.
+        horizon: bars that target and return look forward.
+        cost: paid on each unit traded, as a share.
+        bars_per_year: bars in a year of trading, for the annualised Sharpe ratio.
+
+    Returns:
+        The evidence for :data:`ALL` and for each of the four regimes.
+    """
+    net = net_returns(prediction, forward_return, horizon=horizon, cost=cost)
+    known = np.isfinite(net) & np.isfinite(target)
+    masks: dict[str, NDArray[np.bool_]] = {ALL: np.ones_like(known)}
+    masks |= {regime: regimes == code for code, regime in enumerate(REGIMES)}
+    trades_a_year = bars_per_year / horizon
+    return {
+        name: _evidence(
+            prediction[mask & known],
+            target[mask & known],
+            net[mask & known],
+            _episodes(mask, known),
+            trades_a_year=trades_a_year,
+            horizon=horizon,
+        )
+        for name, mask in masks.items()
+    }
+
+
+def paired_difference(net: Array, other: Array, rows: NDArray[np.bool_], horizon: int) -> Estimate:
+    """How much more ``net`` earned than ``other`` on the same rows, on average per position.
+
+    Args:
+        net, other: (N,) net returns, NaN unknown; rows where either is unknown don't count.
+        rows: (N,) which rows to compare, for example those of one regime.
+        horizon: bars that a position is held.
+    """
+    difference = (net - other)[rows & np.isfinite(net) & np.isfinite(other)]
+    if difference.size == 0:
+        return Estimate(np.nan, np.nan)
+    draws = BlockBootstrap(difference.size, block_length(horizon)).means(difference[:, None])
+    return Estimate(float(difference.mean()), _spread(draws[:, 0]))
+
+
+def _evidence(
+    prediction: Array,
+    target: Array,
+    net: Array,
+    episodes: int,
+    *,
+    trades_a_year: float,
+    horizon: int,
+) -> Evidence:
+    draws = BlockBootstrap(net.size, block_length(horizon))
+    return Evidence(
+        bars=int(net.size),
+        episodes=episodes,
+        rank_ic=_rank_ic(prediction, target, draws),
+        hit_rate=_hit_rate(prediction, target, draws),
+        net_sharpe=_sharpe(net, trades_a_year, draws),
+        max_drawdown=_drawdown(net / horizon, draws),
+    )
+
+
+def _episodes(mask: NDArray[np.bool_], known: NDArray[np.bool_]) -> int:
+    """Stretches of the mask that hold at least one known row."""
+    stretch = np.cumsum(mask & ~np.concatenate([[False], mask[:-1]]))
+    return int(np.unique(stretch[mask & known]).size)
+
+
+def _spread(draws: Array) -> float:
+    finite = draws[np.isfinite(draws)]
+    return float(finite.std(ddof=1)) if finite.size > 1 else float("nan")
+
+
+def _root(variance: Array) -> Array:
+    """Standard deviation; NaN where rounding (about 1e-16) is all that there is of a variance."""
+    return np.sqrt(np.where(variance > 1e-12, variance, np.nan))
+
+
+def _correlation(moments: Array) -> Array:
+    """Pearson correlation from means of x, y, xx, yy, xy in the last axis."""
+    x, y, xx, yy, xy = np.moveaxis(moments, -1, 0)
+    return np.asarray((xy - x * y) / (_root(xx - x * x) * _root(yy - y * y)))
+
+
+def _rank_ic(prediction: Array, target: Array, draws: BlockBootstrap) -> Estimate:
+    if prediction.size < 3:
+        return Estimate(np.nan, np.nan)
+    # Ranks centred on 0 with unit scale keep the moments well conditioned. They are taken once:
+    # ranking every draw anew changes the error by less than its own Monte Carlo noise.
+    x, y = (rankdata(v) / v.size - 0.5 for v in (prediction, target))
+    moments = np.column_stack([x, y, x * x, y * y, x * y])
+    value = _correlation(moments.mean(axis=0)[None, :])[0]
+    return Estimate(float(value), _spread(_correlation(draws.means(moments))))
+
+
+def _hit_rate(prediction: Array, target: Array, draws: BlockBootstrap) -> Estimate:
+    moved = target != 0
+    hits = (moved & (np.sign(prediction) == np.sign(target))).astype(float)
+    moments = np.column_stack([hits, moved.astype(float)])
+    if not moved.any():
+        return Estimate(np.nan, np.nan)
+    right, of = draws.means(moments).T
+    share = np.divide(right, of, out=np.full_like(of, np.nan), where=of > 0)
+    return Estimate(float(hits.sum() / moved.sum()), _spread(share))
+
+
+def _sharpe(net: Array, trades_a_year: float, draws: BlockBootstrap) -> Estimate:
+    if net.size < 3 or not net.std() > 0:
+        return Estimate(np.nan, np.nan)
+    scaled = net / net.std()
+    moments = np.column_stack([scaled, scaled * scaled])
+
+    def ratio(means: Array) -> Array:
+        mean, square = means.T
+        return np.asarray(np.sqrt(trades_a_year) * mean / _root(square - mean**2))
+
+    value = ratio(moments.mean(axis=0)[None, :])[0]
+    return Estimate(float(value), _spread(ratio(draws.means(moments))))
+
+
+def _drawdown(net: Array, draws: BlockBootstrap) -> Estimate:
+    if net.size == 0:
+        return Estimate(np.nan, np.nan)
+
+    def deepest(paths: Array) -> Array:
+        wealth = np.cumsum(paths, axis=1)
+        peak = np.maximum(np.maximum.accumulate(wealth, axis=1), 0)
+        return np.asarray((peak - wealth).max(axis=1))
+
+    return Estimate(float(deepest(net[None, :])[0]), _spread(deepest(draws.paths(net))))

@@ -1,0 +1,134 @@
+"""Purged and embargoed walk-forward: the plan, its folds, and the out-of-sample predictions.
+
+Row t is known at bar t's close, and its target looks ``horizon`` bars further. A row may therefore
+train a model that is evaluated from row ``test_start`` on only if its target has ended before that:
+the last ``horizon`` rows are *purged*, and ``embargo`` rows more are left out so that what is
+evaluated is not a near copy of what was learned (López de Prado 2018, chapter 7).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brain.errors import InputError, NotEnoughBarsError
+from engine.families.base import ModelFamily
+
+__all__ = ["Fold", "Plan", "out_of_sample", "walk_forward"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One step of the walk: train on rows ``[0, train_end)``, judge ``[test_start, test_end)``."""
+
+    train_end: int
+    test_start: int
+    test_end: int
+
+
+def walk_forward(
+    rows: int, *, folds: int, first_test: float, horizon: int, embargo: int
+) -> tuple[Fold, ...]:
+    """An expanding walk over ``rows`` rows in ``folds`` steps of equal length.
+
+    Args:
+        rows: number of consecutive rows, oldest first.
+        folds: number of test blocks; together they cover every row from the first test row on.
+        first_test: share of the rows before the first test row, in (0, 1).
+        horizon: bars that a target looks forward. Too small a value lets the training rows know
+            the beginning of the test block.
+        embargo: further rows left out between training and test.
+
+    Raises:
+        InputError: an argument is out of range.
+        NotEnoughBarsError: a training or test block would be empty.
+    """
+    if folds < 1 or horizon < 1 or embargo < 0 or not 0 < first_test < 1:
+        raise InputError(
+            f"folds={folds}, horizon={horizon}, embargo={embargo}, first_test={first_test}: "
+            "folds and horizon start at 1, embargo at 0, and first_test lies between 0 and 1"
+        )
+    edges = np.linspace(round(rows * first_test), rows, folds + 1).round().astype(int)
+    steps = tuple(
+        Fold(int(start) - horizon - embargo, int(start), int(end)) for start, end in pairwise(edges)
+    )
+    if steps[0].train_end < 1 or any(step.test_end <= step.test_start for step in steps):
+        raise NotEnoughBarsError(
+            f"{rows} rows are too few for {folds} folds after {first_test:.0%} of the rows with "
+            f"horizon {horizon} and embargo {embargo}; bring more bars or ask for fewer folds"
+        )
+    return steps
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a symbol's rows are walked through and searched.
+
+    Attributes:
+        folds: test blocks of the walk-forward.
+        first_test: share of the rows before the first test row.
+        embargo: rows left out between training and test, beyond the target's horizon.
+        trials: hyperparameter trials, the family's defaults being the first.
+        tuning_folds: test blocks inside the first training fold.
+        cost: paid on each unit traded, as a share.
+        seed: of every fit and search.
+    """
+
+    folds: int = 5
+    first_test: float = 0.5
+    embargo: int = 24
+    trials: int = 8
+    tuning_folds: int = 2
+    cost: float = 0.0005
+    seed: int = 7
+
+    def walk(self, rows: int, horizon: int) -> tuple[Fold, ...]:
+        """The folds on which a model of that many rows is judged.
+
+        Raises:
+            NotEnoughBarsError: the rows are too few for the plan.
+        """
+        return walk_forward(
+            rows,
+            folds=self.folds,
+            first_test=self.first_test,
+            horizon=horizon,
+            embargo=self.embargo,
+        )
+
+
+def out_of_sample(
+    model: ModelFamily,
+    rows: Array,
+    target: Array,
+    folds: tuple[Fold, ...],
+    *,
+    params: Mapping[str, Any],
+    seed: int,
+) -> Array:
+    """Walk forward: fit on each fold's past, predict its test rows.
+
+    Args:
+        rows: (N, F) features, NaN missing.
+        target: (N,) targets, NaN unknown.
+        folds: disjoint test blocks.
+
+    Returns:
+        (N,) predictions; NaN outside the test blocks.
+    """
+    prediction = np.full(len(rows), np.nan)
+    for fold in folds:
+        fitted = model.fit(
+            rows[: fold.train_end], target[: fold.train_end], params=params, seed=seed
+        )
+        context = max(0, fold.test_start - fitted.look_back + 1)
+        values = fitted.predict(rows[context : fold.test_end])
+        prediction[fold.test_start : fold.test_end] = values[fold.test_start - context :]
+    return prediction

@@ -1,0 +1,236 @@
+"""What a model sees of funding and open interest: ten numbers of each bar.
+
+A kernel on NumPy arrays, with the promises of :mod:`engine.kernels.features`:
+
+* **Nothing looks ahead.** A row of the market counts from the first bar that closes at or after
+  its ``available``; of the rows that count, the one with the latest time stamp.
+* **Nothing looks back further than** :data:`LOOK_BACK` bars, and in the market's rows no further
+  than two of their periods before the first of these bars. So the last row is the same to the last
+  bit from the recent rows, from the history up to that bar, or from a history that goes on.
+* **No units.** A rate is a share of the position's value; open interest enters as ratios.
+* **NaN is unknown, and nothing is ever infinite.** A missing bar's row is NaN in every column. A
+  rate is stale, and so unknown, two of its intervals after its settlement, and open interest two
+  of its periods after its time stamp: one late row is bridged, two are not. The period is the time
+  from an open interest's stamp to its ``available``. A rate of 100 % or more, an interval under a
+  minute and an open interest that isn't positive are unknown.
+
+Formulas, of each exchange ``e`` first and then as the mean over the exchanges that are known; where
+one is missing, the mean is over the others:
+
+=====================  =========================================================================
+``funding_8h``         rate last settled × 8 / its interval in hours
+``funding_mean_24``    mean of ``funding_8h`` over the last 24 bars, half of which must be known
+``funding_mean_168``   the same over 168 bars
+``funding_spread``     largest less smallest of the exchanges' rates per 8 hours; two or more
+``funding_elapsed``    time since the last settlement, over its interval, in [0, 2]
+``oi_change_h``        ``ln(base[t] / base[t - h])``, h = 1, 24, 168 bars
+``oi_turnover_24``     ``ln(value)`` less the logarithm of the value traded in the last 24 bars
+``oi_flow_24``         ``oi_change_24`` × sign of the return over 24 bars
+=====================  =========================================================================
+
+A change is an exchange's own, so one that falls out does not look like a change; and between two
+bars that know of the same row nothing but that row is known: the change is unknown, not 0. The
+value of open interest is the exchange's in USD, or ``base`` × close where it tells none; the value
+traded is 24 × the mean of volume × close over the bars, half of which must be known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brain.errors import InputError
+from engine.kernels.as_of import AsOf, Times
+from engine.kernels.windows import Floats, lag, positive_log, ratio, rolling_mean, usable_prices
+
+__all__ = [
+    "FEATURE_SET",
+    "LOOK_BACK",
+    "MARKET_FEATURES",
+    "FundingRows",
+    "OpenInterestRows",
+    "compute",
+]
+
+#: Names this list of features and their formulas; a change of either needs a new name.
+FEATURE_SET = "market-1"
+
+#: Bars that a row depends on, its own included.
+LOOK_BACK = 168 + 1
+
+MARKET_FEATURES: tuple[str, ...] = (
+    "funding_8h",
+    "funding_mean_24",
+    "funding_mean_168",
+    "funding_spread",
+    "funding_elapsed",
+    "oi_change_1",
+    "oi_change_24",
+    "oi_change_168",
+    "oi_turnover_24",
+    "oi_flow_24",
+)
+
+_NS_PER_HOUR = 3_600_000_000_000.0
+_LEAST_INTERVAL = 1.0 / 60.0  # hours; settlements are told to the minute
+
+
+@dataclass(frozen=True)
+class FundingRows:
+    """One exchange's settlements, in any order.
+
+    Attributes:
+        time_ns, available_ns: (M,) of settlement and publication, nanoseconds since 1970 UTC.
+        rate: (M,) fraction per interval; NaN is unknown.
+        interval_hours: (M,) that the rate is for; NaN is unknown.
+    """
+
+    time_ns: Times
+    available_ns: Times
+    rate: Floats
+    interval_hours: Floats
+
+
+@dataclass(frozen=True)
+class OpenInterestRows:
+    """One exchange's open interest, in any order.
+
+    Attributes:
+        time_ns, available_ns: (M,) of the stamp and of publication, a period later.
+        base: (M,) in base units; NaN is unknown.
+        usd: (M,) in USD; NaN where the exchange tells none.
+    """
+
+    time_ns: Times
+    available_ns: Times
+    base: Floats
+    usd: Floats
+
+
+def compute(
+    prices: tuple[Floats, Floats, Floats, Floats],
+    volume: Floats,
+    close_time_ns: Times,
+    funding: Sequence[FundingRows],
+    open_interest: Sequence[OpenInterestRows],
+) -> Floats:
+    """All market features of every bar.
+
+    Args:
+        prices: open, high, low and close, (N,) each, on the full time grid.
+        volume: (N,) traded in each bar, in base units.
+        close_time_ns: (N,) the bars' closes, nanoseconds since 1970 UTC.
+        funding, open_interest: of each exchange, always in the same order of exchanges.
+
+    Returns:
+        (N, F) in the order of :data:`MARKET_FEATURES`; NaN is unknown.
+
+    Raises:
+        InputError: the arrays differ in length.
+    """
+    for name, column in zip(
+        ("open", "high", "low", "close", "volume"), (*prices, volume), strict=True
+    ):
+        _check_shape(name, column, close_time_ns)
+    known = usable_prices(*prices)
+    close = np.where(known, prices[3], np.nan)
+    traded = np.where(known & (volume >= 0.0) & (volume < np.inf), volume, np.nan) * close
+    # Absurd values may overflow; what does is unknown.
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = {
+            **_funding(funding, close_time_ns),
+            **_open_interest(open_interest, close_time_ns, close, traded),
+        }
+    rows = np.column_stack([found[name] for name in MARKET_FEATURES])
+    rows[~known] = np.nan
+    rows[~np.isfinite(rows)] = np.nan
+    return rows
+
+
+def _check_shape(name: str, column: NDArray[np.generic], times: Times) -> None:
+    if column.shape != times.shape or column.ndim != 1:
+        raise InputError(
+            f"{name} has shape {column.shape}, its times have {times.shape}; "
+            "give one value a row in each"
+        )
+
+
+def _funding(exchanges: Sequence[FundingRows], at_ns: Times) -> dict[str, Floats]:
+    rates, elapsed = [], []
+    for rows in exchanges:
+        for name in ("available_ns", "rate", "interval_hours"):
+            _check_shape(f"funding's {name}", getattr(rows, name), rows.time_ns)
+        sound = (np.abs(rows.rate) < 1.0) & (rows.interval_hours >= _LEAST_INTERVAL)
+        hours = np.where(sound, rows.interval_hours, np.nan)
+        at = AsOf(rows.time_ns, rows.available_ns, hours * _NS_PER_HOUR, at_ns)
+        rates.append(at.take(rows.rate) * 8.0 / at.take(hours))
+        elapsed.append(at.age)
+    mean = _mean(rates, at_ns.shape)
+    return {
+        "funding_8h": mean,
+        "funding_mean_24": rolling_mean(mean, 24),
+        "funding_mean_168": rolling_mean(mean, 168),
+        "funding_spread": _spread(rates, at_ns.shape),
+        "funding_elapsed": _mean(elapsed, at_ns.shape),
+    }
+
+
+def _open_interest(
+    exchanges: Sequence[OpenInterestRows], at_ns: Times, close: Floats, traded: Floats
+) -> dict[str, Floats]:
+    changes: dict[int, list[Floats]] = {1: [], 24: [], 168: []}
+    values = []
+    for rows in exchanges:
+        for name in ("available_ns", "base", "usd"):
+            _check_shape(f"open interest's {name}", getattr(rows, name), rows.time_ns)
+        period = (rows.available_ns - rows.time_ns).astype(np.float64)
+        at = AsOf(rows.time_ns, rows.available_ns, period, at_ns)
+        base, usd = at.take(rows.base), at.take(rows.usd)
+        for bars, found in changes.items():
+            found.append(_change(base, at.time, bars))
+        values.append(positive_log(np.where(usd > 0.0, usd, base * close)))
+    change = {bars: _mean(found, at_ns.shape) for bars, found in changes.items()}
+    return {
+        **{f"oi_change_{bars}": found for bars, found in change.items()},
+        "oi_turnover_24": _mean(values, at_ns.shape)
+        - positive_log(24.0 * rolling_mean(traded, 24)),
+        "oi_flow_24": change[24] * np.sign(close - lag(close, 24)),
+    }
+
+
+def _change(base: Floats, time: Floats, bars: int) -> Floats:
+    """Log change over that many bars, (N,); unknown where both ends rest on one row."""
+    moved = positive_log(ratio(base, lag(base, bars)))
+    return np.where(time > lag(time, bars), moved, np.nan)
+
+
+def _fold(
+    columns: Sequence[Floats],
+    shape: tuple[int, ...],
+    combine: Callable[[Floats, Floats], Floats],
+    neutral: float,
+) -> tuple[Floats, NDArray[np.int64]]:
+    """The known values of every bar combined, and how many there are, (N,) each.
+
+    By hand: NumPy's order depends on the layout, and an unknown exchange must not change a bit.
+    """
+    total, count = np.full(shape, neutral), np.zeros(shape, dtype=np.int64)
+    for column in columns:
+        known = ~np.isnan(column)
+        total = combine(total, np.where(known, column, neutral))
+        count += known
+    return total, count
+
+
+def _mean(columns: Sequence[Floats], shape: tuple[int, ...]) -> Floats:
+    total, count = _fold(columns, shape, np.add, 0.0)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def _spread(columns: Sequence[Floats], shape: tuple[int, ...]) -> Floats:
+    top, count = _fold(columns, shape, np.maximum, -np.inf)
+    foot, _ = _fold(columns, shape, np.minimum, np.inf)
+    return np.where(count > 1, top - foot, np.nan)

@@ -1,0 +1,108 @@
+"""What a model is asked to foretell: the return to come, in units of the volatility known now.
+
+A kernel on NumPy arrays. A target at bar t needs the close at t + horizon, so the last ``horizon``
+rows are NaN, and every split must purge as many rows between training and test.
+
+Two things make a target learnable. Divided by the volatility known at the time, it looks alike in
+calm and in wild years; trees can't say anything beyond the values that they were trained on. And
+cut off at a limit, it isn't ruled by its few largest values. What each is worth was measured, see
+``docs/decisions/0003-features.md``.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from brain.errors import InputError
+from engine.kernels.windows import Floats, positive_log, ratio
+
+__all__ = [
+    "LIMIT",
+    "TARGET",
+    "forward_return",
+    "in_volatility_units",
+    "next_absolute_return",
+    "scaled_target",
+    "target_name",
+]
+
+#: Names the target's formula; a change of it needs a new name.
+TARGET = "scaled-return-1"
+
+#: Targets are cut off here, in standard deviations either way.
+LIMIT = 2.0
+
+# A volatility of a ten-thousandth of a basis point is a price that stood still.
+_LEAST_VOLATILITY = 1e-8
+
+
+def target_name(window: int, limit: float = LIMIT) -> str:
+    """What a recipe calls its target: the formula, its limit and its volatility's window in bars."""
+    return f"{TARGET} limit={limit:g} window={window}"
+
+
+def forward_return(close: Floats, horizon: int) -> Floats:
+    """Log return over the next ``horizon`` bars, ``ln(C[t + horizon] / C[t])``, (N,).
+
+    NaN in the last ``horizon`` rows, and where either of the two closes is missing (not a
+    positive, finite number).
+
+    Raises:
+        InputError: the horizon is not a whole number of at least 1.
+    """
+    if not isinstance(horizon, int) or isinstance(horizon, bool) or horizon < 1:
+        raise InputError(f"horizon {horizon!r} is not a number of bars; write 1 or more")
+    later = np.full(close.shape, np.nan)
+    later[:-horizon] = close[horizon:]
+    return positive_log(ratio(later, close))
+
+
+def scaled_target(close: Floats, volatility: Floats, horizon: int, limit: float = LIMIT) -> Floats:
+    """The forward return in units of the volatility known at the time, (N,).
+
+    :func:`forward_return` over ``volatility * sqrt(horizon)``, cut off at ``limit`` either way.
+
+    Args:
+        close: (N,) on the full time grid.
+        volatility: (N,) of one bar's log return, known at the bar's close, such as
+            :func:`engine.kernels.regimes.volatility` gives.
+        horizon: bars.
+        limit: ``math.inf`` keeps the tails.
+
+    Returns:
+        (N,), NaN where the forward return or the volatility is unknown or the price stood still.
+
+    Raises:
+        InputError: the horizon is not a whole number of at least 1, the limit isn't positive, or
+            the arrays differ in length.
+    """
+    return in_volatility_units(forward_return(close, horizon), volatility, horizon, limit)
+
+
+def next_absolute_return(close: Floats) -> Floats:
+    """``|ln(C[t + 1] / C[t])|``, (N,): predictable, and so the pipeline's positive control.
+
+    As a training target, take it :func:`in_volatility_units` and multiply the predictions by the
+    volatility again.
+    """
+    return np.abs(forward_return(close, 1))
+
+
+def in_volatility_units(
+    value: Floats, volatility: Floats, horizon: int, limit: float = LIMIT
+) -> Floats:
+    """A return over ``horizon`` bars in standard deviations, cut off at ``limit`` either way.
+
+    Shapes, NaN policy and errors as in :func:`scaled_target`.
+    """
+    if not limit > 0.0:
+        raise InputError(f"limit {limit!r} is not positive; write for example {LIMIT}")
+    if value.shape != volatility.shape:
+        raise InputError(
+            f"{value.shape} returns and {volatility.shape} volatilities don't match; "
+            "give one of each a bar"
+        )
+    moved = np.where(volatility > _LEAST_VOLATILITY, volatility, np.nan)
+    return np.clip(ratio(value, moved * math.sqrt(horizon)), -limit, limit)

@@ -1,0 +1,33 @@
+"""A fitted model as a folder that MLflow loads with nothing of ours installed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from brain.artifacts import RECIPE, REGIMES
+from brain.recipes import Recipe
+from engine.data.dataset import Dataset
+from engine.families import FittedModel
+
+__all__ = ["regime_document", "write_model"]
+
+
+def write_model(fitted: FittedModel, dataset: Dataset, recipe: Recipe, folder: Path) -> None:
+    """Write the MLflow model, its recipe and its regimes into a new folder.
+
+    Loading such a folder runs no pickle: boosters are in their own formats, the LSTM is ONNX.
+    """
+    from mlflow.models import Model
+
+    fitted.save(folder, features=dataset.names, model=Model())
+    (folder / RECIPE).write_text(recipe.to_json())
+    (folder / REGIMES).write_text(json.dumps(regime_document(dataset)))
+
+
+def regime_document(dataset: Dataset) -> dict[str, object]:
+    """The regimes' definition and state at the dataset's last bar, for JSON."""
+    return {
+        "definition": json.loads(dataset.definition.to_json()),
+        "state": json.loads(dataset.state.to_json()),
+    }

@@ -1,0 +1,183 @@
+"""From a dataset to a judged model, ready to be registered; many of them side by side."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brain.errors import BrainError, TrainingError
+from brain.naming import Family
+from brain.recipes import Recipe
+from brain.records import Evidence
+from brain.work import Failure
+from brain.workers import side_by_side
+from engine.data.dataset import Dataset
+from engine.evaluation.evaluation import evaluate, net_returns
+from engine.evaluation.walk_forward import Plan, out_of_sample
+from engine.night.search import Search, search
+
+__all__ = ["Done", "SearchResult", "Task", "TrainingResult", "run_all", "train", "tune"]
+
+Array = NDArray[np.float64]
+
+Done = TypeVar("Done", "TrainingResult", "SearchResult")
+
+# Relative cost of a family's fit on the same rows.
+_COST = {Family.LSTM: 8, Family.XGBOOST: 1, Family.LIGHTGBM: 1}
+
+
+@dataclass(frozen=True)
+class Task:
+    """One model to train.
+
+    Attributes:
+        recipe: to refit; None to search for one.
+        folder: where the model's files go; made by the task.
+    """
+
+    dataset: Dataset
+    family: Family
+    recipe: Recipe | None
+    plan: Plan
+    folder: Path
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """A model that was refitted on all rows, and how its recipe did out of sample.
+
+    Attributes:
+        search: the trials, None if the recipe was given.
+        evidence: by regime and over all bars.
+        prediction: (N,) out-of-sample predictions, NaN before the first test row.
+        net: (N,) net return of the position that each opens, NaN unknown.
+        folder: holds the MLflow model.
+        seconds: by stage.
+    """
+
+    symbol: str
+    family: Family
+    recipe: Recipe
+    search: Search | None
+    evidence: dict[str, Evidence]
+    prediction: Array
+    net: Array
+    folder: Path
+    seconds: dict[str, float]
+
+    def __str__(self) -> str:
+        return f"{self.symbol} {self.family} trained in {sum(self.seconds.values()):.0f} s"
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search found, without a model."""
+
+    symbol: str
+    family: Family
+    search: Search
+
+    def __str__(self) -> str:
+        return f"{self.symbol} {self.family}: {len(self.search.trials)} trials"
+
+
+def train(task: Task) -> TrainingResult:
+    """Search if there is no recipe, judge the recipe out of sample, refit it on all rows.
+
+    Raises:
+        TrainingError, NotEnoughBarsError: the model can't be fitted or judged.
+    """
+    from engine import families
+    from engine.night.model_folder import write_model
+
+    dataset, plan = task.dataset, task.plan
+    clock = _Clock()
+    found: Search | None = None
+    recipe = task.recipe
+    if recipe is None:
+        found = search(dataset, task.family, plan)
+        recipe = found.recipe
+    clock.lap("search")
+    model = families.family(task.family)
+    params, seed = dict(recipe.hyperparameters), recipe.seed
+    prediction = out_of_sample(
+        model,
+        dataset.features,
+        dataset.target,
+        plan.walk(len(dataset), dataset.horizon),
+        params=params,
+        seed=seed,
+    )
+    clock.lap("walk_forward")
+    evidence = evaluate(
+        prediction,
+        dataset.target,
+        dataset.forward_return,
+        dataset.regimes,
+        horizon=dataset.horizon,
+        cost=plan.cost,
+        bars_per_year=dataset.bars_per_year,
+    )
+    clock.lap("judge")
+    fitted = model.fit(dataset.features, dataset.target, params=params, seed=seed)
+    clock.lap("refit")
+    write_model(fitted, dataset, recipe, task.folder)
+    clock.lap("save")
+    return TrainingResult(
+        symbol=dataset.symbol,
+        family=task.family,
+        recipe=recipe,
+        search=found,
+        evidence=evidence,
+        prediction=prediction,
+        net=net_returns(
+            prediction, dataset.forward_return, horizon=dataset.horizon, cost=plan.cost
+        ),
+        folder=task.folder,
+        seconds=clock.seconds,
+    )
+
+
+def tune(task: Task) -> SearchResult:
+    """Search the family's hyperparameters, whatever recipe the task brings.
+
+    Raises:
+        TrainingError, NotEnoughBarsError: no trial succeeded.
+    """
+    return SearchResult(
+        task.dataset.symbol, task.family, search(task.dataset, task.family, task.plan)
+    )
+
+
+def run_all(
+    work: Callable[[Task], Done], tasks: Sequence[Task], *, jobs: int
+) -> Iterator[Done | Failure]:
+    """Do :func:`train` or :func:`tune` side by side; see :func:`brain.workers.side_by_side`."""
+    return side_by_side(work, tasks, jobs=jobs, cost=_cost, failure=_failure, fault=TrainingError)
+
+
+def _cost(task: Task) -> int:
+    return _COST[task.family] * len(task.dataset)
+
+
+def _failure(task: Task, error: BrainError) -> Failure:
+    return Failure(task.dataset.symbol, error, task.family, symbol=task.dataset.symbol)
+
+
+class _Clock:
+    """Seconds between laps."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, stage: str) -> None:
+        now = time.perf_counter()
+        self.seconds[stage] = round(now - self._last, 3)
+        self._last = now

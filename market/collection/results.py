@@ -1,0 +1,155 @@
+"""What a collection gives back: a result for each symbol, exchange and kind that was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from brain.errors import BrainError
+
+__all__ = ["CollectionResult", "Gap", "SeriesResult"]
+
+
+@dataclass(frozen=True, order=True)
+class Gap:
+    """Rows that should exist and are not stored.
+
+    Attributes:
+        start: Time of the first, UTC.
+        end: End of the gap, exclusive.
+        count: How many rows; for funding as the interval around the gap lets expect.
+        reason: Why they are missing.
+        found: When it was first found that the exchange has no such rows; None if it was not.
+        checked: When they were last asked for; None if that is now, or they were not.
+    """
+
+    start: pd.Timestamp
+    end: pd.Timestamp
+    count: int
+    reason: str
+    found: pd.Timestamp | None = field(default=None, compare=False, repr=False)
+    checked: pd.Timestamp | None = field(default=None, compare=False, repr=False)
+
+    def __str__(self) -> str:
+        rows = _rows(self.count)
+        return f"{self.start:%Y-%m-%d %H:%M} to {self.end:%Y-%m-%d %H:%M}, {rows}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class SeriesResult:
+    """One series after a collection; numbers are of the range that was asked for.
+
+    Attributes:
+        symbol: As it was asked for, ``BTC/USDT``.
+        exchange: ``okx``.
+        kind: ``candles``, ``funding``, ``open_interest`` or ``snapshots``.
+        timeframe: Of candles and open interest; empty for the others.
+        rows_stored: Rows that the store holds now; None if the exchange's failure left it unknown.
+        rows_new: Rows that this collection stored, late ones of earlier ranges included.
+        expected: Rows that should exist; None as above.
+        missing: Of these, rows that are not stored; None as above.
+        gaps: Where they are missing, and why; sorted.
+        failure: What went wrong; None if nothing did. Rows that came all the same are stored.
+        note: What else there is to know, such as a delisting.
+        start: Of the range, UTC; None for snapshots and if unknown.
+        end: Of the range, exclusive.
+    """
+
+    symbol: str
+    exchange: str
+    kind: str
+    timeframe: str
+    rows_stored: int | None
+    rows_new: int
+    expected: int | None
+    missing: int | None
+    gaps: tuple[Gap, ...] = ()
+    failure: BrainError | None = None
+    note: str = ""
+    start: pd.Timestamp | None = None
+    end: pd.Timestamp | None = None
+
+    @property
+    def what(self) -> str:
+        """The series in a few words, ``BTC/USDT okx candles 1h``."""
+        return " ".join(filter(None, (self.symbol, self.exchange, self.kind, self.timeframe)))
+
+    def __str__(self) -> str:
+        said = [] if self.rows_stored is None else [_rows(self.rows_stored)]
+        if self.missing is not None:
+            said.append(f"{self.missing:,} missing")
+        if self.note:
+            said.append(self.note)
+        if self.failure is not None:
+            said.append(f"failed: {self.failure}")
+        return f"{self.what}: {', '.join(said)}"
+
+
+@dataclass(frozen=True)
+class CollectionResult:
+    """What a collection gave: nothing that was asked for is absent.
+
+    Attributes:
+        series: A result for each symbol, exchange and kind, in the order asked for.
+    """
+
+    series: tuple[SeriesResult, ...]
+
+    @property
+    def failures(self) -> tuple[SeriesResult, ...]:
+        """The series with a failure."""
+        return tuple(result for result in self.series if result.failure is not None)
+
+    @property
+    def rows_new(self) -> int:
+        """Rows that were stored."""
+        return sum(result.rows_new for result in self.series)
+
+    def by_symbol(self) -> Mapping[str, tuple[SeriesResult, ...]]:
+        """The results by symbol as it was asked for."""
+        found: dict[str, list[SeriesResult]] = {}
+        for result in self.series:
+            found.setdefault(result.symbol, []).append(result)
+        return {symbol: tuple(results) for symbol, results in found.items()}
+
+    def frame(self) -> pd.DataFrame:
+        """A row for each series.
+
+        Columns: symbol, exchange, kind, timeframe, start, end, rows_stored, rows_new, expected,
+        missing (``Int64``; NA where unknown), gaps (how many stretches), failure and note (empty
+        if there is none).
+        """
+        rows = [
+            {
+                "symbol": result.symbol,
+                "exchange": result.exchange,
+                "kind": result.kind,
+                "timeframe": result.timeframe,
+                "start": result.start,
+                "end": result.end,
+                "rows_stored": result.rows_stored,
+                "rows_new": result.rows_new,
+                "expected": result.expected,
+                "missing": result.missing,
+                "gaps": len(result.gaps),
+                "failure": "" if result.failure is None else str(result.failure),
+                "note": result.note,
+            }
+            for result in self.series
+        ]
+        counts = dict.fromkeys(("rows_stored", "rows_new", "expected", "missing"), "Int64")
+        times = dict.fromkeys(("start", "end"), "datetime64[us, UTC]")
+        return pd.DataFrame(rows).astype({**counts, **times})
+
+    def __str__(self) -> str:
+        missing = sum(result.missing or 0 for result in self.series)
+        return (
+            f"{len(self.series):,} series: {self.rows_new:,} new rows, {missing:,} missing, "
+            f"{len(self.failures):,} failed"
+        )
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row" + ("" if count == 1 else "s")

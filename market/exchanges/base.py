@@ -1,0 +1,208 @@
+"""What every exchange client can do, in one vocabulary.
+
+Times are UTC. Symbols are canonical linear perpetuals, ``BTC/USDT:USDT``. Amounts are in base
+units, values in US dollars (the quote currency of a linear perpetual, a dollar stablecoin, counted
+as one dollar). What an exchange doesn't tell is NaN or NaT, never 0.
+"""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import ClassVar, Self
+
+import pandas as pd
+
+from brain.errors import InputError
+from brain.naming import perpetual
+from brain.series.bars import parse_timeframe
+
+__all__ = ["FUNDING_HOURS", "Exchange", "Instrument", "Probe", "canonical", "settles_in_dollars"]
+
+#: Hours between settlements that exchanges have.
+FUNDING_HOURS = (24, 12, 8, 6, 4, 3, 2, 1)
+
+_DOLLARS = frozenset({"BUSD", "FDUSD", "PYUSD", "RLUSD", "TUSD"})
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Instrument:
+    """A linear perpetual as an exchange lists it.
+
+    Attributes:
+        exchange: The exchange's name, ``okx``.
+        symbol: The canonical symbol, ``BTC/USDT:USDT``.
+        id: The exchange's own name, ``BTC-USDT-SWAP``.
+        contract_size: Base units of one contract; 1 where the exchange counts in base units.
+        funding_interval_hours: Hours between settlements at present; None if the exchange doesn't say.
+        listed: When trading began; None if the exchange doesn't say.
+        delisted: When trading ended or will end; None while that is not set.
+        status: The exchange's own word, ``live``.
+    """
+
+    exchange: str
+    symbol: str
+    id: str
+    contract_size: float
+    funding_interval_hours: float | None
+    listed: pd.Timestamp | None
+    delisted: pd.Timestamp | None
+    status: str
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One endpoint, to be asked once.
+
+    Attributes:
+        name: The endpoint's path, ``fapi/v1/klines``.
+        ask: Asks and parses. Raises ExchangeShapeError naming exchange, endpoint and the field that
+            differs, and the other errors of :class:`Exchange`.
+    """
+
+    name: str
+    ask: Callable[[], Awaitable[None]]
+
+
+class Exchange(ABC):
+    """An exchange, asked over REST. An async context manager: leaving it closes its connections.
+
+    One object serves all symbols and kinds at once: requests run in parallel within the exchange's
+    rate limits, and a pause that the exchange orders holds for all of them.
+
+    Every method that asks raises
+
+    - :class:`~brain.errors.ExchangeUnreachableError` if the exchange doesn't answer, naming its host,
+      or serves nobody from here (:class:`~brain.errors.ExchangeBlockedError`);
+    - :class:`~brain.errors.RateLimitedError` if it goes on wanting fewer requests;
+    - :class:`~brain.errors.ExchangeRefusedError` if it answers with an error of its own
+      (:class:`~brain.errors.NoSuchInstrumentError` if it says that there is no such instrument);
+    - :class:`~brain.errors.ExchangeShapeError` if an answer lacks a field that is needed.
+
+    The histories come as pages: frames with the columns of their kind in the series store, except
+    ``collected``, holding rows of ``[start, end)`` in any order. A row comes once. What the exchange
+    doesn't have is just not there: comparing with the expected grid is the caller's part. A start
+    before :meth:`oldest` is moved up to it, because an exchange refuses to look further back.
+    """
+
+    #: The exchange's name, ``okx``.
+    name: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def look_back(self) -> Mapping[str, pd.Timedelta | None]:
+        """How far back each kind of history reaches from now; None: to the listing."""
+
+    def oldest(self, kind: str, timeframe: str, now: pd.Timestamp) -> pd.Timestamp | None:
+        """The earliest time of a history that the exchange still gives; None: from the listing.
+
+        Args:
+            kind: ``candles``, ``funding`` or ``open_interest``.
+            timeframe: of the history; any for funding.
+            now: the exchange's time.
+        """
+        reach = self.look_back[kind]
+        return None if reach is None else now - reach
+
+    def lacks(self, kind: str) -> str:
+        """Why the exchange has no history of a kind, for people; empty if it has one."""
+        return ""
+
+    def check_timeframe(self, timeframe: str) -> None:
+        """Refuse a timeframe of which the exchange has no history.
+
+        Raises:
+            InputError: it has no candles or no open interest of it; the message names what it has.
+        """
+        parse_timeframe(timeframe)
+
+    @abstractmethod
+    async def instruments(self) -> dict[str, Instrument]:
+        """The linear perpetuals by canonical symbol; delisted ones too where the exchange lists them.
+
+        CollectionRequest once; later calls give what was read then.
+        """
+
+    @abstractmethod
+    async def server_time(self) -> pd.Timestamp:
+        """The exchange's clock now, asked of it."""
+
+    @abstractmethod
+    def candles(
+        self, instrument: Instrument, timeframe: str, start: pd.Timestamp, end: pd.Timestamp
+    ) -> AsyncIterator[pd.DataFrame]:
+        """Pages of ``candles``: only closed ones, by the exchange's clock.
+
+        ``time`` is the open time. Prices in the quote currency, ``volume`` in base units,
+        ``quote_volume`` in the quote currency, NaN if unknown.
+
+        Raises:
+            InputError: the exchange has no such timeframe.
+        """
+
+    @abstractmethod
+    def funding(
+        self, instrument: Instrument, start: pd.Timestamp, end: pd.Timestamp
+    ) -> AsyncIterator[pd.DataFrame]:
+        """Pages of ``funding``: settled rates.
+
+        ``time`` is the settlement, floored to the minute, since exchanges are some milliseconds late.
+        ``rate`` is a fraction per interval. ``interval_hours`` is what the neighbouring settlements
+        tell, or else the instrument's present interval, or else NaN. ``mark_price`` is NaN where
+        the exchange doesn't give it.
+        """
+
+    @abstractmethod
+    def open_interest(
+        self, instrument: Instrument, timeframe: str, start: pd.Timestamp, end: pd.Timestamp
+    ) -> AsyncIterator[pd.DataFrame]:
+        """Pages of ``open_interest`` whose period is over, by the exchange's clock.
+
+        ``time`` is the exchange's stamp, the period's beginning. ``base`` is in base units,
+        of one side of the market on every exchange; ``usd`` is its value, NaN if unknown.
+
+        Raises:
+            InputError: the exchange has no such timeframe.
+        """
+
+    @abstractmethod
+    async def snapshot(self, instrument: Instrument) -> pd.DataFrame:
+        """One row of ``snapshots``: mark price, upcoming funding and open interest at present."""
+
+    @abstractmethod
+    def probes(self) -> list[Probe]:
+        """Every endpoint that is used, to be asked once with a large symbol."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Close the connections. The exchange can't be asked afterwards."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+
+def canonical(base: str, quote: str) -> str | None:
+    """The symbol of a linear perpetual; None if its name can't be written as one."""
+    try:
+        return perpetual(f"{base}/{quote}")
+    except InputError:
+        _log.debug("%s/%s is left out: no symbol can be written so", base, quote)
+        return None
+
+
+def settles_in_dollars(quote: str) -> bool:
+    """Whether a currency is the dollar or a coin that stands for one."""
+    return quote.startswith("USD") or quote in _DOLLARS

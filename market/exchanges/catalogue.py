@@ -1,0 +1,61 @@
+"""Exchanges by name: our own clients for three, ccxt for the others."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from brain.errors import InputError, did_you_mean
+from market.exchanges.base import Exchange
+
+if TYPE_CHECKING:
+    from brain.settings import Settings
+
+__all__ = ["EXCHANGES", "exchange_of", "open_exchange"]
+
+_OWN = {
+    "binance": ("market.exchanges.binance", "Binance"),
+    "bybit": ("market.exchanges.bybit", "Bybit"),
+    "okx": ("market.exchanges.okx", "Okx"),
+}
+
+#: The exchanges that we ask by ourselves; every kind of history is had from them.
+EXCHANGES: tuple[str, ...] = tuple(_OWN)
+
+
+def open_exchange(name: str, *, base_url: str | None = None, timeout: float = 10.0) -> Exchange:
+    """The client of an exchange; an async context manager. Nothing is asked yet.
+
+    Args:
+        name: one of :data:`EXCHANGES`, or any exchange that ccxt knows, by ccxt's name.
+        base_url: instead of the exchange's own address; a user and password in it are never shown.
+        timeout: seconds that one attempt may last.
+
+    Raises:
+        InputError: there is no such exchange, or the base URL is none.
+    """
+    if name in _OWN:
+        module, kind = _OWN[name]
+        exchange: Exchange = getattr(import_module(module), kind)(base_url, timeout=timeout)
+        return exchange
+    # ccxt is slow to import, so not before somebody wants it.
+    from market.exchanges.generic import GenericExchange, known_to_ccxt
+
+    known = known_to_ccxt()
+    if name not in known:
+        raise InputError(
+            f"no exchange is called {name!r}; {did_you_mean(name, [*EXCHANGES, *known])}"
+        )
+    return GenericExchange(name, base_url, timeout=timeout)
+
+
+def exchange_of(settings: Settings, name: str) -> Exchange:
+    """The client of an exchange at the address and with the patience that the settings say.
+
+    Raises:
+        InputError: as :func:`open_exchange`; or the exchange has no history of the settings' timeframe.
+    """
+    url = getattr(settings, f"{name}_url", None)
+    exchange = open_exchange(name, base_url=url, timeout=settings.request_timeout)
+    exchange.check_timeframe(settings.timeframe)
+    return exchange

@@ -1,0 +1,120 @@
+"""Checks of the Brain Library: the tracking server, the experiment, and where artifacts go."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import requests
+from mlflow.utils.file_utils import local_file_uri_to_path
+from mlflow.utils.uri import is_local_uri
+
+from brain.checks import Check, failed, folder_check, ok, skipped
+from brain.errors import ArtifactStoreError, BrainError, LibraryError
+from brain.redact import redact
+from brain.series.store.object_store import is_s3
+from brain.series.store.s3_checks import check_credentials, probe_bucket
+from brain.settings import Settings
+from registry.checks.tracking import ask_once, check_tracking
+from registry.mlflow_errors import library_errors
+
+__all__ = ["check_artifacts", "check_library"]
+
+_ARTIFACTS = "artifact store"
+_SECONDS = 8
+
+
+def check_library(settings: Settings) -> Iterator[Check]:
+    """The tracking server, the experiment, its artifacts, and the keys for what is in S3."""
+    checks, location = check_tracking(settings.tracking_uri, settings.experiment)
+    yield from checks
+    yield check_credentials(location, settings.series)
+    yield check_artifacts(settings.tracking_uri, location)
+
+
+def check_artifacts(dsn: str, location: str | None) -> Check:
+    """Whether a file can be stored where artifacts go, read back and deleted.
+
+    Args:
+        dsn: the tracking URI, whose server may store artifacts for its clients.
+        location: where artifacts go, a URI; None if that can't be told.
+    """
+    if location is None:
+        return skipped(_ARTIFACTS, "the tracking server does not tell where artifacts go")
+    if is_s3(location):
+        return _artifacts_in_s3(location)
+    if is_local_uri(location):
+        return folder_check(_ARTIFACTS, Path(local_file_uri_to_path(location)))
+    if location.startswith(("mlflow-artifacts:", "http:", "https:")):
+        return _artifacts_by_server(dsn, location)
+    return skipped(_ARTIFACTS, f"{location} is looked at by the first upload")
+
+
+def _artifacts_in_s3(location: str) -> Check:
+    try:
+        with closing(_artifact_client()) as client:
+            said = probe_bucket(client, location)
+    except BrainError as error:
+        return failed(_ARTIFACTS, error)
+    return ok(_ARTIFACTS, said)
+
+
+def _artifacts_by_server(dsn: str, location: str) -> Check:
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    folder = f".check-{uuid.uuid4().hex}"
+    try:
+        with library_errors(dsn, "tell the address of artifacts"):
+            address = get_artifact_repository(location, tracking_uri=dsn).artifact_uri
+        _exchange(address, "PUT", f"{folder}/probe", data=folder)
+        try:
+            back = _exchange(address, "GET", f"{folder}/probe").text
+        finally:
+            _exchange(address, "DELETE", folder)
+    except BrainError as error:
+        return failed(_ARTIFACTS, error)
+    if back != folder:
+        fault = f"{redact(address)} gave back something else than was stored"
+        return failed(_ARTIFACTS, fault, "look for a proxy or cache between here and the server")
+    return ok(_ARTIFACTS, f"the tracking server stores, gives and deletes at {location}")
+
+
+def _exchange(address: str, method: str, path: str, **given: Any) -> requests.Response:
+    answer = ask_once(address, f"/{path}", method, **given)
+    if answer.status_code >= 300:
+        raise ArtifactStoreError(
+            f"{redact(address)} answered {answer.status_code} to {method}: "
+            f"{' '.join(answer.text.split())[:200]}; look into the tracking server's log, and at "
+            "the permissions of the store that it was started with"
+        )
+    return answer
+
+
+def _artifact_client() -> Any:
+    """A boto3 client of the S3 store that MLflow would use, less patient; close it after use.
+
+    Raises:
+        LibraryError: what boto3 was told can't be used.
+    """
+    import boto3
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError
+    from mlflow.environment_variables import MLFLOW_S3_ENDPOINT_URL, MLFLOW_S3_IGNORE_TLS
+
+    patience = Config(
+        connect_timeout=_SECONDS / 2, read_timeout=_SECONDS, retries={"total_max_attempts": 1}
+    )
+    try:
+        return boto3.session.Session().client(
+            "s3",
+            endpoint_url=MLFLOW_S3_ENDPOINT_URL.get() or None,
+            verify=False if MLFLOW_S3_IGNORE_TLS.get() else None,
+            config=patience,
+        )
+    except (BotoCoreError, ValueError) as error:
+        raise LibraryError(
+            f"no client for S3 can be made ({error}); correct the AWS_ variables and the profile"
+        ) from error

@@ -1,0 +1,146 @@
+"""Contributions add up to predictions, in every family, on missing values too."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from analysis.explainers import explainer
+from analysis.explainers.base import Explainer
+from analysis.explainers.lstm import expected_gradients
+from analysis.sampling import spread, stratified
+from brain.errors import AnalysisError
+from brain.naming import Family
+from engine.families import family
+from engine.kernels.features import FEATURES
+from tests.analysis.models import CAUSE, dataset, fitted
+
+each_family = pytest.mark.parametrize("name", list(Family))
+
+
+def of(name: Family) -> Explainer:
+    return explainer(fitted(name), dataset().features)
+
+
+@each_family
+def test_contributions_and_base_add_up_to_the_predictions(name: Family) -> None:
+    found = of(name)
+    moments = stratified(found.moments, 150, seed=3)
+    contributions = found.contributions(moments, spread(found.moments, 20))
+    tolerance, unit = found.tolerance(moments)
+    prediction = fitted(name).predict(dataset().features)[moments]
+    assert contributions.values.shape == (len(moments), len(FEATURES))
+    assert contributions.error(found.exact(moments)) / unit <= tolerance
+    assert found.exact(moments) == pytest.approx(prediction, abs=1e-5)
+    if name is not Family.LSTM:
+        assert contributions.error(found.exact(moments)) <= 3e-7
+    assert tolerance == (pytest.approx(0.01) if name is Family.LSTM else pytest.approx(1e-6, 1))
+    assert unit == (pytest.approx(prediction.std()) if name is Family.LSTM else 1.0)
+
+
+@each_family
+def test_they_add_up_where_the_target_is_in_other_units(name: Family) -> None:
+    data = dataset()
+    rows, target = data.features[:400], 250.0 + 1000.0 * data.target[:400]
+    params = {"epochs": 2, "window": 3} if name is Family.LSTM else {"rounds": 20, "min_rows": 10}
+    found = explainer(family(name).fit(rows, target, params=params, seed=1), rows)
+    moments = found.moments[::4]
+    contributions = found.contributions(moments, spread(found.moments, 20))
+    tolerance, unit = found.tolerance(moments)
+    assert contributions.error(found.exact(moments)) / unit <= tolerance
+    assert abs(contributions.base.mean() - 250) < 500  # neither scaled units nor 0
+
+
+@pytest.mark.parametrize("name", [Family.LIGHTGBM, Family.XGBOOST])
+def test_trees_are_explained_as_shap_explains_them(name: Family) -> None:
+    import shap
+
+    found = of(name)
+    moments = found.moments[:50]
+    ours = found.contributions(moments, moments)
+    theirs = shap.TreeExplainer(found.fitted.booster)  # type: ignore[attr-defined]
+    assert np.abs(ours.values - theirs.shap_values(dataset().features[moments])).max() < 1e-6
+
+
+@each_family
+def test_a_shuffled_feature_changes_what_the_model_would_say_of_those_rows(name: Family) -> None:
+    found = of(name)
+    moments, feature = found.moments[-60:], FEATURES.index(CAUSE)
+    assert np.allclose(found.shuffled(moments, moments, feature), found.prediction[moments])
+    donors = moments[::-1]
+    rows = dataset().features
+    expected = []
+    for moment, donor in zip(moments, donors, strict=True):
+        past = np.arange(1 - found.fitted.look_back, 1)
+        window = rows[moment + past].copy()
+        window[:, feature] = rows[donor + past, feature]
+        expected.append(found.fitted.predict(window)[-1])
+    assert np.allclose(found.shuffled(moments, donors, feature), expected, atol=1e-6)
+
+
+@each_family
+def test_rows_without_any_input_are_not_explained(name: Family) -> None:
+    rows = dataset().features[:200].copy()
+    rows[50:90] = np.nan
+    back = fitted(name).look_back
+    found = explainer(fitted(name), rows)
+    assert set(found.moments) == {*range(back - 1, 50 + back - 1), *range(90, 200)}
+
+
+def test_a_model_that_says_the_same_everywhere_is_refused_with_what_it_says() -> None:
+    data = dataset()
+    flat = family("lightgbm").fit(
+        data.features, data.target, params={"min_rows": 10_000, "rounds": 1}, seed=1
+    )
+    with pytest.raises(AnalysisError, match=r"predicts -?0\.\d+ at all of 1500 moments"):
+        explainer(flat, data.features)
+
+
+def linear(inputs: torch.Tensor) -> torch.Tensor:
+    weights = torch.tensor([[1.0, -2.0, 0.0], [0.5, 3.0, 0.0]])
+    return (inputs * weights).sum(dim=(1, 2))
+
+
+def test_a_linear_models_gradients_are_its_weights_times_the_distance() -> None:
+    torch.manual_seed(0)
+    inputs, references = torch.randn(7, 2, 3), torch.randn(5, 2, 3)
+    found = expected_gradients(linear, inputs, references, aim=1e-4)
+    weights = torch.tensor([[1.0, -2.0, 0.0], [0.5, 3.0, 0.0]])
+    wanted = ((inputs - references.mean(dim=0)) * weights).sum(dim=1)
+    assert torch.allclose(found, wanted.double(), atol=1e-5)
+    assert bool((found[:, 2] == 0).all())
+
+
+def test_a_sharp_bend_is_walked_again_until_it_adds_up() -> None:
+    def step(inputs: torch.Tensor) -> torch.Tensor:
+        return torch.sigmoid(12 * inputs.sum(dim=(1, 2)))
+
+    torch.manual_seed(0)
+    inputs, references = torch.randn(20, 2, 3), torch.randn(5, 2, 3)
+    wanted = step(inputs) - step(references).mean()
+    rough = expected_gradients(step, inputs, references, aim=100.0).sum(dim=1)
+    fine = expected_gradients(step, inputs, references, aim=1e-3).sum(dim=1)
+    assert float((rough - wanted).abs().max()) > 0.1
+    assert float((fine - wanted).abs().max()) <= 1e-3
+
+
+def test_a_missing_value_counts_as_its_feature() -> None:
+    found = of(Family.LSTM)
+    rows = dataset().features
+    feature = int(np.flatnonzero(np.isnan(rows[found.moments[5:9]]).any(axis=0))[0])
+    prepared = found._prepared  # type: ignore[attr-defined]
+    masks = prepared[:, len(FEATURES) :]
+    assert bool((masks[:, feature].numpy() == np.isnan(rows[:, feature])).all())
+    moments = stratified(found.moments, 100, seed=1)
+    both = found.contributions(moments, spread(found.moments, 20))
+    network = found.fitted.network  # type: ignore[attr-defined]
+    raw = expected_gradients(
+        network.score,
+        found._windows(moments),  # type: ignore[attr-defined]
+        found._windows(spread(found.moments, 20)),  # type: ignore[attr-defined]
+        aim=1.0,
+    ).numpy() * float(network.target_scale)
+    of_mask = raw[:, len(FEATURES) + feature]
+    assert np.abs(of_mask).max() > 0
+    assert np.allclose(both.values[:, feature], raw[:, feature] + of_mask, atol=1e-3)

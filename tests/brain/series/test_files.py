@@ -1,0 +1,405 @@
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from brain.errors import (
+    BarsError,
+    BrainError,
+    InputError,
+    NotEnoughBarsError,
+    UnknownSymbolError,
+)
+from brain.series.bars import COLUMNS, check_bars
+from brain.series.files import read_folder, sample_folder
+
+
+def bars_frame(n: int = 30, timeframe: str = "1h") -> pd.DataFrame:
+    close = 100 + np.arange(n) / 8
+    columns = {"open": close, "high": close + 1, "low": close - 1, "close": close, "volume": 2.5}
+    index = pd.date_range("2020-01-06", periods=n, freq=timeframe, tz="UTC", name="time")
+    return pd.DataFrame(columns, index=index)
+
+
+def written(form: str) -> pd.Index:
+    """The times of :func:`bars_frame` as text."""
+    return pd.DatetimeIndex(bars_frame().index).strftime(form)
+
+
+def digest(symbol: str = "BTC/USD") -> str:
+    return check_bars(bars_frame(), symbol=symbol, timeframe="1h").digest
+
+
+def write(path: Path, frame: pd.DataFrame | None = None) -> Path:
+    frame = bars_frame() if frame is None else frame
+    frame.to_parquet(path) if path.suffix == ".parquet" else frame.to_csv(path)
+    return path
+
+
+def only_failure(folder: Path) -> BrainError:
+    result = read_folder(folder)
+    assert not result.series
+    (failure,) = result.failures.values()
+    return failure
+
+
+@pytest.mark.parametrize(
+    ("name", "symbol"),
+    [
+        ("BTC-USD_1h.parquet", "BTC/USD"),
+        ("BTC-USD_1h.csv", "BTC/USD"),
+        ("BTC-USD_1h.CSV", "BTC/USD"),
+        ("BTC-USDT_USDT_1h.csv", "BTC/USDT:USDT"),
+        ("BTC_1h.parquet", "BTC"),
+    ],
+)
+def test_a_file_is_read_by_its_name(tmp_path: Path, name: str, symbol: str) -> None:
+    path = write(tmp_path / name)
+    result = read_folder(tmp_path)
+    assert not result.failures
+    (bars,) = result.series.values()
+    assert (bars.symbol, bars.timeframe, bars.source) == (symbol, "1h", str(path))
+    assert bars.digest == digest(symbol)
+    assert result.series == {symbol: bars}
+
+
+def test_good_files_are_read_beside_bad_ones(tmp_path: Path) -> None:
+    write(tmp_path / "ETH-USD_1h.parquet")
+    write(tmp_path / "BTC-USD_1h.csv")
+    (tmp_path / "ADA-USD_1h.parquet").write_bytes(b"PAR1 and then nothing of use PAR1")
+    write(tmp_path / "LTC-USD_1h.csv", bars_frame().assign(low=-1.0))
+    write(tmp_path / "XRP-USD_1h.csv", bars_frame(0))
+    write(tmp_path / "SOL-USD_1h.csv")
+    write(tmp_path / "SOL-USD_1h.parquet")
+    write(tmp_path / "bitcoin.csv")
+    write(tmp_path / "notes.txt")
+    (tmp_path / "folder").mkdir()
+    result = read_folder(tmp_path)
+    assert list(result.series) == ["BTC/USD", "ETH/USD"]
+    assert {key: type(error) for key, error in result.failures.items()} == {
+        "ADA/USD": BarsError,
+        "LTC/USD": BarsError,
+        "SOL/USD": InputError,
+        "XRP/USD": NotEnoughBarsError,
+        "bitcoin.csv": InputError,
+    }
+    assert list(result.failures) == sorted(result.failures)
+
+
+def test_a_folder_of_bad_files_gives_failures_and_does_not_raise(tmp_path: Path) -> None:
+    (tmp_path / "BTC-USD_1h.csv").touch()
+    assert isinstance(only_failure(tmp_path), NotEnoughBarsError)
+
+
+@pytest.mark.parametrize(
+    "name", ["BTCUSD.csv", "BTC-USD.csv", "BTC-USD_hour.csv", "BTC-USD_1H.csv", "BTC USD_1h.csv"]
+)
+def test_a_misnamed_file_fails_under_its_own_name(tmp_path: Path, name: str) -> None:
+    write(tmp_path / name)
+    result = read_folder(tmp_path)
+    assert list(result.failures) == [name]
+    assert isinstance(result.failures[name], InputError)
+    assert "rename it as BTC-USD_1h.csv" in str(result.failures[name])
+
+
+@pytest.mark.parametrize("second", ["BTC-USD_1h.parquet", "BTC-USD_1d.csv"])
+def test_two_files_of_one_symbol_fail_naming_both(tmp_path: Path, second: str) -> None:
+    write(tmp_path / "BTC-USD_1h.csv")
+    write(tmp_path / second)
+    failure = only_failure(tmp_path)
+    assert isinstance(failure, InputError)
+    assert "BTC-USD_1h.csv" in str(failure)
+    assert second in str(failure)
+
+
+# Asking for symbols.
+
+
+def test_symbols_are_asked_for_in_either_spelling(tmp_path: Path) -> None:
+    for name in ("BTC-USD", "ETH-USD", "LTC-USD"):
+        write(tmp_path / f"{name}_1h.csv")
+    write(tmp_path / "bitcoin.csv")
+    result = read_folder(tmp_path, ["LTC-USD", "BTC/USD", "LTC/USD"])
+    assert list(result.series) == ["BTC/USD", "LTC/USD"]
+    assert not result.failures
+
+
+def test_an_unknown_symbol_fails_with_the_closest_known_one(tmp_path: Path) -> None:
+    write(tmp_path / "BTC-USD_1h.csv")
+    result = read_folder(tmp_path, ["BTC/USD", "BTC-USDT", "not one"])
+    assert list(result.series) == ["BTC/USD"]
+    assert {key: type(error) for key, error in result.failures.items()} == {
+        "BTC/USDT": UnknownSymbolError,
+        "not one": InputError,
+    }
+    assert "did you mean 'BTC/USD'?" in str(result.failures["BTC/USDT"])
+
+
+def test_a_failure_of_a_symbol_not_asked_for_is_not_told(tmp_path: Path) -> None:
+    write(tmp_path / "BTC-USD_1h.csv")
+    (tmp_path / "ETH-USD_1h.csv").touch()
+    assert not read_folder(tmp_path, ["BTC/USD"]).failures
+    assert list(read_folder(tmp_path, ["ETH/USD"]).failures) == ["ETH/USD"]
+
+
+@pytest.mark.parametrize(("symbols", "told"), [("BTC/USD", "give a list"), ([], "is empty")])
+def test_a_misunderstanding_about_symbols_is_refused(
+    tmp_path: Path, symbols: str | list[str], told: str
+) -> None:
+    write(tmp_path / "BTC-USD_1h.csv")
+    with pytest.raises(InputError, match=told):
+        read_folder(tmp_path, symbols)
+
+
+# The folder.
+
+
+def test_a_folder_that_cannot_serve_is_one_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"there is no folder .*absent"):
+        read_folder(tmp_path / "absent")
+    with pytest.raises(InputError, match="holds no Parquet or CSV file"):
+        read_folder(tmp_path)
+    with pytest.raises(InputError, match="is not a folder"):
+        read_folder(write(tmp_path / "BTC-USD_1h.csv"))
+
+
+def test_a_folder_that_may_not_be_listed_is_one_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(InputError, match=r"can't be listed \(Permission denied\)"):
+        read_folder(tmp_path)
+
+
+# Files that can't be read.
+
+
+def test_a_file_that_may_not_be_read_fails_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "BTC-USD_1h.csv")
+    locked = write(tmp_path / "ETH-USD_1h.csv")
+    read_bytes = Path.read_bytes
+
+    def refuse(self: Path) -> bytes:  # what the mode 000 does, except to root
+        if self == locked:
+            raise PermissionError(13, "Permission denied")
+        return read_bytes(self)
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    result = read_folder(tmp_path)
+    assert list(result.series) == ["BTC/USD"]
+    assert "can't be read (Permission denied)" in str(result.failures["ETH/USD"])
+
+
+def test_a_folder_or_a_dangling_link_in_place_of_a_file_fails(tmp_path: Path) -> None:
+    (tmp_path / "BTC-USD_1h.parquet").mkdir()
+    (tmp_path / "ETH-USD_1h.csv").symlink_to(tmp_path / "gone")
+    result = read_folder(tmp_path)
+    assert {type(error) for error in result.failures.values()} == {InputError}
+    assert list(result.failures) == ["BTC/USD", "ETH/USD"]
+
+
+BROKEN: dict[str, tuple[str, Callable[[Path], object], type[BrainError], str]] = {
+    "no byte, Parquet": ("parquet", Path.touch, NotEnoughBarsError, "is empty"),
+    "no byte, CSV": ("csv", Path.touch, NotEnoughBarsError, "is empty"),
+    "blank lines": ("csv", lambda p: p.write_text("\n\n"), BarsError, "not a readable CSV"),
+    "names alone": ("csv", lambda p: write(p, bars_frame(0)), NotEnoughBarsError, "no bars"),
+    "no row": ("parquet", lambda p: write(p, bars_frame(0)), NotEnoughBarsError, "no bars"),
+    "cut off": (
+        "parquet",
+        lambda p: p.write_bytes(write(p).read_bytes()[:-20]),
+        BarsError,
+        "not a readable Parquet",
+    ),
+    "text for Parquet": (
+        "parquet",
+        lambda p: p.write_text(bars_frame().to_csv()),
+        BarsError,
+        "not a readable Parquet",
+    ),
+    "Parquet for text": (
+        "csv",
+        lambda p: p.write_bytes((sample_folder() / "LTC-USD_1d.parquet").read_bytes()),
+        BarsError,
+        "CSV|no column",
+    ),
+    "a line above the names": (
+        "csv",
+        lambda p: p.write_text("UTC,https://example.org\n" + bars_frame().to_csv()),
+        BarsError,
+        "more values than",
+    ),
+    "no names": (
+        "csv",
+        lambda p: p.write_text(bars_frame().to_csv(header=False)),
+        BarsError,
+        "no column for open, high, low, close, volume",
+    ),
+    "semicolons": (
+        "csv",
+        lambda p: p.write_text(bars_frame().to_csv(sep=";")),
+        BarsError,
+        "no column for open.*'time;open;high;low;close;volume'",
+    ),
+    "a value too many": (
+        "csv",
+        lambda p: p.write_text("time,open,high,low,close,volume\n2020-01-06,1,1,1,1,1,1\n"),
+        BarsError,
+        "more values than",
+    ),
+    "a word for a number": (
+        "csv",
+        lambda p: p.write_text(bars_frame().to_csv().replace("100.125", "n.v.", 1)),
+        BarsError,
+        "1 value in column 'open'.*'n.v.' at 2020-01-06 01:00",
+    ),
+    "no volume": (
+        "csv",
+        lambda p: write(p, bars_frame().drop(columns="volume")),
+        BarsError,
+        "no column for volume",
+    ),
+    "no time": (
+        "parquet",
+        lambda p: write(p, bars_frame().reset_index(drop=True)),
+        BarsError,
+        "no column 'time'",
+    ),
+    "another timeframe": (
+        "csv",
+        lambda p: write(p, bars_frame(timeframe="D")),
+        BarsError,
+        r"are 1d apart \(median\), not 1h",
+    ),
+}
+
+
+@pytest.mark.parametrize(("ending", "make", "kind", "told"), BROKEN.values(), ids=BROKEN)
+def test_a_broken_file_fails_telling_its_path_and_what_is_wrong(
+    tmp_path: Path,
+    ending: str,
+    make: Callable[[Path], object],
+    kind: type[BrainError],
+    told: str,
+) -> None:
+    path = tmp_path / f"BTC-USD_1h.{ending}"
+    make(path)
+    failure = only_failure(tmp_path)
+    assert type(failure) is kind
+    assert str(path) in str(failure)
+    with pytest.raises(kind, match=told):
+        raise failure
+
+
+def test_no_damage_to_a_sample_file_goes_unnoticed(tmp_path: Path) -> None:
+    content = (sample_folder() / "LTC-USD_1d.parquet").read_bytes()
+    whole = read_folder(sample_folder(), ["LTC/USD"]).bars["LTC/USD"].digest
+    rng = random.Random(7)
+    failed = 0
+    for _ in range(60):
+        damaged = bytearray(content)
+        damaged[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+        (tmp_path / "LTC-USD_1d.parquet").write_bytes(damaged)
+        result = read_folder(tmp_path)
+        failed += len(result.failures)
+        assert all(bars.digest == whole for bars in result.series.values())
+    assert failed > 50
+
+
+# Spellings.
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        "Date,Open,High,Low,Close,Volume",
+        "timestamp,open,high,low,close,volume",
+        "DateTime,OPEN,HIGH,LOW,CLOSE,VOL",
+        "Open Time,Open Price,High Price,Low Price,Close Price,Volume BTC",
+        " open_time , o , h , l , c , v ",
+        ",open,high,low,close,volume_btc",
+        "\ufeffunix,open,high,low,close,volume",
+    ],
+)
+def test_usual_spellings_of_the_columns_are_understood(tmp_path: Path, names: str) -> None:
+    lines = bars_frame().to_csv().splitlines()
+    (tmp_path / "BTC-USD_1h.csv").write_text("\n".join([names, *lines[1:]]), encoding="utf-8")
+    result = read_folder(tmp_path)
+    assert not result.failures
+    assert result.series["BTC/USD"].digest == digest()
+
+
+@pytest.mark.parametrize(
+    ("names", "both"),
+    [
+        ("unix,date,open,high,low,close,volume", "'unix', 'date'"),
+        ("time,open,high,low,close,Volume BTC,volume", "'Volume BTC', 'volume'"),
+        ("time,open,high,low,close,close,volume", "'close', 'close.1'"),
+    ],
+)
+def test_two_columns_that_could_be_meant_are_refused(tmp_path: Path, names: str, both: str) -> None:
+    (tmp_path / "BTC-USD_1h.csv").write_text(f"{names}\n" + ",".join("1" * 7))
+    assert f"the columns {both} could all be" in str(only_failure(tmp_path))
+
+
+def test_columns_that_are_not_ours_are_left_out(tmp_path: Path) -> None:
+    frame = bars_frame().assign(symbol="BTCUSD", close_time="x", n=7)
+    frame["Volume USD"] = 1.0
+    write(tmp_path / "BTC-USD_1h.csv", frame)
+    bars = read_folder(tmp_path).bars["BTC/USD"]
+    assert (tuple(bars.frame.columns), bars.digest) == (COLUMNS, digest())
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "text", "naive text"])
+def test_csv_times_are_seconds_milliseconds_or_text(tmp_path: Path, unit: str) -> None:
+    frame = bars_frame()
+    seconds = 1578268800 + 3600 * np.arange(len(frame))
+    frame.index = {
+        "s": pd.Index(seconds),
+        "ms": pd.Index(seconds * 1000),
+        "text": written("%Y-%m-%dT%H:%M:%SZ"),
+        "naive text": written("%Y-%m-%d %H:%M"),
+    }[unit]
+    write(tmp_path / "BTC-USD_1h.csv", frame.rename_axis("time"))
+    assert read_folder(tmp_path).bars["BTC/USD"].digest == digest()
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        bars_frame(),
+        bars_frame().reset_index(),
+        bars_frame().rename_axis(None),
+        bars_frame().rename_axis("Date"),
+        bars_frame().tz_localize(None),
+        bars_frame().set_axis(written("%Y-%m-%d %H:%M"), axis=0),
+        bars_frame().reset_index().rename(columns=str.title),
+        bars_frame().reset_index().convert_dtypes(dtype_backend="pyarrow"),
+    ],
+    ids=["index", "column", "no name", "Date", "naive", "text index", "capitals", "arrow"],
+)
+def test_parquet_times_are_an_index_or_a_column(tmp_path: Path, frame: pd.DataFrame) -> None:
+    write(tmp_path / "BTC-USD_1h.parquet", frame)
+    result = read_folder(tmp_path)
+    assert not result.failures
+    assert result.series["BTC/USD"].digest == digest()
+
+
+def test_csv_numbers_come_back_exactly(tmp_path: Path) -> None:
+    # Numbers that pandas' fast way of reading misses by a last digit.
+    frame = bars_frame(2)
+    frame["close"] = [1652.7635528529095, 91275.55772777217]
+    frame["low"], frame["high"] = 1.0, 1e5
+    write(tmp_path / "BTC-USD_1h.csv", frame)
+    bars = read_folder(os.fspath(tmp_path)).bars["BTC/USD"]
+    assert (bars.frame.to_numpy() == frame.to_numpy()).all()

@@ -1,0 +1,111 @@
+"""Settings: where they come from, and that nothing unknown passes in silence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from brain.errors import SettingsError
+from brain.naming import Family
+from brain.settings import load_settings
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return tmp_path
+
+
+def test_the_default_store_is_a_database_in_the_working_directory(tmp_path: Path) -> None:
+    assert load_settings().tracking_uri == f"sqlite:///{tmp_path}/mlflow.db"
+
+
+def test_command_line_comes_before_environment_before_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "brain.toml").write_text("trials = 3\nfolds = 3\nseed = 3\n")
+    monkeypatch.setenv("BRAIN_TRIALS", "4")
+    monkeypatch.setenv("BRAIN_FOLDS", "4")
+    settings = load_settings({"trials": "5", "seed": None})
+    assert (settings.trials, settings.folds, settings.seed) == (5, 4, 3)
+
+
+def test_mlflows_own_variable_names_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
+    assert load_settings().tracking_uri == "http://127.0.0.1:5000"
+
+
+def test_another_programs_variable_does_not_name_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRACKING_URI", "http://somebody.else")
+    assert load_settings().tracking_uri == f"sqlite:///{tmp_path}/mlflow.db"
+
+
+def test_a_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql+psycopg://brain:hush@db/library")
+    settings = load_settings()
+    assert "hush" not in f"{settings!r} {settings} {settings.shown()}"
+    assert settings.tracking_uri == "postgresql+psycopg://brain:hush@db/library"
+
+
+@pytest.mark.parametrize("written", ["BTC/USD,ETH/USD", "BTC-USD, ETH-USD"])
+def test_symbols_may_be_written_both_ways(written: str) -> None:
+    assert load_settings({"symbols": written}).symbols == ("BTC/USD", "ETH/USD")
+
+
+def test_all_stands_for_every_symbol_and_family() -> None:
+    settings = load_settings({"symbols": "all", "families": "all"})
+    assert settings.symbols == ()
+    assert settings.families == tuple(Family)
+
+
+def test_a_family_named_twice_is_trained_once() -> None:
+    assert load_settings({"families": "lstm,xgboost,lstm"}).families == (
+        Family.LSTM,
+        Family.XGBOOST,
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"trails": 3}, "'trails' is no setting; did you mean 'trials'"),
+        ({"trials": 0}, "trials=0"),
+        ({"seed": 2**31}, "seed=2147483648"),
+        ({"first_test": 1.0}, "first_test=1.0"),
+        ({"jobs": "many"}, "jobs='many'"),
+        ({"families": "lstn"}, "did you mean 'lstm'"),
+        ({"symbols": "BTC USD"}, "'BTC USD'"),
+    ],
+)
+def test_wrong_settings_are_told_with_value_and_cure(given: dict[str, object], told: str) -> None:
+    with pytest.raises(SettingsError, match=told):
+        load_settings(given)
+
+
+def test_an_unknown_variable_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BRAIN_TRAILS", "3")
+    with pytest.raises(SettingsError, match=r"BRAIN_TRAILS.*did you mean 'BRAIN_TRIALS'"):
+        load_settings()
+
+
+@pytest.mark.parametrize("text", ["trials = = 3", "trails = 3"])
+def test_a_broken_file_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "brain.toml").write_text(text)
+    with pytest.raises(SettingsError, match=r"brain\.toml|'trails' is no setting"):
+        load_settings()
+
+
+def test_a_named_file_that_is_missing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BRAIN_SETTINGS", "nowhere.toml")
+    with pytest.raises(SettingsError, match=r"nowhere\.toml.*is no file"):
+        load_settings()
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(ValidationError):
+        load_settings().trials = 9

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from brain.series.bars import Bars
+from engine.data.frames import feature_frame, regime_series, target_frame
+from engine.kernels.features import FEATURES, compute
+from engine.kernels.regimes import RegimeDefinition, catch_up, volatility
+from engine.kernels.targets import forward_return, scaled_target
+from tests.engine.paths import Path, random_path
+
+DEFINITION = RegimeDefinition(window=12, min_bars=50)
+
+
+@pytest.fixture(scope="module")
+def path() -> Path:
+    rng = np.random.default_rng(1)
+    return random_path(0, 500).without(rng.integers(1, 499, 20))
+
+
+@pytest.fixture(scope="module")
+def bars(path: Path) -> Bars:
+    return path.bars()
+
+
+def test_features_stand_on_the_grid_of_the_bars(path: Path, bars: Bars) -> None:
+    frame = feature_frame(bars)
+    assert list(frame.columns) == list(FEATURES)
+    pd.testing.assert_index_equal(frame.index, bars.frame.index)
+    assert np.array_equal(frame.to_numpy(), compute(*path.columns()), equal_nan=True)
+
+
+def test_the_calendar_is_that_of_the_close(bars: Bars) -> None:
+    last_of_the_day = feature_frame(bars)[pd.DatetimeIndex(bars.frame.index).hour == 23]
+    assert last_of_the_day["hour_cos"].dropna().eq(1.0).all()
+
+
+def test_labels_stand_on_the_grid_of_the_bars(path: Path, bars: Bars) -> None:
+    frame = target_frame(bars, 4, DEFINITION)
+    pd.testing.assert_index_equal(frame.index, bars.frame.index)
+    known = volatility(*path.prices(), 12)
+    for name, values in {
+        "forward_return": forward_return(path.close, 4),
+        "target": scaled_target(path.close, known, 4),
+    }.items():
+        assert np.array_equal(frame[name], values, equal_nan=True), name
+
+
+def test_regimes_stand_on_the_grid_and_their_state_goes_on(path: Path, bars: Bars) -> None:
+    codes, state = regime_series(bars, DEFINITION)
+    pd.testing.assert_index_equal(codes.index, bars.frame.index)
+    assert codes.dtype == np.int8
+    assert set(codes) == {-1, 0, 1, 2, 3}
+    _, early = regime_series(path[:400].bars(), DEFINITION)
+    later, end = catch_up(*path.prices(), path.close_time_ns, DEFINITION, early)
+    assert later.tolist() == codes.iloc[-len(later) :].tolist()
+    assert end == state
+
+
+def test_the_unit_of_the_index_does_not_matter(bars: Bars) -> None:
+    coarse = bars.frame.set_axis(pd.DatetimeIndex(bars.frame.index).as_unit("s"))
+    other = Bars(bars.symbol, bars.timeframe, coarse)
+    assert np.array_equal(feature_frame(other), feature_frame(bars), equal_nan=True)
+    assert regime_series(other, DEFINITION)[1] == regime_series(bars, DEFINITION)[1]
+
+
+def test_the_standard_definition_is_taken_if_none_is_given(bars: Bars) -> None:
+    assert regime_series(bars)[1] == regime_series(bars, RegimeDefinition())[1]
+    pd.testing.assert_frame_equal(target_frame(bars, 2), target_frame(bars, 2, RegimeDefinition()))

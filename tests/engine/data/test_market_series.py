@@ -1,0 +1,210 @@
+"""Market series: read from the store, joined to bars, and missing where they are missing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from brain.errors import InputError
+from brain.naming import Family
+from brain.series.bars import Bars
+from brain.series.store.store import SeriesStore
+from engine.data.dataset import Dataset, make_dataset
+from engine.data.frames import feature_frame
+from engine.data.market_series import MarketSeries, read_market_series
+from engine.families import family
+from engine.kernels.features import FEATURE_SET, FEATURES
+from engine.kernels.market_features import MARKET_FEATURES
+from tests.engine.markets import market_of
+from tests.engine.simulate import simulate
+
+SYMBOL = "SIM/USD"
+MARKET = list(MARKET_FEATURES)
+
+
+@pytest.fixture(scope="module")
+def bars() -> Bars:
+    return simulate(1200, strength=0.3, seed=3, symbol=SYMBOL).bars
+
+
+@pytest.fixture(scope="module")
+def market(bars: Bars) -> MarketSeries:
+    """Known from the 400th bar on."""
+    return market_of(bars, first=400)
+
+
+@pytest.fixture(scope="module")
+def dataset(bars: Bars, market: MarketSeries) -> Dataset:
+    return make_dataset(bars, horizon=4, market=market)
+
+
+# --- joined to bars -----------------------------------------------------------------------------
+
+
+def test_market_features_follow_those_of_the_bars_on_their_grid(
+    bars: Bars, market: MarketSeries
+) -> None:
+    frame = feature_frame(bars, market)
+    assert list(frame.columns) == [*FEATURES, *MARKET_FEATURES]
+    pd.testing.assert_index_equal(frame.index, bars.frame.index)
+    pd.testing.assert_frame_equal(frame[list(FEATURES)], feature_frame(bars), check_exact=True)
+    known = frame[MARKET].notna()
+    assert not known[:399].any().any()
+    assert known[600:].mean().min() > 0.7
+
+
+def test_a_row_is_joined_at_the_close_and_not_at_the_open(bars: Bars) -> None:
+    moment = bars.close_time[500]
+    funding = pd.DataFrame(
+        {
+            "exchange": "binance",
+            "time": [moment],
+            "rate": 1e-4,
+            "interval_hours": 8.0,
+            "available": [moment],
+        }
+    )
+    series = MarketSeries(SYMBOL, funding, market_of(bars).open_interest[:0])
+    known = feature_frame(bars, series)["funding_8h"].notna()
+    assert known.to_numpy().nonzero()[0].tolist() == list(range(500, 517))
+
+
+def test_the_order_of_rows_and_the_unit_of_times_do_not_matter(
+    bars: Bars, market: MarketSeries
+) -> None:
+    times = dict.fromkeys(("time", "available"), "datetime64[s, UTC]")
+    kinds = (market.funding, market.open_interest)
+    shuffled = MarketSeries(SYMBOL, *(frame.sample(frac=1.0, random_state=1) for frame in kinds))
+    coarse = MarketSeries(SYMBOL, *(frame.astype(times) for frame in kinds))
+    wanted = feature_frame(bars, market)
+    for other in (shuffled, coarse):
+        assert other.digest == market.digest
+        pd.testing.assert_frame_equal(feature_frame(bars, other), wanted, check_exact=True)
+
+
+def test_a_row_that_was_never_published_does_not_count(bars: Bars, market: MarketSeries) -> None:
+    hidden = market.funding.copy()
+    hidden.loc[hidden.index[::2], "available"] = pd.NaT
+    with_gaps = MarketSeries(SYMBOL, hidden, market.open_interest)
+    without = MarketSeries(SYMBOL, hidden.dropna(subset="available"), market.open_interest)
+    pd.testing.assert_frame_equal(feature_frame(bars, with_gaps), feature_frame(bars, without))
+
+
+def test_series_of_another_symbol_are_refused(bars: Bars, market: MarketSeries) -> None:
+    with pytest.raises(InputError, match=r"of BTC/USDT and the bars of SIM/USD; give"):
+        feature_frame(bars, replace(market, symbol="BTC/USDT"))
+    feature_frame(bars, replace(market, symbol="SIM/USD:USD"))  # the same perpetual
+
+
+def test_incomplete_series_are_refused(market: MarketSeries) -> None:
+    with pytest.raises(InputError, match="funding has no column 'rate'; give exchange, time"):
+        replace(market, funding=market.funding.drop(columns="rate"))
+    naive = market.open_interest["time"].dt.tz_localize(None)
+    with pytest.raises(InputError, match=r"open interest's time is datetime64\[us\]; give moments"):
+        replace(market, open_interest=market.open_interest.assign(time=naive))
+
+
+# --- datasets -----------------------------------------------------------------------------------
+
+
+def test_a_dataset_names_its_columns_and_their_set(bars: Bars, dataset: Dataset) -> None:
+    plain = make_dataset(bars, horizon=4)
+    assert (plain.names, plain.feature_set) == (FEATURES, FEATURE_SET)
+    assert plain.digest == bars.digest
+    assert dataset.names == (*FEATURES, *MARKET_FEATURES)
+    assert dataset.feature_set == "bars-1+market-1"
+    assert dataset.features.shape == (len(bars.frame), len(dataset.names))
+    assert np.array_equal(dataset.features[:, : len(FEATURES)], plain.features, equal_nan=True)
+    assert np.array_equal(dataset.target, plain.target, equal_nan=True)
+
+
+@pytest.mark.parametrize("kind", ["funding", "open_interest"])
+def test_another_value_of_the_market_is_another_dataset(
+    bars: Bars, market: MarketSeries, dataset: Dataset, kind: str
+) -> None:
+    frame = getattr(market, kind).copy()
+    column = "rate" if kind == "funding" else "usd"
+    frame.loc[frame.index[-1], column] = 0.5
+    other = make_dataset(bars, horizon=4, market=replace(market, **{kind: frame}))
+    assert len({bars.digest, dataset.digest, other.digest}) == 3
+    again = replace(market, **{kind: getattr(market, kind).copy()})
+    assert make_dataset(bars, horizon=4, market=again).digest == dataset.digest
+
+
+@pytest.mark.parametrize("name", Family)
+def test_every_family_takes_the_market_as_missing_where_it_is(
+    dataset: Dataset, name: Family
+) -> None:
+    quick = {"window": 4, "hidden": 8, "epochs": 10, "batch": 64, "learning_rate": 0.02}
+    params = quick if name is Family.LSTM else {"rounds": 30}
+    # What is foretold hangs on whether the market is known, so that a model can learn nothing else.
+    silent = np.isnan(dataset.features[:, -len(MARKET) :]).all(axis=1)
+    assert 0.2 < silent.mean() < 0.5
+    noise = np.random.default_rng(0).standard_normal(len(dataset))
+    model = family(name).fit(dataset.features, 3.0 * silent + 0.5 * noise, params=params, seed=1)
+
+    known, unknown, zero = (dataset.features[700:].copy() for _ in range(3))
+    unknown[:, -len(MARKET) :] = np.nan
+    zero[:, -len(MARKET) :] = 0.0
+    predictions = [model.predict(rows)[model.look_back - 1 :] for rows in (known, unknown, zero)]
+    assert all(np.isfinite(found).all() for found in predictions)
+    with_market, without, with_zeros = (float(np.median(found)) for found in predictions)
+    assert without - with_market > 1.0
+    assert without - with_zeros > 1.0
+
+
+# --- the store ----------------------------------------------------------------------------------
+
+
+def test_what_is_stored_is_read_back(tmp_path: Path, bars: Bars, market: MarketSeries) -> None:
+    store = SeriesStore(str(tmp_path / "series"))
+    assert read_market_series(store, SYMBOL, (), "1h") is None
+    store.upsert("funding", market.funding)
+    store.upsert("open_interest", market.open_interest)
+    found = read_market_series(store, SYMBOL, ("binance", "bybit", "okx"), "1h")
+    assert found is not None
+    assert found.symbol == SYMBOL
+    assert found.digest == market.digest
+    wanted = feature_frame(bars, market)
+    pd.testing.assert_frame_equal(feature_frame(bars, found), wanted, check_exact=True)
+
+    every = read_market_series(store, "SIM/USD:USD", (), "1h")
+    assert every is not None
+    assert every.symbol == "SIM/USD:USD"
+    one = read_market_series(store, SYMBOL, ("okx",), "1h")
+    assert one is not None
+    assert set(one.funding["exchange"]) == {"okx"}
+
+
+def test_open_interest_of_another_timeframe_is_another_series(
+    tmp_path: Path, market: MarketSeries
+) -> None:
+    store = SeriesStore(str(tmp_path / "series"))
+    store.upsert("open_interest", market.open_interest)
+    before = read_market_series(store, SYMBOL, (), "1h")
+    store.upsert("open_interest", market.open_interest.assign(timeframe="4h", base=1.0))
+    after = read_market_series(store, SYMBOL, (), "1h")
+    assert before is not None
+    assert after is not None
+    assert after.digest == before.digest
+
+
+def test_what_is_not_stored_is_none(tmp_path: Path, market: MarketSeries) -> None:
+    store = SeriesStore(str(tmp_path / "series"))
+    store.upsert("funding", market.funding)
+    assert read_market_series(store, "BTC/USDT", (), "1h") is None
+    assert read_market_series(store, SYMBOL, ("kraken",), "1h") is None
+    assert read_market_series(store, "SPX", (), "1h") is None  # no perpetual is of that name
+    with pytest.raises(InputError, match="not a symbol"):
+        read_market_series(store, "no symbol", (), "1h")
+    half = read_market_series(store, SYMBOL, (), "1h")
+    assert half is not None
+    assert half.open_interest.empty
+    assert (
+        repr(half)
+        == f"MarketSeries(SIM/USD, {len(half.funding)} settlements, 0 rows of open interest)"
+    )

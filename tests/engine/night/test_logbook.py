@@ -1,0 +1,94 @@
+"""What a trained model leaves on the tracking server, as MLflow's UI groups and orders it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from brain.naming import REGIMES, Family
+from brain.recipes import Recipe
+from brain.records import Version
+from brain.series.files import read_folder, sample_folder
+from engine import logbook
+from engine.data.dataset import Dataset, make_dataset
+from engine.evaluation.evaluation import ALL, evaluate
+from engine.night.model_folder import regime_document
+from engine.night.training import TrainingResult
+
+SYMBOL = "LTC/USD"
+
+
+@pytest.fixture(scope="module")
+def data() -> Dataset:
+    return make_dataset(read_folder(sample_folder(), (SYMBOL,)).bars[SYMBOL], horizon=6)
+
+
+@pytest.fixture(scope="module")
+def done(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> TrainingResult:
+    prediction = np.where(np.arange(len(data)) < 400, np.nan, data.features[:, 0])
+    evidence = evaluate(
+        prediction,
+        data.target,
+        data.forward_return,
+        data.regimes,
+        horizon=data.horizon,
+        cost=0.0005,
+        bars_per_year=data.bars_per_year,
+    )
+    return TrainingResult(
+        symbol=SYMBOL,
+        family=Family.LIGHTGBM,
+        recipe=Recipe(Family.LIGHTGBM, "bars-1", 6, {"rounds": 2}, 7, data.trained_until),
+        search=None,
+        evidence=evidence,
+        prediction=prediction,
+        net=prediction,
+        folder=tmp_path_factory.mktemp("model"),
+        seconds={"refit": 1.0},
+    )
+
+
+def test_a_regimes_dataset_is_the_same_every_night_and_another_for_another_question(
+    data: Dataset,
+) -> None:
+    tomorrow = replace(data, digest="another", target=np.append(data.target, 0.0))
+    assert regime_document(tomorrow) == regime_document(data)
+    keys = (*REGIMES, ALL)
+    today = [logbook._dataset(data, key).digest for key in keys]
+    assert [logbook._dataset(tomorrow, key).digest for key in keys] == today
+    assert len(set(today)) == len(keys)
+    for other in (replace(data, horizon=7), replace(data, symbol="BTC/USD")):
+        assert not {logbook._dataset(other, key).digest for key in keys} & set(today)
+
+
+def test_the_headline_comes_first_and_a_key_without_a_regime_shows_all_bars(
+    data: Dataset, done: TrainingResult
+) -> None:
+    version = Version(SYMBOL, 1, Family.LIGHTGBM, "r", "d", data.trained_until, "run", "m-1")
+    datasets = {key: logbook._dataset(data, key) for key in (*REGIMES, ALL)}
+    figures = list(logbook._figures(done, datasets, version))
+    assert list(dict.fromkeys(f.key for f in figures))[:2] == ["net_sharpe", "net_sharpe_error"]
+    last = {f.key: f for f in figures}
+    assert last["net_sharpe"].value == done.evidence[ALL].net_sharpe.value
+    assert last["net_sharpe"].dataset is datasets[ALL]
+    for regime in REGIMES:
+        judged = done.evidence[regime]
+        assert last[f"{regime}/bars"].value == judged.bars
+        shown = last.get(f"{regime}/net_sharpe")
+        known = np.isfinite(judged.net_sharpe.value)
+        assert (shown is not None) == known  # unknown is not zero
+        assert shown is None or shown.value == judged.net_sharpe.value
+
+
+def test_the_note_begins_with_the_headline_and_shows_every_regime(
+    data: Dataset, done: TrainingResult
+) -> None:
+    note = logbook._note(data, done, "LINKS")
+    sharpe = done.evidence[ALL].net_sharpe
+    assert note.startswith(f"Net Sharpe {sharpe.value:.2f} ± {sharpe.error:.2f} of")
+    assert "LINKS" in note
+    for regime in REGIMES:
+        assert f"**{regime}**" in note
+    assert "unknown" in note  # the sample has no bars of the extreme regime to judge on

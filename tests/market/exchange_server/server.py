@@ -1,0 +1,251 @@
+"""The ports: one for each exchange on 127.0.0.1, served from a thread with a loop of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+import threading
+import time
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from aiohttp import web
+
+from tests.market.exchange_server.binance import Binance
+from tests.market.exchange_server.bybit import Bybit
+from tests.market.exchange_server.catalogue import NOW
+from tests.market.exchange_server.exchange import Exchange, Reply
+from tests.market.exchange_server.faults import Faults
+from tests.market.exchange_server.okx import Okx
+from tests.market.exchange_server.truth import Truth
+
+__all__ = ["Exchanges", "Request"]
+
+_ERRORS = (500, 502, 503)
+_PAGE = b"<!DOCTYPE html><html><head><title>Just a moment...</title></head><body></body></html>"
+_BLOCKED = (
+    b"<HTML><HEAD><TITLE>ERROR</TITLE></HEAD><BODY><H1>403 ERROR</H1>The Amazon CloudFront "
+    b"distribution is configured to block access from your country.</BODY></HTML>"
+)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked, and how it went.
+
+    Attributes:
+        status: of the answer; 0 where there was none.
+        fault: which fault was made of it, if any.
+        refused: whether it was beyond a rate limit.
+        at: seconds of the monotonic clock.
+    """
+
+    exchange: str
+    path: str
+    query: Mapping[str, str]
+    status: int
+    fault: str | None
+    refused: bool
+    at: float
+
+
+class Exchanges:
+    """Three exchanges on loopback; a context manager.
+
+    Args:
+        now: the moment at which they stand; ``truth.now`` moves it.
+        scale: how many times as fast as ours the clock of the rate limits runs: with 60, who used
+            up a minute's weight waits a second. Waits in ``Retry-After`` are in our seconds.
+        budget: the share of the real rate limits that is granted, 1 for all of it.
+        fillers: how many further perpetuals Bybit lists: with some 500 its list takes two pages.
+
+    Attributes:
+        urls: base URL by exchange.
+        truth: what exists; holes and swaps are made there.
+        faults: what goes wrong.
+        requests: everything that was asked, in order.
+    """
+
+    def __init__(
+        self,
+        now: Any = NOW,
+        *,
+        scale: float = 1.0,
+        budget: float = 1.0,
+        fillers: int = 520,
+        faults: Faults | None = None,
+    ) -> None:
+        self.truth = Truth(now, fillers=fillers)
+        self.faults = Faults() if faults is None else faults
+        self.requests: list[Request] = []
+        self.urls: dict[str, str] = {}
+        given = {"scale": scale, "budget": budget}
+        exchanges = [sort(self.truth, self.faults, **given) for sort in (Binance, Bybit, Okx)]
+        self._exchanges: dict[str, Exchange] = {exchange.name: exchange for exchange in exchanges}
+        self._runners: dict[str, web.AppRunner] = {}
+        self._ports: dict[str, int] = {}
+        self._broken: list[Exception] = []
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        for name in self._exchanges:
+            self._run(self._open(name))
+            self.urls[name] = f"http://127.0.0.1:{self._ports[name]}"
+        self.faults.attach(self._switch)
+        self._switch(self.faults.down)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for name in list(self._runners):
+            self._run(self._close(name))
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+        if self._broken and error is None:
+            raise self._broken[
+                0
+            ]  # a fault of the exchanges themselves, not one that a test asked for
+
+    @property
+    def refused(self) -> list[Request]:
+        """The requests that were beyond a rate limit."""
+        return [request for request in self.requests if request.refused]
+
+    def asked(self, exchange: str, path: str = "") -> list[Request]:
+        """The requests to an exchange whose path ends so."""
+        return [r for r in self.requests if r.exchange == exchange and r.path.endswith(path)]
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+
+    def _switch(self, down: frozenset[str]) -> None:
+        for name in self._exchanges:
+            if name in down and name in self._runners:
+                self._run(self._close(name))
+            elif name not in down and name not in self._runners:
+                self._run(self._open(name))
+
+    async def _open(self, name: str) -> None:
+        app = web.Application()
+        exchange = self._exchanges[name]
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            try:
+                return await self._handle(exchange, request)
+            except ConnectionError:
+                raise  # the caller hung up
+            except Exception as error:
+                self._broken.append(error)
+                raise
+
+        app.router.add_get("/{path:.*}", handle)
+        # Who gave up waiting need not be waited for.
+        runner = web.AppRunner(
+            app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1
+        )
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", self._ports.get(name, 0), reuse_address=True)
+        await site.start()
+        self._ports[name] = runner.addresses[0][1]
+        self._runners[name] = runner
+
+    async def _close(self, name: str) -> None:
+        await self._runners.pop(name).cleanup()
+
+    async def _handle(self, exchange: Exchange, request: web.Request) -> web.StreamResponse:
+        query = dict(request.query)
+        target = f"{request.path}?{sorted(query.items())}"
+        fault = self.faults.draw(exchange.name, target)
+        if (exchange.name, exchange.symbol_in(query)) in self.faults.failing:
+            fault = "failing"
+        if exchange.name in self.faults.blocked and query.get("symbol", query.get("instId")):
+            fault = "blocked"
+        counted = exchange.limited(request.path, query) if fault else None
+        reply = counted or self._whole(exchange, request.path, query, fault, target)
+        refused = counted is not None or (fault is None and reply.status in (418, 429, 403))
+        silent = fault in ("timeout", "reset") and counted is None
+        self.requests.append(
+            Request(
+                exchange.name,
+                request.path,
+                query,
+                0 if silent else reply.status,
+                fault,
+                refused,
+                time.monotonic(),
+            )
+        )
+        return await self._send(request, reply, None if counted else fault, exchange, target)
+
+    def _whole(
+        self,
+        exchange: Exchange,
+        path: str,
+        query: Mapping[str, str],
+        fault: str | None,
+        target: str,
+    ) -> Reply:
+        """The answer, in full, to a request that the rate limits let pass."""
+        if fault in ("too_many", "banned"):
+            return exchange.faulty(fault)
+        if fault == "failing":
+            return Reply(_PAGE, 500)
+        if fault == "blocked":
+            return Reply(_BLOCKED, 403)
+        if fault == "error":
+            kind = int(self.faults.variant(exchange.name, target) * len(_ERRORS))
+            return Reply(_PAGE, _ERRORS[kind])
+        if fault == "malformed":
+            return Reply(_PAGE)
+        if fault in ("empty", "timeout", "reset"):
+            return Reply(b"")
+        return exchange.reply(path, query, counted=fault is not None)
+
+    async def _send(
+        self, request: web.Request, reply: Reply, fault: str | None, exchange: Exchange, target: str
+    ) -> web.StreamResponse:
+        content = reply.content
+        if fault == "timeout":
+            await asyncio.sleep(self.faults.hang)
+        if fault == "reset":
+            _tear(request)
+        if fault == "truncated":
+            half = content[: len(content) // 2]
+            if self.faults.variant(exchange.name, target) < 0.5:
+                return await _cut(request, content, half)
+            content = half
+        sort = "text/html" if content.startswith(b"<") else "application/json"
+        return web.Response(
+            body=content, status=reply.status, headers=reply.headers, content_type=sort
+        )
+
+
+def _tear(request: web.Request) -> None:
+    """End the connection with a reset, as a peer that crashed does."""
+    transport = request.transport
+    if transport is not None:
+        connection = transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()
+
+
+async def _cut(request: web.Request, content: bytes, half: bytes) -> web.StreamResponse:
+    """Announce everything, send half, and hang up."""
+    response = web.StreamResponse()
+    response.content_type = "application/json"
+    response.content_length = len(content)
+    await response.prepare(request)
+    await response.write(half)
+    if request.transport is not None:
+        request.transport.close()
+    return response

@@ -1,0 +1,289 @@
+"""What exists on the exchanges: the frames that a flawless collector ends up with."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from brain.naming import perpetual
+from tests.market.exchange_server import values
+from tests.market.exchange_server.catalogue import (
+    NOW,
+    Listing,
+    catalogue,
+    decimals_of,
+)
+from tests.market.exchange_server.holes import Hole, Ledger, Swap
+from tests.market.exchange_server.moments import (
+    HOUR,
+    ceiling,
+    grid,
+    milliseconds,
+    step_of,
+    times_index,
+    utc,
+)
+
+__all__ = ["Truth"]
+
+Times = NDArray[np.int64]
+
+_DAY = 24 * HOUR
+#: Milliseconds that are still obtainable, by exchange and kind; none: everything since the listing.
+_REACH = {("binance", "open_interest"): 30 * _DAY, ("okx", "funding"): 93 * _DAY}
+#: Entries of open interest that OKX keeps.
+_OKX_ENTRIES = 1440
+
+
+class Truth:
+    """What exists on the exchanges at ``now``.
+
+    Frames have the columns of the series store's kinds, without ``collected``, and are sorted by
+    time; ``[start, end)``, by default from the listing until now. Left out are rows that a hole
+    holds for ever and rows beyond an exchange's look-back; with ``whole`` they are there. Late rows
+    are there: they do exist.
+    """
+
+    def __init__(self, now: pd.Timestamp | str = NOW, *, fillers: int = 520) -> None:
+        self.now = pd.Timestamp(now)
+        self.ledger = Ledger()
+        self.listings = catalogue(fillers)
+        self._by_symbol = {(one.exchange, one.symbol): one for one in self.listings}
+        self._by_id = {(one.exchange, one.id): one for one in self.listings}
+
+    @property
+    def clock(self) -> int:
+        """Now, in milliseconds."""
+        return milliseconds(self.now)
+
+    def hole(
+        self,
+        exchange: str,
+        symbol: str,
+        kind: str,
+        start: pd.Timestamp | str,
+        end: pd.Timestamp | str,
+        *,
+        timeframe: str | None = None,
+        until: int | None = None,
+    ) -> Hole:
+        """Withhold rows of ``[start, end)``, till the ``until``-th request for them or for ever."""
+        hole = Hole(exchange, perpetual(symbol), kind, utc(start), utc(end), timeframe, until)
+        self.ledger.holes.append(hole)
+        return hole
+
+    def swap(
+        self, exchange: str, symbol: str, start: pd.Timestamp | str, end: pd.Timestamp | str
+    ) -> None:
+        """Let base and quote volumes of candles in ``[start, end)`` change places on the wire."""
+        self.ledger.swaps.append(Swap(exchange, perpetual(symbol), utc(start), utc(end)))
+
+    def by_id(self, exchange: str, name: str | None) -> Listing | None:
+        return self._by_id.get((exchange, name or ""))
+
+    def listing(self, exchange: str, symbol: str) -> Listing:
+        return self._by_symbol[exchange, perpetual(symbol)]
+
+    def symbols(self, exchange: str) -> list[str]:
+        """The perpetuals that have or had a market on the exchange, fillers left out."""
+        return [
+            one.symbol
+            for one in self.listings
+            if (one.exchange, one.sort) == (exchange, "perpetual")
+        ]
+
+    def instruments(self, exchange: str) -> pd.DataFrame:
+        """The linear perpetuals that the exchange tells of at ``now``.
+
+        Among them Bybit's fillers, one in USDC, and on OKX one that will be listed (Binance doesn't
+        say yet what that is to be).
+        """
+        sorts = {"perpetual", "filler", "usdc", *(("pending",) if exchange == "okx" else ())}
+        told = [
+            one
+            for one in self.listings
+            if one.exchange == exchange
+            and one.sort in sorts
+            and (one.listed <= self.clock or one.sort == "pending")
+            and not (exchange == "okx" and one.gone(self.clock))  # OKX strikes them off
+        ]
+        return pd.DataFrame(
+            {
+                "exchange": exchange,
+                "symbol": [one.symbol for one in told],
+                "instrument": [one.id for one in told],
+                "contract_size": [one.contract_size for one in told],
+                "funding_interval_hours": [
+                    np.nan if one.listed > self.clock else float(one.hours_at(self.clock))
+                    for one in told
+                ],
+                "listed": times_index(np.array([one.listed for one in told], dtype=np.int64)),
+                "delisted": pd.DatetimeIndex(
+                    [
+                        pd.NaT if one.delisted is None else pd.Timestamp(one.delisted, unit="ms")
+                        for one in told
+                    ]
+                )
+                .tz_localize("UTC")
+                .as_unit("us"),
+                "seen": self.now.as_unit("us"),
+            }
+        )
+
+    def candles(
+        self,
+        exchange: str,
+        symbol: str,
+        timeframe: str,
+        start: pd.Timestamp | str | None = None,
+        end: pd.Timestamp | str | None = None,
+        *,
+        whole: bool = False,
+    ) -> pd.DataFrame:
+        """Closed candles; prices in the quote currency, ``volume`` in base units."""
+        listing, step = self.listing(exchange, symbol), step_of(timeframe)
+        times = self.open_times(listing, step, *self._window(start, end))
+        times = self._left(listing, "candles", timeframe, times[times + step <= self.clock], whole)
+        bars = values.bars(listing, step, times, self.clock)
+        frame = _keyed(listing, times, timeframe)
+        for column in ("open", "high", "low", "close", "volume", "quote_volume"):
+            frame[column] = getattr(bars, column).numbers
+        return frame.assign(available=times_index(times + step))
+
+    def funding(
+        self,
+        exchange: str,
+        symbol: str,
+        start: pd.Timestamp | str | None = None,
+        end: pd.Timestamp | str | None = None,
+        *,
+        whole: bool = False,
+    ) -> pd.DataFrame:
+        """Settlements; ``mark_price`` where the exchange's funding history tells it (Binance)."""
+        listing = self.listing(exchange, symbol)
+        low, high = self._window(start, end)
+        times, hours = self.settlements(listing)
+        chosen = (times >= low) & (times < high)
+        apart = dict(zip(times.tolist(), hours.tolist(), strict=True))
+        times = self._left(listing, "funding", None, times[chosen], whole)
+        frame = _keyed(listing, times)
+        frame["rate"] = values.rates(listing, times).numbers
+        frame["interval_hours"] = np.array([apart[t] for t in times.tolist()], dtype=np.float64)
+        known = exchange == "binance"
+        marks = values.mark(listing, times).numbers
+        frame["mark_price"] = marks if known else np.full(len(times), np.nan)
+        return frame.assign(available=times_index(times))
+
+    def open_interest(
+        self,
+        exchange: str,
+        symbol: str,
+        timeframe: str,
+        start: pd.Timestamp | str | None = None,
+        end: pd.Timestamp | str | None = None,
+        *,
+        whole: bool = False,
+    ) -> pd.DataFrame:
+        """Open interest whose period is over at ``now``; ``usd`` on Bybit at the mark price."""
+        listing, step = self.listing(exchange, symbol), step_of(timeframe)
+        times = self.stamps(listing, step, *self._window(start, end))
+        times = times[times + step <= self.clock]
+        times = self._left(listing, "open_interest", timeframe, times, whole)
+        frame = _keyed(listing, times, timeframe)
+        frame["base"] = self.base(listing, times).numbers
+        # Bybit's history tells no value: it is the amount at that moment's mark price.
+        reckoned = frame["base"] * values.mark(listing, times).numbers
+        told = values.open_interest_value(listing, times).numbers
+        frame["usd"] = reckoned if exchange == "bybit" else told
+        return frame.assign(available=times_index(times + step))
+
+    def snapshot(self, exchange: str, symbol: str) -> pd.DataFrame:
+        """One row: mark price, upcoming funding and open interest at ``now``."""
+        listing = self.listing(exchange, symbol)
+        now = np.array([self.clock])
+        following = np.array([self.next_settlement(listing)])
+        frame = _keyed(listing, now)
+        frame["mark_price"] = values.mark(listing, now).numbers
+        frame["funding_rate"] = values.rates(listing, following).numbers
+        frame["next_funding"] = times_index(following)
+        frame["interval_hours"] = float(listing.hours_at(self.clock))
+        frame["open_interest"] = self.base(listing, now).numbers
+        # Nor does Binance's present open interest.
+        reckoned = frame["open_interest"] * frame["mark_price"]
+        told = values.open_interest_value(listing, now).numbers
+        frame["open_interest_usd"] = reckoned if exchange == "binance" else told
+        return frame.assign(available=times_index(now))
+
+    def reach(self, exchange: str, kind: str, timeframe: str | None = None) -> pd.Timestamp | None:
+        """The earliest moment of which the exchange still tells; none: everything."""
+        if (exchange, kind) == ("okx", "open_interest") and timeframe:
+            step = step_of(timeframe)
+            earliest = (self.clock // step - _OKX_ENTRIES + 1) * step
+        elif (exchange, kind) in _REACH:
+            earliest = self.clock - _REACH[exchange, kind]
+        else:
+            return None
+        return pd.Timestamp(earliest, unit="ms", tz="UTC")
+
+    # What the exchanges' interfaces ask of it.
+
+    def open_times(self, listing: Listing, step: int, low: int, high: int, shift: int = 0) -> Times:
+        """Opening times in ``[low, high)`` of candles that have begun, the running one included."""
+        first = (listing.listed - shift) // step * step + shift  # the candle of the listing
+        end = self.clock + 1 if listing.delisted is None else min(self.clock + 1, listing.delisted)
+        return grid(max(low, first), min(high, end), step, shift)
+
+    def stamps(self, listing: Listing, step: int, low: int, high: int, shift: int = 0) -> Times:
+        """Stamps of open interest in ``[low, high)``, the latest included."""
+        end = self.clock + 1 if listing.delisted is None else min(self.clock + 1, listing.delisted)
+        return grid(max(low, listing.listed), min(high, end), step, shift)
+
+    def settlements(self, listing: Listing) -> tuple[Times, Times]:
+        """Every settlement until now, and the hours since the one before it."""
+        end = self.clock + 1 if listing.delisted is None else min(self.clock, listing.delisted) + 1
+        times: list[Times] = []
+        hours: list[Times] = []
+        for index, (since, interval) in enumerate(listing.regimes):
+            later = listing.regimes[index + 1 :]
+            until = min(end, later[0][0] + 1) if later else end
+            found = grid(max(since, listing.listed) + 1, until, interval * HOUR)
+            times.append(found)
+            hours.append(np.full(len(found), interval, dtype=np.int64))
+        return np.concatenate(times), np.concatenate(hours)
+
+    def next_settlement(self, listing: Listing) -> int:
+        interval = listing.hours_at(self.clock) * HOUR
+        return (self.clock // interval + 1) * interval
+
+    def base(self, listing: Listing, times: Times) -> values.Amount:
+        """Open interest in base units."""
+        held = values.open_interest(listing, times)
+        shift = decimals_of(listing.contract_size)
+        return values.Amount(held.units, held.places + shift)
+
+    def _window(
+        self, start: pd.Timestamp | str | None, end: pd.Timestamp | str | None
+    ) -> tuple[int, int]:
+        low = 0 if start is None else ceiling(utc(start))
+        return low, self.clock + 1 if end is None else ceiling(utc(end))
+
+    def _left(
+        self, listing: Listing, kind: str, timeframe: str | None, times: Times, whole: bool
+    ) -> Times:
+        if whole:
+            return times
+        earliest = self.reach(listing.exchange, kind, timeframe)
+        if earliest is not None:
+            times = times[times >= milliseconds(earliest)]
+        for hole in self.ledger.of(listing, kind, timeframe):
+            if hole.until is None:
+                times = times[~hole.holds(times)]
+        return times
+
+
+def _keyed(listing: Listing, times: Times, timeframe: str | None = None) -> pd.DataFrame:
+    frame = pd.DataFrame({"exchange": listing.exchange, "symbol": listing.symbol}, index=times)
+    if timeframe is not None:
+        frame["timeframe"] = timeframe
+    return frame.assign(time=times_index(times)).reset_index(drop=True)

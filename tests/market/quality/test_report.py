@@ -1,0 +1,234 @@
+"""The report says what the records say, to people and to machines, and needs no network."""
+
+from __future__ import annotations
+
+import json
+import re
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from brain.errors import ArtifactStoreError
+from market.quality.page import ALL_HOLES_SHOWN, HOLES_SHOWN
+from market.quality.record import COUNTS, Coverage, Hole, QualityRecord
+from market.quality.report import FILES, QualityReport
+
+DAY = pd.Timestamp("2024-01-01", tz="UTC")
+HOUR = pd.Timedelta(hours=1)
+
+
+def record(**given: Any) -> QualityRecord:
+    sound = QualityRecord(
+        exchange="okx",
+        symbol="BTC/USDT:USDT",
+        kind="candles",
+        timeframe="1h",
+        checked=DAY + 96 * HOUR,
+        first=DAY,
+        last=DAY + 95 * HOUR,
+        rows=96,
+        expected=96,
+        missing=0,
+        gaps=0,
+        duplicates=0,
+        stale=0,
+        outliers=0,
+        swapped=0,
+        note="nothing found",
+        late=0.0,
+        coverage=Coverage(DAY, (1.0, 1.0, 1.0, 1.0)),
+    )
+    return replace(sound, **given)
+
+
+def unknown() -> QualityRecord:
+    nothing: dict[str, Any] = dict.fromkeys((*COUNTS, "first", "last", "late", "coverage"))
+    return record(exchange="bybit", **{**nothing, "rows": 0, "note": "no rows: nothing is known"})
+
+
+def holed(holes: int = 1) -> QualityRecord:
+    found = tuple(
+        Hole(DAY + (24 + k) * HOUR, DAY + (25 + k) * HOUR, 1, "the exchange <has> none & says so")
+        for k in range(holes)
+    )
+    return record(
+        symbol="A&B<i>/USDT:USDT",
+        rows=96 - holes,
+        missing=holes,
+        gaps=1,
+        note=f"{holes} of 96 rows missing",
+        holes=found,
+        coverage=Coverage(DAY, (1.0, 0.5, 0.0, 0.0)),
+    )
+
+
+class Page(HTMLParser):
+    """The tags of a page with their attributes, its texts, and that it is nested well."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.open: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if data.strip():
+            self.texts.append(data.strip())
+
+
+@pytest.mark.parametrize(
+    ("given", "severity"),
+    [
+        ({}, "good"),
+        ({"expected": None, "missing": None, "gaps": None, "swapped": None}, "good"),
+        ({"rows": 10_000, "expected": 10_001, "missing": 1}, "look"),
+        ({"rows": 10_000, "outliers": 100}, "look"),
+        ({"rows": 10_000, "outliers": 60, "stale": 50}, "poor"),
+        ({"missing": 1, "expected": 96}, "poor"),
+        ({"gaps": 1}, "look"),
+        ({"duplicates": 1}, "poor"),
+        ({"swapped": 1}, "poor"),
+        ({"late": 2.1}, "poor"),
+        ({"late": None}, "good"),
+        ({"blank": 96}, "unknown"),
+        ({"rows": 0}, "unknown"),
+    ],
+)
+def test_how_bad_a_series_is(given: dict[str, Any], severity: str) -> None:
+    assert record(**given).severity == severity
+
+
+def test_the_page_says_what_the_records_say() -> None:
+    page = Page(QualityReport([record(), holed(), unknown()]).html())
+    names = [text for text in page.texts if text.endswith("candles 1h")]
+    order = ["okx A&B<i>/USDT:USDT", "bybit BTC/USDT:USDT", "okx BTC/USDT:USDT"]  # worst first
+    assert names[:3] == [f"{name} candles 1h" for name in order]
+    assert "3 series, 1 good, 1 poor, 1 unknown; checked 2024-01-05 00:00 UTC" in page.texts
+    assert "the exchange <has> none & says so" in page.texts
+    assert "1 of 96 rows missing" in page.texts
+    assert page.texts.count("–") == 2 + 7  # first, last and seven counts of the unknown series
+    colours = [attrs["class"] for tag, attrs in page.tags if tag == "td" and attrs.get("class")]
+    assert colours.count("n poor") == 1
+    assert colours.count("n unknown") == 7
+
+
+def test_strips_of_coverage_share_one_axis() -> None:
+    late = record(coverage=Coverage(DAY + 48 * HOUR, (1.0, 0.0, 1.0, 1.0)))
+    text = QualityReport([holed(), late, unknown()]).html()
+    strips = [ET.fromstring(svg) for svg in re.findall(r"<svg.*?</svg>", text, re.DOTALL)]
+    assert [svg.attrib["viewBox"] for svg in strips] == ["0 0 6 1"] * 3
+    drawn = [
+        [(b.attrib["class"], int(b.attrib["x"]), int(b.attrib["width"])) for b in svg]
+        for svg in strips
+    ]
+    assert drawn == [
+        [("whole", 0, 1), ("part", 1, 1), ("none", 2, 2)],
+        [],
+        [("whole", 2, 1), ("none", 3, 1), ("whole", 4, 2)],
+    ]
+    assert "2024-01-02: some rows, 50% of the rows" in text
+    assert "2024-01-03 to 2024-01-04: no row" in text
+
+
+def test_the_page_needs_no_network() -> None:
+    text = QualityReport([record(), holed(), unknown()]).html()
+    page = Page(text)
+    assert not {tag for tag, _ in page.tags} & {"script", "link", "img", "iframe", "object"}
+    assert not [attrs for _, attrs in page.tags if {"src", "href"} & set(attrs)]
+    assert "url(" not in text
+    assert "//" not in text.replace("<!DOCTYPE html>", "")
+
+
+def test_a_long_list_of_gaps_is_cut_on_the_page_only() -> None:
+    report = QualityReport([holed(HOLES_SHOWN + 5)])
+    page = Page(report.html())
+    assert page.texts.count("the exchange <has> none & says so") == HOLES_SHOWN
+    assert "and 5 more, in quality.json" in page.texts
+    (found,) = json.loads(report.json())
+    assert len(found["holes"]) == HOLES_SHOWN + 5
+
+
+def test_the_page_stays_small_with_very_many_gaps() -> None:
+    number = ALL_HOLES_SHOWN // HOLES_SHOWN + 3
+    page = Page(QualityReport([holed(HOLES_SHOWN)] * number).html())
+    assert page.texts.count("the exchange <has> none & says so") == ALL_HOLES_SHOWN
+    assert page.texts.count(f"and {HOLES_SHOWN} more, in quality.json") == 3
+
+
+def test_machines_read_the_same(tmp_path: Path) -> None:
+    report = QualityReport([record(), holed(), unknown()])
+    paths = report.write(tmp_path / "night" / "market")
+    assert [path.name for path in paths] == list(FILES)
+    assert paths[0].read_text("utf-8") == report.html()
+    found = json.loads(paths[1].read_text("utf-8"))
+    frame = pd.read_parquet(paths[2])
+    for name in COUNTS:
+        values = [getattr(one, name) for one in report.records]
+        assert [one[name] for one in found] == values
+        assert [None if pd.isna(v) else v for v in frame[name]] == values
+        assert frame[name].dtype == "Int64"
+    assert (
+        [one["severity"] for one in found]
+        == list(frame["severity"])
+        == [
+            "good",
+            "poor",
+            "unknown",
+        ]
+    )
+    assert found[1]["holes"][0] == {
+        "start": "2024-01-02T00:00:00+00:00",
+        "end": "2024-01-02T01:00:00+00:00",
+        "count": 1,
+        "reason": "the exchange <has> none & says so",
+    }
+    assert found[1]["coverage"] == {"first": DAY.isoformat(), "shares": [1.0, 0.5, 0.0, 0.0]}
+    assert (found[2]["coverage"], found[2]["first"], found[2]["late"]) == (None, None, None)
+    assert report.write(tmp_path / "night" / "market") == paths  # again, over the old ones
+
+
+def test_the_console_shows_counts_and_words() -> None:
+    out = Console(record=True, width=160, force_terminal=False)
+    out.print(QualityReport([record(), holed(), unknown()]).table())
+    text = out.export_text()
+    assert "okx A&B<i>/USDT:USDT candles 1h: 1 of 96 rows missing" in text
+    assert "okx BTC/USDT:USDT candles 1h: nothing found" not in text
+    (line,) = [row for row in text.splitlines() if "bybit" in row and "│" in row]
+    assert re.split(r"\s*│\s*", line.strip("│ \n")) == [
+        "bybit BTC/USDT:USDT candles 1h",
+        "unknown",
+        "0",
+        *["–"] * 7,
+    ]
+
+
+def test_a_report_on_nothing_is_a_report(tmp_path: Path) -> None:
+    report = QualityReport([])
+    assert repr(report) == "QualityReport(0 series)"
+    assert "No gap is recorded." in Page(report.html()).texts
+    paths = report.write(tmp_path)
+    assert json.loads(paths[1].read_text("utf-8")) == []
+    assert len(pd.read_parquet(paths[2])) == 0
+
+
+def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ArtifactStoreError, match="give a folder that may be written"):
+        QualityReport([record()]).write(tmp_path / "file")
