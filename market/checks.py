@@ -141,7 +141,7 @@ async def _ask_endpoints(exchange: Exchange) -> list[Check]:
 
 async def _fault_of(exchange: Exchange, probe: Probe) -> BrainError | None:
     try:
-        await probe.ask()
+        await probe.run()
     except BrainError as error:
         return error
     except Exception as error:  # noqa: BLE001 (the first live answer may break a parser anywhere)

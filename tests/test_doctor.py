@@ -24,7 +24,7 @@ from brain.errors import LibraryError
 from brain.settings import load_settings
 from market.checks import check_exchanges
 from registry.checks.library import check_artifacts, check_library, check_series
-from tests.market.exchange_server import Exchanges
+from tests.market.exchange_server import ExchangeServer
 from tests.s3_servers import Bucket, S3Server
 from tests.servers import MlflowServer, free_port
 
@@ -364,15 +364,15 @@ def test_missing_keys_are_told(environ: Setenv, s3: Bucket, sqlite_dsn: str) -> 
 
 
 @pytest.fixture
-def exchanges(environ: Setenv) -> Iterator[Exchanges]:
+def exchanges(environ: Setenv) -> Iterator[ExchangeServer]:
     """The three on loopback, their clocks going with ours."""
     stop = threading.Event()
 
-    def go(exchanges: Exchanges) -> None:
+    def go(exchanges: ExchangeServer) -> None:
         while not stop.wait(0.02):
             exchanges.truth.now = pd.Timestamp.now("UTC")
 
-    with Exchanges(pd.Timestamp.now("UTC"), fillers=0) as exchanges:
+    with ExchangeServer(pd.Timestamp.now("UTC"), fillers=0) as exchanges:
         clock = threading.Thread(target=go, args=(exchanges,), daemon=True)
         clock.start()
         environ("BRAIN_EXCHANGES", "binance,bybit,okx")
@@ -384,7 +384,7 @@ def exchanges(environ: Setenv) -> Iterator[Exchanges]:
         clock.join()
 
 
-def test_clocks_that_agree(exchanges: Exchanges) -> None:
+def test_clocks_that_agree(exchanges: ExchangeServer) -> None:
     (check,) = check_exchanges(load_settings(), live=False)
     assert check.state == "ok", check
     for name in exchanges.urls:
@@ -392,7 +392,7 @@ def test_clocks_that_agree(exchanges: Exchanges) -> None:
     assert {r.path.rpartition("/")[2] for r in exchanges.requests} == {"time"}
 
 
-def test_a_clock_that_is_off_is_told_by_how_much(exchanges: Exchanges) -> None:
+def test_a_clock_that_is_off_is_told_by_how_much(exchanges: ExchangeServer) -> None:
     exchanges.faults.skew = dict.fromkeys(exchanges.urls, 7.0)
     (check,) = check_exchanges(load_settings(), live=False)
     assert check.state == "failed"
@@ -400,14 +400,14 @@ def test_a_clock_that_is_off_is_told_by_how_much(exchanges: Exchanges) -> None:
     assert "NTP" in check.cure
 
 
-def test_one_exchange_whose_clock_is_off_is_not_ours(exchanges: Exchanges) -> None:
+def test_one_exchange_whose_clock_is_off_is_not_ours(exchanges: ExchangeServer) -> None:
     exchanges.faults.skew = {"bybit": 90.0}
     (check,) = check_exchanges(load_settings(), live=False)
     assert check.state == "ok"
     assert "bybit -" in check.detail
 
 
-def test_live_asks_every_endpoint_once(exchanges: Exchanges) -> None:
+def test_live_asks_every_endpoint_once(exchanges: ExchangeServer) -> None:
     found = by_name(check_exchanges(load_settings(), live=True))
     assert {check.state for check in found.values()} == {"ok"}, found
     for name in exchanges.urls:
@@ -481,7 +481,7 @@ def rename(answer: Any, old: str, new: str) -> Any:
     ],
 )
 def test_a_field_that_is_called_otherwise_is_named(
-    exchange: str, path: str, old: str, endpoint: str, exchanges: Exchanges, environ: Setenv
+    exchange: str, path: str, old: str, endpoint: str, exchanges: ExchangeServer, environ: Setenv
 ) -> None:
     with relay(
         exchanges.urls[exchange], path, lambda answer: rename(answer, old, "renamed")
@@ -495,7 +495,7 @@ def test_a_field_that_is_called_otherwise_is_named(
     assert "renamed" in check.detail
 
 
-def test_an_answer_that_breaks_a_parser_is_told(exchanges: Exchanges, environ: Setenv) -> None:
+def test_an_answer_that_breaks_a_parser_is_told(exchanges: ExchangeServer, environ: Setenv) -> None:
     path = "/fapi/v1/klines"
     with relay(exchanges.urls["binance"], path, lambda _: [["x"] * 12]) as url:
         environ("BRAIN_EXCHANGES", "binance")
@@ -506,7 +506,7 @@ def test_an_answer_that_breaks_a_parser_is_told(exchanges: Exchanges, environ: S
 
 
 def test_an_exchange_that_is_away_is_named_and_the_others_are_asked(
-    exchanges: Exchanges, environ: Setenv, capsys: pytest.CaptureFixture[str]
+    exchanges: ExchangeServer, environ: Setenv, capsys: pytest.CaptureFixture[str]
 ) -> None:
     exchanges.faults.down = {"okx"}
     environ("BRAIN_OKX_URL", exchanges.urls["okx"].replace("//", "//me:secretpw@"))
@@ -517,7 +517,9 @@ def test_an_exchange_that_is_away_is_named_and_the_others_are_asked(
     assert "secretpw" not in shown
 
 
-def test_without_a_network_the_clock_is_passed_over(exchanges: Exchanges, environ: Setenv) -> None:
+def test_without_a_network_the_clock_is_passed_over(
+    exchanges: ExchangeServer, environ: Setenv
+) -> None:
     exchanges.faults.down = {"okx"}
     environ("BRAIN_EXCHANGES", "okx")
     found = by_name(check_exchanges(load_settings(), live=False))
@@ -525,7 +527,7 @@ def test_without_a_network_the_clock_is_passed_over(exchanges: Exchanges, enviro
     assert exchanges.urls["okx"].removeprefix("http://") in found["okx"].detail
 
 
-def test_an_exchange_that_is_silent_is_given_up(exchanges: Exchanges) -> None:
+def test_an_exchange_that_is_silent_is_given_up(exchanges: ExchangeServer) -> None:
     exchanges.faults.timeout = 1.0
     exchanges.faults.streak = 100
     exchanges.faults.only = {"bybit"}

@@ -20,7 +20,7 @@ from engine.kernels.market_features import MARKET_FEATURES
 from market.collection.collector import DataCollector
 from registry.library import BrainLibrary
 from tests.jobs import Outcome, run_job
-from tests.market.exchange_server import Exchanges
+from tests.market.exchange_server import ExchangeServer
 from tests.servers import free_port, sqlite_template
 
 EXCHANGES = ("binance", "bybit")
@@ -56,8 +56,8 @@ class Night:
 
 
 @pytest.fixture(scope="module")
-def exchanges() -> Iterator[Exchanges]:
-    with Exchanges(scale=60) as found:
+def exchanges() -> Iterator[ExchangeServer]:
+    with ExchangeServer(scale=60) as found:
         yield found
 
 
@@ -68,7 +68,7 @@ def connect(patch: pytest.MonkeyPatch, urls: dict[str, str]) -> None:
 
 @pytest.fixture(scope="module")
 def night(
-    exchanges: Exchanges, _templates: Path, tmp_path_factory: pytest.TempPathFactory
+    exchanges: ExchangeServer, _templates: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Night:
     folder = tmp_path_factory.mktemp("market-night")
     shutil.copy(sqlite_template(_templates), folder / "mlflow.db")
@@ -151,7 +151,7 @@ def test_an_analysis_alone_joins_the_market_too(night: Night) -> None:
 
 @pytest.fixture
 def store(
-    sqlite_dsn: str, tmp_path: Path, exchanges: Exchanges, monkeypatch: pytest.MonkeyPatch
+    sqlite_dsn: str, tmp_path: Path, exchanges: ExchangeServer, monkeypatch: pytest.MonkeyPatch
 ) -> BrainLibrary:
     """A library of this test's own; the exchanges answer."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", sqlite_dsn)
@@ -231,7 +231,7 @@ def test_the_call_of_the_services_own_page(store: BrainLibrary) -> None:
 
 def test_no_secret_is_in_a_log_a_parameter_or_an_artifact(
     store: BrainLibrary,
-    exchanges: Exchanges,
+    exchanges: ExchangeServer,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,

@@ -18,7 +18,7 @@ from brain.naming import perpetual
 from brain.series.store.store import SeriesStore, UpsertCounts
 from brain.settings import Settings, load_settings
 from market.collection.collector import DataCollector
-from tests.market.exchange_server import Exchanges, Truth
+from tests.market.exchange_server import ExchangeServer, Truth
 
 HISTORIES = ("candles", "funding", "open_interest")
 KEY = {
@@ -39,7 +39,7 @@ def settings_for(urls: Mapping[str, str], **overrides: Any) -> Settings:
     return load_settings({f"{exchange}_url": url for exchange, url in urls.items()} | overrides)
 
 
-def collector(store: SeriesStore, exchanges: Exchanges, **overrides: Any) -> DataCollector:
+def collector(store: SeriesStore, exchanges: ExchangeServer, **overrides: Any) -> DataCollector:
     return DataCollector(Series(store), settings=settings_for(exchanges.urls, **overrides))
 
 

@@ -23,15 +23,15 @@ from market.collection.plan import former_names
 from market.collection.results import CollectionResult, Gap, SeriesResult
 from registry.library import BrainLibrary
 from tests.market.collecting import HISTORIES, Series, assert_whole, collector, settings_for
-from tests.market.exchange_server import DELISTED, EXCHANGES, NOW, RENAMED, Exchanges
+from tests.market.exchange_server import DELISTED, EXCHANGES, NOW, RENAMED, ExchangeServer
 
 END = FixedGrid.of("1h").floor(NOW)
 HOUR = pd.Timedelta(hours=1)
 
 
 @pytest.fixture(scope="module")
-def exchanges() -> Iterator[Exchanges]:
-    with Exchanges(fillers=0, scale=10) as running:
+def exchanges() -> Iterator[ExchangeServer]:
+    with ExchangeServer(fillers=0, scale=10) as running:
         yield running
 
 
@@ -41,7 +41,7 @@ def store(tmp_path: Path) -> SeriesStore:
 
 
 def only(
-    exchange: str, store: SeriesStore, exchanges: Exchanges, **settings: object
+    exchange: str, store: SeriesStore, exchanges: ExchangeServer, **settings: object
 ) -> DataCollector:
     found = settings_for(exchanges.urls, **settings)
     return DataCollector(Series(store), exchanges=[exchange], settings=found)
@@ -60,7 +60,7 @@ def the(result: CollectionResult, **wanted: str) -> SeriesResult:
 
 
 def test_nothing_asked_for_is_absent_and_names_are_kept(
-    store: SeriesStore, exchanges: Exchanges
+    store: SeriesStore, exchanges: ExchangeServer
 ) -> None:
     told: list[tuple[str, int, int]] = []
     names = ["BTC/USDT", "BTC/USDT:USDT", "ETH-USDT", "KATIO/USDT", "BTC", "BTC/USD:BTC"]
@@ -92,7 +92,7 @@ def test_nothing_asked_for_is_absent_and_names_are_kept(
     assert set(store.read("candles")["symbol"]) == {"BTC/USDT:USDT", "ETH/USDT:USDT"}
 
 
-def test_results_are_frozen_and_make_a_table(store: SeriesStore, exchanges: Exchanges) -> None:
+def test_results_are_frozen_and_make_a_table(store: SeriesStore, exchanges: ExchangeServer) -> None:
     result = only("okx", store, exchanges).collect_all_data(["BTC/USDT", "NOPE/USDT"], 6)
     with pytest.raises(dataclasses.FrozenInstanceError):
         result.series = ()  # type: ignore[misc]
@@ -119,7 +119,7 @@ def test_results_are_frozen_and_make_a_table(store: SeriesStore, exchanges: Exch
     ],
 )
 def test_what_cannot_be_used_is_refused(
-    given: dict[str, object], named: str, store: SeriesStore, exchanges: Exchanges
+    given: dict[str, object], named: str, store: SeriesStore, exchanges: ExchangeServer
 ) -> None:
     before = len(exchanges.requests)
     with pytest.raises(InputError) as caught:
@@ -129,7 +129,7 @@ def test_what_cannot_be_used_is_refused(
 
 
 def test_an_unknown_exchange_is_refused_before_anything_is_asked(
-    store: SeriesStore, exchanges: Exchanges
+    store: SeriesStore, exchanges: ExchangeServer
 ) -> None:
     before = len(exchanges.requests)
     work = DataCollector(Series(store), ["okx", "binanse"], settings=settings_for(exchanges.urls))
@@ -140,7 +140,9 @@ def test_an_unknown_exchange_is_refused_before_anything_is_asked(
         DataCollector(Series(store), "okx")
 
 
-def test_it_works_within_a_running_event_loop(store: SeriesStore, exchanges: Exchanges) -> None:
+def test_it_works_within_a_running_event_loop(
+    store: SeriesStore, exchanges: ExchangeServer
+) -> None:
     async def notebook() -> CollectionResult:
         return only("okx", store, exchanges).collect_all_data(["BTC/USDT"], 6)
 
@@ -148,7 +150,7 @@ def test_it_works_within_a_running_event_loop(store: SeriesStore, exchanges: Exc
 
 
 def test_a_brain_library_is_what_it_writes_to(
-    sqlite_dsn: str, tmp_path: Path, exchanges: Exchanges
+    sqlite_dsn: str, tmp_path: Path, exchanges: ExchangeServer
 ) -> None:
     library = BrainLibrary(sqlite_dsn, series=str(tmp_path / "series"))
     work = DataCollector(library, exchanges=["bybit"], settings=settings_for(exchanges.urls))
@@ -156,7 +158,7 @@ def test_a_brain_library_is_what_it_writes_to(
     assert len(library.series.read("candles")) == 6
 
 
-def test_a_range_of_the_past(store: SeriesStore, exchanges: Exchanges) -> None:
+def test_a_range_of_the_past(store: SeriesStore, exchanges: ExchangeServer) -> None:
     until = END - 100 * HOUR
     work = only("okx", store, exchanges)
     result = work.collect_all_data(["BTC/USDT"], 24, until=until.tz_localize(None))
@@ -168,7 +170,7 @@ def test_a_range_of_the_past(store: SeriesStore, exchanges: Exchanges) -> None:
     assert the(later, kind="candles").end == END
 
 
-def test_another_timeframe_is_another_series(store: SeriesStore, exchanges: Exchanges) -> None:
+def test_another_timeframe_is_another_series(store: SeriesStore, exchanges: ExchangeServer) -> None:
     for timeframe in ("1h", "5m"):
         result = only("binance", store, exchanges, timeframe=timeframe).collect_all_data(
             ["BTC/USDT"], 4
@@ -183,7 +185,7 @@ def test_another_timeframe_is_another_series(store: SeriesStore, exchanges: Exch
 
 
 def test_one_that_is_listed_no_more_ends_when_it_is_found_gone(
-    store: SeriesStore, exchanges: Exchanges
+    store: SeriesStore, exchanges: ExchangeServer
 ) -> None:
     (listed,) = exchanges.truth.instruments("okx").query("instrument == 'BTC-USDT-SWAP'").index
     row = exchanges.truth.instruments("okx").loc[[listed]]
@@ -209,7 +211,7 @@ def test_one_that_is_listed_no_more_ends_when_it_is_found_gone(
 
 
 def test_late_rows_of_one_that_is_gone_are_still_asked_for(store: SeriesStore) -> None:
-    with Exchanges(DELISTED + 20 * HOUR, fillers=0) as exchanges:
+    with ExchangeServer(DELISTED + 20 * HOUR, fillers=0) as exchanges:
         truth, work = exchanges.truth, only("bybit", store, exchanges)
         hole = DELISTED - 10 * HOUR, DELISTED - 8 * HOUR
         truth.hole("bybit", "FTM/USDT", "candles", *hole, until=3)
@@ -227,7 +229,7 @@ def test_late_rows_of_one_that_is_gone_are_still_asked_for(store: SeriesStore) -
 @pytest.mark.parametrize("exchange", ["binance", "bybit"])
 @pytest.mark.parametrize("asked", ["MATIC/USDT", "POL/USDT"])
 def test_a_renamed_one_is_one_series(
-    exchange: str, asked: str, store: SeriesStore, exchanges: Exchanges
+    exchange: str, asked: str, store: SeriesStore, exchanges: ExchangeServer
 ) -> None:
     work = only(exchange, store, exchanges, renamed="MATIC/USDT=POL/USDT")
     hours = 24 * 20
@@ -259,7 +261,7 @@ def test_what_was_stored_under_a_former_name_is_kept_under_the_present_one(
     store: SeriesStore,
 ) -> None:
     """OKX strikes the old one off: what was not stored in time would be lost."""
-    with Exchanges(RENAMED - 2 * HOUR, fillers=0) as exchanges:
+    with ExchangeServer(RENAMED - 2 * HOUR, fillers=0) as exchanges:
         work = only("okx", store, exchanges)
         assert work.collect_all_data(["MATIC/USDT"], 48).failures == ()
         exchanges.truth.now = RENAMED + 30 * HOUR
@@ -338,7 +340,7 @@ def test_revisions_at_once_lose_nothing(store: SeriesStore) -> None:
     assert recorded(store) == [(2 * n, 2 * n + 1, 1) for n in range(8)]
 
 
-def test_rows_that_are_stored_are_no_gap(store: SeriesStore, exchanges: Exchanges) -> None:
+def test_rows_that_are_stored_are_no_gap(store: SeriesStore, exchanges: ExchangeServer) -> None:
     """As after a crash: all of it is on record as not fetched, and some of it is there."""
     truth = exchanges.truth
     start = END - 48 * HOUR
@@ -370,7 +372,7 @@ def test_no_record_is_no_gap(store: SeriesStore) -> None:
 # --- batches --------------------------------------------------------------------------------------
 
 
-def test_many_series_share_a_commit(store: SeriesStore, exchanges: Exchanges) -> None:
+def test_many_series_share_a_commit(store: SeriesStore, exchanges: ExchangeServer) -> None:
     symbols = ["BTC/USDT", "ETH/USDT", "SOL/USDT", "DOGE/USDT", "KAITO/USDT", "LPT/USDT"]
     collector(store, exchanges).collect_all_data(symbols, 24)
     for kind in ("candles", "funding", "open_interest", "snapshots"):
@@ -381,14 +383,16 @@ def test_many_series_share_a_commit(store: SeriesStore, exchanges: Exchanges) ->
             assert_whole(store, exchanges.truth, exchange, symbol, "candles", END - 24 * HOUR, END)
 
 
-def test_a_store_that_cannot_be_written_ends_it(tmp_path: Path, exchanges: Exchanges) -> None:
+def test_a_store_that_cannot_be_written_ends_it(tmp_path: Path, exchanges: ExchangeServer) -> None:
     (tmp_path / "file").write_text("no folder")
     store = SeriesStore(tmp_path / "file" / "series")
     with pytest.raises(SeriesStoreError):
         collector(store, exchanges).collect_all_data(["BTC/USDT"], 6)
 
 
-def test_who_waits_for_a_batch_that_failed_is_told(tmp_path: Path, exchanges: Exchanges) -> None:
+def test_who_waits_for_a_batch_that_failed_is_told(
+    tmp_path: Path, exchanges: ExchangeServer
+) -> None:
     rows = exchanges.truth.candles("okx", "BTC/USDT", "1h", END - 5 * HOUR)
     (tmp_path / "file").write_text("no folder")
 
@@ -404,7 +408,7 @@ def test_who_waits_for_a_batch_that_failed_is_told(tmp_path: Path, exchanges: Ex
         asyncio.run(work())
 
 
-def test_much_is_stored_while_more_comes(store: SeriesStore, exchanges: Exchanges) -> None:
+def test_much_is_stored_while_more_comes(store: SeriesStore, exchanges: ExchangeServer) -> None:
     rows = exchanges.truth.candles("okx", "BTC/USDT", "1h", END - 100 * HOUR)
 
     async def work() -> None:

@@ -14,7 +14,7 @@ from market.collection.gaps import open_gaps
 from market.collection.grid import FixedGrid
 from market.collection.results import CollectionResult
 from tests.market.collecting import HISTORIES, assert_whole, collector, exists, stored
-from tests.market.exchange_server import DELISTED, EXCHANGES, LISTED, NOW, Exchanges
+from tests.market.exchange_server import DELISTED, EXCHANGES, LISTED, NOW, ExchangeServer
 
 HOURS = 90 * 24
 START = FixedGrid.of("1h").floor(NOW) - pd.Timedelta(hours=HOURS)
@@ -31,7 +31,7 @@ _CASES = [
 
 @dataclass
 class Night:
-    exchanges: Exchanges
+    exchanges: ExchangeServer
     store: SeriesStore
     result: CollectionResult
     again: CollectionResult
@@ -40,7 +40,7 @@ class Night:
 
 @pytest.fixture(scope="module")
 def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
-    with Exchanges(fillers=20) as exchanges:
+    with ExchangeServer(fillers=20) as exchanges:
         store = SeriesStore(tmp_path_factory.mktemp("series"))
         work = collector(store, exchanges)
         result = work.collect_all_data(SYMBOLS, HOURS)
@@ -76,7 +76,7 @@ def test_what_is_missing_is_what_an_exchange_no_longer_keeps(night: Night) -> No
     }
     truth = night.exchanges.truth
     for gap in gaps.to_dict("records"):
-        reach = truth.reach(gap["exchange"], "open_interest", "1h")
+        reach = truth.oldest(gap["exchange"], "open_interest", "1h")
         assert reach is not None
         assert gap["start"] == START
         assert gap["end"] == FixedGrid.of("1h").ceil(reach)
@@ -142,7 +142,7 @@ def test_series_begin_and_end_with_their_instruments(night: Night) -> None:
 def test_holes_are_recorded_and_late_rows_filled(exchange: str, tmp_path: Path) -> None:
     """Some rows never come, some at the second asking, some not on the first night."""
     hour = pd.Timedelta(hours=1)
-    with Exchanges(fillers=20) as exchanges:
+    with ExchangeServer(fillers=20) as exchanges:
         truth, store = exchanges.truth, SeriesStore(tmp_path / "series")
         for kind, coin in (
             ("candles", "BTC/USDT"),

@@ -32,7 +32,7 @@ from tests.market.collecting import (
     truths,
     uncovered,
 )
-from tests.market.exchange_server import EXCHANGES, NOW, Exchanges, Faults
+from tests.market.exchange_server import EXCHANGES, NOW, ExchangeServer, Faults
 
 END = FixedGrid.of("1h").floor(NOW)
 SYMBOLS = ("BTC/USDT", "SOL/USDT", "KAITO/USDT")
@@ -58,14 +58,14 @@ def test_ten_percent_of_requests_fail_and_nothing_is_missing(tmp_path: Path) -> 
         duplicated=0.1,
         unsorted=0.1,
     )
-    with Exchanges(fillers=20, faults=faults) as exchanges:
+    with ExchangeServer(fillers=20, faults=faults) as exchanges:
         store = SeriesStore(tmp_path / "series")
         work = collector(store, exchanges, request_timeout=0.5)
         result = work.collect_all_data(SYMBOLS, 45 * 24)
         assert result.failures == ()
-        share = sum(faults.made[name] for name in faults.rates) / len(exchanges.requests)
+        share = sum(faults.counts[name] for name in faults.rates) / len(exchanges.requests)
         assert 0.05 < share < 0.2
-        assert all(faults.made[name] for name in faults.rates if name != "banned")
+        assert all(faults.counts[name] for name in faults.rates if name != "banned")
         rows = sum(
             assert_whole(store, exchanges.truth, exchange, symbol, kind, since(45 * 24), NOW)
             for exchange in EXCHANGES
@@ -82,7 +82,7 @@ def test_twenty_kills_lose_and_double_nothing(tmp_path: Path) -> None:
     told = tmp_path / "acknowledged"
     killed = turn = 0
     # Who is killed forgets what it has asked; the exchanges forget as soon here.
-    with Exchanges(fillers=0, scale=60) as exchanges:
+    with ExchangeServer(fillers=0, scale=60) as exchanges:
         store = SeriesStore(tmp_path / "series")
         while killed < 20:
             turn += 1
@@ -120,7 +120,7 @@ def _killed(job: Job, told: Path, acknowledgements: int, seconds: float) -> bool
     return killed
 
 
-def _nothing_lost(store: SeriesStore, exchanges: Exchanges, told: Acknowledged) -> None:
+def _nothing_lost(store: SeriesStore, exchanges: ExchangeServer, told: Acknowledged) -> None:
     gaps = open_gaps(store)
     for kind, names in KEY.items():
         keys = store.read(kind, columns=names)
@@ -135,7 +135,7 @@ def _nothing_lost(store: SeriesStore, exchanges: Exchanges, told: Acknowledged) 
 
 
 def test_two_collectors_at_once(tmp_path: Path) -> None:
-    with Exchanges(fillers=0) as exchanges:
+    with ExchangeServer(fillers=0) as exchanges:
         store = SeriesStore(tmp_path / "series")
         jobs = [
             Job(store.root, str(tmp_path / f"told{n}"), dict(exchanges.urls), SYMBOLS[n:], 24 * 20)
@@ -155,7 +155,7 @@ def test_two_collectors_at_once(tmp_path: Path) -> None:
 
 
 def test_a_night_that_was_missed_is_made_good(tmp_path: Path) -> None:
-    with Exchanges(fillers=0) as exchanges:
+    with ExchangeServer(fillers=0) as exchanges:
         store, truth = SeriesStore(tmp_path / "series"), exchanges.truth
         work = DataCollector(
             Series(store), exchanges=["okx"], settings=settings_for(exchanges.urls)
@@ -176,7 +176,7 @@ def test_a_night_that_was_missed_is_made_good(tmp_path: Path) -> None:
 class Trouble:
     """A collection that an exchange's faults marked, and what can be done afterwards."""
 
-    exchanges: Exchanges
+    exchanges: ExchangeServer
     store: SeriesStore
     root: Path
     result: CollectionResult
@@ -187,7 +187,7 @@ def troubles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Tro
     """All at once: a client goes on for some ten seconds before it gives up."""
 
     def collect(name: str) -> Trouble:
-        exchanges = stack.enter_context(Exchanges(fillers=0))
+        exchanges = stack.enter_context(ExchangeServer(fillers=0))
         if name == "series":
             exchanges.faults.failing = {("binance", "SOL/USDT:USDT")}
         else:
@@ -257,7 +257,9 @@ def test_a_series_that_fails_is_recorded_and_fetched_the_next_night(
 @pytest.mark.parametrize("ahead", [90.0, -90.0])
 def test_an_exchanges_clock_decides_what_is_closed(tmp_path: Path, ahead: float) -> None:
     """At half a minute to or past the hour, an exchange whose clock is wrong has its own opinion."""
-    with Exchanges(END + pd.Timedelta(seconds=-30 if ahead > 0 else 30), fillers=0) as exchanges:
+    with ExchangeServer(
+        END + pd.Timedelta(seconds=-30 if ahead > 0 else 30), fillers=0
+    ) as exchanges:
         exchanges.faults.skew = dict.fromkeys(EXCHANGES, ahead)
         store = SeriesStore(tmp_path / "series")
         result = collector(store, exchanges).collect_all_data(["KAITO/USDT"], 24)
@@ -272,7 +274,7 @@ def test_an_exchanges_clock_decides_what_is_closed(tmp_path: Path, ahead: float)
 
 def test_swapped_columns_are_passed_on(tmp_path: Path) -> None:
     """They are the quality report's to notice, not the collector's to guess."""
-    with Exchanges(fillers=0) as exchanges:
+    with ExchangeServer(fillers=0) as exchanges:
         truth, store = exchanges.truth, SeriesStore(tmp_path / "series")
         for exchange in EXCHANGES:
             truth.swap(exchange, "BTC/USDT", since(10), since(5))

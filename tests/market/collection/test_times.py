@@ -30,7 +30,7 @@ from tests.market.collecting import (
     settings_for,
     uncovered,
 )
-from tests.market.exchange_server import DELISTED, NOW, RENAMED, Exchanges
+from tests.market.exchange_server import DELISTED, NOW, RENAMED, ExchangeServer
 
 END = FixedGrid.of("1h").floor(NOW)
 HOUR = pd.Timedelta(hours=1)
@@ -44,13 +44,13 @@ def store(tmp_path: Path) -> SeriesStore:
 
 
 @pytest.fixture
-def exchanges() -> Iterator[Exchanges]:
-    with Exchanges(fillers=0, scale=60) as running:
+def exchanges() -> Iterator[ExchangeServer]:
+    with ExchangeServer(fillers=0, scale=60) as running:
         yield running
 
 
 def collect(
-    exchanges: Exchanges,
+    exchanges: ExchangeServer,
     store: SeriesStore,
     symbol: str,
     hours: float,
@@ -65,7 +65,7 @@ def collect(
 
 
 def renamed_rows(
-    exchanges: Exchanges, exchange: str, kind: str, start: pd.Timestamp
+    exchanges: ExchangeServer, exchange: str, kind: str, start: pd.Timestamp
 ) -> pd.DataFrame:
     """The one history of both instruments."""
     truth = exchanges.truth
@@ -81,7 +81,7 @@ def renamed_rows(
 
 
 def test_a_timeframe_that_was_switched_and_back_has_no_hole(
-    store: SeriesStore, exchanges: Exchanges
+    store: SeriesStore, exchanges: ExchangeServer
 ) -> None:
     first = exchanges.truth.now
     for day, timeframe in enumerate(("1h", "4h", "4h", "4h", "1h")):
@@ -93,7 +93,7 @@ def test_a_timeframe_that_was_switched_and_back_has_no_hole(
 
 
 def test_after_a_range_of_the_past_the_next_night_begins_there(
-    store: SeriesStore, exchanges: Exchanges
+    store: SeriesStore, exchanges: ExchangeServer
 ) -> None:
     collect(exchanges, store, "BTC/USDT", 24, until=NOW - pd.Timedelta(days=20))
     collect(exchanges, store, "BTC/USDT", 24)
@@ -103,7 +103,7 @@ def test_after_a_range_of_the_past_the_next_night_begins_there(
 
 
 def test_a_range_of_the_past_is_joined_to_what_is_stored(
-    store: SeriesStore, exchanges: Exchanges
+    store: SeriesStore, exchanges: ExchangeServer
 ) -> None:
     collect(exchanges, store, "BTC/USDT", 24)
     collect(exchanges, store, "BTC/USDT", 24, until=NOW - pd.Timedelta(days=20))
@@ -118,7 +118,7 @@ def test_a_range_of_the_past_is_joined_to_what_is_stored(
 
 @pytest.mark.parametrize("exchange", ["binance", "okx"])
 def test_a_renamed_one_is_caught_up_from_its_former_name(exchange: str, store: SeriesStore) -> None:
-    with Exchanges(RENAMED - 2 * HOUR, fillers=0, scale=60) as exchanges:
+    with ExchangeServer(RENAMED - 2 * HOUR, fillers=0, scale=60) as exchanges:
         collect(exchanges, store, "MATIC/USDT", 48, exchange=exchange)
         exchanges.truth.now = RENAMED + 30 * HOUR
         collect(exchanges, store, "MATIC/USDT", 12, exchange=exchange, renamed=RENAMING)
@@ -132,7 +132,7 @@ def test_a_renamed_one_is_caught_up_from_its_former_name(exchange: str, store: S
 
 def test_what_lies_between_two_names_is_asked_for(store: SeriesStore) -> None:
     """The new one was collected for some nights before anybody told of the renaming."""
-    with Exchanges(RENAMED - 2 * HOUR, fillers=0, scale=60) as exchanges:
+    with ExchangeServer(RENAMED - 2 * HOUR, fillers=0, scale=60) as exchanges:
         collect(exchanges, store, "MATIC/USDT", 48)
         exchanges.truth.now = RENAMED + 100 * HOUR
         collect(exchanges, store, "POL/USDT", 12)
@@ -143,7 +143,7 @@ def test_what_lies_between_two_names_is_asked_for(store: SeriesStore) -> None:
 
 
 def test_gaps_are_carried_over_to_the_present_name(store: SeriesStore) -> None:
-    with Exchanges(RENAMED - 2 * HOUR, fillers=0, scale=60) as exchanges:
+    with ExchangeServer(RENAMED - 2 * HOUR, fillers=0, scale=60) as exchanges:
         hole = RENAMED - 20 * HOUR, RENAMED - 15 * HOUR
         exchanges.truth.hole("binance", "MATIC/USDT", "candles", *hole)
         collect(exchanges, store, "MATIC/USDT", 48)
@@ -165,7 +165,7 @@ def test_gaps_are_carried_over_to_the_present_name(store: SeriesStore) -> None:
 
 
 def test_a_former_name_gives_no_rows_of_the_present_ones_time(
-    store: SeriesStore, exchanges: Exchanges
+    store: SeriesStore, exchanges: ExchangeServer
 ) -> None:
     """Both trade: said to be renamed or not, each has its own prices."""
     collect(exchanges, store, "ETH/USDT", 24)
@@ -179,7 +179,7 @@ def test_a_former_name_gives_no_rows_of_the_present_ones_time(
 
 
 def test_hours_between_the_last_listing_and_its_end_are_on_record(store: SeriesStore) -> None:
-    with Exchanges(DELISTED - 14 * HOUR, fillers=0, scale=60) as exchanges:
+    with ExchangeServer(DELISTED - 14 * HOUR, fillers=0, scale=60) as exchanges:
         collect(exchanges, store, "FTM/USDT", 24, exchange="okx")
         # As of an exchange that does not announce it.
         store.upsert("instruments", store.read("instruments").assign(delisted=NEVER))
@@ -200,7 +200,7 @@ def test_hours_between_the_last_listing_and_its_end_are_on_record(store: SeriesS
 
 
 def test_what_is_absent_is_asked_for_once_a_night_and_then_once_a_week(
-    store: SeriesStore, exchanges: Exchanges
+    store: SeriesStore, exchanges: ExchangeServer
 ) -> None:
     start = END - 200 * HOUR
     exchanges.truth.hole("bybit", "BTC/USDT", "candles", start, start + HOUR)
@@ -278,7 +278,7 @@ def test_an_exchange_that_wants_fewer_requests_is_left_alone() -> None:
 
 
 def test_times_of_many_symbols_are_read_together(store: SeriesStore) -> None:
-    with Exchanges(fillers=30) as exchanges:
+    with ExchangeServer(fillers=30) as exchanges:
         truth = exchanges.truth
         names = [name for name in truth.symbols("bybit") if name != "FTM/USDT:USDT"]
         start = END - 60 * HOUR
@@ -306,7 +306,7 @@ def test_times_of_many_symbols_are_read_together(store: SeriesStore) -> None:
 def test_a_store_that_cannot_be_tidied_fails_no_night(
     sqlite_dsn: str,
     tmp_path: Path,
-    exchanges: Exchanges,
+    exchanges: ExchangeServer,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     other = replace(KINDS["quality"], name="other")
