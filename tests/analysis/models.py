@@ -12,6 +12,7 @@ from shutil import copytree
 import numpy as np
 from mlflow.models import Model
 
+from brain.artifacts import RECIPE
 from brain.naming import Family, Regime, Tag
 from brain.recipes import Recipe
 from brain.records import CellRecord, Version
@@ -19,7 +20,6 @@ from brain.settings import Settings
 from engine.data.dataset import Dataset, make_dataset
 from engine.families import FittedModel, family
 from engine.kernels.features import FEATURE_SET, FEATURES
-from engine.night.model_folder import RECIPE_FILE
 from registry.library import BrainLibrary
 from registry.runs import Run
 from tests.engine.simulate import simulate
@@ -89,7 +89,7 @@ def _saved(name: Family, features: tuple[str, ...]) -> tempfile.TemporaryDirecto
     folder = Path(kept.name) / "model"
     model.save(folder, features=features, model=Model())
     recipe = Recipe(name, FEATURE_SET, HORIZON, _PARAMS[name], 1)
-    (folder / RECIPE_FILE).write_text(recipe.to_json())
+    (folder / RECIPE).write_text(recipe.to_json())
     return kept
 
 

@@ -303,7 +303,7 @@ def test_what_was_asked_for_and_is_not_there_fails_by_name(
         "no symbol choice": InputError,
         "ETH/USD bars": UnknownSymbolError,
     }
-    assert {failure.stage for failure in found.failures} == {Stage.CHOICE, Stage.BARS}
+    assert {failure.part for failure in found.failures} == {Stage.CHOICE, Stage.BARS}
     assert [model.model_id for model in found.models] == [version.id]
 
 

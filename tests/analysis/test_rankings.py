@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.rankings import COLUMNS, RANKINGS_FILE, Rankings
+from analysis.rankings import COLUMNS, Rankings
 from analysis.results import (
     Additivity,
     FeatureImportance,
@@ -20,6 +20,7 @@ from analysis.results import (
     NoteKind,
     Ranking,
 )
+from brain.artifacts import RANKINGS
 from brain.errors import ArtifactStoreError, InputError
 from brain.naming import Family, Tag, model_name
 from registry.library import BrainLibrary
@@ -141,7 +142,7 @@ def test_a_run_that_broke_off_before_its_document_was_stored_is_passed_over(
 
 def test_a_document_that_is_gone_or_broken_is_told(local: BrainLibrary, tmp_path: Path) -> None:
     run = write(local, NIGHT, analysis(1, [1.0]))
-    (stored,) = tmp_path.rglob(f"{run}/artifacts/{RANKINGS_FILE}")
+    (stored,) = tmp_path.rglob(f"{run}/artifacts/{RANKINGS}")
     stored.write_text("{")
     with pytest.raises(ArtifactStoreError, match="rankings of 2026-11-01 from run"):
         Rankings(local).read(SYMBOL)
