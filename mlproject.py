@@ -120,7 +120,7 @@ def doctor(live: bool) -> int:
 @_settings("exchanges", "symbols", "hours", "timeframe")
 def collect(**given: str | None) -> int:
     """Collect candles, funding and open interest, and say what is missing or odd."""
-    from analysis.summary import failures_document
+    from analysis.documents import failures_document
 
     with _job(Role.COLLECTION, given, collects=True, reads=False) as job:
         document = {"market": job.market, "failures": failures_document(job.failures)}
@@ -137,8 +137,9 @@ _source = "symbols", "bars", "exchanges", "timeframe"
 @_settings(*_source, "hours", *_training)
 def nightly(**given: str | None) -> int:
     """Collect, train and register every symbol's families, explain the best, name the champions."""
+    from analysis.documents import night_document
     from analysis.nightly import NightlyFeatureAnalysis
-    from analysis.summary import champions_table, models_table, night_document
+    from analysis.tables import champions_table, models_table
     from engine.night.champions import choose_champions, chosen_models, name_champions
     from engine.night.symbols import train_symbols
 
@@ -171,8 +172,9 @@ def nightly(**given: str | None) -> int:
 @_settings(*_source, "seed", "jobs")
 def analyze(**given: str | None) -> int:
     """Explain the champions of every symbol, and compare its recent bars with its past."""
+    from analysis.documents import analysis_document
     from analysis.nightly import NightlyFeatureAnalysis
-    from analysis.summary import analysis_document, models_table
+    from analysis.tables import models_table
 
     with _job(Role.ANALYSIS, given) as job:
         with job.stage("analyse"):
@@ -192,7 +194,7 @@ def analyze(**given: str | None) -> int:
 @_settings(*_source, *_training)
 def train(**given: str | None) -> int:
     """Train, judge and register every symbol's families; champions stay as they are."""
-    from analysis.summary import versions_table
+    from analysis.tables import versions_table
     from engine.night.symbols import train_symbols
 
     with _job(Role.TRAINING, given) as job:
@@ -206,7 +208,7 @@ def train(**given: str | None) -> int:
 @_settings(*_source, *_training)
 def tune(**given: str | None) -> int:
     """Search for hyperparameters and store the recipes; nothing is registered."""
-    from analysis.summary import recipes_table
+    from analysis.tables import recipes_table
     from engine.night.symbols import tune_symbols
 
     with _job(Role.SEARCH, given) as job:

@@ -49,6 +49,7 @@ def night(given: Night, clock: StageClock) -> None:
 def hang(clock: StageClock) -> None:
     """Hang the clock on the functions that are the night's stages."""
     import analysis.nightly
+    import analysis.tasks
     import analysis.workers
     import brain.series.files
     import engine.night.champions
@@ -64,10 +65,10 @@ def hang(clock: StageClock) -> None:
     clock.hang(FITS, engine.night.symbols, "train")  # what is left of it once its parts have theirs
     clock.hang(LOG, engine.night.model_folder, "write_model")
     clock.hang(LOG, engine.night.symbols, "log_trained")
-    clock.hang(EXPLAIN, analysis.nightly, "explain_task")
+    clock.hang(EXPLAIN, analysis.tasks, "explanation_task")
     clock.hang(EXPLAIN, analysis.workers, "explain")
     clock.hang(DRIFT, analysis.workers, "compare")
-    clock.hang(LOG, analysis.nightly, "store")
+    clock.hang(LOG, analysis.nightly, "log_analysis")
     clock.hang(CHAMPIONS, engine.night.champions, "choose_champions", "name_champions")
 
 

@@ -46,13 +46,13 @@ def windows(features: Array, **changes: object) -> Windows:
 
 def test_the_recent_window_is_the_last_bars_and_training_what_lies_before() -> None:
     found = windows(slow(ROWS, 1))
-    assert found == Windows(first=LOOK_BACK - 1, trained=2760, recent=2760, end=3000)
+    assert found == Windows(start=LOOK_BACK - 1, training_end=2760, recent_start=2760, end=3000)
     assert windows(slow(ROWS, 1), recent_bars=10_000).size == (ROWS - LOOK_BACK + 1) // 10
 
 
 def test_training_ends_where_the_model_was_trained_until() -> None:
     found = windows(slow(ROWS, 1), trained_until=TIMES[1499].isoformat())
-    assert (found.trained, found.recent) == (1500, 2760)
+    assert (found.training_end, found.recent_start) == (1500, 2760)
     assert found.reference().max() == 1499
 
 
@@ -62,13 +62,13 @@ def test_earlier_windows_have_the_same_shape_and_never_touch_the_recent_one() ->
     assert len(earlier) >= 20
     for before in earlier:
         assert before.size == now.size
-        assert before.recent - before.trained == now.recent - now.trained
-        assert before.end <= now.recent
-        assert before.trained - before.first >= 2 * now.size
+        assert before.recent_start - before.training_end == now.recent_start - now.training_end
+        assert before.end <= now.recent_start
+        assert before.training_end - before.start >= 2 * now.size
 
 
 def test_a_longer_history_gives_no_more_than_two_hundred_earlier_windows() -> None:
-    found = Windows(first=192, trained=99_000, recent=99_000, end=99_100).earlier()
+    found = Windows(start=192, training_end=99_000, recent_start=99_000, end=99_100).earlier()
     assert len(found) == 200
     assert found[-1].end == 99_000
 
@@ -97,7 +97,7 @@ def test_an_empty_window_is_told_with_the_cure(changes: dict[str, object], messa
 def test_the_index_is_the_textbooks_over_tenths_of_the_training() -> None:
     rng = np.random.default_rng(0)
     features = np.concatenate([rng.normal(size=2200), rng.normal(0.5, 1.0, size=800)])[:, None]
-    found = Windows(first=200, trained=2200, recent=2200, end=3000)
+    found = Windows(start=200, training_end=2200, recent_start=2200, end=3000)
     ordered = np.sort(features[200:2200, 0])
     edges = ordered[np.arange(1, 10) * 200]
     q = np.bincount(np.searchsorted(edges, features[200:2200, 0]), minlength=10) / 2000

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from analysis.explainers import explainer
-from analysis.importance import align, by_correlation, by_shuffling, ranked
+from analysis.importance import align, by_correlation, by_shuffling, rank_features
 from analysis.results import FeatureNote, Method, NoteKind, Ranking
 from analysis.sampling import mean_and_error, spread, stratified
 from brain.naming import Family
@@ -18,7 +18,7 @@ def rank(
     names: list[str], importance: list[float], skip: list[bool] | None = None
 ) -> dict[str, tuple[float, int]]:
     values = np.array(importance)
-    found = ranked(
+    found = rank_features(
         Method.SHAP,
         names,
         (values, np.full(len(values), 0.1)),

@@ -15,7 +15,7 @@ from evidently.metrics import MinValue
 from evidently.tests import Reference, eq
 from mlflow.models import Model
 
-from analysis.drift_report import DriftTask, _reference_found, compare
+from analysis.drift_report import DriftTask, _reference_errors, compare
 from analysis.explanation import ExplanationTask, explain
 from analysis.results import Method
 from brain.errors import AnalysisError
@@ -91,7 +91,7 @@ def test_a_reference_that_evidently_lacks_is_an_error_of_ours() -> None:
     """The library's exception is no ``Exception``: nothing else on its way would catch it."""
     frame = pd.DataFrame({"a": [1.0, 2.0, 3.0]})
     wanting = Report([MinValue(column="a", tests=[eq(Reference(relative=0.1))])])
-    with pytest.raises(AnalysisError, match="Reference data not found for"), _reference_found():
+    with pytest.raises(AnalysisError, match="Reference data not found for"), _reference_errors():
         wanting.run(frame, None)
 
 

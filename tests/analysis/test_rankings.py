@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.rankings import COLUMNS, Rankings
+from analysis.rankings import Rankings
 from analysis.results import (
+    COLUMNS,
     Additivity,
     FeatureImportance,
     FeatureNote,

@@ -70,7 +70,7 @@ def test_too_few_nights_are_said_and_are_no_empty_success(
     assert str(found.history) == "insufficient history"
     assert family.nights_before == MIN_NIGHTS_BEFORE - 1
     assert family.shifts == ()
-    assert set(family.unjudged) == {"a", "b"}
+    assert set(family.without_history) == {"a", "b"}
     write(library, ago(MIN_NIGHTS_BEFORE), analysis(1, [1.0, 9.0]))
     assert service.identify_feature_shifts(SYMBOL).history is History.SUFFICIENT
 
@@ -100,7 +100,7 @@ def test_new_and_vanished_features_are_named_and_not_compared(
     assert family.vanished == ("c",)
     write(library, TODAY, analysis(21, [1.0, 1.0, 1.0, 1.0]))  # d is new
     family = only(service.identify_feature_shifts(SYMBOL, threshold=0.01).families)
-    assert (family.vanished, family.unjudged) == ((), ("d",))
+    assert (family.vanished, family.without_history) == ((), ("d",))
     assert {shift.feature for shift in family.shifts} == {"a", "b", "c"}
 
 
