@@ -43,6 +43,7 @@ from registry.versions import (
     download,
     ensure_model,
     find_model,
+    input_names,
     newest_version,
     read_version,
     register,
@@ -271,6 +272,21 @@ class BrainLibrary:
             ModelIntegrityError: they are not those that were registered.
         """
         return download(self.client, version, folder)
+
+    def input_names(self, folder: Path) -> tuple[str, ...] | None:
+        """The names of a downloaded model's inputs, in the order of its signature.
+
+        Args:
+            folder: the model's, as :meth:`fetch` returns it.
+
+        Returns:
+            The names; None if the model has no signature.
+
+        Raises:
+            LibraryError: the folder holds no model that MLflow can read.
+        """
+        with library_errors(self.dsn, f"read the signature of the model in {folder}"):
+            return input_names(folder)
 
     def symbols(self) -> list[str]:
         """The symbols that have a model, sorted."""

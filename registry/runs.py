@@ -35,7 +35,24 @@ from brain.naming import Tag
 from brain.processes import ProcessIdentity
 from registry.mlflow_errors import library_errors
 
-__all__ = ["Metric", "Run"]
+__all__ = ["EvaluationDataset", "Metric", "Run"]
+
+
+@dataclass(frozen=True)
+class EvaluationDataset:
+    """What a model was evaluated on, as the UI lists it.
+
+    Attributes:
+        name: the UI's name of the dataset.
+        digest: the UI's identity of the dataset: metrics of one digest share their columns.
+        source: JSON that says where the rows are from.
+        profile: JSON that describes the rows.
+    """
+
+    name: str
+    digest: str
+    source: str
+    profile: str
 
 
 @dataclass(frozen=True)
@@ -45,7 +62,7 @@ class Metric:
     key: str
     value: float
     model_id: str | None = None
-    dataset: Dataset | None = None
+    dataset: EvaluationDataset | None = None
 
 
 class Run:
@@ -161,11 +178,12 @@ class Run:
         with self._errors("log parameters of"):
             self.client.log_batch(self.id, params=[Param(k, str(v)) for k, v in params.items()])
 
-    def datasets(self, datasets: Iterable[Dataset], context: str) -> None:
+    def datasets(self, datasets: Iterable[EvaluationDataset], context: str) -> None:
         """Log datasets as inputs; needed before metrics refer to them."""
         tags = [InputTag(MLFLOW_DATASET_CONTEXT, context)]
+        inputs = [DatasetInput(_entity(dataset), tags) for dataset in datasets]
         with self._errors("log datasets of"):
-            self.client.log_inputs(self.id, [DatasetInput(d, tags) for d in datasets])
+            self.client.log_inputs(self.id, inputs)
 
     def metrics(self, metrics: Iterable[Metric]) -> None:
         """Log metrics in one batch; where a key comes twice, the run shows the last."""
@@ -219,3 +237,14 @@ class Run:
 
     def _errors(self, doing: str) -> Any:
         return library_errors(self.client.tracking_uri, f"{doing} run {self.name}")
+
+
+def _entity(dataset: EvaluationDataset) -> Dataset:
+    """MLflow's entity of a dataset."""
+    return Dataset(
+        name=dataset.name,
+        digest=dataset.digest,
+        source_type="local",
+        source=dataset.source,
+        profile=dataset.profile,
+    )

@@ -30,6 +30,7 @@ __all__ = [
     "download",
     "ensure_model",
     "find_model",
+    "input_names",
     "newest_version",
     "read_version",
     "register",
@@ -175,6 +176,16 @@ def download(client: MlflowClient, version: Version, folder: Path) -> Path:
             ) from error
     check_folder(Path(fetched), version.digest)
     return Path(fetched)
+
+
+def input_names(folder: Path) -> tuple[str, ...] | None:
+    """The names of a model folder's inputs, in the order of its signature; None without one.
+
+    Args:
+        folder: a model folder, as :meth:`registry.library.BrainLibrary.fetch` downloads it.
+    """
+    schema = Model.load(str(folder)).get_input_schema()
+    return None if schema is None else tuple(schema.input_names())
 
 
 def _stamp(folder: Path, logged_model_id: str, run_id: str) -> str:
