@@ -21,9 +21,10 @@ import pytest
 import mlproject
 from brain.checks import Check, State, check_configuration, run_checks, verdict
 from brain.errors import LibraryError
+from brain.series.store.checks import check_series
 from brain.settings import load_settings
 from market.checks import check_exchanges
-from registry.checks.library import check_artifacts, check_library, check_series
+from registry.checks.library import check_artifacts, check_library
 from tests.market.exchange_server import Exchanges
 from tests.s3_servers import Bucket, S3Server
 from tests.servers import MlflowServer, free_port

@@ -96,7 +96,7 @@ def test_links_say_what_is_wanted() -> None:
     link = history_link("1", SYMBOL)
     assert link.isascii()
     assert not set(" \"'()") & set(link)  # would end the link in Markdown
-    assert 'tags.symbol = "BTC/USD"' in unquote(link)
+    assert 'tags.model_id LIKE "BTC-USD/%"' in unquote(link)
 
 
 def test_a_table_has_as_many_cells_in_every_line() -> None:

@@ -226,7 +226,7 @@ def test_runs_nest_and_end_as_they_went(library: BrainLibrary) -> None:
     night = start(library)
     with night.child("good", tags={}, note="") as good:
         good.params({"a": 1})
-        good.figures([Metric("low/rank_ic", 0.5), Metric("rank_ic", 0.1)])
+        good.metrics([Metric("low/rank_ic", 0.5), Metric("rank_ic", 0.1)])
         good.document({"x": None}, "summary.json")
     with night.child("failed", tags={}, note="") as failed:
         failed.fail()

@@ -20,11 +20,11 @@ from brain.errors import (
     UnknownSymbolError,
 )
 from brain.naming import PRIOR, Family, Regime, challenger_alias, champion_alias
-from brain.records import CellRecord, FamilyAdvice, Selection, SwitchAdvice, Version
+from brain.records import CellRecord, Estimate, FamilyAdvice, Selection, SwitchAdvice, Version
 from registry import ModelSelector
 from registry.library import BrainLibrary
 from registry.promotion.advice import advise_family
-from registry.promotion.rule import Difference, provisional_choice
+from registry.promotion.rule import provisional_choice
 from registry.runs import Metric, Run
 from tests.registry.models import SYMBOL, add, record, start
 
@@ -333,7 +333,7 @@ def test_a_switch_is_advised_when_the_champion_is_another_version(everywhere: Ce
 def cell(regime: Regime, better: Family | None, without: Family | None = None) -> CellRecord:
     """The record that the provisional rule leads to."""
     available = [family for family in Family if family != without]
-    differences = {better: Difference(0.4, 0.1)} if better else {}
+    differences = {better: Estimate(0.4, 0.1)} if better else {}
     choice = provisional_choice(regime, available, differences)
     version = Version(SYMBOL, 1, choice.champion, "abc", "d", "2020-01-01T00:00:00+00:00", "", "")
     return record(version, reason=choice.reason, by_evidence=choice.by_evidence)

@@ -47,9 +47,9 @@ DOCUMENTED = {
 
 @pytest.fixture(scope="module")
 def sample() -> dict[str, Bars]:
-    result = read_folder(sample_folder())
-    assert not result.failures
-    return result.series
+    bar_set = read_folder(sample_folder())
+    assert not bar_set.failures
+    return bar_set.bars
 
 
 def test_the_sample_holds_the_documented_series(sample: dict[str, Bars]) -> None:
