@@ -19,7 +19,8 @@ import pandas as pd
 import pytest
 
 import mlproject
-from brain.checks import Check, State, check_configuration, run_checks, verdict
+from brain.checks import Check, State, run_checks, verdict
+from brain.configuration import check_configuration
 from brain.errors import LibraryError
 from brain.series.store.checks import check_series
 from brain.settings import load_settings

@@ -48,7 +48,7 @@ def test_another_programs_variable_does_not_name_the_store(
 def test_a_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql+psycopg://brain:hush@db/library")
     settings = load_settings()
-    assert "hush" not in f"{settings!r} {settings} {settings.shown()}"
+    assert "hush" not in f"{settings!r} {settings} {settings.run_parameters()}"
     assert settings.tracking_uri == "postgresql+psycopg://brain:hush@db/library"
 
 
