@@ -289,12 +289,14 @@ def test_a_dataset_is_an_input_of_the_run_and_of_its_metrics(
         version = add(library, run, tmp_path / "model")
         run.datasets([dataset], context="evaluation")
         run.metrics([Metric("rank_ic", 0.1, version.logged_model_id, dataset)])
-    (entry,) = library.client.get_run(run.id).inputs.dataset_inputs
+    inputs = library.client.get_run(run.id).inputs
+    assert inputs is not None
+    (entry,) = inputs.dataset_inputs
     assert {tag.key: tag.value for tag in entry.tags} == {"mlflow.data.context": "evaluation"}
     assert (entry.dataset.name, entry.dataset.digest) == ("BTC-USD high", "0a1b2c3d")
     assert (entry.dataset.source_type, entry.dataset.source) == ("local", '{"uri": "here"}')
     assert entry.dataset.profile == '{"horizon": 6}'
-    (metric,) = library.client.get_logged_model(version.logged_model_id).metrics
+    (metric,) = library.client.get_logged_model(version.logged_model_id).metrics or []
     assert (metric.dataset_name, metric.dataset_digest) == ("BTC-USD high", "0a1b2c3d")
 
 
