@@ -96,7 +96,8 @@ def prepare() -> None:
 @click.option("--live", is_flag=True, help="Ask every endpoint of the exchanges once.")
 def doctor(live: bool) -> int:
     """Check configuration, tracking server, stores, credentials, clock; change nothing."""
-    from brain.checks import check_configuration, checks_table, run_checks, verdict
+    from brain.checks import checks_table, run_checks, verdict
+    from brain.configuration import check_configuration
     from brain.console import console
     from brain.series.store.checks import check_series
     from market.checks import check_exchanges
@@ -318,7 +319,7 @@ def _job(
         reads: whether bars are worked on.
     """
     from brain.console import console
-    from brain.series.source import describe_source, is_collected, read_bars
+    from brain.series.source import describe_source, read_bars, reads_store
     from brain.settings import load_settings
     from market.night import check_askable
     from registry.library import BrainLibrary
@@ -328,7 +329,7 @@ def _job(
     library.check(settings.experiment)
     library.reap(after_hours=settings.reap_after_hours)
     bars = None
-    if collects and (is_collected(settings) or not reads):
+    if collects and (reads_store(settings) or not reads):
         check_askable(settings)
     elif reads:
         bars = read_bars(settings, library)
@@ -342,7 +343,7 @@ def _job(
         tags={Tag.ROLE: role},
         note=f"{role.capitalize()} of {number} symbols from {source}, {start:%c} UTC.",
     ) as run:
-        run.params({f"setting.{k}": v for k, v in settings.shown().items()})
+        run.params({f"setting.{k}": v for k, v in settings.run_parameters().items()})
         job = _Job(settings, library, run, console())
         if bars is None:
             job.collect()

@@ -72,7 +72,7 @@ def log_trained(
             done.family,
             done.folder,
             tags=tags,
-            params=recipe.hyperparameters,
+            hyperparameters=recipe.hyperparameters,
             note=_note(dataset, done, _links(run, done.symbol)),
         )
         run.metrics([*_metrics(done, datasets, version), *_missing(dataset)])

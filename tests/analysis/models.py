@@ -116,7 +116,9 @@ def register(
     ):
         saved = Path(_saved(name, tuple(features)).name) / "model"
         folder = copytree(saved, Path(scratch) / "model")
-        return library.add_version(child, symbol, name, folder, tags=tags, params={}, note="")
+        return library.add_version(
+            child, symbol, name, folder, tags=tags, hyperparameters={}, note=""
+        )
 
 
 def crown(library: BrainLibrary, version: Version, *regimes: Regime) -> None:
