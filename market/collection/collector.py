@@ -18,7 +18,7 @@ from typing import Any
 from brain.errors import InputError
 from brain.series.bars import parse_timeframe
 from brain.series.source import SeriesLibrary
-from brain.series.store.queries import to_moment
+from brain.series.store.queries import to_timestamp
 from brain.settings import Settings, load_settings
 from market.collection.batches import Batches
 from market.collection.exchange_collection import ExchangeCollection, together
@@ -100,7 +100,7 @@ class DataCollector:
         asked = CollectionRequest(
             names=tuple(dict.fromkeys(_listed(symbols, "symbols", "BTC/USDT"))),
             hours=_hours(hours),
-            until=to_moment(until, "until"),
+            until=to_timestamp(until, "until"),
             timeframe=self.settings.timeframe,
             renamed=self.settings.renamed,
             former=self._former,

@@ -80,7 +80,7 @@ class GapRevision:
 def gaps_of(frame: pd.DataFrame) -> dict[Key, list[Gap]]:
     """The gaps by series of a frame of the store's kind ``gaps``."""
     found: dict[Key, list[Gap]] = {}
-    columns = [*_KEY, "end", "count", "reason", "found", "checked"]
+    columns = [*_KEY, "end", "count", "reason", "reason_since", "checked"]
     for *key, start, end, count, reason, since, checked in frame[columns].itertuples(
         index=False, name=None
     ):
@@ -98,9 +98,9 @@ def absent(gap: Gap) -> bool:
 
 def rests(gap: Gap, now: pd.Timestamp) -> bool:
     """Whether a gap that was asked for in vain need not be asked for now."""
-    if not absent(gap) or gap.found is None or gap.checked is None:
+    if not absent(gap) or gap.reason_since is None or gap.checked is None:
         return False
-    age = now - gap.found
+    age = now - gap.reason_since
     if age < _DAYS[0]:
         return False
     return bool(now - gap.checked < (_DAILY if age < _DAYS[1] else _WEEKLY))
@@ -153,20 +153,23 @@ def _row(key: Key, gap: Gap, checked: pd.Timestamp) -> dict[str, object]:
         "count": gap.count,
         "reason": gap.reason,
         "checked": checked if gap.checked is None else gap.checked,
-        "found": checked if gap.found is None else gap.found,
+        "reason_since": checked if gap.reason_since is None else gap.reason_since,
     }
 
 
 def _dated(gap: Gap, before: Iterable[Gap], checked: pd.Timestamp) -> Gap:
     """The gap with when its absence was first found: what is on record already knows."""
-    if gap.found is not None or not absent(gap):
+    if gap.reason_since is not None or not absent(gap):
         return gap
     known = [
-        old.found
+        old.reason_since
         for old in before
-        if absent(old) and old.found is not None and old.start < gap.end and old.end > gap.start
+        if absent(old)
+        and old.reason_since is not None
+        and old.start < gap.end
+        and old.end > gap.start
     ]
-    return replace(gap, found=min([checked, *known]))
+    return replace(gap, reason_since=min([checked, *known]))
 
 
 def _joined(others: pd.DataFrame, rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
@@ -257,14 +260,14 @@ def open_gaps(
     Returns:
         The columns of the store's kind ``gaps``, sorted by its key, a row for each stretch:
         exchange, symbol, kind, timeframe (empty for funding), start, end (exclusive), count (rows
-        missing), reason, checked (when that was last asked for), found (when the reason was first
+        missing), reason, checked (when that was last asked for), reason_since (when the reason was first
         noted).
 
     Raises:
         SeriesStoreError: the store can't be read.
     """
     recorded = store.read("gaps", exchange=exchange, symbol=symbol)
-    recorded["found"] = recorded["found"].fillna(recorded["checked"])
+    recorded["reason_since"] = recorded["reason_since"].fillna(recorded["checked"])
     if kind is not None:
         recorded = recorded[recorded["kind"] == kind]
     if timeframe is not None:

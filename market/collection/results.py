@@ -21,7 +21,7 @@ class Gap:
         end: End of the gap, exclusive.
         count: How many rows; for funding as the interval around the gap lets expect.
         reason: Why they are missing.
-        found: When it was first found that the exchange has no such rows; None if it was not.
+        reason_since: When it was first found that the exchange has no such rows; None if it was not.
         checked: When they were last asked for; None if that is now, or they were not.
     """
 
@@ -29,7 +29,7 @@ class Gap:
     end: pd.Timestamp
     count: int
     reason: str
-    found: pd.Timestamp | None = field(default=None, compare=False, repr=False)
+    reason_since: pd.Timestamp | None = field(default=None, compare=False, repr=False)
     checked: pd.Timestamp | None = field(default=None, compare=False, repr=False)
 
     def __str__(self) -> str:

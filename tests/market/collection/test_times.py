@@ -19,6 +19,7 @@ from market.collection.collector import DataCollector
 from market.collection.fetch import Outage
 from market.collection.gaps import open_gaps
 from market.collection.grid import FixedGrid, as_times
+from market.collection.times import StoredTimes
 from market.night import collect_market
 from registry.library import BrainLibrary
 from tests.market.collecting import (
@@ -147,7 +148,7 @@ def test_gaps_are_carried_over_to_the_present_name(store: SeriesStore) -> None:
         hole = RENAMED - 20 * HOUR, RENAMED - 15 * HOUR
         exchanges.truth.hole("binance", "MATIC/USDT", "candles", *hole)
         collect(exchanges, store, "MATIC/USDT", 48)
-        found = open_gaps(store)["found"].tolist()
+        found = open_gaps(store)["reason_since"].tolist()
         exchanges.truth.now = RENAMED + 5 * HOUR
         collect(exchanges, store, "POL/USDT", 6, renamed=RENAMING)
         (gap,) = store.read("gaps").to_dict("records")
@@ -156,7 +157,7 @@ def test_gaps_are_carried_over_to_the_present_name(store: SeriesStore) -> None:
             *hole,
             5,
         )
-        assert [gap["found"]] == found
+        assert [gap["reason_since"]] == found
         exchanges.truth.ledger.holes.clear()
         collect(exchanges, store, "POL/USDT", 6, renamed=RENAMING)
         assert len(store.read("gaps")) == 0
@@ -213,14 +214,14 @@ def test_what_is_absent_is_asked_for_once_a_night_and_then_once_a_week(
         asked.append(sum(int(r.query["start"]) <= start.value // 10**6 for r in made))
         (gap,) = open_gaps(store, kind="candles").to_dict("records")
         assert (gap["start"], gap["reason"]) == (start, "the exchange has no row")
-        assert gap["found"] == first
+        assert gap["reason_since"] == first
     assert asked[0] == 2
     assert asked[1:] == [1, 1, 1] + 6 * [0] + [1] + 4 * [0]
 
 
 def test_gaps_of_the_first_layout_are_migrated(tmp_path: Path) -> None:
     gaps = KINDS["gaps"]
-    values = {name: sort for name, sort in gaps.values.items() if name != "found"}
+    values = {name: sort for name, sort in gaps.values.items() if name != "reason_since"}
     old = replace(gaps, values=values, nullable=frozenset(), version=1, migrations={})
     row = {
         "exchange": "okx",
@@ -236,7 +237,7 @@ def test_gaps_of_the_first_layout_are_migrated(tmp_path: Path) -> None:
     frame = pd.DataFrame([row]).astype(dict.fromkeys(("start", "end"), "datetime64[us, UTC]"))
     SeriesStore(tmp_path, kinds={**KINDS, "gaps": old}).upsert("gaps", frame)
     (found,) = SeriesStore(tmp_path).read("gaps").to_dict("records")
-    assert found == {**row, "found": NOW}
+    assert found == {**row, "reason_since": NOW}
 
 
 # --- an exchange that goes silent -----------------------------------------------------------------
@@ -315,8 +316,7 @@ def test_a_store_that_cannot_be_tidied_fails_no_night(
     store = SeriesStore(tmp_path / "series", kinds={**KINDS, "other": other})
     library = BrainLibrary(sqlite_dsn, store)
     settings = settings_for(exchanges.urls, exchanges="okx", symbols="BTC/USDT", hours=6)
-    with library.start("nights", "night", tags={}, note="") as run:
-        night = collect_market(library, settings, run)
+    night = collect_market(library, settings)
     assert night.done
     (said,) = [record for record in caplog.records if record.name == "market.night"]
     assert said.getMessage().startswith("the night's rows are stored, but small files were not")

@@ -107,7 +107,7 @@ def test_ninety_days_come_whole(calm: Exchanges, name: str, kind: str, symbol: s
     wanted = true(calm, name, kind, symbol, start, end)
     assert len(wanted) > 250
     same(found, wanted, but=("usd",) if name == "bybit" else ())
-    assert list(found.columns) == list(KINDS[kind].given)
+    assert list(found.columns) == list(KINDS[kind].inputs)
     assert [str(dtype) for dtype in found.dtypes] == [
         str(KINDS[kind].empty()[column].dtype) for column in found
     ]
@@ -192,7 +192,7 @@ def test_a_snapshot_tells_the_present(calm: Exchanges, name: str) -> None:
         return await exchange.snapshot((await exchange.instruments())["MON/USDT:USDT"])
 
     found, wanted = asked(calm, name, ask), calm.truth.snapshot(name, "MON/USDT:USDT")
-    assert list(found.columns) == list(KINDS["snapshots"].given)
+    assert list(found.columns) == list(KINDS["snapshots"].inputs)
     moments = ["time", "available"]
     same(found, wanted, but=(*moments, "open_interest_usd"))
     assert (found["time"][0] - wanted["time"][0]).total_seconds() == pytest.approx(0, abs=60)
