@@ -17,12 +17,12 @@ from brain.errors import (
 from brain.series.store.store import SeriesStore
 from market.collection.batches import Batches
 from market.collection.collector import DataCollector
+from market.collection.former_names import former_names
 from market.collection.gaps import NOT_FETCHED, GapRevision, gaps_of, open_gaps, revise_gaps
 from market.collection.grid import FixedGrid, FundingGrid, Span
-from market.collection.plan import former_names
 from market.collection.results import CollectionResult, Gap, SeriesResult
 from registry.library import BrainLibrary
-from tests.market.collecting import HISTORIES, Series, assert_whole, collector, settings_for
+from tests.market.collectors import HISTORIES, Series, assert_whole, collector, settings_for
 from tests.market.exchange_server import DELISTED, EXCHANGES, NOW, RENAMED, Exchanges
 
 END = FixedGrid.of("1h").floor(NOW)
@@ -409,7 +409,7 @@ def test_much_is_stored_while_more_comes(store: SeriesStore, exchanges: Exchange
 
     async def work() -> None:
         async with Batches(store, rows=10, seconds=60) as batches:
-            with batches.giving():
+            with batches.producer():
                 for place in range(0, 100, 5):
                     await batches.add("candles", rows[place : place + 5])
                 assert len(await batches.call(lambda: store.read("candles"))) >= 70

@@ -1,4 +1,4 @@
-"""Requests that fail, processes that are killed, exchanges that are down: nothing lost or doubled."""
+"""Failed requests, killed processes, exchanges that are down: nothing is lost or doubled."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from market.collection.collector import DataCollector
 from market.collection.gaps import open_gaps
 from market.collection.grid import FixedGrid
 from market.collection.results import CollectionResult
-from tests.market.collecting import (
+from tests.market.collectors import (
     HISTORIES,
     KEY,
     Acknowledged,
@@ -256,7 +256,7 @@ def test_a_series_that_fails_is_recorded_and_fetched_the_next_night(
 
 @pytest.mark.parametrize("ahead", [90.0, -90.0])
 def test_an_exchanges_clock_decides_what_is_closed(tmp_path: Path, ahead: float) -> None:
-    """At half a minute to or past the hour, an exchange whose clock is wrong has its own opinion."""
+    """At half a minute to or past the hour, an exchange with a wrong clock closes other candles."""
     with Exchanges(END + pd.Timedelta(seconds=-30 if ahead > 0 else 30), fillers=0) as exchanges:
         exchanges.faults.skew = dict.fromkeys(EXCHANGES, ahead)
         store = SeriesStore(tmp_path / "series")

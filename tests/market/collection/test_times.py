@@ -16,13 +16,13 @@ from brain.errors import ExchangeUnreachableError, RateLimitedError
 from brain.series.store.schema import KINDS
 from brain.series.store.store import SeriesStore
 from market.collection.collector import DataCollector
-from market.collection.fetch import Outage
 from market.collection.gaps import open_gaps
 from market.collection.grid import FixedGrid, as_times
+from market.collection.outage import Outage
 from market.collection.times import StoredTimes
 from market.night import collect_market
 from registry.library import BrainLibrary
-from tests.market.collecting import (
+from tests.market.collectors import (
     HISTORIES,
     Series,
     assert_whole,
@@ -247,21 +247,21 @@ def test_an_exchange_that_was_silent_for_a_short_time_is_asked_again() -> None:
     async def work() -> None:
         outage, silent = Outage(pauses=(0.0, 0.0)), ExchangeUnreachableError("silent")
         for symbol in "ABC":
-            assert await outage.standing() is None
+            assert await outage.check() is None
             outage.note(symbol, silent)
         assert outage.error is silent
-        assert await outage.standing() is None  # the first pause is over
+        assert await outage.check() is None  # the first pause is over
         outage.note("D", silent)
         assert outage.error is silent  # once is enough now
-        assert await outage.standing() is None
+        assert await outage.check() is None
         outage.note("D", None)  # it is back, and may be silent twice again
         for _ in range(2):
             for symbol in "ABC":
                 outage.note(symbol, silent)
-            assert await outage.standing() is None
+            assert await outage.check() is None
         outage.note("A", silent)
-        assert await outage.standing() is silent
-        assert await outage.standing() is silent
+        assert await outage.check() is silent
+        assert await outage.check() is silent
 
     asyncio.run(work())
 
@@ -270,7 +270,7 @@ def test_an_exchange_that_wants_fewer_requests_is_left_alone() -> None:
     async def work() -> None:
         outage, error = Outage(pauses=(0.0,)), RateLimitedError("fewer")
         outage.note("A", error)
-        assert await outage.standing() is error
+        assert await outage.check() is error
 
     asyncio.run(work())
 

@@ -34,7 +34,7 @@ from market.exchanges.binance import Binance
 from market.exchanges.pages import intervals, windows
 from market.exchanges.rest import RestExchange
 from market.http.refusals import Patience
-from tests.market.collecting import Series, settings_for
+from tests.market.collectors import Series, settings_for
 from tests.market.exchange_server import NOW, Exchanges, Faults
 from tests.market.exchange_server.catalogue import DELISTED
 from tests.market.loopback import Handler, serving
