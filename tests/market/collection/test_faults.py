@@ -24,7 +24,7 @@ from tests.market.collectors import (
     KEY,
     Acknowledged,
     Job,
-    Series,
+    Library,
     assert_whole,
     collector,
     lacking,
@@ -158,7 +158,7 @@ def test_a_night_that_was_missed_is_made_good(tmp_path: Path) -> None:
     with Exchanges(fillers=0) as exchanges:
         store, truth = SeriesStore(tmp_path / "series"), exchanges.truth
         work = DataCollector(
-            Series(store), exchanges=["okx"], settings=settings_for(exchanges.urls)
+            Library(store), exchanges=["okx"], settings=settings_for(exchanges.urls)
         )
         truth.now = NOW - pd.Timedelta(days=9)
         work.collect_all_data(["BTC/USDT"], 24)
@@ -243,7 +243,7 @@ def test_a_series_that_fails_is_recorded_and_fetched_the_next_night(
     exchanges.faults.failing = set()
     # A shorter range: the holes of the night before are asked for wherever they are.
     settings = settings_for(exchanges.urls)
-    again = DataCollector(Series(store), exchanges=["binance"], settings=settings)
+    again = DataCollector(Library(store), exchanges=["binance"], settings=settings)
     result = again.collect_all_data(["SOL/USDT"], 3)
     assert result.failures == ()
     assert len(open_gaps(store)) == 0

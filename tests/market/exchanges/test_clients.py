@@ -34,7 +34,7 @@ from market.exchanges.binance import Binance
 from market.exchanges.pages import intervals, windows
 from market.exchanges.rest import RestExchange
 from market.http.refusals import Patience
-from tests.market.collectors import Series, settings_for
+from tests.market.collectors import Library, settings_for
 from tests.market.exchange_server import NOW, Exchanges, Faults
 from tests.market.exchange_server.catalogue import DELISTED
 from tests.market.loopback import Handler, serving
@@ -502,7 +502,7 @@ def test_being_blocked_does_not_tell_that_nothing_remains_of_one_that_is_gone(
         seen = (NOW.floor("h") - pd.Timedelta(hours=30)).as_unit("us")
         store.upsert("instruments", row.assign(symbol="X/USDT:USDT", instrument="X", seen=seen))
         exchanges.faults.blocked = {"bybit"}
-        work = DataCollector(Series(store), ["bybit"], settings=settings_for(exchanges.urls))
+        work = DataCollector(Library(store), ["bybit"], settings=settings_for(exchanges.urls))
         result = work.collect_all_data(["X/USDT"], 48)
         gaps = open_gaps(store)
         assert len(exchanges.asked("bybit")) < 20

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 
 import pytest
-import tenacity
 from deltalake.exceptions import CommitFailedError
 
 from brain.series.store.table import until_committed
@@ -15,7 +14,7 @@ from brain.series.store.table import until_committed
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The pauses between attempts; a clock that they alone move."""
     pauses: list[float] = []
-    monkeypatch.setattr(tenacity.nap.time, "sleep", pauses.append)
+    monkeypatch.setattr(time, "sleep", pauses.append)
     start = time.monotonic()
     monkeypatch.setattr(time, "monotonic", lambda: start + sum(pauses))
     return pauses
