@@ -147,7 +147,7 @@ class QualityRecord:
 
 def records_frame(records: Iterable[QualityRecord]) -> pd.DataFrame:
     """The records as rows of the kind ``quality``; counts are nullable integers."""
-    columns = KINDS["quality"].given
+    columns = KINDS["quality"].inputs
     rows = [{name: getattr(record, name) for name in columns} for record in records]
     frame = pd.DataFrame(rows, columns=list(columns))
     types = {"count": "Int64", "text": "str", "time": "datetime64[us, UTC]"}

@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from brain.errors import InputError, did_you_mean
-from brain.naming import perpetual
 from brain.series.store.store import SeriesStore
 from brain.text import count
 from market.collection.gaps import open_gaps
@@ -68,7 +67,10 @@ def check_store(
             raise InputError(f"{name} is {time}, without a zone; give it in UTC")
     if not start < end:
         raise InputError(f"the range from {start} to {end} is empty; give an end after the start")
-    wanted = [(exchange, perpetual(symbol), kind, span) for exchange, symbol, kind, span in series]
+    wanted = [
+        (exchange, store.present_name(symbol), kind, span)
+        for exchange, symbol, kind, span in series
+    ]
     if not wanted:
         return ()
     exchanges, symbols = (sorted({names[k] for names in wanted}) for k in (0, 1))

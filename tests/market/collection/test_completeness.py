@@ -13,7 +13,7 @@ from brain.series.store.store import SeriesStore
 from market.collection.gaps import open_gaps
 from market.collection.grid import FixedGrid
 from market.collection.results import CollectionResult
-from tests.market.collecting import HISTORIES, assert_whole, collector, exists, stored
+from tests.market.collectors import HISTORIES, assert_whole, collector, exists, stored
 from tests.market.exchange_server import DELISTED, EXCHANGES, LISTED, NOW, ExchangeServer
 
 HOURS = 90 * 24
@@ -135,7 +135,7 @@ def test_series_begin_and_end_with_their_instruments(night: Night) -> None:
             assert "delisted 2026-11-10 09:00" in result.note
 
 
-# --- what exchanges withhold -------------------------------------------------------------------------
+# --- what exchanges withhold ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("exchange", EXCHANGES)

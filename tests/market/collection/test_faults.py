@@ -1,4 +1,4 @@
-"""Requests that fail, processes that are killed, exchanges that are down: nothing lost or doubled."""
+"""Failed requests, killed processes, exchanges that are down: nothing is lost or doubled."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from market.collection.collector import DataCollector
 from market.collection.gaps import open_gaps
 from market.collection.grid import FixedGrid
 from market.collection.results import CollectionResult
-from tests.market.collecting import (
+from tests.market.collectors import (
     HISTORIES,
     KEY,
     Acknowledged,
     Job,
-    Series,
+    Library,
     assert_whole,
     collector,
     lacking,
@@ -158,7 +158,7 @@ def test_a_night_that_was_missed_is_made_good(tmp_path: Path) -> None:
     with ExchangeServer(fillers=0) as exchanges:
         store, truth = SeriesStore(tmp_path / "series"), exchanges.truth
         work = DataCollector(
-            Series(store), exchanges=["okx"], settings=settings_for(exchanges.urls)
+            Library(store), exchanges=["okx"], settings=settings_for(exchanges.urls)
         )
         truth.now = NOW - pd.Timedelta(days=9)
         work.collect_all_data(["BTC/USDT"], 24)
@@ -243,7 +243,7 @@ def test_a_series_that_fails_is_recorded_and_fetched_the_next_night(
     exchanges.faults.failing = set()
     # A shorter range: the holes of the night before are asked for wherever they are.
     settings = settings_for(exchanges.urls)
-    again = DataCollector(Series(store), exchanges=["binance"], settings=settings)
+    again = DataCollector(Library(store), exchanges=["binance"], settings=settings)
     result = again.collect_all_data(["SOL/USDT"], 3)
     assert result.failures == ()
     assert len(open_gaps(store)) == 0
@@ -256,7 +256,7 @@ def test_a_series_that_fails_is_recorded_and_fetched_the_next_night(
 
 @pytest.mark.parametrize("ahead", [90.0, -90.0])
 def test_an_exchanges_clock_decides_what_is_closed(tmp_path: Path, ahead: float) -> None:
-    """At half a minute to or past the hour, an exchange whose clock is wrong has its own opinion."""
+    """At half a minute to or past the hour, an exchange with a wrong clock closes other candles."""
     with ExchangeServer(
         END + pd.Timedelta(seconds=-30 if ahead > 0 else 30), fillers=0
     ) as exchanges:

@@ -13,7 +13,7 @@ from market.collection.grid import (
     Span,
     as_times,
     join_spans,
-    outside,
+    parts_outside,
 )
 from market.exchanges.base import FUNDING_HOURS
 from market.exchanges.pages import intervals
@@ -199,15 +199,15 @@ def test_every_interval_of_the_grid_is_one_that_settlements_tell() -> None:
 
 def test_what_was_not_asked_for_covers_every_interval() -> None:
     rows = settlements((80, 160, 8))
-    spans = FundingGrid(8).unasked(times(rows), at(0), at(241))
+    spans = FundingGrid(8).possible_holes(times(rows), at(0), at(241))
     assert missed(spans) == [(0, 80, 10), (153, 241, 11)]
     hole = [r for r in rows if r != 120]
-    assert missed(FundingGrid(8).unasked(times(hole), at(80), at(160))) == [(113, 128, 1)]
+    assert missed(FundingGrid(8).possible_holes(times(hole), at(80), at(160))) == [(113, 128, 1)]
 
 
 def test_a_whole_series_leaves_nothing_to_ask() -> None:
     rows = times(settlements((0, 160, 8)))
-    assert FundingGrid(8).unasked(rows, at(0), at(159)) == []
+    assert FundingGrid(8).possible_holes(rows, at(0), at(159)) == []
 
 
 @given(
@@ -231,7 +231,7 @@ def test_single_skips_within_stretches_are_always_recorded(
         spans = FundingGrid(present).holes(times(kept), at(0), at(now))
         assert [span.start for span in spans] == [at(hour) for hour in gone]
         assert all(span.count == 1 for span in spans)
-        asked = FundingGrid(present).unasked(times(kept), at(0), at(now))
+        asked = FundingGrid(present).possible_holes(times(kept), at(0), at(now))
         for hour in gone:
             assert any(span.start <= at(hour) < span.end for span in asked)
 
@@ -255,7 +255,7 @@ def test_outside_is_the_set_difference(
     spans: list[tuple[int, int]], start: int, length: int
 ) -> None:
     scope = [Span(at(first), at(first + n), n) for first, n in spans]
-    left = outside(at(start), at(start + length), scope)
+    left = parts_outside(at(start), at(start + length), scope)
     covered = {h for first, n in spans for h in range(first, first + n)}
     found = [h for a, b in left for h in range(int((a - START) / HOUR), int((b - START) / HOUR))]
     assert found == [h for h in range(start, start + length) if h not in covered]

@@ -34,7 +34,7 @@ from market.exchanges.binance import Binance
 from market.exchanges.pages import intervals, windows
 from market.exchanges.rest import RestExchange
 from market.http.client import RetryPolicy
-from tests.market.collecting import Series, settings_for
+from tests.market.collectors import Library, settings_for
 from tests.market.exchange_server import NOW, ExchangeServer, Faults
 from tests.market.exchange_server.catalogue import DELISTED
 from tests.market.loopback import Handler, serving
@@ -112,7 +112,7 @@ def test_ninety_days_come_whole(calm: ExchangeServer, name: str, kind: str, symb
     expected = truth(calm, name, kind, symbol, start, end)
     assert len(expected) > 250
     assert_same(rows, expected, but=("usd",) if name == "bybit" else ())
-    assert list(rows.columns) == list(KINDS[kind].given)
+    assert list(rows.columns) == list(KINDS[kind].inputs)
     assert [str(dtype) for dtype in rows.dtypes] == [
         str(KINDS[kind].empty()[column].dtype) for column in rows
     ]
@@ -199,7 +199,7 @@ def test_a_snapshot_tells_the_present(calm: ExchangeServer, name: str) -> None:
         return await exchange.snapshot((await exchange.instruments())["MON/USDT:USDT"])
 
     rows, expected = run_client(calm, name, work), calm.truth.snapshot(name, "MON/USDT:USDT")
-    assert list(rows.columns) == list(KINDS["snapshots"].given)
+    assert list(rows.columns) == list(KINDS["snapshots"].inputs)
     moments = ["time", "available"]
     assert_same(rows, expected, but=(*moments, "open_interest_usd"))
     assert (rows["time"][0] - expected["time"][0]).total_seconds() == pytest.approx(0, abs=60)
@@ -509,7 +509,7 @@ def test_being_blocked_does_not_tell_that_nothing_remains_of_one_that_is_gone(
         seen = (NOW.floor("h") - pd.Timedelta(hours=30)).as_unit("us")
         store.upsert("instruments", row.assign(symbol="X/USDT:USDT", instrument="X", seen=seen))
         server.faults.blocked = {"bybit"}
-        work = DataCollector(Series(store), ["bybit"], settings=settings_for(server.urls))
+        work = DataCollector(Library(store), ["bybit"], settings=settings_for(server.urls))
         result = work.collect_all_data(["X/USDT"], 48)
         gaps = open_gaps(store)
         assert len(server.requests_to("bybit")) < 20

@@ -141,9 +141,7 @@ def test_what_is_not_had_is_said() -> None:
 
 def test_what_ccxt_lacks_is_no_failure_of_a_collection(tmp_path: Path) -> None:
     store = SeriesStore(tmp_path / "series")
-    request = CollectionRequest(
-        ("BTC/USDT",), hours=48, until=None, timeframe="1h", renamed={}, former={}
-    )
+    request = CollectionRequest(("BTC/USDT",), hours=48, until=None, timeframe="1h", renamed={})
     tally = Tally(request, ["gate"], None)
 
     async def collect(exchange: GenericExchange) -> None:

@@ -98,7 +98,7 @@ def test_a_store_that_ignores_conditions_is_found_out(
         monkeypatch.setenv(name, value)
     found = SeriesStore(f"s3://{s3_unsafe.bucket}/series").check()
     assert not found.honoured
-    assert "overwrote" in found.said
+    assert "overwrote" in found.answer
     with closing(s3_client()) as client:
         assert "Contents" not in client.list_objects_v2(Bucket=s3_unsafe.bucket)
 

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import pickle
 import time
-from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
 from hypothesis import given, settings, strategies as st
 from pandas.testing import assert_frame_equal
 
 from brain import InputError, SeriesStoreError
 from brain.series import SeriesStore, UpsertCounts
-from brain.series.store.schema import KINDS, Kind
+from brain.series.store.schema import KINDS
 from registry import BrainLibrary
 from tests.brain.series.store.series_rows import BTC, ETH, candles, gaps, utc
 
@@ -81,8 +77,8 @@ def test_a_value_that_becomes_known_or_unknown_is_a_change(store: SeriesStore) -
 
 
 def test_a_count_that_is_unknown_is_not_zero(store: SeriesStore) -> None:
-    sorts = {"text": "x", "number": 1.5, "count": 3, "time": utc("2026-11-01")}
-    row = {name: [sorts[sort]] * 2 for name, sort in KINDS["quality"].given.items()}
+    values = {"text": "x", "number": 1.5, "count": 3, "time": utc("2026-11-01")}
+    row = {name: [values[dtype]] * 2 for name, dtype in KINDS["quality"].inputs.items()}
     frame = pd.DataFrame(row).assign(symbol=[BTC, ETH])
     frame["expected"] = pd.array([None, 2**60 + 1], dtype="Int64")
     assert store.upsert("quality", frame).inserted == 2
@@ -146,8 +142,8 @@ def test_times_of_one_series(store: SeriesStore) -> None:
 def test_nothing_has_the_dtypes_of_something(kind: str, store: SeriesStore) -> None:
     empty = store.read(kind)
     assert len(empty) == 0
-    sorts = {"text": "x", "number": 1.5, "count": 3, "time": utc("2026-11-01")}
-    row = {name: [sorts[sort]] for name, sort in KINDS[kind].given.items()}
+    values = {"text": "x", "number": 1.5, "count": 3, "time": utc("2026-11-01")}
+    row = {name: [values[dtype]] for name, dtype in KINDS[kind].inputs.items()}
     store.upsert(kind, pd.DataFrame(row | {"symbol": [BTC]}))
     found = store.read(kind)
     assert len(found) == 1
@@ -445,81 +441,3 @@ def test_the_brain_library_opens_it_late(
     assert BrainLibrary(sqlite_dsn, tmp_path / "given").series.root == str(tmp_path / "given")
     mine = SeriesStore(tmp_path / "mine")
     assert BrainLibrary(sqlite_dsn, mine).series is mine
-
-
-# --- layouts ------------------------------------------------------------------------------------
-
-
-def _with_trades(rows: pa.Table) -> pa.Table:
-    """A column more, and prices in another unit."""
-    rows = rows.set_column(
-        rows.column_names.index("close"), "close", pa.compute.multiply(rows["close"], 2)
-    )
-    return rows.append_column("trades", pa.nulls(len(rows), pa.int64()))
-
-
-def second_layout(migration: Any = _with_trades) -> Mapping[str, Kind]:
-    candles = KINDS["candles"]
-    return {
-        **KINDS,
-        "candles": replace(
-            candles,
-            values={**candles.values, "trades": "number"},
-            nullable=candles.nullable | {"trades"},
-            version=2,
-            migrations={1: migration},
-        ),
-    }
-
-
-def test_an_older_layout_is_migrated_in_one_commit(
-    store: SeriesStore, caplog: pytest.LogCaptureFixture
-) -> None:
-    store.upsert("candles", pd.concat([candles(), candles(exchange="okx")]))
-    store.upsert("candles", candles(price=50))  # leaves rewritten files too
-    before, made = store.read("candles"), commits(store)
-    newer = SeriesStore(store.root, kinds=second_layout())
-    with caplog.at_level(logging.WARNING):
-        found = newer.read("candles")
-    assert "from layout 1 to 2, 96 rows" in caplog.text
-    assert commits(store) == made + 1
-    assert found["trades"].isna().all()
-    assert_frame_equal(found.drop(columns="trades"), before.assign(close=before["close"] * 2))
-    assert newer.upsert("candles", candles(rows=2).assign(trades=3.0)).updated == 2
-    assert commits(store) == made + 2
-    assert SeriesStore(store.root, kinds=second_layout()).read("candles")["trades"].sum() == 6
-
-
-def test_a_newer_layout_is_refused(store: SeriesStore) -> None:
-    store.upsert("candles", candles())
-    SeriesStore(store.root, kinds=second_layout()).read("candles")
-    for asked in (store, SeriesStore(store.root)):
-        with pytest.raises(SeriesStoreError, match="layout 2, and this program knows layout 1"):
-            asked.read("candles")
-        with pytest.raises(SeriesStoreError, match="update the program"):
-            asked.upsert("candles", candles())
-
-
-def test_a_migration_that_fails_changes_nothing(store: SeriesStore) -> None:
-    def broken(_rows: pa.Table) -> pa.Table:
-        raise ZeroDivisionError
-
-    store.upsert("candles", candles())
-    before = store.read("candles")
-    with pytest.raises(ZeroDivisionError):
-        SeriesStore(store.root, kinds=second_layout(broken)).read("candles")
-    assert_frame_equal(store.read("candles"), before)
-
-
-def test_rows_stored_during_a_migration_are_not_lost(store: SeriesStore) -> None:
-    """Another process stores rows of the old layout while they are being migrated."""
-
-    def slow(rows: pa.Table) -> pa.Table:
-        if len(rows) == 48:  # on the first try
-            SeriesStore(store.root).upsert("candles", candles("2026-10-20", 5))
-            SeriesStore(store.root).upsert("candles", candles("2026-03-20", 5))
-        return _with_trades(rows)
-
-    store.upsert("candles", candles())
-    newer = SeriesStore(store.root, kinds=second_layout(slow))
-    assert len(newer.read("candles")) == 58
