@@ -309,7 +309,7 @@ def _job(
     from brain.console import console
     from brain.series.source import describe_source, is_collected, read_bars
     from brain.settings import load_settings
-    from market.night import check_askable
+    from market.night import check_collection
     from registry.library import BrainLibrary
 
     settings = load_settings(given)
@@ -318,7 +318,7 @@ def _job(
     library.reap(after_hours=settings.reap_after_hours)
     bars = None
     if collects and (is_collected(settings) or not reads):
-        check_askable(settings)
+        check_collection(settings)
     elif reads:
         bars = read_bars(settings, library)
         _refuse_none(bars, ())
