@@ -52,7 +52,7 @@ class _Block:
     x: int
     width: int
     state: str
-    words: str
+    title: str
 
 
 def _gap_lists(
@@ -176,7 +176,7 @@ known. Point at a stretch to read it.</p>
  aria-label="coverage of {{ record.name }}">
 {% for b in blocks %}
 <rect class="{{ b.state }}" x="{{ b.x }}" y="0" width="{{ b.width }}" height="1">
-<title>{{ b.words }}</title></rect>
+<title>{{ b.title }}</title></rect>
 {% endfor %}
 </svg>
 {% endfor %}

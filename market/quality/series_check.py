@@ -108,7 +108,7 @@ def _coverage(rows: Rows, kind: str, timeframe: str) -> Coverage:
 
 @dataclass(frozen=True)
 class _Summary:
-    """The findings as counts and words.
+    """The findings as counts and sentences.
 
     Attributes:
         rows: of the series.
@@ -156,32 +156,35 @@ class _Summary:
 
     def note(self, missing: int | None, expected: int | None) -> str:
         """A sentence of each finding; ``nothing found`` without any."""
-        words = [f"{missing} of {_rows(expected)} missing"] if missing and expected else []
+        sentences = [f"{missing} of {_rows(expected)} missing"] if missing and expected else []
         if self.findings is None:
-            return "; ".join([*words, "no rows: nothing is known"])
+            return "; ".join([*sentences, "no rows: nothing is known"])
         if not self.rows.valid.all():
-            words.append(f"{_rows((~self.rows.valid).sum())} without any value")
+            sentences.append(f"{_rows((~self.rows.valid).sum())} without any value")
         if self.rows.duplicates:
             duplicates, conflicts = _rows(self.rows.duplicates), self.rows.conflicts
-            words.append(f"{duplicates} with a time twice, {conflicts} of them differing")
+            sentences.append(f"{duplicates} with a time twice, {conflicts} of them differing")
         if self.double_settlements:
             number = _rows(self.double_settlements)
-            words.append(f"{number} less than 30 minutes after another settlement")
+            sentences.append(f"{number} less than 30 minutes after another settlement")
         if self.overdue:
-            words.append(f"the last row is {self.lateness:.1f} periods old")
-        words += self._flagged(self.findings.stale, "repeating the row before where it should move")
-        for reason, rows in self.findings.outliers.items():
-            words += self._flagged(rows, reason)
+            sentences.append(f"the last row is {self.lateness:.1f} periods old")
+        sentences += self._flagged(
+            self.findings.stale, "repeating the row before where it should move"
+        )
+        for reason, flags in self.findings.outliers.items():
+            sentences += self._flagged(flags, reason)
         if self.findings.swapped is not None:
-            words += self._flagged(self.findings.swapped, "base and quote amounts swapped")
-        return "; ".join(words) or ("too few rows to tell" if self.few else "nothing found")
+            sentences += self._flagged(self.findings.swapped, "base and quote amounts swapped")
+        return "; ".join(sentences) or ("too few rows to tell" if self.few else "nothing found")
 
-    def _flagged(self, rows: Flags, words: str) -> list[str]:
-        if not rows.any():
+    def _flagged(self, flags: Flags, reason: str) -> list[str]:
+        """The sentence of a finding, if any row has it: its reason, rows and span."""
+        if not flags.any():
             return []
-        first, last = (when(self.rows.times[np.flatnonzero(rows)[k]]) for k in (0, -1))
+        first, last = (when(self.rows.times[np.flatnonzero(flags)[k]]) for k in (0, -1))
         span = f"at {first}" if first == last else f"{first} to {last}"
-        return [f"{words}: {_rows(rows.sum())}, {span}"]
+        return [f"{reason}: {_rows(flags.sum())}, {span}"]
 
 
 def _rows(number: int | np.integer | None) -> str:
