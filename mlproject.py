@@ -321,7 +321,7 @@ def _job(
     from brain.console import console
     from brain.series.source import describe_source, read_bars, reads_store
     from brain.settings import load_settings
-    from market.night import check_askable
+    from market.night import check_collection
     from registry.library import BrainLibrary
 
     settings = load_settings(overrides)
@@ -330,7 +330,7 @@ def _job(
     library.reap(after_hours=settings.reap_after_hours)
     bars = None
     if collects and (reads_store(settings) or not reads):
-        check_askable(settings)
+        check_collection(settings)
     elif reads:
         bars = read_bars(settings, library)
         _require_bars(bars, ())

@@ -20,11 +20,10 @@ import numpy as np
 
 from brain import BrainError, NoChampionError, Regime, Selection, position_size
 from brain.manifest import check_folder
-from brain.series import Bars
+from brain.series import Bars, read_folder, sample_folder
 from engine.data.frames import feature_frame
 from engine.kernels.features import LOOK_BACK
 from engine.kernels.regimes import RegimeDefinition, RegimeState, catch_up
-from market import read_folder, sample_folder
 from registry import BrainLibrary, ModelSelector, load_settings
 
 RECENT = LOOK_BACK + 512  # the features' look-back, a model's own, the bars since last night

@@ -112,8 +112,8 @@ class Bybit(RestExchange):
         seconds = _SHORTEST_BAN if reason == "banned" else 0.0
         return Refusal(str(code), message, reason, seconds)
 
-    async def _get(self, endpoint: str, query: Query | None = None) -> Any:
-        return await self.client.get(endpoint, {"category": "linear"} | (query or {}), costs=_COST)
+    async def _get(self, endpoint: str, query: Query) -> Any:
+        return await self.client.get(endpoint, {"category": "linear", **query}, costs=_COST)
 
     async def server_time(self) -> pd.Timestamp:
         answer = await self.client.get(_CLOCK, costs=_COST)

@@ -157,5 +157,5 @@ def _page(
     frame = pd.concat([frame, values], axis="columns")
     frame["available"] = available
     times = {"time": "datetime64[us, UTC]", "available": "datetime64[us, UTC]"}
-    words = {name: "str" for name in ("exchange", "symbol", "timeframe") if name in frame}
-    return frame.astype({**times, **words}).reset_index(drop=True)
+    texts = {name: "str" for name in ("exchange", "symbol", "timeframe") if name in frame}
+    return frame.astype({**times, **texts}).reset_index(drop=True)
