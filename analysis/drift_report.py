@@ -85,16 +85,16 @@ def compare(task: DriftTask) -> DriftResult:
     )
     columns = _columns(features, names, windows)
     training, recent = features[windows.reference()], features[windows.recent]
-    valid = ~(np.isnan(training).all(axis=0) | np.isnan(recent).all(axis=0))
-    reportable = {name for name, flag in zip(names, valid, strict=True) if flag}
-    reported = [c.feature for c in columns if c.feature in reportable][: task.columns]
+    missing = np.isnan(training).all(axis=0) | np.isnan(recent).all(axis=0)
+    unknown = tuple(names[int(column)] for column in np.flatnonzero(missing))
+    reported = [c.feature for c in columns if c.feature not in unknown][: task.columns]
     analysis = DriftAnalysis(
         symbol=task.symbol,
         recent=_span(close_time[windows.recent]),
         training=_span(close_time[windows.training]),
         columns=columns,
         reported=tuple(reported),
-        unknown=tuple(name for name in names if name not in reportable),
+        unknown=unknown,
     )
     task.folder.mkdir(parents=True)
     document = json.dumps(drift_document(analysis), indent=1, allow_nan=False)

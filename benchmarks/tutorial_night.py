@@ -38,7 +38,7 @@ BACKGROUND = 100  # windows that GradientExplainer starts from
 WINDOWS = 256  # windows that it explains, of all rows it would take hours
 
 
-def night(order: Night, clock: StageClock) -> None:
+def night(given: Night, clock: StageClock) -> None:
     """Train, register, explain and compare these symbols' families."""
     import lightgbm
     import mlflow
@@ -51,9 +51,9 @@ def night(order: Night, clock: StageClock) -> None:
     clock.hang(FITS, pytorch_lightning.Trainer, "fit", within=LOG)
     mlflow.set_experiment("nightly")
     with mlflow.start_run(run_name="night"):
-        for symbol in order.symbols:
+        for symbol in given.symbols:
             with mlflow.start_run(run_name=symbol, nested=True):
-                one_symbol(symbol, order.trials, clock)
+                one_symbol(symbol, given.trials, clock)
 
 
 def one_symbol(symbol: str, trials: int, clock: StageClock) -> None:
@@ -84,8 +84,8 @@ def train(data: Any, family: Any, trials: int, clock: StageClock) -> dict[str, A
     plan = Plan(folds=5, first_test=0.5, embargo=24, trials=trials, cost=0.0005, seed=7)
     mlflow.autolog(disable=True)
     with clock.stage(SEARCH):
-        result = search(data, family, plan)
-    params = dict(result.recipe.hyperparameters)
+        found = search(data, family, plan)
+    params = dict(found.recipe.hyperparameters)
     model = families.family(family)
     with clock.stage(WALK_FORWARD):
         walk = plan.walk(len(data), data.horizon)
@@ -108,7 +108,7 @@ def train(data: Any, family: Any, trials: int, clock: StageClock) -> dict[str, A
         with mlflow.start_run(run_name=f"{data.symbol} {family}", nested=True) as run:
             fitted = model.fit(data.features, data.target, params=params, seed=plan.seed)
             mlflow.autolog(disable=True)
-            log_run(data, family, result, evidence, prediction, net)
+            log_run(data, family, found, evidence, prediction, net)
         version = register(run.info.run_id, data, family)
     return {
         "run_id": run.info.run_id,
@@ -119,13 +119,13 @@ def train(data: Any, family: Any, trials: int, clock: StageClock) -> dict[str, A
     }
 
 
-def log_run(data: Any, family: Any, result: Any, evidence: Any, prediction: Any, net: Any) -> None:
+def log_run(data: Any, family: Any, found: Any, evidence: Any, prediction: Any, net: Any) -> None:
     import mlflow
     import pandas as pd
     from mlflow.data.pandas_dataset import from_pandas
 
     mlflow.set_tags({"symbol": data.symbol, "family": str(family), "timeframe": data.timeframe})
-    mlflow.log_params({f"hp.{k}": v for k, v in result.recipe.hyperparameters.items()})
+    mlflow.log_params({f"hp.{k}": v for k, v in found.recipe.hyperparameters.items()})
     frame = features_frame(data)
     frame["target"] = data.target
     dataset = from_pandas(frame, name=data.symbol, targets="target")
@@ -141,8 +141,8 @@ def log_run(data: Any, family: Any, result: Any, evidence: Any, prediction: Any,
         {"prediction": prediction, "target": data.target, "net": net}, index=data.close_time
     )
     series.to_parquet("out_of_sample.parquet")
-    result.trials.to_parquet("trials.parquet")
-    result.series.to_parquet("trial_series.parquet")
+    found.trials.to_parquet("trials.parquet")
+    found.series.to_parquet("trial_series.parquet")
     for file in ("out_of_sample.parquet", "trials.parquet", "trial_series.parquet"):
         mlflow.log_artifact(file)
 
@@ -220,14 +220,14 @@ def lstm_explanation(data: Any, fitted: Any) -> Any:
     steps = fitted.network.shape.window
     inputs = fitted.network.prepare(torch.tensor(data.features))
     windows = inputs.unfold(0, steps, 1).transpose(1, 2)
-    starts = np.random.default_rng(0).choice(len(windows), BACKGROUND + WINDOWS, replace=False)
-    background, explained = windows[starts[:BACKGROUND]], windows[starts[BACKGROUND:]]
+    chosen = np.random.default_rng(0).choice(len(windows), BACKGROUND + WINDOWS, replace=False)
+    background, explained = windows[chosen[:BACKGROUND]], windows[chosen[BACKGROUND:]]
     values = shap.GradientExplainer(Scores(), background).shap_values(explained)
     values = np.asarray(values)[..., 0].sum(axis=1)
     width = data.features.shape[1]
     return shap.Explanation(
         values=values[:, :width] + values[:, width:],
-        data=data.features[starts[BACKGROUND:] + steps - 1],
+        data=data.features[chosen[BACKGROUND:] + steps - 1],
         feature_names=list(features_frame(data).columns),
     )
 
