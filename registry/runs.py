@@ -88,6 +88,9 @@ class Run:
         day: UTC date on which the job started, ``2026-11-23``.
     """
 
+    number: int
+    day: str
+
     def __init__(
         self,
         client: MlflowClient,
