@@ -53,9 +53,9 @@ def confidence(
     """The probability that the net Sharpe ratio behind an estimate is above 0.
 
     The estimate ``s`` with standard error ``e`` is taken as normal around the true ratio, whose
-    prior is N(0, t²) with ``t`` = :data:`PRIOR_SPREAD`. The posterior is then normal with mean
-    ``s t² / (t² + e²)`` and variance ``t² e² / (t² + e²)`` (Gelman et al. 2013, "Bayesian Data
-    Analysis", 3rd ed., section 2.5), so that::
+    prior is N(0, t²) with ``t`` = :data:`brain.confidence.PRIOR_SPREAD`. The posterior is then
+    normal with mean ``s t² / (t² + e²)`` and variance ``t² e² / (t² + e²)`` (Gelman et al. 2013,
+    "Bayesian Data Analysis", 3rd ed., section 2.5), so that::
 
         P(ratio > 0) = Phi(s t / (e sqrt(t² + e²)))
 

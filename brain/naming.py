@@ -81,7 +81,7 @@ class Tag(StrEnum):
 
 
 class Role(StrEnum):
-    """What a run is for: values of :attr:`Tag.ROLE`."""
+    """What a run is for: values of :attr:`brain.naming.Tag.ROLE`."""
 
     NIGHT = "night"
     COLLECTION = "collection"
@@ -115,7 +115,7 @@ def model_name(symbol: str) -> str:
 
 
 def symbol_of(name: str) -> str:
-    """The symbol of a registered model: the inverse of :func:`model_name`.
+    """The symbol of a registered model: the inverse of :func:`brain.naming.model_name`.
 
     Raises:
         InputError: no symbol has that model name.

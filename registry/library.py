@@ -263,7 +263,7 @@ class BrainLibrary:
         """The names of a downloaded model's inputs, in the order of its signature.
 
         Args:
-            folder: the model's, as :meth:`fetch` returns it.
+            folder: the model's, as :meth:`registry.library.BrainLibrary.fetch` returns it.
 
         Returns:
             The names; None if the model has no signature.
@@ -301,12 +301,13 @@ class BrainLibrary:
             UnknownRegimeError: there is no such regime.
             NoChampionError: the cell has no champion yet.
         """
-        return self.champion_in(self.model(parse_symbol(symbol)), parse_regime(regime))
+        symbol, regime = parse_symbol(symbol), parse_regime(regime)
+        return self.champion_in(self.model(symbol), regime)
 
     def champions(self, symbol: str | None = None) -> list[Champion]:
         """The champions of all cells, by symbol and regime, from one search.
 
-        A cell for which :meth:`champion` would raise is left out, and the log says why.
+        A cell whose champion can't be read is left out, and the log says why.
 
         Args:
             symbol: only this symbol's cells, none if it has no model; all cells if None.
@@ -367,12 +368,12 @@ class BrainLibrary:
         """The champion of a cell, by the registered model of its symbol.
 
         Args:
-            model: of the symbol, see :meth:`model`.
+            model: of the symbol, see :meth:`registry.library.BrainLibrary.model`.
             regime: of the cell.
 
         Raises:
             NoChampionError: the cell has no champion yet.
-            LibraryError: as for :meth:`champion`.
+            LibraryError: as for :meth:`registry.library.BrainLibrary.champion`.
         """
         champion = champion_of(self.client, model, regime)
         if champion is None:

@@ -28,7 +28,7 @@ def bars_frame(n: int = 30, timeframe: str = "1h") -> pd.DataFrame:
 
 
 def times_as(form: str) -> pd.Index:
-    """The times of :func:`bars_frame` as text."""
+    """The times of :func:`tests.brain.series.test_files.bars_frame` as text."""
     return pd.DatetimeIndex(bars_frame().index).strftime(form)
 
 
