@@ -139,7 +139,7 @@ def nightly(**given: str | None) -> int:
     """Collect, train and register every symbol's families, explain the best, name the champions."""
     from analysis.nightly import NightlyFeatureAnalysis
     from analysis.summary import champions_table, models_table, night_document
-    from engine.night.champions import choose_champions, chosen_models, name_champions
+    from engine.night.champions import champion_models, choose_champions, name_champions
     from engine.night.symbols import train_symbols
 
     with _job(Role.NIGHT, given, collects=True) as job:
@@ -149,7 +149,7 @@ def nightly(**given: str | None) -> int:
             chosen = [(r, choose_champions(job.library, r)) for r in results if r.versions]
         with job.stage("analyse"):
             analysed = NightlyFeatureAnalysis(job.library, job.settings).run_nightly_analysis(
-                models={r.dataset.symbol: chosen_models(r, cells) for r, cells in chosen},
+                models={r.dataset.symbol: champion_models(r, cells) for r, cells in chosen},
                 datasets={r.dataset.symbol: r.dataset for r, _ in chosen},
                 night=job.run,
                 progress=job.progress("Explaining"),
@@ -289,7 +289,7 @@ class _Job:
 
         market = read_all_market_series(self.library, self.settings, self.bars)
         progress = self.progress(title)
-        return work(self.library, self.settings, self.bars, self.run, progress, market=market)
+        return work(self.library, self.settings, self.bars, self.run, progress, markets=market)
 
     def tell_failures(self) -> None:
         for failure in self.failures:

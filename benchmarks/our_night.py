@@ -60,10 +60,10 @@ def hang(clock: StageClock) -> None:
     clock.hang(BARS, engine.night.symbols, "make_dataset")
     clock.hang(SEARCH, engine.night.training, "search")
     clock.hang(WALK_FORWARD, engine.night.training, "out_of_sample")
-    clock.hang(JUDGEMENT, engine.night.training, "judge", "net_returns")
+    clock.hang(JUDGEMENT, engine.night.training, "evaluate", "net_returns")
     clock.hang(FITS, engine.night.symbols, "train")  # what is left of it once its parts have theirs
     clock.hang(LOG, engine.night.model_folder, "write_model")
-    clock.hang(LOG, engine.night.symbols, "log_trained")
+    clock.hang(LOG, engine.night.symbols, "log_training")
     clock.hang(EXPLAIN, analysis.nightly, "explain_task")
     clock.hang(EXPLAIN, analysis.workers, "explain")
     clock.hang(DRIFT, analysis.workers, "compare")

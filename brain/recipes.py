@@ -18,7 +18,7 @@ from brain.naming import Family, parse_family
 __all__ = ["REFIT_RULE", "Recipe"]
 
 #: How a recipe becomes a version: the same hyperparameters on every row whose target is known.
-REFIT_RULE = "all rows with a known target"
+REFIT_RULE = "all rows with a known label"
 
 # Where and how a recipe came about is not what it is.
 _ORIGIN = ("tuned_until", "tuned_in", "trials")
