@@ -140,7 +140,7 @@ def nightly(**overrides: str | None) -> int:
     from analysis.documents import night_document
     from analysis.nightly import NightlyFeatureAnalysis
     from analysis.tables import champions_table, models_table
-    from engine.night.champions import choose_champions, chosen_models, name_champions
+    from engine.night.champions import champion_models, choose_champions, name_champions
     from engine.night.symbols import train_symbols
 
     with _job(Role.NIGHT, overrides, collects=True) as job:
@@ -151,7 +151,7 @@ def nightly(**overrides: str | None) -> int:
             choices = [(r, choose_champions(job.library, r)) for r in results if r.versions]
         with job.stage("analyse"):
             analysis = NightlyFeatureAnalysis(job.library, job.settings).run_nightly_analysis(
-                models={r.dataset.symbol: chosen_models(r, cells) for r, cells in choices},
+                models={r.dataset.symbol: champion_models(r, cells) for r, cells in choices},
                 datasets={r.dataset.symbol: r.dataset for r, _ in choices},
                 night=job.run,
                 progress=job.progress("Explaining"),
@@ -300,7 +300,7 @@ class _Job:
 
         market = read_all_market_series(self.library, self.settings, self.bars)
         progress = self.progress(title)
-        return work(self.library, self.settings, self.bars, self.run, progress, market=market)
+        return work(self.library, self.settings, self.bars, self.run, progress, markets=market)
 
     def print_failures(self) -> None:
         for failure in self.failures:

@@ -57,7 +57,7 @@ def versions_table(results: Sequence[SymbolResult], failures: Sequence[Failure])
         table.add_column(column, justify="right")
     for result in results:
         for family, version in sorted(result.versions.items()):
-            evidence = result.trained[family].evidence[ALL]
+            evidence = result.trainings[family].evidence[ALL]
             table.add_row(
                 version.symbol,
                 family,

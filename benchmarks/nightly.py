@@ -44,7 +44,7 @@ _SAME = {
     "drift: Evidently's report, JSON": r"drift/evidently\.json$",
     "out-of-sample series": r"/out_of_sample\.parquet$",
     "trials": r"/trials\.parquet$",
-    "trials' out-of-sample series": r"/trial_series\.parquet$",
+    "trials' out-of-sample series": r"/trial_predictions\.parquet$",
 }
 _FILES = {
     **_SAME,

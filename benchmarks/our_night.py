@@ -64,7 +64,7 @@ def hang(clock: StageClock) -> None:
     clock.hang(EVIDENCE, engine.night.training, "evaluate", "net_returns")
     clock.hang(FITS, engine.night.symbols, "train")  # without its parts
     clock.hang(LOG, engine.night.model_folder, "write_model")
-    clock.hang(LOG, engine.night.symbols, "log_trained")
+    clock.hang(LOG, engine.night.symbols, "log_training")
     clock.hang(EXPLAIN, analysis.tasks, "explanation_task")
     clock.hang(EXPLAIN, analysis.workers, "explain")
     clock.hang(DRIFT, analysis.workers, "compare")

@@ -78,19 +78,24 @@ def train(data: Any, family: Any, trials: int, clock: StageClock) -> dict[str, A
 
     from engine import families
     from engine.evaluation.evaluation import evaluate, net_returns
-    from engine.evaluation.walk_forward import Plan, out_of_sample
+    from engine.evaluation.walk_forward import TrainingPlan, out_of_sample
     from engine.night.search import search
 
-    plan = Plan(folds=5, first_test=0.5, embargo=24, trials=trials, cost=0.0005, seed=7)
+    plan = TrainingPlan(folds=5, first_test=0.5, embargo=24, trials=trials, cost=0.0005, seed=7)
     mlflow.autolog(disable=True)
     with clock.stage(SEARCH):
         found = search(data, family, plan)
-    params = dict(found.recipe.hyperparameters)
+    hyperparameters = dict(found.recipe.hyperparameters)
     model = families.family(family)
     with clock.stage(WALK_FORWARD):
         walk = plan.walk(len(data), data.horizon)
         prediction = out_of_sample(
-            model, data.features, data.target, walk, params=params, seed=plan.seed
+            model,
+            data.features,
+            data.target,
+            walk,
+            hyperparameters=hyperparameters,
+            seed=plan.seed,
         )
     with clock.stage(EVIDENCE):
         evidence = evaluate(
@@ -106,7 +111,9 @@ def train(data: Any, family: Any, trials: int, clock: StageClock) -> dict[str, A
     with clock.stage(LOG):
         mlflow.autolog(disable=False, silent=True)
         with mlflow.start_run(run_name=f"{data.symbol} {family}", nested=True) as run:
-            fitted = model.fit(data.features, data.target, params=params, seed=plan.seed)
+            fitted = model.fit(
+                data.features, data.target, hyperparameters=hyperparameters, seed=plan.seed
+            )
             mlflow.autolog(disable=True)
             log_run(data, family, found, evidence, prediction, net)
         version = register(run.info.run_id, data, family)
@@ -142,8 +149,8 @@ def log_run(data: Any, family: Any, found: Any, evidence: Any, prediction: Any, 
     )
     series.to_parquet("out_of_sample.parquet")
     found.trials.to_parquet("trials.parquet")
-    found.series.to_parquet("trial_series.parquet")
-    for file in ("out_of_sample.parquet", "trials.parquet", "trial_series.parquet"):
+    found.predictions.to_parquet("trial_predictions.parquet")
+    for file in ("out_of_sample.parquet", "trials.parquet", "trial_predictions.parquet"):
         mlflow.log_artifact(file)
 
 

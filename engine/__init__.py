@@ -1,4 +1,7 @@
-"""Bars → features, targets, regimes → models that were judged out of sample. Imports registry."""
+"""Bars → features, targets, regimes → models with an evaluation out of sample.
+
+Imports brain and registry.
+"""
 
 from __future__ import annotations
 
@@ -19,15 +22,18 @@ if TYPE_CHECKING:
         read_market_series as read_market_series,
     )
     from engine.evaluation.evaluation import evaluate as evaluate
-    from engine.evaluation.walk_forward import Plan as Plan, out_of_sample as out_of_sample
-    from engine.kernels.regimes import (
+    from engine.evaluation.walk_forward import (
+        TrainingPlan as TrainingPlan,
+        out_of_sample as out_of_sample,
+    )
+    from engine.kernels.regime_state import (
         RegimeDefinition as RegimeDefinition,
         RegimeState as RegimeState,
     )
     from engine.night.champions import (
-        Cell as Cell,
+        CellChoice as CellChoice,
+        champion_models as champion_models,
         choose_champions as choose_champions,
-        chosen_models as chosen_models,
         name_champions as name_champions,
     )
     from engine.night.symbols import (
@@ -39,14 +45,14 @@ if TYPE_CHECKING:
 __all__, __getattr__, __dir__ = face(
     __name__,
     {
-        "engine.night.champions": "Cell choose_champions chosen_models name_champions",
+        "engine.night.champions": "CellChoice champion_models choose_champions name_champions",
         "engine.data.dataset": "Dataset make_dataset",
         "engine.data.frames": "feature_frame target_frame regime_series",
         "engine.evaluation.evaluation": "evaluate",
         "engine.data.market_series": "MarketSeries read_market_series",
         "engine.night.symbols": "SymbolResult train_symbols tune_symbols",
         "brain.recipes": "Recipe",
-        "engine.kernels.regimes": "RegimeDefinition RegimeState",
-        "engine.evaluation.walk_forward": "Plan out_of_sample",
+        "engine.kernels.regime_state": "RegimeDefinition RegimeState",
+        "engine.evaluation.walk_forward": "TrainingPlan out_of_sample",
     },
 )

@@ -24,7 +24,7 @@ from engine.data.dataset import make_dataset
 from engine.data.frames import feature_frame, regime_series
 from engine.families import family
 from engine.kernels.features import FEATURE_SET
-from engine.kernels.market_features import MARKET_FEATURES
+from engine.kernels.perpetuals import MARKET_FEATURES
 from engine.kernels.targets import target_name
 from engine.night.model_folder import write_model
 from examples import hamilton
@@ -333,7 +333,7 @@ def test_a_model_that_knows_the_market_predicts_where_the_market_is_unknown(
     tmp_path: Path,
 ) -> None:
     dataset = make_dataset(night.bars, horizon=6, market=market_of(night.bars, first=900))
-    fitted = family(name).fit(dataset.features, dataset.target, params=QUICK[name], seed=7)
+    fitted = family(name).fit(dataset.features, dataset.target, hyperparameters=QUICK[name], seed=7)
     recipe = Recipe(name, dataset.feature_set, 6, QUICK[name], 7)
     write_model(fitted, dataset, recipe, tmp_path / "model")
     tags: dict[str, str] = {

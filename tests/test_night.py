@@ -225,7 +225,7 @@ def test_a_familys_run_describes_itself_and_keeps_its_series(nights: Nights) -> 
         note = run.data.tags["mlflow.note.content"]
         assert f"{run.data.tags[Tag.SYMBOL]} {run.data.tags[Tag.FAMILY]}" in note
         assert all(re.search(rf"\| \W*{key}\W* \|", note) for key in (*REGIMES, ALL))
-        files = {"out_of_sample.parquet", "trials.parquet", "trial_series.parquet"}
+        files = {"out_of_sample.parquet", "trials.parquet", "trial_predictions.parquet"}
         assert files_of(client, run) - EXPLAINED == files
     series = pd.read_parquet(
         client.download_artifacts(run.info.run_id, "out_of_sample.parquet", str(nights.folder))

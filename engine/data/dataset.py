@@ -1,4 +1,4 @@
-"""What a model learns from: features, target, outcome and regime of every bar of one symbol."""
+"""Datasets: features, target, forward return and regime of every bar of one symbol."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from brain.errors import NotEnoughBarsError
 from brain.series.bars import Bars
-from engine.data.frames import feature_frame, regime_series, target_frame
+from engine.data.frames import bar_volatility, feature_frame, regime_series, target_frame
 from engine.kernels.features import FEATURE_SET
-from engine.kernels.market_features import FEATURE_SET as MARKET_FEATURE_SET
-from engine.kernels.regimes import RegimeDefinition, RegimeState
+from engine.kernels.perpetuals import MARKET_FEATURE_SET
+from engine.kernels.regime_state import RegimeDefinition, RegimeState
 from engine.kernels.targets import target_name
 
 if TYPE_CHECKING:
@@ -38,13 +38,14 @@ class Dataset:
     Attributes:
         close_time: (N,) the moments at which the rows are known.
         names: the F features' names, the columns of ``features``.
-        feature_set: names this list of features and their formulas.
+        feature_set: name of these features and their formulas.
         features: (N, F) float64, NaN missing.
         target: (N,) forward log return in units of the volatility known at the time, NaN unknown.
         forward_return: (N,) log return over the next ``horizon`` bars, NaN unknown.
         regimes: (N,) codes into :data:`brain.naming.REGIMES`, -1 unknown.
-        definition, state: what targets the bars to come in the same way.
-        digest: of the bars, and the market series, that all this was made from.
+        definition, state: of the regimes, to classify the bars to come in the same way.
+        digest: of the bars and the market series behind the rows.
+        source: of the bars.
     """
 
     symbol: str
@@ -84,27 +85,28 @@ def make_dataset(
     definition: RegimeDefinition | None = None,
     market: MarketSeries | None = None,
 ) -> Dataset:
-    """Make a symbol's dataset.
+    """A symbol's dataset from its bars.
 
     Args:
-        bars: the symbol's bars on their grid.
+        bars: the symbol's, on their grid.
         horizon: bars that the target looks forward.
-        definition: of the regimes; the standard one if none.
-        market: the symbol's funding and open interest, for the features of these.
+        definition: of the regimes; the standard one if None.
+        market: the symbol's funding and open interest; there are no features of them if None.
 
     Raises:
         InputError: the market series are another symbol's.
         NotEnoughBarsError: fewer than :data:`MIN_ROWS` rows have a known target.
     """
     definition = definition or RegimeDefinition()
-    targets = target_frame(bars, horizon, definition)
-    known = int(targets["target"].notna().sum())
-    if known < MIN_ROWS:
+    volatility = bar_volatility(bars, definition)
+    targets = target_frame(bars, horizon, definition, volatility=volatility)
+    count = int(targets["target"].notna().sum())
+    if count < MIN_ROWS:
         raise NotEnoughBarsError(
-            f"{bars.symbol}: {known} bars have a known target at horizon {horizon}, at least "
+            f"{bars.symbol}: {count} bars have a known target at horizon {horizon}, at least "
             f"{MIN_ROWS} are needed; bring a longer history or finer bars"
         )
-    regimes, state = regime_series(bars, definition)
+    regimes, state = regime_series(bars, definition, volatility=volatility)
     features = feature_frame(bars, market)
     return Dataset(
         symbol=bars.symbol,

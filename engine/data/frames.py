@@ -1,4 +1,4 @@
-"""The kernels' pandas face: features, targets and regimes of a series of bars, by open time."""
+"""Features, targets and regimes of a symbol's bars as pandas, by open time."""
 
 from __future__ import annotations
 
@@ -6,84 +6,114 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from engine.data.market_series import MarketSeries, market_rows
-from engine.kernels.features import FEATURES, compute
-from engine.kernels.market_features import MARKET_FEATURES
-from engine.kernels.regimes import RegimeDefinition, RegimeState, classify, volatility
+from brain.errors import InputError
+from brain.naming import perpetual
+from engine.kernels.features import FEATURES, bar_features
+from engine.kernels.perpetuals import MARKET_FEATURES, market_features
+from engine.kernels.regime_state import RegimeDefinition, RegimeState
+from engine.kernels.regimes import classify, volatility
 from engine.kernels.targets import forward_return, scaled_target
 
 if TYPE_CHECKING:
     from brain.series.bars import Bars
-    from engine.kernels.windows import Floats
+    from engine.data.market_series import MarketSeries
+    from engine.kernels.columns import Floats, Times
 
-__all__ = ["feature_frame", "regime_series", "target_frame"]
+__all__ = ["bar_volatility", "feature_frame", "regime_series", "target_frame"]
 
 
 def feature_frame(bars: Bars, market: MarketSeries | None = None) -> pd.DataFrame:
     """All features of every bar.
 
     Args:
-        bars: the series.
-        market: the symbol's funding and open interest, joined as they were known at each close.
+        bars: the symbol's, on their grid.
+        market: the symbol's funding and open interest, joined as they were public at each close.
 
     Returns:
-        Columns :data:`engine.kernels.features.FEATURES`, with market series also
-        :data:`engine.kernels.market_features.MARKET_FEATURES`, float64, on the bars' own grid; NaN is
-        unknown. A row is known at its bar's close, not at the open time that the index shows.
+        Columns :data:`engine.kernels.features.FEATURES`, with a market also
+        :data:`engine.kernels.perpetuals.MARKET_FEATURES`, float64, on the bars' own grid; NaN is
+        unknown. A row is known at its bar's close, not at the open time in the index.
 
     Raises:
         InputError: the market series are another symbol's.
     """
-    rows = compute(*_prices(bars), _column(bars, "volume"), _close_time_ns(bars))
-    names = list(FEATURES)
+    prices, volume, times = _prices(bars), _column(bars, "volume"), _close_time_ns(bars)
+    rows, names = bar_features(*prices, volume, times), FEATURES
     if market is not None:
-        rows = np.column_stack([rows, market_rows(bars, market)])
-        names += MARKET_FEATURES
-    return pd.DataFrame(rows, index=bars.frame.index, columns=names)
+        _check_symbols(bars, market)
+        funding, open_interest = market.funding_rows(), market.open_interest_rows()
+        columns = market_features(*prices, volume, times, funding, open_interest)
+        rows, names = np.column_stack([rows, columns]), (*FEATURES, *MARKET_FEATURES)
+    return pd.DataFrame(rows, index=bars.frame.index, columns=list(names))
+
+
+def bar_volatility(bars: Bars, definition: RegimeDefinition | None = None) -> Floats:
+    """The volatility of every bar, (N,), from which its target and its regime are computed.
+
+    Args:
+        bars: the symbol's, on their grid.
+        definition: its window is the volatility's; the standard one if None.
+
+    Returns:
+        Of one bar's log return; NaN is unknown (see :func:`engine.kernels.regimes.volatility`).
+    """
+    return volatility(*_prices(bars), (definition or RegimeDefinition()).window)
 
 
 def target_frame(
-    bars: Bars, horizon: int, definition: RegimeDefinition | None = None
+    bars: Bars,
+    horizon: int,
+    definition: RegimeDefinition | None = None,
+    *,
+    volatility: Floats | None = None,
 ) -> pd.DataFrame:
     """The return to come of every bar, as such and as a training target.
 
     Args:
-        bars: the series.
+        bars: the symbol's, on their grid.
         horizon: bars to look forward.
         definition: its window is that of the target's volatility; the standard one if None.
+        volatility: (N,) of :func:`bar_volatility` by that definition; computed if None.
 
     Returns:
-        Columns ``forward_return`` and ``target`` (see :func:`engine.kernels.targets.scaled_target`), float64,
-        on the bars' own grid; NaN is unknown.
+        Columns ``forward_return`` and ``target`` (:func:`engine.kernels.targets.scaled_target`),
+        float64, on the bars' own grid; NaN is unknown.
 
     Raises:
         InputError: the horizon is not a whole number of at least 1.
     """
+    if volatility is None:
+        volatility = bar_volatility(bars, definition)
     close = _column(bars, "close")
-    known = volatility(*_prices(bars), (definition or RegimeDefinition()).window)
     return pd.DataFrame(
         {
             "forward_return": forward_return(close, horizon),
-            "target": scaled_target(close, known, horizon),
+            "target": scaled_target(close, volatility, horizon),
         },
         index=bars.frame.index,
     )
 
 
 def regime_series(
-    bars: Bars, definition: RegimeDefinition | None = None
+    bars: Bars, definition: RegimeDefinition | None = None, *, volatility: Floats | None = None
 ) -> tuple[pd.Series, RegimeState]:
     """The regime of every bar.
 
+    Args:
+        bars: the symbol's, on their grid.
+        definition: of the regimes; the standard one if None.
+        volatility: (N,) of :func:`bar_volatility` by that definition; computed if None.
+
     Returns:
-        A series ``regime`` of int8 codes on the bars' own grid (see :mod:`engine.kernels.regimes`; -1 is
-        unknown), and the state with which :func:`engine.kernels.regimes.catch_up` targets the bars to come.
+        A pandas Series ``regime`` of int8 codes on the bars' own grid (-1 is unknown, see
+        :mod:`engine.kernels.regimes`), and the state from which
+        :func:`engine.kernels.regimes.catch_up` classifies the bars to come.
     """
     definition = definition or RegimeDefinition()
-    known = volatility(*_prices(bars), definition.window)
-    codes, state = classify(known, _close_time_ns(bars), definition)
+    if volatility is None:
+        volatility = bar_volatility(bars, definition)
+    codes, state = classify(volatility, _close_time_ns(bars), definition)
     return pd.Series(codes, index=bars.frame.index, name="regime"), state
 
 
@@ -100,5 +130,20 @@ def _column(bars: Bars, name: str) -> Floats:
     return bars.frame[name].to_numpy(dtype=np.float64)
 
 
-def _close_time_ns(bars: Bars) -> NDArray[np.int64]:
+def _close_time_ns(bars: Bars) -> Times:
     return bars.close_time.as_unit("ns").asi8
+
+
+def _check_symbols(bars: Bars, market: MarketSeries) -> None:
+    if _contract(bars.symbol) != _contract(market.symbol):
+        raise InputError(
+            f"the market series are of {market.symbol} and the bars of {bars.symbol}; "
+            "give those of one symbol"
+        )
+
+
+def _contract(symbol: str) -> str:
+    try:
+        return perpetual(symbol)
+    except InputError:
+        return symbol

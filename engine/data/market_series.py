@@ -1,4 +1,4 @@
-"""A symbol's funding and open interest: read from the series store, and handed to the kernel."""
+"""A symbol's funding and open interest, from the series store and for the kernel."""
 
 from __future__ import annotations
 
@@ -10,20 +10,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from brain.errors import InputError
 from brain.naming import parse_symbol, perpetual
-from engine.kernels.market_features import FundingRows, OpenInterestRows, compute
+from engine.kernels.perpetuals import FundingRows, OpenInterestRows
 
 if TYPE_CHECKING:
-    from brain.series.bars import Bars
     from brain.series.store.store import SeriesStore
     from brain.settings import Settings
-    from engine.kernels.windows import Floats
+    from engine.kernels.columns import Floats, Times
     from registry.library import BrainLibrary
 
-__all__ = ["MarketSeries", "market_rows", "read_all_market_series", "read_market_series"]
+__all__ = ["MarketSeries", "read_all_market_series", "read_market_series"]
 
 _TIMES = ("time", "available")
 _FUNDING = ("rate", "interval_hours")
@@ -32,10 +30,10 @@ _OPEN_INTEREST = ("base", "usd")
 
 @dataclass(frozen=True, eq=False)
 class MarketSeries:
-    """What was published of a symbol's perpetual, on one or several exchanges.
+    """Funding and open interest of a symbol's perpetual, on one or several exchanges.
 
     Attributes:
-        symbol: the symbol whose bars it is joined to, ``BTC/USDT``.
+        symbol: whose bars they are joined to, ``BTC/USDT``.
         funding: a row a settlement: exchange, time, rate (fraction per interval), interval_hours,
             available. Times are in UTC with a zone; NaN is unknown; rows in any order, other
             columns are ignored, and a row without a time or an ``available`` doesn't count.
@@ -51,10 +49,10 @@ class MarketSeries:
 
     def __post_init__(self) -> None:
         for kind, frame, numbers in self._kinds():
-            wanted = ("exchange", *_TIMES, *numbers)
-            if missing := [name for name in wanted if name not in frame.columns]:
+            columns = ("exchange", *_TIMES, *numbers)
+            if missing := [name for name in columns if name not in frame.columns]:
                 raise InputError(
-                    f"{self.symbol}: {kind} has no column {missing[0]!r}; give {', '.join(wanted)}"
+                    f"{self.symbol}: {kind} has no column {missing[0]!r}; give {', '.join(columns)}"
                 )
             for name in _TIMES:
                 if not isinstance(frame[name].dtype, pd.DatetimeTZDtype):
@@ -76,6 +74,20 @@ class MarketSeries:
                     digest.update(_values(rows, name).astype("<f8").tobytes())
         return digest.hexdigest()
 
+    def funding_rows(self) -> list[FundingRows]:
+        """The kernel's rows of each exchange, always in the same order of exchanges."""
+        return [
+            FundingRows(*_times(rows), _values(rows, "rate"), _values(rows, "interval_hours"))
+            for _, rows in _by_exchange(self.funding)
+        ]
+
+    def open_interest_rows(self) -> list[OpenInterestRows]:
+        """The kernel's rows of each exchange, always in the same order of exchanges."""
+        return [
+            OpenInterestRows(*_times(rows), _values(rows, "base"), _values(rows, "usd"))
+            for _, rows in _by_exchange(self.open_interest)
+        ]
+
     def __repr__(self) -> str:
         return (
             f"MarketSeries({self.symbol}, {len(self.funding)} settlements, "
@@ -92,11 +104,12 @@ class MarketSeries:
 def read_market_series(
     store: SeriesStore, symbol: str, exchanges: Sequence[str], timeframe: str
 ) -> MarketSeries | None:
-    """What the store holds of a symbol's perpetual; None if that is nothing.
+    """The store's rows of a symbol's perpetual; None without any.
 
     Args:
-        symbol: ``BTC/USDT`` or ``BTC/USDT:USDT``; one that no perpetual is of has no series.
-        exchanges: whose rows; all exchanges' if empty.
+        store: the series store.
+        symbol: ``BTC/USDT`` or ``BTC/USDT:USDT``; a symbol without a perpetual has no series.
+        exchanges: the rows' exchanges; all if empty.
         timeframe: of open interest, which may be stored at several.
 
     Raises:
@@ -108,13 +121,15 @@ def read_market_series(
         contract = perpetual(symbol)
     except InputError:
         return None
-    whose = list(exchanges) or None
+    selection = list(exchanges) or None
     columns = ["exchange", *_TIMES]
-    funding = store.read("funding", symbol=contract, exchange=whose, columns=[*columns, *_FUNDING])
+    funding = store.read(
+        "funding", symbol=contract, exchange=selection, columns=[*columns, *_FUNDING]
+    )
     open_interest = store.read(
         "open_interest",
         symbol=contract,
-        exchange=whose,
+        exchange=selection,
         timeframe=timeframe,
         columns=[*columns, *_OPEN_INTEREST],
     )
@@ -126,61 +141,32 @@ def read_market_series(
 def read_all_market_series(
     library: BrainLibrary, settings: Settings, symbols: Iterable[str]
 ) -> dict[str, MarketSeries]:
-    """The symbols' market series of the settings' exchanges, by symbol, where there are any.
+    """The symbols' market series of the settings' exchanges, by symbol; a symbol may have none.
+
+    Args:
+        library: whose series store is read.
+        settings: exchanges, and the timeframe of open interest.
+        symbols: to look for.
 
     Raises:
         SeriesStoreError: the store can't be read.
     """
     if not settings.exchanges:
         return {}
-    series = {
+    markets = {
         symbol: read_market_series(library.series, symbol, settings.exchanges, settings.timeframe)
         for symbol in symbols
     }
-    return {symbol: rows for symbol, rows in series.items() if rows is not None}
-
-
-def market_rows(bars: Bars, market: MarketSeries) -> Floats:
-    """The :data:`engine.kernels.market_features.MARKET_FEATURES` of every bar, (N, F); NaN is unknown.
-
-    Raises:
-        InputError: the series are another symbol's.
-    """
-    if _contract(bars.symbol) != _contract(market.symbol):
-        raise InputError(
-            f"the market series are of {market.symbol} and the bars of {bars.symbol}; "
-            "give those of one symbol"
-        )
-    opened, high, low, close, volume = (
-        bars.frame[name].to_numpy(dtype=np.float64)
-        for name in ("open", "high", "low", "close", "volume")
-    )
-    funding = [
-        FundingRows(*_times(rows), _values(rows, "rate"), _values(rows, "interval_hours"))
-        for _, rows in _by_exchange(market.funding)
-    ]
-    open_interest = [
-        OpenInterestRows(*_times(rows), _values(rows, "base"), _values(rows, "usd"))
-        for _, rows in _by_exchange(market.open_interest)
-    ]
-    at_ns = bars.close_time.as_unit("ns").asi8
-    return compute((opened, high, low, close), volume, at_ns, funding, open_interest)
-
-
-def _contract(symbol: str) -> str:
-    try:
-        return perpetual(symbol)
-    except InputError:
-        return symbol
+    return {symbol: market for symbol, market in markets.items() if market is not None}
 
 
 def _by_exchange(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     """Each exchange's rows in the order of time; the exchanges always in the same order."""
-    whole = frame.dropna(subset=list(_TIMES)).sort_values(list(_TIMES), kind="stable")
-    return [(str(name), rows) for name, rows in whole.groupby("exchange", sort=True)]
+    ordered = frame.dropna(subset=list(_TIMES)).sort_values(list(_TIMES), kind="stable")
+    return [(str(name), rows) for name, rows in ordered.groupby("exchange", sort=True)]
 
 
-def _times(rows: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _times(rows: pd.DataFrame) -> tuple[Times, Times]:
     """Stamps and moments of publication in nanoseconds since 1970."""
     time, available = (pd.DatetimeIndex(rows[name]).as_unit("ns").asi8 for name in _TIMES)
     return time, available

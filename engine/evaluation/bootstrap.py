@@ -1,7 +1,7 @@
-"""Error bars for dependent data: the circular block bootstrap (Politis & Romano 1992).
+"""Standard errors of dependent data: the circular block bootstrap (Politis & Romano 1992).
 
 Neighbouring bars share their targets and their volatility, so an i.i.d. bootstrap understates the
-error about by half. Blocks of consecutive rows are drawn instead, wrapping at the end.
+error by about half. Blocks of consecutive rows are drawn instead, wrapping at the end.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 __all__ = ["MIN_BLOCKS", "BlockBootstrap", "block_length"]
 
-#: With fewer whole blocks than this there is nothing to learn an error from: it is unknown.
+#: With fewer whole blocks than this the error is unknown.
 MIN_BLOCKS = 5
 
 _REPETITIONS = 400
@@ -28,10 +28,11 @@ def block_length(horizon: int) -> int:
 class BlockBootstrap:
     """Draws of row indices, the same for every statistic of the same rows.
 
-    Args:
+    Attributes:
         rows: number of rows to draw from.
         block: rows in a block, see :func:`block_length`.
-        seed: the draws are a function of it.
+        seed: of the draws.
+        repetitions: number of draws.
     """
 
     rows: int
@@ -50,7 +51,7 @@ class BlockBootstrap:
         return rng.integers(self.rows, size=(self.repetitions, blocks))
 
     def means(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Column means of every draw: (rows, k) → (repetitions, k); NaN where not enough rows."""
+        """Column means of every draw: (rows, k) → (repetitions, k); NaN without enough rows."""
         if not self.enough:
             return np.full((self.repetitions, values.shape[1]), np.nan)
         starts = self._starts()
@@ -60,7 +61,7 @@ class BlockBootstrap:
         return np.asarray(sums / (starts.shape[1] * self.block))
 
     def paths(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Every draw as a path: (rows,) → (repetitions, rows); NaN where not enough rows."""
+        """Every draw as a path: (rows,) → (repetitions, rows); NaN without enough rows."""
         if not self.enough:
             return np.full((self.repetitions, self.rows), np.nan)
         index = self._starts()[:, :, None] + np.arange(self.block)

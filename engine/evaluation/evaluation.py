@@ -1,14 +1,14 @@
-"""How good a model was, out of sample, in each regime, and how sure we are of it.
+"""The evaluation of a model: its metrics out of sample in each regime, with standard errors.
 
-A prediction at bar t's close is traded as its own small position: one ``horizon``-th of the capital
-in the direction of the prediction, held for ``horizon`` bars and then handed to the prediction made
-at that moment (overlapping portfolios, Jegadeesh & Titman 1993). What is paid for is the change of
-direction between the two, by the position that is opened; where none follows whose net return is
-known, the position that is closed pays for its end. So every row has one net return, which belongs
-to the regime in which the decision was taken.
+A prediction at bar t's close is traded as a small position of its own: one ``horizon``-th of the
+capital in the direction of the prediction, held for ``horizon`` bars and then handed over to the
+prediction of that moment (overlapping portfolios, Jegadeesh & Titman 1993). The position that is
+opened pays for the change of direction between the two; without a next position whose net return
+is known, the position that is closed pays for its end. So every row has one net return, which
+belongs to the regime of the row.
 
-Every figure comes with the standard error of a block bootstrap (:mod:`engine.evaluation.bootstrap`). A figure
-that can't be computed, and an error that too few bars can't support, is NaN: unknown, not zero.
+Every metric has the standard error of a block bootstrap (:mod:`engine.evaluation.bootstrap`). A
+metric that can't be computed is NaN, and so is the error of too few bars: unknown, not zero.
 """
 
 from __future__ import annotations
@@ -21,12 +21,7 @@ from brain.naming import REGIMES
 from brain.records import Estimate, Evidence
 from engine.evaluation.bootstrap import BlockBootstrap, block_length
 
-__all__ = [
-    "ALL",
-    "evaluate",
-    "net_returns",
-    "paired_difference",
-]
+__all__ = ["ALL", "evaluate", "net_returns", "paired_difference"]
 
 Array = NDArray[np.float64]
 
@@ -45,17 +40,17 @@ def net_returns(prediction: Array, forward_return: Array, *, horizon: int, cost:
 
     Returns:
         (N,) simple returns on the position's capital; NaN where prediction or outcome is unknown.
-        A position pays for the change of direction from the one before, whose place it takes; and
-        for its own end if what takes its place has no net return: an unknown prediction, an unknown
-        outcome, or nothing as the series ends.
+        A position pays for the change of direction from the position before it, and for its own end
+        if the next position has no net return: an unknown prediction, an unknown outcome, or the
+        end of the rows.
     """
     side = np.sign(prediction)
     gross = side * np.expm1(forward_return)
-    held = np.zeros_like(side)
-    held[horizon:] = np.nan_to_num(side[:-horizon])
+    lagged = np.zeros_like(side)
+    lagged[horizon:] = np.nan_to_num(side[:-horizon])
     ends = np.ones(side.shape, dtype=np.bool_)
     ends[:-horizon] = ~np.isfinite(gross[horizon:])
-    traded = np.abs(side - held) + np.where(ends, np.abs(side), 0.0)
+    traded = np.abs(side - lagged) + np.where(ends, np.abs(side), 0.0)
     return np.asarray(gross - cost * traded)
 
 
@@ -82,16 +77,16 @@ def evaluate(
         The evidence for :data:`ALL` and for each of the four regimes.
     """
     net = net_returns(prediction, forward_return, horizon=horizon, cost=cost)
-    known = np.isfinite(net) & np.isfinite(target)
-    masks: dict[str, NDArray[np.bool_]] = {ALL: np.ones_like(known)}
+    valid = np.isfinite(net) & np.isfinite(target)
+    masks: dict[str, NDArray[np.bool_]] = {ALL: np.ones_like(valid)}
     masks |= {regime: regimes == code for code, regime in enumerate(REGIMES)}
     trades_a_year = bars_per_year / horizon
     return {
         name: _evidence(
-            prediction[mask & known],
-            target[mask & known],
-            net[mask & known],
-            _episodes(mask, known),
+            prediction[mask & valid],
+            target[mask & valid],
+            net[mask & valid],
+            _episodes(mask, valid),
             trades_a_year=trades_a_year,
             horizon=horizon,
         )
@@ -99,15 +94,18 @@ def evaluate(
     }
 
 
-def paired_difference(net: Array, other: Array, rows: NDArray[np.bool_], horizon: int) -> Estimate:
-    """How much more ``net`` earned than ``other`` on the same rows, on average per position.
+def paired_difference(net: Array, other: Array, mask: NDArray[np.bool_], horizon: int) -> Estimate:
+    """The mean of ``net`` less ``other`` on the same rows, per position.
 
     Args:
         net, other: (N,) net returns, NaN unknown; rows where either is unknown don't count.
-        rows: (N,) which rows to compare, for example those of one regime.
+        mask: (N,) the rows to compare, for example those of one regime.
         horizon: bars that a position is held.
+
+    Returns:
+        Value and error are NaN without a common row.
     """
-    difference = (net - other)[rows & np.isfinite(net) & np.isfinite(other)]
+    difference = (net - other)[mask & np.isfinite(net) & np.isfinite(other)]
     if difference.size == 0:
         return Estimate(np.nan, np.nan)
     draws = BlockBootstrap(difference.size, block_length(horizon)).means(difference[:, None])
@@ -134,10 +132,10 @@ def _evidence(
     )
 
 
-def _episodes(mask: NDArray[np.bool_], known: NDArray[np.bool_]) -> int:
-    """Stretches of the mask that hold at least one known row."""
+def _episodes(mask: NDArray[np.bool_], valid: NDArray[np.bool_]) -> int:
+    """Stretches of the mask with at least one valid row."""
     stretch = np.cumsum(mask & ~np.concatenate([[False], mask[:-1]]))
-    return int(np.unique(stretch[mask & known]).size)
+    return int(np.unique(stretch[mask & valid]).size)
 
 
 def _spread(draws: Array) -> float:
@@ -146,7 +144,7 @@ def _spread(draws: Array) -> float:
 
 
 def _root(variance: Array) -> Array:
-    """Standard deviation; NaN where rounding (about 1e-16) is all that there is of a variance."""
+    """Standard deviation; NaN where the variance is nothing but rounding (about 1e-16)."""
     return np.sqrt(np.where(variance > 1e-12, variance, np.nan))
 
 
@@ -159,8 +157,8 @@ def _correlation(moments: Array) -> Array:
 def _rank_ic(prediction: Array, target: Array, draws: BlockBootstrap) -> Estimate:
     if prediction.size < 3:
         return Estimate(np.nan, np.nan)
-    # Ranks centred on 0 with unit scale keep the moments well conditioned. They are taken once:
-    # ranking every draw anew changes the error by less than its own Monte Carlo noise.
+    # Ranks centred on 0 with unit scale keep the moments well conditioned. They are computed once:
+    # ranking every draw again changes the error by less than its own Monte Carlo noise.
     x, y = (rankdata(v) / v.size - 0.5 for v in (prediction, target))
     moments = np.column_stack([x, y, x * x, y * y, x * y])
     value = _correlation(moments.mean(axis=0)[None, :])[0]
@@ -173,8 +171,8 @@ def _hit_rate(prediction: Array, target: Array, draws: BlockBootstrap) -> Estima
     moments = np.column_stack([hits, moved.astype(float)])
     if not moved.any():
         return Estimate(np.nan, np.nan)
-    right, of = draws.means(moments).T
-    share = np.divide(right, of, out=np.full_like(of, np.nan), where=of > 0)
+    right, total = draws.means(moments).T
+    share = np.divide(right, total, out=np.full_like(total, np.nan), where=total > 0)
     return Estimate(float(hits.sum() / moved.sum()), _spread(share))
 
 

@@ -2,8 +2,8 @@
 
 Row t is known at bar t's close, and its target looks ``horizon`` bars further. A row may therefore
 train a model that is evaluated from row ``test_start`` on only if its target has ended before that:
-the last ``horizon`` rows are *purged*, and ``embargo`` rows more are left out so that what is
-evaluated is not a near copy of what was learned (López de Prado 2018, chapter 7).
+the last ``horizon`` rows are *purged*, and ``embargo`` rows more are left out, so that the rows of
+the evaluation are no near copies of those of the training (López de Prado 2018, chapter 7).
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 from brain.errors import InputError, NotEnoughBarsError
 from engine.families.base import ModelFamily
 
-__all__ = ["Fold", "Plan", "out_of_sample", "walk_forward"]
+__all__ = ["Fold", "TrainingPlan", "out_of_sample", "walk_forward"]
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Fold:
-    """One step of the walk: train on rows ``[0, train_end)``, judge ``[test_start, test_end)``."""
+    """One step: train on rows ``[0, train_end)``, evaluate on ``[test_start, test_end)``."""
 
     train_end: int
     test_start: int
@@ -42,8 +42,8 @@ def walk_forward(
         rows: number of consecutive rows, oldest first.
         folds: number of test blocks; together they cover every row from the first test row on.
         first_test: share of the rows before the first test row, in (0, 1).
-        horizon: bars that a target looks forward. Too small a value lets the training rows know
-            the beginning of the test block.
+        horizon: bars that a target looks forward. With too small a value the targets of the
+            training reach into the test block.
         embargo: further rows left out between training and test.
 
     Raises:
@@ -68,8 +68,8 @@ def walk_forward(
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How a symbol's rows are walked through and searched.
+class TrainingPlan:
+    """The plan of a symbol's search and walk-forward.
 
     Attributes:
         folds: test blocks of the walk-forward.
@@ -90,9 +90,10 @@ class Plan:
     seed: int = 7
 
     def walk(self, rows: int, horizon: int) -> tuple[Fold, ...]:
-        """The folds on which a model of that many rows is judged.
+        """The folds on which a model of that many rows is evaluated.
 
         Raises:
+            InputError: a value of the plan is out of range.
             NotEnoughBarsError: the rows are too few for the plan.
         """
         return walk_forward(
@@ -105,29 +106,33 @@ class Plan:
 
 
 def out_of_sample(
-    model: ModelFamily,
+    family: ModelFamily,
     rows: Array,
     target: Array,
     folds: tuple[Fold, ...],
     *,
-    params: Mapping[str, Any],
+    hyperparameters: Mapping[str, Any],
     seed: int,
 ) -> Array:
     """Walk forward: fit on each fold's past, predict its test rows.
 
     Args:
+        family: to fit.
         rows: (N, F) features, NaN missing.
         target: (N,) targets, NaN unknown.
         folds: disjoint test blocks.
+        hyperparameters, seed: of every fit.
 
     Returns:
         (N,) predictions; NaN outside the test blocks.
+
+    Raises:
+        TrainingError, NotEnoughBarsError: a fold can't be fitted.
     """
     prediction = np.full(len(rows), np.nan)
     for fold in folds:
-        fitted = model.fit(
-            rows[: fold.train_end], target[: fold.train_end], params=params, seed=seed
-        )
+        train = slice(fold.train_end)
+        fitted = family.fit(rows[train], target[train], hyperparameters=hyperparameters, seed=seed)
         context = max(0, fold.test_start - fitted.look_back + 1)
         values = fitted.predict(rows[context : fold.test_end])
         prediction[fold.test_start : fold.test_end] = values[fold.test_start - context :]

@@ -1,8 +1,8 @@
 """Model families: one contract, three ways to learn.
 
 >>> from engine.families import family
->>> fitted = family("lightgbm").fit(rows, target, params={}, seed=1)  # doctest: +SKIP
->>> fitted.predict(rows)  # one value per row                         # doctest: +SKIP
+>>> fitted = family("lightgbm").fit(rows, target, hyperparameters={}, seed=1)  # doctest: +SKIP
+>>> fitted.predict(rows)  # one value per row                                  # doctest: +SKIP
 
 Importing this package costs nothing; a family's libraries are imported when it is first used.
 """
@@ -11,12 +11,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from brain._lazy import face
 from brain.naming import Family, parse_family
 
 if TYPE_CHECKING:
-    from engine.families.base import FittedModel, ModelFamily
+    from engine.families.base import FittedModel as FittedModel, ModelFamily as ModelFamily
 
 __all__ = ["FittedModel", "ModelFamily", "family"]
+
+_, __getattr__, __dir__ = face(__name__, {"engine.families.base": "FittedModel ModelFamily"})
 
 
 def family(name: Family | str) -> ModelFamily:
@@ -25,19 +28,11 @@ def family(name: Family | str) -> ModelFamily:
     Raises:
         UnknownFamilyError: there is none.
     """
-    known = parse_family(name)
-    if known is Family.LSTM:
+    name = parse_family(name)
+    if name is Family.LSTM:
         from engine.families.lstm import Lstm
 
         return Lstm()
     from engine.families.boosted import LightGbm, XgBoost
 
-    return LightGbm() if known is Family.LIGHTGBM else XgBoost()
-
-
-def __getattr__(name: str) -> object:
-    if name in {"FittedModel", "ModelFamily"}:
-        from engine.families import base
-
-        return getattr(base, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return LightGbm() if name is Family.LIGHTGBM else XgBoost()

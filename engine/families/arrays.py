@@ -1,4 +1,4 @@
-"""Checks of what goes into a model, written once for every family."""
+"""Checks of the rows and targets of a model, the same for every family."""
 
 from __future__ import annotations
 
@@ -9,22 +9,30 @@ import numpy.typing as npt
 
 from brain.errors import InputError, NotEnoughBarsError, TrainingError
 
-__all__ = ["MIN_TARGETS", "Array", "check_rows", "check_seed", "check_target", "tame", "usable"]
+__all__ = [
+    "MIN_TARGETS",
+    "Array",
+    "check_rows",
+    "check_seed",
+    "check_target",
+    "clip_outliers",
+    "training_rows",
+]
 
 Array = npt.NDArray[np.float64]
 
-#: Fewer targets than this teach nothing that could be told from chance.
+#: A fit on fewer targets than this could not be distinguished from chance.
 MIN_TARGETS = 50
 
 # XGBoost and the LSTM compute in single precision, where a larger number is infinite.
 _LARGEST = float(np.finfo(np.float32).max)
 
 
-def _numbers(values: npt.ArrayLike, what: str) -> Array:
+def _numbers(values: npt.ArrayLike, name: str) -> Array:
     try:
         return np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise InputError(f"the {what} hold something that is no number ({error})") from error
+        raise InputError(f"the {name} hold something that is no number ({error})") from error
 
 
 def check_rows(rows: npt.ArrayLike, *, width: int | None = None) -> Array:
@@ -32,7 +40,7 @@ def check_rows(rows: npt.ArrayLike, *, width: int | None = None) -> Array:
 
     Args:
         rows: (N, F), a frame or an array.
-        width: the F that the model was fitted on, or None if any will do.
+        width: the F that the model was fitted on; None for any.
 
     Raises:
         InputError: the shape is wrong, or a value is infinite or beyond single precision.
@@ -60,6 +68,10 @@ def check_rows(rows: npt.ArrayLike, *, width: int | None = None) -> Array:
 def check_target(target: npt.ArrayLike, rows: Array) -> Array:
     """One target per row as a float64 array (N,); NaN stays, as "no target".
 
+    Args:
+        target: (N,), a pandas Series or an array.
+        rows: (N, F).
+
     Raises:
         InputError: the shape is wrong or a value is infinite.
     """
@@ -76,43 +88,51 @@ def check_target(target: npt.ArrayLike, rows: Array) -> Array:
     return array
 
 
-def usable(rows: Array, target: Array, *, look_back: int = 1) -> npt.NDArray[np.intp]:
-    """The rows to learn from: those with a target, a full look-back and some input in it.
+def training_rows(rows: Array, target: Array, *, look_back: int = 1) -> npt.NDArray[np.intp]:
+    """The places of the rows to learn from, ascending.
+
+    They have a target, a full look-back, and at least one feature in it that is not NaN.
+
+    Args:
+        rows: (N, F) features, NaN missing.
+        target: (N,), NaN where there is none.
+        look_back: rows that a prediction needs, its own included.
 
     Raises:
         NotEnoughBarsError: there are fewer than :data:`MIN_TARGETS`.
         TrainingError: their targets are all the same.
     """
-    seen = np.cumsum(~np.isnan(rows).all(axis=1))
-    before = np.concatenate([np.zeros(min(look_back, len(seen)), seen.dtype), seen[:-look_back]])
+    inputs = np.cumsum(~np.isnan(rows).all(axis=1))
+    start = np.zeros(min(look_back, len(inputs)), inputs.dtype)
+    before = np.concatenate([start, inputs[:-look_back]])
     full = np.arange(len(rows)) >= look_back - 1
-    chosen = np.flatnonzero(~np.isnan(target) & full & (seen > before))
-    if len(chosen) < MIN_TARGETS:
+    places = np.flatnonzero(~np.isnan(target) & full & (inputs > before))
+    if len(places) < MIN_TARGETS:
         raise NotEnoughBarsError(
-            f"{len(chosen)} of {len(rows)} rows can be learnt from (a target, {look_back} rows of "
+            f"{len(places)} of {len(rows)} rows can be learnt from (a target, {look_back} rows of "
             f"look-back and an input in them), and {MIN_TARGETS} are needed; give a longer history"
         )
-    values = target[chosen]
+    values = target[places]
     if values.min() == values.max():
         raise TrainingError(
             f"all {len(values)} targets are {values[0]}; give targets that vary, or train nothing"
         )
-    return chosen
+    return places
 
 
-def tame(values: Array) -> tuple[Array, float, float]:
-    """Targets whose wildest are drawn in, their median and their robust standard deviation.
+def clip_outliers(values: Array) -> tuple[Array, float, float]:
+    """Targets clipped at ten robust standard deviations, their median, and that deviation.
 
-    The latter is 1.4826 × the median absolute deviation, which estimates the standard deviation of
-    a normal sample; where more than half of the values are equal it would be 0, and the standard
-    deviation stands in. Values lie within ten of it afterwards: a Huber loss sees of those beyond
-    no more than the side, but LightGBM starts from their mean.
+    It is 1.4826 × the median absolute deviation, which estimates the standard deviation of a normal
+    sample; where more than half of the values are equal it would be 0, and the standard deviation
+    is used instead. A Huber loss depends on a value beyond ten by its side alone, but LightGBM
+    starts from the mean.
     """
     centre = float(np.median(values))
-    spread = 1.4826 * float(np.median(np.abs(values - centre)))
-    if spread == 0:
-        spread = float(np.std(values))
-    return np.clip(values, centre - 10 * spread, centre + 10 * spread), centre, spread
+    scale = 1.4826 * float(np.median(np.abs(values - centre)))
+    if scale == 0:
+        scale = float(np.std(values))
+    return np.clip(values, centre - 10 * scale, centre + 10 * scale), centre, scale
 
 
 def check_seed(seed: int) -> int:

@@ -1,4 +1,4 @@
-"""What every model family promises.
+"""The contract of every model family.
 
 1. Rows are consecutive bars, oldest first, (N, F); NaN is a missing feature, and each family takes
    it as missing.
@@ -6,12 +6,11 @@
 3. One prediction per row, from that row and the rows before it, never from later ones.
 4. A row whose look-back is not full is predicted as NaN. Boosted trees look back over one row and
    so always predict, on a row without any input too.
-5. The same rows, targets, hyperparameters and seed give the same model. Nothing given is changed,
-   and no global random state is touched.
+5. The same rows, targets, hyperparameters and seed give the same model. Arguments and global random
+   states stay as they are.
 6. A prediction estimates a robust centre of the target (Huber's, between the median and the mean),
-   in the target's own units: market returns have tails that make a mean-squared fit learn its
-   outliers.
-7. What is saved is a complete MLflow model in its library's own format, without pickle.
+   in the target's units: market returns have tails that make a mean-squared fit learn its outliers.
+7. A saved model is a complete MLflow model in its library's own format, without pickle.
 """
 
 from __future__ import annotations
@@ -24,22 +23,22 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy.typing as npt
 
 from brain.naming import Family
-from engine.families import hyperparameters
 from engine.families.arrays import Array
-from engine.families.hyperparameters import Hyperparameter, Number
+from engine.families.hyperparameters import Hyperparameter, Number, defaults, suggest
 
 if TYPE_CHECKING:
     import optuna
-    from mlflow.models import Model
+
+    from engine.families.model_files import Model
 
 __all__ = ["FittedModel", "ModelFamily"]
 
 
 class FittedModel(ABC):
-    """A model that has learnt.
+    """A model after its fit.
 
     Attributes:
-        family: the family that made it.
+        family: the model's.
         look_back: rows that a prediction needs, its own included.
         width: F, the number of features.
     """
@@ -52,7 +51,7 @@ class FittedModel(ABC):
     def predict(self, rows: npt.ArrayLike) -> Array:
         """Predictions (N,) for consecutive rows (N, F), in the target's units.
 
-        NaN where the look-back is not full, or holds no input at all; see the module's docstring.
+        NaN where the look-back is not full, or has no input at all; see the module's docstring.
 
         Raises:
             InputError: the shape is not that of the training rows, or a feature is infinite.
@@ -63,9 +62,9 @@ class FittedModel(ABC):
         """Write a complete MLflow model (``MLmodel``, native files, requirements).
 
         Args:
-            folder: where to; it must not exist, or be empty.
+            folder: of the model; it must not exist, or be empty.
             features: the F column names of the signature.
-            model: the MLflow model to describe; the caller made it, with its ids.
+            model: the description to complete, which may have its ids.
 
         Raises:
             InputError: the folder is not empty, or the names are not F different names of letters,
@@ -77,7 +76,7 @@ class ModelFamily(ABC):
     """A way to learn, and its hyperparameters.
 
     Attributes:
-        name: which of the families it is.
+        name: of the family.
         space: its hyperparameters by name.
     """
 
@@ -86,15 +85,20 @@ class ModelFamily(ABC):
 
     def defaults(self) -> dict[str, Number]:
         """Every hyperparameter at its default."""
-        return hyperparameters.defaults(self.space)
+        return defaults(self.space)
 
     def suggest(self, trial: optuna.Trial) -> dict[str, Number]:
         """Every hyperparameter for a trial; the space is small, as the data are noisy."""
-        return hyperparameters.suggest(self.space, trial)
+        return suggest(self.space, trial)
 
     @abstractmethod
     def fit(
-        self, rows: npt.ArrayLike, target: npt.ArrayLike, *, params: Mapping[str, Number], seed: int
+        self,
+        rows: npt.ArrayLike,
+        target: npt.ArrayLike,
+        *,
+        hyperparameters: Mapping[str, Number],
+        seed: int,
     ) -> FittedModel:
         """Learn the target (N,) from rows (N, F).
 
@@ -102,7 +106,7 @@ class ModelFamily(ABC):
             rows: consecutive bars, oldest first; NaN is a missing feature. A feature may be
                 constant or never known.
             target: NaN where the row is context only (purged, a gap, held out).
-            params: hyperparameters; those not given are at their default.
+            hyperparameters: by name; the others are at their default.
             seed: 0 to 2³¹ − 1.
 
         Raises:
@@ -113,7 +117,7 @@ class ModelFamily(ABC):
 
     @abstractmethod
     def load(self, folder: Path) -> FittedModel:
-        """What :meth:`FittedModel.save` wrote to the folder. Check the files' digest before.
+        """Load the model that :meth:`FittedModel.save` wrote. Check the files' digest before.
 
         Raises:
             ModelIntegrityError: a file is missing or unreadable.

@@ -40,15 +40,23 @@ import numpy.typing as npt
 
 from brain.errors import ModelIntegrityError, TrainingError
 from brain.naming import Family
-from engine.families import hyperparameters, model_files
-from engine.families.arrays import Array, check_rows, check_seed, check_target, tame, usable
+from engine.families import model_files
+from engine.families.arrays import (
+    Array,
+    check_rows,
+    check_seed,
+    check_target,
+    clip_outliers,
+    training_rows,
+)
 from engine.families.base import FittedModel, ModelFamily
-from engine.families.hyperparameters import Hyperparameter, Number
+from engine.families.hyperparameters import Hyperparameter, Number, settle
 
 if TYPE_CHECKING:
     import lightgbm
     import xgboost
-    from mlflow.models import Model
+
+    from engine.families.model_files import Model
 
 __all__ = ["FittedLightGbm", "FittedXgBoost", "LightGbm", "XgBoost"]
 
@@ -62,40 +70,54 @@ _SHARED = {
     "elbow": Hyperparameter(1.0, 0.01),
 }
 
-
 _NO_WEIGHT = 1e-6
 
 
 @dataclass(frozen=True)
 class _Loss:
-    """In the target's units: where the loss turns linear, and where XGBoost starts."""
+    """The Huber loss in the target's units.
+
+    Attributes:
+        elbow: where the loss turns linear.
+        start: XGBoost's first prediction.
+    """
 
     elbow: float
     start: float
 
 
 class _Boosted(ModelFamily):
-    """What LightGBM and XGBoost share: checks, choice of rows, the scale of the loss.
+    """The common part of LightGBM and XGBoost: checks, selection of rows, the scale of the loss.
 
     ``min_rows`` is the least weight of a leaf: rows in LightGBM; in XGBoost a row far beyond the
     elbow counts for less than one.
     """
 
     def fit(
-        self, rows: npt.ArrayLike, target: npt.ArrayLike, *, params: Mapping[str, Number], seed: int
+        self,
+        rows: npt.ArrayLike,
+        target: npt.ArrayLike,
+        *,
+        hyperparameters: Mapping[str, Number],
+        seed: int,
     ) -> FittedModel:
-        settled = hyperparameters.settle(self.space, params)
+        hyperparameters = settle(self.space, hyperparameters)
         seed = check_seed(seed)
         inputs = check_rows(rows)
-        wanted = check_target(target, inputs)
-        chosen = usable(inputs, wanted)
-        tamed, centre, scale = tame(wanted[chosen])
-        loss = _Loss(elbow=settled["elbow"] * scale, start=centre)
-        return self._train(inputs[chosen], tamed, settled, loss, seed)
+        targets = check_target(target, inputs)
+        places = training_rows(inputs, targets)
+        clipped, centre, scale = clip_outliers(targets[places])
+        loss = _Loss(elbow=hyperparameters["elbow"] * scale, start=centre)
+        return self._train(inputs[places], clipped, hyperparameters, loss, seed)
 
     @abstractmethod
     def _train(
-        self, rows: Array, target: Array, params: Mapping[str, Number], loss: _Loss, seed: int
+        self,
+        rows: Array,
+        target: Array,
+        hyperparameters: Mapping[str, Number],
+        loss: _Loss,
+        seed: int,
     ) -> FittedModel: ...
 
 
@@ -106,41 +128,48 @@ class LightGbm(_Boosted):
     space: ClassVar = {**_SHARED, "leaves": Hyperparameter(15, 2, 4096, search=(4, 31), log=True)}
 
     def _train(
-        self, rows: Array, target: Array, params: Mapping[str, Number], loss: _Loss, seed: int
+        self,
+        rows: Array,
+        target: Array,
+        hyperparameters: Mapping[str, Number],
+        loss: _Loss,
+        seed: int,
     ) -> FittedLightGbm:
         import lightgbm as lgb
 
         settings = {
             "objective": "huber",
             "alpha": loss.elbow,
-            "num_leaves": params["leaves"],
-            "learning_rate": params["learning_rate"],
-            "min_data_in_leaf": params["min_rows"],
-            "feature_fraction": params["column_share"],
-            "bagging_fraction": params["row_share"],
+            "num_leaves": hyperparameters["leaves"],
+            "learning_rate": hyperparameters["learning_rate"],
+            "min_data_in_leaf": hyperparameters["min_rows"],
+            "feature_fraction": hyperparameters["column_share"],
+            "bagging_fraction": hyperparameters["row_share"],
             "bagging_freq": 1,
-            "lambda_l2": params["l2"],
+            "lambda_l2": hyperparameters["l2"],
             "seed": seed,
             "deterministic": True,
             "force_row_wise": True,
             "num_threads": 1,
             "verbosity": -1,
         }
-        # A feature that is known in every row would have missing read as 0 ever after: one row of
-        # next to no weight in which nothing is known teaches the trees that it may be missing.
+        # In a feature without a missing value, LightGBM would take a missing one as 0 ever after:
+        # one row of next to no weight, all missing, teaches the trees that it may be missing.
         inputs = np.vstack([rows, np.full((1, rows.shape[1]), np.nan)])
         targets, weights = np.append(target, loss.start), np.append(np.ones(len(rows)), _NO_WEIGHT)
         data = lgb.Dataset(inputs, targets, weight=weights)
         try:
-            booster = lgb.train(settings, data, int(params["rounds"]))
+            booster = lgb.train(settings, data, int(hyperparameters["rounds"]))
         except lgb.basic.LightGBMError as error:
-            raise TrainingError(f"LightGBM refused {dict(params)}: {error}; change them") from error
+            raise TrainingError(
+                f"LightGBM refused {dict(hyperparameters)}: {error}; change them"
+            ) from error
         return FittedLightGbm(booster)
 
     def load(self, folder: Path) -> FittedLightGbm:
         import lightgbm as lgb
 
-        path = model_files.existing(folder, "model.lgb")
+        path = model_files.model_file(folder, "model.lgb")
         try:
             return FittedLightGbm(lgb.Booster(model_file=str(path)))
         except lgb.basic.LightGBMError as error:
@@ -165,17 +194,17 @@ class FittedLightGbm(FittedModel):
 
     def save(self, folder: Path, *, features: Sequence[str], model: Model) -> None:
         names = model_files.check_names(features, self.width)
-        model_files.check_folder(folder)
+        model_files.check_empty(folder)
         model_files.flavour("lightgbm").save_model(
             self._named(names),
             str(folder),
             mlflow_model=model,
             signature=model_files.signature(names),
-            pip_requirements=model_files.pinned("mlflow", "lightgbm", "numpy", "pandas"),
+            pip_requirements=model_files.requirements("mlflow", "lightgbm", "numpy", "pandas"),
         )
 
     def _named(self, names: Sequence[str]) -> lightgbm.Booster:
-        """The same trees with the features' names, which LightGBM can't change once trained."""
+        """The same trees with the features' names, which LightGBM can't change after training."""
         import lightgbm as lgb
 
         lines = self.booster.model_to_string().split("\n")
@@ -191,7 +220,12 @@ class XgBoost(_Boosted):
     space: ClassVar = {**_SHARED, "depth": Hyperparameter(4, 1, 16, search=(2, 6))}
 
     def _train(
-        self, rows: Array, target: Array, params: Mapping[str, Number], loss: _Loss, seed: int
+        self,
+        rows: Array,
+        target: Array,
+        hyperparameters: Mapping[str, Number],
+        loss: _Loss,
+        seed: int,
     ) -> FittedXgBoost:
         import xgboost as xgb
 
@@ -201,27 +235,29 @@ class XgBoost(_Boosted):
             # Its own first guess is one Newton step from 0, which may end millions away.
             "base_score": loss.start,
             "tree_method": "hist",
-            "max_depth": params["depth"],
-            "learning_rate": params["learning_rate"],
-            "min_child_weight": params["min_rows"],
-            "colsample_bytree": params["column_share"],
-            "subsample": params["row_share"],
-            "reg_lambda": params["l2"],
+            "max_depth": hyperparameters["depth"],
+            "learning_rate": hyperparameters["learning_rate"],
+            "min_child_weight": hyperparameters["min_rows"],
+            "colsample_bytree": hyperparameters["column_share"],
+            "subsample": hyperparameters["row_share"],
+            "reg_lambda": hyperparameters["l2"],
             "seed": seed,
             "nthread": 1,
             "verbosity": 0,
         }
         try:
             data = xgb.DMatrix(rows, target, nthread=1)
-            booster = xgb.train(settings, data, int(params["rounds"]))
+            booster = xgb.train(settings, data, int(hyperparameters["rounds"]))
         except xgb.core.XGBoostError as error:
-            raise TrainingError(f"XGBoost refused {dict(params)}: {error}; change them") from error
+            raise TrainingError(
+                f"XGBoost refused {dict(hyperparameters)}: {error}; change them"
+            ) from error
         return FittedXgBoost(booster)
 
     def load(self, folder: Path) -> FittedXgBoost:
         import xgboost as xgb
 
-        path = model_files.existing(folder, "model.ubj")
+        path = model_files.model_file(folder, "model.ubj")
         try:
             return FittedXgBoost(xgb.Booster({"nthread": 1}, model_file=str(path)))
         except xgb.core.XGBoostError as error:
@@ -247,7 +283,7 @@ class FittedXgBoost(FittedModel):
 
     def save(self, folder: Path, *, features: Sequence[str], model: Model) -> None:
         names = model_files.check_names(features, self.width)
-        model_files.check_folder(folder)
+        model_files.check_empty(folder)
         booster = self.booster.copy()
         booster.feature_names = names
         model_files.flavour("xgboost").save_model(
@@ -255,5 +291,5 @@ class FittedXgBoost(FittedModel):
             str(folder),
             mlflow_model=model,
             signature=model_files.signature(names),
-            pip_requirements=model_files.pinned("mlflow", "xgboost", "numpy", "pandas"),
+            pip_requirements=model_files.requirements("mlflow", "xgboost", "numpy", "pandas"),
         )

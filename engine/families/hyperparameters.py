@@ -1,4 +1,4 @@
-"""Hyperparameters: what they may be, what they are unless told, and where to search for better."""
+"""Hyperparameters: their ranges, their defaults, and where a search looks for better values."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Hyperparameter:
     """One hyperparameter; an integer if its default is one.
 
     Attributes:
-        default: the value unless told otherwise.
+        default: the value without a search.
         least: the smallest valid value.
         most: the largest valid value.
-        search: bounds of the search (both included); None keeps the default.
+        search: bounds of the search, both included; None keeps the default.
         choices: the values to search, instead of bounds.
         log: search on a logarithmic scale.
         step: search on a grid of that step.
@@ -41,7 +41,7 @@ class Hyperparameter:
     step: int | None = None
 
     def suggest(self, trial: optuna.Trial, name: str) -> Number:
-        """A value for the trial; the default, and no question, where nothing is to be searched."""
+        """A value for the trial; the default, without asking it, where there is no search."""
         if self.choices:
             value: Number = trial.suggest_categorical(name, self.choices)
             return value
@@ -79,20 +79,26 @@ def defaults(space: Mapping[str, Hyperparameter]) -> dict[str, Number]:
 
 
 def suggest(space: Mapping[str, Hyperparameter], trial: optuna.Trial) -> dict[str, Number]:
-    """Every hyperparameter, searched or at its default: complete, so that a log of it is too."""
+    """Every hyperparameter for a trial, those without a search at their defaults."""
     return {name: hyperparameter.suggest(trial, name) for name, hyperparameter in space.items()}
 
 
-def settle(space: Mapping[str, Hyperparameter], params: Mapping[str, Number]) -> dict[str, Number]:
-    """The given hyperparameters, checked, and the defaults of the others.
+def settle(
+    space: Mapping[str, Hyperparameter], hyperparameters: Mapping[str, Number]
+) -> dict[str, Number]:
+    """Every hyperparameter of a fit: the values, checked, and the defaults of the others.
+
+    Args:
+        space: the family's hyperparameters by name.
+        hyperparameters: values by name.
 
     Raises:
         InputError: a name is unknown or a value is not valid.
     """
-    for name in params:
+    for name in hyperparameters:
         if name not in space:
             raise InputError(f"no hyperparameter is called {name!r}; {did_you_mean(name, space)}")
     return {
-        name: hyperparameter.check(name, params.get(name, hyperparameter.default))
+        name: hyperparameter.check(name, hyperparameters.get(name, hyperparameter.default))
         for name, hyperparameter in space.items()
     }

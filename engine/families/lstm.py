@@ -1,4 +1,4 @@
-"""The LSTM: reads the last T rows, and shares its loss with the boosted trees."""
+"""The LSTM: a look-back of T rows, and the same loss as the boosted trees."""
 
 from __future__ import annotations
 
@@ -15,15 +15,22 @@ import torch
 
 from brain.errors import ModelIntegrityError
 from brain.naming import Family
-from engine.families import hyperparameters, model_files
-from engine.families.arrays import Array, check_rows, check_seed, check_target, tame, usable
+from engine.families import model_files
+from engine.families.arrays import (
+    Array,
+    check_rows,
+    check_seed,
+    check_target,
+    clip_outliers,
+    training_rows,
+)
 from engine.families.base import FittedModel, ModelFamily
-from engine.families.hyperparameters import Hyperparameter, Number
+from engine.families.hyperparameters import Hyperparameter, Number, settle
 from engine.families.lstm_network import LstmNetwork, Shape, export_rows, export_window
 from engine.families.threads import one_thread
 
 if TYPE_CHECKING:
-    from mlflow.models import Model
+    from engine.families.model_files import Model
 
 __all__ = ["FittedLstm", "Lstm"]
 
@@ -51,46 +58,51 @@ class Lstm(ModelFamily):
     }
 
     def fit(
-        self, rows: npt.ArrayLike, target: npt.ArrayLike, *, params: Mapping[str, Number], seed: int
+        self,
+        rows: npt.ArrayLike,
+        target: npt.ArrayLike,
+        *,
+        hyperparameters: Mapping[str, Number],
+        seed: int,
     ) -> FittedLstm:
         from engine.families.lstm_training import Batches, LstmTraining, train
 
-        settled = hyperparameters.settle(self.space, params)
+        hyperparameters = settle(self.space, hyperparameters)
         seed = check_seed(seed)
         inputs = check_rows(rows)
-        wanted = check_target(target, inputs)
-        shape = _shape(inputs.shape[1], settled)
-        ends = usable(inputs, wanted, look_back=shape.window)
+        targets = check_target(target, inputs)
+        shape = _shape(inputs.shape[1], hyperparameters)
+        ends = training_rows(inputs, targets, look_back=shape.window)
         # Dropout and the weights draw from the global state: seed a fork of it.
         with one_thread(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             network = LstmNetwork(shape)
             _set_scaler(network, inputs[ends])
-            tamed, centre, scale = tame(wanted[ends])
+            clipped, centre, scale = clip_outliers(targets[ends])
             network.target_centre.fill_(centre)
             network.target_scale.fill_(scale)
             batches = Batches(
                 torch.tensor(ends),
-                torch.tensor((tamed - centre) / scale, dtype=torch.float32),
-                size=int(settled["batch"]),
+                torch.tensor((clipped - centre) / scale, dtype=torch.float32),
+                size=int(hyperparameters["batch"]),
                 seed=seed,
             )
             module = LstmTraining(
                 network,
                 network.prepare(torch.tensor(inputs)),
-                elbow=settled["elbow"],
-                learning_rate=settled["learning_rate"],
-                weight_decay=settled["weight_decay"],
+                elbow=hyperparameters["elbow"],
+                learning_rate=hyperparameters["learning_rate"],
+                weight_decay=hyperparameters["weight_decay"],
             )
-            train(module, batches, epochs=int(settled["epochs"]))
+            train(module, batches, epochs=int(hyperparameters["epochs"]))
         return FittedLstm(network)
 
     def load(self, folder: Path) -> FittedLstm:
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
-        weights = model_files.existing(folder, _WEIGHTS)
-        shape = model_files.existing(folder, _SHAPE)
+        weights = model_files.model_file(folder, _WEIGHTS)
+        shape = model_files.model_file(folder, _SHAPE)
         try:
             network = LstmNetwork(Shape(**json.loads(shape.read_text())))
             network.load_state_dict(load_file(weights))
@@ -113,13 +125,13 @@ class FittedLstm(FittedModel):
 
     def predict(self, rows: npt.ArrayLike) -> Array:
         inputs = check_rows(rows, width=self.width)
-        result = np.empty(len(inputs))
+        prediction = np.empty(len(inputs))
         with one_thread(), torch.inference_mode():
             for start in range(0, len(inputs), _CHUNK):
                 first = max(0, start - self.look_back + 1)
                 values = self.network(torch.tensor(inputs[first : start + _CHUNK]))
-                result[start : start + _CHUNK] = values[start - first :].numpy()
-        return result
+                prediction[start : start + _CHUNK] = values[start - first :].numpy()
+        return prediction
 
     def save(self, folder: Path, *, features: Sequence[str], model: Model) -> None:
         """As :meth:`FittedModel.save`, with three files beside the graph of rows (``model.onnx``).
@@ -132,7 +144,7 @@ class FittedLstm(FittedModel):
 
         flavour = model_files.flavour("onnx")
         names = model_files.check_names(features, self.width)
-        model_files.check_folder(folder)
+        model_files.check_empty(folder)
         with one_thread():
             rows, window = export_rows(self.network), export_window(self.network)
         flavour.save_model(
@@ -140,7 +152,9 @@ class FittedLstm(FittedModel):
             str(folder),
             mlflow_model=model,
             signature=model_files.signature(names),
-            pip_requirements=model_files.pinned("mlflow", "onnx", "onnxruntime", "numpy", "pandas"),
+            pip_requirements=model_files.requirements(
+                "mlflow", "onnx", "onnxruntime", "numpy", "pandas"
+            ),
             onnx_execution_providers=["CPUExecutionProvider"],
             onnx_session_options={"intra_op_num_threads": 1, "inter_op_num_threads": 1},
             save_as_external_data=False,
@@ -150,26 +164,26 @@ class FittedLstm(FittedModel):
         (folder / _SHAPE).write_text(json.dumps(asdict(self.network.shape), indent=1))
 
 
-def _shape(features: int, params: Mapping[str, Number]) -> Shape:
+def _shape(features: int, hyperparameters: Mapping[str, Number]) -> Shape:
     return Shape(
         features=features,
-        window=int(params["window"]),
-        width=int(params["width"]),
-        hidden=int(params["hidden"]),
-        dropout=float(params["dropout"]),
+        window=int(hyperparameters["window"]),
+        width=int(hyperparameters["width"]),
+        hidden=int(hyperparameters["hidden"]),
+        dropout=float(hyperparameters["dropout"]),
     )
 
 
 def _set_scaler(network: LstmNetwork, rows: Array) -> None:
     """Set the features' scaler: median and interquartile range (of a normal: 1.349 sd)."""
     with warnings.catch_warnings():
-        # A feature that is never known has no quartiles: NaN, which keeps it missing.
+        # A feature without a value has no quartiles: NaN, which keeps it missing.
         warnings.filterwarnings("ignore", "All-NaN slice encountered", RuntimeWarning)
         warnings.filterwarnings("ignore", "Degrees of freedom", RuntimeWarning)
         low, centre, high = np.nanquantile(rows, [0.25, 0.5, 0.75], axis=0)
-        spread = (high - low) / 1.349
-        # Mostly at one value, as a rare flag is: the standard deviation stands in.
-        spread = np.where(spread > 0, spread, np.nanstd(rows, axis=0))
-    spread = np.where(spread > 0, spread, np.inf)
+        scale = (high - low) / 1.349
+        # Mostly at one value, as a rare flag is: the standard deviation instead.
+        scale = np.where(scale > 0, scale, np.nanstd(rows, axis=0))
+    scale = np.where(scale > 0, scale, np.inf)
     network.centre.copy_(torch.tensor(centre))
-    network.scale.copy_(torch.tensor(spread))
+    network.scale.copy_(torch.tensor(scale))

@@ -1,6 +1,6 @@
 """The LSTM as a torch module that takes raw feature rows, and the ONNX graphs of it.
 
-Everything between raw rows and a prediction in the target's units lives in here, so that training,
+Everything between raw rows and a prediction in the target's units is here, so that training,
 MLflow, the executor and attribution can't disagree: scaling, imputation, the missing-mask, the
 look-back, and the target's scale. ONNX Runtime's LSTM turns NaN into a plausible number, so no NaN
 reaches it: a missing feature goes in as 0 (its median) beside a mask of 1.
@@ -25,7 +25,7 @@ _OPSET = 17
 
 @dataclass(frozen=True)
 class Shape:
-    """What besides its weights rebuilds a network.
+    """A network without its weights.
 
     Attributes:
         features: F, columns of a row.
@@ -43,9 +43,9 @@ class Shape:
 
 
 class LstmNetwork(nn.Module):
-    """Rows (N, F) float64 → predictions (N,) float64; a new one holds random weights.
+    """Rows (N, F) float64 → predictions (N,) float64; a new network has random weights.
 
-    The scaler's buffers are float64, (F,): a feature whose ``centre`` is NaN was never known in
+    The scaler's buffers are float64, (F,): a feature whose ``centre`` is NaN had no value in
     training and stays missing; one whose ``scale`` is infinite was constant and stays 0.
     """
 
@@ -65,8 +65,8 @@ class LstmNetwork(nn.Module):
         self.lstm = nn.LSTM(shape.width, shape.hidden, batch_first=True)
         self.dropout = nn.Dropout(shape.dropout)
         self.head = nn.Linear(shape.hidden, 1)
-        # The mask of a feature that never was missing gets no gradient: at 0, and not at random,
-        # its first absence in service moves nothing.
+        # The mask of a feature that never was missing gets no gradient: with a weight of 0, instead
+        # of a random one, its first absence in service changes nothing.
         nn.init.zeros_(self.squeeze.weight[:, shape.features :].detach())
 
     def prepare(self, rows: Tensor) -> Tensor:
@@ -91,27 +91,27 @@ class LstmNetwork(nn.Module):
     def forward(self, rows: Tensor) -> Tensor:
         """Consecutive raw rows (N, F) float64 → predictions (N,) float64.
 
-        NaN at a row before the look-back is full, and where no input in it is known.
+        NaN at a row before the look-back is full, and where every input in it is missing.
         """
-        # A row of nothing in front: what the first rows lack, and, as ONNX Runtime's LSTM kills the
-        # process on an empty batch, what keeps the batch of an empty frame from being so.
-        nothing = torch.full((1, self.shape.features), torch.nan, dtype=rows.dtype)
-        inputs = self.prepare(torch.cat([nothing, rows]))
+        # A missing row in front, for the look-back of the first rows. It also keeps the batch of an
+        # empty frame from being empty, which would kill the process in ONNX Runtime's LSTM.
+        missing = torch.full((1, self.shape.features), torch.nan, dtype=rows.dtype)
+        inputs = self.prepare(torch.cat([missing, rows]))
         ends = torch.arange(rows.shape[0] + 1).unsqueeze(1)
         steps = torch.clamp(ends + torch.arange(1 - self.shape.window, 1), min=0)
         values = self.restore(self._recur(self.squeeze(inputs)[steps]))
-        known = (self._seen(inputs)[steps].sum(dim=1) > 0) & (steps[:, 0] > 0)
-        return torch.where(known, values, torch.full_like(values, torch.nan))[1:]
+        valid = (self._present(inputs)[steps].sum(dim=1) > 0) & (steps[:, 0] > 0)
+        return torch.where(valid, values, torch.full_like(values, torch.nan))[1:]
 
     def predict_window(self, window: Tensor) -> Tensor:
         """One raw window (T, F) float64 → its last row's prediction, a scalar, as ``forward``."""
         inputs = self.prepare(window)
         value = self.restore(self.score(inputs.unsqueeze(0))).squeeze(0)
-        known = self._seen(inputs).sum() > 0
-        return torch.where(known, value, torch.full_like(value, torch.nan))
+        valid = self._present(inputs).sum() > 0
+        return torch.where(valid, value, torch.full_like(value, torch.nan))
 
-    def _seen(self, inputs: Tensor) -> Tensor:
-        """1.0 for a prepared row (..., 2F) with any known feature, else 0.0."""
+    def _present(self, inputs: Tensor) -> Tensor:
+        """1.0 for a prepared row (..., 2F) with any feature, else 0.0."""
         return 1.0 - inputs[..., self.shape.features :].amin(dim=-1)
 
     def _recur(self, squeezed: Tensor) -> Tensor:
@@ -155,7 +155,7 @@ def _export(module: nn.Module, example: Tensor, axes: dict[str, dict[int, str]])
         torch.onnx.export(
             module.eval(),
             (example,),
-            buffer,  # type: ignore[arg-type]  # its annotation has forgotten buffers
+            buffer,  # type: ignore[arg-type]  # its annotation lacks buffers
             input_names=["rows"],
             output_names=["prediction"],
             dynamic_axes=axes,

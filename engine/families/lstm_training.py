@@ -1,4 +1,4 @@
-"""How the LSTM learns: a Lightning module, its batches, and a trainer that keeps quiet."""
+"""The training of the LSTM: a Lightning module, its batches, and a silent trainer."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ __all__ = ["Batches", "LstmTraining", "train"]
 
 
 class Batches:
-    """Shuffled batches of (window ends, scaled targets), anew each epoch, from one seed.
+    """Batches of (window ends, scaled targets), shuffled again each epoch, from one seed.
 
-    Windows are gathered by index when they are needed: there never is an array (N, T, F).
+    Windows are gathered by index batch by batch: there never is an array (N, T, F).
     """
 
     def __init__(self, ends: Tensor, target: Tensor, *, size: int, seed: int) -> None:
@@ -35,8 +35,8 @@ class Batches:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         order = torch.randperm(len(self._ends), generator=self._random)
-        for chosen in torch.tensor_split(order, self._count):
-            yield self._ends[chosen], self._target[chosen]
+        for batch in torch.tensor_split(order, self._count):
+            yield self._ends[batch], self._target[batch]
 
 
 class LstmTraining(lightning.LightningModule):
@@ -91,7 +91,11 @@ class LstmTraining(lightning.LightningModule):
 
 
 def train(module: LstmTraining, batches: Batches, *, epochs: int) -> None:
-    """Run the epochs: no logger, no checkpoints, no progress bar, no message, gradients clipped."""
+    """Run the epochs: no logger, no checkpoints, no progress bar, no message, gradients clipped.
+
+    Raises:
+        TrainingError: the loss or a weight is not finite.
+    """
     with _quiet():
         trainer = lightning.Trainer(
             accelerator="cpu", devices=1, max_epochs=epochs, gradient_clip_val=1.0, barebones=True
@@ -103,14 +107,14 @@ def train(module: LstmTraining, batches: Batches, *, epochs: int) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    # Each trainer says which accelerators it lacks, and what barebones turns off.
-    log = logging.getLogger("pytorch_lightning.utilities.rank_zero")
-    before = log.level
-    log.setLevel(logging.WARNING)
+    # Each trainer logs which accelerators it lacks, and what barebones turns off.
+    rank_zero = logging.getLogger("pytorch_lightning.utilities.rank_zero")
+    before = rank_zero.level
+    rank_zero.setLevel(logging.WARNING)
     try:
         with warnings.catch_warnings():
             # Lightning's own use of torch's trees, on every loader.
             warnings.filterwarnings("ignore", ".*LeafSpec", FutureWarning)
             yield
     finally:
-        log.setLevel(before)
+        rank_zero.setLevel(before)

@@ -1,8 +1,9 @@
-"""What the MLflow folders of all families share: names, signature, pinned requirements.
+"""The common part of all families' MLflow folders: names, signature, pinned requirements.
 
 Through ``mlflow.pyfunc`` boosters give an array (N,), and ONNX gives a frame with the one column
-``prediction``: ``np.asarray(result).reshape(-1)`` reads both. An infinite feature, which
-:meth:`FittedModel.predict` refuses, counts there as an extreme value (XGBoost refuses it too).
+``prediction``: ``np.asarray(prediction).reshape(-1)`` reads both. An infinite feature, which
+:meth:`engine.families.base.FittedModel.predict` refuses, counts there as an extreme value (XGBoost
+refuses it too).
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 from brain.errors import InputError, ModelIntegrityError
 
 if TYPE_CHECKING:
-    from mlflow.models import ModelSignature
+    from mlflow.models import Model as Model, ModelSignature
 
-__all__ = ["check_folder", "check_names", "existing", "flavour", "pinned", "signature"]
+__all__ = ["check_empty", "check_names", "flavour", "model_file", "requirements", "signature"]
 
 # LightGBM refuses JSON's special characters and blanks, XGBoost refuses brackets.
 _NAME = re.compile(r"\w[\w.-]*", re.ASCII)
@@ -28,6 +29,10 @@ _NAME = re.compile(r"\w[\w.-]*", re.ASCII)
 
 def check_names(features: Sequence[str], width: int) -> list[str]:
     """The features' names as a list.
+
+    Args:
+        features: the names.
+        width: F, the number of features.
 
     Raises:
         InputError: there are not ``width`` different names that every library takes.
@@ -45,11 +50,11 @@ def check_names(features: Sequence[str], width: int) -> list[str]:
     return names
 
 
-def check_folder(folder: Path) -> None:
-    """Refuse a folder that holds something, which a model's files would mix with.
+def check_empty(folder: Path) -> None:
+    """Check that a model's folder does not exist yet, or is empty.
 
     Raises:
-        InputError: it does, or is no folder.
+        InputError: it has files, or is no folder.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} is not an empty folder; give a new one")
@@ -75,16 +80,16 @@ def flavour(name: str) -> Any:
         return importlib.import_module(f"mlflow.{name}")
 
 
-def pinned(*packages: str) -> list[str]:
-    """Requirements at the installed versions; given, MLflow infers none (seconds, a subprocess)."""
+def requirements(*packages: str) -> list[str]:
+    """Packages pinned to their installed versions; with them MLflow skips its slow inference."""
     return [f"{package}=={version(package)}" for package in packages]
 
 
-def existing(folder: Path, name: str) -> Path:
-    """The path of a model's file.
+def model_file(folder: Path, name: str) -> Path:
+    """The path of a file in a model's folder.
 
     Raises:
-        ModelIntegrityError: it is not there.
+        ModelIntegrityError: there is no such file.
     """
     path = folder / name
     if not path.is_file():

@@ -1,0 +1,56 @@
+"""Features, regimes and targets of bars, on NumPy arrays: for training and for a live executor.
+
+The same bits on the last few bars as on the whole history. Needs NumPy and the standard-library
+part of brain.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from brain._lazy import face
+
+if TYPE_CHECKING:
+    from engine.kernels.features import (
+        FEATURE_SET as FEATURE_SET,
+        FEATURES as FEATURES,
+        LOOK_BACK as LOOK_BACK,
+        bar_features as bar_features,
+    )
+    from engine.kernels.perpetuals import (
+        MARKET_FEATURE_SET as MARKET_FEATURE_SET,
+        MARKET_FEATURES as MARKET_FEATURES,
+        MARKET_LOOK_BACK as MARKET_LOOK_BACK,
+        FundingRows as FundingRows,
+        OpenInterestRows as OpenInterestRows,
+        market_features as market_features,
+    )
+    from engine.kernels.regime_state import (
+        UNKNOWN as UNKNOWN,
+        RegimeDefinition as RegimeDefinition,
+        RegimeState as RegimeState,
+    )
+    from engine.kernels.regimes import (
+        catch_up as catch_up,
+        classify as classify,
+        volatility as volatility,
+    )
+    from engine.kernels.targets import (
+        forward_return as forward_return,
+        scaled_target as scaled_target,
+        target_name as target_name,
+    )
+
+__all__, __getattr__, __dir__ = face(
+    __name__,
+    {
+        "engine.kernels.features": "FEATURES FEATURE_SET LOOK_BACK bar_features",
+        "engine.kernels.perpetuals": (
+            "FundingRows MARKET_FEATURES MARKET_FEATURE_SET MARKET_LOOK_BACK OpenInterestRows "
+            "market_features"
+        ),
+        "engine.kernels.regime_state": "RegimeDefinition RegimeState UNKNOWN",
+        "engine.kernels.regimes": "catch_up classify volatility",
+        "engine.kernels.targets": "forward_return scaled_target target_name",
+    },
+)

@@ -1,6 +1,7 @@
 """What a model sees of a bar: some forty numbers from it and the ``LOOK_BACK - 1`` bars before.
 
-A kernel on NumPy arrays, shared by training and by the live executor. It promises:
+A kernel on NumPy arrays, shared by training and by the live executor. It needs nothing but the
+bars: volatilities, of which the regimes use one too, are computed here again. It promises:
 
 * **Nothing looks ahead, and nothing looks back further than** :data:`LOOK_BACK`. The last row is
   the same to the last bit whether it is computed from the last ``LOOK_BACK`` bars, from the
@@ -20,22 +21,19 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
-from brain.errors import InputError
+from engine.kernels.columns import Floats, Times, check_shapes, valid_prices
 from engine.kernels.regimes import volatility
 from engine.kernels.windows import (
-    Floats,
     lag,
     positive_log,
     ratio,
     rolling_max,
     rolling_mean,
     rolling_min,
-    usable_prices,
 )
 
-__all__ = ["FEATURES", "FEATURE_SET", "LOOK_BACK", "compute"]
+__all__ = ["FEATURES", "FEATURE_SET", "LOOK_BACK", "bar_features"]
 
 #: Names this list of features and their formulas; a change of either needs a new name.
 FEATURE_SET = "bars-1"
@@ -78,7 +76,7 @@ FEATURES: tuple[str, ...] = (
     "above_mean_168",
     "slope_24",
     "slope_168",
-    # Way gained over way gone; the rising share of it; r times the r before it.
+    # Net move over the length of the path; the rising share of it; r times the r before it.
     "efficiency_24",
     "efficiency_72",
     "rising_14",
@@ -105,18 +103,17 @@ FEATURES: tuple[str, ...] = (
     "weekend",
 )
 
-
 _NS_PER_HOUR = 3_600_000_000_000
 _HOURS_TO_MONDAY = 4 * 24  # 1 January 1970 was a Thursday
 
 
-def compute(
+def bar_features(
     open_: Floats,
     high: Floats,
     low: Floats,
     close: Floats,
     volume: Floats,
-    close_time_ns: NDArray[np.int64],
+    close_time_ns: Times,
 ) -> Floats:
     """All features of every bar.
 
@@ -131,27 +128,15 @@ def compute(
     Raises:
         InputError: the arrays differ in length.
     """
-    columns = {
-        "open": open_,
-        "high": high,
-        "low": low,
-        "close": close,
-        "volume": volume,
-    }
-    for name, column in columns.items():
-        if column.shape != close_time_ns.shape or column.ndim != 1:
-            raise InputError(
-                f"{name} has shape {column.shape}, the times have {close_time_ns.shape}; "
-                "give one value a bar in each"
-            )
-    known = usable_prices(open_, high, low, close)
-    o, h, lo, c = (np.where(known, x, np.nan) for x in (open_, high, low, close))
-    v = np.where(known & (volume >= 0.0) & (volume < np.inf), volume, np.nan)
+    check_shapes(close_time_ns, open=open_, high=high, low=low, close=close, volume=volume)
+    valid = valid_prices(open_, high, low, close)
+    o, h, lo, c = (np.where(valid, x, np.nan) for x in (open_, high, low, close))
+    v = np.where(valid & (volume >= 0.0) & (volume < np.inf), volume, np.nan)
     # Absurd prices and volumes may overflow; what does is unknown.
     with np.errstate(over="ignore", invalid="ignore"):
-        r = _over(c, 1)
+        r = _log_return(c, 1)
         sigma = np.sqrt(rolling_mean(r**2, 72))
-        found = {
+        features = {
             **_returns(c, sigma),
             **_levels(o, h, lo, c, r),
             **_changes(h, lo, r),
@@ -160,8 +145,8 @@ def compute(
             **_volume(c, v, r),
             **_calendar(close_time_ns),
         }
-    rows = np.column_stack([found[name] for name in FEATURES])
-    rows[~known] = np.nan
+    rows = np.column_stack([features[name] for name in FEATURES])
+    rows[~valid] = np.nan
     rows[~np.isfinite(rows)] = np.nan
     return rows
 
@@ -171,13 +156,16 @@ def _log_ratio(x: Floats, short: int, long: int) -> Floats:
     return positive_log(ratio(rolling_mean(x, short), rolling_mean(x, long)))
 
 
-def _over(c: Floats, bars: int) -> Floats:
+def _log_return(c: Floats, bars: int) -> Floats:
     """Log return over that many bars."""
     return positive_log(ratio(c, lag(c, bars)))
 
 
 def _returns(c: Floats, sigma: Floats) -> dict[str, Floats]:
-    return {f"ret_{h}": ratio(_over(c, h), sigma * math.sqrt(h)) for h in (1, 2, 4, 8, 24, 72, 168)}
+    return {
+        f"ret_{bars}": ratio(_log_return(c, bars), sigma * math.sqrt(bars))
+        for bars in (1, 2, 4, 8, 24, 72, 168)
+    }
 
 
 def _levels(o: Floats, h: Floats, lo: Floats, c: Floats, r: Floats) -> dict[str, Floats]:
@@ -213,7 +201,7 @@ def _changes(h: Floats, lo: Floats, r: Floats) -> dict[str, Floats]:
 
 
 def _row_mean(x: Floats) -> Floats:
-    """Mean of the known values of every row, (N,); NaN unless half of them are known."""
+    """Mean of every row without the NaN, (N,); NaN unless half of its values are there."""
     count = (~np.isnan(x)).sum(axis=1)
     total = np.zeros(len(x))
     for column in np.nan_to_num(x, nan=0.0).T:  # by hand: NumPy's order depends on the layout
@@ -224,7 +212,7 @@ def _row_mean(x: Floats) -> Floats:
 def _trend(c: Floats, r: Floats, sigma: Floats) -> dict[str, Floats]:
     price = positive_log(c)
     mean = {w: rolling_mean(price, w) for w in (12, 24, 72, 84, 168)}
-    way = {w: w * rolling_mean(np.abs(r), w) for w in (24, 72)}
+    path = {w: w * rolling_mean(np.abs(r), w) for w in (24, 72)}
     rising = rolling_mean(np.maximum(r, 0.0), 14)
     return {
         **{f"above_mean_{w}": ratio(price - mean[w], sigma * math.sqrt(w)) for w in (24, 72, 168)},
@@ -232,7 +220,8 @@ def _trend(c: Floats, r: Floats, sigma: Floats) -> dict[str, Floats]:
             f"slope_{w}": ratio(mean[w // 2] - lag(mean[w // 2], w // 2), sigma * math.sqrt(w))
             for w in (24, 168)
         },
-        **{f"efficiency_{w}": ratio(np.abs(_over(c, w)), way[w]) for w in (24, 72)},
+        # Kaufman (1995), the efficiency ratio.
+        **{f"efficiency_{w}": ratio(np.abs(_log_return(c, w)), path[w]) for w in (24, 72)},
         "rising_14": ratio(rising, rolling_mean(np.abs(r), 14)),
         "autocorrelation_72": ratio(rolling_mean(r * lag(r, 1), 72), sigma**2),
     }
@@ -240,11 +229,11 @@ def _trend(c: Floats, r: Floats, sigma: Floats) -> dict[str, Floats]:
 
 def _range(o: Floats, h: Floats, lo: Floats, c: Floats, sigma: Floats) -> dict[str, Floats]:
     top = {w: rolling_max(h, w) for w in (24, 168)}
-    foot = {w: rolling_min(lo, w) for w in (24, 168)}
+    bottom = {w: rolling_min(lo, w) for w in (24, 168)}
     span = h - lo
     return {
-        "position_24": ratio(c - foot[24], top[24] - foot[24]),
-        "position_168": ratio(c - foot[168], top[168] - foot[168]),
+        "position_24": ratio(c - bottom[24], top[24] - bottom[24]),
+        "position_168": ratio(c - bottom[168], top[168] - bottom[168]),
         "drawdown_168": ratio(positive_log(ratio(c, top[168])), sigma * math.sqrt(168)),
         "upper_shadow": ratio(h - np.maximum(o, c), span),
         "lower_shadow": ratio(np.minimum(o, c) - lo, span),
@@ -264,7 +253,7 @@ def _volume(c: Floats, v: Floats, r: Floats) -> dict[str, Floats]:
     }
 
 
-def _calendar(close_time_ns: NDArray[np.int64]) -> dict[str, Floats]:
+def _calendar(close_time_ns: Times) -> dict[str, Floats]:
     hours = close_time_ns / _NS_PER_HOUR
     day = hours % 24.0 * (2.0 * math.pi / 24.0)
     since_monday = (hours - _HOURS_TO_MONDAY) % 168.0

@@ -1,6 +1,6 @@
-"""What regimes are, and all that classifying them remembers: two small values that travel as JSON.
+"""The definition of regimes and the state of their classification: two values that travel as JSON.
 
-They are stored with the models, so that an executor which never saw the history goes on classifying
+They are stored with the models, so that an executor without the history goes on classifying
 exactly where training stopped. See :mod:`engine.kernels.regimes`.
 """
 
@@ -17,7 +17,7 @@ from brain.naming import REGIMES, Regime
 
 __all__ = ["METHOD", "UNKNOWN", "RegimeDefinition", "RegimeState"]
 
-#: The code of a bar whose regime can't be told.
+#: The code of a bar whose regime is unknown.
 UNKNOWN = -1
 #: The only volatility estimator so far, :func:`engine.kernels.regimes.volatility`.
 METHOD = "garman-klass-yang-zhang"
@@ -35,7 +35,7 @@ class RegimeDefinition:
         window: bars of the volatility estimate.
         cuts: percentiles between low|normal, normal|high and high|extreme.
         margins: a cut is crossed upwards at ``cut + margin`` and downwards below ``cut - margin``.
-        dwell: bars that a regime lasts at least; only the step into extreme may cut it short.
+        dwell: bars that a regime lasts at least; only the step into extreme may shorten it.
         min_bars: volatilities that must be counted before the first code.
         bins_per_octave: bins of the histogram for each doubling of volatility.
         method: the volatility estimator.
@@ -87,17 +87,17 @@ class RegimeDefinition:
 
 @dataclass(frozen=True)
 class RegimeState:
-    """All that classifying remembers after a bar. Begin with :meth:`start`.
+    """The memory of the classification after a bar. Begin with :meth:`start`.
 
     Attributes:
-        definition_id: :attr:`RegimeDefinition.id` of the definition that made it.
+        definition_id: :attr:`RegimeDefinition.id` of the definition behind the classification.
         bins, counts: the histogram, sparse and ascending: bin ``b`` counts the volatilities from
             ``2**(b / bins_per_octave)`` up to, not including, ``2**((b + 1) / bins_per_octave)``.
-        regime: code of the regime last known, or -1.
-        bars_in_regime: bars classified so since that regime was entered.
-        code: the last bar's own classify: ``regime``, or -1 if that bar's volatility is unknown.
+        regime: code of the latest known regime, or -1.
+        bars_in_regime: bars with that code since the regime was entered.
+        code: the last bar's code: ``regime``, or -1 if that bar's volatility is unknown.
         close_time_ns: the last bar's close, nanoseconds since 1970 UTC; None before the first.
-        step_ns: the bars' length; None until two bars have been seen.
+        step_ns: the bars' length; None before the second.
 
     Raises:
         InputError: the values contradict each other.
@@ -168,9 +168,9 @@ class RegimeState:
         return cls(**content | {"bins": _bins(content["bins"], content["counts"])})
 
 
-def _dump(value: RegimeDefinition | RegimeState, **instead: object) -> str:
-    kind = type(value).__name__
-    content = {"kind": kind, "format": _FORMATS[kind], **asdict(value), **instead}
+def _dump(value: RegimeDefinition | RegimeState, **replacements: object) -> str:
+    name = type(value).__name__
+    content = {"kind": name, "format": _FORMATS[name], **asdict(value), **replacements}
     return json.dumps(content, separators=(",", ":"))
 
 
@@ -181,20 +181,20 @@ def _runs(bins: tuple[int, ...]) -> list[tuple[int, int]]:
 
 
 def _bins(runs: object, counts: object) -> tuple[int, ...]:
-    """The inverse of :func:`_runs`; the counts tell how many bins there can be."""
+    """The inverse of :func:`_runs`; there are as many bins as counts."""
     most = len(counts) if isinstance(counts, tuple) else 0
-    found: list[int] = []
+    bins: list[int] = []
     for run in runs if isinstance(runs, tuple) else [runs]:
         if not isinstance(run, list) or len(run) != 2:
             raise InputError(f"bins hold {run!r}; give the text that RegimeState.to_json wrote")
         _check_whole("a bin", run[0], -_MOST)
         _check_whole("a number of bins", run[1], 1, most)
-        found += range(run[0], run[0] + run[1])
-    return tuple(found)
+        bins += range(run[0], run[0] + run[1])
+    return tuple(bins)
 
 
 def _load(cls: type[RegimeDefinition] | type[RegimeState], text: str) -> dict[str, Any]:
-    """The constructor's arguments; the constructor checks what they hold."""
+    """The constructor's arguments; the constructor checks their values."""
     cure = f"give the text that {cls.__name__}.to_json wrote"
     try:
         content = json.loads(text)
@@ -203,14 +203,14 @@ def _load(cls: type[RegimeDefinition] | type[RegimeState], text: str) -> dict[st
     if not isinstance(content, dict) or content.pop("kind", None) != cls.__name__:
         raise InputError(f"{text!r:.80} is not a {cls.__name__}; {cure}")
     readable = _FORMATS[cls.__name__]
-    if (found := content.pop("format", None)) != readable:
+    if (version := content.pop("format", None)) != readable:
         raise InputError(
-            f"{cls.__name__} is in format {found!r}, this release reads {readable}; "
+            f"{cls.__name__} is in format {version!r}, this release reads {readable}; "
             "use the release that wrote it"
         )
     names = {field.name for field in fields(cls)}
-    if wrong := sorted(names.symmetric_difference(content)):
-        raise InputError(f"{cls.__name__} has wrong or missing entries {wrong}; {cure}")
+    if mismatch := sorted(names.symmetric_difference(content)):
+        raise InputError(f"{cls.__name__} has wrong or missing entries {mismatch}; {cure}")
     return {k: tuple(v) if isinstance(v, list) else v for k, v in content.items()}
 
 
@@ -226,9 +226,9 @@ def _check_text(name: str, value: object) -> None:
 
 
 def _check_shares(name: str, value: object) -> None:
-    wanted = len(REGIMES) - 1
-    if not isinstance(value, tuple) or len(value) != wanted:
-        raise InputError(f"{name} is {value!r}; write a tuple of {wanted} numbers")
+    count = len(REGIMES) - 1
+    if not isinstance(value, tuple) or len(value) != count:
+        raise InputError(f"{name} is {value!r}; write a tuple of {count} numbers")
     for share in value:
         if not isinstance(share, float) or not 0.0 <= share <= 1.0:
             raise InputError(f"{name} holds {share!r}; write numbers between 0.0 and 1.0")

@@ -1,17 +1,17 @@
-"""Which volatility regime a bar belongs to, told from that bar and those before it.
+"""The volatility regime of a bar, classified from that bar and the bars before it.
 
 1. :func:`volatility`: Garman-Klass with Yang and Zhang's term for opening gaps, over a window.
 2. Its percentile among all earlier bars' volatilities, from a histogram of their logarithms.
-3. Three cuts make low, normal, high and extreme of it; margins around the cuts (hysteresis) and a
-   least stay (dwell) keep the regime from flickering. Into extreme there is no waiting.
+3. Three cuts divide the percentiles into low, normal, high and extreme; margins around the cuts
+   (hysteresis) and a least stay (dwell) keep the regime from flickering. The step into extreme does
+   not wait.
 
-All that must be remembered between two bars is a few hundred counts. So a live executor which
-never saw the history classifies the present exactly as training does: the definition and the state
-travel as small JSON with the models, and :func:`catch_up` goes on from there. One pass or any
-number of resumed ones give the same codes and the same state.
+The memory between two bars is a few hundred counts. So a live executor without the history
+classifies the present exactly as training does: the definition and the state travel as small JSON
+with the models, and :func:`catch_up` goes on from there. One pass or any number of resumed ones
+give the same codes and the same state.
 
-A kernel on NumPy arrays. Codes are int8 positions in :data:`brain.naming.REGIMES`, -1 is
-unknown.
+A kernel on NumPy arrays. Codes are int8 positions in :data:`brain.naming.REGIMES`, -1 is unknown.
 """
 
 from __future__ import annotations
@@ -23,22 +23,13 @@ from numpy.typing import NDArray
 
 from brain.errors import InputError, NotEnoughBarsError
 from brain.naming import REGIMES, Regime
-from engine.kernels.regime_state import METHOD, UNKNOWN, RegimeDefinition, RegimeState
-from engine.kernels.windows import Floats, lag, positive_log, rolling_mean, usable_prices
+from engine.kernels.columns import Floats, Times, check_shapes, valid_prices
+from engine.kernels.regime_state import UNKNOWN, RegimeDefinition, RegimeState
+from engine.kernels.windows import lag, positive_log, rolling_mean
 
-__all__ = [
-    "METHOD",
-    "UNKNOWN",
-    "Codes",
-    "RegimeDefinition",
-    "RegimeState",
-    "catch_up",
-    "classify",
-    "volatility",
-]
+__all__ = ["Codes", "catch_up", "classify", "volatility"]
 
 Codes = NDArray[np.int8]
-Times = NDArray[np.int64]
 
 _EXTREME = REGIMES.index(Regime.EXTREME)
 # The histogram reaches from 2**-64 to 2**64; a constant price's volatility, 0, counts at its foot.
@@ -60,16 +51,16 @@ def volatility(open_: Floats, high: Floats, low: Floats, close: Floats, window: 
         window: bars, the current one included. The first gap needs one bar more.
 
     Returns:
-        (N,), at least 0. NaN unless half of the window's bars, and half of its gaps, are known.
+        (N,), at least 0. NaN unless half of the window's bars, and half of its gaps, are there.
     """
-    known = usable_prices(open_, high, low, close)
-    o, h, lo, c = (positive_log(np.where(known, x, np.nan)) for x in (open_, high, low, close))
+    valid = valid_prices(open_, high, low, close)
+    o, h, lo, c = (positive_log(np.where(valid, x, np.nan)) for x in (open_, high, low, close))
     within = 0.5 * (h - lo) ** 2 - (2.0 * math.log(2.0) - 1.0) * (c - o) ** 2
     gap = o - lag(c, 1)
     variance = rolling_mean(within, window) + rolling_mean(gap**2, window)
     # Below zero only if a bar's open or close lies outside its high and low: no variance at all.
-    sound = variance >= 0.0
-    root: Floats = np.where(sound, np.sqrt(np.where(sound, variance, 0.0)), np.nan)
+    valid = variance >= 0.0
+    root: Floats = np.where(valid, np.sqrt(np.where(valid, variance, 0.0)), np.nan)
     return root
 
 
@@ -84,13 +75,13 @@ def classify(
     A bar's percentile is the share of *earlier* volatilities below its own, linear within the
     histogram's bin; only then is the bar counted. A bar is -1 while fewer than
     ``definition.min_bars`` are counted, and where its volatility is NaN: that bar is not counted,
-    and the regime, with its dwell, waits for the next known one.
+    and the regime, with its dwell, waits for the next bar with a volatility.
 
     Args:
         volatility: (N,), at least 0; NaN is unknown.
         close_time_ns: (N,) closes of the bars, nanoseconds since 1970 UTC, equally spaced.
         definition: what the regimes are.
-        state: what an earlier call gave back; None starts afresh.
+        state: as an earlier call returned it; None starts afresh.
 
     Returns:
         The (N,) codes, and the state after the last bar.
@@ -99,12 +90,12 @@ def classify(
         InputError: a volatility is negative or infinite; the times have gaps, or don't go on from
             the state's; the state was made by another definition.
     """
-    before = RegimeState.start(definition) if state is None else state
-    step_ns = _check(volatility, close_time_ns, definition, before)
+    state = state or RegimeState.start(definition)
+    step_ns = _check(volatility, close_time_ns, definition, state)
     bins, within = _positions(volatility, definition)
-    lowest, counts = _counts(bins, before)
+    lowest, counts = _counts(bins, state)
     codes = np.full(len(volatility), UNKNOWN, dtype=np.int8)
-    regime, stay, n = before.regime, before.bars_in_regime, before.n
+    regime, stay, n = state.regime, state.bars_in_regime, state.n
     for t, at, share in zip(
         np.flatnonzero(~np.isnan(volatility)),
         (bins - lowest).tolist(),
@@ -113,9 +104,9 @@ def classify(
     ):
         if n >= definition.min_bars:
             below = int(counts[:at].sum()) + float(share) * int(counts[at])
-            after = _next(regime, stay, below / n, definition)
-            stay = stay + 1 if after == regime else 1
-            regime = codes[t] = after
+            following = _next(regime, stay, below / n, definition)
+            stay = stay + 1 if following == regime else 1
+            regime = codes[t] = following
         counts[at] += 1
         n += 1
     filled = np.flatnonzero(counts)
@@ -125,8 +116,8 @@ def classify(
         counts=tuple(counts[filled].tolist()),
         regime=regime,
         bars_in_regime=stay,
-        code=int(codes[-1]) if len(codes) else before.code,
-        close_time_ns=int(close_time_ns[-1]) if len(codes) else before.close_time_ns,
+        code=int(codes[-1]) if len(codes) else state.code,
+        close_time_ns=int(close_time_ns[-1]) if len(codes) else state.close_time_ns,
         step_ns=step_ns,
     )
 
@@ -142,8 +133,8 @@ def catch_up(
 ) -> tuple[Codes, RegimeState]:
     """Classify the bars after the state's last one, from an executor's recent bars.
 
-    The present regime is the returned state's ``code``. Give the stored state again next time, or
-    the returned one: the answer is the same.
+    The present regime is the returned state's ``code``. The next call may start from the state that
+    is stored with the models or from the returned one, with the same answer.
 
     Args:
         open_, high, low, close: (N,) prices on the full time grid, up to the present.
@@ -165,7 +156,7 @@ def catch_up(
         raise InputError(
             "the state has seen no bar yet; classify the history with classify() first"
         )
-    _check_shapes(close_time_ns, open=open_, high=high, low=low, close=close)
+    check_shapes(close_time_ns, open=open_, high=high, low=low, close=close)
     if not len(close_time_ns):
         raise NotEnoughBarsError(f"no bars were given; give at least {definition.window}")
     step_ns = _check_steps(np.diff(close_time_ns), state.step_ns)
@@ -195,32 +186,32 @@ def _next(regime: int, stay: int, percentile: float, definition: RegimeDefinitio
     """The regime after a bar at that percentile."""
     cuts = definition.cuts
     if regime == UNKNOWN:
-        return sum(percentile >= cut for cut in cuts)
+        return sum(percentile >= level for level in cuts)
     bands = list(zip(cuts, definition.margins, strict=True))
-    raised = sum(percentile >= cut + margin for cut, margin in bands)
-    lowered = sum(percentile >= cut - margin for cut, margin in bands)
-    # Margins never overlap, so raised <= lowered: between them the regime stays.
-    wanted = min(max(regime, raised), lowered)
-    if wanted != regime and stay < definition.dwell and wanted != _EXTREME:
+    floor = sum(percentile >= level + margin for level, margin in bands)
+    ceiling = sum(percentile >= level - margin for level, margin in bands)
+    # Margins never overlap, so floor <= ceiling: between them the regime stays.
+    candidate = min(max(regime, floor), ceiling)
+    if candidate != regime and stay < definition.dwell and candidate != _EXTREME:
         return regime
-    return wanted
+    return candidate
 
 
 def _positions(volatility: Floats, definition: RegimeDefinition) -> tuple[Times, Floats]:
-    """The histogram's bin of every known volatility, and how far into the bin it lies (0 to 1)."""
-    known = volatility[~np.isnan(volatility)]
-    octave = np.where(known > 0.0, np.log2(np.where(known > 0.0, known, 1.0)), -_OCTAVES)
+    """The histogram's bin of every volatility that is no NaN, and its share of the bin (0 to 1)."""
+    values = volatility[~np.isnan(volatility)]
+    octave = np.where(values > 0.0, np.log2(np.where(values > 0.0, values, 1.0)), -_OCTAVES)
     position = np.clip(octave, -_OCTAVES, _OCTAVES) * definition.bins_per_octave
     bins = np.floor(position)
     return bins.astype(np.int64), position - bins
 
 
 def _counts(bins: Times, state: RegimeState) -> tuple[int, Times]:
-    """The lowest bin that is or will be filled, and the state's counts from there upwards."""
+    """The lowest bin of the state and of these bars, and the state's counts from there upwards."""
     filled = np.array(state.bins, dtype=np.int64)
-    every = np.concatenate([filled, bins])
-    lowest = int(every.min()) if len(every) else 0
-    counts = np.zeros(int(every.max()) - lowest + 1 if len(every) else 1, dtype=np.int64)
+    union = np.concatenate([filled, bins])
+    lowest = int(union.min()) if len(union) else 0
+    counts = np.zeros(int(union.max()) - lowest + 1 if len(union) else 1, dtype=np.int64)
     counts[filled - lowest] = state.counts
     return lowest, counts
 
@@ -231,7 +222,7 @@ def _check(
     definition: RegimeDefinition,
     state: RegimeState,
 ) -> int | None:
-    """The bars' length, if two bars have been seen.
+    """The bars' length; None before the second bar.
 
     Raises:
         InputError: see :func:`classify`.
@@ -241,31 +232,26 @@ def _check(
             f"the state was made by definition {state.definition_id}, not by {definition.id}; "
             "give the definition that was stored with it"
         )
-    _check_shapes(close_time_ns, volatility=volatility)
-    if wrong := volatility[(volatility < 0.0) | np.isinf(volatility)].tolist():
-        raise InputError(f"volatility {wrong[0]} is impossible; write NaN where it is unknown")
+    check_shapes(close_time_ns, volatility=volatility)
+    if impossible := volatility[(volatility < 0.0) | np.isinf(volatility)].tolist():
+        raise InputError(f"volatility {impossible[0]} is impossible; write NaN where it is unknown")
     edge = int(_OCTAVES) * definition.bins_per_octave
     if state.bins and (state.bins[0] < -edge or state.bins[-1] > edge):
         raise InputError(
             f"the state's bins {state.bins[0]} to {state.bins[-1]} leave {-edge} to {edge}; "
             "give a state that classify() returned"
         )
-    before = [] if state.close_time_ns is None else [state.close_time_ns]
-    times = np.concatenate([np.array(before, dtype=np.int64), close_time_ns])
+    last = [] if state.close_time_ns is None else [state.close_time_ns]
+    times = np.concatenate([np.array(last, dtype=np.int64), close_time_ns])
     return _check_steps(np.diff(times), state.step_ns)
 
 
-def _check_shapes(close_time_ns: Times, **columns: Floats) -> None:
-    for name, column in columns.items():
-        if column.shape != close_time_ns.shape or column.ndim != 1:
-            raise InputError(
-                f"{name} has shape {column.shape}, the times have {close_time_ns.shape}; "
-                "give one value a bar in each"
-            )
-
-
 def _check_steps(steps: Times, expected: int | None) -> int | None:
-    """The bars' length; None if neither a step nor an expectation tells it."""
+    """The bars' length; None without a step and an expectation.
+
+    Raises:
+        InputError: the steps differ, or aren't positive.
+    """
     step = expected if expected is not None else int(steps[0]) if len(steps) else None
     if step is not None and (step <= 0 or (steps != step).any()):
         raise InputError(

@@ -1,11 +1,11 @@
-"""What a model is asked to foretell: the return to come, in units of the volatility known now.
+"""The target of a model: the return to come, in units of the volatility known at the bar's close.
 
 A kernel on NumPy arrays. A target at bar t needs the close at t + horizon, so the last ``horizon``
 rows are NaN, and every split must purge as many rows between training and test.
 
 Two things make a target learnable. Divided by the volatility known at the time, it looks alike in
-calm and in wild years; trees can't say anything beyond the values that they were trained on. And
-cut off at a limit, it isn't ruled by its few largest values. What each is worth was measured, see
+calm and in wild years, while trees can't predict beyond the values that they were trained on. And
+clipped at a limit, it isn't ruled by its few largest values. Measurements of both are in
 ``docs/decisions/0003-features.md``.
 """
 
@@ -16,7 +16,8 @@ import math
 import numpy as np
 
 from brain.errors import InputError
-from engine.kernels.windows import Floats, positive_log, ratio
+from engine.kernels.columns import Floats
+from engine.kernels.windows import positive_log, ratio
 
 __all__ = [
     "LIMIT",
@@ -31,7 +32,7 @@ __all__ = [
 #: Names the target's formula; a change of it needs a new name.
 TARGET = "scaled-return-1"
 
-#: Targets are cut off here, in standard deviations either way.
+#: Targets are clipped here, in standard deviations either way.
 LIMIT = 2.0
 
 # A volatility of a ten-thousandth of a basis point is a price that stood still.
@@ -39,7 +40,7 @@ _LEAST_VOLATILITY = 1e-8
 
 
 def target_name(window: int, limit: float = LIMIT) -> str:
-    """What a recipe calls its target: the formula, its limit and its volatility's window in bars."""
+    """The target in a recipe: the formula, its limit and its volatility's window in bars."""
     return f"{TARGET} limit={limit:g} window={window}"
 
 
@@ -62,7 +63,7 @@ def forward_return(close: Floats, horizon: int) -> Floats:
 def scaled_target(close: Floats, volatility: Floats, horizon: int, limit: float = LIMIT) -> Floats:
     """The forward return in units of the volatility known at the time, (N,).
 
-    :func:`forward_return` over ``volatility * sqrt(horizon)``, cut off at ``limit`` either way.
+    :func:`forward_return` over ``volatility * sqrt(horizon)``, clipped at ``limit`` either way.
 
     Args:
         close: (N,) on the full time grid.
@@ -93,7 +94,7 @@ def next_absolute_return(close: Floats) -> Floats:
 def in_volatility_units(
     value: Floats, volatility: Floats, horizon: int, limit: float = LIMIT
 ) -> Floats:
-    """A return over ``horizon`` bars in standard deviations, cut off at ``limit`` either way.
+    """A return over ``horizon`` bars in standard deviations, clipped at ``limit`` either way.
 
     Shapes, NaN policy and errors as in :func:`scaled_target`.
     """
@@ -104,5 +105,5 @@ def in_volatility_units(
             f"{value.shape} returns and {volatility.shape} volatilities don't match; "
             "give one of each a bar"
         )
-    moved = np.where(volatility > _LEAST_VOLATILITY, volatility, np.nan)
-    return np.clip(ratio(value, moved * math.sqrt(horizon)), -limit, limit)
+    scale = np.where(volatility > _LEAST_VOLATILITY, volatility, np.nan) * math.sqrt(horizon)
+    return np.clip(ratio(value, scale), -limit, limit)

@@ -17,8 +17,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.kernels.columns import Floats
+
 __all__ = [
-    "Floats",
     "lag",
     "positive_log",
     "ratio",
@@ -26,10 +27,7 @@ __all__ = [
     "rolling_max",
     "rolling_mean",
     "rolling_min",
-    "usable_prices",
 ]
-
-Floats = NDArray[np.float64]
 
 
 def lag(x: Floats, bars: int, fill: float = np.nan) -> Floats:
@@ -42,7 +40,33 @@ def lag(x: Floats, bars: int, fill: float = np.nan) -> Floats:
     return shifted
 
 
-def _fold(
+def rolling_count(x: Floats, window: int) -> NDArray[np.int64]:
+    """How many of the last ``window`` values are not NaN, (N,)."""
+    # Whole numbers don't drift, so a running total is allowed here.
+    count = np.cumsum(~np.isnan(x), dtype=np.int64)
+    count[window:] -= count[:-window].copy()
+    return count
+
+
+def rolling_mean(x: Floats, window: int) -> Floats:
+    """Mean of the last ``window`` values without the NaN, (N,)."""
+    count = rolling_count(x, window)
+    total = _reduce(np.where(np.isnan(x), 0.0, x), window, np.add, 0.0)
+    return np.where(2 * count >= window, total / np.maximum(count, 1), np.nan)
+
+
+def rolling_max(x: Floats, window: int) -> Floats:
+    """Largest of the last ``window`` values without the NaN, (N,)."""
+    top = _reduce(np.where(np.isnan(x), -np.inf, x), window, np.maximum, -np.inf)
+    return np.where(2 * rolling_count(x, window) >= window, top, np.nan)
+
+
+def rolling_min(x: Floats, window: int) -> Floats:
+    """Smallest of the last ``window`` values without the NaN, (N,)."""
+    return -rolling_max(-x, window)
+
+
+def _reduce(
     x: Floats, window: int, combine: Callable[[Floats, Floats], Floats], neutral: float
 ) -> Floats:
     """Combine the last ``window`` values of ``x`` (which holds no NaN) at every bar, (N,)."""
@@ -59,53 +83,15 @@ def _fold(
         size *= 2
 
 
-def _half_known(x: Floats, window: int) -> NDArray[np.bool_]:
-    return 2 * rolling_count(x, window) >= window
-
-
-def rolling_count(x: Floats, window: int) -> NDArray[np.int64]:
-    """How many of the last ``window`` values are known, (N,)."""
-    # Whole numbers don't drift, so a running total is allowed here.
-    known = np.cumsum(~np.isnan(x), dtype=np.int64)
-    known[window:] -= known[:-window].copy()
-    return known
-
-
-def rolling_mean(x: Floats, window: int) -> Floats:
-    """Mean of the known ones among the last ``window`` values, (N,)."""
-    count = rolling_count(x, window)
-    total = _fold(np.where(np.isnan(x), 0.0, x), window, np.add, 0.0)
-    return np.where(2 * count >= window, total / np.maximum(count, 1), np.nan)
-
-
-def rolling_max(x: Floats, window: int) -> Floats:
-    """Largest of the known ones among the last ``window`` values, (N,)."""
-    top = _fold(np.where(np.isnan(x), -np.inf, x), window, np.maximum, -np.inf)
-    return np.where(_half_known(x, window), top, np.nan)
-
-
-def rolling_min(x: Floats, window: int) -> Floats:
-    """Smallest of the known ones among the last ``window`` values, (N,)."""
-    return -rolling_max(-x, window)
-
-
 def ratio(numerator: Floats, denominator: Floats) -> Floats:
     """``numerator / denominator``, (N,); NaN where the denominator isn't positive."""
-    sound = denominator > 0.0
-    quotient: Floats = np.where(sound, numerator, np.nan) / np.where(sound, denominator, 1.0)
+    valid = denominator > 0.0
+    quotient: Floats = np.where(valid, numerator, np.nan) / np.where(valid, denominator, 1.0)
     return quotient
 
 
 def positive_log(x: Floats) -> Floats:
     """Natural logarithm, (N,); NaN where ``x`` isn't positive and finite."""
-    sound = (x > 0.0) & (x < np.inf)
-    logs: Floats = np.where(sound, np.log(np.where(sound, x, 1.0)), np.nan)
+    valid = (x > 0.0) & (x < np.inf)
+    logs: Floats = np.where(valid, np.log(np.where(valid, x, 1.0)), np.nan)
     return logs
-
-
-def usable_prices(*columns: Floats) -> NDArray[np.bool_]:
-    """Which bars have a positive, finite number in every column, (N,)."""
-    usable = np.ones(columns[0].shape, dtype=np.bool_)
-    for column in columns:
-        usable &= (column > 0.0) & (column < np.inf)
-    return usable

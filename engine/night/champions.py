@@ -1,4 +1,4 @@
-"""Who a symbol's champions become after a night: chosen first, named when all else is done."""
+"""A symbol's champions after a night: chosen first, named when all else is done."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ from registry.promotion.rule import Choice, provisional_choice
 if TYPE_CHECKING:
     from engine.night.symbols import SymbolResult
 
-__all__ = ["Cell", "choose_champions", "chosen_models", "name_champions"]
+__all__ = ["CellChoice", "champion_models", "choose_champions", "name_champions"]
 
 
 @dataclass(frozen=True)
-class Cell:
-    """What was chosen for one regime of a symbol.
+class CellChoice:
+    """The choice for one regime of a symbol.
 
     Attributes:
+        regime: of the cell.
         version: the champion's.
-        record: what will be written of it; None if the champion of the night before stays.
-        challenger: the challenger's version, None if there is none.
+        record: the champion's; None if the champion of the night before stays.
+        challenger: the challenger's version; None if there is none.
     """
 
     regime: Regime
@@ -38,45 +39,49 @@ class Cell:
     challenger: int | None
 
 
-def choose_champions(library: BrainLibrary, result: SymbolResult) -> list[Cell]:
+def choose_champions(library: BrainLibrary, result: SymbolResult) -> list[CellChoice]:
     """Choose the symbol's champion and challenger of each regime, by the provisional rule.
 
     A cell keeps its champion if the prior's family has no new version tonight. Nothing is written.
     """
     if not result.versions:
         return []
-    standing: dict[Regime, int] = {}
-    # Asked only if a cell may keep its champion.
+    champions: dict[Regime, int] = {}
+    # The library is read only if a cell may keep its champion.
     if not set(PRIOR.values()) <= set(result.versions):
-        standing = {c.regime: c.version for c in library.champions(result.dataset.symbol)}
-    cells = []
+        champions = {c.regime: c.version for c in library.champions(result.dataset.symbol)}
+    choices = []
     for code, regime in enumerate(REGIMES):
-        if PRIOR[regime] not in result.versions and regime in standing:
-            cells.append(Cell(regime, standing[regime], None, None))
+        if PRIOR[regime] not in result.versions and regime in champions:
+            choices.append(CellChoice(regime, champions[regime], None, None))
             continue
         differences = _differences(result, code, PRIOR[regime])
         choice = provisional_choice(regime, list(result.versions), differences)
         record = _record(result, regime, choice)
         challenger = result.versions[choice.challenger].number if choice.challenger else None
-        cells.append(Cell(regime, record.version, record, challenger))
-    return cells
+        choices.append(CellChoice(regime, record.version, record, challenger))
+    return choices
 
 
-def chosen_models(result: SymbolResult, cells: Sequence[Cell]) -> list[str]:
-    """The model ids of the chosen champions, each once."""
+def champion_models(result: SymbolResult, choices: Sequence[CellChoice]) -> list[str]:
+    """The model ids of a symbol's champions, each once."""
     name = model_name(result.dataset.symbol)
-    return [model_id(name, version) for version in sorted({cell.version for cell in cells})]
+    return [model_id(name, version) for version in sorted({c.version for c in choices})]
 
 
 def name_champions(
-    library: BrainLibrary, result: SymbolResult, cells: Sequence[Cell]
+    library: BrainLibrary, result: SymbolResult, choices: Sequence[CellChoice]
 ) -> list[Champion]:
-    """Move the symbol's aliases to what was chosen, and describe its champions."""
+    """Move the symbol's aliases to the chosen versions, and describe its champions.
+
+    Returns:
+        The champions of the cells, those of the night before included.
+    """
     symbol = result.dataset.symbol
-    for cell in cells:
-        if cell.record is not None:
-            library.set_champion(symbol, cell.regime, cell.record, cell.challenger)
-    if cells:
+    for choice in choices:
+        if choice.record is not None:
+            library.set_champion(symbol, choice.regime, choice.record, choice.challenger)
+    if choices:
         library.describe(
             symbol,
             {
@@ -84,28 +89,29 @@ def name_champions(
                 for v in result.versions.values()
             },
         )
-    return [library.champion(symbol, cell.regime) for cell in cells]
+    return [library.champion(symbol, choice.regime) for choice in choices]
 
 
 def _differences(result: SymbolResult, code: int, prior: Family) -> dict[Family, Estimate]:
-    if prior not in result.trained:
+    if prior not in result.trainings:
         return {}
-    rows = result.dataset.regimes == code
-    differences = {}
-    for family, trained in result.trained.items():
-        if family != prior:
-            differences[family] = paired_difference(
-                trained.net, result.trained[prior].net, rows, result.dataset.horizon
-            )
-    return differences
+    mask = result.dataset.regimes == code
+    benchmark = result.trainings[prior].net
+    return {
+        family: paired_difference(training.net, benchmark, mask, result.dataset.horizon)
+        for family, training in result.trainings.items()
+        if family != prior
+    }
 
 
 def _record(result: SymbolResult, regime: Regime, choice: Choice) -> CellRecord:
     family = choice.champion
-    version, trained = result.versions[family], result.trained[family]
-    evidence = trained.evidence[regime]
+    version = result.versions[family]
+    evidence = result.trainings[family].evidence[regime]
     sharpe = evidence.net_sharpe
-    believed = confidence(sharpe.value, sharpe.error, evidence.bars, evidence.episodes)
+    probability = confidence(
+        sharpe.value, sharpe.error, evidence.bars, evidence.episodes
+    ).probability
     return CellRecord(
         version=version.number,
         digest=version.digest,
@@ -119,7 +125,7 @@ def _record(result: SymbolResult, regime: Regime, choice: Choice) -> CellRecord:
         episodes=evidence.episodes,
         net_sharpe=sharpe.value,
         net_sharpe_error=sharpe.error,
-        confidence=believed.probability,
+        confidence=probability,
         decided=datetime.now(UTC).isoformat(timespec="seconds"),
         regimes=regime_document(result.dataset),
     )

@@ -1,4 +1,4 @@
-"""What a trained model leaves on the tracking server: parameters, metrics, files, a version."""
+"""The records of a night's models on the tracking server: parameters, metrics, files, a version."""
 
 from __future__ import annotations
 
@@ -11,98 +11,96 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from mlflow.entities import Dataset as LoggedDataset
 
 from brain.artifacts import BEESWARM, DRIFT_REPORT
 from brain.naming import REGIMES, Role, Tag, model_name
 from brain.recipes import Recipe
-from brain.records import Version
+from brain.records import Evidence, Version
 from brain.text import plus_minus
 from engine.data.dataset import Dataset
 from engine.evaluation.evaluation import ALL
-from engine.kernels.market_features import MARKET_FEATURES
+from engine.kernels.perpetuals import MARKET_FEATURES
 from engine.night.search import Search
 from engine.night.training import SearchResult, TrainingResult
 from registry.descriptions import history_link, markdown_table, run_link
 from registry.library import BrainLibrary
-from registry.runs import Metric, Run
+from registry.runs import EvaluationDataset, Metric, Run
 
-__all__ = ["log_trained", "log_tuned"]
+__all__ = ["log_search", "log_training"]
 
 # The run's own metrics come last, so that the key without a regime shows all bars.
 _ORDER = (*REGIMES, ALL)
 
 
-def log_trained(
-    library: BrainLibrary, symbol_run: Run, dataset: Dataset, done: TrainingResult
+def log_training(
+    library: BrainLibrary, symbol_run: Run, dataset: Dataset, result: TrainingResult
 ) -> Version:
-    """Write a grandchild run for the family, and register its model as the next version.
+    """Write a child run of the symbol's for the family; register its model as the next version.
 
     The version appears when its files, parameters and tables are stored. Its metrics, which need
-    its id, follow at once; no alias points to it before :func:`engine.night.champions.name_champions`.
+    its id, follow at once; no alias points to it before
+    :func:`engine.night.champions.name_champions`.
+
+    Args:
+        library: where the model is registered.
+        symbol_run: the parent.
+        dataset: of the training.
+        result: of the training.
 
     Raises:
-        LibraryError: the tracking server or the artifact store does not do what was asked.
+        LibraryError: the tracking server or the artifact store fails.
     """
-    recipe = done.recipe
-    name = f"{done.symbol} {done.family} {symbol_run.day}"
-    tags: dict[str, str] = {
-        Tag.SYMBOL: done.symbol,
-        Tag.FAMILY: str(done.family),
-        Tag.RECIPE: recipe.id,
-        Tag.TIMEFRAME: dataset.timeframe,
-        Tag.TRAINED_UNTIL: dataset.trained_until,
-        Tag.FEATURE_SET: recipe.feature_set,
-    }
+    recipe = result.recipe
+    name = f"{result.symbol} {result.family} {symbol_run.day}"
+    tags = {**_tags(dataset, recipe), Tag.TRAINED_UNTIL: dataset.trained_until}
     with symbol_run.child(
         name,
         tags={**tags, Tag.ROLE: Role.FAMILY},
-        note=_note(dataset, done),
-        seconds=sum(done.seconds.values()),
+        note=_note(dataset, result),
+        seconds=sum(result.seconds.values()),
     ) as run:
-        if done.search is not None:
+        if result.search is not None:
             recipe = replace(recipe, tuned_in=run.id)
         run.params(_params(dataset, recipe))
         datasets = {key: _dataset(dataset, key) for key in _ORDER}
         run.datasets(datasets.values(), context="evaluation")
-        _attach_tables(run, dataset, done)
+        _attach_tables(run, dataset, result)
         version = library.add_version(
             run,
-            done.symbol,
-            done.family,
-            done.folder,
+            result.symbol,
+            result.family,
+            result.folder,
             tags=tags,
             hyperparameters=recipe.hyperparameters,
-            note=_note(dataset, done, _links(run, done.symbol)),
+            note=_note(dataset, result, _links(run, result.symbol)),
         )
-        run.metrics([*_metrics(done, datasets, version), *_missing(dataset)])
+        run.metrics([*_metrics(result, datasets, version), *_missing(dataset)])
         run.tag({"model_id": version.id})
-        library.set_recipe(done.symbol, done.family, recipe.to_json())
+        library.set_recipe(result.symbol, result.family, recipe.to_json())
     return version
 
 
-def log_tuned(library: BrainLibrary, night: Run, dataset: Dataset, done: SearchResult) -> None:
-    """Write a child run for the search, and store the recipe that the next night refits.
+def log_search(library: BrainLibrary, night: Run, dataset: Dataset, result: SearchResult) -> None:
+    """Write a child run of the night for the search; store the recipe that the next night refits.
+
+    Args:
+        library: where the recipe is stored.
+        night: the parent.
+        dataset: of the search.
+        result: of the search.
 
     Raises:
-        LibraryError: the tracking server or the artifact store does not do what was asked.
+        LibraryError: the tracking server or the artifact store fails.
     """
-    recipe, trials = done.search.recipe, done.search.trials
-    tags: dict[str, str] = {
-        Tag.SYMBOL: done.symbol,
-        Tag.FAMILY: str(done.family),
-        Tag.RECIPE: recipe.id,
-        Tag.TIMEFRAME: dataset.timeframe,
-        Tag.FEATURE_SET: recipe.feature_set,
-        Tag.ROLE: Role.SEARCH,
-    }
+    recipe, trials = result.search.recipe, result.search.trials
     note = f"{len(trials)} trials on bars until {recipe.tuned_until}; the best is `{recipe.id}`."
-    name = f"{done.symbol} {done.family} search {night.day}"
+    name = f"{result.symbol} {result.family} search {night.day}"
+    tags = {**_tags(dataset, recipe), Tag.ROLE: Role.SEARCH}
     with night.child(name, tags=tags, note=note) as run:
         recipe = replace(recipe, tuned_in=run.id)
         run.params(_params(dataset, recipe))
         with tempfile.TemporaryDirectory() as scratch:
-            _write_search(done.search, Path(scratch))
+            _write_search(result.search, Path(scratch))
             run.artifacts(Path(scratch))
         run.metrics(
             Metric(f"trial/{key}", float(value))
@@ -111,12 +109,22 @@ def log_tuned(library: BrainLibrary, night: Run, dataset: Dataset, done: SearchR
                 ("trials", len(trials)),
             )
         )
-        library.set_recipe(done.symbol, done.family, recipe.to_json())
+        library.set_recipe(result.symbol, result.family, recipe.to_json())
 
 
 def _write_search(search: Search, folder: Path) -> None:
     search.trials.to_parquet(folder / "trials.parquet")
-    search.series.to_parquet(folder / "trial_series.parquet")
+    search.predictions.to_parquet(folder / "trial_predictions.parquet")
+
+
+def _tags(dataset: Dataset, recipe: Recipe) -> dict[str, str]:
+    return {
+        Tag.SYMBOL: dataset.symbol,
+        Tag.FAMILY: str(recipe.family),
+        Tag.RECIPE: recipe.id,
+        Tag.TIMEFRAME: dataset.timeframe,
+        Tag.FEATURE_SET: recipe.feature_set,
+    }
 
 
 def _params(dataset: Dataset, recipe: Recipe) -> dict[str, object]:
@@ -137,11 +145,11 @@ def _params(dataset: Dataset, recipe: Recipe) -> dict[str, object]:
 
 
 def _metrics(
-    result: TrainingResult, datasets: dict[str, LoggedDataset], version: Version
+    result: TrainingResult, datasets: dict[str, EvaluationDataset], version: Version
 ) -> Iterator[Metric]:
     """Each regime's metrics twice: with the model and its dataset, and by name for the run.
 
-    The UI shows metrics in the order in which their keys first come.
+    The UI shows metrics in the order of their keys' first appearance.
     """
     for key in _ORDER:
         for name, value in result.evidence[key].to_metrics().items():
@@ -149,11 +157,11 @@ def _metrics(
     for regime in REGIMES:
         for name, value in result.evidence[regime].to_metrics(regime).items():
             yield Metric(name, value)
-    yield from (Metric(f"seconds/{stage}", took) for stage, took in result.seconds.items())
+    yield from (Metric(f"seconds/{stage}", value) for stage, value in result.seconds.items())
 
 
 def _missing(dataset: Dataset) -> Iterator[Metric]:
-    """The shares missing among the rows that were learnt from: of each market feature, of all."""
+    """The missing shares among the rows with a target: of each market feature, of all features."""
     missing = np.isnan(dataset.features[~np.isnan(dataset.target)])
     for name, share in zip(dataset.names, missing.mean(axis=0), strict=True):
         if name in MARKET_FEATURES:
@@ -161,76 +169,78 @@ def _missing(dataset: Dataset) -> Iterator[Metric]:
     yield Metric("missing/all", float(missing.mean()))
 
 
-def _dataset(dataset: Dataset, key: str) -> LoggedDataset:
-    """One regime's out-of-sample bars, which grow from night to night, as a dataset of their own.
+def _dataset(dataset: Dataset, key: str) -> EvaluationDataset:
+    """One regime's out-of-sample bars, which grow from night to night, as a dataset.
 
     The UI's list of models has a group of columns for each digest, so it must be the same every
-    night. Which bars there were tonight is told by the metric ``bars`` and the parameter
-    ``bars_digest``.
+    night. Tonight's bars are in the metric ``bars`` and the parameter ``bars_digest``.
     """
-    made_by = {
+    profile = {
         "timeframe": dataset.timeframe,
         "horizon": dataset.horizon,
         "regimes": json.loads(dataset.definition.to_json()),
     }
-    identity = json.dumps([dataset.symbol, key, made_by], sort_keys=True)
-    return LoggedDataset(
+    identity = json.dumps([dataset.symbol, key, profile], sort_keys=True)
+    return EvaluationDataset(
         name=f"{model_name(dataset.symbol)} {key}",
         digest=hashlib.sha256(identity.encode()).hexdigest()[:8],
-        source_type="local",
         source=json.dumps({"uri": dataset.source}),
-        profile=json.dumps(made_by),
+        profile=json.dumps(profile),
     )
 
 
-def _attach_tables(run: Run, dataset: Dataset, done: TrainingResult) -> None:
+def _attach_tables(run: Run, dataset: Dataset, result: TrainingResult) -> None:
     import pandas as pd
 
-    series = pd.DataFrame(
+    table = pd.DataFrame(
         {
-            "prediction": done.prediction,
+            "prediction": result.prediction,
             "target": dataset.target,
             "forward_return": dataset.forward_return,
-            "net": done.net,
+            "net": result.net,
             "regime": [REGIMES[code].value if code >= 0 else None for code in dataset.regimes],
         },
         index=dataset.close_time.rename("close_time"),
     )
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        series.dropna(subset="prediction").to_parquet(folder / "out_of_sample.parquet")
-        if done.search is not None:
-            _write_search(done.search, folder)
+        table.dropna(subset="prediction").to_parquet(folder / "out_of_sample.parquet")
+        if result.search is not None:
+            _write_search(result.search, folder)
         run.artifacts(folder)
 
 
-def _note(dataset: Dataset, done: TrainingResult, links: str = "") -> str:
+def _note(dataset: Dataset, result: TrainingResult, links: str = "") -> str:
     columns = ("regime", "rank IC", "hit rate", "net Sharpe", "max drawdown", "bars", "episodes")
-    rows = [
-        (
-            f"**{key}**",
-            *(
-                plus_minus(estimate.value, estimate.error)
-                for estimate in (j.rank_ic, j.hit_rate, j.net_sharpe, j.max_drawdown)
-            ),
-            j.bars,
-            j.episodes,
-        )
-        for key, j in ((key, done.evidence[key]) for key in _ORDER)
-    ]
-    judged = done.evidence[ALL].net_sharpe
-    # The UI's lists cut a description off after its first words.
+    rows = [_row(key, result.evidence[key]) for key in _ORDER]
+    sharpe = result.evidence[ALL].net_sharpe
+    # The UI's lists show a description's first words only.
     return (
-        f"Net Sharpe {plus_minus(judged.value, judged.error)} of {done.symbol} {done.family}, "
-        f"recipe `{done.recipe.id}`, {dataset.horizon} bars ahead on {dataset.timeframe} bars "
+        f"Net Sharpe {plus_minus(sharpe.value, sharpe.error)} of {result.symbol} {result.family}, "
+        f"recipe `{result.recipe.id}`, {dataset.horizon} bars ahead on {dataset.timeframe} bars "
         f"until {dataset.close_time[-1]:%Y-%m-%d %H:%M} UTC. {links}\n\n"
         "Out of sample, after costs, ± one standard error:\n\n"
         f"{markdown_table(columns, rows)}"
     )
 
 
+def _row(key: str, evidence: Evidence) -> tuple[object, ...]:
+    estimates = (
+        evidence.rank_ic,
+        evidence.hit_rate,
+        evidence.net_sharpe,
+        evidence.max_drawdown,
+    )
+    return (
+        f"**{key}**",
+        *(plus_minus(estimate.value, estimate.error) for estimate in estimates),
+        evidence.bars,
+        evidence.episodes,
+    )
+
+
 def _links(run: Run, symbol: str) -> str:
-    """Where to go from a version; a champion has its explanation among its run's files."""
+    """Links from a version; a champion has its explanation among its run's files."""
     file = partial(run_link, run.experiment_id, run.id)
     return (
         f"[Files]({file('')}), for a champion with its [importances]"

@@ -1,4 +1,4 @@
-"""A fitted model as a folder that MLflow loads with nothing of ours installed."""
+"""The folder of a fitted model, which MLflow loads without this project."""
 
 from __future__ import annotations
 
@@ -16,7 +16,13 @@ __all__ = ["regime_document", "write_model"]
 def write_model(fitted: FittedModel, dataset: Dataset, recipe: Recipe, folder: Path) -> None:
     """Write the MLflow model, its recipe and its regimes into a new folder.
 
-    Loading such a folder runs no pickle: boosters are in their own formats, the LSTM is ONNX.
+    Loading such a folder runs no pickle: boosters are in their native formats, the LSTM is ONNX.
+
+    Args:
+        fitted: the model.
+        dataset: of its fit.
+        recipe: of its fit.
+        folder: it must not exist, or be empty.
     """
     from mlflow.models import Model
 
@@ -26,7 +32,7 @@ def write_model(fitted: FittedModel, dataset: Dataset, recipe: Recipe, folder: P
 
 
 def regime_document(dataset: Dataset) -> dict[str, object]:
-    """The regimes' definition and state at the dataset's last bar, for JSON."""
+    """The regimes' definition, and their state at the dataset's last bar, for JSON."""
     return {
         "definition": json.loads(dataset.definition.to_json()),
         "state": json.loads(dataset.state.to_json()),

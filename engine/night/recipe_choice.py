@@ -1,9 +1,9 @@
-"""The recipe that a symbol's family is refitted by, if the stored one still answers the question.
+"""The recipe by which a symbol's family is refitted: the stored one as long as it fits.
 
-A recipe is reused as long as what it was made for is what is asked: family, features, timeframe,
-horizon, target and seed are those of tonight, and its search saw nothing that will be judged. Else
-it is searched again, and the log says why. More ``trials`` than it was found by do not make it
-unfit, so that a costly search isn't repeated unasked: that too is said, and ``retune`` repeats it.
+A stored recipe fits if its family, features, timeframe, horizon, target and seed are those of
+tonight, and its search ends before the rows of the evaluation. Otherwise there is a new search, and
+the log says why. Another number of ``trials`` is no misfit, so that a costly search isn't repeated
+by itself: the log says so, and the setting ``retune`` repeats it.
 """
 
 from __future__ import annotations
@@ -14,18 +14,24 @@ from datetime import datetime
 from brain.naming import Family
 from brain.recipes import Recipe
 from engine.data.dataset import Dataset
-from engine.evaluation.walk_forward import Plan
+from engine.evaluation.walk_forward import TrainingPlan
 from registry.library import BrainLibrary
 
-__all__ = ["stored_recipe"]
+__all__ = ["reusable_recipe"]
 
 logger = logging.getLogger(__name__)
 
 
-def stored_recipe(
-    library: BrainLibrary, dataset: Dataset, family: Family, plan: Plan
+def reusable_recipe(
+    library: BrainLibrary, dataset: Dataset, family: Family, plan: TrainingPlan
 ) -> Recipe | None:
-    """The family's stored recipe, None if there is none that fits.
+    """The stored recipe of the symbol's family if it fits, else None.
+
+    Args:
+        library: where recipes are stored.
+        dataset: of the symbol.
+        family: of the recipe.
+        plan: of tonight's walk-forward.
 
     Raises:
         LibraryError: the tracking server does not answer.
@@ -37,40 +43,40 @@ def stored_recipe(
     try:
         recipe = Recipe.from_json(text)
         misfit = _misfit(recipe, dataset, plan)
-        why = f"recipe {recipe.id}, {misfit}, does not fit tonight's settings" if misfit else ""
+        reason = f"recipe {recipe.id}, {misfit}, does not fit tonight's settings" if misfit else ""
     except (ValueError, TypeError) as error:  # InputError is a ValueError
-        why = str(error)
-    if why:
-        logger.warning("%s %s: %s; searching again", dataset.symbol, family, why)
+        reason = str(error)
+    if reason:
+        logger.warning("%s %s: %s; searching again", dataset.symbol, family, reason)
         return None
-    _tell_trials(recipe, dataset, plan)
+    _log_trials(recipe, dataset, plan)
     return recipe
 
 
-def _misfit(recipe: Recipe, dataset: Dataset, plan: Plan) -> str | None:
-    """What of the recipe is not as asked; None if all is.
+def _misfit(recipe: Recipe, dataset: Dataset, plan: TrainingPlan) -> str | None:
+    """The reason why a recipe does not fit; None if it does.
 
-    Its search saw targets too, which look ahead: so nothing beyond the first training fold, whose
-    end is purged and embargoed.
+    Its search used targets, which look ahead. So its last bar must be one of the first training
+    fold, whose end is purged and embargoed.
     """
-    wanted = {
+    tonight = {
         "feature_set": dataset.feature_set,
         "timeframe": dataset.timeframe,
         "horizon": dataset.horizon,
         "target": dataset.target_name,
         "seed": plan.seed,
     }
-    for name, value in wanted.items():
-        if (found := getattr(recipe, name)) != value:
-            return f"whose {name} is {found!r} and not {value!r}"
+    for name, value in tonight.items():
+        if getattr(recipe, name) != value:
+            return f"whose {name} is {getattr(recipe, name)!r} and not {value!r}"
     first_fold = plan.walk(len(dataset), dataset.horizon)[0]
-    last_seen = dataset.close_time[first_fold.train_end - 1]
-    if datetime.fromisoformat(recipe.tuned_until) > last_seen:
+    train_end = dataset.close_time[first_fold.train_end - 1]
+    if datetime.fromisoformat(recipe.tuned_until) > train_end:
         return f"tuned on bars until {recipe.tuned_until} of which some will be judged"
     return None
 
 
-def _tell_trials(recipe: Recipe, dataset: Dataset, plan: Plan) -> None:
+def _log_trials(recipe: Recipe, dataset: Dataset, plan: TrainingPlan) -> None:
     if recipe.trials in (0, plan.trials):
         return
     level = logging.WARNING if recipe.trials < plan.trials else logging.INFO

@@ -1,9 +1,9 @@
 """The search for hyperparameters, inside the first training fold only.
 
-Whatever is judged later lies behind the rows that the search has seen, so one search serves every
-fold, and what the walk-forward measures is the recipe that will be refitted, not a mixture of many.
-Each trial's own out-of-sample series is kept: how many trials there were, and how alike, is what a
-later test needs to say how lucky the best of them was.
+Every row of the evaluation comes after the rows of the search, so one search serves every fold, and
+the walk-forward evaluates the very recipe that will be refitted, not a mixture of several. The
+out-of-sample predictions of each trial are part of the result: the number of trials, and how alike
+they are, tell a later test how lucky the best of them was.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from brain.naming import Family
 from brain.recipes import Recipe
 from engine import families
 from engine.data.dataset import Dataset
-from engine.evaluation.walk_forward import Plan, out_of_sample, walk_forward
+from engine.evaluation.walk_forward import TrainingPlan, out_of_sample, walk_forward
 
 if TYPE_CHECKING:
     import optuna
@@ -34,28 +34,28 @@ logger = logging.getLogger(__name__)
 
 Array = NDArray[np.float64]
 
-# A trial may ask for what the rows don't give, such as an LSTM's long window; another may not.
-_FAILED = (TrainingError, NotEnoughBarsError)
+# A trial may need more than the rows have, such as an LSTM's long window; another may not.
+_TRIAL_ERRORS = (TrainingError, NotEnoughBarsError)
 
 
 @dataclass(frozen=True)
 class Search:
-    """What a search found.
+    """All trials of a search, and the recipe of the best one.
 
     Attributes:
         recipe: the best trial's.
         trials: a row a trial: number, rank IC (NaN: failed), seconds, error (None: succeeded),
             hyperparameters.
-        series: out-of-sample predictions, bar close times × trial numbers; NaN is no prediction.
-            A trial that failed before it predicted has no column.
+        predictions: out of sample, bar close times × trial numbers; NaN is no prediction. A trial
+            that failed before its predictions has no column.
     """
 
     recipe: Recipe
     trials: pd.DataFrame
-    series: pd.DataFrame
+    predictions: pd.DataFrame
 
 
-def search(dataset: Dataset, family: Family, plan: Plan) -> Search:
+def search(dataset: Dataset, family: Family, plan: TrainingPlan) -> Search:
     """Search a family's hyperparameters in the rows before the first test fold.
 
     Raises:
@@ -64,36 +64,36 @@ def search(dataset: Dataset, family: Family, plan: Plan) -> Search:
     """
     import optuna
 
-    seen = plan.walk(len(dataset), dataset.horizon)[0].train_end
+    end = plan.walk(len(dataset), dataset.horizon)[0].train_end
     folds = walk_forward(
-        seen,
+        end,
         folds=plan.tuning_folds,
         first_test=plan.first_test,
         horizon=dataset.horizon,
         embargo=plan.embargo,
     )
     model = families.family(family)
-    series: dict[int, Array] = {}
+    predictions: dict[int, Array] = {}
 
     def attempt(trial: optuna.Trial) -> float:
-        params = model.suggest(trial)
+        hyperparameters = model.suggest(trial)
         prediction = out_of_sample(
             model,
-            dataset.features[:seen],
-            dataset.target[:seen],
+            dataset.features[:end],
+            dataset.target[:end],
             folds,
-            params=params,
+            hyperparameters=hyperparameters,
             seed=plan.seed,
         )
-        series[trial.number] = prediction
-        # The family may complete what was suggested; these are what the refit needs.
-        trial.set_user_attr("hyperparameters", params)
-        return _rank_correlation(prediction, dataset.target[:seen])
+        predictions[trial.number] = prediction
+        # The trial's parameters are only those with a search; a refit needs all of them.
+        trial.set_user_attr("hyperparameters", hyperparameters)
+        return _rank_correlation(prediction, dataset.target[:end])
 
     def rank_ic(trial: optuna.Trial) -> float:
         try:
             return attempt(trial)
-        except _FAILED as error:
+        except _TRIAL_ERRORS as error:
             logger.warning("%s %s: trial %d: %s", dataset.symbol, family, trial.number, error)
             trial.set_user_attr("error", str(error))
             raise
@@ -103,27 +103,21 @@ def search(dataset: Dataset, family: Family, plan: Plan) -> Search:
         direction="maximize", sampler=optuna.samplers.TPESampler(seed=plan.seed)
     )
     study.enqueue_trial(model.defaults())
-    study.optimize(rank_ic, n_trials=plan.trials, catch=_FAILED)
-    return _result(study, series, dataset, family, plan, seen)
+    study.optimize(rank_ic, n_trials=plan.trials, catch=_TRIAL_ERRORS)
+    close_time = dataset.close_time[:end]
+    recipe = _recipe(study, dataset, family, plan, tuned_until=close_time[-1].isoformat())
+    return Search(recipe, _trials(study), _frame(predictions, close_time))
 
 
-def _result(
-    study: optuna.Study,
-    series: dict[int, Array],
-    dataset: Dataset,
-    family: Family,
-    plan: Plan,
-    seen: int,
-) -> Search:
-    import pandas as pd
-
-    finished = [t for t in study.trials if t.value is not None]
-    if not finished:
+def _recipe(
+    study: optuna.Study, dataset: Dataset, family: Family, plan: TrainingPlan, tuned_until: str
+) -> Recipe:
+    if all(trial.value is None for trial in study.trials):
         last = study.trials[-1].user_attrs.get("error")
         raise TrainingError(
             f"all {plan.trials} trials of {family} on {dataset.symbol} failed, the last: {last}"
         )
-    recipe = Recipe(
+    return Recipe(
         family=family,
         feature_set=dataset.feature_set,
         horizon=dataset.horizon,
@@ -132,29 +126,39 @@ def _result(
         timeframe=dataset.timeframe,
         target=dataset.target_name,
         trials=plan.trials,
-        tuned_until=dataset.close_time[seen - 1].isoformat(),
+        tuned_until=tuned_until,
     )
-    trials = pd.DataFrame(
+
+
+def _trials(study: optuna.Study) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame(
         {
-            "trial": t.number,
-            "rank_ic": math.nan if t.value is None else t.value,
-            "seconds": t.duration.total_seconds() if t.duration else math.nan,
-            "error": t.user_attrs.get("error"),
-            **t.params,
+            "trial": trial.number,
+            "rank_ic": math.nan if trial.value is None else trial.value,
+            "seconds": trial.duration.total_seconds() if trial.duration else math.nan,
+            "error": trial.user_attrs.get("error"),
+            **trial.params,
         }
-        for t in study.trials
+        for trial in study.trials
     )
-    predictions = pd.DataFrame(series, index=dataset.close_time[:seen]).dropna(how="all")
-    predictions.columns = [str(number) for number in series]
-    return Search(recipe, trials, predictions)
+
+
+def _frame(predictions: dict[int, Array], close_time: pd.DatetimeIndex) -> pd.DataFrame:
+    import pandas as pd
+
+    frame = pd.DataFrame(predictions, index=close_time).dropna(how="all")
+    frame.columns = [str(number) for number in predictions]
+    return frame
 
 
 def _rank_correlation(prediction: Array, target: Array) -> float:
-    known = np.isfinite(prediction) & np.isfinite(target)
-    given, wanted = prediction[known], target[known]
-    if given.size < 3 or np.ptp(given) == 0 or np.ptp(wanted) == 0:
+    valid = np.isfinite(prediction) & np.isfinite(target)
+    x, y = prediction[valid], target[valid]
+    if x.size < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
         raise TrainingError(
-            f"{given.size} predictions with a target, which are constant or too few to rank; "
+            f"{x.size} predictions with a target, which are constant or too few to rank; "
             "the trial counts as failed"
         )
-    return float(spearmanr(given, wanted).statistic)
+    return float(spearmanr(x, y).statistic)

@@ -16,11 +16,11 @@ from brain.settings import Settings
 from brain.work import Failure, Progress
 from engine.data.dataset import Dataset, make_dataset
 from engine.data.market_series import MarketSeries
-from engine.evaluation.walk_forward import Plan
-from engine.night.logbook import log_trained, log_tuned
-from engine.night.recipe_choice import stored_recipe
+from engine.evaluation.walk_forward import TrainingPlan
+from engine.night.logbook import log_search, log_training
+from engine.night.recipe_choice import reusable_recipe
 from engine.night.training import (
-    Done,
+    Result,
     SearchResult,
     Task,
     TrainingResult,
@@ -36,43 +36,52 @@ __all__ = ["SymbolResult", "train_symbols", "tune_symbols"]
 
 @dataclass
 class SymbolResult:
-    """What the night made of one symbol."""
+    """A symbol's part of a night.
+
+    Attributes:
+        dataset: the symbol's.
+        run: the symbol's, a child of the night.
+        trainings: the models by family, without their searches.
+        versions: of the same models, as registered.
+    """
 
     dataset: Dataset
     run: Run
-    trained: dict[Family, TrainingResult] = field(default_factory=dict)
+    trainings: dict[Family, TrainingResult] = field(default_factory=dict)
     versions: dict[Family, Version] = field(default_factory=dict)
 
 
 def train_symbols(
     library: BrainLibrary,
     settings: Settings,
-    series: Mapping[str, Bars],
+    bars: Mapping[str, Bars],
     night: Run,
     progress: Progress | None = None,
     *,
-    market: Mapping[str, MarketSeries] | None = None,
+    markets: Mapping[str, MarketSeries] | None = None,
 ) -> tuple[list[SymbolResult], list[Failure]]:
     """Train and register every family of every symbol, in child runs of the night.
 
     Args:
-        series: bars by symbol.
+        library: where the models are registered.
+        settings: of the night.
+        bars: by symbol.
         night: the parent run.
-        progress: called as each model is done, with how many are and how many there will be.
-        market: funding and open interest by symbol; a symbol that it lacks has no such features.
+        progress: called after each model.
+        markets: funding and open interest by symbol; other symbols have no such features.
 
     Returns:
-        The symbols that have a dataset, with what was trained and registered, and the failures;
-        one symbol's failure does not stop the others.
+        The results of the symbols that have a dataset, and the failures; one symbol's failure does
+        not stop the others.
 
     Raises:
         LibraryError: the tracking server or the artifact store fails; then nothing can go on.
     """
-    datasets, failures = _datasets(settings, series, market)
+    datasets, failures = _datasets(settings, bars, markets)
     with ExitStack() as runs, tempfile.TemporaryDirectory(prefix="brain-") as scratch:
         results = {
             symbol: SymbolResult(
-                dataset, runs.enter_context(_symbol_run(night, series[symbol], dataset))
+                dataset, runs.enter_context(_symbol_run(night, bars[symbol], dataset))
             )
             for symbol, dataset in datasets.items()
         }
@@ -81,7 +90,8 @@ def train_symbols(
             for dataset in datasets.values()
             for family in settings.families
         ]
-        for outcome in _told(run_all(train, tasks, jobs=settings.jobs), len(tasks), progress):
+        outcomes = run_all(train, tasks, jobs=settings.jobs)
+        for outcome in _with_progress(outcomes, len(tasks), progress):
             if isinstance(outcome, Failure):
                 failures.append(outcome)
                 results[outcome.symbol].run.fail()
@@ -93,45 +103,45 @@ def train_symbols(
 def tune_symbols(
     library: BrainLibrary,
     settings: Settings,
-    series: Mapping[str, Bars],
+    bars: Mapping[str, Bars],
     night: Run,
     progress: Progress | None = None,
     *,
-    market: Mapping[str, MarketSeries] | None = None,
+    markets: Mapping[str, MarketSeries] | None = None,
 ) -> tuple[list[SearchResult], list[Failure]]:
     """Search every family's hyperparameters for every symbol, and store the recipes.
 
-    The next night refits what was found here. Arguments, failures and errors are those of
-    :func:`train_symbols`.
+    The next night refits them. Arguments, failures and errors are those of :func:`train_symbols`.
     """
-    datasets, failures = _datasets(settings, series, market)
-    found: list[SearchResult] = []
+    datasets, failures = _datasets(settings, bars, markets)
+    searches: list[SearchResult] = []
     tasks = [
         Task(dataset, family, None, _plan(settings), Path())
         for dataset in datasets.values()
         for family in settings.families
     ]
-    for outcome in _told(run_all(tune, tasks, jobs=settings.jobs), len(tasks), progress):
+    outcomes = run_all(tune, tasks, jobs=settings.jobs)
+    for outcome in _with_progress(outcomes, len(tasks), progress):
         if isinstance(outcome, Failure):
             failures.append(outcome)
         else:
-            log_tuned(library, night, datasets[outcome.symbol], outcome)
-            found.append(outcome)
-    return found, failures
+            log_search(library, night, datasets[outcome.symbol], outcome)
+            searches.append(outcome)
+    return searches, failures
 
 
-def _told(
-    outcomes: Iterator[Done | Failure], count: int, progress: Progress | None
-) -> Iterator[Done | Failure]:
-    """Each outcome, and what is done with it; then progress is told."""
+def _with_progress(
+    outcomes: Iterator[Result | Failure], count: int, progress: Progress | None
+) -> Iterator[Result | Failure]:
+    """Each outcome; progress is called after the caller's work on it."""
     for done, outcome in enumerate(outcomes, start=1):
         yield outcome
         if progress:
             progress(outcome, done, count)
 
 
-def _plan(settings: Settings) -> Plan:
-    return Plan(
+def _plan(settings: Settings) -> TrainingPlan:
+    return TrainingPlan(
         folds=settings.folds,
         first_test=settings.first_test,
         embargo=settings.embargo,
@@ -142,15 +152,15 @@ def _plan(settings: Settings) -> Plan:
 
 
 def _datasets(
-    settings: Settings, series: Mapping[str, Bars], market: Mapping[str, MarketSeries] | None
+    settings: Settings, bars: Mapping[str, Bars], markets: Mapping[str, MarketSeries] | None
 ) -> tuple[dict[str, Dataset], list[Failure]]:
-    """Datasets first, so that bad bars are known before a run is opened for them."""
+    """The symbols' datasets, before any run, so that bad bars get none; and the failures."""
     datasets: dict[str, Dataset] = {}
     failures: list[Failure] = []
-    for symbol, bars in series.items():
+    for symbol in bars:
         try:
-            known = market.get(symbol) if market else None
-            dataset = make_dataset(bars, horizon=settings.horizon, market=known)
+            market = markets.get(symbol) if markets else None
+            dataset = make_dataset(bars[symbol], horizon=settings.horizon, market=market)
             _plan(settings).walk(len(dataset), dataset.horizon)
         except BrainError as error:
             failures.append(Failure(symbol, error, symbol=symbol))
@@ -182,14 +192,14 @@ def _task(
     return Task(
         dataset=dataset,
         family=family,
-        recipe=None if settings.retune else stored_recipe(library, dataset, family, plan),
+        recipe=None if settings.retune else reusable_recipe(library, dataset, family, plan),
         plan=plan,
         folder=scratch / model_name(dataset.symbol) / family,
     )
 
 
-def _register(library: BrainLibrary, result: SymbolResult, trained: TrainingResult) -> None:
-    version = log_trained(library, result.run, result.dataset, trained)
-    result.versions[trained.family] = version
-    # The files are stored by now and the scratch folder goes.
-    result.trained[trained.family] = replace(trained, search=None)
+def _register(library: BrainLibrary, result: SymbolResult, training: TrainingResult) -> None:
+    version = log_training(library, result.run, result.dataset, training)
+    result.versions[training.family] = version
+    # The trials are stored by now, and large.
+    result.trainings[training.family] = replace(training, search=None)

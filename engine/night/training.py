@@ -1,4 +1,4 @@
-"""From a dataset to a judged model, ready to be registered; many of them side by side."""
+"""From a dataset to an evaluated model, ready to be registered; many of them side by side."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from brain.work import Failure
 from brain.workers import side_by_side
 from engine.data.dataset import Dataset
 from engine.evaluation.evaluation import evaluate, net_returns
-from engine.evaluation.walk_forward import Plan, out_of_sample
+from engine.evaluation.walk_forward import TrainingPlan, out_of_sample
 from engine.night.search import Search, search
 
-__all__ = ["Done", "SearchResult", "Task", "TrainingResult", "run_all", "train", "tune"]
+__all__ = ["Result", "SearchResult", "Task", "TrainingResult", "run_all", "train", "tune"]
 
 Array = NDArray[np.float64]
 
-Done = TypeVar("Done", "TrainingResult", "SearchResult")
+Result = TypeVar("Result", "TrainingResult", "SearchResult")
 
 # Relative cost of a family's fit on the same rows.
 _COST = {Family.LSTM: 8, Family.XGBOOST: 1, Family.LIGHTGBM: 1}
@@ -34,30 +34,30 @@ _COST = {Family.LSTM: 8, Family.XGBOOST: 1, Family.LIGHTGBM: 1}
 
 @dataclass(frozen=True)
 class Task:
-    """One model to train.
+    """A model to train.
 
     Attributes:
         recipe: to refit; None to search for one.
-        folder: where the model's files go; made by the task.
+        folder: of the model's files; it must not exist yet.
     """
 
     dataset: Dataset
     family: Family
     recipe: Recipe | None
-    plan: Plan
+    plan: TrainingPlan
     folder: Path
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """A model that was refitted on all rows, and how its recipe did out of sample.
+    """A model refitted on all rows, and the evaluation of its recipe out of sample.
 
     Attributes:
-        search: the trials, None if the recipe was given.
+        search: behind the recipe; None if the task had a recipe.
         evidence: by regime and over all bars.
         prediction: (N,) out-of-sample predictions, NaN before the first test row.
-        net: (N,) net return of the position that each opens, NaN unknown.
-        folder: holds the MLflow model.
+        net: (N,) net return of the position that each prediction opens, NaN unknown.
+        folder: of the MLflow model.
         seconds: by stage.
     """
 
@@ -77,7 +77,7 @@ class TrainingResult:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What a search found, without a model."""
+    """A search, without a model."""
 
     symbol: str
     family: Family
@@ -88,44 +88,38 @@ class SearchResult:
 
 
 def train(task: Task) -> TrainingResult:
-    """Search if there is no recipe, judge the recipe out of sample, refit it on all rows.
+    """Search if there is no recipe, evaluate the recipe out of sample, refit it on all rows.
 
     Raises:
-        TrainingError, NotEnoughBarsError: the model can't be fitted or judged.
+        TrainingError, NotEnoughBarsError: the model can't be fitted or evaluated.
     """
     from engine import families
     from engine.night.model_folder import write_model
 
-    dataset, plan = task.dataset, task.plan
-    clock = _Clock()
-    found: Search | None = None
-    recipe = task.recipe
+    dataset, recipe, clock = task.dataset, task.recipe, _Clock()
+    trials: Search | None = None
     if recipe is None:
-        found = search(dataset, task.family, plan)
-        recipe = found.recipe
+        trials = search(dataset, task.family, task.plan)
+        recipe = trials.recipe
     clock.lap("search")
-    model = families.family(task.family)
-    params, seed = dict(recipe.hyperparameters), recipe.seed
+    family = families.family(task.family)
     prediction = out_of_sample(
-        model,
+        family,
         dataset.features,
         dataset.target,
-        plan.walk(len(dataset), dataset.horizon),
-        params=params,
-        seed=seed,
+        task.plan.walk(len(dataset), dataset.horizon),
+        hyperparameters=recipe.hyperparameters,
+        seed=recipe.seed,
     )
     clock.lap("walk_forward")
-    evidence = evaluate(
-        prediction,
-        dataset.target,
-        dataset.forward_return,
-        dataset.regimes,
-        horizon=dataset.horizon,
-        cost=plan.cost,
-        bars_per_year=dataset.bars_per_year,
-    )
+    evidence = _evidence(task, prediction)
     clock.lap("judge")
-    fitted = model.fit(dataset.features, dataset.target, params=params, seed=seed)
+    fitted = family.fit(
+        dataset.features,
+        dataset.target,
+        hyperparameters=recipe.hyperparameters,
+        seed=recipe.seed,
+    )
     clock.lap("refit")
     write_model(fitted, dataset, recipe, task.folder)
     clock.lap("save")
@@ -133,19 +127,32 @@ def train(task: Task) -> TrainingResult:
         symbol=dataset.symbol,
         family=task.family,
         recipe=recipe,
-        search=found,
+        search=trials,
         evidence=evidence,
         prediction=prediction,
         net=net_returns(
-            prediction, dataset.forward_return, horizon=dataset.horizon, cost=plan.cost
+            prediction, dataset.forward_return, horizon=dataset.horizon, cost=task.plan.cost
         ),
         folder=task.folder,
         seconds=clock.seconds,
     )
 
 
+def _evidence(task: Task, prediction: Array) -> dict[str, Evidence]:
+    dataset = task.dataset
+    return evaluate(
+        prediction,
+        dataset.target,
+        dataset.forward_return,
+        dataset.regimes,
+        horizon=dataset.horizon,
+        cost=task.plan.cost,
+        bars_per_year=dataset.bars_per_year,
+    )
+
+
 def tune(task: Task) -> SearchResult:
-    """Search the family's hyperparameters, whatever recipe the task brings.
+    """Search the family's hyperparameters; the task's recipe is ignored.
 
     Raises:
         TrainingError, NotEnoughBarsError: no trial succeeded.
@@ -156,9 +163,18 @@ def tune(task: Task) -> SearchResult:
 
 
 def run_all(
-    work: Callable[[Task], Done], tasks: Sequence[Task], *, jobs: int
-) -> Iterator[Done | Failure]:
-    """Do :func:`train` or :func:`tune` side by side; see :func:`brain.workers.side_by_side`."""
+    work: Callable[[Task], Result], tasks: Sequence[Task], *, jobs: int
+) -> Iterator[Result | Failure]:
+    """:func:`train` or :func:`tune` side by side, see :func:`brain.workers.side_by_side`.
+
+    Args:
+        work: one of the two.
+        tasks: to do.
+        jobs: worker processes at most.
+
+    Returns:
+        A result or a failure for each task, as they are done.
+    """
     return side_by_side(work, tasks, jobs=jobs, cost=_cost, failure=_failure, fault=TrainingError)
 
 

@@ -44,7 +44,7 @@ def test_they_add_up_where_the_target_is_in_other_units(name: Family) -> None:
     data = dataset()
     rows, target = data.features[:400], 250.0 + 1000.0 * data.target[:400]
     params = {"epochs": 2, "window": 3} if name is Family.LSTM else {"rounds": 20, "min_rows": 10}
-    model = explainer(family(name).fit(rows, target, params=params, seed=1), rows)
+    model = explainer(family(name).fit(rows, target, hyperparameters=params, seed=1), rows)
     moments = model.moments[::4]
     contributions = model.contributions(moments, spread(model.moments, 20))
     tolerance, unit = model.tolerance(moments)
@@ -94,7 +94,7 @@ def test_rows_without_any_input_are_not_explained(name: Family) -> None:
 def test_a_model_that_says_the_same_everywhere_is_refused_with_what_it_says() -> None:
     data = dataset()
     flat = family("lightgbm").fit(
-        data.features, data.target, params={"min_rows": 10_000, "rounds": 1}, seed=1
+        data.features, data.target, hyperparameters={"min_rows": 10_000, "rounds": 1}, seed=1
     )
     with pytest.raises(AnalysisError, match=r"predicts -?0\.\d+ at all of 1500 moments"):
         explainer(flat, data.features)

@@ -23,7 +23,7 @@ from brain.naming import Family
 from engine.data.dataset import Dataset, make_dataset
 from engine.families import family
 from engine.kernels.features import FEATURES
-from engine.kernels.market_features import MARKET_FEATURES
+from engine.kernels.perpetuals import MARKET_FEATURES
 from tests.engine.markets import market_of
 from tests.engine.simulate import simulate
 
@@ -45,7 +45,7 @@ def dataset(first: int) -> Dataset:
 def test_the_market_feature_that_matters_is_found(tmp_path: Path) -> None:
     data = dataset(700)
     fitted = family(Family.LIGHTGBM).fit(
-        data.features, data.target, params={"rounds": 30, "min_rows": 20}, seed=1
+        data.features, data.target, hyperparameters={"rounds": 30, "min_rows": 20}, seed=1
     )
     fitted.save(tmp_path / "model", features=data.names, model=Model())
     task = ExplanationTask(

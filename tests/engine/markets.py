@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from brain.series.bars import Bars
 from engine.data.market_series import MarketSeries
-from engine.kernels.market_features import FundingRows, OpenInterestRows, compute
+from engine.kernels.perpetuals import FundingRows, OpenInterestRows, market_features
 from tests.engine.paths import HOUR, Path
 
 __all__ = ["Market", "market_of", "random_market", "rows_of"]
@@ -59,10 +59,8 @@ def _those(rows: R, chosen: NDArray[np.bool_]) -> R:
 
 
 def rows_of(path: Path, market: Market) -> NDArray[np.float64]:
-    """The kernel's answer."""
-    return compute(
-        path.prices(), path.volume, path.close_time_ns, market.funding, market.open_interest
-    )
+    """The kernel's features."""
+    return market_features(*path.columns(), market.funding, market.open_interest)
 
 
 def random_market(

@@ -6,8 +6,9 @@ import pytest
 
 from brain.series.bars import Bars
 from engine.data.frames import feature_frame, regime_series, target_frame
-from engine.kernels.features import FEATURES, compute
-from engine.kernels.regimes import RegimeDefinition, catch_up, volatility
+from engine.kernels.features import FEATURES, bar_features
+from engine.kernels.regime_state import RegimeDefinition
+from engine.kernels.regimes import catch_up, volatility
 from engine.kernels.targets import forward_return, scaled_target
 from tests.engine.paths import Path, random_path
 
@@ -29,7 +30,7 @@ def test_features_stand_on_the_grid_of_the_bars(path: Path, bars: Bars) -> None:
     frame = feature_frame(bars)
     assert list(frame.columns) == list(FEATURES)
     pd.testing.assert_index_equal(frame.index, bars.frame.index)
-    assert np.array_equal(frame.to_numpy(), compute(*path.columns()), equal_nan=True)
+    assert np.array_equal(frame.to_numpy(), bar_features(*path.columns()), equal_nan=True)
 
 
 def test_the_calendar_is_that_of_the_close(bars: Bars) -> None:

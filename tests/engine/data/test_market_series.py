@@ -18,7 +18,7 @@ from engine.data.frames import feature_frame
 from engine.data.market_series import MarketSeries, read_market_series
 from engine.families import family
 from engine.kernels.features import FEATURE_SET, FEATURES
-from engine.kernels.market_features import MARKET_FEATURES
+from engine.kernels.perpetuals import MARKET_FEATURES
 from tests.engine.markets import market_of
 from tests.engine.simulate import simulate
 
@@ -140,12 +140,14 @@ def test_every_family_takes_the_market_as_missing_where_it_is(
     dataset: Dataset, name: Family
 ) -> None:
     quick = {"window": 4, "hidden": 8, "epochs": 10, "batch": 64, "learning_rate": 0.02}
-    params = quick if name is Family.LSTM else {"rounds": 30}
+    hyperparameters = quick if name is Family.LSTM else {"rounds": 30}
     # What is foretold hangs on whether the market is known, so that a model can learn nothing else.
     silent = np.isnan(dataset.features[:, -len(MARKET) :]).all(axis=1)
     assert 0.2 < silent.mean() < 0.5
     noise = np.random.default_rng(0).standard_normal(len(dataset))
-    model = family(name).fit(dataset.features, 3.0 * silent + 0.5 * noise, params=params, seed=1)
+    model = family(name).fit(
+        dataset.features, 3.0 * silent + 0.5 * noise, hyperparameters=hyperparameters, seed=1
+    )
 
     known, unknown, zero = (dataset.features[700:].copy() for _ in range(3))
     unknown[:, -len(MARKET) :] = np.nan

@@ -1,4 +1,4 @@
-"""Figures and their errors: against textbook twins, and against what is known of noise."""
+"""Metrics and their errors: against textbook twins, and against what is known of noise."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from brain.naming import REGIMES
-from engine.evaluation.bootstrap import MIN_BLOCKS, BlockBootstrap, block_length
-from engine.evaluation.evaluation import ALL, METRICS, evaluate, net_returns, paired_difference
+from engine.evaluation.bootstrap import MIN_BLOCKS, block_length
+from engine.evaluation.evaluation import ALL, evaluate, net_returns, paired_difference
 
 Array = NDArray[np.float64]
 
@@ -64,7 +64,7 @@ def test_a_position_that_nothing_follows_pays_for_its_own_end() -> None:
 
 
 def test_what_is_bought_is_sold_whatever_is_unknown() -> None:
-    """The judged positions' costs cover a whole round trip for each stretch of one direction."""
+    """The evaluated positions' costs cover a whole round trip for each stretch of one direction."""
     prediction, forward = series(300, seed=5)
     rng = np.random.default_rng(6)
     prediction[rng.random(300) < 0.2] = np.nan
@@ -86,18 +86,18 @@ def test_net_returns_of_the_past_ignore_the_future() -> None:
     assert (head[56:] < whole[56:60]).all()
 
 
-def test_figures_equal_their_textbook_formulas() -> None:
+def test_metrics_equal_their_textbook_formulas() -> None:
     prediction, forward = series(1000)
     regimes = np.zeros(1000, dtype=np.int8)
-    judged = evaluate(
+    evidence = evaluate(
         prediction, forward, forward, regimes, horizon=1, cost=COST, bars_per_year=365.0
     )[ALL]
     net = np.array(plain_net(prediction, forward, 1, COST))
     wealth = np.concatenate([[0.0], np.cumsum(net)])
-    assert judged.rank_ic.value == pytest.approx(spearmanr(prediction, forward).statistic)
-    assert judged.hit_rate.value == pytest.approx(np.mean(prediction * forward > 0))
-    assert judged.net_sharpe.value == pytest.approx(net.mean() / net.std() * np.sqrt(365))
-    assert judged.max_drawdown.value == pytest.approx(
+    assert evidence.rank_ic.value == pytest.approx(spearmanr(prediction, forward).statistic)
+    assert evidence.hit_rate.value == pytest.approx(np.mean(prediction * forward > 0))
+    assert evidence.net_sharpe.value == pytest.approx(net.mean() / net.std() * np.sqrt(365))
+    assert evidence.max_drawdown.value == pytest.approx(
         max(wealth[: t + 1].max() - wealth[t] for t in range(len(wealth)))
     )
 
@@ -105,22 +105,22 @@ def test_figures_equal_their_textbook_formulas() -> None:
 def test_errors_match_theory_where_bars_are_independent() -> None:
     prediction, forward = series(8000, link=0.0)
     regimes = np.zeros(8000, dtype=np.int8)
-    judged = evaluate(
+    evidence = evaluate(
         prediction, forward, forward, regimes, horizon=1, cost=0.0, bars_per_year=1.0
     )[ALL]
     for name, expected in (("rank_ic", 1.0), ("hit_rate", 0.5), ("net_sharpe", 1.0)):
-        assert judged.figures()[name].error == pytest.approx(expected / np.sqrt(8000), rel=0.25)
+        assert evidence.estimates()[name].error == pytest.approx(expected / np.sqrt(8000), rel=0.25)
 
 
-def test_overlapping_labels_widen_the_error() -> None:
+def test_overlapping_targets_widen_the_error() -> None:
     prediction, step = series(6000, link=0.0)
     prediction = np.convolve(prediction, np.ones(12), mode="same")
     forward = np.convolve(step, np.ones(12), mode="full")[11 : 11 + 6000]
     regimes = np.zeros(6000, dtype=np.int8)
-    judged = evaluate(
+    evidence = evaluate(
         prediction, forward, forward, regimes, horizon=12, cost=0.0, bars_per_year=1.0
     )[ALL]
-    assert judged.rank_ic.error > 2 / np.sqrt(6000)
+    assert evidence.rank_ic.error > 2 / np.sqrt(6000)
 
 
 def test_each_regime_counts_its_own_bars_and_episodes() -> None:
@@ -128,34 +128,38 @@ def test_each_regime_counts_its_own_bars_and_episodes() -> None:
     regimes = np.full(100, -1, dtype=np.int8)
     regimes[10:20], regimes[40:60], regimes[80:82] = 0, 2, 2
     prediction[80:82] = np.nan  # an episode without a prediction is none
-    judged = evaluate(prediction, forward, forward, regimes, horizon=1, cost=0.0, bars_per_year=1.0)
-    assert [(judged[r].bars, judged[r].episodes) for r in REGIMES] == [
+    evidence = evaluate(
+        prediction, forward, forward, regimes, horizon=1, cost=0.0, bars_per_year=1.0
+    )
+    assert [(evidence[r].bars, evidence[r].episodes) for r in REGIMES] == [
         (10, 1),
         (0, 0),
         (20, 1),
         (0, 0),
     ]
-    assert judged[ALL].bars == 98
+    assert evidence[ALL].bars == 98
 
 
 def test_what_few_bars_cannot_tell_is_unknown() -> None:
     prediction, forward = series(MIN_BLOCKS * block_length(1) - 1)
     regimes = np.zeros(len(prediction), dtype=np.int8)
-    judged = evaluate(prediction, forward, forward, regimes, horizon=1, cost=0.0, bars_per_year=1.0)
-    for name in METRICS:
-        assert np.isnan(judged["extreme"].figures()[name].value)
-        assert np.isfinite(judged["low"].figures()[name].value)
-        assert np.isnan(judged["low"].figures()[name].error)
+    evidence = evaluate(
+        prediction, forward, forward, regimes, horizon=1, cost=0.0, bars_per_year=1.0
+    )
+    for name in evidence["low"].estimates():
+        assert np.isnan(evidence["extreme"].estimates()[name].value)
+        assert np.isfinite(evidence["low"].estimates()[name].value)
+        assert np.isnan(evidence["low"].estimates()[name].error)
 
 
 def test_constant_predictions_have_no_rank_correlation() -> None:
     _, forward = series(500)
     regimes = np.zeros(500, dtype=np.int8)
-    judged = evaluate(
+    evidence = evaluate(
         np.ones(500), forward, forward, regimes, horizon=1, cost=0.0, bars_per_year=1.0
     )
-    assert np.isnan(judged[ALL].rank_ic.value)
-    assert np.isfinite(judged[ALL].hit_rate.value)
+    assert np.isnan(evidence[ALL].rank_ic.value)
+    assert np.isfinite(evidence[ALL].hit_rate.value)
 
 
 def test_paired_difference_is_tighter_than_its_parts() -> None:
@@ -174,14 +178,3 @@ def test_paired_difference_of_no_common_rows_is_unknown() -> None:
     nothing = np.full(50, np.nan)
     found = paired_difference(nothing, np.zeros(50), np.ones(50, dtype=bool), horizon=1)
     assert np.isnan([found.value, found.error]).all()
-
-
-def test_bootstrap_draws_whole_blocks_that_wrap() -> None:
-    values = np.arange(200.0)
-    paths = BlockBootstrap(200, 20).paths(values)
-    steps = np.diff(paths, axis=1)
-    inside = np.delete(steps, np.arange(19, 199, 20), axis=1)
-    assert set(np.unique(inside)) <= {1.0, -199.0}
-    np.testing.assert_allclose(
-        BlockBootstrap(200, 20).means(values[:, None])[:, 0], paths.mean(axis=1)
-    )

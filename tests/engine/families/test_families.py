@@ -31,7 +31,7 @@ from engine.families.base import FittedModel, ModelFamily
 FEATURES = 6
 NAMES = [f"feature_{i}" for i in range(FEATURES)]
 #: Small enough for seconds; the defaults differ only in size.
-PARAMS: dict[Family, dict[str, float]] = {
+HYPERPARAMETERS: dict[Family, dict[str, float]] = {
     Family.LIGHTGBM: {"rounds": 60, "min_rows": 20},
     Family.XGBOOST: {"rounds": 60, "min_rows": 20},
     Family.LSTM: {"window": 3, "hidden": 12, "batch": 64, "epochs": 6, "learning_rate": 0.02},
@@ -48,8 +48,12 @@ def planted(rows: int, seed: int = 0) -> tuple[Array, Array]:
     return x, target
 
 
-def fit(name: Family, rows: Array, target: Array, seed: int = 7, **params: float) -> FittedModel:
-    return family(name).fit(rows, target, params=PARAMS[name] | params, seed=seed)
+def fit(
+    name: Family, rows: Array, target: Array, seed: int = 7, **hyperparameters: float
+) -> FittedModel:
+    return family(name).fit(
+        rows, target, hyperparameters=HYPERPARAMETERS[name] | hyperparameters, seed=seed
+    )
 
 
 @pytest.fixture(scope="module")
@@ -137,9 +141,9 @@ def test_the_same_seed_gives_the_same_model_and_another_seed_another(name: Famil
 def test_nothing_given_is_changed_and_read_only_arrays_will_do(name: Family) -> None:
     rows, target = planted(200)
     rows.flags.writeable = target.flags.writeable = False
-    params = dict(PARAMS[name])
-    family(name).fit(rows, target, params=params, seed=1).predict(rows)
-    assert params == PARAMS[name]
+    hyperparameters = dict(HYPERPARAMETERS[name])
+    family(name).fit(rows, target, hyperparameters=hyperparameters, seed=1).predict(rows)
+    assert hyperparameters == HYPERPARAMETERS[name]
 
 
 @each_family
@@ -275,7 +279,7 @@ def test_unusable_input_is_refused_with_its_place(
     name: Family, rows: Array, target: Array, message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        family(name).fit(rows, target, params={}, seed=1)
+        family(name).fit(rows, target, hyperparameters={}, seed=1)
 
 
 @each_family
@@ -313,7 +317,7 @@ def test_targets_that_do_not_vary_are_refused(name: Family) -> None:
 
 @each_family
 @pytest.mark.parametrize(
-    ("params", "message"),
+    ("hyperparameters", "message"),
     [
         ({"learning_rat": 0.1}, "did you mean 'learning_rate'"),
         ({"learning_rate": float("nan")}, "learning_rate=nan is not valid"),
@@ -322,18 +326,20 @@ def test_targets_that_do_not_vary_are_refused(name: Family) -> None:
     ],
 )
 def test_wrong_hyperparameters_are_refused(
-    name: Family, params: dict[str, float], message: str
+    name: Family, hyperparameters: dict[str, float], message: str
 ) -> None:
     rows, target = planted(100)
     with pytest.raises(InputError, match=message):
-        family(name).fit(rows, target, params=params, seed=1)
+        family(name).fit(rows, target, hyperparameters=hyperparameters, seed=1)
 
 
 @each_family
 def test_whole_numbers_must_be_whole(name: Family) -> None:
-    knob = "epochs" if name is Family.LSTM else "rounds"
-    with pytest.raises(InputError, match=rf"{knob}=2\.5 is not valid; give a whole number from 1"):
-        family(name).fit(*planted(100), params={knob: 2.5}, seed=1)
+    hyperparameter = "epochs" if name is Family.LSTM else "rounds"
+    with pytest.raises(
+        InputError, match=rf"{hyperparameter}=2\.5 is not valid; give a whole number from 1"
+    ):
+        family(name).fit(*planted(100), hyperparameters={hyperparameter: 2.5}, seed=1)
 
 
 @each_family
@@ -350,11 +356,15 @@ def test_suggestions_are_complete_valid_and_include_the_defaults(name: Family) -
     study.enqueue_trial(model.defaults())
     seen = [model.suggest(study.ask()) for _ in range(20)]
     assert seen[0] == model.defaults()
-    for params in seen:
-        assert params.keys() == model.space.keys()
-        for knob, value in params.items():
-            assert model.space[knob].check(knob, value) == value
-    searched = {knob for knob in model.space if len({p[knob] for p in seen}) > 1}
+    for hyperparameters in seen:
+        assert hyperparameters.keys() == model.space.keys()
+        for hyperparameter, value in hyperparameters.items():
+            assert model.space[hyperparameter].check(hyperparameter, value) == value
+    searched = {
+        hyperparameter
+        for hyperparameter in model.space
+        if len({p[hyperparameter] for p in seen}) > 1
+    }
     assert 4 <= len(searched) <= 6
 
 
@@ -423,7 +433,10 @@ def test_lightgbm_takes_missing_as_missing_where_training_always_knew_it() -> No
     rng = np.random.default_rng(5)
     rows = rng.normal(size=(600, 3))
     fitted = family(Family.LIGHTGBM).fit(
-        rows, rows[:, 0] + 0.1 * rng.normal(size=600), params={"rounds": 20, "min_rows": 20}, seed=1
+        rows,
+        rows[:, 0] + 0.1 * rng.normal(size=600),
+        hyperparameters={"rounds": 20, "min_rows": 20},
+        seed=1,
     )
     nodes = fitted.booster.trees_to_dataframe()["missing_type"].dropna()  # type: ignore[attr-defined]
     assert set(nodes) == {"NaN"}  # "None" is read as 0

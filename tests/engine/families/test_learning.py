@@ -18,7 +18,7 @@ from brain.series.bars import Bars
 from brain.series.files import read_folder, sample_folder
 from engine.data.dataset import Dataset, make_dataset
 from engine.evaluation.evaluation import ALL, evaluate, net_returns, paired_difference
-from engine.evaluation.walk_forward import Plan, out_of_sample
+from engine.evaluation.walk_forward import TrainingPlan, out_of_sample
 from engine.families import family
 from engine.kernels.targets import next_absolute_return
 from tests.engine.simulate import simulate
@@ -31,12 +31,17 @@ COST = 0.0005
 each_family = pytest.mark.parametrize("name", list(Family))
 
 
-def predict(dataset: Dataset, name: Family, plan: Plan) -> Array:
+def predict(dataset: Dataset, name: Family, plan: TrainingPlan) -> Array:
     """Out-of-sample predictions of the dataset's target."""
     model = family(name)
     walk = plan.walk(len(dataset), dataset.horizon)
     return out_of_sample(
-        model, dataset.features, dataset.target, walk, params=model.defaults(), seed=plan.seed
+        model,
+        dataset.features,
+        dataset.target,
+        walk,
+        hyperparameters=model.defaults(),
+        seed=plan.seed,
     )
 
 
@@ -70,7 +75,7 @@ def test_the_size_of_the_next_return_is_foretold_as_well_as_by_the_last_day(
     dataset = replace(make_dataset(hourly, horizon=1), target=size)
     last_day = np.log(close).diff().abs().rolling(24).mean().to_numpy()
 
-    prediction = predict(dataset, name, Plan(folds=3))
+    prediction = predict(dataset, name, TrainingPlan(folds=3))
     both = np.isfinite(prediction) & np.isfinite(last_day)
     found = judged(np.where(both, prediction, np.nan), dataset)
     plain = judged(np.where(both, last_day, np.nan), dataset)
@@ -84,7 +89,7 @@ def test_the_size_of_the_next_return_is_foretold_as_well_as_by_the_last_day(
 
 #: Much to learn from and little to judge on: what a model has not yet learnt of the signal is then
 #: small beside the error of its evidence. With 2,000 bars to learn from it is not.
-LATE = Plan(folds=1, first_test=0.8)
+LATE = TrainingPlan(folds=1, first_test=0.8)
 
 
 @dataclass(frozen=True)
@@ -153,7 +158,7 @@ def test_whoever_has_seen_the_shuffled_labels_is_found_out(planted: Planted) -> 
     """The test above can fail: a model that was trained on what it is judged on does."""
     shuffled, tested = planted.shuffled, np.isfinite(planted.from_shuffled)
     rows, target = shuffled.features[tested], shuffled.target[tested]
-    seen = family(planted.name).fit(rows, target, params={}, seed=LATE.seed)
+    seen = family(planted.name).fit(rows, target, hyperparameters={}, seed=LATE.seed)
     prediction = np.full(len(shuffled), np.nan)
     prediction[tested] = seen.predict(rows)
     assert judged(prediction, shuffled).rank_ic.interval()[0] > 0

@@ -31,11 +31,11 @@ def some_rows(count: int, missing: float = 0.0, seed: int = 0) -> Array:
     return rows
 
 
-def fit(window: int, **params: float) -> FittedLstm:
+def fit(window: int, **hyperparameters: float) -> FittedLstm:
     rows = some_rows(300, missing=0.1)
     target = np.nan_to_num(rows[:, 0]) + np.random.default_rng(1).normal(size=300)
     small = {"window": window, "hidden": 8, "width": 6, "batch": 64, "epochs": 2}
-    model = family("lstm").fit(rows, target, params=small | params, seed=1)
+    model = family("lstm").fit(rows, target, hyperparameters=small | hyperparameters, seed=1)
     assert isinstance(model, FittedLstm)
     return model
 
@@ -121,7 +121,7 @@ def test_long_series_are_predicted_in_pieces_that_fit_together(
 def test_a_features_first_absence_in_service_moves_nothing() -> None:
     rows = some_rows(300)
     target = rows[:, 0] + np.random.default_rng(1).normal(size=300)
-    model = family("lstm").fit(rows, target, params={"window": 3, "epochs": 2}, seed=1)
+    model = family("lstm").fit(rows, target, hyperparameters={"window": 3, "epochs": 2}, seed=1)
     absent, median = rows.copy(), rows.copy()
     absent[50, 4] = np.nan
     median[50, 4] = np.median(rows[2:, 4])
@@ -132,10 +132,10 @@ def test_the_scaler_is_fitted_on_rows_with_a_target_only() -> None:
     rows = some_rows(300)
     target = np.random.default_rng(1).normal(size=300)
     target[200:] = np.nan
-    params = {"window": 3, "epochs": 1}
-    before = family("lstm").fit(rows, target, params=params, seed=1)
+    hyperparameters = {"window": 3, "epochs": 1}
+    before = family("lstm").fit(rows, target, hyperparameters=hyperparameters, seed=1)
     rows[200:] = 1e9
-    after = family("lstm").fit(rows, target, params=params, seed=1)
+    after = family("lstm").fit(rows, target, hyperparameters=hyperparameters, seed=1)
     assert isinstance(before, FittedLstm)
     assert isinstance(after, FittedLstm)
     assert torch.equal(before.network.centre, after.network.centre)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from brain.errors import InputError
-from engine.kernels.features import FEATURE_SET, FEATURES, LOOK_BACK, compute
+from engine.kernels.features import FEATURE_SET, FEATURES, LOOK_BACK, bar_features
 from tests.engine.paths import HOUR, Path, random_path
 
 VOLUME = [name for name in FEATURES if "volume" in name or "illiquidity" in name]
@@ -20,7 +20,7 @@ CALENDAR = ["hour_sin", "hour_cos", "weekday_sin", "weekday_cos", "weekend"]
 
 
 def rows_of(path: Path) -> np.ndarray:
-    return compute(*path.columns())
+    return bar_features(*path.columns())
 
 
 def frame_of(path: Path) -> pd.DataFrame:
@@ -252,7 +252,7 @@ def test_the_calendar_is_that_of_the_next_bar() -> None:
 def test_columns_of_unequal_length_are_refused() -> None:
     path = random_path(8, 50)
     with pytest.raises(InputError, match="volume has shape"):
-        compute(*path.prices(), volume=path.volume[1:], close_time_ns=path.close_time_ns)
+        bar_features(*path.prices(), volume=path.volume[1:], close_time_ns=path.close_time_ns)
 
 
 def test_the_executor_needs_no_pandas_for_it() -> None:

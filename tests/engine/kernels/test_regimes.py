@@ -13,14 +13,8 @@ from hypothesis import given, strategies as st
 
 from brain.errors import InputError, NotEnoughBarsError
 from brain.naming import Regime
-from engine.kernels.regimes import (
-    UNKNOWN,
-    RegimeDefinition,
-    RegimeState,
-    catch_up,
-    classify,
-    volatility,
-)
+from engine.kernels.regime_state import UNKNOWN, RegimeDefinition, RegimeState
+from engine.kernels.regimes import catch_up, classify, volatility
 from tests.engine.paths import HOUR, Path, random_path
 
 QUICK = RegimeDefinition(min_bars=50)

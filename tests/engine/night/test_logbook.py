@@ -11,9 +11,9 @@ from brain.naming import REGIMES, Family
 from brain.recipes import Recipe
 from brain.records import Version
 from brain.series.files import read_folder, sample_folder
-from engine import logbook
 from engine.data.dataset import Dataset, make_dataset
 from engine.evaluation.evaluation import ALL, evaluate
+from engine.night import logbook
 from engine.night.model_folder import regime_document
 from engine.night.training import TrainingResult
 
@@ -26,7 +26,7 @@ def data() -> Dataset:
 
 
 @pytest.fixture(scope="module")
-def done(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> TrainingResult:
+def result(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> TrainingResult:
     prediction = np.where(np.arange(len(data)) < 400, np.nan, data.features[:, 0])
     evidence = evaluate(
         prediction,
@@ -64,29 +64,29 @@ def test_a_regimes_dataset_is_the_same_every_night_and_another_for_another_quest
 
 
 def test_the_headline_comes_first_and_a_key_without_a_regime_shows_all_bars(
-    data: Dataset, done: TrainingResult
+    data: Dataset, result: TrainingResult
 ) -> None:
     version = Version(SYMBOL, 1, Family.LIGHTGBM, "r", "d", data.trained_until, "run", "m-1")
     datasets = {key: logbook._dataset(data, key) for key in (*REGIMES, ALL)}
-    figures = list(logbook._figures(done, datasets, version))
-    assert list(dict.fromkeys(f.key for f in figures))[:2] == ["net_sharpe", "net_sharpe_error"]
-    last = {f.key: f for f in figures}
-    assert last["net_sharpe"].value == done.evidence[ALL].net_sharpe.value
+    metrics = list(logbook._metrics(result, datasets, version))
+    assert list(dict.fromkeys(m.key for m in metrics))[:2] == ["net_sharpe", "net_sharpe_error"]
+    last = {m.key: m for m in metrics}
+    assert last["net_sharpe"].value == result.evidence[ALL].net_sharpe.value
     assert last["net_sharpe"].dataset is datasets[ALL]
     for regime in REGIMES:
-        judged = done.evidence[regime]
-        assert last[f"{regime}/bars"].value == judged.bars
-        shown = last.get(f"{regime}/net_sharpe")
-        known = np.isfinite(judged.net_sharpe.value)
-        assert (shown is not None) == known  # unknown is not zero
-        assert shown is None or shown.value == judged.net_sharpe.value
+        evidence = result.evidence[regime]
+        assert last[f"{regime}/bars"].value == evidence.bars
+        sharpe = last.get(f"{regime}/net_sharpe")
+        known = np.isfinite(evidence.net_sharpe.value)
+        assert (sharpe is not None) == known  # unknown is not zero
+        assert sharpe is None or sharpe.value == evidence.net_sharpe.value
 
 
 def test_the_note_begins_with_the_headline_and_shows_every_regime(
-    data: Dataset, done: TrainingResult
+    data: Dataset, result: TrainingResult
 ) -> None:
-    note = logbook._note(data, done, "LINKS")
-    sharpe = done.evidence[ALL].net_sharpe
+    note = logbook._note(data, result, "LINKS")
+    sharpe = result.evidence[ALL].net_sharpe
     assert note.startswith(f"Net Sharpe {sharpe.value:.2f} ± {sharpe.error:.2f} of")
     assert "LINKS" in note
     for regime in REGIMES:

@@ -32,7 +32,7 @@ REGIME = {
     Family.LIGHTGBM: Regime.NORMAL,
     Family.LSTM: Regime.HIGH,
 }
-PARAMS: dict[Family, dict[str, float]] = {
+HYPERPARAMETERS: dict[Family, dict[str, float]] = {
     Family.LIGHTGBM: {"rounds": 40, "min_rows": 20},
     Family.XGBOOST: {"rounds": 40, "min_rows": 20},
     Family.LSTM: {"window": 5, "hidden": 8, "epochs": 2},
@@ -89,8 +89,8 @@ def models() -> dict[Family, FittedModel]:
     rows = some_rows(400, 0.05)
     target = np.nan_to_num(rows[:, 0]) + np.random.default_rng(1).normal(size=400)
     return {
-        name: family(name).fit(rows, target, params=params, seed=1)
-        for name, params in PARAMS.items()
+        name: family(name).fit(rows, target, hyperparameters=hyperparameters, seed=1)
+        for name, hyperparameters in HYPERPARAMETERS.items()
     }
 
 

@@ -16,17 +16,17 @@ from brain.series.bars import Bars
 from brain.settings import Settings, load_settings
 from engine.data.dataset import Dataset, make_dataset
 from engine.data.market_series import MarketSeries
-from engine.evaluation.walk_forward import Plan
-from engine.kernels.regimes import RegimeDefinition
+from engine.evaluation.walk_forward import TrainingPlan
+from engine.kernels.regime_state import RegimeDefinition
 from engine.kernels.targets import target_name
-from engine.night.recipe_choice import stored_recipe
+from engine.night.recipe_choice import reusable_recipe
 from engine.night.symbols import train_symbols, tune_symbols
 from registry.library import BrainLibrary
 from tests.engine.markets import market_of
 from tests.engine.simulate import simulate
 
 SYMBOL = "SIM/USD"
-PLAN = Plan(folds=2, trials=3)
+PLAN = TrainingPlan(folds=2, trials=3)
 
 
 @pytest.fixture(scope="module")
@@ -74,9 +74,9 @@ def test_a_recipe_that_answers_the_question_is_refitted_in_silence(
     library: BrainLibrary, dataset: Dataset, recipe: Recipe, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "engine")
-    assert stored_recipe(library, dataset, Family.LIGHTGBM, PLAN) is None
+    assert reusable_recipe(library, dataset, Family.LIGHTGBM, PLAN) is None
     library.set_recipe(SYMBOL, Family.LIGHTGBM, recipe.to_json())
-    assert stored_recipe(library, dataset, Family.LIGHTGBM, PLAN) == recipe
+    assert reusable_recipe(library, dataset, Family.LIGHTGBM, PLAN) == recipe
     assert caplog.text == ""
 
 
@@ -103,7 +103,7 @@ def test_one_that_does_not_is_searched_again_and_the_log_says_why(
     why: str,
 ) -> None:
     library.set_recipe(SYMBOL, Family.LIGHTGBM, replace(recipe, **change).to_json())
-    assert stored_recipe(library, dataset, Family.LIGHTGBM, PLAN) is None
+    assert reusable_recipe(library, dataset, Family.LIGHTGBM, PLAN) is None
     (record,) = caplog.records
     assert record.getMessage().startswith("SIM/USD lightgbm: ")
     assert record.getMessage().endswith("; searching again")
@@ -128,7 +128,7 @@ def test_another_number_of_trials_is_said_and_no_reason_to_search_again(
     caplog.set_level(logging.INFO, "engine")
     library.set_recipe(SYMBOL, Family.LIGHTGBM, recipe.to_json())
     plan = replace(PLAN, trials=trials)
-    assert stored_recipe(library, dataset, Family.LIGHTGBM, plan) == recipe
+    assert reusable_recipe(library, dataset, Family.LIGHTGBM, plan) == recipe
     (record,) = caplog.records
     assert record.levelname == level
     assert f"was found by 3 trials and is refitted, though trials={trials}; set retune" in (
@@ -143,8 +143,8 @@ def test_the_market_makes_another_recipe_and_each_run_says_how_much_of_it_is_mis
     known = {SYMBOL: market}
     with library.start("nightly", "night", tags={Tag.ROLE: "night"}, note="") as night:
         (plain,), failed = train_symbols(library, settings, {SYMBOL: bars}, night)
-        (joined,), again = train_symbols(library, settings, {SYMBOL: bars}, night, market=known)
-        found, wrong = tune_symbols(library, settings, {SYMBOL: bars}, night, market=known)
+        (joined,), again = train_symbols(library, settings, {SYMBOL: bars}, night, markets=known)
+        found, wrong = tune_symbols(library, settings, {SYMBOL: bars}, night, markets=known)
     assert failed == again == wrong == []
     assert "feature_set is 'bars-1' and not 'bars-1+market-1', does not fit" in caplog.text
     assert found[0].search.recipe.feature_set == "bars-1+market-1"
@@ -175,7 +175,7 @@ def test_series_of_another_symbol_fail_alone(
     wrong = replace(market, symbol="BTC/USD")
     with library.start("nightly", "night", tags={Tag.ROLE: "night"}, note="") as night:
         found, (failure,) = tune_symbols(
-            library, settings, {SYMBOL: bars}, night, market={SYMBOL: wrong}
+            library, settings, {SYMBOL: bars}, night, markets={SYMBOL: wrong}
         )
     assert found == []
     assert "the market series are of BTC/USD and the bars of SIM/USD" in str(failure.error)

@@ -18,12 +18,12 @@ from brain.naming import Family
 from brain.series.bars import Bars, check_bars
 from engine import families
 from engine.data.dataset import Dataset, make_dataset
-from engine.evaluation.walk_forward import Fold, Plan, walk_forward
+from engine.evaluation.walk_forward import Fold, TrainingPlan, walk_forward
 from engine.families.base import FittedModel, ModelFamily
 from engine.night.search import Search, search
 from tests.engine.simulate import simulate
 
-PLAN = Plan(folds=2, trials=3)
+PLAN = TrainingPlan(folds=2, trials=3)
 HORIZON = 4
 
 
@@ -65,7 +65,7 @@ def assert_same(one: Search, other: Search) -> None:
     pd.testing.assert_frame_equal(
         one.trials.drop(columns="seconds"), other.trials.drop(columns="seconds"), check_exact=True
     )
-    pd.testing.assert_frame_equal(one.series, other.series, check_exact=True)
+    pd.testing.assert_frame_equal(one.predictions, other.predictions, check_exact=True)
 
 
 # --- what it may see ----------------------------------------------------------------------------
@@ -108,7 +108,7 @@ def test_the_last_row_that_it_may_see_matters(dataset: Dataset, found: Search) -
     target = dataset.target.copy()
     target[: first_fold(dataset).train_end] *= -1
     changed = search(replace(dataset, target=target), Family.LIGHTGBM, PLAN)
-    assert not changed.series.equals(found.series)
+    assert not changed.predictions.equals(found.predictions)
 
 
 def test_the_recipe_says_until_when_it_was_tuned(dataset: Dataset, found: Search) -> None:
@@ -143,11 +143,11 @@ def test_each_trial_keeps_the_series_by_which_it_was_ranked(
     dataset: Dataset, found: Search
 ) -> None:
     tested = [row for fold in inner_folds(dataset) for row in range(fold.test_start, fold.test_end)]
-    assert list(found.series.columns) == ["0", "1", "2"]
-    pd.testing.assert_index_equal(found.series.index, dataset.close_time[tested])
+    assert list(found.predictions.columns) == ["0", "1", "2"]
+    pd.testing.assert_index_equal(found.predictions.index, dataset.close_time[tested])
     target = pd.Series(dataset.target, index=dataset.close_time)
     for trial in rows_of(found):
-        series = found.series[str(trial["trial"])]
+        series = found.predictions[str(trial["trial"])]
         assert series.notna().all()
         rank_ic = series.corr(target.reindex(series.index), method="spearman")
         assert rank_ic == pytest.approx(trial["rank_ic"])
@@ -178,10 +178,15 @@ class Puppet(ModelFamily):
         return {"x": trial.suggest_float("x", 0.0, 1.0)}
 
     def fit(
-        self, rows: npt.ArrayLike, target: npt.ArrayLike, *, params: Mapping[str, Any], seed: int
+        self,
+        rows: npt.ArrayLike,
+        target: npt.ArrayLike,
+        *,
+        hyperparameters: Mapping[str, Any],
+        seed: int,
     ) -> FittedModel:
         assert np.shape(rows)[0] == np.shape(target)[0]
-        return self.make(params["x"], np.asarray(rows))
+        return self.make(hyperparameters["x"], np.asarray(rows))
 
     def load(self, folder: object) -> FittedModel:
         raise NotImplementedError
@@ -228,7 +233,7 @@ def test_no_trial_predicts_what_its_own_labels_overlap(
     numbered: Dataset, use: Callable[[Any], None]
 ) -> None:
     use(lambda _, rows: Since(rows[-1, 0]))
-    kept = search(numbered, Family.LIGHTGBM, PLAN).series
+    kept = search(numbered, Family.LIGHTGBM, PLAN).predictions
     assert kept.shape == (sum(f.test_end - f.test_start for f in inner_folds(numbered)), 3)
     # The first row after the last training target's end, the embargo left out, and one further.
     assert kept.to_numpy().min() == HORIZON + PLAN.embargo + 1
@@ -249,7 +254,7 @@ def test_a_failing_trial_is_recorded_and_the_others_go_on(
     assert list(result.trials["rank_ic"].isna()) == [True, False, False]
     assert list(result.trials["error"].isna()) == [False, True, True]
     assert result.trials["error"][0] == "the defaults are not to be had"
-    assert list(result.series.columns) == ["1", "2"]
+    assert list(result.predictions.columns) == ["1", "2"]
     assert result.recipe.hyperparameters["x"] > 0
 
 
@@ -259,7 +264,7 @@ def test_constant_predictions_count_as_failed_but_their_series_is_kept(
     use(lambda x, rows: Always(3.0) if x == 0.0 else Since(rows[-1, 0]))
     result = search(numbered, Family.LIGHTGBM, PLAN)
     assert list(result.trials["rank_ic"].isna()) == [True, False, False]
-    assert (result.series["0"] == 3.0).all()
+    assert (result.predictions["0"] == 3.0).all()
 
 
 def test_if_all_trials_fail_the_search_says_why(

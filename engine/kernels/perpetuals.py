@@ -1,12 +1,13 @@
-"""What a model sees of funding and open interest: ten numbers of each bar.
+"""What a model sees of a perpetual's funding and open interest: ten numbers of each bar.
 
 A kernel on NumPy arrays, with the promises of :mod:`engine.kernels.features`:
 
 * **Nothing looks ahead.** A row of the market counts from the first bar that closes at or after
   its ``available``; of the rows that count, the one with the latest time stamp.
-* **Nothing looks back further than** :data:`LOOK_BACK` bars, and in the market's rows no further
-  than two of their periods before the first of these bars. So the last row is the same to the last
-  bit from the recent rows, from the history up to that bar, or from a history that goes on.
+* **Nothing looks back further than** :data:`MARKET_LOOK_BACK` bars, and in the market's rows no
+  further than two of their periods before the first of these bars. So the last row is the same to
+  the last bit from the recent rows, from the history up to that bar, or from a history that goes
+  on.
 * **No units.** A rate is a share of the position's value; open interest enters as ratios.
 * **NaN is unknown, and nothing is ever infinite.** A missing bar's row is NaN in every column. A
   rate is stale, and so unknown, two of its intervals after its settlement, and open interest two
@@ -29,9 +30,9 @@ one is missing, the mean is over the others:
 =====================  =========================================================================
 
 A change is an exchange's own, so one that falls out does not look like a change; and between two
-bars that know of the same row nothing but that row is known: the change is unknown, not 0. The
-value of open interest is the exchange's in USD, or ``base`` × close where it tells none; the value
-traded is 24 × the mean of volume × close over the bars, half of which must be known.
+bars at which the same row is public, the change is unknown, not 0. The value of open interest is
+the exchange's in USD, or ``base`` × close where it gives none; the value traded is 24 × the mean of
+volume × close over the bars, half of which must be known.
 """
 
 from __future__ import annotations
@@ -42,24 +43,24 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from brain.errors import InputError
-from engine.kernels.as_of import AsOf, Times
-from engine.kernels.windows import Floats, lag, positive_log, ratio, rolling_mean, usable_prices
+from engine.kernels.as_of import AsOf
+from engine.kernels.columns import Floats, Times, check_shapes, valid_prices
+from engine.kernels.windows import lag, positive_log, ratio, rolling_mean
 
 __all__ = [
-    "FEATURE_SET",
-    "LOOK_BACK",
     "MARKET_FEATURES",
+    "MARKET_FEATURE_SET",
+    "MARKET_LOOK_BACK",
     "FundingRows",
     "OpenInterestRows",
-    "compute",
+    "market_features",
 ]
 
 #: Names this list of features and their formulas; a change of either needs a new name.
-FEATURE_SET = "market-1"
+MARKET_FEATURE_SET = "market-1"
 
 #: Bars that a row depends on, its own included.
-LOOK_BACK = 168 + 1
+MARKET_LOOK_BACK = 168 + 1
 
 MARKET_FEATURES: tuple[str, ...] = (
     "funding_8h",
@@ -75,7 +76,7 @@ MARKET_FEATURES: tuple[str, ...] = (
 )
 
 _NS_PER_HOUR = 3_600_000_000_000.0
-_LEAST_INTERVAL = 1.0 / 60.0  # hours; settlements are told to the minute
+_LEAST_INTERVAL = 1.0 / 60.0  # hours; settlements are stamped to the minute
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ class OpenInterestRows:
     Attributes:
         time_ns, available_ns: (M,) of the stamp and of publication, a period later.
         base: (M,) in base units; NaN is unknown.
-        usd: (M,) in USD; NaN where the exchange tells none.
+        usd: (M,) in USD; NaN where the exchange gives none.
     """
 
     time_ns: Times
@@ -110,8 +111,11 @@ class OpenInterestRows:
     usd: Floats
 
 
-def compute(
-    prices: tuple[Floats, Floats, Floats, Floats],
+def market_features(
+    open_: Floats,
+    high: Floats,
+    low: Floats,
+    close: Floats,
     volume: Floats,
     close_time_ns: Times,
     funding: Sequence[FundingRows],
@@ -120,7 +124,7 @@ def compute(
     """All market features of every bar.
 
     Args:
-        prices: open, high, low and close, (N,) each, on the full time grid.
+        open_, high, low, close: (N,) prices on the full time grid.
         volume: (N,) traded in each bar, in base units.
         close_time_ns: (N,) the bars' closes, nanoseconds since 1970 UTC.
         funding, open_interest: of each exchange, always in the same order of exchanges.
@@ -131,40 +135,28 @@ def compute(
     Raises:
         InputError: the arrays differ in length.
     """
-    for name, column in zip(
-        ("open", "high", "low", "close", "volume"), (*prices, volume), strict=True
-    ):
-        _check_shape(name, column, close_time_ns)
-    known = usable_prices(*prices)
-    close = np.where(known, prices[3], np.nan)
-    traded = np.where(known & (volume >= 0.0) & (volume < np.inf), volume, np.nan) * close
+    check_shapes(close_time_ns, open=open_, high=high, low=low, close=close, volume=volume)
+    valid = valid_prices(open_, high, low, close)
+    close = np.where(valid, close, np.nan)
+    traded = np.where(valid & (volume >= 0.0) & (volume < np.inf), volume, np.nan) * close
     # Absurd values may overflow; what does is unknown.
     with np.errstate(over="ignore", invalid="ignore"):
-        found = {
+        features = {
             **_funding(funding, close_time_ns),
             **_open_interest(open_interest, close_time_ns, close, traded),
         }
-    rows = np.column_stack([found[name] for name in MARKET_FEATURES])
-    rows[~known] = np.nan
+    rows = np.column_stack([features[name] for name in MARKET_FEATURES])
+    rows[~valid] = np.nan
     rows[~np.isfinite(rows)] = np.nan
     return rows
-
-
-def _check_shape(name: str, column: NDArray[np.generic], times: Times) -> None:
-    if column.shape != times.shape or column.ndim != 1:
-        raise InputError(
-            f"{name} has shape {column.shape}, its times have {times.shape}; "
-            "give one value a row in each"
-        )
 
 
 def _funding(exchanges: Sequence[FundingRows], at_ns: Times) -> dict[str, Floats]:
     rates, elapsed = [], []
     for rows in exchanges:
-        for name in ("available_ns", "rate", "interval_hours"):
-            _check_shape(f"funding's {name}", getattr(rows, name), rows.time_ns)
-        sound = (np.abs(rows.rate) < 1.0) & (rows.interval_hours >= _LEAST_INTERVAL)
-        hours = np.where(sound, rows.interval_hours, np.nan)
+        _check_rows("funding", rows)
+        valid = (np.abs(rows.rate) < 1.0) & (rows.interval_hours >= _LEAST_INTERVAL)
+        hours = np.where(valid, rows.interval_hours, np.nan)
         at = AsOf(rows.time_ns, rows.available_ns, hours * _NS_PER_HOUR, at_ns)
         rates.append(at.take(rows.rate) * 8.0 / at.take(hours))
         elapsed.append(at.age)
@@ -184,53 +176,57 @@ def _open_interest(
     changes: dict[int, list[Floats]] = {1: [], 24: [], 168: []}
     values = []
     for rows in exchanges:
-        for name in ("available_ns", "base", "usd"):
-            _check_shape(f"open interest's {name}", getattr(rows, name), rows.time_ns)
+        _check_rows("open interest", rows)
         period = (rows.available_ns - rows.time_ns).astype(np.float64)
         at = AsOf(rows.time_ns, rows.available_ns, period, at_ns)
         base, usd = at.take(rows.base), at.take(rows.usd)
-        for bars, found in changes.items():
-            found.append(_change(base, at.time, bars))
+        for bars, columns in changes.items():
+            columns.append(_change(base, at.time, bars))
         values.append(positive_log(np.where(usd > 0.0, usd, base * close)))
-    change = {bars: _mean(found, at_ns.shape) for bars, found in changes.items()}
+    change = {bars: _mean(columns, at_ns.shape) for bars, columns in changes.items()}
     return {
-        **{f"oi_change_{bars}": found for bars, found in change.items()},
+        **{f"oi_change_{bars}": column for bars, column in change.items()},
         "oi_turnover_24": _mean(values, at_ns.shape)
         - positive_log(24.0 * rolling_mean(traded, 24)),
         "oi_flow_24": change[24] * np.sign(close - lag(close, 24)),
     }
 
 
+def _check_rows(kind: str, rows: FundingRows | OpenInterestRows) -> None:
+    columns = {f"{kind}'s {name}": column for name, column in vars(rows).items()}
+    check_shapes(rows.time_ns, **columns)
+
+
 def _change(base: Floats, time: Floats, bars: int) -> Floats:
-    """Log change over that many bars, (N,); unknown where both ends rest on one row."""
+    """Log change over that many bars, (N,); NaN where both ends are of one row."""
     moved = positive_log(ratio(base, lag(base, bars)))
     return np.where(time > lag(time, bars), moved, np.nan)
 
 
-def _fold(
+def _combine(
     columns: Sequence[Floats],
     shape: tuple[int, ...],
-    combine: Callable[[Floats, Floats], Floats],
+    operation: Callable[[Floats, Floats], Floats],
     neutral: float,
 ) -> tuple[Floats, NDArray[np.int64]]:
-    """The known values of every bar combined, and how many there are, (N,) each.
+    """The values of every bar without the NaN combined, and how many they are, (N,) each.
 
     By hand: NumPy's order depends on the layout, and an unknown exchange must not change a bit.
     """
     total, count = np.full(shape, neutral), np.zeros(shape, dtype=np.int64)
     for column in columns:
-        known = ~np.isnan(column)
-        total = combine(total, np.where(known, column, neutral))
-        count += known
+        valid = ~np.isnan(column)
+        total = operation(total, np.where(valid, column, neutral))
+        count += valid
     return total, count
 
 
 def _mean(columns: Sequence[Floats], shape: tuple[int, ...]) -> Floats:
-    total, count = _fold(columns, shape, np.add, 0.0)
+    total, count = _combine(columns, shape, np.add, 0.0)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
 def _spread(columns: Sequence[Floats], shape: tuple[int, ...]) -> Floats:
-    top, count = _fold(columns, shape, np.maximum, -np.inf)
-    foot, _ = _fold(columns, shape, np.minimum, np.inf)
-    return np.where(count > 1, top - foot, np.nan)
+    top, count = _combine(columns, shape, np.maximum, -np.inf)
+    bottom, _ = _combine(columns, shape, np.minimum, np.inf)
+    return np.where(count > 1, top - bottom, np.nan)

@@ -14,10 +14,10 @@ from hypothesis import given, strategies as st
 from numpy.typing import NDArray
 
 from brain.errors import InputError
-from engine.kernels.market_features import (
-    FEATURE_SET,
-    LOOK_BACK,
+from engine.kernels.perpetuals import (
+    MARKET_FEATURE_SET,
     MARKET_FEATURES,
+    MARKET_LOOK_BACK,
     FundingRows,
     OpenInterestRows,
 )
@@ -76,11 +76,11 @@ def test_what_comes_later_changes_nothing_before(seed: int, cut: int, missing: f
         assert same(rows_of(path, then)[:cut], whole[:cut])
 
 
-@given(seeds, st.integers(LOOK_BACK, 400), shares)
+@given(seeds, st.integers(MARKET_LOOK_BACK, 400), shares)
 def test_the_last_look_back_bars_give_the_last_row(seed: int, end: int, missing: float) -> None:
     path = random_path(seed, 400, missing / 5)
     market = random_market(path, seed, missing=missing)
-    recent = path[end - LOOK_BACK : end]
+    recent = path[end - MARKET_LOOK_BACK : end]
     found = rows_of(recent, market.stamped(int(recent.close_time_ns[0])))
     assert same(found[-1], rows_of(path, market)[end - 1])
 
@@ -88,7 +88,7 @@ def test_the_last_look_back_bars_give_the_last_row(seed: int, end: int, missing:
 def test_one_bar_less_than_the_look_back_is_too_few() -> None:
     path = random_path(2, 400)
     market = random_market(path, 2)
-    assert not same(rows_of(path[-LOOK_BACK + 1 :], market)[-1], rows_of(path, market)[-1])
+    assert not same(rows_of(path[-MARKET_LOOK_BACK + 1 :], market)[-1], rows_of(path, market)[-1])
 
 
 def test_a_row_counts_from_the_close_at_which_it_was_published() -> None:
@@ -318,7 +318,7 @@ def _as_of(
 
 def test_the_executor_needs_no_pandas_for_it() -> None:
     code = (
-        "import sys, engine.kernels.market_features;"
+        "import sys, engine.kernels.perpetuals;"
         "print([m for m in ('pandas', 'scipy', 'mlflow', 'torch') if m in sys.modules])"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -348,7 +348,7 @@ def test_a_changed_formula_needs_a_new_name() -> None:
             for k in (20, 70)
         ],
     )
-    assert FEATURE_SET == "market-1"
+    assert MARKET_FEATURE_SET == "market-1"
     np.testing.assert_allclose(
         rows_of(path, market)[-1], [float(x) for x in GOLDEN.split()], rtol=1e-4
     )
