@@ -90,7 +90,8 @@ def make_listing(
         symbol: canonical.
         former_names: of the symbol, oldest first.
         instruments: that the exchange lists now, by symbol.
-        members: that it listed at earlier collections, as of :func:`read_members`.
+        members: that it listed at earlier collections, as of
+            :func:`market.collection.listing.read_members`.
         exchange: its name.
         now: the exchange's time; an instrument that is missing from its list has ended by then.
 

@@ -47,7 +47,7 @@ def check_root(root: str, options: Mapping[str, str]) -> ConditionalPuts:
     """Whether a store can be reached and written, and keeps writers apart.
 
     Args:
-        root: of the store, as of :func:`parse_root`.
+        root: of the store, as of :func:`brain.series.store.address.parse_root`.
         options: deltalake's storage options; not used for a folder.
 
     Raises:

@@ -147,7 +147,8 @@ def s3_client(options: Mapping[str, str] | None = None) -> Any:
     """A boto3 client for the store of these options; close it after use.
 
     Args:
-        options: deltalake's storage options; those of :func:`storage_options` if None.
+        options: deltalake's storage options; if None, as of
+            :func:`brain.series.store.object_store.storage_options`.
 
     Raises:
         SeriesStoreError: there are no credentials.
@@ -201,7 +202,8 @@ def check_conditional_puts(root: str, options: Mapping[str, str] | None = None) 
 
     Args:
         root: of the store.
-        options: deltalake's storage options; those of :func:`storage_options` if None.
+        options: deltalake's storage options; if None, as of
+            :func:`brain.series.store.object_store.storage_options`.
 
     Raises:
         SeriesStoreError: the store can't be reached or written.

@@ -52,7 +52,7 @@ def rows_with(kind: Kind, frame: pd.DataFrame, texts: Mapping[str, Sequence[str]
     """A frame in the table's columns and types, if all its rows have these texts.
 
     Raises:
-        InputError: a row has others, or as for :func:`to_rows`.
+        InputError: a row has others, or as for :func:`brain.series.store.rows.to_rows`.
     """
     rows = to_rows(kind, frame, pd.Timestamp.now("UTC"))
     for column, values in texts.items():
@@ -161,7 +161,7 @@ def compare(kind: Kind, rows: pa.Table, existing: pa.Table) -> Difference:
 
     Args:
         kind: of the rows.
-        rows: as of :func:`to_rows`.
+        rows: as of :func:`brain.series.store.rows.to_rows`.
         existing: key and values of the store's rows that may have the same keys.
     """
     if len(existing) == 0:

@@ -52,20 +52,20 @@ def store(tmp_path: Path) -> SeriesStore:
 def test_nothing_asked_for_is_absent_and_names_are_kept(
     store: SeriesStore, exchanges: ExchangeServer
 ) -> None:
-    told: list[tuple[str, int, int]] = []
+    calls: list[tuple[str, int, int]] = []
     names = ["BTC/USDT", "BTC/USDT:USDT", "ETH-USDT", "KATIO/USDT", "BTC", "BTC/USD:BTC"]
     result = collector(store, exchanges).collect_all_data(
-        names, 12, progress=lambda piece, done, total: told.append((str(piece), done, total))
+        names, 12, progress=lambda piece, done, total: calls.append((str(piece), done, total))
     )
     kinds = [*HISTORIES, "snapshots"]
     assert [(r.symbol, r.exchange, r.kind) for r in result.series] == [
         (name, exchange, kind) for name in names for exchange in EXCHANGES for kind in kinds
     ]
     assert list(result.by_symbol()) == names
-    assert [done for _, done, _ in told] == list(range(1, len(result.series) + 1))
-    assert {total for _, _, total in told} == {len(result.series)}
-    assert "BTC/USDT binance candles 1h: 12 rows, 0 missing" in [line for line, _, _ in told]
-    assert {str(r) for r in result.series} == {line for line, _, _ in told}
+    assert [done for _, done, _ in calls] == list(range(1, len(result.series) + 1))
+    assert {total for _, _, total in calls} == {len(result.series)}
+    assert "BTC/USDT binance candles 1h: 12 rows, 0 missing" in [line for line, _, _ in calls]
+    assert {str(r) for r in result.series} == {line for line, _, _ in calls}
     for name in names[:3]:
         assert all(r.failure is None for r in result.by_symbol()[name])
     for exchange in EXCHANGES:
@@ -79,7 +79,7 @@ def test_nothing_asked_for_is_absent_and_names_are_kept(
     for name in names[4:]:
         assert all(isinstance(r.failure, InputError) for r in result.by_symbol()[name])
         assert all(r.expected is None for r in result.by_symbol()[name])
-    # CollectionRequest twice by two names, fetched and stored once.
+    # In the request by two names, fetched and stored once.
     assert len(store.read("candles", symbol="BTC/USDT", exchange="okx")) == 12
     assert set(store.read("candles")["symbol"]) == {"BTC/USDT:USDT", "ETH/USDT:USDT"}
 
@@ -99,7 +99,7 @@ def test_results_are_frozen_and_make_a_table(store: SeriesStore, exchanges: Exch
 
 
 @pytest.mark.parametrize(
-    ("given", "named"),
+    ("arguments", "message"),
     [
         ({"symbols": "BTC/USDT"}, "the text 'BTC/USDT'"),
         ({"symbols": []}, "symbols is empty"),
@@ -111,12 +111,12 @@ def test_results_are_frozen_and_make_a_table(store: SeriesStore, exchanges: Exch
     ],
 )
 def test_what_cannot_be_used_is_refused(
-    given: dict[str, object], named: str, store: SeriesStore, exchanges: ExchangeServer
+    arguments: dict[str, object], message: str, store: SeriesStore, exchanges: ExchangeServer
 ) -> None:
     before = len(exchanges.requests)
     with pytest.raises(InputError) as caught:
-        collector(store, exchanges).collect_all_data(**given)  # type: ignore[arg-type]
-    assert named in str(caught.value)
+        collector(store, exchanges).collect_all_data(**arguments)  # type: ignore[arg-type]
+    assert message in str(caught.value)
     assert len(exchanges.requests) == before
 
 
@@ -181,25 +181,28 @@ def test_one_that_is_listed_no_more_ends_when_it_is_found_gone(
 ) -> None:
     (listed,) = exchanges.truth.instruments("okx").query("instrument == 'BTC-USDT-SWAP'").index
     row = exchanges.truth.instruments("okx").loc[[listed]]
-    seen = (END - 30 * HOUR).as_unit("us")
-    row = row.assign(symbol="GONE/USDT:USDT", instrument="GONE-USDT-SWAP", seen=seen)
+    last_listed = (END - 30 * HOUR).as_unit("us")
+    row = row.assign(symbol="GONE/USDT:USDT", instrument="GONE-USDT-SWAP", seen=last_listed)
     store.upsert("instruments", row)
     result = collector_of("okx", store, exchanges).collect_all_data(["GONE/USDT"], 24)
     assert result.failures == ()  # that it answers "no such instrument" is no news
-    for each in result.series:
-        if each.kind != "snapshots":
-            assert "GONE-USDT-SWAP is no longer listed, and was last on 2026-11-19" in each.note
+    for series in result.series:
+        if series.kind != "snapshots":
+            assert "GONE-USDT-SWAP is no longer listed, and was last on 2026-11-19" in series.note
     candles = series_result(result, kind="candles")
     # Nobody says when it ended: it may have traded until now.
-    assert (candles.start, candles.end, candles.missing) == (seen, END, 30)
+    assert (candles.start, candles.end, candles.missing) == (last_listed, END, 30)
     assert set(open_gaps(store)["reason"]) == {"no longer listed"}
     again = collector_of("okx", store, exchanges).collect_all_data(["GONE/USDT"], 48)
     candles = series_result(again, kind="candles")
     assert (candles.end, candles.expected, candles.missing) == (END, 48, 48)
     reasons = open_gaps(store, kind="candles").set_index("start")["reason"].to_dict()
-    assert reasons == {seen - 18 * HOUR: "the exchange has no row", seen: "no longer listed"}
-    (known,) = store.read("instruments").to_dict("records")
-    assert (known["seen"], known["delisted"]) == (seen, NOW)
+    assert reasons == {
+        last_listed - 18 * HOUR: "the exchange has no row",
+        last_listed: "no longer listed",
+    }
+    (instrument,) = store.read("instruments").to_dict("records")
+    assert (instrument["seen"], instrument["delisted"]) == (last_listed, NOW)
 
 
 def test_late_rows_of_one_that_is_gone_are_still_asked_for(store: SeriesStore) -> None:

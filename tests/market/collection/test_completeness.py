@@ -112,14 +112,16 @@ def test_snapshots_are_of_the_present(night: Night) -> None:
 
 
 def test_instruments_are_remembered(night: Night) -> None:
-    known = night.store.read("instruments").set_index(["exchange", "symbol"])
-    assert len(known) == len(_CASES)
+    instruments = night.store.read("instruments").set_index(["exchange", "symbol"])
+    assert len(instruments) == len(_CASES)
     truth = pd.concat([night.exchanges.truth.instruments(exchange) for exchange in EXCHANGES])
-    right = truth.set_index(["exchange", "symbol"]).loc[known.index]
-    pd.testing.assert_frame_equal(known[["instrument"]], right[["instrument"]], check_dtype=False)
-    assert (known["contract_size"] == right["contract_size"]).all()
-    assert (known["listed"] == right["listed"]).all()
-    assert known["delisted"].notna().sum() == 2  # FTM, where it is still listed
+    right = truth.set_index(["exchange", "symbol"]).loc[instruments.index]
+    pd.testing.assert_frame_equal(
+        instruments[["instrument"]], right[["instrument"]], check_dtype=False
+    )
+    assert (instruments["contract_size"] == right["contract_size"]).all()
+    assert (instruments["listed"] == right["listed"]).all()
+    assert instruments["delisted"].notna().sum() == 2  # FTM, where it is still listed
 
 
 def test_series_begin_and_end_with_their_instruments(night: Night) -> None:
@@ -160,11 +162,11 @@ def test_holes_are_recorded_and_late_rows_filled(exchange: str, tmp_path: Path) 
             assert result.failures == ()
             assert exists(truth, exchange, "BTC/USDT", "candles", END - 72 * hour).shape[0] == 70
             gaps = open_gaps(store)
-            gone = gaps[gaps["start"] == END - 50 * hour]
-            assert sorted(gone["kind"]) == ["candles", "funding", "open_interest"]
-            assert set(gone["end"]) == {END - 48 * hour}
-            assert set(gone["count"]) == {2}
-            assert set(gone["reason"]) == {"the exchange has no row"}
+            absent = gaps[gaps["start"] == END - 50 * hour]
+            assert sorted(absent["kind"]) == ["candles", "funding", "open_interest"]
+            assert set(absent["end"]) == {END - 48 * hour}
+            assert set(absent["count"]) == {2}
+            assert set(absent["reason"]) == {"the exchange has no row"}
             assert not (gaps["start"] == END - 40 * hour).any()
             late = gaps[gaps["start"] == END - 20 * hour]
             if night == 0:

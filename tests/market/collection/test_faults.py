@@ -45,16 +45,16 @@ def since(hours: int) -> pd.Timestamp:
 
 
 def test_ten_percent_of_requests_fail_and_nothing_is_missing(tmp_path: Path) -> None:
-    each = 0.1 / 7
+    rate = 0.1 / 7
     faults = Faults(
         seed=3,
-        timeout=each,
-        reset=each,
-        too_many=each,
-        error=each,
-        truncated=each,
-        malformed=each,
-        empty=each,
+        timeout=rate,
+        reset=rate,
+        too_many=rate,
+        error=rate,
+        truncated=rate,
+        malformed=rate,
+        empty=rate,
         duplicated=0.1,
         unsorted=0.1,
     )
@@ -79,7 +79,7 @@ def test_ten_percent_of_requests_fail_and_nothing_is_missing(tmp_path: Path) -> 
 def test_twenty_kills_lose_and_double_nothing(tmp_path: Path) -> None:
     """After each SIGKILL: what was acknowledged is there, once; every hole is on record."""
     draw = random.Random(11)
-    told = tmp_path / "acknowledged"
+    log = tmp_path / "acknowledged"
     killed = turn = 0
     # Who is killed forgets what it has asked; the exchanges forget as soon here.
     with ExchangeServer(fillers=0, scale=60) as exchanges:
@@ -88,10 +88,10 @@ def test_twenty_kills_lose_and_double_nothing(tmp_path: Path) -> None:
             turn += 1
             assert turn <= 40
             hours = 24 + 24 * turn  # so that every one has something to do
-            job = Job(store.root, str(told), dict(exchanges.urls), KILLED, hours)
-            killed += _killed(job, told, draw.randrange(8), draw.uniform(0, 0.15))
-            _nothing_lost(store, exchanges, Acknowledged.read(told))
-        assert len(Acknowledged.read(told).keys["candles"]) > 500
+            job = Job(store.root, str(log), dict(exchanges.urls), KILLED, hours)
+            killed += _killed(job, log, draw.randrange(8), draw.uniform(0, 0.15))
+            _nothing_lost(store, exchanges, Acknowledged.read(log))
+        assert len(Acknowledged.read(log).keys["candles"]) > 500
         result = collector(store, exchanges).collect_all_data(KILLED, hours + 48)
         assert result.failures == ()
         for exchange in EXCHANGES:
@@ -102,16 +102,16 @@ def test_twenty_kills_lose_and_double_nothing(tmp_path: Path) -> None:
         assert set(open_gaps(store)["reason"]) <= {"older than the exchange keeps (30 days)"}
 
 
-def _killed(job: Job, told: Path, acknowledgements: int, seconds: float) -> bool:
+def _killed(job: Job, log: Path, acknowledgements: int, seconds: float) -> bool:
     """Kill it some time after so many of its acknowledgements; false if it was done before."""
-    before = told.stat().st_size if told.exists() else 0
+    before = log.stat().st_size if log.exists() else 0
     process = job.start()
     deadline = time.monotonic() + 60
-    said = b""
-    while process.is_alive() and said.count(b"\n") < acknowledgements:
+    lines = b""
+    while process.is_alive() and lines.count(b"\n") < acknowledgements:
         assert time.monotonic() < deadline
         time.sleep(0.01)
-        said = told.read_bytes()[before:] if told.exists() else b""
+        lines = log.read_bytes()[before:] if log.exists() else b""
     time.sleep(seconds)
     killed = process.is_alive()
     process.kill()
@@ -120,16 +120,18 @@ def _killed(job: Job, told: Path, acknowledgements: int, seconds: float) -> bool
     return killed
 
 
-def _nothing_lost(store: SeriesStore, exchanges: ExchangeServer, told: Acknowledged) -> None:
+def _nothing_lost(
+    store: SeriesStore, exchanges: ExchangeServer, acknowledged: Acknowledged
+) -> None:
     gaps = open_gaps(store)
     for kind, names in KEY.items():
         keys = store.read(kind, columns=names)
         assert not keys.duplicated().any()
-        found = set(
+        stored = set(
             keys.assign(time=keys["time"].astype("int64")).itertuples(index=False, name=None)
         )
-        assert told.keys[kind] <= found
-        for exchange, hours in told.hours.items():
+        assert acknowledged.keys[kind] <= stored
+        for exchange, hours in acknowledged.hours.items():
             right = truths(exchanges.truth, exchange, KILLED, kind, since(hours))
             assert len(uncovered(gaps, lacking(store, right, kind), kind)) == 0
 
@@ -281,6 +283,6 @@ def test_swapped_columns_are_passed_on(tmp_path: Path) -> None:
         collector(store, exchanges).collect_all_data(["BTC/USDT"], 24)
         for exchange in EXCHANGES:
             right = truth.candles(exchange, "BTC/USDT", "1h", since(10), since(5))
-            found = store.read("candles", exchange=exchange, start=since(10), end=since(5))
-            assert (found["volume"] > 1000 * right["volume"]).all()
-            assert (found["close"] == right["close"]).all()
+            rows = store.read("candles", exchange=exchange, start=since(10), end=since(5))
+            assert (rows["volume"] > 1000 * right["volume"]).all()
+            assert (rows["close"] == right["close"]).all()

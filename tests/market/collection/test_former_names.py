@@ -58,15 +58,15 @@ def renamed_rows(
 
 
 @pytest.mark.parametrize("exchange", ["binance", "bybit"])
-@pytest.mark.parametrize("asked", ["MATIC/USDT", "POL/USDT"])
+@pytest.mark.parametrize("symbol", ["MATIC/USDT", "POL/USDT"])
 def test_a_renamed_one_is_one_series(
-    exchange: str, asked: str, store: SeriesStore, exchanges: ExchangeServer
+    exchange: str, symbol: str, store: SeriesStore, exchanges: ExchangeServer
 ) -> None:
     work = collector_of(exchange, store, exchanges, renamed=RENAMING)
     hours = 24 * 20
-    result = work.collect_all_data([asked], hours)
+    result = work.collect_all_data([symbol], hours)
     assert result.failures == ()
-    assert {r.symbol for r in result.series} == {asked}
+    assert {r.symbol for r in result.series} == {symbol}
     start = END - hours * HOUR
     truth = exchanges.truth
     for kind in HISTORIES:
@@ -77,9 +77,9 @@ def test_a_renamed_one_is_one_series(
         assert len(new) > 10
         right = pd.concat([old.assign(symbol="POL/USDT:USDT"), new], ignore_index=True)
         right = right.drop_duplicates("time", keep="first")
-        found = store.read(kind).drop(columns="collected")
+        rows = store.read(kind).drop(columns="collected")
         pd.testing.assert_frame_equal(
-            found, right[found.columns.tolist()].reset_index(drop=True), check_dtype=False
+            rows, right[rows.columns.tolist()].reset_index(drop=True), check_dtype=False
         )
         one = series_result(result, kind=kind)
         assert (one.rows_stored, one.missing) == (len(right), 0)
@@ -99,10 +99,10 @@ def test_what_was_stored_under_a_former_name_is_kept_under_the_present_one(
         work = collector_of("okx", store, exchanges, renamed=RENAMING)
         result = work.collect_all_data(["MATIC/USDT"], 12)
         assert result.failures == ()
-        found = store.read("candles", symbol="POL/USDT")
+        rows = store.read("candles", symbol="POL/USDT")
         old = exchanges.truth.candles("okx", "MATIC/USDT", "1h", RENAMED - 50 * HOUR)
-        assert (found["time"] < RENAMED - 2 * HOUR).sum() == 48
-        assert found["close"].tolist()[:48] == old["close"].tolist()[:48]
+        assert (rows["time"] < RENAMED - 2 * HOUR).sum() == 48
+        assert rows["close"].tolist()[:48] == old["close"].tolist()[:48]
         candles = series_result(result, kind="candles")  # from where the old one was last collected
         assert (candles.start, candles.rows_stored) == (RENAMED - 2 * HOUR, 30)
         assert candles.missing == 2  # struck off before they were asked for
@@ -150,7 +150,7 @@ def test_gaps_are_carried_over_to_the_present_name(store: SeriesStore) -> None:
         hole = RENAMED - 20 * HOUR, RENAMED - 15 * HOUR
         exchanges.truth.hole("binance", "MATIC/USDT", "candles", *hole)
         collect(exchanges, store, "MATIC/USDT", 48)
-        found = open_gaps(store)["reason_since"].tolist()
+        since = open_gaps(store)["reason_since"].tolist()
         exchanges.truth.now = RENAMED + 5 * HOUR
         collect(exchanges, store, "POL/USDT", 6, renamed=RENAMING)
         (gap,) = store.read("gaps").to_dict("records")
@@ -159,7 +159,7 @@ def test_gaps_are_carried_over_to_the_present_name(store: SeriesStore) -> None:
             *hole,
             5,
         )
-        assert [gap["reason_since"]] == found
+        assert [gap["reason_since"]] == since
         exchanges.truth.ledger.holes.clear()
         collect(exchanges, store, "POL/USDT", 6, renamed=RENAMING)
         assert len(store.read("gaps")) == 0

@@ -112,21 +112,21 @@ def test_rows_that_are_stored_are_no_gap(store: SeriesStore, exchanges: Exchange
         gap = Gap(start, END, 48, NOT_FETCHED)
         grid = FixedGrid.of("1h")
         revise_gaps(store, "okx", [GapRevision(key, grid, whole, (gap,))], NOW)
-    found = open_gaps(store)
+    gaps = open_gaps(store)
     for kind in ("candles", "funding"):
-        of = found[found["kind"] == kind]
-        assert of["start"].tolist() == [start, start + 30 * HOUR]
-        assert of["end"].tolist() == [start + 10 * HOUR, END]
-        assert set(of["reason"]) == {NOT_FETCHED}
-    assert found[found["kind"] == "candles"]["count"].tolist() == [10, 18]
+        rows_of_kind = gaps[gaps["kind"] == kind]
+        assert rows_of_kind["start"].tolist() == [start, start + 30 * HOUR]
+        assert rows_of_kind["end"].tolist() == [start + 10 * HOUR, END]
+        assert set(rows_of_kind["reason"]) == {NOT_FETCHED}
+    assert gaps[gaps["kind"] == "candles"]["count"].tolist() == [10, 18]
     assert len(open_gaps(store, kind="candles", timeframe="1h", symbol="KAITO/USDT")) == 2
     assert len(open_gaps(store, exchange="bybit")) == 0
 
 
 def test_no_record_is_no_gap(store: SeriesStore) -> None:
-    found = open_gaps(store)
-    assert len(found) == 0
-    assert found.dtypes.equals(store.read("gaps").dtypes)
+    gaps = open_gaps(store)
+    assert len(gaps) == 0
+    assert gaps.dtypes.equals(store.read("gaps").dtypes)
 
 
 # --- older layouts --------------------------------------------------------------------------------
@@ -149,8 +149,8 @@ def test_gaps_of_the_first_layout_are_migrated(tmp_path: Path) -> None:
     }
     frame = pd.DataFrame([row]).astype(dict.fromkeys(("start", "end"), "datetime64[us, UTC]"))
     SeriesStore(tmp_path, kinds={**KINDS, "gaps": old}).upsert("gaps", frame)
-    (found,) = SeriesStore(tmp_path).read("gaps").to_dict("records")
-    assert found == {**row, "reason_since": NOW}
+    (migrated,) = SeriesStore(tmp_path).read("gaps").to_dict("records")
+    assert migrated == {**row, "reason_since": NOW}
 
 
 # The reasons of older layouts, by the present ones.

@@ -111,18 +111,18 @@ def test_what_is_absent_is_asked_for_once_a_night_and_then_once_a_week(
 ) -> None:
     start = END - 200 * HOUR
     exchanges.truth.hole("bybit", "BTC/USDT", "candles", start, start + HOUR)
-    first, asked = exchanges.truth.now, []
+    first, requests_by_day = exchanges.truth.now, []
     for day in range(15):
         exchanges.truth.now = first + pd.Timedelta(days=day)
         before = len(exchanges.requests)
         collect(exchanges, store, "BTC/USDT", 240 if day == 0 else 24, exchange="bybit")
-        made = [r for r in exchanges.requests[before:] if r.path.endswith("market/kline")]
-        asked.append(sum(int(r.query["start"]) <= start.value // 10**6 for r in made))
+        requests = [r for r in exchanges.requests[before:] if r.path.endswith("market/kline")]
+        requests_by_day.append(sum(int(r.query["start"]) <= start.value // 10**6 for r in requests))
         (gap,) = open_gaps(store, kind="candles").to_dict("records")
         assert (gap["start"], gap["reason"]) == (start, "the exchange has no row")
         assert gap["reason_since"] == first
-    assert asked[0] == 2
-    assert asked[1:] == [1, 1, 1] + 6 * [0] + [1] + 4 * [0]
+    assert requests_by_day[0] == 2
+    assert requests_by_day[1:] == [1, 1, 1] + 6 * [0] + [1] + 4 * [0]
 
 
 # --- what is stored -------------------------------------------------------------------------------
@@ -135,16 +135,16 @@ def test_times_of_many_symbols_are_read_together(store: SeriesStore) -> None:
         start = END - 60 * HOUR
         rows = [truth.candles("bybit", name, "1h", start) for name in names]
         store.upsert("candles", pd.concat(rows))
-    stored = StoredTimes(store, "candles", "bybit", "1h")
+    reader = StoredTimes(store, "candles", "bybit", "1h")
     # Windows of many years beside short ones are read apart.
-    wanted = {name: (END - (n + 1) ** 5 * HOUR, END - n * HOUR) for n, name in enumerate(names)}
-    found = stored.times(wanted | {"NONE/USDT:USDT": (start, END)})
-    assert len(found.pop("NONE/USDT:USDT")) == 0
-    for name, (low, high) in wanted.items():
+    ranges = {name: (END - (n + 1) ** 5 * HOUR, END - n * HOUR) for n, name in enumerate(names)}
+    times = reader.times(ranges | {"NONE/USDT:USDT": (start, END)})
+    assert len(times.pop("NONE/USDT:USDT")) == 0
+    for name, (low, high) in ranges.items():
         right = store.times("candles", exchange="bybit", symbol=name, start=low, end=high)
-        np.testing.assert_array_equal(found[name], as_times(right))
-    newest = stored.newest(["BTC/USDT:USDT", "NONE/USDT:USDT"], END + 5000 * HOUR)
-    oldest = stored.oldest(["BTC/USDT:USDT", "NONE/USDT:USDT"], END - 5000 * HOUR, END)
+        np.testing.assert_array_equal(times[name], as_times(right))
+    newest = reader.newest(["BTC/USDT:USDT", "NONE/USDT:USDT"], END + 5000 * HOUR)
+    oldest = reader.oldest(["BTC/USDT:USDT", "NONE/USDT:USDT"], END - 5000 * HOUR, END)
     (last,), (first,) = newest["BTC/USDT:USDT"], oldest["BTC/USDT:USDT"]
     assert pd.Timestamp(last, unit="us", tz="UTC") == END - HOUR
     assert pd.Timestamp(first, unit="us", tz="UTC") == start
@@ -168,9 +168,9 @@ def test_a_store_that_cannot_be_tidied_fails_no_night(
     settings = settings_for(exchanges.urls, exchanges="okx", symbols="BTC/USDT", hours=6)
     night = collect_market(library, settings)
     assert night.done
-    (said,) = [record for record in caplog.records if record.name == "market.night"]
-    assert said.getMessage().startswith("the night's rows are stored, but small files were not")
-    assert "have layout 2" in said.getMessage()
+    (warning,) = [record for record in caplog.records if record.name == "market.night"]
+    assert warning.getMessage().startswith("the night's rows are stored, but small files were not")
+    assert "have layout 2" in warning.getMessage()
 
 
 def quality_row() -> pd.DataFrame:

@@ -55,27 +55,27 @@ def test_an_older_layout_is_migrated_in_one_commit(
 ) -> None:
     store.upsert("candles", pd.concat([candles(), candles(exchange="okx")]))
     store.upsert("candles", candles(price=50))  # leaves rewritten files too
-    before, made = store.read("candles"), commits(store)
+    before, versions = store.read("candles"), commits(store)
     newer = SeriesStore(store.root, kinds=second_layout())
     with caplog.at_level(logging.WARNING):
-        found = newer.read("candles")
+        rows = newer.read("candles")
     assert "from layout 1 to 2, 96 rows" in caplog.text
-    assert commits(store) == made + 1
-    assert found["trades"].isna().all()
-    assert_frame_equal(found.drop(columns="trades"), before.assign(close=before["close"] * 2))
+    assert commits(store) == versions + 1
+    assert rows["trades"].isna().all()
+    assert_frame_equal(rows.drop(columns="trades"), before.assign(close=before["close"] * 2))
     assert newer.upsert("candles", candles(rows=2).assign(trades=3.0)).updated == 2
-    assert commits(store) == made + 2
+    assert commits(store) == versions + 2
     assert SeriesStore(store.root, kinds=second_layout()).read("candles")["trades"].sum() == 6
 
 
 def test_a_newer_layout_is_refused(store: SeriesStore) -> None:
     store.upsert("candles", candles())
     SeriesStore(store.root, kinds=second_layout()).read("candles")
-    for asked in (store, SeriesStore(store.root)):
+    for older in (store, SeriesStore(store.root)):
         with pytest.raises(SeriesStoreError, match="layout 2, and this program knows layout 1"):
-            asked.read("candles")
+            older.read("candles")
         with pytest.raises(SeriesStoreError, match="update the program"):
-            asked.upsert("candles", candles())
+            older.upsert("candles", candles())
 
 
 def test_a_migration_that_fails_changes_nothing(store: SeriesStore) -> None:
@@ -143,23 +143,23 @@ def test_gaps_of_an_older_layout_are_migrated(
         rows = rows.assign(found=since.to_numpy()).astype({"found": since.dtype})
     SeriesStore(store.root, kinds=older_gaps(version)).upsert("gaps", rows)
     before = SeriesStore(store.root, kinds=older_gaps(version)).read("gaps")
-    made = commits(store, "gaps")
+    versions = commits(store, "gaps")
     with caplog.at_level(logging.WARNING):
         after = store.read("gaps")
     assert f"from layout {version} to 3, 6 rows" in caplog.text
-    assert commits(store, "gaps") == made + 1
+    assert commits(store, "gaps") == versions + 1
     assert list(after) == list(KINDS["gaps"].columns)
     same = [name for name in before.columns if name not in ("reason", "found")]
     assert_frame_equal(after[same], before[same])
     assert list(after["reason"]) == [REASONS[reason] for reason in before["reason"]]
-    found = before["checked"] if version == 1 else before["found"]
-    pd.testing.assert_series_equal(after["reason_since"], found, check_names=False)
+    since_before = before["checked"] if version == 1 else before["found"]
+    pd.testing.assert_series_equal(after["reason_since"], since_before, check_names=False)
     assert after["reason_since"].notna().sum() == (6 if version == 1 else 1)
     # Migrated once; other processes find it so, and can store gaps.
     other = SeriesStore(store.root)
     assert_frame_equal(other.read("gaps"), after)
     assert other.upsert("gaps", after).updated == 0
-    assert commits(store, "gaps") == made + 1
+    assert commits(store, "gaps") == versions + 1
 
 
 def test_gaps_of_a_newer_layout_are_refused(store: SeriesStore) -> None:
