@@ -1,7 +1,4 @@
-"""Why models say what they say, whether their data changed, and the night in a table.
-
-Imports registry and engine.
-"""
+"""Explanations of models, drift of their data, and a night as tables and documents."""
 
 from __future__ import annotations
 
@@ -10,7 +7,9 @@ from typing import TYPE_CHECKING
 from brain._lazy import face
 
 if TYPE_CHECKING:
+    from analysis.documents import night_document as night_document
     from analysis.drift import ColumnDrift as ColumnDrift, DriftAnalysis as DriftAnalysis
+    from analysis.failures import Stage as Stage
     from analysis.nightly import (
         NightlyFeatureAnalysis as NightlyFeatureAnalysis,
         run_nightly_feature_analysis as run_nightly_feature_analysis,
@@ -25,12 +24,8 @@ if TYPE_CHECKING:
         NightlyAnalysis as NightlyAnalysis,
         NoteKind as NoteKind,
         Ranking as Ranking,
-        Stage as Stage,
     )
-    from analysis.summary import (
-        champions_table as champions_table,
-        night_document as night_document,
-    )
+    from analysis.tables import champions_table as champions_table
     from analysis.trends import (
         FamilyShifts as FamilyShifts,
         FeatureShift as FeatureShift,
@@ -43,14 +38,16 @@ if TYPE_CHECKING:
 __all__, __getattr__, __dir__ = face(
     __name__,
     {
+        "analysis.documents": "night_document",
         "analysis.drift": "ColumnDrift DriftAnalysis",
+        "analysis.failures": "Stage",
         "analysis.nightly": "NightlyFeatureAnalysis run_nightly_feature_analysis",
         "analysis.rankings": "Rankings",
         "analysis.results": (
             "Additivity FeatureImportance FeatureNote Method ModelAnalysis "
-            "NightlyAnalysis NoteKind Ranking Stage"
+            "NightlyAnalysis NoteKind Ranking"
         ),
-        "analysis.summary": "champions_table night_document",
+        "analysis.tables": "champions_table",
         "analysis.trends": (
             "FamilyShifts FeatureShift FeatureShifts FeatureTrend FeatureTrends History"
         ),

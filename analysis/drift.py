@@ -1,9 +1,9 @@
 """Are the recent bars like those that the models were trained on?
 
-For the eyes there is Evidently's report. Its default tests mean nothing on autocorrelated features
-(on stationary ones with a persistence of .98 they call 91 % of the columns drifted), so what may
-alert is a statistic of ours: the population stability index of the recent window against the
-training window, compared with what the same index of the same feature was at earlier times.
+People look at Evidently's report. Its default tests mean nothing on autocorrelated features (on
+stationary ones with a persistence of .98 they call 91 % of the columns drifted), so what may alert
+is another statistic: the population stability index of the recent window against the training
+window, compared with what the same index of the same feature was at earlier times.
 """
 
 from __future__ import annotations
@@ -57,9 +57,9 @@ class ColumnDrift:
     """How far a feature's recent values are from those of the training.
 
     Attributes:
-        psi: population stability index; NaN where the feature is known in neither window.
-        threshold: 95 % quantile of the feature's own index at earlier times; NaN while there are
-            too few of them.
+        feature: its name.
+        psi: population stability index; NaN where neither window has a value of the feature.
+        threshold: 95 % quantile of the feature's index at earlier times; NaN if these are too few.
         history: how many earlier times that quantile is from.
     """
 
@@ -81,11 +81,13 @@ class DriftAnalysis:
     """A symbol's recent window against the training window.
 
     Attributes:
+        symbol: whose data.
         recent, training: the two windows; the training window ends where that of the model ends
             that was trained longest ago, or where the recent window begins.
         columns: every feature, the most unusual first.
         reported: features in Evidently's report.
         unknown: features without any value in one of the windows, which the report can't show.
+        seconds: by stage of the work.
     """
 
     symbol: str
@@ -97,8 +99,8 @@ class DriftAnalysis:
     seconds: Mapping[str, float] = field(default_factory=dict)
 
     @property
-    def judged(self) -> int:
-        """How many features could be judged."""
+    def comparable(self) -> int:
+        """How many features have an index and a threshold."""
         return sum(column.drifted is not None for column in self.columns)
 
     @property
@@ -112,39 +114,49 @@ class DriftAnalysis:
 
 @dataclass(frozen=True)
 class Windows:
-    """Row numbers of the two windows.
+    """The rows of the two windows.
 
     Attributes:
-        first: the first row with full look-backs.
-        trained: end (exclusive) of the training window, which begins at ``first``.
-        recent: begin of the recent window.
+        start: the first row with full look-backs, and of the training window.
+        training_end: end (exclusive) of the training window.
+        recent_start: the first row of the recent window.
         end: end (exclusive) of the recent window, and number of rows.
     """
 
-    first: int
-    trained: int
-    recent: int
+    start: int
+    training_end: int
+    recent_start: int
     end: int
 
     @property
-    def size(self) -> int:
+    def training(self) -> slice:
+        """Rows of the training window."""
+        return slice(self.start, self.training_end)
+
+    @property
+    def recent(self) -> slice:
         """Rows of the recent window."""
-        return self.end - self.recent
+        return slice(self.recent_start, self.end)
+
+    @property
+    def size(self) -> int:
+        """How many rows the recent window has."""
+        return self.end - self.recent_start
 
     def reference(self) -> Rows:
         """Rows that stand for the training window, at most 2,000."""
-        return spread(np.arange(self.first, self.trained), _REFERENCE)
+        return spread(np.arange(self.start, self.training_end), _REFERENCE)
 
     def earlier(self) -> list[Windows]:
         """The same two windows as they were at earlier times, none touching the recent window.
 
         A quarter of a window apart, at most 200; as far from each other as the two are now.
         """
-        gap = self.recent - self.trained
-        soonest = self.first + 3 * self.size + gap
-        ends = range(self.recent, soonest - 1, -max(1, self.size // 4))[:_MOST_HISTORY]
+        gap = self.recent_start - self.training_end
+        soonest = self.start + 3 * self.size + gap
+        ends = range(self.recent_start, soonest - 1, -max(1, self.size // 4))[:_MOST_HISTORY]
         return [
-            Windows(self.first, end - self.size - gap, end - self.size, end) for end in ends[::-1]
+            Windows(self.start, end - self.size - gap, end - self.size, end) for end in ends[::-1]
         ]
 
 
@@ -154,37 +166,39 @@ def choose_windows(
     """Where the recent and the training window lie.
 
     The recent window is the last ``recent_bars`` rows, or a tenth of the history if that is less,
-    whether or not tonight's refit has seen them; the training window is what was trained on before.
+    whether or not tonight's refit was trained on them; the training window is what was trained on
+    before.
 
     Args:
         features: (N, F), NaN missing.
         close_time: (N,) of the rows.
         trained_until: close time of the last row of the training, ISO 8601.
+        recent_bars: rows of the recent window at most.
 
     Raises:
         NotEnoughBarsError: there are no or too few rows in one of the windows.
     """
-    rows, first = len(features), LOOK_BACK - 1
-    size = min(recent_bars, (rows - first) // 10)
+    rows, start = len(features), LOOK_BACK - 1
+    size = min(recent_bars, (rows - start) // 10)
     if close_time[-1] < pd.Timestamp(trained_until):
         raise NotEnoughBarsError(
             f"the recent window is empty: the bars end at {close_time[-1].isoformat()} and the "
             f"training at {trained_until}; bring the bars up to date"
         )
-    known = int((~np.isnan(features[rows - size :]).all(axis=1)).sum()) if size > 0 else 0
-    if known < _MIN_RECENT:
+    bars = int((~np.isnan(features[rows - size :]).all(axis=1)).sum()) if size > 0 else 0
+    if bars < _MIN_RECENT:
         raise NotEnoughBarsError(
-            f"the recent window has {known} known bars among its last {max(size, 0)}, and "
+            f"the recent window has {bars} known bars among its last {max(size, 0)}, and "
             f"{_MIN_RECENT} are needed; bring the missing bars, or a longer history"
         )
-    trained = int(close_time.searchsorted(pd.Timestamp(trained_until), side="right"))
-    found = Windows(first, min(trained, rows - size), rows - size, rows)
-    if found.trained - first < 2 * size:
+    training_end = int(close_time.searchsorted(pd.Timestamp(trained_until), side="right"))
+    windows = Windows(start, min(training_end, rows - size), rows - size, rows)
+    if windows.training_end - start < 2 * size:
         raise NotEnoughBarsError(
-            f"the training window has {max(found.trained - first, 0)} bars and the recent one "
-            f"{size}, and it needs twice as many; bring the bars that the model was trained on"
+            f"the training window has {max(windows.training_end - start, 0)} bars and the recent "
+            f"one {size}, and it needs twice as many; bring the bars that the model was trained on"
         )
-    return found
+    return windows
 
 
 def stability(features: Array, windows: Windows) -> Array:
@@ -193,57 +207,67 @@ def stability(features: Array, windows: Windows) -> Array:
     ``sum((p - q) log(p / q))`` over the shares p and q of both windows in the tenths of the
     training window and in a bin for missing values (Siddiqi 2006, "Credit risk scorecards"). Five
     rows of the two windows' common distribution are added to either, so that a bin that is empty in
-    one of them is not infinitely surprising, and two equal distributions have the index 0.
+    one of them has no infinite term, and two equal distributions have the index 0.
 
     Args:
         features: (N, F), NaN missing.
+        windows: of the N rows.
 
     Returns:
-        (F,), 0 or more; NaN where the feature is known in neither window.
+        (F,), 0 or more; NaN where neither window has a value of the feature.
     """
     # Sorted, missing values come last.
-    then = np.sort(features[windows.reference()], axis=0)
-    now = np.sort(features[windows.recent : windows.end], axis=0)
-    columns = zip(then.T, now.T, strict=True)
-    return np.array([_index(of_then, of_now) for of_then, of_now in columns])
+    training = np.sort(features[windows.reference()], axis=0)
+    recent = np.sort(features[windows.recent], axis=0)
+    return np.array([_index(*columns) for columns in zip(training.T, recent.T, strict=True)])
 
 
-def _index(then: Array, now: Array) -> float:
-    known = int(np.searchsorted(then, np.inf, side="right"))
-    if known == 0 and np.isnan(now[0]):
+def _index(training: Array, recent: Array) -> float:
+    """The index of one feature, whose values are sorted."""
+    count = _count(training)
+    if count == 0 and np.isnan(recent[0]):
         return float("nan")
-    edges = np.unique(then[np.arange(1, _BINS) * known // _BINS]) if known else np.empty(0)
-    p, q = _shares(now, edges), _shares(then, edges)
-    used = p + q > 0
-    p, q = p[used], q[used]
+    edges = np.unique(training[np.arange(1, _BINS) * count // _BINS]) if count else np.empty(0)
+    p, q = _shares(recent, edges), _shares(training, edges)
+    occupied = p + q > 0
+    p, q = p[occupied], q[occupied]
     pooled = (p + q) / 2
     p, q = (
         (share * rows + _PRIOR * pooled) / (rows + _PRIOR)
-        for share, rows in ((p, len(now)), (q, len(then)))
+        for share, rows in ((p, len(recent)), (q, len(training)))
     )
     return float(((p - q) * np.log(p / q)).sum())
 
 
-def _shares(ordered: Array, edges: Array) -> Array:
+def _shares(values: Array, edges: Array) -> Array:
     """Shares of sorted values up to each edge, beyond the last, and missing."""
-    known = int(np.searchsorted(ordered, np.inf, side="right"))
-    cuts = np.searchsorted(ordered[:known], edges, side="right")
-    return np.diff(np.concatenate([[0], cuts, [known, len(ordered)]])) / len(ordered)
+    count = _count(values)
+    ends = np.searchsorted(values[:count], edges, side="right")
+    return np.diff(np.concatenate([[0], ends, [count, len(values)]])) / len(values)
+
+
+def _count(values: Array) -> int:
+    """How many of the sorted values are not NaN."""
+    return int(np.searchsorted(values, np.inf, side="right"))
 
 
 def trailing_thresholds(features: Array, windows: Windows) -> tuple[Array, NDArray[np.intp]]:
-    """What each feature's index exceeded one time in twenty, at earlier times.
+    """The 95 % quantile of each feature's index at earlier times.
+
+    Args:
+        features: (N, F), NaN missing.
+        windows: of the N rows.
 
     Returns:
-        Thresholds (F,), NaN where there are fewer than :data:`MIN_HISTORY` earlier times, and the
-        number of these (F,).
+        Thresholds (F,), NaN where there are fewer than :data:`analysis.drift.MIN_HISTORY` earlier
+        times, and the number of these (F,).
     """
     width = features.shape[1]
-    earlier = [stability(features, before) for before in windows.earlier()]
-    indices = np.array(earlier).reshape(-1, width)
-    history = (~np.isnan(indices)).sum(axis=0)
+    indices = np.array([stability(features, earlier) for earlier in windows.earlier()])
+    indices = indices.reshape(-1, width)
+    valid = ~np.isnan(indices)
+    history = valid.sum(axis=0)
     thresholds = np.full(width, np.nan)
     for column in np.flatnonzero(history >= MIN_HISTORY):
-        values = indices[:, column]
-        thresholds[column] = np.quantile(values[~np.isnan(values)], _QUANTILE)
+        thresholds[column] = np.quantile(indices[valid[:, column], column], _QUANTILE)
     return thresholds, history

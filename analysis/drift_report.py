@@ -6,7 +6,7 @@ import json
 import os
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from analysis.documents import drift_document
 from analysis.drift import (
     ColumnDrift,
     DriftAnalysis,
@@ -24,7 +25,6 @@ from analysis.drift import (
     trailing_thresholds,
 )
 from analysis.sampling import Array
-from analysis.tables import drift_document
 from brain.errors import AnalysisError
 from engine.data.dataset import Dataset
 
@@ -42,6 +42,7 @@ class DriftTask:
     """One symbol's data to compare.
 
     Attributes:
+        symbol: whose data.
         data: the symbol's dataset, or its bars.
         trained_until: of the model that was trained longest ago.
         recent_bars: rows of the recent window.
@@ -61,7 +62,7 @@ class DriftTask:
 
 @dataclass(frozen=True)
 class DriftResult:
-    """What was found, and the folder whose files belong to the runs of the symbol's models."""
+    """A symbol's drift, and the folder whose files belong to the runs of its models."""
 
     analysis: DriftAnalysis
     folder: Path
@@ -71,41 +72,45 @@ class DriftResult:
 
 
 def compare(task: DriftTask) -> DriftResult:
-    """Compare the recent window with the training window; write the report and our statistic.
+    """Compare the recent window with the training window; write the report and the statistic.
 
     Raises:
         NotEnoughBarsError: one of the windows is empty or too small.
         AnalysisError: Evidently lacks what its report compares with.
     """
-    started = time.perf_counter()
+    start = time.perf_counter()
     features, names, close_time = _features(task)
     windows = choose_windows(
         features, close_time, trained_until=task.trained_until, recent_bars=task.recent_bars
     )
     columns = _columns(features, names, windows)
-    then, now = features[windows.reference()], features[windows.recent : windows.end]
-    full = ~(np.isnan(then).all(axis=0) | np.isnan(now).all(axis=0))
-    known = {names[int(column)] for column in np.flatnonzero(full)}
-    reported = [column.feature for column in columns if column.feature in known][: task.columns]
-    found = DriftAnalysis(
+    training, recent = features[windows.reference()], features[windows.recent]
+    missing = np.isnan(training).all(axis=0) | np.isnan(recent).all(axis=0)
+    unknown = tuple(names[int(column)] for column in np.flatnonzero(missing))
+    reported = [c.feature for c in columns if c.feature not in unknown][: task.columns]
+    analysis = DriftAnalysis(
         symbol=task.symbol,
-        recent=_span(close_time[windows.recent : windows.end]),
-        training=_span(close_time[windows.first : windows.trained]),
+        recent=_span(close_time[windows.recent]),
+        training=_span(close_time[windows.training]),
         columns=columns,
         reported=tuple(reported),
-        unknown=tuple(name for name in names if name not in known),
+        unknown=unknown,
     )
     task.folder.mkdir(parents=True)
-    document = json.dumps(drift_document(found), indent=1, allow_nan=False)
+    document = json.dumps(drift_document(analysis), indent=1, allow_nan=False)
     (task.folder / "drift.json").write_text(document)
-    measured = time.perf_counter()
+    middle = time.perf_counter()
     places = [names.index(name) for name in reported]
-    _report(now[:, places], then[:, places], reported, task.folder)
-    seconds = {"drift": measured - started, "evidently": time.perf_counter() - measured}
-    return DriftResult(replace(found, seconds=_rounded(seconds)), task.folder)
+    _report(recent[:, places], training[:, places], reported, task.folder)
+    seconds = {
+        "drift": round(middle - start, 3),
+        "evidently": round(time.perf_counter() - middle, 3),
+    }
+    return DriftResult(replace(analysis, seconds=seconds), task.folder)
 
 
 def _features(task: DriftTask) -> tuple[Array, tuple[str, ...], pd.DatetimeIndex]:
+    """Features (N, F), their names, and the close times of the rows."""
     from engine.data.frames import feature_frame
 
     if isinstance(task.data, Dataset):
@@ -131,34 +136,32 @@ def _span(times: pd.DatetimeIndex) -> Span:
     return Span(times[0].isoformat(), times[-1].isoformat(), len(times))
 
 
-def _rounded(seconds: Mapping[str, float]) -> dict[str, float]:
-    return {stage: round(took, 3) for stage, took in seconds.items()}
-
-
-def _report(now: Array, then: Array, names: Sequence[str], folder: Path) -> None:
+def _report(recent: Array, training: Array, names: Sequence[str], folder: Path) -> None:
     """Evidently's report; its plots cost a tenth of a second and .07 MB a column.
 
     Args:
-        now, then: (n, columns) of the recent window and of the training.
+        recent, training: (n, columns) of either window.
+        names: of the columns.
+        folder: where ``evidently.html`` and ``evidently.json`` go.
     """
     import pandas as pd
 
     os.environ.setdefault("DO_NOT_TRACK", "1")  # read when evidently is imported
-    recent, training = (pd.DataFrame(rows, columns=list(names)) for rows in (now, then))
+    frames = [pd.DataFrame(rows, columns=list(names)) for rows in (recent, training)]
     with warnings.catch_warnings():
         # Constant columns and missing values: it computes correlations that it does not show.
         warnings.simplefilter("ignore")
         from evidently import Report
         from evidently.presets import DataDriftPreset
 
-        with np.errstate(all="ignore"), _reference_found():
-            snapshot = Report([DataDriftPreset()]).run(recent, training)
+        with np.errstate(all="ignore"), _reference_errors():
+            snapshot = Report([DataDriftPreset()]).run(*frames)
             snapshot.save_html(str(folder / "evidently.html"))
             (folder / "evidently.json").write_text(snapshot.json())
 
 
 @contextmanager
-def _reference_found() -> Iterator[None]:
+def _reference_errors() -> Iterator[None]:
     """Evidently's missing reference is no ``Exception``: it would end the worker and the night."""
     from evidently.core.report import ReferenceMetricNotFound
 

@@ -1,7 +1,8 @@
-"""One version explained, in a worker: importances, their files, and whether they add up."""
+"""One version explained, in a worker: its importances, their files, and whether they add up."""
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,9 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.documents import importance_document
 from analysis.explainers import explainer
 from analysis.explainers.base import Contributions, Explainer
-from analysis.importance import align, by_contribution, by_correlation, by_shuffling, ranked
+from analysis.importance import align, by_contribution, by_correlation, by_shuffling, rank_features
 from analysis.results import Additivity, FeatureNote, Method, ModelAnalysis, Ranking
 from analysis.sampling import Array, Rows, spread, stratified
 from brain.errors import InputError, NotEnoughBarsError
@@ -30,23 +32,26 @@ __all__ = ["REFERENCES", "Explanation", "ExplanationTask", "explain"]
 
 #: Windows of the training that an LSTM's are compared with.
 REFERENCES = 20
-# Of the most recent labelled moments, those later than the training if there are enough of them.
-# Each costs three predictions for each feature, and an LSTM's are dear.
+# How many of the most recent moments with a target are shuffled: those later than the training if
+# they are enough. Each costs three predictions for each feature, and an LSTM's are dear.
 _SHUFFLED = {"rows": 1000, "windows": 500}
 _ENOUGH_UNSEEN = 200
-_MIN_LABELLED = 100
+_MIN_MOMENTS = 100
 
 
 @dataclass(frozen=True)
 class ExplanationTask:
-    """One version to explain; holds nothing of MLflow, whose import a worker is spared.
+    """One version to explain; holds nothing of MLflow, whose import costs a worker seconds.
 
     Attributes:
+        symbol, model_id, family, trained_until: of the version.
         data: the symbol's dataset, or its bars to make one of.
         model: folder of the model's checked files.
         features: the names in its signature.
         horizon: bars that its target looks forward.
-        samples: how many moments are explained, by :attr:`analysis.explainers.base.Explainer.samples`.
+        samples: how many moments are explained, by
+            :attr:`analysis.explainers.base.Explainer.samples`.
+        seed: of the samples and of the shuffling.
         folder: where the files go; made by the task.
         market: funding and open interest to join to bars; a dataset has them.
     """
@@ -67,7 +72,7 @@ class ExplanationTask:
 
 @dataclass(frozen=True)
 class Explanation:
-    """What was found, and the folder whose files belong to the version's run."""
+    """The analysis of a version, and the folder whose files belong to its run."""
 
     analysis: ModelAnalysis
     folder: Path
@@ -88,7 +93,6 @@ def explain(task: ExplanationTask) -> Explanation:
         ModelIntegrityError: a file of the model is unreadable.
     """
     from analysis.figures import write_figures
-    from analysis.tables import write_tables
     from engine import families
 
     seconds: dict[str, float] = {}
@@ -96,32 +100,30 @@ def explain(task: ExplanationTask) -> Explanation:
         dataset = _dataset(task)
         fitted = families.family(task.family).load(task.model)
         rows, notes = align(dataset.features, dataset.names, task.features)
-        work = _Work(task, dataset, explainer(fitted, rows), notes)
+        measures = _Measures(task, dataset, explainer(fitted, rows), notes)
     with _lap(seconds, "shap"):
-        contributions, additivity = work.contributions, work.additivity
+        contributions, additivity = measures.contributions, measures.additivity
     rankings: dict[Method, Ranking] = {}
     if additivity.holds:
-        rankings[Method.SHAP] = work.ranked(
-            Method.SHAP, by_contribution(contributions.values), work.explained
-        )
+        rankings[Method.SHAP] = measures.shap()
     with _lap(seconds, "permutation"):
-        rankings[Method.PERMUTATION] = work.permutation()
+        rankings[Method.PERMUTATION] = measures.permutation()
     with _lap(seconds, "correlation"):
-        rankings[Method.CORRELATION] = work.correlation()
-    found = ModelAnalysis(
+        rankings[Method.CORRELATION] = measures.correlation()
+    analysis = ModelAnalysis(
         task.symbol, task.family, task.model_id, rankings, additivity, tuple(notes), seconds
     )
     with _lap(seconds, "files"):
         task.folder.mkdir(parents=True)
-        write_tables(found, task.folder)
+        _write_tables(analysis, task.folder)
         beeswarm = contributions if additivity.holds else None
-        write_figures(found, beeswarm, rows[work.explained], task.features, task.folder)
-    return Explanation(found, task.folder)
+        write_figures(analysis, beeswarm, rows[measures.explained], task.features, task.folder)
+    return Explanation(analysis, task.folder)
 
 
 @dataclass(frozen=True)
-class _Work:
-    """What the methods share: which moments they look at, and which features they leave out."""
+class _Measures:
+    """The measures of importance; which moments each looks at, and which features it leaves out."""
 
     task: ExplanationTask
     dataset: Dataset
@@ -130,14 +132,14 @@ class _Work:
 
     @cached_property
     def explained(self) -> Rows:
+        """The moments whose predictions are split up into contributions."""
         count = self.task.samples[self.explainer.samples]
         return stratified(self.explainer.moments, count, self.task.seed)
 
     @cached_property
     def contributions(self) -> Contributions:
-        references = spread(
-            self.explainer.moments[~self._unseen(self.explainer.moments)], REFERENCES
-        )
+        moments = self.explainer.moments
+        references = spread(moments[~self._unseen(moments)], REFERENCES)
         if len(references) < REFERENCES:
             raise NotEnoughBarsError(
                 f"{self.task.model_id}: {len(references)} moments of the data are from its "
@@ -152,32 +154,36 @@ class _Work:
         error = self.contributions.error(self.explainer.exact(self.explained)) / unit
         return Additivity(error, tolerance)
 
+    def shap(self) -> Ranking:
+        importances = by_contribution(self.contributions.values)
+        return self._ranking(Method.SHAP, importances, self.explained)
+
     def permutation(self) -> Ranking:
-        labelled = self.explainer.moments[~np.isnan(self.dataset.target[self.explainer.moments])]
-        if len(labelled) < _MIN_LABELLED:
+        moments = self.explainer.moments
+        moments = moments[~np.isnan(self.dataset.target[moments])]
+        if len(moments) < _MIN_MOMENTS:
             raise NotEnoughBarsError(
-                f"{self.task.model_id}: {len(labelled)} of its predictions have a known target, and "
-                f"{_MIN_LABELLED} are needed; bring a longer history"
+                f"{self.task.model_id}: {len(moments)} of its predictions have a known target, and "
+                f"{_MIN_MOMENTS} are needed; bring a longer history"
             )
-        later = labelled[self._unseen(labelled)]
-        recent = (later if len(later) >= _ENOUGH_UNSEEN else labelled)[
-            -_SHUFFLED[self.explainer.samples] :
-        ]
-        found = by_shuffling(
+        unseen = moments[self._unseen(moments)]
+        candidates = unseen if len(unseen) >= _ENOUGH_UNSEEN else moments
+        recent = candidates[-_SHUFFLED[self.explainer.samples] :]
+        importances = by_shuffling(
             self.explainer, self.dataset.target, recent, self._features, self.task.seed
         )
-        return self.ranked(Method.PERMUTATION, found, recent)
+        return self._ranking(Method.PERMUTATION, importances, recent)
 
     def correlation(self) -> Ranking:
-        labelled = np.flatnonzero(~np.isnan(self.dataset.target))
-        found = by_correlation(self.explainer.rows, self.dataset.target, self._features)
-        return self.ranked(Method.CORRELATION, found, labelled)
+        rows = np.flatnonzero(~np.isnan(self.dataset.target))
+        importances = by_correlation(self.explainer.rows, self.dataset.target, self._features)
+        return self._ranking(Method.CORRELATION, importances, rows)
 
-    def ranked(self, method: Method, found: tuple[Array, Array], rows: Rows) -> Ranking:
-        return ranked(
+    def _ranking(self, method: Method, importances: tuple[Array, Array], rows: Rows) -> Ranking:
+        return rank_features(
             method,
             self.task.features,
-            found,
+            importances,
             rows=len(rows),
             unseen=int(self._unseen(rows).sum()),
             skip=self._skip,
@@ -187,18 +193,20 @@ class _Work:
         """Which of the rows are later than the training."""
         import pandas as pd
 
-        trained = self.dataset.close_time.searchsorted(
+        training_end = self.dataset.close_time.searchsorted(
             pd.Timestamp(self.task.trained_until), side="right"
         )
-        return np.asarray(rows >= trained)
+        return np.asarray(rows >= training_end)
 
     @cached_property
     def _skip(self) -> NDArray[np.bool_]:
-        named = {note.feature for note in self.notes}
-        return np.array([name in named for name in self.task.features])
+        """Which of the features have a note instead of an importance."""
+        features = {note.feature for note in self.notes}
+        return np.array([name in features for name in self.task.features])
 
     @property
     def _features(self) -> list[int]:
+        """The columns of the features that can have an importance."""
         return [int(column) for column in np.flatnonzero(~self._skip)]
 
 
@@ -213,8 +221,31 @@ def _dataset(task: ExplanationTask) -> Dataset:
     return task.data
 
 
+def _write_tables(analysis: ModelAnalysis, folder: Path) -> None:
+    """Write ``importance.parquet`` and ``importance.json``, which has the same table and more."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pa.schema(
+        [
+            ("feature", pa.string()),
+            ("method", pa.string()),
+            ("importance", pa.float64()),
+            ("share", pa.float64()),
+            ("rank", pa.int32()),
+            ("error", pa.float64()),
+            ("note", pa.string()),
+        ]
+    )
+    document = importance_document(analysis)
+    table = pa.Table.from_pylist(document["table"], schema=schema)
+    pq.write_table(table, folder / "importance.parquet")
+    (folder / "importance.json").write_text(json.dumps(document, indent=1, allow_nan=False))
+
+
 @contextmanager
-def _lap(seconds: dict[str, float], name: str) -> Iterator[None]:
-    started = time.perf_counter()
+def _lap(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    """Note how long a stage took."""
+    start = time.perf_counter()
     yield
-    seconds[name] = round(time.perf_counter() - started, 3)
+    seconds[stage] = round(time.perf_counter() - start, 3)

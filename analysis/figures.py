@@ -1,4 +1,4 @@
-"""The two plots of a version: bars of every method beside each other, and a beeswarm."""
+"""The two figures of a version: bars of every method side by side, and a beeswarm."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.explainers.base import Contributions
-from analysis.results import FeatureImportance, Method, ModelAnalysis, Ranking
+from analysis.results import Method, ModelAnalysis, Ranking
 from analysis.sampling import Array
 
 __all__ = ["write_figures"]
 
-_SHOWN = 15
+_MOST_FEATURES = 15
 _DPI = 110
 _TITLES = {
     Method.SHAP: "shap: moves predictions",
@@ -29,24 +29,28 @@ _TITLES = {
 
 
 def write_figures(
-    found: ModelAnalysis,
+    model: ModelAnalysis,
     contributions: Contributions | None,
-    shown: Array,
+    values: Array,
     names: Sequence[str],
     folder: Path,
 ) -> None:
     """Write ``importance.png`` and, where there are contributions, ``beeswarm.png``.
 
     Args:
-        shown: (n, F) the features' values at the explained moments; an LSTM's last row.
+        model: the version.
+        contributions: at n moments; None if they don't add up.
+        values: (n, F) of the features at these moments; an LSTM's last row.
+        names: of the F features.
+        folder: where the files go.
     """
     with _without_a_screen():
         with _figure() as figure:
-            _bars(figure, found)
+            _bars(figure, model)
             figure.savefig(folder / "importance.png", dpi=_DPI)
         if contributions is not None:
             with _figure() as figure:
-                _beeswarm(figure, found, contributions, shown, names)
+                _beeswarm(figure, model, contributions, values, names)
                 figure.savefig(folder / "beeswarm.png", dpi=_DPI)
 
 
@@ -78,24 +82,24 @@ def _without_a_screen() -> Iterator[None]:
             plt.switch_backend(backend)
 
 
-def _bars(figure: Figure, found: ModelAnalysis) -> None:
-    first = next(iter(found.rankings.values()))
-    top = [feature.feature for feature in first.features[:_SHOWN]]
-    figure.set_size_inches(3.4 * len(found.rankings) + 1.6, 0.28 * len(top) + 1.6)
-    panels = figure.subplots(1, len(found.rankings), sharey=True, squeeze=False)
-    for axes, ranking in zip(panels[0], found.rankings.values(), strict=True):
+def _bars(figure: Figure, model: ModelAnalysis) -> None:
+    first = next(iter(model.rankings.values()))
+    top = [feature.feature for feature in first.features[:_MOST_FEATURES]]
+    figure.set_size_inches(3.4 * len(model.rankings) + 1.6, 0.28 * len(top) + 1.6)
+    panels = figure.subplots(1, len(model.rankings), sharey=True, squeeze=False)
+    for axes, ranking in zip(panels[0], model.rankings.values(), strict=True):
         _panel(axes, ranking, top)
     panels[0][0].invert_yaxis()
-    figure.suptitle(f"{found.model_id} {found.family}: {len(top)} features, by {first.method}")
+    figure.suptitle(f"{model.model_id} {model.family}: {len(top)} features, by {first.method}")
 
 
 def _panel(axes: Axes, ranking: Ranking, top: Sequence[str]) -> None:
     by_name = {feature.feature: feature for feature in ranking.features}
-    known = [(place, by_name[name]) for place, name in enumerate(top) if name in by_name]
+    entries = [(place, by_name[name]) for place, name in enumerate(top) if name in by_name]
     axes.barh(
-        [place for place, _ in known],
-        [_share(feature, ranking, feature.importance) for _, feature in known],
-        xerr=[_share(feature, ranking, feature.error) for _, feature in known],
+        [place for place, _ in entries],
+        [_share(feature.importance, ranking) for _, feature in entries],
+        xerr=[_share(feature.error, ranking) for _, feature in entries],
         color="#1e88e5",
         ecolor="#555555",
         capsize=2,
@@ -107,29 +111,29 @@ def _panel(axes: Axes, ranking: Ranking, top: Sequence[str]) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _share(feature: FeatureImportance, ranking: Ranking, value: float) -> float:
-    """A value in the unit of the importance as a share; an unknown one draws nothing."""
-    total = sum(max(other.importance, 0.0) for other in ranking.features)
+def _share(value: float, ranking: Ranking) -> float:
+    """A value in the unit of the importance as a share; 0 if it is unknown."""
+    total = sum(max(feature.importance, 0.0) for feature in ranking.features)
     return float(np.nan_to_num(value / total)) if total > 0 else 0.0
 
 
 def _beeswarm(
     figure: Figure,
-    found: ModelAnalysis,
+    model: ModelAnalysis,
     contributions: Contributions,
-    shown: Array,
+    values: Array,
     names: Sequence[str],
 ) -> None:
     import shap
 
-    ranked = {feature.feature for feature in found.rankings[Method.SHAP].features}
-    kept = [column for column, name in enumerate(names) if name in ranked]
-    figure.set_size_inches(8.5, 0.34 * min(_SHOWN, len(kept)) + 1.8)
+    ranked = {feature.feature for feature in model.rankings[Method.SHAP].features}
+    columns = [column for column, name in enumerate(names) if name in ranked]
+    figure.set_size_inches(8.5, 0.34 * min(_MOST_FEATURES, len(columns)) + 1.8)
     explanation = shap.Explanation(
-        values=contributions.values[:, kept],
+        values=contributions.values[:, columns],
         base_values=contributions.base,
-        data=shown[:, kept],
-        feature_names=[names[column] for column in kept],
+        data=values[:, columns],
+        feature_names=[names[column] for column in columns],
     )
     with warnings.catch_warnings():
         # A feature that is missing at all of these moments is drawn in grey.
@@ -137,10 +141,10 @@ def _beeswarm(
         axes = shap.plots.beeswarm(
             explanation,
             ax=figure.add_subplot(),
-            max_display=_SHOWN,
+            max_display=_MOST_FEATURES,
             plot_size=None,
             color_bar_label="feature's value",
             show=False,
         )
     axes.set_xlabel("contribution to the prediction, in the target's unit")
-    axes.set_title(f"{found.model_id} {found.family}, {len(shown)} moments", fontsize=9)
+    axes.set_title(f"{model.model_id} {model.family}, {len(values)} moments", fontsize=9)

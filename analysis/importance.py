@@ -1,7 +1,8 @@
 """How much each feature matters: by contributions, by shuffling, by correlation.
 
-Every function takes arrays and returns, for each of F features, an importance and its standard
-error; a feature without an importance is NaN. :func:`ranked` makes a ranking of them.
+Every measure takes arrays and returns, for each of F features, an importance and its standard
+error; a feature without an importance is NaN. :func:`analysis.importance.rank_features` makes a
+ranking of them.
 """
 
 from __future__ import annotations
@@ -16,38 +17,42 @@ from analysis.explainers.base import Explainer
 from analysis.results import FeatureImportance, FeatureNote, Method, NoteKind, Ranking
 from analysis.sampling import Array, Rows, mean_and_error
 
-__all__ = ["align", "by_contribution", "by_correlation", "by_shuffling", "ranked"]
+__all__ = ["align", "by_contribution", "by_correlation", "by_shuffling", "rank_features"]
 
 _REPEATS = 3
 
 
 def align(
-    rows: Array, names: Sequence[str], wanted: Sequence[str]
+    rows: Array, names: Sequence[str], features: Sequence[str]
 ) -> tuple[Array, list[FeatureNote]]:
-    """The columns that a model wants, in its order, and notes on what can't have an importance.
+    """A model's columns in its order, and notes on the features that can't have an importance.
 
     Args:
-        rows: (N, F) whose columns are called ``names``.
-        wanted: the features in the model's signature; those that the data lack become NaN.
+        rows: (N, F) of the data.
+        names: of the F columns.
+        features: in the model's signature; those that the data lack become NaN.
+
+    Returns:
+        (N, features), and the notes.
     """
-    place = {name: column for column, name in enumerate(names)}
-    aligned = np.full((len(rows), len(wanted)), np.nan)
+    columns = {name: column for column, name in enumerate(names)}
+    aligned = np.full((len(rows), len(features)), np.nan)
     notes: list[FeatureNote] = []
-    for column, name in enumerate(wanted):
-        if name in place:
-            aligned[:, column] = rows[:, place[name]]
-        kind = _flaw(aligned[:, column]) if name in place else NoteKind.ABSENT
+    for column, name in enumerate(features):
+        if name in columns:
+            aligned[:, column] = rows[:, columns[name]]
+        kind = _flaw(aligned[:, column]) if name in columns else NoteKind.ABSENT
         if kind:
             notes.append(FeatureNote(name, kind))
-    notes += [FeatureNote(name, NoteKind.NEW) for name in names if name not in set(wanted)]
+    notes += [FeatureNote(name, NoteKind.NEW) for name in names if name not in set(features)]
     return aligned, notes
 
 
-def _flaw(values: Array) -> NoteKind | None:
-    known = values[~np.isnan(values)]
-    if known.size == 0:
+def _flaw(column: Array) -> NoteKind | None:
+    values = column[~np.isnan(column)]
+    if values.size == 0:
         return NoteKind.UNKNOWN
-    return NoteKind.CONSTANT if known.min() == known.max() else None
+    return NoteKind.CONSTANT if values.min() == values.max() else None
 
 
 def by_contribution(values: Array) -> tuple[Array, Array]:
@@ -64,8 +69,11 @@ def by_shuffling(
     out anew among the moments, three times.
 
     Args:
-        target: (N,), known at all the moments.
-        features: those to shuffle; the others are NaN in the result.
+        explainer: of the model.
+        target: (N,), without NaN at the moments.
+        moments: whose predictions are compared.
+        features: columns to shuffle; the others' importances are NaN.
+        seed: of the shuffling.
     """
     width = explainer.rows.shape[1]
     outcome = _scores(target[moments])
@@ -73,33 +81,32 @@ def by_shuffling(
     rng = np.random.default_rng(seed)
     donors = np.concatenate([rng.permutation(moments) for _ in range(_REPEATS)])
     repeated = np.tile(moments, _REPEATS)
-    # The mean of products of standardised ranks is Spearman's correlation, and each row's part of
-    # the drop is known, so that its error is.
+    # The mean of products of standardised ranks is Spearman's correlation, so each row has its part
+    # of the drop, and the drop has a standard error.
     drops = np.full((len(moments), width), np.nan)
     for feature in features:
         after = explainer.shuffled(repeated, donors, feature).reshape(_REPEATS, -1)
-        lost = [(before - _scores(values)) * outcome for values in after]
-        drops[:, feature] = np.mean(lost, axis=0)
+        losses = [(before - _scores(values)) * outcome for values in after]
+        drops[:, feature] = np.mean(losses, axis=0)
     return mean_and_error(drops)
 
 
 def by_correlation(rows: Array, target: Array, features: Sequence[int]) -> tuple[Array, Array]:
-    """The absolute Spearman correlation of each feature with the target, where both are known.
+    """The absolute Spearman correlation of each feature with the target, where neither is NaN.
 
     Args:
         rows: (N, F), NaN missing.
         target: (N,), NaN unknown.
-        features: those to correlate; the others are NaN in the result.
+        features: columns to correlate; the others' importances are NaN.
     """
     importance, error = np.full((2, rows.shape[1]), np.nan)
-    labelled = ~np.isnan(target)
     for feature in features:
-        both = labelled & ~np.isnan(rows[:, feature])
-        if both.sum() < 3:
+        valid = ~np.isnan(target) & ~np.isnan(rows[:, feature])
+        if valid.sum() < 3:
             continue
-        products = _scores(rows[both, feature]) * _scores(target[both])
-        mean, its_error = mean_and_error(products[:, None])
-        importance[feature], error[feature] = abs(mean[0]), its_error[0]
+        products = _scores(rows[valid, feature]) * _scores(target[valid])
+        means, errors = mean_and_error(products[:, None])
+        importance[feature], error[feature] = abs(means[0]), errors[0]
     return importance, error
 
 
@@ -110,10 +117,10 @@ def _scores(values: Array) -> Array:
     return np.asarray(ranks / scale) if scale > 0 else ranks
 
 
-def ranked(
+def rank_features(
     method: Method,
     names: Sequence[str],
-    found: tuple[Array, Array],
+    importances: tuple[Array, Array],
     *,
     rows: int,
     unseen: int,
@@ -122,18 +129,22 @@ def ranked(
     """The ranking of the features that have an importance.
 
     Args:
-        found: importances and errors (F,), NaN unknown.
-        skip: (F,) the features that have none, whatever was found.
+        method: that measured the importances.
+        names: of the F features.
+        importances: with their errors, each (F,), NaN unknown.
+        rows, unseen: how many rows they were measured on, and how many of these are later than the
+            model's training.
+        skip: (F,) the features that are left out whatever their importances.
     """
-    importance, error = found
-    kept = np.flatnonzero(~skip & ~np.isnan(importance))
-    positive = np.maximum(importance[kept], 0.0)
+    importance, error = importances
+    columns = np.flatnonzero(~skip & ~np.isnan(importance))
+    positive = np.maximum(importance[columns], 0.0)
     total = positive.sum()
-    share = positive / total if total > 0 else np.full(len(kept), np.nan)
-    rank = rankdata(-importance[kept], method="min").astype(int)
+    share = positive / total if total > 0 else np.full(len(columns), np.nan)
+    rank = rankdata(-importance[columns], method="min").astype(int)
     features = [
-        FeatureImportance(names[int(k)], float(importance[k]), float(s), int(r), float(error[k]))
-        for k, s, r in zip(kept, share, rank, strict=True)
+        FeatureImportance(names[int(c)], float(importance[c]), float(s), int(r), float(error[c]))
+        for c, s, r in zip(columns, share, rank, strict=True)
     ]
     features.sort(key=lambda feature: feature.rank)
     return Ranking(method, rows, unseen, tuple(features))

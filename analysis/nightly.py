@@ -11,16 +11,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.drift_report import DriftResult, DriftTask
+from analysis.drift_report import DriftResult
 from analysis.explanation import Explanation
-from analysis.model_files import explain_task
 from analysis.rankings import Rankings, parse_date
-from analysis.results import Method, NightlyAnalysis, Stage, parse_method
-from analysis.scope import choose_data, choose_versions, or_failure
-from analysis.storage import SymbolWork, store
+from analysis.results import Method, NightlyAnalysis, parse_method
+from analysis.scope import choose_data, choose_versions
+from analysis.symbol_analysis import SymbolAnalysis, log_analysis
+from analysis.tasks import symbol_tasks
 from analysis.trends import FeatureShifts, FeatureTrends, shifts, trends
 from analysis.workers import Task, analyse_all
-from brain.errors import AnalysisError, InputError
+from brain.errors import InputError
 from brain.naming import Role, Tag, model_name, parse_symbol
 from brain.series.source import read_bars
 from brain.work import Failure, Progress
@@ -40,10 +40,10 @@ __all__ = ["NightlyFeatureAnalysis", "run_nightly_feature_analysis"]
 
 
 class NightlyFeatureAnalysis:
-    """Explains the trusted versions of every symbol and compares its data, night by night.
+    """Explains the champions of every symbol and compares its data, night by night.
 
-    Guarantees: one symbol's or one version's fault is a typed failure in the result and the others
-    go on; a version's run has the files and figures of its last analysis.
+    Guarantees: an error of one symbol or version is a failure in the result and the others go on;
+    a version's run has the files and metrics of its last analysis.
 
     Every method raises TrackingUnreachableError if the tracking server or database does not answer.
 
@@ -73,48 +73,42 @@ class NightlyFeatureAnalysis:
             symbols: which; if None all that have champions, or all that ``models`` names.
             models: model ids by symbol, ``{"BTC/USD": ["BTC-USD/7"]}``; the champions of symbols
                 that it does not name.
-            datasets: datasets or bars by symbol, up to tonight; if None they are rebuilt from where
-                the settings say that bars are. Funding and open interest of the settings' exchanges
+            datasets: datasets or bars by symbol, up to tonight; if None they are rebuilt from the
+                source that the settings name. Funding and open interest of the settings' exchanges
                 are joined to bars.
-            night: the parent run; one of its own if None.
+            night: the parent run; a new one if None.
             progress: called as each piece of work is done.
 
         Returns:
-            What was found and what failed. Nothing asked for is missing from both.
+            The analyses and the failures; every symbol and model is among one or the other.
 
         Raises:
             InputError: ``symbols`` is a single text, or the folder of bars can't be used.
-            NoChampionError: nothing was named, and no symbol has a champion.
+            NoChampionError: neither symbols nor models are named, and no symbol has a champion.
         """
         versions, failures = choose_versions(self.library, symbols, models)
-        data, missing = choose_data(list(versions), datasets, self._read_bars)
-        failures += missing
-        bars = [symbol for symbol, series in data.items() if not isinstance(series, Dataset)]
-        markets = read_all_market_series(self.library, self.settings, bars)
+        data, data_failures = choose_data(list(versions), datasets, self._read_bars)
+        failures += data_failures
+        without_market = [symbol for symbol in data if not isinstance(data[symbol], Dataset)]
+        markets = read_all_market_series(self.library, self.settings, without_market)
         with self._night(night) as run, tempfile.TemporaryDirectory(prefix="brain-") as name:
             scratch = Path(name)
-            works: dict[str, SymbolWork] = {}
-            tasks: list[Task] = []
-            for symbol, series in data.items():
-                market = markets.get(symbol)
-                work, its_tasks = self._prepare(versions[symbol], series, market, scratch)
-                works[symbol] = work
-                tasks += its_tasks
-            self._work(run, works, tasks, scratch, progress)
-            failures += [failure for work in works.values() for failure in work.failures]
+            analyses, tasks = self._prepare(versions, data, markets, scratch)
+            self._run_tasks(run, analyses, tasks, scratch, progress)
+            failures += [failure for analysis in analyses.values() for failure in analysis.failures]
             if failures and night is None:
                 run.fail()
         return NightlyAnalysis(
             date=parse_date(run.day),
-            models=tuple(model for work in works.values() for model in work.models),
-            drifts=tuple(w.compared.analysis for w in works.values() if w.compared),
+            models=tuple(model for analysis in analyses.values() for model in analysis.models),
+            drifts=tuple(a.drift.analysis for a in analyses.values() if a.drift),
             failures=tuple(failures),
         )
 
     def get_feature_importance_trends(
         self, symbol: str, days: int = 30, *, until: dt.date | str | None = None
     ) -> FeatureTrends:
-        """How the importances of a symbol's features went over the last days.
+        """The shares of a symbol's features over the last days.
 
         Args:
             symbol: the symbol.
@@ -143,7 +137,7 @@ class NightlyFeatureAnalysis:
     ) -> FeatureShifts:
         """Features whose share tonight differs from the median of the nights before.
 
-        Plain figures without a test: refits alone move large shares by a fifth from night to night.
+        Plain numbers without a test: refits alone move large shares by a fifth from night to night.
 
         Args:
             symbol: the symbol.
@@ -168,6 +162,7 @@ class NightlyFeatureAnalysis:
 
     @contextmanager
     def _night(self, night: Run | None) -> Iterator[Run]:
+        """The parent run: the night's, or a new one."""
         if night is not None:
             yield night
             return
@@ -184,56 +179,46 @@ class NightlyFeatureAnalysis:
 
     def _prepare(
         self,
-        versions: list[Version],
-        data: Dataset | Bars,
-        market: MarketSeries | None,
+        versions: Mapping[str, Sequence[Version]],
+        data: Mapping[str, Dataset | Bars],
+        markets: Mapping[str, MarketSeries],
         scratch: Path,
-    ) -> tuple[SymbolWork, list[Task]]:
-        """Fetch a symbol's versions; those that can't be fetched are failures without a task."""
-        symbol = versions[0].symbol
-        folder = scratch / model_name(symbol)
+    ) -> tuple[dict[str, SymbolAnalysis], list[Task]]:
+        """Every symbol's analysis, still without results, and all their tasks."""
+        analyses: dict[str, SymbolAnalysis] = {}
         tasks: list[Task] = []
-        failures: list[Failure] = []
-        for version in versions:
-            own = folder / str(version.number)
-            with or_failure(failures, symbol, Stage.FETCH, version.id):
-                own.mkdir(parents=True)
-                task = explain_task(self.library, self.settings, version, data, own, market)
-                tasks.append(task)
-        oldest = min(versions, key=lambda v: dt.datetime.fromisoformat(v.trained_until))
-        tasks.append(
-            DriftTask(
-                symbol=symbol,
-                data=data,
-                trained_until=oldest.trained_until,
-                recent_bars=self.settings.recent_bars,
-                columns=self.settings.drift_columns,
-                folder=folder / "drift",
-                market=market,
+        for symbol, symbol_data in data.items():
+            new_tasks, failures = symbol_tasks(
+                self.library,
+                self.settings,
+                versions[symbol],
+                symbol_data,
+                scratch / model_name(symbol),
+                markets.get(symbol),
             )
-        )
-        by_id = {version.id: version for version in versions}
-        return SymbolWork(symbol, by_id, len(tasks), failures=failures), tasks
+            by_id = {version.id: version for version in versions[symbol]}
+            analyses[symbol] = SymbolAnalysis(symbol, by_id, len(new_tasks), failures=failures)
+            tasks += new_tasks
+        return analyses, tasks
 
-    def _work(
+    def _run_tasks(
         self,
         night: Run,
-        works: Mapping[str, SymbolWork],
-        tasks: list[Task],
+        analyses: Mapping[str, SymbolAnalysis],
+        tasks: Sequence[Task],
         scratch: Path,
         progress: Progress | None,
     ) -> None:
-        """Do the tasks, and store each symbol as soon as it is complete."""
-        outcomes = analyse_all(tasks, jobs=self.settings.jobs)
-        for done, outcome in enumerate(outcomes, start=1):
-            work = works[_symbol(outcome)]
-            _gather(work, outcome)
-            work.open -= 1
-            if work.open == 0:
-                store(self.library, night, work)
-                shutil.rmtree(scratch / model_name(work.symbol))
+        """Do the tasks, and log each symbol's analysis as soon as it is complete."""
+        results = analyse_all(tasks, jobs=self.settings.jobs)
+        for done, result in enumerate(results, start=1):
+            analysis = analyses[_symbol(result)]
+            analysis.add(result)
+            if analysis.pending == 0:
+                log_analysis(self.library, night, analysis)
+                shutil.rmtree(scratch / model_name(analysis.symbol))
             if progress:
-                progress(outcome, done, len(tasks))
+                progress(result, done, len(tasks))
 
 
 def run_nightly_feature_analysis(
@@ -242,44 +227,25 @@ def run_nightly_feature_analysis(
     """Analyse the champions of these symbols, or of all; loads models and rebuilds datasets itself.
 
     Args:
-        settings: where models and bars are; with ``settings.symbols``, only these if none are named
-            here.
-        symbols: which; all active models if None.
+        settings: where models and bars are; its ``symbols`` are the default.
+        symbols: which; all that have champions if None, and if the settings name none.
 
     Raises:
         NoChampionError: no symbol has a champion, and none was named.
         TrackingUnreachableError, InputError, SettingsError: nothing can be read.
     """
-    wanted = symbols if symbols is not None else settings.symbols or None
     library = BrainLibrary(settings.tracking_uri, series=settings.series, renamed=settings.renamed)
     service = NightlyFeatureAnalysis(library, settings)
-    return service.run_nightly_analysis(symbols=wanted)
+    symbols = symbols if symbols is not None else settings.symbols or None
+    return service.run_nightly_analysis(symbols=symbols)
 
 
-def _gather(work: SymbolWork, outcome: Explanation | DriftResult | Failure) -> None:
-    if isinstance(outcome, Failure):
-        work.failures.append(outcome)
-    elif isinstance(outcome, DriftResult):
-        work.compared = outcome
-    else:
-        work.explained.append(outcome)
-        found = outcome.analysis.additivity
-        if not found.holds:
-            error = AnalysisError(
-                f"contributions and base value miss the predictions by {found.error:.3g}, and "
-                f"{found.tolerance:.3g} is tolerated; they are not shown, so train it anew"
-            )
-            model = outcome.analysis
-            work.failures.append(
-                Failure(model.model_id, error, Stage.ADDITIVITY, symbol=model.symbol)
-            )
-
-
-def _symbol(outcome: Explanation | DriftResult | Failure) -> str:
-    return outcome.symbol if isinstance(outcome, Failure) else outcome.analysis.symbol
+def _symbol(result: Explanation | DriftResult | Failure) -> str:
+    return result.symbol if isinstance(result, Failure) else result.analysis.symbol
 
 
 def _days(days: int, until: dt.date | str | None) -> tuple[dt.date, dt.date]:
+    """The first and the last of so many days."""
     if days < 1:
         raise InputError(f"days={days} is out of range; give at least 1")
     last = dt.datetime.now(dt.UTC).date() if until is None else parse_date(until)

@@ -1,15 +1,16 @@
-"""What a night's analysis has found, as frozen types; :mod:`analysis.rankings` stores it."""
+"""A night's analysis as frozen values, and the rankings in it as a frame."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import astuple, dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from brain.errors import InputError, did_you_mean
-from brain.naming import Family
+from brain.naming import Family, parse_model_id
+from brain.text import finite
 from brain.work import Failure
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from analysis.drift import DriftAnalysis
 
 __all__ = [
+    "COLUMNS",
     "Additivity",
     "FeatureImportance",
     "FeatureNote",
@@ -26,13 +28,27 @@ __all__ = [
     "NightlyAnalysis",
     "NoteKind",
     "Ranking",
-    "Stage",
     "parse_method",
+    "ranking_frame",
 ]
+
+#: Columns of a frame of rankings: of the version, and, as in :class:`FeatureImportance`, of the
+#: feature.
+COLUMNS = (
+    "date",
+    "family",
+    "model_id",
+    "method",
+    "feature",
+    "importance",
+    "share",
+    "rank",
+    "error",
+)
 
 
 class Method(StrEnum):
-    """Ways to say how much a feature matters; they answer different questions.
+    """Ways to measure how much a feature matters; they answer different questions.
 
     ``shap``: how far the feature moves the predictions. ``permutation``: how much rank correlation
     with the outcome is lost without it. ``correlation``: how closely it goes with the outcome by
@@ -83,12 +99,13 @@ class FeatureImportance:
     """How much one feature matters by one method.
 
     Attributes:
+        feature: its name.
         importance: in the method's unit: ``shap`` the mean absolute contribution, in the target's
             unit; ``permutation`` the drop of rank IC, negative where shuffling did no harm;
             ``correlation`` the absolute Spearman correlation.
         share: of the sum of all positive importances, 0 to 1; NaN if there is none.
         rank: 1 for the largest; equal importances have equal ranks.
-        error: standard error of the importance from means of consecutive rows; NaN unknown.
+        error: standard error of the importance from means of consecutive rows; NaN is unknown.
     """
 
     feature: str
@@ -103,9 +120,11 @@ class Ranking:
     """All features' importances by one method, largest first.
 
     Attributes:
+        method: that measured them.
         rows: how many rows they were measured on.
-        unseen: how many of these are later than the model's training. A model that was refitted
-            tonight has seen them all.
+        unseen: how many of these are later than the model's training; none if the model was
+            refitted tonight.
+        features: one entry a feature that has an importance.
     """
 
     method: Method
@@ -135,10 +154,12 @@ class Additivity:
 
 @dataclass(frozen=True)
 class ModelAnalysis:
-    """What was found of one version.
+    """The analysis of one version.
 
     Attributes:
-        rankings: by method; a method that failed is missing here and named in the failures.
+        symbol, family, model_id: of the version.
+        rankings: by method; a method that failed is missing here and among the failures.
+        additivity: of the contributions.
         notes: features without an importance.
         seconds: by stage of the work.
     """
@@ -155,21 +176,9 @@ class ModelAnalysis:
         return f"{self.model_id} {self.family} explained in {sum(self.seconds.values()):.0f} s"
 
 
-class Stage(StrEnum):
-    """What of an analysis failed."""
-
-    CHOICE = "choice"
-    BARS = "bars"
-    FETCH = "fetch"
-    EXPLANATION = "explanation"
-    ADDITIVITY = "additivity"
-    DRIFT = "drift"
-    STORAGE = "storage"
-
-
 @dataclass(frozen=True)
 class NightlyAnalysis:
-    """What a night's analysis has found and what it could not do.
+    """A night's analysis of all symbols, and what of it failed.
 
     Attributes:
         date: of the night, UTC.
@@ -189,7 +198,33 @@ class NightlyAnalysis:
         return tuple((model.model_id, note) for model in self.models for note in model.notes)
 
     def frame(self) -> pd.DataFrame:
-        """All rankings, columns as :meth:`analysis.rankings.Rankings.read` gives them."""
-        from analysis.rankings import pack, tidy
+        """All rankings, as :func:`analysis.results.ranking_frame` lays them out."""
+        return ranking_frame(
+            (self.date, str(model.family), model.model_id, str(method), *astuple(feature))
+            for model in self.models
+            for method, ranking in model.rankings.items()
+            for feature in ranking.features
+        )
 
-        return tidy((self.date, pack(model)) for model in self.models)
+
+def ranking_frame(rows: Iterable[tuple[Any, ...]]) -> pd.DataFrame:
+    """Rankings of many nights as a tidy frame.
+
+    Args:
+        rows: one a feature, their values in the order of :data:`analysis.results.COLUMNS`; those of
+            one ranking in the order of their ranks.
+
+    Returns:
+        The rows, ``date`` as midnight without a zone, ``rank`` an integer, unknown values NaN;
+        ordered by date, family, version, method and rank.
+    """
+    import pandas as pd
+
+    def place(row: tuple[Any, ...]) -> tuple[Any, ...]:
+        date, family, model_id, method = row[:4]
+        return date, family, parse_model_id(model_id), method
+
+    entries = [tuple(map(finite, row)) for row in sorted(rows, key=place)]
+    frame = pd.DataFrame(entries, columns=list(COLUMNS))
+    dtypes = {"importance": "float64", "share": "float64", "rank": "int64", "error": "float64"}
+    return frame.assign(date=pd.to_datetime(frame["date"])).astype(dtypes)

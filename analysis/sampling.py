@@ -1,4 +1,4 @@
-"""Which rows stand for all of them."""
+"""Samples of rows, and means over rows that depend on their neighbours."""
 
 from __future__ import annotations
 
@@ -18,16 +18,18 @@ _MIN_STRETCH = 20
 
 
 def stratified(rows: Rows, count: int, seed: int) -> Rows:
-    """``count`` of the rows, one at random from each of as many equal stretches of time.
+    """One row at random from each of ``count`` equal stretches of time.
 
     Args:
-        rows: (n,) in the order of time; all of them if there are no more than ``count``.
+        rows: (n,) in the order of time.
+        count: how many; all rows if there are no more.
+        seed: of the random draws.
     """
     if len(rows) <= count:
         return rows
-    cuts = np.linspace(0, len(rows), count + 1)
+    edges = np.linspace(0, len(rows), count + 1)
     draws = np.random.default_rng(seed).random(count)
-    places = np.floor(cuts[:-1] + draws * np.diff(cuts)).astype(np.intp)
+    places = np.floor(edges[:-1] + draws * np.diff(edges)).astype(np.intp)
     return rows[np.minimum(places, len(rows) - 1)]
 
 

@@ -1,20 +1,17 @@
-"""What a night analyses: which versions of which symbols, and on which data."""
+"""The scope of an analysis: the versions of each symbol, and the data of each symbol."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
-from analysis.results import Stage
+from analysis.failures import Stage, catch_failure
 from brain.errors import (
-    BrainError,
     InputError,
     ModelIntegrityError,
     NoChampionError,
-    TrackingUnreachableError,
     UnknownSymbolError,
     did_you_mean,
 )
@@ -28,89 +25,79 @@ if TYPE_CHECKING:
     from engine.data.dataset import Dataset
     from registry.library import BrainLibrary
 
-__all__ = ["choose_data", "choose_versions", "or_failure"]
-
-Failures = list[Failure]
+__all__ = ["choose_data", "choose_versions"]
 
 V = TypeVar("V")
-
-
-@contextmanager
-def or_failure(
-    failures: Failures, symbol: str, stage: Stage, model_id: str | None = None
-) -> Iterator[None]:
-    """Note an error of ours as the failure of one symbol or model, and go on after the block.
-
-    Raises:
-        TrackingUnreachableError: nothing can go on without the tracking server.
-    """
-    try:
-        yield
-    except TrackingUnreachableError:
-        raise
-    except BrainError as error:
-        failures.append(Failure(model_id or symbol, error, stage, symbol=symbol))
 
 
 def choose_versions(
     library: BrainLibrary,
     symbols: Iterable[str] | None,
     models: Mapping[str, Iterable[str]] | None,
-) -> tuple[dict[str, list[Version]], Failures]:
-    """The versions to analyse, each once, by symbol; what is asked for and is not there fails.
+) -> tuple[dict[str, list[Version]], list[Failure]]:
+    """The versions to analyse.
 
     Args:
+        library: where they are registered.
         symbols: all with champions, or all that ``models`` names, if None.
         models: model ids by symbol; of a symbol that is not in it, the champions.
 
+    Returns:
+        Each version once, by symbol, and a failure for whatever symbol or model is not there.
+
     Raises:
         InputError: ``symbols`` or one of the models' values is a single text.
-        NoChampionError: nothing was named, and no symbol has a champion.
+        NoChampionError: neither symbols nor models are named, and no symbol has a champion.
     """
-    failures: Failures = []
-    named = _by_symbol(models or {}, failures)
+    failures: list[Failure] = []
+    ids_by_symbol = _by_symbol(models or {}, failures)
     champions: dict[str, set[str]] = {}
     for champion in library.champions():
         champions.setdefault(champion.symbol, set()).add(champion.model_id)
     if symbols is None and models is None and not champions:
         raise NoChampionError("no symbol has a champion to analyse; run the nightly job first")
-    chosen: dict[str, list[Version]] = {}
-    for symbol in _symbols(symbols, named if models is not None else champions, failures):
-        ids = named.get(symbol, champions.get(symbol, set()))
+    candidates = champions if models is None else ids_by_symbol
+    versions: dict[str, list[Version]] = {}
+    for symbol in _symbols(symbols, candidates, failures):
+        ids = ids_by_symbol.get(symbol, champions.get(symbol, set()))
         if not ids:
             error = NoChampionError(f"{symbol} has no champion to analyse; run the nightly job")
             failures.append(Failure(symbol, error, Stage.CHOICE, symbol=symbol))
-        for model_id in sorted(set(ids), key=_in_order):
-            with or_failure(failures, symbol, Stage.CHOICE, model_id):
-                chosen.setdefault(symbol, []).append(_version(library, symbol, model_id))
-    return chosen, failures
+        for model_id in sorted(set(ids), key=_place):
+            with catch_failure(failures, symbol, Stage.CHOICE, model_id):
+                versions.setdefault(symbol, []).append(_version(library, symbol, model_id))
+    return versions, failures
 
 
 def choose_data(
     symbols: Sequence[str],
     datasets: Mapping[str, Dataset | Bars] | None,
     read_bars: Callable[[Sequence[str]], BarSet],
-) -> tuple[Mapping[str, Dataset | Bars], Failures]:
-    """Datasets or bars by symbol, and what is missing.
+) -> tuple[Mapping[str, Dataset | Bars], list[Failure]]:
+    """The data to analyse.
 
     Args:
+        symbols: whose.
         datasets: by symbol; if None, bars are read.
-        read_bars: reads them, and says why others can't be had.
+        read_bars: reads the bars of symbols.
+
+    Returns:
+        Datasets or bars by symbol, and a failure for each symbol without any.
     """
-    failures: Failures = []
+    failures: list[Failure] = []
     if datasets is None:
         if not symbols:
             return {}, failures
-        read = read_bars(symbols)
-        failures += [replace(failure, part=Stage.BARS) for failure in read.failures]
-        return read.bars, failures
-    given = _by_symbol(datasets, failures)
+        bars = read_bars(symbols)
+        failures += [replace(failure, part=Stage.BARS) for failure in bars.failures]
+        return bars.bars, failures
+    data = _by_symbol(datasets, failures)
     for symbol in symbols:
-        if symbol not in given:
-            cure = did_you_mean(symbol, given)
+        if symbol not in data:
+            cure = did_you_mean(symbol, data)
             error = UnknownSymbolError(f"no dataset of {symbol} is given; {cure}")
             failures.append(Failure(symbol, error, Stage.BARS, symbol=symbol))
-    return {symbol: given[symbol] for symbol in symbols if symbol in given}, failures
+    return {symbol: data[symbol] for symbol in symbols if symbol in data}, failures
 
 
 def _version(library: BrainLibrary, symbol: str, model_id: str) -> Version:
@@ -132,7 +119,8 @@ def _version(library: BrainLibrary, symbol: str, model_id: str) -> Version:
     return version
 
 
-def _in_order(model_id: str) -> tuple[int, str]:
+def _place(model_id: str) -> tuple[int, str]:
+    """Sorts model ids by their numbers, and what is none before all others."""
     try:
         return parse_model_id(model_id)[1], model_id
     except InputError:
@@ -140,24 +128,26 @@ def _in_order(model_id: str) -> tuple[int, str]:
 
 
 def _symbols(
-    asked: Iterable[str] | None, known: Mapping[str, object], failures: Failures
+    symbols: Iterable[str] | None, candidates: Mapping[str, object], failures: list[Failure]
 ) -> list[str]:
-    if asked is None:
-        return sorted(known)
-    if isinstance(asked, str):
-        raise InputError(f"symbols is the text {asked!r}; give a list, as [{asked!r}]")
-    found: dict[str, None] = {}
-    for value in asked:
-        with or_failure(failures, str(value), Stage.CHOICE):
-            found[parse_symbol(value)] = None
-    return list(found)
+    """The symbols in their usual spelling, each once; all candidates if None."""
+    if symbols is None:
+        return sorted(candidates)
+    if isinstance(symbols, str):
+        raise InputError(f"symbols is the text {symbols!r}; give a list, as [{symbols!r}]")
+    parsed: dict[str, None] = {}
+    for value in symbols:
+        with catch_failure(failures, str(value), Stage.CHOICE):
+            parsed[parse_symbol(value)] = None
+    return list(parsed)
 
 
-def _by_symbol(given: Mapping[str, V], failures: Failures) -> dict[str, V]:
-    found: dict[str, V] = {}
-    for key, value in given.items():
+def _by_symbol(entries: Mapping[str, V], failures: list[Failure]) -> dict[str, V]:
+    """The entries by symbols in their usual spelling."""
+    parsed: dict[str, V] = {}
+    for key, value in entries.items():
         if isinstance(value, str):
             raise InputError(f"the models of {key} are the text {value!r}; give [{value!r}]")
-        with or_failure(failures, str(key), Stage.CHOICE):
-            found[parse_symbol(key)] = value
-    return found
+        with catch_failure(failures, str(key), Stage.CHOICE):
+            parsed[parse_symbol(key)] = value
+    return parsed

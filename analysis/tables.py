@@ -1,82 +1,119 @@
-"""A version's importances as a table: Parquet for programs, JSON for everyone."""
+"""The tables of a night for people: champions, versions, recipes, explained models."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+from rich.markup import escape
+from rich.table import Table
 
-from analysis.drift import DriftAnalysis
-from analysis.results import ModelAnalysis
-from brain.text import finite
+from analysis.results import Method, NightlyAnalysis
+from brain.records import Champion
+from brain.text import plus_minus
+from brain.work import Failure
+from engine.evaluation.evaluation import ALL
+from engine.night.symbols import SymbolResult
+from engine.night.training import SearchResult
 
-__all__ = ["drift_document", "plain", "write_tables"]
+__all__ = ["champions_table", "models_table", "recipes_table", "versions_table"]
 
-_SCHEMA = pa.schema(
-    [
-        ("feature", pa.string()),
-        ("method", pa.string()),
-        ("importance", pa.float64()),
-        ("share", pa.float64()),
-        ("rank", pa.int32()),
-        ("error", pa.float64()),
-        ("note", pa.string()),
-    ]
-)
+_CAPTION = "net Sharpe: annualised, out of sample, after costs, ± one standard error"
 
 
-def write_tables(found: ModelAnalysis, folder: Path) -> None:
-    """Write ``importance.parquet`` and ``importance.json``.
+def champions_table(champions: Sequence[Champion], failures: Sequence[Failure]) -> Table:
+    """Symbol × regime → champion, with its error bar and sample size; failures below.
 
-    One line per method and feature; a feature without an importance has a line with its note and
-    nothing else, as null.
+    Args:
+        champions: one a row, in their order.
+        failures: one a row.
     """
-    rows = [plain(row) for row in _rows(found)]
-    pq.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA), folder / "importance.parquet")
-    document = {
-        "model_id": found.model_id,
-        "family": found.family,
-        "additivity": plain(asdict(found.additivity)) | {"holds": found.additivity.holds},
-        "methods": {
-            ranking.method: {"rows": ranking.rows, "unseen": ranking.unseen}
-            for ranking in found.rankings.values()
-        },
-        "table": rows,
-    }
-    (folder / "importance.json").write_text(json.dumps(document, indent=1, allow_nan=False))
+    table = Table(title="Champions", caption=_CAPTION)
+    for column in ("symbol", "regime", "champion"):
+        table.add_column(column)
+    for column in ("version", "net Sharpe", "bars", "episodes"):
+        table.add_column(column, justify="right")
+    table.add_column("why", overflow="fold")
+    for champion in champions:
+        record = champion.record
+        table.add_row(
+            champion.symbol,
+            champion.regime,
+            record.family,
+            str(champion.version),
+            plus_minus(record.net_sharpe, record.net_sharpe_error, "+"),
+            str(record.bars),
+            str(record.episodes),
+            record.reason,
+        )
+    return _with_failures(table, failures)
 
 
-def _rows(found: ModelAnalysis) -> Iterator[dict[str, Any]]:
-    for ranking in found.rankings.values():
-        for feature in ranking.features:
-            yield {"method": ranking.method, **asdict(feature), "note": None}
-    for note in found.notes:
-        nothing = dict.fromkeys(("method", "importance", "share", "rank", "error"))
-        yield {"feature": note.feature, **nothing, "note": note.kind}
+def versions_table(results: Sequence[SymbolResult], failures: Sequence[Failure]) -> Table:
+    """The registered versions with their evidence over all regimes; failures below."""
+    table = Table(title="Versions", caption=_CAPTION)
+    for column in ("symbol", "family", "recipe"):
+        table.add_column(column)
+    for column in ("version", "net Sharpe", "bars"):
+        table.add_column(column, justify="right")
+    for result in results:
+        for family, version in sorted(result.versions.items()):
+            evidence = result.trainings[family].evidence[ALL]
+            table.add_row(
+                version.symbol,
+                family,
+                version.recipe,
+                str(version.number),
+                plus_minus(evidence.net_sharpe.value, evidence.net_sharpe.error, "+"),
+                str(evidence.bars),
+            )
+    return _with_failures(table, failures)
 
 
-def drift_document(found: DriftAnalysis) -> dict[str, Any]:
-    """A symbol's drift for JSON; an unknown figure is null."""
-    columns = [plain(asdict(column)) | {"drifted": column.drifted} for column in found.columns]
-    return {
-        "symbol": found.symbol,
-        "recent": asdict(found.recent),
-        "training": asdict(found.training),
-        "statistic": "population stability index, in tenths of the training window",
-        "rule": "drifted where it exceeds the 95 % quantile of the feature's own earlier values",
-        "judged": found.judged,
-        "drifted": list(found.drifted),
-        "in_report": list(found.reported),
-        "unknown": list(found.unknown),
-        "columns": columns,
-    }
+def recipes_table(results: Sequence[SearchResult], failures: Sequence[Failure]) -> Table:
+    """The recipes of the searches; failures below."""
+    table = Table(title="Recipes", caption="rank IC: best trial, inside the first training fold")
+    for column in ("symbol", "family", "recipe", "hyperparameters"):
+        table.add_column(column, overflow="fold")
+    for column in ("trials", "rank IC"):
+        table.add_column(column, justify="right")
+    for result in results:
+        recipe, trials = result.search.recipe, result.search.trials
+        hyperparameters = ", ".join(f"{k}={v:.4g}" for k, v in recipe.hyperparameters.items())
+        table.add_row(
+            result.symbol,
+            result.family,
+            recipe.id,
+            hyperparameters,
+            str(len(trials)),
+            f"{trials['rank_ic'].max():+.3f}",
+        )
+    return _with_failures(table, failures)
 
 
-def plain(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields with None for what is not finite, as JSON has no word for it."""
-    return {key: finite(value) for key, value in fields.items()}
+def models_table(analysis: NightlyAnalysis, failures: Sequence[Failure]) -> Table:
+    """The explained versions with their three most important features; failures below."""
+    table = Table(title="Explained", caption="by SHAP; off: largest miss of contributions + base")
+    for column in ("symbol", "model", "family", "first", "second", "third"):
+        table.add_column(column)
+    for column in ("off", "rows", "without importance"):
+        table.add_column(column, justify="right")
+    for model in analysis.models:
+        ranking = model.rankings.get(Method.SHAP)
+        best = [f"{f.feature} {f.share:.0%}" for f in ranking.features[:3]] if ranking else []
+        table.add_row(
+            model.symbol,
+            model.model_id,
+            model.family,
+            *[*best, "", "", ""][:3],
+            f"{model.additivity.error:.1e}",
+            str(ranking.rows) if ranking else "unknown",
+            str(len(model.notes)),
+        )
+    return _with_failures(table, failures)
+
+
+def _with_failures(table: Table, failures: Sequence[Failure]) -> Table:
+    blank = [""] * (len(table.columns) - 2)
+    for failure in failures:
+        table.add_row(escape(failure.what), *blank, f"[red]failed: {escape(str(failure.error))}[/]")
+    return table

@@ -1,8 +1,8 @@
-"""Trends and shifts of importance over the stored nights, in their plain form.
+"""Trends and shifts of importance over the nights, in their plain form.
 
 A shift is the relative change of a feature's share tonight against the median of the nights before.
 Refits alone move the largest shares by about a fifth from night to night, so at the threshold of a
-tenth many of these are no news: they are figures to look at, not alarms.
+tenth many of these are no news: they are numbers to look at, not alarms.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ MIN_NIGHTS_BEFORE = 5
 
 
 class History(StrEnum):
-    """Whether the stored nights bear an answer."""
+    """Whether there are enough nights."""
 
     SUFFICIENT = "sufficient"
     INSUFFICIENT = "insufficient history"
@@ -48,9 +48,10 @@ class FeatureTrend:
     """One feature's shares over the nights, for one family and method.
 
     Attributes:
+        family, method, feature: whose shares.
         dates: the nights on which the family's latest version gave the feature an importance.
         shares: on these nights; NaN where no feature had a positive importance.
-        median: of the shares; NaN if none is known.
+        median: of the shares that are not NaN; NaN if all are.
         change: last share relative to the first, -1 to infinity; NaN if there are not two.
     """
 
@@ -65,15 +66,16 @@ class FeatureTrend:
 
 @dataclass(frozen=True)
 class FeatureTrends:
-    """How the importances of a symbol's features went.
+    """The shares of a symbol's features over the nights.
 
     Attributes:
-        since, until: first and last day looked at.
-        nights: on which anything is stored.
+        symbol: whose features.
+        since, until: the first and the last day.
+        nights: how many have rankings.
         history: insufficient with fewer than two nights, for there is no trend in one.
         trends: by family, method and falling median.
-        table: what is stored, columns as :data:`analysis.rankings.COLUMNS`; of each family and
-            night the latest version only.
+        table: the rankings, columns as :data:`analysis.results.COLUMNS`; of each family and night
+            the latest version only.
     """
 
     symbol: str
@@ -87,14 +89,15 @@ class FeatureTrends:
 
 @dataclass(frozen=True)
 class FeatureShift:
-    """A feature whose share differs from what it was.
+    """A feature whose share differs from its median before.
 
     Attributes:
+        feature: its name.
         share: tonight.
         median: of the nights before.
         change: tonight's share relative to the median, minus 1; infinite where the median is 0.
         rank, median_rank: tonight, and the median of the nights before.
-        nights_before: that the median is of.
+        nights_before: how many the median is of.
     """
 
     feature: str
@@ -111,13 +114,14 @@ class FamilyShifts:
     """The shifts of one family's features.
 
     Attributes:
+        family: of the versions.
         tonight: the last night on which the family was analysed.
         model_id: the version of that night.
-        nights_before: stored nights before, within the days looked at.
-        history: insufficient with fewer than :data:`MIN_NIGHTS_BEFORE` of them; then there are no
-            shifts, which does not mean that nothing has shifted.
+        nights_before: how many nights before have rankings, from the first day on.
+        history: insufficient with fewer than :data:`analysis.trends.MIN_NIGHTS_BEFORE` of them;
+            then there are no shifts, which does not mean that nothing has shifted.
         shifts: features whose share changed by the threshold or more, largest change first.
-        unjudged: features with fewer nights before than needed, as new ones have.
+        without_history: features with fewer nights before than needed, as new ones have.
         vanished: features with an importance on enough nights before and none tonight.
     """
 
@@ -127,7 +131,7 @@ class FamilyShifts:
     nights_before: int
     history: History
     shifts: tuple[FeatureShift, ...]
-    unjudged: tuple[str, ...]
+    without_history: tuple[str, ...]
     vanished: tuple[str, ...]
 
 
@@ -136,9 +140,11 @@ class FeatureShifts:
     """A symbol's shifts of importance.
 
     Attributes:
+        symbol, method: whose shares.
         threshold: smallest relative change that counts.
+        since, until: the first and the last day.
         needed: nights before that are needed.
-        families: each with its own history; empty if nothing is stored.
+        families: each with its history; empty if there are no rankings.
     """
 
     symbol: str
@@ -157,27 +163,27 @@ class FeatureShifts:
 
 
 def trends(symbol: str, table: pd.DataFrame, since: dt.date, until: dt.date) -> FeatureTrends:
-    """The trends in a tidy frame of stored rankings."""
+    """The trends in a frame of rankings, see :func:`analysis.results.ranking_frame`."""
     table = _latest(table)
     nights = table["date"].nunique()
-    found = sorted(_trends(table), key=lambda t: (t.family, t.method, -_or_zero(t.median)))
     history = History.SUFFICIENT if nights >= 2 else History.INSUFFICIENT
-    return FeatureTrends(symbol, since, until, nights, history, tuple(found), table)
+    ordered = sorted(_trends(table), key=lambda t: (t.family, t.method, -_or_zero(t.median)))
+    return FeatureTrends(symbol, since, until, nights, history, tuple(ordered), table)
 
 
 def _trends(table: pd.DataFrame) -> Iterator[FeatureTrend]:
     for key, rows in table.groupby(["family", "method", "feature"]):
         family, method, feature = (str(part) for part in key)
         shares = rows["share"]
-        known = shares[shares.notna()]
-        change = _relative(known.iloc[-1], known.iloc[0]) if len(known) > 1 else math.nan
+        valid = shares[shares.notna()]
+        change = _relative(valid.iloc[-1], valid.iloc[0]) if len(valid) > 1 else math.nan
         yield FeatureTrend(
             family=parse_family(family),
             method=Method(method),
             feature=feature,
             dates=tuple(rows["date"].dt.date),
             shares=tuple(float(share) for share in shares),
-            median=float(known.median()),
+            median=float(valid.median()),
             change=change,
         )
 
@@ -191,7 +197,7 @@ def shifts(
     since: dt.date,
     until: dt.date,
 ) -> FeatureShifts:
-    """The shifts in a tidy frame of stored rankings."""
+    """The shifts in a frame of rankings, see :func:`analysis.results.ranking_frame`."""
     table = _latest(table[table["method"] == method])
     families = [_family(rows, threshold) for _, rows in table.groupby("family")]
     return FeatureShifts(
@@ -204,9 +210,9 @@ def _family(rows: pd.DataFrame, threshold: float) -> FamilyShifts:
     tonight, before = rows[rows["date"] == last], rows[rows["date"] < last]
     nights = before["date"].nunique()
     enough = nights >= MIN_NIGHTS_BEFORE
-    judged = list(_compare(tonight, before)) if enough else []
-    compared = {shift.feature for shift in judged}
-    found = [shift for shift in judged if abs(shift.change) >= threshold]
+    changes = list(_compare(tonight, before)) if enough else []
+    with_history = {shift.feature for shift in changes}
+    large = [shift for shift in changes if abs(shift.change) >= threshold]
     counts = before.groupby("feature")["share"].count()
     usual = set(counts.index[counts >= MIN_NIGHTS_BEFORE])
     return FamilyShifts(
@@ -215,15 +221,15 @@ def _family(rows: pd.DataFrame, threshold: float) -> FamilyShifts:
         model_id=tonight["model_id"].iloc[0],
         nights_before=nights,
         history=History.SUFFICIENT if enough else History.INSUFFICIENT,
-        shifts=tuple(sorted(found, key=lambda shift: -abs(shift.change))),
-        unjudged=tuple(f for f in tonight["feature"] if f not in compared),
+        shifts=tuple(sorted(large, key=lambda shift: -abs(shift.change))),
+        without_history=tuple(f for f in tonight["feature"] if f not in with_history),
         vanished=tuple(sorted(usual - set(tonight["feature"]))),
     )
 
 
 def _compare(tonight: pd.DataFrame, before: pd.DataFrame) -> Iterator[FeatureShift]:
-    known = tonight[tonight["share"].notna()]
-    now = dict(zip(known["feature"], zip(known["share"], known["rank"], strict=True), strict=True))
+    valid = tonight[tonight["share"].notna()]
+    now = dict(zip(valid["feature"], zip(valid["share"], valid["rank"], strict=True), strict=True))
     for feature, rows in before[before["share"].notna()].groupby("feature"):
         if feature not in now or len(rows) < MIN_NIGHTS_BEFORE:
             continue

@@ -1,4 +1,4 @@
-"""Analysis side by side in worker processes, one thread each."""
+"""The tasks of an analysis side by side in worker processes, one thread each."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from analysis.drift_report import DriftResult, DriftTask, compare
 from analysis.explanation import Explanation, ExplanationTask, explain
-from analysis.results import Stage
+from analysis.failures import Stage
 from brain.errors import AnalysisError, BrainError
 from brain.naming import Family
 from brain.work import Failure
@@ -24,7 +24,7 @@ _DRIFT_COST = 2
 def analyse_all(
     tasks: Sequence[Task], *, jobs: int
 ) -> Iterator[Explanation | DriftResult | Failure]:
-    """Do the tasks side by side; see :func:`brain.workers.side_by_side`."""
+    """The tasks' results as they are done; see :func:`brain.workers.side_by_side`."""
     return side_by_side(
         _analyse, tasks, jobs=jobs, cost=_cost, failure=_failure, fault=AnalysisError
     )

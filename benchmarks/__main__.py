@@ -1,4 +1,4 @@
-"""``python -m benchmarks NAME``: measure, show, write, and say by the exit code if targets hold."""
+"""``python -m benchmarks NAME``: measure, print, write, and exit with 1 if a target is missed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from brain.errors import BrainError, InputError, did_you_mean
 
 __all__ = ["BENCHMARKS", "load", "main"]
 
-#: What there is, and what each says in one line. A module of the same name holds it.
+#: The benchmarks, each with a line of help. The module of the same name has its ``BENCHMARK``.
 BENCHMARKS = {
     "market": "the series store beside PostgreSQL: upserts into and readings from a million rows",
     "nightly": "the night on the packaged sample, beside the same night as tutorials do it",
@@ -32,15 +32,15 @@ _INTERRUPTED = 130
 
 def load(name: str) -> Benchmark:
     """The benchmark of that name."""
-    found: Benchmark = importlib.import_module(f"benchmarks.{name}").BENCHMARK
-    return found
+    benchmark: Benchmark = importlib.import_module(f"benchmarks.{name}").BENCHMARK
+    return benchmark
 
 
 def main(arguments: Sequence[str] | None = None, load: Callable[[str], Benchmark] = load) -> int:
     """Run a benchmark by name.
 
     Returns:
-        0 if all targets hold or nothing was asked, 1 if one is missed, 2 if it can't be run.
+        0 if all targets hold or no benchmark is named, 1 if one is missed, 2 if it can't be run.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     out = console()
@@ -60,11 +60,11 @@ def main(arguments: Sequence[str] | None = None, load: Callable[[str], Benchmark
             command.main(arguments, prog_name=f"benchmarks {name}", standalone_mode=False) or 0
         )
     except click.ClickException as error:
-        return _tell(error.format_message())
+        return _print_error(error.format_message())
     except BrainError as error:
-        return _tell(str(error))
+        return _print_error(str(error))
     except (KeyboardInterrupt, click.Abort):
-        _tell("interrupted")
+        _print_error("interrupted")
         return _INTERRUPTED
 
 
@@ -81,7 +81,7 @@ def _command(name: str, benchmark: Benchmark, out: Console) -> click.Command:
         json_path.write_text(json.dumps(document, indent=1, default=str) + "\n")
         out.print(f"Written to {json_path}", markup=False)
         for metric in report.missed:
-            _tell(f"{metric.name}: {metric.target} is missed")
+            _print_error(f"{metric.name}: {metric.target} is missed")
         return _MISSED if report.missed else 0
 
     return click.Command(
@@ -108,7 +108,7 @@ def _command(name: str, benchmark: Benchmark, out: Console) -> click.Command:
     )
 
 
-def _tell(message: str) -> int:
+def _print_error(message: str) -> int:
     print("error:", " ".join(message.split()), file=sys.stderr)
     return _UNUSABLE
 

@@ -1,8 +1,8 @@
 """The form that every benchmark has: metrics with targets, a table, a JSON file, an exit code.
 
-A benchmark is a module of this package with a :class:`Benchmark` named ``BENCHMARK``. It measures
-ours and theirs in turn (:func:`interleave`), so that what else the machine does hits both alike,
-and hands over :class:`Metric` objects; the rest is done here.
+A benchmark is a module of this package with a :class:`benchmarks.frame.Benchmark` named
+``BENCHMARK``. It measures ours and theirs in turn (:func:`benchmarks.frame.interleave`), so that
+other load on the machine hits both alike, and returns :class:`benchmarks.frame.Metric` objects.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import click
 
 __all__ = ["Benchmark", "Metric", "Report", "Target", "interleave"]
 
-Done = TypeVar("Done")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class Target:
 
     Attributes:
         bound: the number.
-        side: whether what is held against it must be at least or at most so much.
-        of: what is held against it, the ratio or our own value.
+        side: whether the value must be at least or at most so much.
+        of: which value, the ratio or ours.
     """
 
     bound: float
@@ -81,7 +81,7 @@ class Metric:
 
     @property
     def ratio(self) -> float:
-        """The median of :attr:`ratios`; NaN without theirs."""
+        """The median of :attr:`benchmarks.frame.Metric.ratios`; NaN without theirs."""
         return median(self.ratios) if self.theirs else math.nan
 
     @property
@@ -94,10 +94,10 @@ class Metric:
 
 @dataclass(frozen=True)
 class Report:
-    """What a benchmark found.
+    """The metrics of a benchmark.
 
     Attributes:
-        metrics: in the order in which they are shown.
+        metrics: in the order of the table.
         runs: how often each side ran.
         ours, theirs: what the two sides are, in words.
         notes: sentences that belong under the table.
@@ -119,12 +119,12 @@ class Report:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """What the command line needs to know of a benchmark.
+    """A benchmark, for the command line.
 
     Attributes:
         measure: called with ``runs`` and the options by name.
-        runs: how often each side runs unless told otherwise.
-        options: command-line options of its own.
+        runs: how often each side runs by default.
+        options: command-line options of this benchmark.
         versions: distributions whose versions matter to the metrics.
     """
 
@@ -135,11 +135,11 @@ class Benchmark:
 
 
 def interleave(
-    ours: Callable[[], Done],
-    theirs: Callable[[], Done],
+    ours: Callable[[], Result],
+    theirs: Callable[[], Result],
     runs: int,
     progress: Callable[[str], object] = lambda _line: None,
-) -> tuple[list[Done], list[Done]]:
+) -> tuple[list[Result], list[Result]]:
     """Run ours, theirs, ours, theirs …, so that both see the machine in the same state.
 
     Args:
@@ -149,8 +149,8 @@ def interleave(
     Returns:
         The results of ours and of theirs, run by run.
     """
-    mine: list[Done] = []
-    others: list[Done] = []
+    mine: list[Result] = []
+    others: list[Result] = []
     for run in range(1, runs + 1):
         for side, work, results in (("ours", ours, mine), ("theirs", theirs, others)):
             progress(f"run {run} of {runs}: {side}")

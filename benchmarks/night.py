@@ -1,4 +1,4 @@
-"""What both nights of the benchmark share: their stages, their order, and how they are run."""
+"""What both nights of the benchmark share: their stages, their order, and their process."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ IMPORTS = "imports"
 BARS = "bars, features, targets"
 SEARCH = "search"
 WALK_FORWARD = "walk-forward"
-JUDGEMENT = "evidence"
+EVIDENCE = "evidence"
 FITS = "final fits"
 LOG = "log and register"
 EXPLAIN = "explain"
 DRIFT = "drift"
 CHAMPIONS = "name champions"
 
-#: Stages in which both nights run the same code, and what is left: how the night is done.
+#: Stages in which both nights run the same code, and all others: how the night is done.
 SHARED = (IMPORTS, BARS)
-FITTING = (SEARCH, WALK_FORWARD, JUDGEMENT, FITS)
+FITTING = (SEARCH, WALK_FORWARD, EVIDENCE, FITS)
 NOT_FITTING = (LOG, EXPLAIN, DRIFT, CHAMPIONS, OTHER)
 
 _ORDER = "NIGHT_ORDER"
@@ -33,28 +33,34 @@ _ORDER = "NIGHT_ORDER"
 
 @dataclass(frozen=True)
 class Night:
-    """What is ordered: which symbols, how many trials, and where the clock's readings go."""
+    """The order of a night.
+
+    Attributes:
+        symbols: of the packaged sample.
+        trials: of a search.
+        readings: the file for the clock's readings.
+    """
 
     symbols: tuple[str, ...]
     trials: int
     readings: str
 
     def environment(self) -> dict[str, str]:
-        """What :func:`run_night` reads the order from."""
+        """The variables that :func:`benchmarks.night.run_night` reads the order from."""
         return {_ORDER: json.dumps(asdict(self))}
 
 
 def run_night(night: Callable[[Night, StageClock], None]) -> None:
-    """Run the night that is ordered, and write down the clock's readings."""
+    """Run the night of the environment's order, and write the clock's readings."""
     order = json.loads(os.environ[_ORDER])
-    given = Night(tuple(order["symbols"]), order["trials"], order["readings"])
+    night_order = Night(tuple(order["symbols"]), order["trials"], order["readings"])
     clock = StageClock()
     with clock:
         with clock.stage(IMPORTS):
             _import_all()
-        night(given, clock)
+        night(night_order, clock)
     readings = {"seconds": clock.seconds, "megabytes": clock.megabytes}
-    Path(given.readings).write_text(json.dumps(readings))
+    Path(night_order.readings).write_text(json.dumps(readings))
 
 
 def _import_all() -> None:

@@ -34,7 +34,7 @@ TIMES_FASTER = 3.0
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 _LAST_LINES = 5
 
-# What a file is, by its name; the first that fits counts. These both nights must leave.
+# Sorts of files by their names; the first that fits counts. Both nights must leave these.
 _SAME = {
     "model": r"/MLmodel$",
     "explanation: table of importances": r"explanation/importance\.(parquet|json)$",
@@ -46,7 +46,7 @@ _SAME = {
     "trials": r"/trials\.parquet$",
     "trials' out-of-sample series": r"/trial_predictions\.parquet$",
 }
-_KINDS = {
+_FILES = {
     **_SAME,
     "manifest of the model's files": r"/manifest\.json$",
     "recipe and regimes of the model": r"/(recipe|regimes)\.json$",
@@ -60,11 +60,11 @@ _KINDS = {
 
 @dataclass(frozen=True)
 class Readings:
-    """What one night took.
+    """One night's seconds, memory and files.
 
     Attributes:
         seconds, megabytes: by stage.
-        files: how many of each kind it left.
+        files: how many of each sort.
     """
 
     seconds: dict[str, float]
@@ -82,14 +82,14 @@ def measure(runs: int, symbols: str, trials: int) -> Report:
     Raises:
         BrainError: one of them failed.
     """
-    wanted = _symbols(symbols)
+    names = _symbols(symbols)
     out = console()
     with tempfile.TemporaryDirectory(prefix="benchmark-") as scratch:
         folder = Path(scratch)
         _make_store(folder / "template.db")
         ours, theirs = interleave(
-            lambda: _run("our_night", folder, wanted, trials),
-            lambda: _run("tutorial_night", folder, wanted, trials),
+            lambda: _run("our_night", folder, names, trials),
+            lambda: _run("tutorial_night", folder, names, trials),
             runs,
             lambda line: out.print(f"  {line}", markup=False),
         )
@@ -100,8 +100,8 @@ def report(ours: Sequence[Readings], theirs: Sequence[Readings]) -> Report:
     """Both sides' readings as metrics: by stage, in all, memory, and the files side by side."""
 
     def seconds(name: str, stages: Iterable[str] | None, target: Target | None = None) -> Metric:
-        kept = list(stages) if stages is not None else None
-        mine, others = ([one.total(kept) for one in side] for side in (ours, theirs))
+        only = list(stages) if stages is not None else None
+        mine, others = ([one.total(only) for one in side] for side in (ours, theirs))
         return Metric(name, "s", mine, others, target=target)
 
     def memory(name: str, stage: str | None) -> Metric:
@@ -115,7 +115,7 @@ def report(ours: Sequence[Readings], theirs: Sequence[Readings]) -> Report:
             seconds("all fitting stages", FITTING),
             seconds("all other stages", NOT_FITTING, Target(TIMES_FASTER)),
             seconds("whole night", None),
-            *(memory(f"peak memory, {stage}", stage) for stage in stages if _seen(stage, ours)),
+            *(memory(f"peak memory, {stage}", stage) for stage in stages if _measured(stage, ours)),
             memory("peak memory, whole night", None),
             Metric(
                 "kinds of shared artifacts that are missing",
@@ -140,22 +140,22 @@ def report(ours: Sequence[Readings], theirs: Sequence[Readings]) -> Report:
 
 
 def artifacts(store: Path) -> dict[str, int]:
-    """How many files of each kind a store of artifacts holds."""
-    found: Counter[str] = Counter()
+    """How many files of each sort a store of artifacts holds."""
+    counts: Counter[str] = Counter()
     for path in store.rglob("*"):
         if path.is_file():
             name = f"/{path.relative_to(store).as_posix()}"
-            found[next((k for k, like in _KINDS.items() if re.search(like, name)), "other")] += 1
-    return dict(found)
+            counts[next((k for k, like in _FILES.items() if re.search(like, name)), "other")] += 1
+    return dict(counts)
 
 
 def _missing(one: Readings) -> int:
-    return sum(kind not in one.files for kind in _SAME)
+    return sum(sort not in one.files for sort in _SAME)
 
 
 def _files(ours: dict[str, int], theirs: dict[str, int]) -> dict[str, tuple[str, str]]:
-    kinds = [kind for kind in (*_KINDS, "other") if kind in ours or kind in theirs]
-    return {kind: (str(ours.get(kind, "–")), str(theirs.get(kind, "–"))) for kind in kinds}
+    sorts = [sort for sort in (*_FILES, "other") if sort in ours or sort in theirs]
+    return {sort: (str(ours.get(sort, "–")), str(theirs.get(sort, "–"))) for sort in sorts}
 
 
 def _symbols(text: str) -> tuple[str, ...]:
@@ -170,8 +170,8 @@ def _peak(one: Readings, stage: str | None) -> float:
     return max(one.megabytes.values()) if stage is None else one.megabytes.get(stage, float("nan"))
 
 
-def _seen(stage: str, side: Sequence[Readings]) -> bool:
-    """Whether a stage lasted long enough for its memory to be looked at."""
+def _measured(stage: str, side: Sequence[Readings]) -> bool:
+    """Whether a stage lasted long enough for a sample of its memory."""
     return all(stage in one.megabytes for one in side)
 
 
@@ -186,13 +186,13 @@ def _make_store(file: Path) -> None:
 
 def _run(module: str, folder: Path, symbols: tuple[str, ...], trials: int) -> Readings:
     with tempfile.TemporaryDirectory(dir=folder) as name:
-        own = Path(name)
-        shutil.copy(folder / "template.db", own / "mlflow.db")
-        order = Night(symbols, trials, str(own / "readings.json"))
+        home = Path(name)
+        shutil.copy(folder / "template.db", home / "mlflow.db")
+        order = Night(symbols, trials, str(home / "readings.json"))
         done = subprocess.run(
             [sys.executable, "-m", f"benchmarks.{module}"],
-            cwd=own,
-            env=_environment(own) | order.environment(),
+            cwd=home,
+            env=_environment(home) | order.environment(),
             capture_output=True,
             text=True,
             check=False,
@@ -200,18 +200,19 @@ def _run(module: str, folder: Path, symbols: tuple[str, ...], trials: int) -> Re
         if done.returncode:
             last = " | ".join((done.stderr or done.stdout).strip().splitlines()[-_LAST_LINES:])
             raise BrainError(f"{module} ended with {done.returncode}: {last}")
-        read = json.loads((own / "readings.json").read_text())
-        return Readings(read["seconds"], read["megabytes"], artifacts(own / "mlruns"))
+        readings = json.loads((home / "readings.json").read_text())
+        files = artifacts(home / "mlruns")
+        return Readings(readings["seconds"], readings["megabytes"], files)
 
 
-def _environment(own: Path) -> dict[str, str]:
+def _environment(home: Path) -> dict[str, str]:
     """No settings of the user's, one thread, a store of its own."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("BRAIN_", "MLFLOW_"))}
+    others = {k: v for k, v in os.environ.items() if not k.startswith(("BRAIN_", "MLFLOW_"))}
     return {
-        **kept,
+        **others,
         **dict.fromkeys(_THREADS, "1"),
         "PYTHONPATH": str(ROOT),
-        "MLFLOW_TRACKING_URI": f"sqlite:///{own / 'mlflow.db'}",
+        "MLFLOW_TRACKING_URI": f"sqlite:///{home / 'mlflow.db'}",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "1",
         "MPLBACKEND": "agg",

@@ -11,9 +11,9 @@ from benchmarks.night import (
     BARS,
     CHAMPIONS,
     DRIFT,
+    EVIDENCE,
     EXPLAIN,
     FITS,
-    JUDGEMENT,
     LOG,
     SEARCH,
     WALK_FORWARD,
@@ -25,7 +25,7 @@ from benchmarks.stages import StageClock
 __all__ = ["night"]
 
 
-def night(given: Night, clock: StageClock) -> None:
+def night(order: Night, clock: StageClock) -> None:
     """Run the entry point.
 
     Raises:
@@ -37,8 +37,8 @@ def night(given: Night, clock: StageClock) -> None:
     code = mlproject.main(
         [
             "nightly",
-            *("--symbols", ",".join(given.symbols)),
-            *("--trials", str(given.trials)),
+            *("--symbols", ",".join(order.symbols)),
+            *("--trials", str(order.trials)),
             *("--jobs", "1"),
         ]
     )
@@ -49,6 +49,7 @@ def night(given: Night, clock: StageClock) -> None:
 def hang(clock: StageClock) -> None:
     """Hang the clock on the functions that are the night's stages."""
     import analysis.nightly
+    import analysis.tasks
     import analysis.workers
     import brain.series.files
     import engine.night.champions
@@ -60,14 +61,14 @@ def hang(clock: StageClock) -> None:
     clock.hang(BARS, engine.night.symbols, "make_dataset")
     clock.hang(SEARCH, engine.night.training, "search")
     clock.hang(WALK_FORWARD, engine.night.training, "out_of_sample")
-    clock.hang(JUDGEMENT, engine.night.training, "evaluate", "net_returns")
-    clock.hang(FITS, engine.night.symbols, "train")  # what is left of it once its parts have theirs
+    clock.hang(EVIDENCE, engine.night.training, "evaluate", "net_returns")
+    clock.hang(FITS, engine.night.symbols, "train")  # without its parts
     clock.hang(LOG, engine.night.model_folder, "write_model")
     clock.hang(LOG, engine.night.symbols, "log_training")
-    clock.hang(EXPLAIN, analysis.nightly, "explain_task")
+    clock.hang(EXPLAIN, analysis.tasks, "explanation_task")
     clock.hang(EXPLAIN, analysis.workers, "explain")
     clock.hang(DRIFT, analysis.workers, "compare")
-    clock.hang(LOG, analysis.nightly, "store")
+    clock.hang(LOG, analysis.nightly, "log_analysis")
     clock.hang(CHAMPIONS, engine.night.champions, "choose_champions", "name_champions")
 
 

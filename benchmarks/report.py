@@ -65,30 +65,30 @@ def as_document(
         "ours": report.ours,
         "theirs": report.theirs,
         "holds": not report.missed,
-        "metrics": [_figure(metric) for metric in report.metrics],
+        "metrics": [_metric(metric) for metric in report.metrics],
         "notes": list(report.notes),
         "beside": {what: list(both) for what, both in report.beside.items()},
     }
 
 
-def _figure(metric: Metric) -> dict[str, Any]:
+def _metric(metric: Metric) -> dict[str, Any]:
     target = metric.target
     return {
         "metric": metric.name,
         "unit": metric.unit,
         "better": metric.better,
-        "ours": _known(median(metric.ours)),
-        "theirs": _known(median(metric.theirs)) if metric.theirs else None,
-        "ratio": _known(metric.ratio),
+        "ours": _rounded(median(metric.ours)),
+        "theirs": _rounded(median(metric.theirs)) if metric.theirs else None,
+        "ratio": _rounded(metric.ratio),
         "target": target and {"side": target.side, "bound": target.bound, "of": target.of},
         "holds": metric.holds,
-        "ours_runs": [_known(value) for value in metric.ours],
-        "theirs_runs": [_known(value) for value in metric.theirs],
-        "ratios": [_known(ratio) for ratio in metric.ratios],
+        "ours_runs": [_rounded(value) for value in metric.ours],
+        "theirs_runs": [_rounded(value) for value in metric.theirs],
+        "ratios": [_rounded(ratio) for ratio in metric.ratios],
     }
 
 
-def _known(value: float) -> float | None:
+def _rounded(value: float) -> float | None:
     return round(value, 6) if math.isfinite(value) else None
 
 
@@ -104,10 +104,10 @@ def _ratio(metric: Metric) -> str:
         return ""
     if math.isinf(metric.ratio):
         return "∞"
-    found = f"{_number(metric.ratio)}×"
+    text = f"{_number(metric.ratio)}×"
     if len(metric.ratios) > 1:
-        found += f" ({_number(min(metric.ratios))} – {_number(max(metric.ratios))})"
-    return found
+        text += f" ({_number(min(metric.ratios))} – {_number(max(metric.ratios))})"
+    return text
 
 
 def _number(value: float) -> str:

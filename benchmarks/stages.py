@@ -1,4 +1,4 @@
-"""Where a night's time and memory go: a clock of stages that functions are hung on."""
+"""Where a night's time and memory go: a clock that counts functions for stages."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class StageClock:
 
     Attributes:
         seconds: by stage.
-        megabytes: highest seen during the stage, by stage.
+        megabytes: highest during the stage, by stage.
     """
 
     def __init__(self) -> None:
@@ -80,11 +80,11 @@ class StageClock:
         self, stage: str, function: Callable[..., Any], within: str | None
     ) -> Callable[..., Any]:
         @wraps(function)
-        def counted(*arguments: Any, **named: Any) -> Any:
+        def counted(*arguments: Any, **keywords: Any) -> Any:
             if within not in {None, self._stages[-1]}:
-                return function(*arguments, **named)
+                return function(*arguments, **keywords)
             with self.stage(stage):
-                return function(*arguments, **named)
+                return function(*arguments, **keywords)
 
         return counted
 

@@ -25,13 +25,13 @@ def machine() -> dict[str, object]:
 
 def versions(distributions: Iterable[str]) -> dict[str, str | None]:
     """Python's version and the distributions'; None for one that is not installed."""
-    found: dict[str, str | None] = {"python": platform.python_version()}
+    numbers: dict[str, str | None] = {"python": platform.python_version()}
     for name in distributions:
         try:
-            found[name] = version(name)
+            numbers[name] = version(name)
         except PackageNotFoundError:
-            found[name] = None
-    return found
+            numbers[name] = None
+    return numbers
 
 
 def _processor() -> str:

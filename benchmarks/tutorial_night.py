@@ -20,9 +20,9 @@ from benchmarks.night import (
     BARS,
     CHAMPIONS,
     DRIFT,
+    EVIDENCE,
     EXPLAIN,
     FITS,
-    JUDGEMENT,
     LOG,
     SEARCH,
     WALK_FORWARD,
@@ -97,7 +97,7 @@ def train(data: Any, family: Any, trials: int, clock: StageClock) -> dict[str, A
             hyperparameters=hyperparameters,
             seed=plan.seed,
         )
-    with clock.stage(JUDGEMENT):
+    with clock.stage(EVIDENCE):
         evidence = evaluate(
             prediction,
             data.target,

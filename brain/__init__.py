@@ -1,10 +1,11 @@
-"""The ground floor: errors, names, records, settings and series that every room stands on.
+"""The ground floor: errors, names, records, settings and series, for every room.
 
-Imports nothing of ours. Each module needs only what it says: :mod:`brain.errors`,
-:mod:`brain.naming`, :mod:`brain.records`, :mod:`brain.confidence`, :mod:`brain.recipes`,
-:mod:`brain.manifest`, :mod:`brain.redact`, :mod:`brain.text` and :mod:`brain.work` the standard
-library alone; :mod:`brain.settings` pydantic-settings, :mod:`brain.processes` psutil,
-:mod:`brain.console` and :mod:`brain.checks` rich, :mod:`brain.workers` joblib.
+Imports nothing of the other rooms. The standard library alone is enough for :mod:`brain.artifacts`,
+:mod:`brain.confidence`, :mod:`brain.errors`, :mod:`brain.manifest`, :mod:`brain.naming`,
+:mod:`brain.recipes`, :mod:`brain.records`, :mod:`brain.redact`, :mod:`brain.text` and
+:mod:`brain.work`. :mod:`brain.settings` needs pydantic-settings, :mod:`brain.processes` psutil,
+:mod:`brain.console` and :mod:`brain.checks` rich, :mod:`brain.workers` joblib and psutil, and
+:mod:`brain.series` pandas and pyarrow.
 """
 
 from __future__ import annotations

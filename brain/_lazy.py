@@ -1,6 +1,6 @@
-"""Package faces that load late: a name's module is imported when the name is first asked for.
+"""Package faces that load late: a name's module is imported at the first use of the name.
 
-So ``import registry`` costs a millisecond, and the executor never loads what it does not use.
+So ``import registry`` costs a millisecond, and the executor loads only the modules that it uses.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ def face(
     The package repeats the names as imports under ``TYPE_CHECKING``, for type checkers and editors.
 
     Args:
-        package: its ``__name__``.
-        names: by module, the public names that it defines, separated by blanks.
+        package: ``__name__`` of the package.
+        names: public names by module, separated by blanks.
     """
-    home = {name: module for module, defined in names.items() for name in defined.split()}
+    home = {name: module for module, text in names.items() for name in text.split()}
 
     def load(name: str) -> object:
         if name not in home:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         value = getattr(import_module(home[name]), name)
-        setattr(sys.modules[package], name, value)  # found without this function from now on
+        setattr(sys.modules[package], name, value)  # the next use needs no call
         return value
 
     def names_of_package() -> list[str]:

@@ -1,4 +1,4 @@
-"""Where everything is among a run's artifacts, and among a model's files: each path once."""
+"""Paths among the artifacts of runs and the files of models."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ __all__ = [
     "SUMMARY",
 ]
 
-#: On a night's run: the night as JSON, and the folder of the quality report.
+#: On a night's run: its document, and the folder of the quality report.
 SUMMARY = "summary.json"
 MARKET = "market"
 
 #: On the run of a symbol's analysis.
 RANKINGS = "rankings.json"
 
-#: On a version's run: the folders of its explanation and of its data's drift, and the two files in
-#: them that links lead to.
+#: On a version's run: the folders of its explanation and of its data's drift, and a file of each
+#: that descriptions link to.
 EXPLANATION = "explanation"
 DRIFT = "drift"
 BEESWARM = f"{EXPLANATION}/beeswarm.png"
 DRIFT_REPORT = f"{DRIFT}/evidently.html"
 
-#: Among a model's files: every file's hash, what it was made by, and what classifies the present
-#: as its past was classified.
+#: Among a model's files: the hash of every file; the recipe; the definition and state by which new
+#: bars are classified into regimes as the bars of the training were.
 MANIFEST = "manifest.json"
 RECIPE = "recipe.json"
 REGIMES = "regimes.json"

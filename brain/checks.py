@@ -1,7 +1,7 @@
-"""Checks that tell in a minute what a night would trip over: their form, and the configuration's.
+"""Checks before a night: their form, how they run, their table, and checks of folders.
 
-A check is a row: what was looked at, how it is, what was seen and what to do about it. No row shows
-a secret, whoever has written it.
+A check is a row: its name, its state, a detail and the cure of a fault. Secrets of the environment
+and passwords in addresses are replaced in every row.
 """
 
 from __future__ import annotations
@@ -20,15 +20,13 @@ from threading import Thread
 from rich.table import Table
 from rich.text import Text
 
-from brain.errors import BrainError, SettingsError
+from brain.errors import BrainError
 from brain.redact import redact
-from brain.series.bars import parse_timeframe
-from brain.settings import Settings, load_settings
 
 __all__ = [
+    "CONFIGURATION",
     "Check",
     "State",
-    "check_configuration",
     "checks_table",
     "failed",
     "folder_check",
@@ -39,15 +37,17 @@ __all__ = [
     "verdict",
 ]
 
-_CONFIGURATION = "configuration"
+#: Name of the checks of the configuration, whose faults have an exit code of their own.
+CONFIGURATION = "configuration"
+
 _SECONDS = 30.0
 _SECRET_NAMES = re.compile(r"SECRET|TOKEN|PASSWORD|PASSPHRASE|CREDENTIAL|(ACCESS|API|PRIVATE)_?KEY")
-_LEAST_SECRET = 4  # shorter values are words that may stand anywhere
+_MIN_SECRET_LENGTH = 4  # shorter values are words that may be part of any text
 _COLOURS = {"ok": "green", "failed": "bold red", "skipped": "yellow"}
 
 
 class State(StrEnum):
-    """How a check came out."""
+    """The outcome of a check."""
 
     OK = "ok"
     FAILED = "failed"
@@ -56,13 +56,13 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at.
+    """One thing that was checked.
 
     Attributes:
-        name: what.
-        state: how it is.
-        detail: what was seen, without passwords, keys and tokens.
-        cure: what to do; empty if nothing.
+        name: of the thing.
+        state: of the thing.
+        detail: the observation, without passwords, keys and tokens.
+        cure: the remedy; empty if none is needed.
     """
 
     name: str
@@ -76,108 +76,89 @@ class Check:
 
 
 def ok(name: str, detail: str) -> Check:
-    """A check that found everything as it should be."""
+    """A check without a fault."""
     return Check(name, State.OK, detail)
 
 
-def skipped(name: str, why: BrainError | str, cure: str = "") -> Check:
-    """A check that had nothing to look at."""
-    return Check(name, State.SKIPPED, *_split(why, cure))
+def skipped(name: str, reason: BrainError | str, cure: str = "") -> Check:
+    """A check that can't be made, and why."""
+    return Check(name, State.SKIPPED, *_detail_and_cure(reason, cure))
 
 
 def failed(name: str, fault: BrainError | str, cure: str = "") -> Check:
-    """A check that found a fault.
+    """A check with a fault.
 
     Args:
         name: of the check.
-        fault: what is wrong. Our errors tell the cure themselves, behind their last semicolon.
-        cure: instead of the one that the error tells.
+        fault: a text or one of our errors, whose message has the cure after its last semicolon.
+        cure: of the fault; the error's if empty.
     """
-    return Check(name, State.FAILED, *_split(fault, cure))
+    return Check(name, State.FAILED, *_detail_and_cure(fault, cure))
 
 
-def _split(fault: BrainError | str, cure: str) -> tuple[str, str]:
-    """What is wrong, and what to do about it."""
+def _detail_and_cure(fault: BrainError | str, cure: str) -> tuple[str, str]:
     if cure or not isinstance(fault, BrainError):
         return str(fault), cure
-    said, _, told = str(fault).rpartition("; ")
-    return (said, told) if said else (told, "")
-
-
-def check_configuration() -> tuple[Settings | None, list[Check]]:
-    """The settings, None if they can't be read, and what was found.
-
-    That exchanges are known is looked at by :func:`market.checks.check_exchanges`.
-    """
-    name = _CONFIGURATION
-    try:
-        settings = load_settings()
-    except SettingsError as error:
-        cure = "correct it on the command line, in the environment or in brain.toml"
-        return None, [failed(name, str(error), cure)]
-    try:
-        parse_timeframe(settings.timeframe)
-    except BrainError as error:
-        return settings, [failed(name, f"timeframe: {error}", "set timeframe to one of these")]
-    if settings.bars is not None and not settings.bars.is_dir():
-        fault = f"bars={str(settings.bars)!r} is no folder"
-        return settings, [failed(name, fault, "name a folder of bars, or none for the sample")]
-    given = sorted(settings.model_fields_set)
-    return settings, [ok(name, f"set: {', '.join(given)}" if given else "all settings as usual")]
+    detail, _, last = str(fault).rpartition("; ")
+    return (detail, last) if detail else (last, "")
 
 
 def run_checks(
     parts: Mapping[str, Callable[[], Iterable[Check]]], *, seconds: float = _SECONDS
 ) -> list[Check]:
-    """Everything at once, in the order of the parts.
+    """Run all parts at once.
 
     Args:
-        parts: what to call, by name. One of our errors that it raises is a failed check.
-        seconds: how long to wait. What has not ended by then is a failed check beside those that
-            the part has given, and abandoned.
+        parts: functions that yield checks, by name. One of our errors that a part raises is a
+            failed check.
+        seconds: time limit. A part that has not ended by then is abandoned; a failed check follows
+            the checks that it has yielded.
+
+    Returns:
+        The checks in the order of the parts.
     """
     running = [_Part(name, part) for name, part in parts.items()]
     wait([part.ended for part in running], timeout=seconds)
-    found: list[Check] = []
+    checks: list[Check] = []
     for part in running:
-        found += list(part.found)
+        checks += list(part.checks)
         if not part.ended.done():
             fault = f"no end within {seconds:g} seconds"
             cure = "look whether a network or firewall swallows requests"
-            found.append(failed(part.name, fault, cure))
+            checks.append(failed(part.name, fault, cure))
         elif error := part.ended.exception():
             if not isinstance(error, BrainError):
                 raise error
-            found.append(failed(part.name, error))
-    return found
+            checks.append(failed(part.name, error))
+    return checks
 
 
 class _Part:
-    """A part under way, in a thread that the end of the process does not wait for."""
+    """A running part, in a daemon thread."""
 
-    def __init__(self, name: str, checks: Callable[[], Iterable[Check]]) -> None:
+    def __init__(self, name: str, function: Callable[[], Iterable[Check]]) -> None:
         self.name = name
-        self.found: list[Check] = []
+        self.checks: list[Check] = []
         self.ended: Future[None] = Future()
-        self._checks = checks
+        self._function = function
         Thread(target=self._run, daemon=True).start()
 
     def _run(self) -> None:
         try:
-            for check in self._checks():
-                self.found.append(check)
-        except BaseException as error:  # noqa: BLE001 (raised again where it is waited for)
+            for check in self._function():
+                self.checks.append(check)
+        except BaseException as error:  # noqa: BLE001 (run_checks raises it again)
             self.ended.set_exception(error)
         else:
             self.ended.set_result(None)
 
 
 def verdict(checks: Iterable[Check]) -> int:
-    """The exit code: 0 if nothing failed, 2 if the configuration did, else 1."""
+    """The exit code: 0 if no check failed, 2 if the configuration's failed, else 1."""
     faults = [check.name for check in checks if check.state == State.FAILED]
     if not faults:
         return 0
-    return 2 if _CONFIGURATION in faults else 1
+    return 2 if CONFIGURATION in faults else 1
 
 
 def checks_table(checks: Iterable[Check]) -> Table:
@@ -189,44 +170,42 @@ def checks_table(checks: Iterable[Check]) -> Table:
     return table
 
 
-def folder_check(name: str, folder: Path, least_free: int = 0) -> Check:
-    """Whether files can be written to a folder, and enough bytes are free there."""
+def folder_check(name: str, folder: Path, min_free: int = 0) -> Check:
+    """Check that files can be written to a folder, and that ``min_free`` bytes are free there."""
     if fault := folder_fault(folder):
         return failed(name, fault, "make the folder writable, or name another one")
-    free = _free_bytes(folder)
-    if free < least_free:
+    free = shutil.disk_usage(_existing_folder(folder)).free
+    if free < min_free:
         fault = f"only {free / 1e6:.0f} MB are free at {folder}"
         return failed(name, fault, "free some space, or name another folder")
-    made = "can be written" if folder.exists() else "can be made"
-    return ok(name, f"{folder} {made}; {free / 1e9:.1f} GB are free")
+    ability = "can be written" if folder.exists() else "can be made"
+    return ok(name, f"{folder} {ability}; {free / 1e9:.1f} GB are free")
 
 
 def folder_fault(folder: Path) -> str | None:
-    """Why nothing can be written to a folder, or could be if it were made; None if it can.
+    """Why a folder can't be written to, or can't be created; None if it can.
 
-    Nothing is left behind, a folder that does not exist neither.
+    The folder is not created, and no file stays behind.
     """
-    there = folder
-    while not there.exists() and there != there.parent:
-        there = there.parent
+    existing = _existing_folder(folder)
     try:
-        with tempfile.TemporaryDirectory(dir=there, prefix=".check-"):
+        with tempfile.TemporaryDirectory(dir=existing, prefix=".check-"):
             pass
     except OSError as error:
-        return f"nothing can be written to {folder}: {error.strerror} ({there})"
+        return f"nothing can be written to {folder}: {error.strerror} ({existing})"
     return None
 
 
-def _free_bytes(folder: Path) -> int:
-    """Bytes that are free where a folder is or would be."""
-    there = folder
-    while not there.exists():
-        there = there.parent
-    return shutil.disk_usage(there).free
+def _existing_folder(folder: Path) -> Path:
+    """The folder, or the closest one above it that exists."""
+    existing = folder
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    return existing
 
 
 def _without_secrets(text: str) -> str:
     for name, value in os.environ.items():
-        if len(value) >= _LEAST_SECRET and _SECRET_NAMES.search(name.upper()):
+        if len(value) >= _MIN_SECRET_LENGTH and _SECRET_NAMES.search(name.upper()):
             text = text.replace(value, "***")
     return redact(text)

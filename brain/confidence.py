@@ -1,6 +1,6 @@
-"""How sure we are that a model pays, and how much of the limit that is worth.
+"""The probability that a model earns money, and the position size that it justifies.
 
-Standard library only: the live executor uses these as they are.
+Needs the standard library alone, for the executor.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ from brain.text import count, finite
 
 __all__ = ["MIN_EPISODES", "PRIOR_SPREAD", "Confidence", "confidence", "position_size"]
 
-#: Standard deviation of the prior on the annual Sharpe ratio, whose mean is 0: before we have seen
-#: anything, two strategies in three lie between -1 and 1, and half of them lose.
+#: Standard deviation of the prior on the annual Sharpe ratio, whose mean is 0: before any evidence,
+#: two strategies in three lie between -1 and 1, and half of them lose.
 PRIOR_SPREAD = 1.0
 
-#: Stretches of the regime below which its bars are too much of a kind: a block bootstrap within two
-#: or three stretches can't know how the next one differs.
+#: The least number of episodes for a probability: a block bootstrap within two or three episodes
+#: can't estimate how the next one differs.
 MIN_EPISODES = 5
 
 
 @dataclass(frozen=True)
 class Confidence:
-    """The probability that a model's net Sharpe ratio is above 0, and what it rests on.
+    """The probability that a model's net Sharpe ratio is above 0, and its evidence.
 
     Attributes:
         probability: in [0, 1]; None is unknown, which is neither 0 nor 0.5.
         net_sharpe, error: annualised, out of sample, after costs, and its standard error; None is
             unknown.
-        bars, episodes: what they were measured on; None is unknown.
-        reason: the above in a sentence, or why the probability is unknown.
+        bars, episodes: of the measurement; None is unknown.
+        reason: the evidence in a sentence, or why the probability is unknown.
     """
 
     probability: float | None
@@ -53,9 +53,9 @@ def confidence(
     """The probability that the net Sharpe ratio behind an estimate is above 0.
 
     The estimate ``s`` with standard error ``e`` is taken as normal around the true ratio, whose
-    prior is N(0, t²) with ``t`` = :data:`PRIOR_SPREAD`. The posterior is then normal with mean
-    ``s t² / (t² + e²)`` and variance ``t² e² / (t² + e²)`` (Gelman et al. 2013, "Bayesian Data
-    Analysis", 3rd ed., section 2.5), so that::
+    prior is N(0, t²) with ``t`` = :data:`brain.confidence.PRIOR_SPREAD`. The posterior is then
+    normal with mean ``s t² / (t² + e²)`` and variance ``t² e² / (t² + e²)`` (Gelman et al. 2013,
+    "Bayesian Data Analysis", 3rd ed., section 2.5), so that::
 
         P(ratio > 0) = Phi(s t / (e sqrt(t² + e²)))
 
@@ -64,38 +64,38 @@ def confidence(
     Args:
         net_sharpe, error: annualised; None, NaN and infinity are unknown. An error of 0 or less
             measures nothing and counts as unknown.
-        bars: what was measured on; None is unknown.
+        bars: of the measurement; None is unknown.
         episodes: unbroken stretches of the regime among these bars; None is unknown.
-        min_episodes: fewer leave the probability unknown. 1 where bars of all regimes are meant,
-            which are one stretch.
+        min_episodes: fewer leave the probability unknown. 1 for bars of all regimes, which are one
+            stretch.
     """
     value, spread = finite(net_sharpe), finite(error)
 
-    def found(probability: float | None, reason: str) -> Confidence:
+    def answer(probability: float | None, reason: str) -> Confidence:
         return Confidence(probability, value, spread, bars, episodes, reason)
 
     of_bars = f"from {count(bars, 'bar')}"
     if value is None:
-        return found(None, f"unknown: no net Sharpe {of_bars}")
+        return answer(None, f"unknown: no net Sharpe {of_bars}")
     if spread is None or spread <= 0.0:
-        return found(None, f"unknown: net Sharpe {value:.2f} {of_bars} has no error")
+        return answer(None, f"unknown: net Sharpe {value:.2f} {of_bars} has no error")
     measured = f"net Sharpe {value:.2f} ± {spread:.2f} {of_bars} in {count(episodes, 'episode')}"
     if episodes is None or episodes < min_episodes:
-        return found(None, f"unknown: {measured}; {min_episodes} are needed")
+        return answer(None, f"unknown: {measured}; {min_episodes} are needed")
     score = value * PRIOR_SPREAD / (spread * math.hypot(PRIOR_SPREAD, spread))
-    return found(0.5 * math.erfc(-score / math.sqrt(2.0)), measured)
+    return answer(0.5 * math.erfc(-score / math.sqrt(2.0)), measured)
 
 
 def position_size(confidence: Confidence | float | None, limit: float) -> float:
-    """The share of the limit that a confidence is worth: ``max(0, 2p - 1) * limit``.
+    """The position for a confidence, as a share of a limit: ``max(0, 2p - 1) * limit``.
 
     That is Kelly's stake on an even bet which is won with probability ``p`` (Kelly 1956, "A New
     Interpretation of Information Rate"), as a fraction of the limit instead of the whole capital.
-    ``p`` says that the model pays at all, not that one bet is won: a cautious placeholder until
-    sizes are calibrated.
+    ``p`` is the probability that the model earns money at all, not that one bet is won: a cautious
+    placeholder until sizes are calibrated.
 
     Args:
-        confidence: from the selector, or a cell record's bare probability; None is unknown.
+        confidence: from the selector, or the probability in a cell's record; None is unknown.
         limit: the largest position, in any unit; at least 0.
 
     Returns:

@@ -1,39 +1,38 @@
-"""What people see while they wait: progress on long work, and tables.
+"""Console output: progress of long work, and the width of tables.
 
-On a terminal a bar moves; elsewhere, in a log file say, each finished piece is a line.
+On a terminal a bar moves; elsewhere, as in a log file, each finished piece is a line.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress,
+    Progress as ProgressBar,
     SpinnerColumn,
     TextColumn,
     TimeElapsedColumn,
 )
+
+from brain.work import Progress
 
 __all__ = ["console", "progress"]
 
 
 def console() -> Console:
     """Standard output, at least 140 columns wide where it is no terminal."""
-    found = Console(highlight=False)
-    return found if found.is_terminal else Console(highlight=False, width=max(found.width, 140))
+    out = Console(highlight=False)
+    return out if out.is_terminal else Console(highlight=False, width=max(out.width, 140))
 
 
-def progress(title: str, out: Console) -> Callable[[object, int, int], None]:
-    """Show progress under a title.
+def progress(title: str, out: Console) -> Progress:
+    """Show progress under a title; the bar disappears after the last piece.
 
     Returns:
-        To be called as each piece is done, with the piece (its ``str`` is a line), how many are
-        done, and of how many. The bar goes with the last.
+        A function to call after each piece of work.
     """
-    bar = Progress(
+    bar = ProgressBar(
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(),

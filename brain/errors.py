@@ -1,32 +1,32 @@
-"""Every error that we raise on purpose.
+"""The errors of all rooms, as one tree.
 
-One tree, so that a caller can catch as much or as little as it wants::
+A caller can catch a single class or a branch::
 
     BrainError
     ├── SettingsError            a setting is unknown, malformed or out of range
-    ├── InputError               what the caller gave cannot be used
+    ├── InputError               an argument can't be used
     │   ├── UnknownSymbolError
     │   ├── UnknownRegimeError
     │   ├── UnknownFamilyError
     │   ├── BarsError            a series of bars is broken
     │   └── NotEnoughBarsError   a series of bars is sound but too short
-    ├── TrainingError            a model could not be fitted or judged
-    ├── AnalysisError            a model or its data could not be explained
-    ├── MarketError              market data could not be had
+    ├── TrainingError            a model can't be fitted or evaluated
+    ├── AnalysisError            a model or its data can't be explained
+    ├── MarketError              market data can't be fetched
     │   ├── ExchangeUnreachableError    an exchange does not answer
-    │   │   └── ExchangeBlockedError        it serves nobody from this network
+    │   │   └── ExchangeBlockedError        it serves no client of this network
     │   ├── RateLimitedError         an exchange wants fewer requests
-    │   ├── ExchangeRefusedError        an exchange refused what was asked
+    │   ├── ExchangeRefusedError        an exchange refuses a request
     │   │   └── NoSuchInstrumentError    it has no such instrument
-    │   └── ExchangeShapeError          an answer is not of the shape that we know
-    └── LibraryError             the Brain Library did not do what was asked
+    │   └── ExchangeShapeError          an answer has an unexpected shape
+    └── LibraryError             the Brain Library can't serve a request
         ├── TrackingUnreachableError
         ├── ArtifactStoreError   artifacts can't be written or read
         ├── SeriesStoreError     market series can't be written or read
-        ├── ModelIntegrityError  a model's files are not those that were registered
+        ├── ModelIntegrityError  a model's files differ from the registered ones
         └── NoChampionError      no champion is registered for the cell
 
-Every message names the offending value and, after a semicolon or in its own sentence, the cure.
+Every message has the offending value and, after a semicolon or in a sentence, the cure.
 """
 
 from __future__ import annotations
@@ -71,11 +71,11 @@ class SettingsError(BrainError):
 
 
 class InputError(BrainError, ValueError):
-    """What the caller gave cannot be used."""
+    """An argument can't be used."""
 
 
 class UnknownSymbolError(InputError):
-    """No series or model of that symbol is known."""
+    """There is no series or model of that symbol."""
 
 
 class UnknownRegimeError(InputError):
@@ -87,35 +87,35 @@ class UnknownFamilyError(InputError):
 
 
 class BarsError(InputError):
-    """A series of bars is broken in a way that no stated repair covers."""
+    """A series of bars is broken in a way that no repair covers."""
 
 
 class NotEnoughBarsError(InputError):
-    """A series of bars is sound but too short for what was asked."""
+    """A series of bars is sound but too short."""
 
 
 class TrainingError(BrainError):
-    """A model could not be fitted or judged."""
+    """A model can't be fitted or evaluated."""
 
 
 class AnalysisError(BrainError):
-    """A model or its data could not be explained, or an explanation does not add up."""
+    """A model or its data can't be explained, or an explanation does not add up."""
 
 
 class MarketError(BrainError):
-    """Market data could not be had."""
+    """Market data can't be fetched."""
 
 
 class ExchangeUnreachableError(MarketError):
-    """An exchange does not answer, or cuts its answers off."""
+    """An exchange does not answer, or breaks its answers off."""
 
 
 class ExchangeBlockedError(ExchangeUnreachableError):
-    """An exchange serves nobody from this network or country: no answer to what was asked."""
+    """An exchange serves no client of this network or country."""
 
 
 class ExchangeRefusedError(MarketError):
-    """An exchange refused what was asked.
+    """An exchange refuses a request.
 
     Attributes:
         code: the exchange's code, or the HTTP status.
@@ -127,19 +127,19 @@ class ExchangeRefusedError(MarketError):
 
 
 class NoSuchInstrumentError(ExchangeRefusedError):
-    """An exchange says that it has no such instrument."""
+    """An exchange has no such instrument."""
 
 
 class RateLimitedError(MarketError):
-    """An exchange wants fewer requests: no answer to what was asked."""
+    """An exchange wants fewer requests."""
 
 
 class ExchangeShapeError(MarketError):
-    """An exchange's answer is not of the shape that we know."""
+    """An exchange's answer has an unexpected shape."""
 
 
 class LibraryError(BrainError):
-    """The Brain Library did not do what was asked."""
+    """The Brain Library can't serve a request."""
 
 
 class TrackingUnreachableError(LibraryError):
@@ -155,16 +155,16 @@ class SeriesStoreError(LibraryError):
 
 
 class ModelIntegrityError(LibraryError):
-    """A model's files are not those that were registered."""
+    """A model's files differ from the registered ones."""
 
 
 class NoChampionError(LibraryError):
     """No champion is registered for the cell."""
 
 
-def did_you_mean(value: str, known: Iterable[str]) -> str:
-    """The cure for a misspelt name: the closest known one, or the list of them all."""
-    names = sorted(str(name) for name in known)
+def did_you_mean(value: str, names: Iterable[str]) -> str:
+    """The cure for a misspelt name: the closest of the names, or the list of them all."""
+    names = sorted(str(name) for name in names)
     close = difflib.get_close_matches(value.lower(), [n.lower() for n in names], n=1)
     if close:
         match = next(n for n in names if n.lower() == close[0])

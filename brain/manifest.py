@@ -1,9 +1,9 @@
-"""The manifest of a model's files: what was registered is what gets loaded.
+"""The manifest of a model's files: only the registered files are loaded.
 
 ``manifest.json`` lists every file of a model folder with its SHA-256; the *digest* of the model is
-the SHA-256 of that manifest, and stands in the version's tags. Checked in this order, nothing of a
-model is parsed before its bytes are known to be the registered ones: corrupt files of some model
-formats crash the process that reads them, or load with other predictions.
+the SHA-256 of that manifest, and one of the version's tags. Digest and hashes are checked before
+any file is parsed: corrupt files of some model formats crash the process that reads them, or load
+with other predictions.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def write_manifest(folder: Path) -> str:
 
 
 def check_folder(folder: Path, digest: str) -> None:
-    """Check a model folder against the digest that was registered.
+    """Check a model folder against the registered digest.
 
     Raises:
         ModelIntegrityError: the manifest or a file that it lists is missing or differs.
@@ -44,10 +44,10 @@ def check_folder(folder: Path, digest: str) -> None:
         )
     for name, expected in json.loads(text).items():
         try:
-            found = _sha256((folder / name).read_bytes())
+            actual = _sha256((folder / name).read_bytes())
         except OSError as error:
             raise ModelIntegrityError(f"{folder / name} can't be read; {cure}") from error
-        if found != expected:
+        if actual != expected:
             raise ModelIntegrityError(f"{folder / name} is not what was registered; {cure}")
 
 

@@ -1,6 +1,6 @@
-"""The words of the house: symbols, regimes, families, aliases, tags.
+"""Names of symbols, regimes, families, aliases and tags.
 
-Nothing else spells these strings out, so that a name can't be misspelt in one room only.
+Each of these strings is defined here alone, so that no room can misspell it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ __all__ = [
 
 
 class Regime(StrEnum):
-    """Volatility regimes, calmest first; a bar whose regime is unknown has none of these."""
+    """Volatility regimes, calmest first; a bar of unknown regime has none."""
 
     LOW = "low"
     NORMAL = "normal"
@@ -81,7 +81,7 @@ class Tag(StrEnum):
 
 
 class Role(StrEnum):
-    """What a run is for: values of :attr:`Tag.ROLE`."""
+    """What a run is for: values of :attr:`brain.naming.Tag.ROLE`."""
 
     NIGHT = "night"
     COLLECTION = "collection"
@@ -115,7 +115,7 @@ def model_name(symbol: str) -> str:
 
 
 def symbol_of(name: str) -> str:
-    """The symbol of a registered model: the inverse of :func:`model_name`.
+    """The symbol of a registered model: the inverse of :func:`brain.naming.model_name`.
 
     Raises:
         InputError: no symbol has that model name.
@@ -127,7 +127,7 @@ def symbol_of(name: str) -> str:
 
 
 def parse_symbol(value: object) -> str:
-    """The symbol that is meant, written as a symbol or as its model name.
+    """The symbol, written as a symbol or as its model name.
 
     ``BTC/USD`` and ``BTC-USD`` both give ``BTC/USD``. Letters keep their case.
 
@@ -145,7 +145,7 @@ def parse_symbol(value: object) -> str:
 
 
 def perpetual(value: object) -> str:
-    """The linear perpetual that is meant: ``BTC/USDT`` and ``BTC/USDT:USDT`` give the latter.
+    """The linear perpetual of a symbol: ``BTC/USDT`` and ``BTC/USDT:USDT`` give the latter.
 
     Raises:
         InputError: the value is no symbol, has no quote currency, or settles in another one.
@@ -162,14 +162,14 @@ def perpetual(value: object) -> str:
 
 
 def present_name(symbol: str, renamed: Mapping[str, str]) -> str:
-    """The canonical name under which a perpetual is stored, after all its changes of name.
+    """The canonical name of a perpetual after all its changes of name.
 
     Args:
-        symbol: by any of its names.
+        symbol: the present or a former name.
         renamed: canonical names, new by old.
 
     Raises:
-        InputError: the symbol is no linear perpetual, or its names go in a circle.
+        InputError: the symbol is no linear perpetual, or the names go in a circle.
     """
     path = [perpetual(symbol)]
     while path[-1] in renamed:
@@ -210,27 +210,27 @@ def parse_family(value: str) -> Family:
 
 
 def champion_alias(regime: Regime) -> str:
-    """The alias of the version that is trusted in the regime."""
+    """The alias of the regime's champion."""
     return f"champion-{regime}"
 
 
 def challenger_alias(regime: Regime) -> str:
-    """The alias of the version that comes closest to the champion."""
+    """The alias of the regime's challenger."""
     return f"challenger-{regime}"
 
 
 def previous_alias(regime: Regime) -> str:
-    """The alias of the version that was champion before, for a rollback."""
+    """The alias of the regime's champion before the present one, for a rollback."""
     return f"previous-{regime}"
 
 
 def cell_tag(regime: Regime) -> str:
-    """The registered model's tag that describes a cell's champion (JSON)."""
+    """The registered model's tag with the record of a cell (JSON)."""
     return f"cell-{regime}"
 
 
 def recipe_tag(family: Family) -> str:
-    """The registered model's tag that holds the family's current recipe (JSON)."""
+    """The registered model's tag with the family's current recipe (JSON)."""
     return f"recipe-{family}"
 
 

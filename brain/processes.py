@@ -1,16 +1,16 @@
-"""Processes that must not outlive their purpose, and the name of a process in a tag.
+"""The lifeline of a process to its parent, and the identity of a process as a tag.
 
-**Lifeline.** Whoever is killed with SIGKILL can't tell its children, so each child watches its
-parent: the job that ``mlflow run`` started watches ``mlflow run``, a worker watches the job. The
-watcher is a thread that asks twice a second, so it acts once the interpreter lets it: a native call
-that holds the interpreter's lock delays it. (Linux could signal the child instead, but does so when
-the parent's *thread* ends, and pools start their workers from passing threads.)
+**Lifeline.** A process that is killed with SIGKILL can't signal its children, so each child watches
+its parent: a job watches the ``mlflow run`` that started it, a worker watches its job. The watcher
+is a thread that polls twice a second; a native call that holds the interpreter's lock delays it.
+(Linux could signal the child instead, but does so when the parent's *thread* ends, and pools start
+their workers from short-lived threads.)
 
-**Identity.** A run that says RUNNING is dead when its process is. Host, process id and start time
-tell, and a process id given out again is not mistaken for the old one.
+**Identity.** A run with the status RUNNING is dead when its process is. Host, process id and start
+time identify a process, so a reused process id is not mistaken for the old process.
 
-On Windows both work, except that a job's own start leaves a gap: there is no ``exec``, so the
-parent that it is told to watch is the shell between.
+Both work on Windows, with one gap: there is no ``exec``, so a job's parent is a shell between it
+and ``mlflow run``.
 """
 
 from __future__ import annotations
@@ -33,26 +33,25 @@ __all__ = ["ProcessIdentity", "die_with_parent", "is_alive", "launcher_is_alive"
 
 _WATCHER = "lifeline"
 _POLL_SECONDS = 0.5
-_KILLED = 137  # what a shell reports of a process that was ended by SIGKILL
-# A run's start is noted a moment after its launcher's, by a clock of another resolution.
+_KILLED = 137  # the exit code of a process that SIGKILL has ended, as shells report it
+# A run starts a moment after its launcher, by a clock of another resolution.
 _SLACK_SECONDS = 1.0
 _RUN_ID = "MLFLOW_RUN_ID"
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 def die_with_parent(parent: int | None = None) -> None:
-    """End this process and all that it started as soon as its parent is gone.
+    """End this process and all its descendants as soon as its parent has ended.
 
     Returns at once; a second call does nothing.
 
     Args:
-        parent: the process to depend on. None: the process that started this worker through
-            multiprocessing or joblib. A process that nobody started so, say by hand from a shell
-            that may go away, then stays independent.
+        parent: process id of the parent. If None, the process that started this one as a worker
+            through multiprocessing or joblib; a process that is no such worker stays independent.
     """
     if parent is None:
-        started_by = parent_process()
-        parent = started_by.pid if started_by else None
+        pool = parent_process()
+        parent = pool.pid if pool else None
     watched = any(thread.name == _WATCHER for thread in threading.enumerate())
     if parent is None or parent == os.getpid() or watched:
         return
@@ -64,7 +63,7 @@ def die_with_parent(parent: int | None = None) -> None:
 
 
 def _watch(parent: psutil.Process) -> None:
-    # An orphan is adopted the moment its parent ends, even if the parent is left as a zombie.
+    # An orphan gets another parent at the moment its parent ends, even if that stays as a zombie.
     direct = os.name == "posix" and os.getppid() == parent.pid
     while os.getppid() == parent.pid if direct else _runs(parent):
         time.sleep(_POLL_SECONDS)
@@ -79,12 +78,12 @@ def _runs(process: psutil.Process) -> bool:
 
 
 def _end() -> None:
-    """Kill what this process started, then end it without any farewell."""
-    for _ in range(2):  # what was started while the first round went on
+    """Kill all descendants of this process, then end it at once, without any cleanup."""
+    for _ in range(2):  # the second round is for processes that started during the first
         with suppress(psutil.Error):
             for child in psutil.Process().children(recursive=True):
                 with suppress(psutil.Error):
-                    # A pool's resource tracker ends by itself, after it has cleaned up.
+                    # A pool's resource tracker cleans up and ends without a signal.
                     if "resource_tracker" not in " ".join(child.cmdline()):
                         child.kill()
     os._exit(_KILLED)
@@ -92,12 +91,12 @@ def _end() -> None:
 
 @dataclass(frozen=True)
 class ProcessIdentity:
-    """A process, told from every other one that had or will have its id.
+    """A process, distinct from every earlier or later one with the same id.
 
     Attributes:
-        host: the machine's name. Machines that share a tracking store need different names.
+        host: name of the machine. Machines that share a tracking store need different names.
         pid: process id.
-        started: when it was started, as this host counts.
+        started: start time, by the clock of the host.
     """
 
     host: str
@@ -107,7 +106,7 @@ class ProcessIdentity:
     @classmethod
     def current(cls) -> Self:
         """This process."""
-        return cls(socket.gethostname(), os.getpid(), _started(psutil.Process()))
+        return cls(socket.gethostname(), os.getpid(), _start_time(psutil.Process()))
 
     def __str__(self) -> str:
         return f"{self.host} {self.pid} {self.started}"
@@ -126,12 +125,12 @@ class ProcessIdentity:
 
 
 def is_alive(identity: ProcessIdentity) -> bool | None:
-    """Whether the process still runs; None if that can't be told from this host."""
+    """Whether the process runs; None if this host can't see it."""
     if identity.host != socket.gethostname():
         return None
     try:
         process = psutil.Process(identity.pid)
-        return _runs(process) and _started(process) == identity.started
+        return _runs(process) and _start_time(process) == identity.started
     except psutil.NoSuchProcess:
         return False
     except psutil.AccessDenied:
@@ -139,16 +138,16 @@ def is_alive(identity: ProcessIdentity) -> bool | None:
 
 
 def launcher_is_alive(started_at: float, run_id: str) -> bool:
-    """Whether an ``mlflow run`` lives on this host that may own the run.
+    """Whether an ``mlflow run`` that may own the run is alive on this host.
 
     ``mlflow run`` creates its run, may then build an environment for minutes, and starts the job,
-    which alone can tag the run with its process. A launcher owns the run that it has told its job;
-    one without a job may own any run that is younger than itself. Launchers inside other programs
-    (``mlflow.projects.run``) are not seen.
+    which alone can tag the run with its process. A launcher owns the run whose id is in its job's
+    environment; one without a job may own any run that is younger than itself. Launchers inside
+    other programs (``mlflow.projects.run``) are not recognised.
 
     Args:
-        started_at: the run's start, in seconds since 1970 UTC.
-        run_id: the run's id.
+        started_at: start of the run, seconds since 1970 UTC.
+        run_id: of the run.
     """
     return any(
         _launches(process.info["cmdline"] or [])
@@ -159,13 +158,13 @@ def launcher_is_alive(started_at: float, run_id: str) -> bool:
 
 
 def _run_of(launcher: psutil.Process) -> str | None:
-    """The run that a launcher has told its job; None if it has none yet, or hides it."""
+    """The run in the environment of a launcher's job; None if there is no job, or no access."""
     with suppress(psutil.Error):
         inherited = launcher.environ().get(_RUN_ID)
         for child in launcher.children():
-            told = child.environ().get(_RUN_ID)
-            if told and told != inherited:
-                return told
+            run_id = child.environ().get(_RUN_ID)
+            if run_id and run_id != inherited:
+                return run_id
     return None
 
 
@@ -174,8 +173,8 @@ def _launches(command: list[str]) -> bool:
     return "mlflow" in names and "run" in command[names.index("mlflow") + 1 :]
 
 
-def _started(process: psutil.Process) -> str:
-    """When a process was started, on a clock that nobody sets: boot and ticks since then."""
+def _start_time(process: psutil.Process) -> str:
+    """The start time on a clock that can't be set: the boot's id and ticks since the boot."""
     try:
         boot = _BOOT_ID.read_text()[:8]
         # The second field is the program's name in parentheses and may hold anything.

@@ -1,7 +1,7 @@
-"""Recipes: what a model is made by, as opposed to what it was made from.
+"""Recipes: how a model is made, without the bars that it is made from.
 
-Every night refits the same recipe on more bars. Evidence belongs to the recipe, because a refit
-would otherwise replace every model before it has shown anything.
+Every night refits the same recipe on more bars. Evidence belongs to the recipe: no version lasts
+long enough to gather evidence.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ from brain.naming import Family, parse_family
 
 __all__ = ["REFIT_RULE", "Recipe"]
 
-#: How a recipe becomes a version: the same hyperparameters on every row whose target is known.
+#: How a recipe becomes a version: the same hyperparameters on every row whose target is known. It
+#: is part of every id, so it keeps the word that targets had when the first recipes were stored.
 REFIT_RULE = "all rows with a known label"
 
-# Where and how a recipe came about is not what it is.
+# Not part of the identity: the search that the recipe is from.
 _ORIGIN = ("tuned_until", "tuned_in", "trials")
-# Recipes from before these were noted have their ids without them.
+# Recipes from before these fields existed have ids without them.
 _LATER = ("timeframe", "label")
-# What the field ``target`` is called in JSON, and so in every id: ids must outlive names.
+# The key of the field ``target`` in JSON, and so in every id: ids must outlive names.
 _TARGET = "label"
 
 
@@ -36,16 +37,18 @@ class Recipe:
         family: the model family.
         feature_set: name of the feature set, see :attr:`engine.data.dataset.Dataset.feature_set`.
         horizon: bars that the target looks forward.
-        hyperparameters: as the family's search suggests them.
+        hyperparameters: of the family.
         seed: of every fit.
+        refit: rule by which a recipe becomes a version.
         timeframe: of the bars; a horizon of 6 is another question on another timeframe.
-        target: what is foretold, see :func:`engine.kernels.targets.target_name`.
-        tuned_until: close time (ISO 8601, UTC) of the last bar that the search has seen. What comes
-            later is out of sample for the recipe; not part of its identity.
-        tuned_in: run that holds the trials, empty if there was no search; not part of its identity.
-        trials: how many there were, 0 if that is unknown; not part of its identity.
+        target: name of the target, see :func:`engine.kernels.targets.target_name`.
+        tuned_until: close time (ISO 8601, UTC) of the last bar of the search. Later bars are out of
+            sample for the recipe; not part of its identity.
+        tuned_in: run of the search, empty if there was none; not part of its identity.
+        trials: of the search, 0 if unknown; not part of its identity.
 
-    A recipe from before timeframe and target were noted lacks them; it keeps its id and fits none.
+    A recipe from before there were timeframe and target lacks both; it keeps its id and is never
+    refitted.
     """
 
     family: Family
@@ -74,7 +77,7 @@ class Recipe:
 
     @classmethod
     def from_json(cls, text: str) -> Recipe:
-        """Read what :meth:`to_json` wrote.
+        """The inverse of :meth:`brain.recipes.Recipe.to_json`.
 
         Raises:
             InputError: the text is not a recipe.

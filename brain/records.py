@@ -1,6 +1,6 @@
-"""What the Brain Library holds and answers, as frozen values: versions, champions, evidence.
+"""Frozen values of the Brain Library: evidence, versions, champions and answers.
 
-The standard library alone: an executor without MLflow reads the same records as the platform.
+Needs the standard library alone: an executor without MLflow reads the same records.
 """
 
 from __future__ import annotations
@@ -45,17 +45,18 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What one model has shown out of sample, in one regime or over all bars.
+    """A model's estimates out of sample, in one regime or over all bars.
 
-    The one contract between whoever evaluates a model, the metrics of its run in MLflow, and
-    whoever decides by them: :meth:`to_metrics` writes them, :meth:`from_metrics` reads them.
+    The contract between evaluation, the metrics of a run in MLflow, and promotion:
+    :meth:`brain.records.Evidence.to_metrics` writes these metrics,
+    :meth:`brain.records.Evidence.from_metrics` reads them.
 
     Attributes:
-        bars: rows with a prediction and a known outcome; None is unknown.
-        episodes: unbroken stretches of the regime that these rows come from; None is unknown.
+        bars: rows with a prediction and an outcome; None is unknown.
+        episodes: unbroken stretches of the regime among these rows; None is unknown.
         net_sharpe: annualised Sharpe ratio of the net returns, risk-free rate 0 (Sharpe 1994).
         rank_ic: Spearman correlation of prediction and target.
-        hit_rate: share of the rows with a move whose direction was right, in [0, 1].
+        hit_rate: share of right directions among the rows with a move, in [0, 1].
         max_drawdown: the largest fall of the summed net returns from their running maximum, as a
             share of the capital, over the regime's bars in their order.
     """
@@ -68,16 +69,16 @@ class Evidence:
     max_drawdown: Estimate
 
     def estimates(self) -> dict[str, Estimate]:
-        """The estimates by name; the first is the one that tables and plots open with."""
+        """The estimates by name; tables and plots begin with the first."""
         return {name: getattr(self, name) for name in _ESTIMATES}
 
     def to_metrics(self, regime: Regime | None = None) -> dict[str, float]:
         """The metrics of a run by their keys: ``high/net_sharpe``, ``high/net_sharpe_error``, ….
 
-        What is unknown is left out rather than logged as something else.
+        Unknown values are left out.
 
         Args:
-            regime: stands before each key; the keys over all bars have nothing there.
+            regime: prefix of each key; keys over all bars have none.
         """
         metrics: dict[str, float] = {}
         for name, estimate in self.estimates().items():
@@ -89,7 +90,12 @@ class Evidence:
 
     @classmethod
     def from_metrics(cls, metrics: Mapping[str, float], regime: Regime | None = None) -> Evidence:
-        """What :meth:`to_metrics` wrote, among any other metrics; what is not there is unknown."""
+        """The inverse of :meth:`brain.records.Evidence.to_metrics`.
+
+        Args:
+            metrics: of a run; other keys are ignored, missing ones are unknown.
+            regime: prefix of the keys; None for those over all bars.
+        """
 
         def value(name: str) -> float:
             return metrics.get(_key(name, regime), math.nan)
@@ -133,22 +139,22 @@ class Version:
 
 @dataclass(frozen=True)
 class CellRecord:
-    """What the registered model's tag says of a cell's champion.
+    """The record of a cell's champion, a tag of the registered model.
 
     Attributes:
         version: of the registered model.
         digest: of the version's files, see :mod:`brain.manifest`.
         family, recipe, trained_until: as in the version's tags.
-        provisional: whether the champion stands by the rule in :mod:`registry.promotion.rule`.
-        reason: why this one, in a sentence.
-        by_evidence: whether it beat the prior's family, rather than standing in its place.
+        provisional: whether the rule in :mod:`registry.promotion.rule` made it champion.
+        reason: of the choice, in a sentence.
+        by_evidence: whether its family was measured to be better than the prior.
         net_sharpe, net_sharpe_error: annualised, out of sample; None is unknown.
-        bars, episodes: what they were measured on; None is unknown.
-        decided: when, ISO 8601 in UTC; empty if that is unknown.
-        confidence: probability that the position pays, None while there is no evidence for one.
-        ledger: entry of the promotion ledger, None while there is none.
-        regimes: the regimes' definition and state, so that the present is classified the same way;
-            empty if they are unknown (each version's files hold its own).
+        bars, episodes: of the measurement; None is unknown.
+        decided: time of the promotion, ISO 8601 in UTC; empty if unknown.
+        confidence: probability that the net Sharpe ratio is above 0; None without evidence.
+        ledger: entry of the promotion ledger; None if there is none.
+        regimes: definition and state of the regimes, to classify new bars the same way; empty if
+            unknown (each version's files have them too).
     """
 
     version: int
@@ -169,13 +175,13 @@ class CellRecord:
     regimes: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
-        """Compact JSON; what is not finite is null."""
+        """Compact JSON; numbers that are not finite become null."""
         fields = {k: finite(v) for k, v in asdict(self).items()}
         return json.dumps(fields, separators=(",", ":"), allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> CellRecord:
-        """Read what :meth:`to_json` wrote.
+        """The inverse of :meth:`brain.records.CellRecord.to_json`.
 
         Raises:
             LibraryError: the text is not a cell's record.
@@ -191,13 +197,15 @@ class CellRecord:
 
 @dataclass(frozen=True)
 class Champion:
-    """The version that a cell trusts, and why.
+    """The champion of a cell, with its record.
 
     Attributes:
-        record: of this very version.
-        recorded: whether it is the cell's own record. If not, somebody moved the alias by hand, or
-            a promotion is under way: the record was then put together from the version's tags and
-            its run's metrics, and its ``regimes`` are those of the record that the cell had.
+        symbol, regime: of the cell.
+        version: of the registered model.
+        record: of this version.
+        recorded: whether the record is the cell's. If not, the alias was moved by hand or a
+            promotion is under way: the record is then put together from the version's tags and its
+            run's metrics, and its ``regimes`` are those of the cell's record.
     """
 
     symbol: str
@@ -213,7 +221,7 @@ class Champion:
 
     @property
     def uri(self) -> str:
-        """What ``mlflow.pyfunc.load_model`` takes; follows the alias."""
+        """The URI for ``mlflow.pyfunc.load_model``; follows the alias."""
         return f"models:/{model_name(self.symbol)}@{champion_alias(self.regime)}"
 
 
@@ -227,14 +235,14 @@ class Selection:
     Attributes:
         symbol, regime: of the cell.
         model_id: ``BTC-USDT/7``.
-        uri: what ``mlflow.pyfunc.load_model`` takes; by alias where the version has one in the
-            cell, which follows the alias, else by number.
+        uri: for ``mlflow.pyfunc.load_model``; by alias if the version has one in the cell, and then
+            it follows the alias; else by number.
         version: of the registered model.
         family, recipe, trained_until: as in the version's tags.
-        digest: of the version's files; check it before anything reads them.
-        confidence: that its net Sharpe in the regime is above 0.
-        is_champion: whether the cell trusts it.
-        reason: why this one, in a sentence.
+        digest: of the version's files; to be checked before they are read.
+        confidence: that its net Sharpe ratio in the regime is above 0.
+        is_champion: whether it is the cell's champion.
+        reason: of the selection, in a sentence.
     """
 
     symbol: str
@@ -253,12 +261,12 @@ class Selection:
 
 @dataclass(frozen=True)
 class FamilyAdvice:
-    """A family for a regime, whatever the symbol.
+    """A family for a regime, for all symbols.
 
     Attributes:
         family: the advice.
-        reason: what it rests on.
-        cells: champions of the regime that were looked at, one a symbol.
+        reason: of the advice, in a sentence.
+        cells: champions of the regime, one a symbol.
     """
 
     family: Family
@@ -273,7 +281,7 @@ class SwitchAdvice:
     Attributes:
         switch: whether ``to`` is another version than the current one.
         to: model id of the regime's champion.
-        reason: why, in a sentence.
+        reason: of the advice, in a sentence.
     """
 
     switch: bool

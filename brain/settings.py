@@ -1,8 +1,8 @@
-"""Settings: frozen, from the environment and a file, and never with a key that nobody reads.
+"""Settings: frozen, from a file, the environment and the command line; unknown keys are refused.
 
-Every setting has a name here, may be written in ``brain.toml`` in the working directory (another
-file: ``BRAIN_SETTINGS``), and is overridden by the environment variable ``BRAIN_<NAME>`` and then
-by the command line. The tracking store is MLflow's own ``MLFLOW_TRACKING_URI``.
+A setting may be in ``brain.toml`` in the working directory (another file: ``BRAIN_SETTINGS``). The
+environment variable ``BRAIN_<NAME>`` overrides the file, and the command line overrides both. The
+tracking store is MLflow's own ``MLFLOW_TRACKING_URI``.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ __all__ = ["Settings", "load_settings"]
 
 _PREFIX = "BRAIN_"
 _FILE = "BRAIN_SETTINGS"
-# Read by the tests and the settings file's own name: not settings, yet no misspelling either.
+# The name of the settings file and a variable of the tests: neither settings nor misspellings.
 _RESERVED = {_FILE, "BRAIN_RECORDED_DATA"}
 
 
 def _words(value: object) -> object:
-    """``"a, b"`` → ``("a", "b")``; ``"all"`` and ``""`` → ``()``, which stands for all."""
+    """``"a, b"`` → ``("a", "b")``; ``"all"`` and ``""`` → ``()``, which means all."""
     if isinstance(value, str):
         words = tuple(word.strip() for word in value.split(",") if word.strip())
         return () if words == ("all",) else words
@@ -73,7 +73,7 @@ def _renamed(value: object) -> object:
 
 
 class Settings(BaseSettings):
-    """What a night needs to know. Frozen; unknown keys are refused."""
+    """The settings of a job, frozen."""
 
     model_config = SettingsConfigDict(
         env_prefix=_PREFIX, extra="forbid", frozen=True, populate_by_name=True
@@ -159,8 +159,8 @@ class Settings(BaseSettings):
         description="age at which another host's unfinished run counts as dead",
     )
 
-    def shown(self) -> dict[str, Any]:
-        """What a run's parameters show: no address that may hold a password."""
+    def run_parameters(self) -> dict[str, Any]:
+        """The settings that a run logs: all but addresses, which may hold a password."""
         hidden = {"tracking_uri", "series", "binance_url", "bybit_url", "okx_url"}
         return self.model_dump(mode="json", exclude=hidden)
 
@@ -182,17 +182,17 @@ def load_settings(overrides: Mapping[str, Any] | None = None) -> Settings:
     """The settings of this process.
 
     Args:
-        overrides: by name; they come before environment and file. None values are left out.
+        overrides: values by name; None values are ignored.
 
     Raises:
         SettingsError: a key is unknown, a value malformed or out of range, or the file unreadable.
     """
     _refuse_unknown_variables()
-    given = {key: value for key, value in (overrides or {}).items() if value is not None}
+    values = {key: value for key, value in (overrides or {}).items() if value is not None}
     try:
-        return Settings(**given)
+        return Settings(**values)
     except ValidationError as error:
-        raise SettingsError("; ".join(_explain(e) for e in error.errors())) from error
+        raise SettingsError("; ".join(_explain(entry) for entry in error.errors())) from error
     except (OSError, ValueError) as error:
         if isinstance(error, BrainError):
             raise SettingsError(str(error)) from error
@@ -202,24 +202,25 @@ def load_settings(overrides: Mapping[str, Any] | None = None) -> Settings:
 
 
 def _settings_file() -> Path | None:
-    named = os.environ.get(_FILE)
-    if named and not Path(named).is_file():
-        raise SettingsError(f"{_FILE}={named!r} is no file; create it or unset the variable")
-    return Path(named or "brain.toml")
+    path = os.environ.get(_FILE)
+    if path and not Path(path).is_file():
+        raise SettingsError(f"{_FILE}={path!r} is no file; create it or unset the variable")
+    return Path(path or "brain.toml")
 
 
 def _refuse_unknown_variables() -> None:
-    known = {f"{_PREFIX}{name.upper()}" for name in Settings.model_fields}
+    variables = {f"{_PREFIX}{name.upper()}" for name in Settings.model_fields}
     for name in os.environ:
-        if name.upper().startswith(_PREFIX) and name.upper() not in known | _RESERVED:
+        if name.upper().startswith(_PREFIX) and name.upper() not in variables | _RESERVED:
             raise SettingsError(
-                f"environment variable {name} is no setting; {did_you_mean(name, known)}"
+                f"environment variable {name} is no setting; {did_you_mean(name, variables)}"
             )
 
 
-def _explain(error: Any) -> str:
-    name = ".".join(str(part) for part in error["loc"])
-    if error["type"] == "extra_forbidden":
+def _explain(entry: Any) -> str:
+    """The message of one of pydantic's errors."""
+    name = ".".join(str(part) for part in entry["loc"])
+    if entry["type"] == "extra_forbidden":
         return f"{name!r} is no setting; {did_you_mean(name, Settings.model_fields)}"
-    said = error["msg"].removeprefix("Value error, ")
-    return f"{name}={error['input']!r}: {said}"
+    message = entry["msg"].removeprefix("Value error, ")
+    return f"{name}={entry['input']!r}: {message}"

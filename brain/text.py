@@ -1,4 +1,4 @@
-"""Numbers as people and JSON read them; what is unknown is said to be."""
+"""Numbers as text for people and as values for JSON; unknown ones included."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def count(number: int | None, noun: str) -> str:
 
 
 def finite(value: Any) -> Any:
-    """The value, or None if it is a number and not finite: JSON has no word for NaN."""
+    """The value, or None if it is a float that is not finite: JSON has no NaN."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -1,4 +1,4 @@
-"""Work that is done piece by piece: how far it is, and what of it could not be done."""
+"""Work that is done piece by piece: its progress and its failures."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from brain.errors import BrainError
 
 __all__ = ["Failure", "Progress"]
 
-#: Called as each piece is done: with the piece, whose ``str`` is a line for people, with how many
-#: are done, and with how many there will be.
+#: The call after each piece of work: the piece, whose ``str`` is a line for people, the number of
+#: pieces that are done, and the number of all pieces.
 Progress = Callable[[object, int, int], None]
 
 
 @dataclass(frozen=True)
 class Failure:
-    """What could not be done, and why; the rest is done.
+    """A piece of work that failed, and why; the other pieces are done.
 
     Attributes:
         subject: a symbol, a model id, a series, an exchange or a file.
-        error: what went wrong.
-        part: of the subject: a family or a stage of the work; empty if it is all of it.
-        symbol: whose work it was; empty if it was no symbol's.
+        error: the reason.
+        part: a family or a stage of the subject's work; empty for all of it.
+        symbol: of the work; empty if it was for no symbol.
     """
 
     subject: str
@@ -32,7 +32,7 @@ class Failure:
 
     @property
     def what(self) -> str:
-        """Explainer and part in a few words, ``BTC/USD lightgbm``."""
+        """Subject and part in a few words, ``BTC/USD lightgbm``."""
         return f"{self.subject} {self.part}".rstrip()
 
     def __str__(self) -> str:

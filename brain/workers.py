@@ -1,4 +1,4 @@
-"""Work side by side in worker processes, one thread each, where no fault of one stops another."""
+"""Tasks in worker processes, one thread each; a failure of one task stops no other."""
 
 from __future__ import annotations
 
@@ -17,27 +17,30 @@ logger = logging.getLogger(__name__)
 
 
 Task = TypeVar("Task")
-Done = TypeVar("Done")
+Result = TypeVar("Result")
 
 
 def side_by_side(
-    work: Callable[[Task], Done],
+    work: Callable[[Task], Result],
     tasks: Sequence[Task],
     *,
     jobs: int,
     cost: Callable[[Task], float],
     failure: Callable[[Task, BrainError], Failure],
     fault: type[BrainError],
-) -> Iterator[Done | Failure]:
-    """Do the tasks; results come as they are done, one for each task.
+) -> Iterator[Result | Failure]:
+    """Do the tasks in worker processes.
 
     Args:
-        work: what to do with a task.
-        tasks: the dearest start first, so that no worker idles while the last of them runs alone.
+        work: function of a task.
+        tasks: the most expensive start first, so that workers end at about the same time.
         jobs: worker processes at most.
         cost: of a task, relative to the others.
-        failure: makes a failure of a task and an error of ours; it takes the result's place.
-        fault: what a library's error, or the death of a worker, is told as.
+        failure: makes the failure of a task from an error of ours.
+        fault: class of our error for a library's error or the death of a worker.
+
+    Returns:
+        A result or a failure for each task, as they are done.
     """
     from joblib import Parallel, delayed
     from joblib.externals.loky.process_executor import TerminatedWorkerError
@@ -45,16 +48,16 @@ def side_by_side(
     if not tasks:
         return
     waiting = dict(enumerate(sorted(tasks, key=cost, reverse=True)))
-    # A worker that imported torch looks like a leak to the pool, which replaces it: no news.
+    # A worker that imported torch looks like a leak to the pool, which replaces it; no warning.
     warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
     parallel = Parallel(n_jobs=min(jobs, len(tasks)), return_as="generator_unordered")
     calls = [
         delayed(_attempt)(work, number, task, failure, fault) for number, task in waiting.items()
     ]
     try:
-        for number, outcome in parallel(calls):
+        for number, result in parallel(calls):
             del waiting[number]
-            yield outcome
+            yield result
     except TerminatedWorkerError:
         for task in waiting.values():
             cause = "its worker process died, for want of memory perhaps; ask for fewer jobs"
@@ -62,19 +65,19 @@ def side_by_side(
 
 
 def _attempt(
-    work: Callable[[Task], Done],
+    work: Callable[[Task], Result],
     number: int,
     task: Task,
     failure: Callable[[Task, BrainError], Failure],
     fault: type[BrainError],
-) -> tuple[int, Done | Failure]:
+) -> tuple[int, Result | Failure]:
     die_with_parent()
     try:
         return number, work(task)
     except BrainError as error:
         return number, failure(task, error)
     except Exception as error:
-        # A library's fault in one task must not cost the night of the others.
+        # A library's error in one task must not stop the others.
         failed = failure(task, fault(f"{type(error).__name__}: {error}"))
         logger.exception("%s failed", failed.what)
         return number, failed

@@ -1,4 +1,4 @@
-"""Where market data comes from: exchanges, folders of files, the packaged sample."""
+"""Market data: exchanges and their clients, collection without gaps, and the series' quality."""
 
 from __future__ import annotations
 
@@ -7,11 +7,6 @@ from typing import TYPE_CHECKING
 from brain._lazy import face
 
 if TYPE_CHECKING:
-    from brain.series.files import (
-        BarSet as BarSet,
-        read_folder as read_folder,
-        sample_folder as sample_folder,
-    )
     from market.collection.collector import DataCollector as DataCollector
     from market.collection.gaps import open_gaps as open_gaps
     from market.collection.results import (
@@ -25,11 +20,10 @@ if TYPE_CHECKING:
 __all__, __getattr__, __dir__ = face(
     __name__,
     {
-        "market.collection.results": "CollectionResult Gap SeriesResult",
         "market.collection.collector": "DataCollector",
-        "brain.series.files": "BarSet read_folder sample_folder",
         "market.collection.gaps": "open_gaps",
-        "market.exchanges.base": "Instrument Probe Exchange",
+        "market.collection.results": "CollectionResult Gap SeriesResult",
+        "market.exchanges.base": "Exchange Instrument Probe",
         "market.exchanges.catalogue": "EXCHANGES open_exchange",
     },
 )

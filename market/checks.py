@@ -1,4 +1,4 @@
-"""Checks of the exchanges: clocks that agree, answers of the shape that we parse."""
+"""Checks of the exchanges: clocks that agree, answers of the documented shape."""
 
 from __future__ import annotations
 
@@ -19,40 +19,42 @@ __all__ = ["check_exchanges"]
 
 _CLOCK = "clock"
 _SECONDS = 25.0
-_TIMES = 3
-_MOST_OFF = 1.0  # seconds; when rows were stored, and how old they are, is told by this clock
+_CLOCK_REQUESTS = 3
+_LARGEST_OFFSET = 1.0  # seconds; rows' ages and the times of their storage are by this clock
 
 
 @dataclass
-class _Seen:
-    """What one exchange told.
+class _ExchangeReport:
+    """What was measured of one exchange.
 
     Attributes:
-        offset: seconds that this machine's clock is ahead of the exchange's, median of a few.
-        trip: seconds of the answer that it is from; it may be off by half of that.
-        fault: why the clock could not be asked.
+        exchange: its name.
+        offset: seconds that this machine's clock is ahead of the exchange's, the median of a few.
+        round_trip: seconds of the request that it is from; it may be off by half of that.
+        failure: what kept the clock or the endpoints from being checked.
         checks: of its endpoints.
     """
 
     exchange: str
     offset: float | None = None
-    trip: float = 0.0
-    fault: MarketError | None = None
+    round_trip: float = 0.0
+    failure: MarketError | None = None
     checks: list[Check] = field(default_factory=list)
 
 
 def check_exchanges(settings: Settings, *, live: bool, seconds: float = _SECONDS) -> list[Check]:
-    """Compare this machine's clock with the exchanges', and their answers with what we parse.
+    """Compare this machine's clock with the exchanges', and their answers with the documentation.
 
     Args:
-        settings: whose exchanges are asked, where, and how long an answer is waited for.
-        live: ask every endpoint once, of all exchanges that we know if none is configured.
-            Otherwise clocks alone are asked, and a network that is away is no fault.
-        seconds: for all that one exchange is asked.
+        settings: the exchanges, their addresses, and how long to wait for an answer.
+        live: send a request to every endpoint, of all :data:`market.exchanges.catalogue.EXCHANGES`
+            if none is configured. Otherwise only clocks are requested, and a network that is down
+            is no failure.
+        seconds: for all requests to one exchange.
 
     Returns:
         The clock's check and those of the endpoints, or that of the configuration if an exchange
-        is not known or its base URL is none.
+        is unknown or its base URL is none.
     """
     names = settings.exchanges or (EXCHANGES if live else ())
     if not names:
@@ -62,61 +64,65 @@ def check_exchanges(settings: Settings, *, live: bool, seconds: float = _SECONDS
         exchanges = [exchange_of(settings, name) for name in names]
     except InputError as error:
         return [failed("configuration", error)]
-    seen = asyncio.run(_ask(exchanges, live, seconds))
-    return [_clock(seen), *(check for one in seen for check in one.checks)]
+    reports = asyncio.run(_reports(exchanges, live, seconds))
+    return [_clock_check(reports), *(check for report in reports for check in report.checks)]
 
 
-async def _ask(exchanges: Sequence[Exchange], live: bool, seconds: float) -> list[_Seen]:
-    return list(
-        await asyncio.gather(*(_ask_one(exchange, live, seconds) for exchange in exchanges))
-    )
+async def _reports(
+    exchanges: Sequence[Exchange], live: bool, seconds: float
+) -> list[_ExchangeReport]:
+    return list(await asyncio.gather(*(_report(e, live, seconds) for e in exchanges)))
 
 
-async def _ask_one(exchange: Exchange, live: bool, seconds: float) -> _Seen:
-    seen = _Seen(exchange.name)
+async def _report(exchange: Exchange, live: bool, seconds: float) -> _ExchangeReport:
+    report = _ExchangeReport(exchange.name)
     async with exchange:
         try:
             async with asyncio.timeout(seconds):
-                if exchange.name in EXCHANGES:  # ccxt does not tell every exchange's
-                    await _compare_clocks(exchange, seen)
+                if exchange.name in EXCHANGES:  # ccxt does not have every exchange's clock
+                    report.offset, report.round_trip = await _clock_offset(exchange)
                 if live:
-                    seen.checks = await _ask_endpoints(exchange)
+                    report.checks = await _endpoint_checks(exchange)
         except TimeoutError:
-            seen.fault = ExchangeUnreachableError(
+            report.failure = ExchangeUnreachableError(
                 f"{exchange!r} gave no answer within {seconds:g} s; check the network and the proxy"
             )
         except MarketError as error:
-            seen.fault = error
-    if seen.fault:
-        passed_over = not live and isinstance(seen.fault, ExchangeUnreachableError)
-        seen.checks.append((skipped if passed_over else failed)(exchange.name, seen.fault))
-    return seen
+            report.failure = error
+    if report.failure:
+        unreachable = not live and isinstance(report.failure, ExchangeUnreachableError)
+        report.checks.append((skipped if unreachable else failed)(exchange.name, report.failure))
+    return report
 
 
 # --- clocks -------------------------------------------------------------------------------------
 
 
-async def _compare_clocks(exchange: Exchange, seen: _Seen) -> None:
+async def _clock_offset(exchange: Exchange) -> tuple[float, float]:
+    """Seconds that this machine's clock is ahead, and seconds of the request's round trip."""
     await exchange.server_time()  # connects, which would count as half an answer's time
     offsets = []
-    for _ in range(_TIMES):
+    for _ in range(_CLOCK_REQUESTS):
         before = time.perf_counter()
-        theirs = await exchange.server_time()
-        trip = time.perf_counter() - before
-        ours = pd.Timestamp.now("UTC") - pd.Timedelta(seconds=trip / 2)
-        offsets.append(((ours - theirs).total_seconds(), trip))
-    seen.offset, seen.trip = sorted(offsets)[_TIMES // 2]
+        server_time = await exchange.server_time()
+        round_trip = time.perf_counter() - before
+        local_time = pd.Timestamp.now("UTC") - pd.Timedelta(seconds=round_trip / 2)
+        offsets.append(((local_time - server_time).total_seconds(), round_trip))
+    return sorted(offsets)[_CLOCK_REQUESTS // 2]
 
 
-def _clock(seen: Sequence[_Seen]) -> Check:
-    offsets = [(one.offset, one) for one in seen if one.offset is not None]
+def _clock_check(reports: Sequence[_ExchangeReport]) -> Check:
+    offsets = [(report.offset, report) for report in reports if report.offset is not None]
     if not offsets:
-        names = ", ".join(one.exchange for one in seen)
+        names = ", ".join(report.exchange for report in reports)
         return skipped(_CLOCK, f"no clock could be asked of {names}")
     median = statistics.median(offset for offset, _ in offsets)
-    each = ", ".join(f"{one.exchange} {o:+.3f} ± {one.trip / 2:.3f} s" for o, one in offsets)
-    detail = f"this machine is ahead by {median:+.3f} s ({each})"
-    if abs(median) <= _MOST_OFF:
+    by_exchange = ", ".join(
+        f"{report.exchange} {offset:+.3f} ± {report.round_trip / 2:.3f} s"
+        for offset, report in offsets
+    )
+    detail = f"this machine is ahead by {median:+.3f} s ({by_exchange})"
+    if abs(median) <= _LARGEST_OFFSET:
         return ok(_CLOCK, detail)
     return failed(_CLOCK, detail, "set the clock by NTP, for example `timedatectl set-ntp true`")
 
@@ -124,24 +130,24 @@ def _clock(seen: Sequence[_Seen]) -> Check:
 # --- endpoints ----------------------------------------------------------------------------------
 
 
-async def _ask_endpoints(exchange: Exchange) -> list[Check]:
+async def _endpoint_checks(exchange: Exchange) -> list[Check]:
     probes = exchange.probes()
-    faults = await asyncio.gather(*(_fault_of(exchange, probe) for probe in probes))
-    found = [
-        failed(f"{exchange.name} {probe.name}", fault)
-        for probe, fault in zip(probes, faults, strict=True)
-        if fault
+    errors = await asyncio.gather(*(_probe_error(exchange, probe) for probe in probes))
+    checks = [
+        failed(f"{exchange.name} {probe.name}", error)
+        for probe, error in zip(probes, errors, strict=True)
+        if error
     ]
-    sound = [probe.name for probe, fault in zip(probes, faults, strict=True) if not fault]
+    sound = [probe.name for probe, error in zip(probes, errors, strict=True) if not error]
     if sound:
         detail = f"{len(sound)} of {len(probes)} answered as expected: {', '.join(sound)}"
-        found.insert(0, ok(f"{exchange.name} endpoints", detail))
-    return found
+        checks.insert(0, ok(f"{exchange.name} endpoints", detail))
+    return checks
 
 
-async def _fault_of(exchange: Exchange, probe: Probe) -> BrainError | None:
+async def _probe_error(exchange: Exchange, probe: Probe) -> BrainError | None:
     try:
-        await probe.ask()
+        await probe.run()
     except BrainError as error:
         return error
     except Exception as error:  # noqa: BLE001 (the first live answer may break a parser anywhere)

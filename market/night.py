@@ -1,4 +1,4 @@
-"""The market's part of a night: collect what is missing, look at what is there, say how it is."""
+"""The market's part of a night: collection of the series, and the report on their quality."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from market.quality.record import QualityRecord
 from market.quality.report import QualityReport
 from market.quality.store_check import check_store
 
-__all__ = ["MarketNight", "check_askable", "collect_market"]
+__all__ = ["MarketNight", "check_collection", "collect_market"]
 
 logger = logging.getLogger(__name__)
 
@@ -29,62 +29,63 @@ _DAY = pd.Timedelta(days=1)
 
 @dataclass(frozen=True)
 class MarketNight:
-    """What was collected, and how it is.
+    """A collection and its quality.
 
     Attributes:
-        collected: a result for each series.
-        report: of the series whose exchange answered.
+        collection: a result for each series.
+        report: on the series whose exchange answered.
     """
 
-    collected: CollectionResult
+    collection: CollectionResult
     report: QualityReport
 
     @property
     def done(self) -> bool:
         """Whether anything could be collected."""
-        return len(self.collected.failures) < len(self.collected.series)
+        return len(self.collection.failures) < len(self.collection.series)
 
     @property
     def failures(self) -> tuple[Failure, ...]:
-        """What failed and why; what failed alike is told once for each exchange and symbol."""
-        alike: dict[str, dict[str, list[SeriesResult]]] = {}
-        for result in self.collected.failures:
-            by_exchange = alike.setdefault(str(result.failure), {})
+        """The failures; series of one exchange or symbol with the same failure are one."""
+        by_error: dict[str, dict[str, list[SeriesResult]]] = {}
+        for result in self.collection.failures:
+            by_exchange = by_error.setdefault(str(result.failure), {})
             by_exchange.setdefault(result.exchange, []).append(result)
         return tuple(
             Failure(subject, error)
-            for by_exchange in alike.values()
+            for by_exchange in by_error.values()
             for exchange, results in by_exchange.items()
             if (error := results[0].failure) is not None
-            for subject in self._named(exchange, results)
+            for subject in self._subjects(exchange, results)
         )
 
     def metrics(self) -> dict[str, float]:
-        """What is known of the whole; the line over the nights shows a market going quiet."""
+        """The totals by metric key, for the line over the nights; without those unknown."""
         metrics = {
-            "market/rows_new": float(self.collected.rows_new),
-            "market/failed": float(len(self.collected.failures)),
+            "market/rows_new": float(self.collection.rows_new),
+            "market/failed": float(len(self.collection.failures)),
         }
-        missing = [r.missing for r in self.collected.series if r.missing is not None]
+        missing = [r.missing for r in self.collection.series if r.missing is not None]
         return metrics | ({"market/missing": float(sum(missing))} if missing else {})
 
-    def _named(self, exchange: str, failed: list[SeriesResult]) -> list[str]:
-        asked = [result for result in self.collected.series if result.exchange == exchange]
-        if len(failed) == len(asked) > 1:
-            return [f"{exchange}, all {len(asked)} series"]
-        names = []
-        for symbol in dict.fromkeys(result.symbol for result in failed):
-            own = [result for result in failed if result.symbol == symbol]
-            of = sum(result.symbol == symbol for result in asked)
-            whole = len(own) == of > 1
-            names += [f"{symbol} {exchange}"] if whole else [result.what for result in own]
-        return names
+    def _subjects(self, exchange: str, failures: list[SeriesResult]) -> list[str]:
+        """The failed series of an exchange in a few words: whole symbols, or all of them."""
+        series = [result for result in self.collection.series if result.exchange == exchange]
+        if len(failures) == len(series) > 1:
+            return [f"{exchange}, all {len(series)} series"]
+        subjects = []
+        for symbol in dict.fromkeys(result.symbol for result in failures):
+            results = [result for result in failures if result.symbol == symbol]
+            number = sum(result.symbol == symbol for result in series)
+            whole = len(results) == number > 1
+            subjects += [f"{symbol} {exchange}"] if whole else [result.what for result in results]
+        return subjects
 
     def document(self) -> list[dict[str, Any]]:
-        """The series as JSON-ready data; what is unknown is null."""
-        table = self.collected.frame()
+        """A row a series, ready for JSON; what is unknown is null."""
+        table = self.collection.frame()
         return [
-            {str(key): _plain(value) for key, value in row.items()}
+            {str(key): _json_value(value) for key, value in row.items()}
             for row in table.to_dict("records")
         ]
 
@@ -92,30 +93,38 @@ class MarketNight:
 def collect_market(
     library: SeriesLibrary, settings: Settings, progress: Progress | None = None
 ) -> MarketNight:
-    """Make the settings' symbols complete at its exchanges, and look at what is there.
+    """Collect the series of the settings' symbols and exchanges, and check their quality.
 
     Afterwards the store's small files are joined.
 
+    Args:
+        library: holds the series store.
+        settings: the exchanges, symbols and hours.
+        progress: called after each series.
+
     Raises:
         SettingsError: no exchanges or no symbols are named.
-        SeriesStoreError: the store can't be read or written; then nothing can go on.
+        InputError: an exchange or its address is none, or it has no history of the timeframe.
+        SeriesStoreError: the store can't be read or written.
     """
-    check_askable(settings)
+    check_collection(settings)
     collector = DataCollector(library, settings.exchanges, settings=settings)
 
-    def tell(result: object, done: int, total: int) -> None:
+    def short_progress(result: object, done: int, total: int) -> None:
         if progress is not None:
             progress(_line(result), done, total)
 
-    collected = collector.collect_all_data(settings.symbols, settings.hours, progress=tell)
-    report = QualityReport(_look(library, collected.series))
-    if collected.rows_new:
-        _tidy(library)
-    return MarketNight(collected, report)
+    collection = collector.collect_all_data(
+        settings.symbols, settings.hours, progress=short_progress
+    )
+    report = QualityReport(_quality_records(library, collection.series))
+    if collection.rows_new:
+        _upkeep(library)
+    return MarketNight(collection, report)
 
 
-def _tidy(library: SeriesLibrary) -> None:
-    """Nothing is lost if it fails: the night's rows are stored, only in more files."""
+def _upkeep(library: SeriesLibrary) -> None:
+    """Join the store's small files; a failure is logged, for the rows are stored all the same."""
     try:
         library.series.upkeep()
     except SeriesStoreError as error:
@@ -127,8 +136,8 @@ def _tidy(library: SeriesLibrary) -> None:
         )
 
 
-def check_askable(settings: Settings) -> None:
-    """Refuse settings by which nothing can be collected, before anything is written.
+def check_collection(settings: Settings) -> None:
+    """Check that the settings are those of a collection, before anything is written.
 
     Raises:
         SettingsError: no exchanges or no symbols are named.
@@ -144,17 +153,20 @@ def check_askable(settings: Settings) -> None:
         exchange_of(settings, exchange)
 
 
-def _look(library: SeriesLibrary, results: Iterable[SeriesResult]) -> tuple[QualityRecord, ...]:
-    """Records of the series whose exchange answered; the others' rows may be as they were."""
-    answered = [result for result in results if result.rows_stored is not None]
+def _quality_records(
+    library: SeriesLibrary, results: Iterable[SeriesResult]
+) -> tuple[QualityRecord, ...]:
+    """Records of the series whose exchange answered, by the range of each."""
     now = pd.Timestamp.now(tz="UTC")
     by_range: dict[tuple[pd.Timestamp, pd.Timestamp], list[tuple[str, str, str, str]]] = {}
-    for one in answered:
+    for result in results:
+        if result.rows_stored is None:
+            continue
         # Snapshots have no range: they are of the exchange's now, whatever our clock says.
-        start, end = one.start or now - _DAY, one.end or now + _DAY
-        symbol = library.series.present_name(one.symbol)
-        names = (one.exchange, symbol, one.kind, one.timeframe)
-        by_range.setdefault((start, end), []).append(names)
+        start, end = result.start or now - _DAY, result.end or now + _DAY
+        symbol = library.series.present_name(result.symbol)
+        key = (result.exchange, symbol, result.kind, result.timeframe)
+        by_range.setdefault((start, end), []).append(key)
     return tuple(
         record
         for (start, end), series in by_range.items()
@@ -166,13 +178,13 @@ def _look(library: SeriesLibrary, results: Iterable[SeriesResult]) -> tuple[Qual
 
 
 def _line(result: object) -> object:
-    """A failure's reason is long, the same for many series, and told at the end."""
+    """The line of a result, without a failure's reason: it is long, and reported at the end."""
     if isinstance(result, SeriesResult) and result.failure is not None:
         return f"{result.what}: failed"
     return result
 
 
-def _plain(value: Any) -> Any:
+def _json_value(value: Any) -> Any:
     if isinstance(value, pd.Timestamp):
         return value.isoformat()
     return None if pd.isna(value) else value

@@ -1,6 +1,6 @@
-"""What MLflow's UI shows as text: descriptions in Markdown, and links to its own pages.
+"""Texts in MLflow's UI: descriptions in Markdown, and links to its pages.
 
-Links are relative to the page that they stand on, so they hold wherever the UI is served.
+Links are relative to the page that holds them, so they work wherever the UI is served.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from brain.text import plus_minus
 
 __all__ = ["describe_model", "history_link", "markdown_table", "run_link"]
 
-# What stands above it is people's own. The UI shows nothing of it.
+# Text above this mark is by people and stays. The UI does not show the mark.
 _MARK = "<!-- the night writes what is below -->"
 _LINK = re.compile(r"\[([^]]*)\]\([^)]*\)")
 
 
 def run_link(experiment_id: str, run_id: str, artifact: str | None = None) -> str:
-    """The page of a run, or of one of its artifacts; if that is not there, of all of them."""
+    """The page of a run, or of one of its artifacts; if that is missing, of all of them."""
     page = f"#/experiments/{experiment_id}/runs/{run_id}"
     return page if artifact is None else f"{page}/artifacts/{artifact}"
 
@@ -34,16 +34,17 @@ def history_link(experiment_id: str, symbol: str) -> str:
 
 
 def describe_model(
-    written: str | None, symbol: str, champions: Sequence[Champion], links: Mapping[int, str]
+    description: str | None, symbol: str, champions: Sequence[Champion], links: Mapping[int, str]
 ) -> str:
-    """The description of a symbol's registered model: who is champion of what, and why.
+    """The description of a symbol's registered model: the champion of each cell, and why.
 
     Args:
-        written: the description so far; what people have written above ours is kept.
+        description: the present one; text that people wrote above the mark stays.
+        symbol: of the model.
         champions: of the symbol's cells.
-        links: the page of the run that made a version, as far as it is known.
+        links: pages of the versions' runs by version; versions may lack one.
     """
-    own = (written or "").partition(_MARK)[0].strip()
+    preface = (description or "").partition(_MARK)[0].strip()
     rows = [
         (
             f"**{champion.regime}**",
@@ -52,7 +53,7 @@ def describe_model(
             plus_minus(champion.record.net_sharpe, champion.record.net_sharpe_error),
             champion.record.bars,
             champion.record.episodes,
-            _explained(links.get(champion.version)),
+            _explanation_links(links.get(champion.version)),
             champion.record.reason,
         )
         for champion in champions
@@ -67,35 +68,35 @@ def describe_model(
         "explained",
         "why",
     )
-    ours = (
+    introduction = (
         f"{_MARK}\nModels of **{symbol}**: a version per family and night. The one to trust in a "
         "volatility regime has the alias `champion-<regime>`, the next best `challenger-<regime>`, "
         "the one before `previous-<regime>`.\n\n"
     )
     table = markdown_table(columns, rows) if rows else "No champion yet.\n"
-    return f"{own}\n\n{ours}{table}".lstrip()
+    return f"{preface}\n\n{introduction}{table}".lstrip()
 
 
 def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A Markdown table whose columns the UI keeps apart."""
+    """A Markdown table with space between its columns in the UI."""
     cells = [[str(cell) for cell in row] for row in rows]
-    widths = [max(len(_seen(row[i])) for row in cells) for i in range(len(columns))]
+    widths = [max(len(_visible(row[i])) for row in cells) for i in range(len(columns))]
     head = "|".join(f" {c}{_gap(c, w)} " for c, w in zip(columns, widths, strict=True))
     lines = [f"|{head}|", "|" + ":---|" * len(columns)]
     lines += ["| " + " | ".join(row) + " |" for row in cells]
     return "\n".join(lines) + "\n"
 
 
-def _seen(cell: str) -> str:
+def _visible(cell: str) -> str:
     return _LINK.sub(r"\1", cell).replace("**", "")
 
 
 def _gap(column: str, width: int) -> str:
-    """What makes a column's head wider than its cells: the UI sets no space between columns."""
+    """Blanks that make a column's head wider than its cells: the UI has no space between them."""
     return "&emsp;" * (2 + max(0, width - len(column)) // 2)
 
 
-def _explained(run: str | None) -> str:
+def _explanation_links(run: str | None) -> str:
     if run is None:
         return ""
     files = f"{run}/artifacts"

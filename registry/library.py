@@ -5,13 +5,11 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlflow import MlflowClient
-from mlflow.entities import Experiment
-from mlflow.entities.model_registry import RegisteredModel
 
 from brain.errors import (
     BrainError,
@@ -31,18 +29,18 @@ from brain.naming import (
     recipe_tag,
 )
 from brain.records import CellRecord, Champion, Evidence, Version
+from brain.redact import redact
 from brain.settings import load_settings
-from registry.cells import champion_of, evidence_of, name_champion
+from registry.cells import champion_of, evidence_of, set_champion
 from registry.descriptions import describe_model
-from registry.mlflow_errors import library_errors, redact
+from registry.mlflow_errors import library_errors
+from registry.models import SymbolModel, ensure_model, find_model, symbol_models
 from registry.rankings import read_rankings
 from registry.reach import check_reachable
 from registry.runs import Run
-from registry.upkeep import check_writable, is_dead
+from registry.upkeep import check_writable, reap_runs
 from registry.versions import (
     download,
-    ensure_model,
-    find_model,
     input_names,
     newest_version,
     read_version,
@@ -52,31 +50,31 @@ from registry.versions import (
 if TYPE_CHECKING:
     from brain.series.store.store import SeriesStore
 
-__all__ = ["BrainLibrary", "Champion", "Version"]
+__all__ = ["BrainLibrary"]
 
 logger = logging.getLogger(__name__)
 
 
 class BrainLibrary:
-    """The memory of Engine, Mechanic and Hamilton.
+    """Models, rankings, champions and market series, for Engine, Mechanic and Hamilton.
 
     Guarantees: a version is visible only once all its files are stored and its digest is tagged; a
     champion's alias moves in one step from one whole version to another; nothing is deleted.
 
-    Every method raises :class:`~brain.errors.TrackingUnreachableError` if the tracking server or
-    database does not answer, :class:`~brain.errors.ArtifactStoreError` if artifacts can't be
-    stored or read, and :class:`~brain.errors.LibraryError` if the server refuses what was asked.
+    Every method raises :class:`brain.errors.TrackingUnreachableError` if the tracking server or
+    database does not answer, :class:`brain.errors.ArtifactStoreError` if artifacts can't be
+    stored or read, and :class:`brain.errors.LibraryError` if the server refuses a request.
 
     Args:
         dsn: an MLflow tracking URI: ``sqlite:///…``, ``postgresql+psycopg://…`` or ``http://…``.
-        series: the store of market series, or where it is: a folder or ``s3://bucket/prefix``; as
-            the settings ``series`` and ``renamed`` say if None.
-        renamed: symbols by their former name, see :class:`~brain.series.store.store.SeriesStore`;
-            for a store that is given by its address.
+        series: the series store, or its address: a folder or ``s3://bucket/prefix``. If None, the
+            settings ``series`` and ``renamed`` apply.
+        renamed: new symbols by old ones, see :class:`brain.series.store.store.SeriesStore`; used
+            with an address only.
 
     Raises:
         SettingsError: the dsn is no such URI.
-        TrackingUnreachableError: nobody answers there.
+        TrackingUnreachableError: no server or database answers at the dsn.
     """
 
     def __init__(
@@ -98,15 +96,13 @@ class BrainLibrary:
 
     @property
     def series(self) -> SeriesStore:
-        """The store of market series; its address is read when it is first asked for.
+        """The series store; opened at the first use.
 
         Raises:
             InputError: the address is neither a folder's nor that of an S3 store.
             SettingsError: the settings can't be read.
         """
-        from brain.series.store.store import (
-            SeriesStore,  # slow to import, and not every job needs it
-        )
+        from brain.series.store.store import SeriesStore  # slow to import; not every job needs it
 
         if self._series is None:
             settings = load_settings()
@@ -118,21 +114,21 @@ class BrainLibrary:
     # --- runs -----------------------------------------------------------------------------------
 
     def experiment(self, name: str) -> str:
-        """The id of the experiment of that name, made if there is none."""
+        """The id of an experiment, which is created if there is none of that name."""
         with library_errors(self.dsn, f"open experiment {name}"):
-            found = self.client.get_experiment_by_name(name)
-            if found is None:
+            experiment = self.client.get_experiment_by_name(name)
+            if experiment is None:
                 return str(self.client.create_experiment(name))
-            if found.lifecycle_stage != "active":
+            if experiment.lifecycle_stage != "active":
                 raise LibraryError(
                     f"experiment {name!r} was deleted; restore it or name another one"
                 )
-            return str(found.experiment_id)
+            return str(experiment.experiment_id)
 
     def check(self, experiment: str) -> None:
         """Check that runs can be written: the server answers and artifacts can be stored.
 
-        A fresh database gets its tables and the experiment here. Nothing else is left behind.
+        A fresh database gets its tables and the experiment by this. Nothing else stays behind.
         """
         identifier = self.experiment(experiment)
         with library_errors(self.dsn, "look up the artifact store"):
@@ -141,15 +137,15 @@ class BrainLibrary:
 
     def start(self, experiment: str, name: str, *, tags: Mapping[str, str], note: str) -> Run:
         """Start a run, or take over the one that ``mlflow run`` has created for this process."""
-        created = os.environ.get("MLFLOW_RUN_ID")
-        if not created:
+        run_id = os.environ.get("MLFLOW_RUN_ID")
+        if not run_id:
             identifier = self.experiment(experiment)
             number = self._next_number(identifier)
             return Run.create(self.client, identifier, name, tags=tags, note=note, number=number)
-        with library_errors(self.dsn, f"take over run {created}"):
-            identifier = self.client.get_run(created).info.experiment_id
+        with library_errors(self.dsn, f"take over run {run_id}"):
+            identifier = self.client.get_run(run_id).info.experiment_id
         number = self._next_number(identifier)
-        run = Run(self.client, created, identifier, name, number=number)
+        run = Run(self.client, run_id, identifier, name, number=number)
         run.adopt(tags=tags, note=note)
         return run
 
@@ -171,37 +167,18 @@ class BrainLibrary:
         Only runs that this library or an ``mlflow run`` of this project has started.
 
         Args:
-            after_hours: age from which a run of another host, whose processes can't be seen from
-                here, counts as dead.
+            after_hours: age from which a run of another host, whose processes this host can't
+                see, counts as dead.
 
         Returns:
             The ids of the ended runs.
         """
-        with library_errors(self.dsn, "look for runs of dead processes"):
-            running = self.client.search_runs(
-                [e.experiment_id for e in self._experiments()],
-                filter_string="attributes.status = 'RUNNING'",
-                max_results=5000,
-            )
-            dead = [run for run in running if is_dead(run, after_hours)]
-            for run in dead:
-                self.client.set_terminated(run.info.run_id, "KILLED")
-                logger.warning("ended run %s, whose process is dead", run.info.run_name)
-        return [run.info.run_id for run in dead]
-
-    def _experiments(self) -> Iterator[Experiment]:
-        token = None
-        while True:
-            page = self.client.search_experiments(page_token=token)
-            yield from page
-            token = page.token
-            if not token:
-                return
+        return reap_runs(self.client, after_hours)
 
     def rankings(
         self, symbol: str, since: dt.date, until: dt.date
     ) -> list[tuple[dt.date, dict[str, Any]]]:
-        """The rankings of a symbol's nights; see :func:`registry.rankings.read_rankings`."""
+        """The rankings of a symbol's nights, see :func:`registry.rankings.read_rankings`."""
         return read_rankings(self.client, symbol, since, until)
 
     # --- models ---------------------------------------------------------------------------------
@@ -214,20 +191,28 @@ class BrainLibrary:
         folder: Path,
         *,
         tags: Mapping[str, str],
-        params: Mapping[str, Any],
+        hyperparameters: Mapping[str, Any],
         note: str,
     ) -> Version:
         """Register a model folder as the symbol's next version.
 
         Args:
-            run: the run that made it; its metrics are what MLflow compares versions by.
-            folder: a whole MLflow model folder; its manifest is written here.
+            run: of the training; MLflow compares versions by its metrics.
+            symbol, family: of the model.
+            folder: a whole MLflow model folder; the manifest is written to it.
             tags: of the version, see :class:`brain.naming.Tag`; the digest is added.
-            params: hyperparameters, shown with the model.
+            hyperparameters: shown with the model.
             note: description of the version.
         """
         return register(
-            self.client, run, symbol, family, folder, tags=tags, params=params, note=note
+            self.client,
+            run,
+            symbol,
+            family,
+            folder,
+            tags=tags,
+            hyperparameters=hyperparameters,
+            note=note,
         )
 
     def version(self, symbol: str, number: int) -> Version:
@@ -239,18 +224,19 @@ class BrainLibrary:
         return read_version(self.client, symbol, number)
 
     def run_of(self, version: Version, number: int = 0) -> Run:
-        """The run that made a version, to add to it.
+        """The run that trained a version, to add to it.
 
         Args:
-            version: which.
-            number: of the present job, the step of what is added; see :attr:`Run.number`.
+            version: of any symbol and family.
+            number: of the present job, the step of the metrics that are added; see
+                :attr:`registry.runs.Run.number`.
         """
         with library_errors(self.dsn, f"find the run of {version.id}"):
             info = self.client.get_run(version.run_id).info
         return Run(self.client, info.run_id, info.experiment_id, info.run_name, number=number)
 
     def evidence(self, version: Version, regime: Regime | None = None) -> Evidence:
-        """What a version has shown out of sample, in a regime or over all bars, by its run."""
+        """A version's evidence in a regime, or over all bars if None, by the metrics of its run."""
         return evidence_of(self.client, version, regime)
 
     def newest(self, symbol: str, family: Family) -> Version | None:
@@ -261,15 +247,15 @@ class BrainLibrary:
         """Download a version's files and check them against its digest, before anything reads them.
 
         Args:
-            version: which.
-            folder: where to; the files come into a folder of their own below it.
+            version: of any symbol and family.
+            folder: the files go to a new folder below it.
 
         Returns:
             The folder that holds the model.
 
         Raises:
-            ArtifactStoreError: the files are gone.
-            ModelIntegrityError: they are not those that were registered.
+            ArtifactStoreError: the files are missing.
+            ModelIntegrityError: the files differ from the registered ones.
         """
         return download(self.client, version, folder)
 
@@ -277,7 +263,7 @@ class BrainLibrary:
         """The names of a downloaded model's inputs, in the order of its signature.
 
         Args:
-            folder: the model's, as :meth:`fetch` returns it.
+            folder: the model's, as :meth:`registry.library.BrainLibrary.fetch` returns it.
 
         Returns:
             The names; None if the model has no signature.
@@ -290,12 +276,12 @@ class BrainLibrary:
 
     def symbols(self) -> list[str]:
         """The symbols that have a model, sorted."""
-        return sorted(m.tags[Tag.SYMBOL] for m in self._models())
+        return sorted(model.symbol for model in symbol_models(self.client))
 
     def recipe(self, symbol: str, family: Family) -> str | None:
         """The family's current recipe for the symbol, as JSON; None if none is stored."""
         model = find_model(self.client, symbol)
-        return model.tags.get(recipe_tag(family)) if model else None
+        return model.recipe(family) if model else None
 
     def set_recipe(self, symbol: str, family: Family, recipe: str) -> None:
         """Store the family's current recipe for the symbol."""
@@ -306,7 +292,7 @@ class BrainLibrary:
     # --- champions ------------------------------------------------------------------------------
 
     def champion(self, symbol: str, regime: Regime | str) -> Champion:
-        """The champion of a cell: the version that the alias is at, whoever has set it.
+        """The champion of a cell: the version that the alias is at, also if it was set by hand.
 
         Raises:
             LibraryError: the cell's record can't be read, or the alias is at a version that the
@@ -315,21 +301,22 @@ class BrainLibrary:
             UnknownRegimeError: there is no such regime.
             NoChampionError: the cell has no champion yet.
         """
-        return self.champion_in(self.model(parse_symbol(symbol)), parse_regime(regime))
+        symbol, regime = parse_symbol(symbol), parse_regime(regime)
+        return self.champion_in(self.model(symbol), regime)
 
     def champions(self, symbol: str | None = None) -> list[Champion]:
         """The champions of all cells, by symbol and regime, from one search.
 
-        A cell for which :meth:`champion` would raise is left out, and the log tells why.
+        A cell whose champion can't be read is left out, and the log says why.
 
         Args:
-            symbol: only this one's cells; all if None. One without a model has none.
+            symbol: only this symbol's cells, none if it has no model; all cells if None.
         """
         if symbol is None:
-            models = self._models()
+            models = symbol_models(self.client)
         else:
             model = find_model(self.client, parse_symbol(symbol))
-            models = [model] if model and Tag.SYMBOL in model.tags else []
+            models = [model] if model and not model.is_foreign else []
         champions = [champion for model in models for champion in self._champions_of(model)]
         return sorted(champions, key=lambda c: (c.symbol, list(Regime).index(c.regime)))
 
@@ -338,17 +325,24 @@ class BrainLibrary:
     ) -> None:
         """Make a version the champion of a cell.
 
-        What was champion before keeps the alias ``previous-<regime>``. The record is written before
-        the alias moves: it names its own version, so a reader sees either the old pair or the new.
-        """
-        name_champion(self.client, symbol, regime, record, challenger)
-
-    def describe(self, symbol: str, links: Mapping[int, str]) -> None:
-        """Write into the description of the symbol's model who is champion of what, and why.
+        The champion before it gets the alias ``previous-<regime>``. The record is written before
+        the alias moves: it holds its version's number, so a reader can tell that they differ.
 
         Args:
-            links: pages of the runs that made the versions, by version, as far as known; see
-                :func:`registry.descriptions.run_link`.
+            symbol, regime: of the cell.
+            record: of the new champion.
+            challenger: version that gets the challenger's alias; None leaves that alias where it
+                is.
+        """
+        set_champion(self.client, symbol, regime, record, challenger)
+
+    def describe(self, symbol: str, links: Mapping[int, str]) -> None:
+        """Write the champions of the symbol's cells, and why, into its model's description.
+
+        Args:
+            symbol: one without a model has no description to write.
+            links: pages of the versions' runs by version, see
+                :func:`registry.descriptions.run_link`; versions may lack one.
         """
         model = find_model(self.client, symbol)
         if model is None:
@@ -357,39 +351,40 @@ class BrainLibrary:
         with library_errors(self.dsn, f"describe the model of {symbol}"):
             self.client.update_registered_model(model.name, text)
 
-    # --- as MLflow has it -----------------------------------------------------------------------
-
-    def model(self, symbol: str) -> RegisteredModel:
-        """The symbol's registered model: the aliases and records of all its cells in one call.
+    def model(self, symbol: str) -> SymbolModel:
+        """The symbol's registered model: aliases and records of all its cells in one request.
 
         Raises:
             UnknownSymbolError: the symbol has no model.
         """
         model = find_model(self.client, symbol)
-        if model is None or Tag.SYMBOL not in model.tags:  # somebody else's of that name
+        if model is None or model.is_foreign:
             raise UnknownSymbolError(
                 f"no model of {symbol!r} is registered; {did_you_mean(symbol, self.symbols())}"
             )
         return model
 
-    def champion_in(self, model: RegisteredModel, regime: Regime) -> Champion:
-        """The champion of a cell of a model that :meth:`model` gave.
+    def champion_in(self, model: SymbolModel, regime: Regime) -> Champion:
+        """The champion of a cell, by the registered model of its symbol.
+
+        Args:
+            model: of the symbol, see :meth:`registry.library.BrainLibrary.model`.
+            regime: of the cell.
 
         Raises:
             NoChampionError: the cell has no champion yet.
-            LibraryError: as for :meth:`champion`.
+            LibraryError: as for :meth:`registry.library.BrainLibrary.champion`.
         """
         champion = champion_of(self.client, model, regime)
         if champion is None:
             raise NoChampionError(
-                f"{model.tags[Tag.SYMBOL]} has no champion for regime {regime}; "
-                "run the nightly job for it"
+                f"{model.symbol} has no champion for regime {regime}; run the nightly job for it"
             )
         return champion
 
     # --- helpers --------------------------------------------------------------------------------
 
-    def _champions_of(self, model: RegisteredModel) -> list[Champion]:
+    def _champions_of(self, model: SymbolModel) -> list[Champion]:
         champions = []
         for regime in Regime:
             try:
@@ -401,14 +396,3 @@ class BrainLibrary:
             else:
                 champions += [champion] if champion else []
         return champions
-
-    def _models(self) -> list[RegisteredModel]:
-        models: list[RegisteredModel] = []
-        token = None
-        with library_errors(self.dsn, "list the registered models"):
-            while True:
-                page = self.client.search_registered_models(max_results=1000, page_token=token)
-                models += [m for m in page if Tag.SYMBOL in m.tags]
-                token = page.token
-                if not token:
-                    return models

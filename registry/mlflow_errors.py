@@ -1,4 +1,4 @@
-"""MLflow's faults in our words: what happened, where, and what to do about it."""
+"""MLflow's errors as ours: what happened, where, and what to do about it."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from brain.errors import (
 )
 from brain.redact import redact
 
-__all__ = ["library_errors", "redact"]
+__all__ = ["library_errors"]
 
 _OUTDATED = "out-of-date database schema"
-# Not every fault of a database: an IntegrityError, say, is an answer.
-_SILENCE = (OperationalError, InterfaceError, requests.ConnectionError, requests.Timeout)
-_UNANSWERED = (
+# Not every error of a database: an IntegrityError, for instance, is an answer.
+_UNREACHABLE = (OperationalError, InterfaceError, requests.ConnectionError, requests.Timeout)
+_UNREACHABLE_TEXTS = (
     "failed with exception",
     "Max retries exceeded",
     "could not connect",
@@ -32,16 +32,16 @@ _UNANSWERED = (
 
 @contextmanager
 def library_errors(dsn: str, doing: str) -> Iterator[None]:
-    """Turn what MLflow and its stores raise into our errors.
+    """Turn the errors of MLflow and its stores into ours.
 
     Args:
-        dsn: the tracking URI, named in the message without its password.
-        doing: what was being done, as in "register BTC-USD".
+        dsn: the tracking URI; the message shows it without its password.
+        doing: the action in the message, as "register BTC-USD".
 
     Raises:
-        TrackingUnreachableError: no answer from the tracking server or database.
-        ArtifactStoreError: artifacts could not be written or read.
-        LibraryError: anything else that MLflow refused.
+        TrackingUnreachableError: the tracking server or database does not answer.
+        ArtifactStoreError: artifacts can't be written or read.
+        LibraryError: any other error of MLflow's.
     """
     where = redact(dsn)
     try:
@@ -49,40 +49,40 @@ def library_errors(dsn: str, doing: str) -> Iterator[None]:
     except BrainError:
         raise
     except (MlflowException, SQLAlchemyError, requests.RequestException) as error:
-        said = redact(_first_line(error))
+        message = redact(_first_line(error))
         if _OUTDATED in str(error):
             raise LibraryError(
                 f"the database at {where} was made by another MLflow; "
                 f"back it up and run `mlflow db upgrade {where}`"
             ) from error
-        if _is_unanswered(error):
+        if _is_unreachable(error):
             raise TrackingUnreachableError(
-                f"could not {doing}: no answer from {where} ({said}); "
+                f"could not {doing}: no answer from {where} ({message}); "
                 "start the server or correct MLFLOW_TRACKING_URI"
             ) from error
-        raise LibraryError(f"could not {doing} at {where}: {said}") from error
+        raise LibraryError(f"could not {doing} at {where}: {message}") from error
     except _store_faults() as error:
-        said = redact(_first_line(error))
+        message = redact(_first_line(error))
         raise ArtifactStoreError(
-            f"could not {doing}: {said}; check the artifact store's address and permissions"
+            f"could not {doing}: {message}; check the artifact store's address and permissions"
         ) from error
 
 
 def _store_faults() -> tuple[type[Exception], ...]:
-    """What artifact stores raise; S3's client is slow to import, so not before it is needed."""
+    """The errors of artifact stores. S3's client is slow to import, so only after an error."""
     from boto3.exceptions import Boto3Error
     from botocore.exceptions import BotoCoreError, ClientError
 
     return OSError, Boto3Error, BotoCoreError, ClientError
 
 
-def _is_unanswered(error: BaseException) -> bool:
-    """Whether anything in the chain of causes says that nobody answered."""
+def _is_unreachable(error: BaseException) -> bool:
+    """Whether any error in the chain of causes means that there was no answer."""
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, _SILENCE):
+        if isinstance(cause, _UNREACHABLE):
             return True
-        if any(words in str(cause) for words in _UNANSWERED):
+        if any(text in str(cause) for text in _UNREACHABLE_TEXTS):
             return True
         cause = cause.__cause__ or cause.__context__
     return False

@@ -1,8 +1,8 @@
-"""Rankings of every night, kept in MLflow and read back by symbol and date.
+"""Rankings of every night in MLflow, by symbol and date.
 
-A night's rankings of a symbol are one small document, ``rankings.json``, on a run of their own with
-the tags ``symbol`` and ``date``. The date is written last: a run that has one has its document. So
-a month of a symbol is one search and thirty small files, on any store.
+A night's rankings of a symbol are one small document, ``rankings.json``, on a separate run with the
+tags ``symbol`` and ``date``. The date is written last, so a run with a date has its document. A
+month of a symbol is one search and thirty small files, on any store.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from brain.artifacts import RANKINGS
 from brain.errors import ArtifactStoreError
 from brain.naming import Role, Tag
 from registry.mlflow_errors import library_errors
+from registry.paging import all_pages, experiment_ids
 from registry.runs import Run
 
 __all__ = ["read_rankings", "write_rankings"]
@@ -35,8 +36,10 @@ def write_rankings(run: Run, symbol: str, date: dt.date, document: Mapping[str, 
     """Store a symbol's rankings of one night.
 
     Args:
-        run: of this symbol and night alone; it gets the tags by which its document is found.
-        document: JSON-ready.
+        run: of this symbol and night alone; it gets the tags by which
+            :func:`registry.rankings.read_rankings` searches.
+        symbol, date: of the rankings.
+        document: of JSON types.
     """
     run.document(document, RANKINGS)
     run.tag({Tag.ROLE: Role.ANALYSIS, Tag.SYMBOL: symbol})
@@ -49,10 +52,10 @@ def read_rankings(
     """The documents of a symbol's nights from one date until another, both included.
 
     Returns:
-        Date and document, earliest first; of several in one night the later ones come later.
+        Date and document, earliest first; several of one night by the start of their runs.
 
     Raises:
-        ArtifactStoreError: a document is gone or can't be read.
+        ArtifactStoreError: a document is missing or can't be read.
     """
     nights = [night for night in _nights(client, symbol) if since <= night.date <= until]
     documents = _documents(client, nights)
@@ -61,7 +64,7 @@ def read_rankings(
 
 @dataclass(frozen=True, order=True)
 class _Night:
-    """Where a document is, and of when."""
+    """A run with a document."""
 
     date: dt.date
     start_time: int
@@ -71,10 +74,10 @@ class _Night:
 def _nights(client: MlflowClient, symbol: str) -> list[_Night]:
     """The symbol's dated runs in all experiments, earliest first."""
     with library_errors(client.tracking_uri, f"look up the rankings of {symbol}"):
-        experiments = _pages(lambda token: client.search_experiments(page_token=token))
-        runs = _pages(
+        experiments = experiment_ids(client)
+        runs = all_pages(
             lambda token: client.search_runs(
-                [experiment.experiment_id for experiment in experiments],
+                experiments,
                 filter_string=f"tags.{Tag.SYMBOL} = '{symbol}' AND tags.{Tag.DATE} LIKE '%'",
                 max_results=_PAGE,
                 page_token=token,
@@ -106,14 +109,3 @@ def _document(client: MlflowClient, night: _Night, scratch: Path) -> dict[str, A
             raise ArtifactStoreError(
                 f"could not {doing}: {error}; restore the file or delete the run"
             ) from error
-
-
-def _pages(fetch: Callable[[str | None], Any]) -> list[Any]:
-    entries: list[Any] = []
-    token = None
-    while True:
-        page = fetch(token)
-        entries += page
-        token = page.token
-        if not token:
-            return entries

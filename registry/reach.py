@@ -1,6 +1,6 @@
-"""Whether anybody answers at a tracking URI, told in seconds.
+"""Whether a tracking server or database answers, within seconds.
 
-MLflow's own patience is long: its HTTP client tries for four minutes, its database stores for two.
+MLflow itself waits long: its HTTP client tries for four minutes, its database stores for two.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import sqlalchemy
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from brain.errors import SettingsError, TrackingUnreachableError
-from registry.mlflow_errors import redact
+from brain.redact import redact
 
 __all__ = ["check_reachable"]
 
 _SECONDS = 10.0
-# How their drivers are told when to give up; a file needs no telling.
-_PATIENCE = {
+# The database drivers' option for a time limit; a file needs none.
+_TIMEOUT_OPTIONS = {
     "sqlite": None,
     "postgresql": "connect_timeout",
     "mysql": "connect_timeout",
@@ -25,10 +25,10 @@ _PATIENCE = {
 
 
 def check_reachable(dsn: str) -> None:
-    """Knock once at a tracking server or database. Whatever it answers, it is there.
+    """Send one request to a tracking server or database. Any answer will do.
 
     Raises:
-        SettingsError: the dsn is of no kind that MLflow keeps runs in.
+        SettingsError: the dsn is neither a server's nor that of a database that MLflow can use.
         TrackingUnreachableError: no answer within ten seconds.
     """
     scheme = dsn.partition(":")[0].partition("+")[0]
@@ -36,10 +36,10 @@ def check_reachable(dsn: str) -> None:
     try:
         if scheme in ("http", "https"):
             requests.get(dsn, timeout=_SECONDS)
-        elif scheme in _PATIENCE:
-            limit = _PATIENCE[scheme]
+        elif scheme in _TIMEOUT_OPTIONS:
+            option = _TIMEOUT_OPTIONS[scheme]
             engine = sqlalchemy.create_engine(
-                dsn, connect_args={limit: int(_SECONDS)} if limit else {}
+                dsn, connect_args={option: int(_SECONDS)} if option else {}
             )
             with engine.connect():
                 pass
@@ -50,8 +50,10 @@ def check_reachable(dsn: str) -> None:
                 "postgresql+psycopg://USER:PASSWORD@HOST/NAME or http://HOST:PORT"
             )
     except (requests.RequestException, DBAPIError) as error:
-        said = redact(str(getattr(error, "orig", None) or error)).splitlines()[0]
-        raise TrackingUnreachableError(f"no answer from {redact(dsn)} ({said}); {cure}") from error
+        detail = redact(str(getattr(error, "orig", None) or error)).splitlines()[0]
+        raise TrackingUnreachableError(
+            f"no answer from {redact(dsn)} ({detail}); {cure}"
+        ) from error
     except (NoSuchModuleError, ImportError, ArgumentError, ValueError) as error:
         raise SettingsError(
             f"tracking URI {redact(dsn)!r} can't be used ({redact(str(error))}); {cure}"

@@ -1,7 +1,7 @@
-"""A run of the tracking server, from the side of the job that writes it.
+"""A run of the tracking server, written by a job.
 
 Only explicit ids are used, never MLflow's process-wide active run, so that several runs can be
-written side by side and nothing depends on what was started before.
+written side by side and none depends on one that was started before.
 """
 
 from __future__ import annotations
@@ -57,7 +57,14 @@ class EvaluationDataset:
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric of a run, perhaps of a model and on a dataset too, so that the UI can group it."""
+    """A metric of a run.
+
+    Attributes:
+        key: of the metric.
+        value: of the metric.
+        model_id: of the logged model that it belongs to, if any; the UI groups metrics by it.
+        dataset: of the evaluation, if any; the UI groups metrics by it.
+    """
 
     key: str
     value: float
@@ -66,19 +73,23 @@ class Metric:
 
 
 class Run:
-    """A run being written; a context manager that ends it.
+    """A run of this job; a context manager that ends it.
 
-    Leaving the block ends the run as FINISHED, or as FAILED if :meth:`fail` was called or an
-    exception passed, or as KILLED if it was an interrupt.
+    Leaving the block ends the run as FINISHED, or as FAILED if :meth:`registry.runs.Run.fail` was
+    called or an exception passed, or as KILLED if that was an interrupt.
 
-    Every method raises TrackingUnreachableError, ArtifactStoreError or LibraryError if the tracking
-    server does not do what was asked.
+    Every method raises :class:`brain.errors.TrackingUnreachableError`,
+    :class:`brain.errors.ArtifactStoreError` or :class:`brain.errors.LibraryError` if the tracking
+    server fails.
 
     Attributes:
         number: of the job in its experiment, from 1; 0 if it has none. It is the step of every
             metric, so that grouping runs by a tag draws a line over the nights.
         day: UTC date on which the job started, ``2026-11-23``.
     """
+
+    number: int
+    day: str
 
     def __init__(
         self,
@@ -114,12 +125,17 @@ class Run:
         """Create a run on the server, tagged with this process.
 
         Args:
-            parent: the run in which it is nested, whose number and day it shares.
-            number: of the job, see :attr:`number`.
-            seconds: how long ago its work began.
+            client: of the tracking server.
+            experiment_id: of the run.
+            name: of the run.
+            tags: of the run, beside those of the process and the job.
+            note: description, in Markdown.
+            parent: the run in which it is nested; it shares that run's number and day.
+            number: of the job, see :attr:`registry.runs.Run.number`.
+            seconds: since the start of the run's work.
         """
         number = parent.number if parent else number
-        given = {
+        run_tags = {
             MLFLOW_RUN_NAME: name,
             MLFLOW_RUN_NOTE: note,
             Tag.PROCESS: str(ProcessIdentity.current()),
@@ -130,13 +146,13 @@ class Run:
         started = int((time.time() - seconds) * 1000)
         with library_errors(client.tracking_uri, f"create run {name}"):
             run = client.create_run(
-                experiment_id, start_time=started, tags=resolve_tags(given), run_name=name
+                experiment_id, start_time=started, tags=resolve_tags(run_tags), run_name=name
             )
         day = parent.day if parent else ""
         return cls(client, run.info.run_id, experiment_id, name, number=number, day=day)
 
     def child(self, name: str, *, tags: Mapping[str, str], note: str, seconds: float = 0.0) -> Run:
-        """A nested run, whose work began some seconds ago."""
+        """A nested run, whose work began ``seconds`` ago."""
         return Run.create(
             self.client,
             self.experiment_id,
@@ -148,9 +164,9 @@ class Run:
         )
 
     def adopt(self, *, tags: Mapping[str, str], note: str) -> None:
-        """Take over a run that somebody else created: name it and tag it with this process.
+        """Take over a run that another program created: name it and tag it with this process.
 
-        It runs, whatever it says: another host may have taken it for dead before it was tagged.
+        Its status becomes RUNNING: another host may have ended it as dead before it was tagged.
         """
         with self._errors("take over"):
             self.client.update_run(self.id, status="RUNNING")
@@ -186,7 +202,7 @@ class Run:
             self.client.log_inputs(self.id, inputs)
 
     def metrics(self, metrics: Iterable[Metric]) -> None:
-        """Log metrics in one batch; where a key comes twice, the run shows the last."""
+        """Log metrics in one batch; of equal keys the run shows the last."""
         # A model's metrics are told apart by their time, not by their dataset: one tick each.
         now = int(time.time() * 1000)
         entries = [
@@ -216,7 +232,7 @@ class Run:
             self.client.log_dict(self.id, dict(content), file)
 
     def fail(self) -> None:
-        """End the run as FAILED, whatever comes."""
+        """End the run as FAILED, also if no exception passes."""
         self._failed = True
 
     def __enter__(self) -> Self:
@@ -224,14 +240,14 @@ class Run:
 
     def __exit__(
         self,
-        kind: type[BaseException] | None,
+        error_class: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if kind is not None and not issubclass(kind, Exception):
+        if error is not None and not isinstance(error, Exception):
             status = "KILLED"
         else:
-            status = "FAILED" if kind or self._failed else "FINISHED"
+            status = "FAILED" if error or self._failed else "FINISHED"
         with self._errors("end"):
             self.client.set_terminated(self.id, status)
 

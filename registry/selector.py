@@ -1,7 +1,7 @@
-"""Which model to use now: what Hamilton asks the Brain Library.
+"""Which model to use now: Hamilton's questions to the Brain Library.
 
-Every answer is a frozen value with its reason. Nothing is chosen here that the champions' aliases
-and records do not say: whoever promotes, decides.
+Every answer is a frozen value with its reason. The selector decides nothing: promotions do, and it
+reads the champions' aliases and records.
 """
 
 from __future__ import annotations
@@ -9,18 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
-from mlflow.entities.model_registry import RegisteredModel
-
 from brain.confidence import Confidence, confidence
-from brain.errors import (
-    InputError,
-    LibraryError,
-    NoChampionError,
-)
+from brain.errors import InputError, LibraryError, NoChampionError
 from brain.naming import (
     Family,
     Regime,
-    Tag,
     challenger_alias,
     model_id as id_of,
     model_name,
@@ -37,23 +30,23 @@ from brain.records import (
     SwitchAdvice,
     Version,
 )
-from registry.cells import champion_version
 from registry.library import BrainLibrary
+from registry.models import SymbolModel
 from registry.promotion.advice import advise_family
 
 __all__ = ["ModelSelector"]
 
 
 class ModelSelector:
-    """Answers from the registry's aliases and records, in one call to it where that is possible.
+    """Answers from the registry's aliases and records, by one request to it where possible.
 
     Symbols may be written ``BTC/USDT`` or ``BTC-USDT``; regimes and families by name.
 
-    Every method raises :class:`~brain.errors.TrackingUnreachableError` if nobody answers, and
-    :class:`~brain.errors.LibraryError` if the registry refuses what was asked.
+    Every method raises :class:`brain.errors.TrackingUnreachableError` if the tracking server or
+    database does not answer, and :class:`brain.errors.LibraryError` if it refuses a request.
 
     Args:
-        brain_library: where to look.
+        brain_library: the library whose champions and versions it answers from.
     """
 
     def __init__(self, brain_library: BrainLibrary) -> None:
@@ -83,12 +76,12 @@ class ModelSelector:
         if family is None:
             return _trusted(self.library.champion_in(model, regime))
         try:
-            trusted = _trusted(self.library.champion_in(model, regime))
+            champion = _trusted(self.library.champion_in(model, regime))
         except NoChampionError:
-            trusted = None
-        if trusted and trusted.family == family:
-            return replace(trusted, reason=f"champion, of the preferred family: {trusted.reason}")
-        return self._preferred(model, regime, family, trusted)
+            champion = None
+        if champion and champion.family == family:
+            return replace(champion, reason=f"champion, of the preferred family: {champion.reason}")
+        return self._preferred(model, regime, family, champion)
 
     def recommend_family(self, regime: Regime | str) -> FamilyAdvice:
         """The family to expect most of in a regime, from the champions of all symbols.
@@ -99,8 +92,12 @@ class ModelSelector:
             UnknownRegimeError: there is no such regime.
         """
         regime = parse_regime(regime)
-        found = (c for c in self.library.champions() if c.regime == regime)
-        records = [c.record for c in found if c.recorded]  # a hand on an alias is no evidence
+        # An alias that was moved by hand is no evidence.
+        records = [
+            champion.record
+            for champion in self.library.champions()
+            if champion.regime == regime and champion.recorded
+        ]
         return advise_family(regime, records)
 
     def get_model_confidence(
@@ -112,9 +109,9 @@ class ModelSelector:
         """The probability that a version's net Sharpe is above 0, out of sample and after costs.
 
         Args:
-            symbol: whose model.
-            volatility_regime: in which regime; over all bars if None.
-            model_id: of which version; if None the regime's champion, and without a regime the
+            symbol: of the model.
+            volatility_regime: of the bars; all bars if None.
+            model_id: of the version; if None the regime's champion, and without a regime the
                 version that is champion of the most regimes, the newest of several.
 
         Raises:
@@ -131,11 +128,11 @@ class ModelSelector:
             return self._measured(self.library.version(symbol, number), regime)
         model = self.library.model(symbol)
         if regime is not None:
-            return _trusted(self.library.champion_in(model, regime)).confidence
+            return _recorded(self.library.champion_in(model, regime).record)
         number, cells = _leader(model)
-        found = self._measured(self.library.version(symbol, number), None)
-        leads = f"{id_of(model.name, number)}, champion of {cells} of {len(Regime)} regimes"
-        return replace(found, reason=f"{leads}, over all bars: {found.reason}")
+        over_all = self._measured(self.library.version(symbol, number), None)
+        leader = f"{id_of(model.name, number)}, champion of {cells} of {len(Regime)} regimes"
+        return replace(over_all, reason=f"{leader}, over all bars: {over_all.reason}")
 
     def should_switch_model(
         self, symbol: str, current_model_id: str, volatility_regime: Regime | str
@@ -153,44 +150,42 @@ class ModelSelector:
         number = _number(symbol, current_model_id)
         champion = self.library.champion_in(self.library.model(symbol), regime)
         if number == champion.version:
-            why = f"{current_model_id} is champion of regime {regime}"
-            return SwitchAdvice(False, champion.model_id, why)
-        current = self.library.version(symbol, number)
-        target = _trusted(champion)
-        refit = ", a refit of the same recipe" if target.recipe == current.recipe else ""
+            reason = f"{current_model_id} is champion of regime {regime}"
+            return SwitchAdvice(False, champion.model_id, reason)
+        current, record = self.library.version(symbol, number), champion.record
+        refit = ", a refit of the same recipe" if record.recipe == current.recipe else ""
         return SwitchAdvice(
             True,
-            target.model_id,
-            f"champion of regime {regime} is {target.model_id} ({target.family}{refit}), "
-            f"not {current.id} ({current.family}): {target.reason}",
+            champion.model_id,
+            f"champion of regime {regime} is {champion.model_id} ({record.family}{refit}), "
+            f"not {current.id} ({current.family}): {record.reason}",
         )
 
     # --- helpers --------------------------------------------------------------------------------
 
     def _preferred(
-        self, model: RegisteredModel, regime: Regime, family: Family, champion: Selection | None
+        self, model: SymbolModel, regime: Regime, family: Family, champion: Selection | None
     ) -> Selection:
         """The challenger if it is of the family, else the family's newest version."""
-        symbol = model.tags[Tag.SYMBOL]
         trusted = f"{champion.model_id}, {champion.family}" if champion else "none"
-        why = f"{family} is preferred; not the champion of regime {regime} ({trusted}), but "
-        challenger = model.aliases.get(challenger_alias(regime))
+        reason = f"{family} is preferred; not the champion of regime {regime} ({trusted}), but "
+        challenger = model.challenger(regime)
         if challenger is not None:
-            version = self.library.version(symbol, int(challenger))
+            version = self.library.version(model.symbol, challenger)
             if version.family == family:
                 uri = f"models:/{model.name}@{challenger_alias(regime)}"
-                return self._selection(version, regime, uri, f"{why}its challenger")
-        newest = self.library.newest(symbol, family)
+                return self._selection(version, regime, uri, f"{reason}its challenger")
+        newest = self.library.newest(model.symbol, family)
         if newest is None:
             raise LibraryError(
-                f"{symbol} has no version of family {family}; prefer another one or train it"
+                f"{model.symbol} has no version of family {family}; prefer another one or train it"
             )
         return self._selection(
-            newest, regime, f"models:/{newest.id}", f"{why}the family's newest version"
+            newest, regime, f"models:/{newest.id}", f"{reason}the family's newest version"
         )
 
     def _selection(self, version: Version, regime: Regime, uri: str, reason: str) -> Selection:
-        """A version that no record tells of: its evidence comes from its run."""
+        """A version without a record as a selection: its evidence comes from its run."""
         return Selection(
             symbol=version.symbol,
             regime=regime,
@@ -207,7 +202,7 @@ class ModelSelector:
         )
 
     def _measured(self, version: Version, regime: Regime | None) -> Confidence:
-        """From the metrics of the version's run; those without a regime are over all bars."""
+        """The confidence by the metrics of the version's run; over all bars if without a regime."""
         evidence = self.library.evidence(version, regime)
         return confidence(
             evidence.net_sharpe.value,
@@ -219,7 +214,7 @@ class ModelSelector:
 
 
 def _trusted(champion: Champion) -> Selection:
-    """The champion as a selection: its record tells all."""
+    """The champion as a selection, by its record."""
     record = champion.record
     return Selection(
         symbol=champion.symbol,
@@ -237,14 +232,15 @@ def _trusted(champion: Champion) -> Selection:
     )
 
 
-def _leader(model: RegisteredModel) -> tuple[int, int]:
-    """The version that is champion of the most regimes, the newest of several; of how many."""
-    found = Counter(v for regime in Regime if (v := champion_version(model, regime)))
-    if not found:
+def _leader(model: SymbolModel) -> tuple[int, int]:
+    """The version that is champion of the most regimes, the newest of several; and of how many."""
+    champions = [model.champion(regime) for regime in Regime]
+    counts = Counter(number for number in champions if number is not None)
+    if not counts:
         raise NoChampionError(
-            f"{model.tags[Tag.SYMBOL]} has no champion for any regime; run the nightly job for it"
+            f"{model.symbol} has no champion for any regime; run the nightly job for it"
         )
-    cells, number = max((cells, number) for number, cells in found.items())
+    cells, number = max((cells, number) for number, cells in counts.items())
     return number, cells
 
 
@@ -259,8 +255,9 @@ def _number(symbol: str, model_id: str) -> int:
 
 
 def _recorded(record: CellRecord) -> Confidence:
-    """What the night has stored; worked out from its evidence where it stored nothing."""
-    found = confidence(record.net_sharpe, record.net_sharpe_error, record.bars, record.episodes)
-    if record.confidence is None or record.confidence == found.probability:
-        return found
-    return replace(found, probability=record.confidence, reason=f"as recorded; {found.reason}")
+    """The confidence in the record; without one, by the record's evidence."""
+    measured = confidence(record.net_sharpe, record.net_sharpe_error, record.bars, record.episodes)
+    if record.confidence is None or record.confidence == measured.probability:
+        return measured
+    reason = f"as recorded; {measured.reason}"
+    return replace(measured, probability=record.confidence, reason=reason)

@@ -1,13 +1,15 @@
-"""Before and after a job: can its files be stored, and whose runs are left over."""
+"""Before a job: whether its files can be stored, and the end of runs whose process is dead."""
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 import time
 import uuid
 from pathlib import Path
 
+from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.mlflow_tags import MLFLOW_PROJECT_ENTRY_POINT, MLFLOW_SOURCE_NAME
@@ -16,16 +18,38 @@ from mlflow.utils.uri import is_local_uri
 from brain.errors import ArtifactStoreError, InputError
 from brain.naming import Tag
 from brain.processes import ProcessIdentity, is_alive, launcher_is_alive
+from registry.mlflow_errors import library_errors
+from registry.paging import experiment_ids
 
-__all__ = ["check_writable", "is_dead"]
+__all__ = ["check_writable", "reap_runs"]
+
+logger = logging.getLogger(__name__)
 
 
-def is_dead(run: Run, after_hours: float) -> bool:
-    """Whether a run that says RUNNING has no process any more.
+def reap_runs(client: MlflowClient, after_hours: float) -> list[str]:
+    """End the runs whose process is dead, as KILLED, in every experiment.
+
+    See :meth:`registry.library.BrainLibrary.reap`.
+    """
+    with library_errors(client.tracking_uri, "look for runs of dead processes"):
+        running = client.search_runs(
+            experiment_ids(client),
+            filter_string="attributes.status = 'RUNNING'",
+            max_results=5000,
+        )
+        dead = [run for run in running if _is_dead(run, after_hours)]
+        for run in dead:
+            client.set_terminated(run.info.run_id, "KILLED")
+            logger.warning("ended run %s, whose process is dead", run.info.run_name)
+    return [run.info.run_id for run in dead]
+
+
+def _is_dead(run: Run, after_hours: float) -> bool:
+    """Whether a run with the status RUNNING has no process any more.
 
     Args:
-        run: as the tracking server has it.
-        after_hours: age from which a run counts as dead whose process can't be seen from here.
+        run: on the tracking server.
+        after_hours: age from which a run counts as dead whose process this host can't see.
     """
     age_hours = (time.time() - run.info.start_time / 1000) / 3600
     tag = run.data.tags.get(Tag.PROCESS)
@@ -33,7 +57,7 @@ def is_dead(run: Run, after_hours: float) -> bool:
         try:
             alive = is_alive(ProcessIdentity.parse(tag))
         except InputError:
-            return False  # somebody else's, who has another use for the tag
+            return False  # another program's, which uses the tag otherwise
     elif MLFLOW_PROJECT_ENTRY_POINT in run.data.tags:
         # Created by `mlflow run`, whose job has not tagged it yet, or never will.
         if run.info.run_id == os.environ.get("MLFLOW_RUN_ID"):
@@ -44,12 +68,12 @@ def is_dead(run: Run, after_hours: float) -> bool:
             else None
         )
     else:
-        return False  # somebody else's
+        return False  # another program's
     return age_hours > after_hours if alive is None else not alive
 
 
 def _launched_here(source: str) -> bool:
-    """Whether a project's source is this folder, so that its launcher would be seen here."""
+    """Whether a project's source is this folder, so that its launcher runs on this host."""
     root = Path(__file__).resolve().parents[1]
     return is_local_uri(source) and Path(local_file_uri_to_path(source)).resolve() == root
 
@@ -61,7 +85,7 @@ def check_writable(root: str) -> None:
         ArtifactStoreError: it can't be written.
     """
     if not is_local_uri(root):
-        return  # stored by the server or by a remote client, and checked by the first upload
+        return  # stored by the server or by a remote client; the first upload checks it
     folder = Path(local_file_uri_to_path(root))
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Versions in MLflow's registry: registered when their files are stored, checked when fetched."""
+"""Versions in MLflow's registry: registered after their files are stored, checked at download."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelOutput
-from mlflow.entities.model_registry import ModelVersion, RegisteredModel
+from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
@@ -22,46 +22,21 @@ from brain.errors import ArtifactStoreError, LibraryError
 from brain.manifest import check_folder, write_manifest
 from brain.naming import Family, Tag, model_name
 from brain.records import Version
-from registry.descriptions import describe_model
-from registry.mlflow_errors import library_errors, redact
+from brain.redact import redact
+from registry.mlflow_errors import library_errors
+from registry.models import ensure_model
 from registry.runs import Run
 
 __all__ = [
     "download",
-    "ensure_model",
-    "find_model",
     "input_names",
     "newest_version",
     "read_version",
     "register",
-    "version_of",
 ]
 
 _TRACKING_URI = "MLFLOW_TRACKING_URI"
 _ONE_AT_A_TIME = threading.Lock()
-
-
-def find_model(client: MlflowClient, symbol: str) -> RegisteredModel | None:
-    """The symbol's registered model; None if there is none."""
-    with library_errors(client.tracking_uri, f"look up the model of {symbol}"):
-        found = client.search_registered_models(f"name = '{model_name(symbol)}'")
-    return found[0] if found else None
-
-
-def ensure_model(client: MlflowClient, symbol: str) -> None:
-    """Make the symbol's registered model if there is none."""
-    if find_model(client, symbol) is not None:
-        return
-    with library_errors(client.tracking_uri, f"make the model of {symbol}"):
-        try:
-            client.create_registered_model(
-                model_name(symbol),
-                tags={Tag.SYMBOL: symbol},
-                description=describe_model(None, symbol, [], {}),
-            )
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another writer was first
-                raise
 
 
 def register(
@@ -72,10 +47,13 @@ def register(
     folder: Path,
     *,
     tags: Mapping[str, str],
-    params: Mapping[str, Any],
+    hyperparameters: Mapping[str, Any],
     note: str,
 ) -> Version:
-    """Store a model folder, then make it a version; see ``BrainLibrary.add_version``."""
+    """Store a model folder, then make it a version.
+
+    See :meth:`registry.library.BrainLibrary.add_version`.
+    """
     name = model_name(symbol)
     with library_errors(client.tracking_uri, f"register {family} for {symbol}"):
         logged = client.create_logged_model(
@@ -83,7 +61,7 @@ def register(
             name=f"{name}-{family}",
             source_run_id=run.id,
             tags=dict(tags),
-            params={k: str(v) for k, v in params.items()},
+            params={key: str(value) for key, value in hyperparameters.items()},
             model_type=str(family),
         )
         try:
@@ -96,7 +74,7 @@ def register(
         client.log_outputs(run.id, [LoggedModelOutput(logged.model_id, 0)])
         ensure_model(client, symbol)
         with _tracking_at(client.tracking_uri):
-            made = client.create_model_version(
+            entry = client.create_model_version(
                 name,
                 source=f"models:/{logged.model_id}",
                 run_id=run.id,
@@ -104,19 +82,19 @@ def register(
                 description=note,
                 model_id=logged.model_id,
             )
-        # What the UI's list of models shows a model's versions by.
+        # The UI's list of models shows a model's versions by this tag.
         client.set_logged_model_tags(
             logged.model_id,
-            {MLFLOW_MODEL_VERSIONS: json.dumps([{"name": name, "version": made.version}])},
+            {MLFLOW_MODEL_VERSIONS: json.dumps([{"name": name, "version": entry.version}])},
         )
-    return version_of(symbol, made)
+    return _version_of(symbol, entry)
 
 
-def version_of(symbol: str, entry: ModelVersion) -> Version:
+def _version_of(symbol: str, entry: ModelVersion) -> Version:
     """The version of an entry in MLflow's registry.
 
     Raises:
-        LibraryError: the Brain Library has not registered it, so its tags don't tell.
+        LibraryError: the Brain Library has not registered it: it lacks tags.
     """
     tags = entry.tags
     try:
@@ -128,7 +106,7 @@ def version_of(symbol: str, entry: ModelVersion) -> Version:
             digest=tags[Tag.DIGEST],
             trained_until=tags[Tag.TRAINED_UNTIL],
             run_id=entry.run_id or "",
-            # Its own field for this stays empty.
+            # MLflow leaves the entry's ``model_id`` empty.
             logged_model_id=(entry.source or "").removeprefix("models:/"),
         )
     except (KeyError, ValueError) as error:
@@ -145,7 +123,7 @@ def read_version(client: MlflowClient, symbol: str, number: int) -> Version:
         LibraryError: there is none, or the Brain Library has not registered it.
     """
     with library_errors(client.tracking_uri, f"read version {number} of {symbol}"):
-        return version_of(symbol, client.get_model_version(model_name(symbol), str(number)))
+        return _version_of(symbol, client.get_model_version(model_name(symbol), str(number)))
 
 
 def newest_version(client: MlflowClient, symbol: str, family: Family) -> Version | None:
@@ -156,16 +134,19 @@ def newest_version(client: MlflowClient, symbol: str, family: Family) -> Version
             max_results=1,
             order_by=["version_number DESC"],
         )
-    return version_of(symbol, entries[0]) if entries else None
+    return _version_of(symbol, entries[0]) if entries else None
 
 
 def download(client: MlflowClient, version: Version, folder: Path) -> Path:
-    """Fetch a version's files into the folder and check them; see ``BrainLibrary.fetch``."""
+    """Download a version's files into the folder and check them.
+
+    See :meth:`registry.library.BrainLibrary.fetch`.
+    """
     doing = f"fetch {version.id}"
     with library_errors(client.tracking_uri, doing):
         logged = client.get_logged_model(version.logged_model_id)
         try:
-            fetched = mlflow.artifacts.download_artifacts(
+            model = mlflow.artifacts.download_artifacts(
                 logged.artifact_location,
                 dst_path=str(folder / f"{model_name(version.symbol)}-{version.number}"),
                 tracking_uri=client.tracking_uri,
@@ -174,8 +155,8 @@ def download(client: MlflowClient, version: Version, folder: Path) -> Path:
             raise ArtifactStoreError(
                 f"could not {doing}: {redact(error.message)}; restore its files or train it anew"
             ) from error
-    check_folder(Path(fetched), version.digest)
-    return Path(fetched)
+    check_folder(Path(model), version.digest)
+    return Path(model)
 
 
 def input_names(folder: Path) -> tuple[str, ...] | None:
@@ -199,18 +180,19 @@ def _stamp(folder: Path, logged_model_id: str, run_id: str) -> str:
 
 @contextmanager
 def _tracking_at(dsn: str) -> Iterator[None]:
-    """A database registry looks a logged model up at MLflow's process-wide tracking URI.
+    """MLflow's process-wide tracking URI is this one; afterwards it is what it was before.
 
-    One thread at a time; afterwards MLflow and the environment, which it writes to, are as before.
+    A database registry looks a logged model up there. One thread at a time. Setting the URI changes
+    the environment too, which is restored.
     """
     with _ONE_AT_A_TIME:
-        before, told = mlflow.get_tracking_uri(), os.environ.get(_TRACKING_URI)
+        before, variable = mlflow.get_tracking_uri(), os.environ.get(_TRACKING_URI)
         mlflow.set_tracking_uri(dsn)
         try:
             yield
         finally:
             mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # which unsets it
-            if told is not None:
-                os.environ[_TRACKING_URI] = told
+            if variable is not None:
+                os.environ[_TRACKING_URI] = variable
             if mlflow.get_tracking_uri() != before:
                 mlflow.set_tracking_uri(before)

@@ -1,4 +1,4 @@
-"""What every test shares: a clean environment, quick repeatable properties, real stores."""
+"""Shared by all tests: a clean environment, repeatable properties, real stores."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import pytest
 from tests.s3_servers import Bucket, RcloneS3Server, S3Server
 from tests.servers import MlflowServer, PostgresServer, sqlite_template
 
-# Before any library reads them. A developer's own store and settings are none of the tests'.
-_OURS = ("BRAIN_", "MLFLOW_", "_MLFLOW_", "AWS_")
-_KEPT = {"BRAIN_RECORDED_DATA"}
-for _name in [n for n in os.environ if n.startswith(_OURS) and n not in _KEPT]:
+# Before any library reads them: the tests use no store and no settings of the developer.
+_PREFIXES = ("BRAIN_", "MLFLOW_", "_MLFLOW_", "AWS_")
+_EXCEPTIONS = {"BRAIN_RECORDED_DATA"}
+for _name in [n for n in os.environ if n.startswith(_PREFIXES) and n not in _EXCEPTIONS]:
     del os.environ[_name]
 os.environ |= {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -40,14 +40,14 @@ def pytest_configure() -> None:
 
 @pytest.fixture(scope="session")
 def _templates(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where migrated stores are kept from one test run to the next."""
+    """The folder of migrated stores; pytest's cache keeps it for the next test run."""
     cache = getattr(request.config, "cache", None)
     return Path(cache.mkdir("stores")) if cache else tmp_path_factory.mktemp("stores")
 
 
 @pytest.fixture
 def sqlite_dsn(_templates: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """An empty SQLite store of this test; artifacts go below the test's folder."""
+    """An empty SQLite store of the test; artifacts go below the test's folder."""
     monkeypatch.chdir(tmp_path)  # MLflow puts a local store's artifacts below ./mlruns
     shutil.copy(sqlite_template(_templates), tmp_path / "mlflow.db")
     return f"sqlite:///{tmp_path / 'mlflow.db'}"
@@ -63,7 +63,7 @@ def _postgres_server(_templates: Path) -> Iterator[PostgresServer]:
 def postgres(
     _postgres_server: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[str]:
-    """An empty PostgreSQL store of this test; artifacts go below the test's folder."""
+    """An empty PostgreSQL store of the test; artifacts go below the test's folder."""
     monkeypatch.chdir(tmp_path)
     uri = _postgres_server.fresh()
     yield uri
@@ -81,7 +81,7 @@ def _mlflow_server(
 
 @pytest.fixture
 def mlflow_server(_mlflow_server: MlflowServer) -> MlflowServer:
-    """A running MLflow server that remembers nothing of other tests."""
+    """A running MLflow server without the runs and models of other tests."""
     _mlflow_server.reset()
     return _mlflow_server
 
@@ -95,7 +95,7 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 
 @pytest.fixture
 def s3(s3_server: S3Server) -> Bucket:
-    """An empty bucket of this test; set its ``environment`` to let clients find it."""
+    """An empty bucket of the test; clients connect by its ``environment``."""
     return s3_server.fresh()
 
 
@@ -108,7 +108,7 @@ def s3_unsafe_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rclon
 
 @pytest.fixture
 def s3_unsafe(s3_unsafe_server: RcloneS3Server) -> Bucket:
-    """An empty bucket of this test, where one writer may overwrite another's commit."""
+    """An empty bucket of the test, where one writer may overwrite another's commit."""
     return s3_unsafe_server.fresh()
 
 

@@ -1,4 +1,4 @@
-"""Jobs run in the tests' own process, and what they said."""
+"""Jobs in the tests' process, with their output."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LOGGED = re.compile(r"\S+ \S+ (INFO|WARNING) mlflow\.")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a job said, and its exit code."""
+    """A job's exit code and output."""
 
     code: int
     out: str
@@ -23,19 +23,19 @@ class Outcome:
 
     @property
     def complaints(self) -> list[str]:
-        """The lines on stderr, what MLflow logs left aside."""
+        """The lines on stderr without those that MLflow logs."""
         return [line for line in self.err.splitlines() if not LOGGED.match(line)]
 
     @property
     def error(self) -> str:
-        """The one line on stderr that says what is wrong."""
+        """The only line on stderr, which is an error message."""
         (line,) = self.complaints
         assert line.startswith("error: ")
         return line
 
 
 def run_job(*arguments: str) -> Outcome:
-    """A job in this process."""
+    """Run a job in this process."""
     out, err = io.StringIO(), io.StringIO()
     handler = signal.getsignal(signal.SIGTERM)
     try:

@@ -1,8 +1,8 @@
 """Real S3-compatible servers on loopback: one that honours conditional puts, one that does not.
 
-S3 lets one of several simultaneous conditional puts win. Swift looks first and writes later, so two
-at once may both win (measured: 18 of 40 times with six writers); a filter before it lets such puts
-through one after the other.
+Of several simultaneous conditional puts, S3 lets one win. Swift checks first and writes later, so
+two at once may both win (measured: 18 of 40 times with six writers); a filter before it passes such
+puts on one after the other.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ paste.filter_factory = tests.s3_servers:one_by_one
 # The order matters; all but those in the text above need no settings.
 _FILTERS = ["catch_errors", "gatekeeper", "listing_formats", "one_by_one", "s3api", "tempauth"]
 _FILTERS += ["copy", "slo", "dlo", "versioned_writes", "symlink"]
-# How a ring says where each part of Swift keeps what; here it is always the same place.
+# Writes the rings, by which Swift locates its data; here it is always in the same place.
 _RING = """
 import sys
 from swift.common.ring import RingBuilder
@@ -79,13 +79,12 @@ for path, port in zip(sys.argv[1::2], sys.argv[2::2]):
 
 @dataclass(frozen=True)
 class Bucket:
-    """An empty bucket, and what a client of it needs to be told.
+    """An empty bucket, and the environment of its clients.
 
     Attributes:
-        url: the server's address, which S3's clients call the endpoint.
-        bucket: its name.
-        environment: keys, region and endpoint as boto3 and others read them. Nobody's own profile
-            comes in.
+        url: the server's address, the endpoint of S3's clients.
+        bucket: name of the bucket.
+        environment: keys, region and endpoint for boto3 and others, without the user's profile.
     """
 
     url: str
@@ -94,7 +93,7 @@ class Bucket:
 
 
 class _Server:
-    """What both have in common: an address, a pair of keys, buckets."""
+    """An S3 server with an address, a pair of keys and buckets."""
 
     account, name = "brain", "tests"
 
@@ -108,8 +107,8 @@ class _Server:
         self.secret_key = secrets.token_hex(16)
 
     @contextmanager
-    def client(self, **given: str) -> Iterator[Any]:
-        """A boto3 client with this server's keys, or those given."""
+    def client(self, **overrides: str) -> Iterator[Any]:
+        """A boto3 client with the server's keys, or others."""
         import boto3
         from botocore.config import Config
 
@@ -117,7 +116,7 @@ class _Server:
         config = Config(connect_timeout=5, read_timeout=60, retries={"total_max_attempts": 1})
         session = boto3.session.Session(region_name=_REGION)
         with closing(
-            session.client("s3", endpoint_url=self.url, config=config, **keys | given)
+            session.client("s3", endpoint_url=self.url, config=config, **keys | overrides)
         ) as client:
             yield client
 
@@ -152,10 +151,9 @@ class _Server:
 class S3Server(_Server):
     """OpenStack Swift: checks signatures, honours conditional puts.
 
-    ``reader_key``, with the same secret, may do only what a bucket's owner allows to everybody.
+    ``reader_key``, with the same secret, has only the rights that a bucket's owner grants to all.
 
-    Objects are kept in memory: on disk Swift wants extended attributes, which not every file
-    system has.
+    Objects are in memory: on disk Swift needs extended attributes, which not every file system has.
     """
 
     reader_key = f"{_Server.account}:reader"
@@ -188,8 +186,8 @@ class S3Server(_Server):
             yield self
 
     def _proxy(self) -> str:
-        told = {"account": self.account, "name": self.name, "secret": self.secret_key}
-        text = _PROXY.format(filters=" ".join(_FILTERS), **told)
+        user = {"account": self.account, "name": self.name, "secret": self.secret_key}
+        text = _PROXY.format(filters=" ".join(_FILTERS), **user)
         plain = [name for name in _FILTERS if f"[filter:{name}]" not in text]
         return text + "".join(f"[filter:{name}]\nuse = egg:swift#{name}\n" for name in plain)
 
@@ -217,7 +215,7 @@ class RcloneS3Server(_Server):
 
 
 def one_by_one(_configuration: object, **_more: object) -> Callable[[_App], _App]:
-    """A filter in Swift's proxy: the conditional puts of an object come one after the other."""
+    """A filter in Swift's proxy: the conditional puts of an object are passed on one at a time."""
     from eventlet.semaphore import Semaphore  # type: ignore[import-untyped]
 
     turns: defaultdict[str, Semaphore] = defaultdict(Semaphore)

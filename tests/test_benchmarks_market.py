@@ -44,8 +44,8 @@ def test_both_sides_end_with_the_same_rows(postgres: str, tmp_path: Path) -> Non
 
 
 def test_a_run_measures_and_checks(tmp_path: Path) -> None:
-    found = market.run_once(market.Ours(tmp_path), 12_000)
-    assert min(vars(found).values()) > 0
+    readings = market.run_once(market.Ours(tmp_path), 12_000)
+    assert min(vars(readings).values()) > 0
 
     class Forgetful(market.Ours):
         def upsert(self, frame: pd.DataFrame) -> None:

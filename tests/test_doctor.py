@@ -19,12 +19,14 @@ import pandas as pd
 import pytest
 
 import mlproject
-from brain.checks import Check, State, check_configuration, run_checks, verdict
+from brain.checks import Check, State, run_checks, verdict
+from brain.configuration import check_configuration
 from brain.errors import LibraryError
+from brain.series.store.checks import check_series
 from brain.settings import load_settings
 from market.checks import check_exchanges
-from registry.checks.library import check_artifacts, check_library, check_series
-from tests.market.exchange_server import Exchanges
+from registry.checks.library import check_artifacts, check_library
+from tests.market.exchange_server import ExchangeServer
 from tests.s3_servers import Bucket, S3Server
 from tests.servers import MlflowServer, free_port
 
@@ -32,9 +34,9 @@ Setenv = Callable[[str, str], None]
 
 
 def by_name(checks: list[Check]) -> dict[str, Check]:
-    found = {check.name: check for check in checks}
-    assert len(found) == len(checks)
-    return found
+    rows = {check.name: check for check in checks}
+    assert len(rows) == len(checks)
+    return rows
 
 
 def everything(folder: Path) -> list[Path]:
@@ -43,7 +45,7 @@ def everything(folder: Path) -> list[Path]:
 
 @pytest.fixture
 def environ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Setenv:
-    """Sets variables, in a folder of its own."""
+    """Sets variables, in a new folder."""
     monkeypatch.chdir(tmp_path)
     return monkeypatch.setenv
 
@@ -60,10 +62,10 @@ def library(dsn: str, setenv: Setenv, series: str = "series") -> dict[str, Check
 def test_a_row_never_shows_a_secret(environ: Setenv) -> None:
     environ("AWS_SECRET_ACCESS_KEY", "hushhush")
     environ("SOME_API_KEY", "quietquiet")
-    text = "hushhush http://me:p:w@host/?token=tok1 quietquiet"
-    row = Check("name", State.OK, text, text)
-    for shown in (row.detail, row.cure, repr(row)):
-        assert not [s for s in ("hush", "quiet", "p:w", "tok1") if s in shown]
+    secrets = "hushhush http://me:p:w@host/?token=tok1 quietquiet"
+    row = Check("name", State.OK, secrets, secrets)
+    for text in (row.detail, row.cure, repr(row)):
+        assert not [s for s in ("hush", "quiet", "p:w", "tok1") if s in text]
     assert "http://me:***@host" in row.detail
 
 
@@ -83,13 +85,13 @@ def test_parts_run_at_once_and_none_is_waited_for_for_ever() -> None:
         raise LibraryError("it is broken; mend it")
 
     parts = {"one": met, "two": met, "broken": broken}
-    found = run_checks(parts, seconds=60)
-    assert [(c.name, c.state) for c in found] == [
+    checks = run_checks(parts, seconds=60)
+    assert [(c.name, c.state) for c in checks] == [
         ("met", "ok"),
         ("met", "ok"),
         ("broken", "failed"),
     ]
-    assert (found[2].detail, found[2].cure) == ("it is broken", "mend it")
+    assert (checks[2].detail, checks[2].cure) == ("it is broken", "mend it")
     first, hung = run_checks({"slow": hang}, seconds=0.5)
     assert (first.name, hung.name, hung.state) == ("first", "slow", "failed")
     assert "no end within 0.5 seconds" in hung.detail
@@ -108,7 +110,7 @@ def test_a_fault_of_ours_is_raised() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "told"),
+    ("name", "value", "message"),
     [
         ("BRAIN_TRAILS", "3", "BRAIN_TRIALS"),
         ("BRAIN_HOURS", "many", "hours"),
@@ -119,14 +121,14 @@ def test_a_fault_of_ours_is_raised() -> None:
     ],
 )
 def test_what_is_configured_wrong_is_named(
-    name: str, value: str, told: str, environ: Setenv, capsys: pytest.CaptureFixture[str]
+    name: str, value: str, message: str, environ: Setenv, capsys: pytest.CaptureFixture[str]
 ) -> None:
     environ(name, value)
     environ("COLUMNS", "500")  # a row a line
     assert mlproject.main(["doctor"]) == 2
     (line,) = [x for x in capsys.readouterr().out.splitlines() if x.startswith("configuration  ")
                and "failed" in x]  # fmt: skip
-    assert told in line
+    assert message in line
 
 
 def test_a_settings_file_that_cannot_be_read_is_named(environ: Setenv, tmp_path: Path) -> None:
@@ -152,9 +154,9 @@ def test_a_fresh_folder_is_sound_and_stays_empty(
     environ: Setenv, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert mlproject.main(["doctor"]) == 0
-    shown = capsys.readouterr().out
-    assert "python -m mlproject prepare" in shown
-    assert "no exchange is configured" in shown
+    out = capsys.readouterr().out
+    assert "python -m mlproject prepare" in out
+    assert "no exchange is configured" in out
     assert everything(tmp_path) == []
 
 
@@ -162,29 +164,29 @@ def test_a_fresh_folder_is_sound_and_stays_empty(
 def test_a_prepared_database_is_sound(
     store: str, request: pytest.FixtureRequest, environ: Setenv, tmp_path: Path
 ) -> None:
-    found = library(request.getfixturevalue(store), environ)
-    assert {check.state for check in found.values()} == {"ok", "skipped"}
-    assert found["credentials"].state == "skipped"
-    assert mlflow.__version__ in found["tracking server"].detail
-    assert "the first job makes it" in found["experiment"].detail
+    checks = library(request.getfixturevalue(store), environ)
+    assert {check.state for check in checks.values()} == {"ok", "skipped"}
+    assert checks["credentials"].state == "skipped"
+    assert mlflow.__version__ in checks["tracking server"].detail
+    assert "the first job makes it" in checks["experiment"].detail
     assert not [path for path in everything(tmp_path) if path.name != "mlflow.db"]
 
 
 def test_another_schema_than_mlflows_is_named(sqlite_dsn: str, environ: Setenv) -> None:
     with closing(sqlite3.connect("mlflow.db")) as database, database:
         database.execute("UPDATE alembic_version SET version_num = '1bd49d398cd23'")
-    found = library(sqlite_dsn, environ)
-    assert found["tracking server"].state == "failed"
-    assert "1bd49d398cd23" in found["tracking server"].detail
-    assert "mlflow db upgrade" in found["tracking server"].cure
+    checks = library(sqlite_dsn, environ)
+    assert checks["tracking server"].state == "failed"
+    assert "1bd49d398cd23" in checks["tracking server"].detail
+    assert "mlflow db upgrade" in checks["tracking server"].cure
 
 
 def test_a_deleted_experiment_is_named(sqlite_dsn: str, environ: Setenv) -> None:
     client = mlflow.MlflowClient(sqlite_dsn)
     client.delete_experiment(client.create_experiment("nightly"))
-    found = library(sqlite_dsn, environ)
-    assert found["experiment"].state == "failed"
-    assert found["artifact store"].state == "skipped"
+    checks = library(sqlite_dsn, environ)
+    assert checks["experiment"].state == "failed"
+    assert checks["artifact store"].state == "skipped"
 
 
 def test_a_server_is_sound_and_stores_artifacts(
@@ -192,21 +194,21 @@ def test_a_server_is_sound_and_stores_artifacts(
 ) -> None:
     client = mlflow.MlflowClient(mlflow_server.uri)
     client.create_experiment("nightly")
-    found = library(mlflow_server.uri, environ)
+    checks = library(mlflow_server.uri, environ)
     assert (
-        found["tracking server"].detail == f"{mlflow_server.uri} runs MLflow {mlflow.__version__}"
+        checks["tracking server"].detail == f"{mlflow_server.uri} runs MLflow {mlflow.__version__}"
     )
-    assert found["experiment"].state == "ok"
-    assert found["artifact store"].state == "ok", found["artifact store"]
+    assert checks["experiment"].state == "ok"
+    assert checks["artifact store"].state == "ok", checks["artifact store"]
     assert not list((mlflow_server.folder / "artifacts").rglob(".check-*"))
 
 
 def test_without_an_experiment_the_server_is_asked_about_its_own(
     mlflow_server: MlflowServer, environ: Setenv
 ) -> None:
-    found = library(mlflow_server.uri, environ)
-    assert "the first job makes it" in found["experiment"].detail
-    assert found["artifact store"].state == "ok", found["artifact store"]
+    checks = library(mlflow_server.uri, environ)
+    assert "the first job makes it" in checks["experiment"].detail
+    assert checks["artifact store"].state == "ok", checks["artifact store"]
 
 
 def test_a_server_that_cannot_store_is_told_at_once(
@@ -214,7 +216,7 @@ def test_a_server_that_cannot_store_is_told_at_once(
 ) -> None:
     blocked = mlflow_server.folder / "artifacts" / "blocked"
     blocked.parent.mkdir(exist_ok=True)
-    blocked.write_text("a file where a folder is wanted")
+    blocked.write_text("in the way of a folder")
     client = mlflow.MlflowClient(mlflow_server.uri)
     client.create_experiment("nightly", artifact_location="mlflow-artifacts:/blocked/below")
     check = library(mlflow_server.uri, environ)["artifact store"]
@@ -225,13 +227,13 @@ def test_a_server_that_cannot_store_is_told_at_once(
 
 
 def test_something_else_than_mlflow_is_told(s3_unsafe: Bucket, environ: Setenv) -> None:
-    found = library(s3_unsafe.url, environ)
-    assert found["tracking server"].state == "failed"
-    assert found["artifact store"].state == "skipped"
+    checks = library(s3_unsafe.url, environ)
+    assert checks["tracking server"].state == "failed"
+    assert checks["artifact store"].state == "skipped"
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "told"),
+    ("status", "body", "message"),
     [
         (401, b"who are you?", "MLFLOW_TRACKING_USERNAME"),
         (200, b"2.22.0", "does not fit"),
@@ -239,23 +241,23 @@ def test_something_else_than_mlflow_is_told(s3_unsafe: Bucket, environ: Setenv) 
     ],
 )
 def test_a_server_that_does_not_fit_is_told(
-    status: int, body: bytes, told: str, environ: Setenv
+    status: int, body: bytes, message: str, environ: Setenv
 ) -> None:
     with answering(lambda _: (status, body)) as url:
         check = library(url, environ)["tracking server"]
     assert check.state == "failed"
-    assert told in f"{check.detail}; {check.cure}"
+    assert message in f"{check.detail}; {check.cure}"
 
 
 @pytest.mark.parametrize("scheme", ["http", "postgresql+psycopg"])
 def test_where_nobody_answers_is_named_without_the_password(scheme: str, environ: Setenv) -> None:
     port = free_port()
-    found = library(f"{scheme}://me:secretpw@127.0.0.1:{port}/store", environ)
-    check = found["tracking server"]
+    checks = library(f"{scheme}://me:secretpw@127.0.0.1:{port}/store", environ)
+    check = checks["tracking server"]
     assert check.state == "failed"
     assert f"me:***@127.0.0.1:{port}" in check.detail
     assert "start the server" in check.cure
-    assert "secretpw" not in repr(found)
+    assert "secretpw" not in repr(checks)
 
 
 def test_a_folder_that_cannot_be_written_is_named(environ: Setenv, tmp_path: Path) -> None:
@@ -278,11 +280,11 @@ def test_artifacts_in_s3_are_looked_at(
         environ(name, value)
     where = f"s3://{s3.bucket}/artifacts"
     mlflow.MlflowClient(sqlite_dsn).create_experiment("nightly", artifact_location=where)
-    found = library(sqlite_dsn, environ)
-    assert found["artifact store"].state == "ok", found["artifact store"]
-    assert s3.url in found["artifact store"].detail
-    assert found["credentials"].state == "ok"
-    assert "the environment" in found["credentials"].detail
+    checks = library(sqlite_dsn, environ)
+    assert checks["artifact store"].state == "ok", checks["artifact store"]
+    assert s3.url in checks["artifact store"].detail
+    assert checks["credentials"].state == "ok"
+    assert "the environment" in checks["credentials"].detail
     with s3_server.client() as client:
         assert client.list_objects_v2(Bucket=s3.bucket)["KeyCount"] == 0
 
@@ -290,8 +292,8 @@ def test_artifacts_in_s3_are_looked_at(
 # --- series in S3 -------------------------------------------------------------------------------
 
 
-def series_in(bucket: Bucket, environ: Setenv, **changed: str) -> Check:
-    for name, value in (bucket.environment | changed).items():
+def series_in(bucket: Bucket, environ: Setenv, **overrides: str) -> Check:
+    for name, value in (bucket.environment | overrides).items():
         environ(name, value)
     (check,) = check_series(f"s3://{bucket.bucket}/series")
     assert bucket.environment["AWS_SECRET_ACCESS_KEY"] not in repr(check)
@@ -364,15 +366,15 @@ def test_missing_keys_are_told(environ: Setenv, s3: Bucket, sqlite_dsn: str) -> 
 
 
 @pytest.fixture
-def exchanges(environ: Setenv) -> Iterator[Exchanges]:
+def exchanges(environ: Setenv) -> Iterator[ExchangeServer]:
     """The three on loopback, their clocks going with ours."""
     stop = threading.Event()
 
-    def go(exchanges: Exchanges) -> None:
+    def go(exchanges: ExchangeServer) -> None:
         while not stop.wait(0.02):
             exchanges.truth.now = pd.Timestamp.now("UTC")
 
-    with Exchanges(pd.Timestamp.now("UTC"), fillers=0) as exchanges:
+    with ExchangeServer(pd.Timestamp.now("UTC"), fillers=0) as exchanges:
         clock = threading.Thread(target=go, args=(exchanges,), daemon=True)
         clock.start()
         environ("BRAIN_EXCHANGES", "binance,bybit,okx")
@@ -384,7 +386,7 @@ def exchanges(environ: Setenv) -> Iterator[Exchanges]:
         clock.join()
 
 
-def test_clocks_that_agree(exchanges: Exchanges) -> None:
+def test_clocks_that_agree(exchanges: ExchangeServer) -> None:
     (check,) = check_exchanges(load_settings(), live=False)
     assert check.state == "ok", check
     for name in exchanges.urls:
@@ -392,7 +394,7 @@ def test_clocks_that_agree(exchanges: Exchanges) -> None:
     assert {r.path.rpartition("/")[2] for r in exchanges.requests} == {"time"}
 
 
-def test_a_clock_that_is_off_is_told_by_how_much(exchanges: Exchanges) -> None:
+def test_a_clock_that_is_off_is_told_by_how_much(exchanges: ExchangeServer) -> None:
     exchanges.faults.skew = dict.fromkeys(exchanges.urls, 7.0)
     (check,) = check_exchanges(load_settings(), live=False)
     assert check.state == "failed"
@@ -400,18 +402,18 @@ def test_a_clock_that_is_off_is_told_by_how_much(exchanges: Exchanges) -> None:
     assert "NTP" in check.cure
 
 
-def test_one_exchange_whose_clock_is_off_is_not_ours(exchanges: Exchanges) -> None:
+def test_one_exchange_whose_clock_is_off_is_not_ours(exchanges: ExchangeServer) -> None:
     exchanges.faults.skew = {"bybit": 90.0}
     (check,) = check_exchanges(load_settings(), live=False)
     assert check.state == "ok"
     assert "bybit -" in check.detail
 
 
-def test_live_asks_every_endpoint_once(exchanges: Exchanges) -> None:
-    found = by_name(check_exchanges(load_settings(), live=True))
-    assert {check.state for check in found.values()} == {"ok"}, found
+def test_live_asks_every_endpoint_once(exchanges: ExchangeServer) -> None:
+    checks = by_name(check_exchanges(load_settings(), live=True))
+    assert {check.state for check in checks.values()} == {"ok"}, checks
     for name in exchanges.urls:
-        assert "answered as expected" in found[f"{name} endpoints"].detail
+        assert "answered as expected" in checks[f"{name} endpoints"].detail
     paths = {request.path for request in exchanges.requests}
     assert {"/fapi/v1/klines", "/v5/market/kline", "/api/v5/market/history-candles"} <= paths
 
@@ -419,9 +421,9 @@ def test_live_asks_every_endpoint_once(exchanges: Exchanges) -> None:
 def relay(target: str, path: str, change: Callable[[Any], Any]) -> AbstractContextManager[str]:
     """An address that answers as another, but for what one path answers."""
 
-    def answer(asked: str) -> tuple[int, bytes]:
-        status, body = fetch(target + asked)
-        if asked.startswith(path):
+    def answer(query: str) -> tuple[int, bytes]:
+        status, body = fetch(target + query)
+        if query.startswith(path):
             body = json.dumps(change(json.loads(body))).encode()
         return status, body
 
@@ -466,7 +468,7 @@ def fetch(url: str) -> tuple[int, bytes]:
 def rename(answer: Any, old: str, new: str) -> Any:
     """The answer with a field called otherwise, at any depth."""
     if isinstance(answer, list):
-        return [rename(each, old, new) for each in answer]
+        return [rename(entry, old, new) for entry in answer]
     if isinstance(answer, dict):
         return {new if k == old else k: rename(v, old, new) for k, v in answer.items()}
     return answer
@@ -481,58 +483,60 @@ def rename(answer: Any, old: str, new: str) -> Any:
     ],
 )
 def test_a_field_that_is_called_otherwise_is_named(
-    exchange: str, path: str, old: str, endpoint: str, exchanges: Exchanges, environ: Setenv
+    exchange: str, path: str, old: str, endpoint: str, exchanges: ExchangeServer, environ: Setenv
 ) -> None:
     with relay(
         exchanges.urls[exchange], path, lambda answer: rename(answer, old, "renamed")
     ) as url:
         environ("BRAIN_EXCHANGES", exchange)
         environ(f"BRAIN_{exchange.upper()}_URL", url)
-        found = check_exchanges(load_settings(), live=True)
-    (check,) = [check for check in found if check.state == "failed"]
+        checks = check_exchanges(load_settings(), live=True)
+    (check,) = [check for check in checks if check.state == "failed"]
     assert endpoint in check.name
     assert repr(old) in check.detail
     assert "renamed" in check.detail
 
 
-def test_an_answer_that_breaks_a_parser_is_told(exchanges: Exchanges, environ: Setenv) -> None:
+def test_an_answer_that_breaks_a_parser_is_told(exchanges: ExchangeServer, environ: Setenv) -> None:
     path = "/fapi/v1/klines"
     with relay(exchanges.urls["binance"], path, lambda _: [["x"] * 12]) as url:
         environ("BRAIN_EXCHANGES", "binance")
         environ("BRAIN_BINANCE_URL", url)
-        found = check_exchanges(load_settings(), live=True)
-    (check,) = [check for check in found if check.state == "failed"]
+        checks = check_exchanges(load_settings(), live=True)
+    (check,) = [check for check in checks if check.state == "failed"]
     assert "klines" in check.name
 
 
 def test_an_exchange_that_is_away_is_named_and_the_others_are_asked(
-    exchanges: Exchanges, environ: Setenv, capsys: pytest.CaptureFixture[str]
+    exchanges: ExchangeServer, environ: Setenv, capsys: pytest.CaptureFixture[str]
 ) -> None:
     exchanges.faults.down = {"okx"}
     environ("BRAIN_OKX_URL", exchanges.urls["okx"].replace("//", "//me:secretpw@"))
     assert mlproject.main(["doctor", "--live"]) == 1
-    shown = capsys.readouterr().out
-    assert exchanges.urls["okx"].removeprefix("http://") in shown
-    assert "binance endpoints" in shown
-    assert "secretpw" not in shown
+    out = capsys.readouterr().out
+    assert exchanges.urls["okx"].removeprefix("http://") in out
+    assert "binance endpoints" in out
+    assert "secretpw" not in out
 
 
-def test_without_a_network_the_clock_is_passed_over(exchanges: Exchanges, environ: Setenv) -> None:
+def test_without_a_network_the_clock_is_passed_over(
+    exchanges: ExchangeServer, environ: Setenv
+) -> None:
     exchanges.faults.down = {"okx"}
     environ("BRAIN_EXCHANGES", "okx")
-    found = by_name(check_exchanges(load_settings(), live=False))
-    assert {check.state for check in found.values()} == {"skipped"}
-    assert exchanges.urls["okx"].removeprefix("http://") in found["okx"].detail
+    checks = by_name(check_exchanges(load_settings(), live=False))
+    assert {check.state for check in checks.values()} == {"skipped"}
+    assert exchanges.urls["okx"].removeprefix("http://") in checks["okx"].detail
 
 
-def test_an_exchange_that_is_silent_is_given_up(exchanges: Exchanges) -> None:
+def test_an_exchange_that_is_silent_is_given_up(exchanges: ExchangeServer) -> None:
     exchanges.faults.timeout = 1.0
     exchanges.faults.streak = 100
     exchanges.faults.only = {"bybit"}
-    found = by_name(check_exchanges(load_settings(), live=True, seconds=8))
-    assert found["bybit"].state == "failed"
-    assert exchanges.urls["bybit"].removeprefix("http://") in found["bybit"].detail
-    assert found["okx endpoints"].state == "ok"
+    checks = by_name(check_exchanges(load_settings(), live=True, seconds=8))
+    assert checks["bybit"].state == "failed"
+    assert exchanges.urls["bybit"].removeprefix("http://") in checks["bybit"].detail
+    assert checks["okx endpoints"].state == "ok"
 
 
 # --- secrets ------------------------------------------------------------------------------------
@@ -555,9 +559,9 @@ def test_secrets_appear_nowhere(
     environ("BRAIN_OKX_URL", f"http://me:okxsecret1@{unplugged}")
     environ("MLFLOW_TRACKING_URI", f"postgresql+psycopg://me:dsnsecret1@{unplugged}/store")
     assert mlproject.main(["doctor", "--live"]) == 1
-    shown, told = capfd.readouterr()
+    out, err = capfd.readouterr()
     for secret in ("awssecret1", "awstoken1", "okxsecret1", "dsnsecret1"):
-        assert secret not in shown
-        assert secret not in told
+        assert secret not in out
+        assert secret not in err
         assert secret not in caplog.text
-    assert unplugged in shown
+    assert unplugged in out

@@ -344,7 +344,7 @@ def test_a_model_that_knows_the_market_predicts_where_the_market_is_unknown(
     }
     with night.library.start("nightly", f"market {name}", tags=tags, note="") as run:
         version = night.library.add_version(
-            run, SYMBOL, name, tmp_path / "model", tags=tags, params={}, note=""
+            run, SYMBOL, name, tmp_path / "model", tags=tags, hyperparameters={}, note=""
         )
     crown(night, version, sharpe=0.6)
     said = decide(night, monkeypatch, capsys)

@@ -333,7 +333,10 @@ def test_extras_only_add() -> None:
     assert base == {"numpy", "lightgbm", "xgboost", "onnxruntime"}
     platform = {r.name for r in requirements({"platform"})}
     assert (
-        base < {r.name for r in requirements({"market"})} < platform < {r.name for r in requirements({"dev"})}
+        base
+        < {r.name for r in requirements({"market"})}
+        < platform
+        < {r.name for r in requirements({"dev"})}
     )
 
 

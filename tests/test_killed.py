@@ -1,4 +1,4 @@
-"""Jobs that are killed in the middle of training: what is left of them, and who clears it up."""
+"""Jobs that are killed during training: what stays of them, and what clears it up."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import mlproject
 from brain.naming import Tag
 from brain.series.files import sample_folder
 from registry.library import BrainLibrary
-from tests.brain.test_processes import GONE_SECONDS, READY_SECONDS, ROOT, Family, wait_until
+from tests.brain.test_processes import GONE_SECONDS, READY_SECONDS, ROOT, ProcessTree, wait_until
 from tests.engine.simulate import simulate
 
 #: LightGBM is done in a quarter of the time that the LSTM takes: then the killing starts.
@@ -26,7 +26,7 @@ SLOW = {
     "folds": "1",
     "jobs": "2",
 }
-Start = Callable[..., Family]
+Start = Callable[..., ProcessTree]
 
 
 @pytest.fixture
@@ -40,30 +40,30 @@ def library(sqlite_dsn: str, monkeypatch: pytest.MonkeyPatch) -> BrainLibrary:
 @pytest.fixture
 def start(library: BrainLibrary, tmp_path: Path) -> Iterator[Start]:
     """Start ``python …`` and wait until a family is trained while the other is in the midst."""
-    families: list[Family] = []
+    trees: list[ProcessTree] = []
     scratch = tmp_path / "scratch"
     scratch.mkdir()
 
-    def run(*arguments: str) -> Family:
+    def run(*arguments: str) -> ProcessTree:
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         env = {"MLFLOW_TRACKING_URI": library.dsn, "TMPDIR": str(scratch), "PATH": path}
-        family = Family([sys.executable, *arguments], tmp_path, env)
-        families.append(family)
-        said: list[str] = []
-        while not said or "trained in" not in said[-1]:
-            said.append(family.line())
-            assert said[-1] or family.head.poll() is None, said
-        assert "1/2 BTC/USD lightgbm trained in" in said[-1]
-        assert len(workers(family)) == 2
-        return family
+        tree = ProcessTree([sys.executable, *arguments], tmp_path, env)
+        trees.append(tree)
+        lines: list[str] = []
+        while not lines or "trained in" not in lines[-1]:
+            lines.append(tree.line())
+            assert lines[-1] or tree.head.poll() is None, lines
+        assert "1/2 BTC/USD lightgbm trained in" in lines[-1]
+        assert len(workers(tree)) == 2
+        return tree
 
     yield run
-    for family in families:
-        family.end()
+    for tree in trees:
+        tree.end()
 
 
-def workers(family: Family) -> list[int]:
-    return [p.pid for p in family.descendants() if "popen_loky" in " ".join(p.cmdline())]
+def workers(tree: ProcessTree) -> list[int]:
+    return [p.pid for p in tree.descendants() if "popen_loky" in " ".join(p.cmdline())]
 
 
 def job(command: str) -> list[str]:
@@ -71,9 +71,9 @@ def job(command: str) -> list[str]:
 
 
 def statuses(library: BrainLibrary) -> set[tuple[str, str]]:
-    """Kind and status of every run."""
-    found = library.client.search_runs([library.experiment("nightly")])
-    return {(run.data.tags[Tag.ROLE], run.info.status) for run in found}
+    """Role and status of every run."""
+    runs = library.client.search_runs([library.experiment("nightly")])
+    return {(run.data.tags[Tag.ROLE], run.info.status) for run in runs}
 
 
 def start_again(tmp_path: Path) -> int:
@@ -93,13 +93,13 @@ def start_again(tmp_path: Path) -> int:
 def test_a_killed_night_leaves_no_process_and_the_next_start_ends_its_runs(
     start: Start, library: BrainLibrary, tmp_path: Path
 ) -> None:
-    family = start(*job("nightly"))
-    family.head.kill()
+    tree = start(*job("nightly"))
+    tree.head.kill()
 
-    assert wait_until(family.gone, GONE_SECONDS), family.descendants()
-    left = {("night", "RUNNING"), ("symbol", "RUNNING"), ("family", "FINISHED")}
-    assert statuses(library) == left
-    assert not list(Path("/dev/shm").glob(f"*[-_]{family.head.pid}[-_]*"))  # the workers' memory
+    assert wait_until(tree.gone, GONE_SECONDS), tree.descendants()
+    expected = {("night", "RUNNING"), ("symbol", "RUNNING"), ("family", "FINISHED")}
+    assert statuses(library) == expected
+    assert not list(Path("/dev/shm").glob(f"*[-_]{tree.head.pid}[-_]*"))  # the workers' memory
     # What was registered before is whole, and nothing points to a night that never ended.
     library.fetch(library.version("BTC/USD", 1), tmp_path / "fetched")
     assert len(library.client.search_model_versions()) == 1
@@ -114,13 +114,13 @@ def test_a_killed_mlflow_run_leaves_no_process_and_the_next_start_ends_its_runs(
     start: Start, library: BrainLibrary, tmp_path: Path
 ) -> None:
     parameters = [word for k, v in SLOW.items() for word in ("-P", f"{k}={v}")]
-    family = start(
+    tree = start(
         *("-m", "mlflow", "run", str(ROOT), "-e", "nightly", "--env-manager", "local"),
         *("--experiment-name", "nightly", *parameters),
     )
-    family.head.kill()
+    tree.head.kill()
 
-    assert wait_until(family.gone, GONE_SECONDS), family.descendants()
+    assert wait_until(tree.gone, GONE_SECONDS), tree.descendants()
     assert statuses(library) >= {("night", "RUNNING"), ("symbol", "RUNNING")}
 
     assert start_again(tmp_path) == 0
@@ -131,30 +131,30 @@ def test_a_killed_mlflow_run_leaves_no_process_and_the_next_start_ends_its_runs(
 def test_a_night_that_is_asked_to_end_ends_its_runs_and_workers_itself(
     start: Start, library: BrainLibrary
 ) -> None:
-    family = start(*job("nightly"))
-    family.head.terminate()
+    tree = start(*job("nightly"))
+    tree.head.terminate()
 
-    assert family.head.wait(READY_SECONDS) == 130
-    assert wait_until(family.gone, GONE_SECONDS), family.descendants()
+    assert tree.head.wait(READY_SECONDS) == 130
+    assert wait_until(tree.gone, GONE_SECONDS), tree.descendants()
     assert statuses(library) == {("night", "KILLED"), ("symbol", "KILLED"), ("family", "FINISHED")}
 
 
 def test_a_worker_that_is_killed_fails_its_family_and_the_job_goes_on(
     start: Start, library: BrainLibrary
 ) -> None:
-    family = start(*job("train"))
-    for worker in workers(family):
+    tree = start(*job("train"))
+    for worker in workers(tree):
         os.kill(worker, signal.SIGKILL)
 
-    assert family.head.stdout is not None
-    said = family.head.stdout.read()
-    assert family.head.wait(READY_SECONDS) == 1
-    assert "BTC/USD lstm" in said
-    assert "its worker process died" in said
+    assert tree.head.stdout is not None
+    output = tree.head.stdout.read()
+    assert tree.head.wait(READY_SECONDS) == 1
+    assert "BTC/USD lstm" in output
+    assert "its worker process died" in output
     assert statuses(library) == {
         ("training", "FAILED"),
         ("symbol", "FAILED"),
         ("family", "FINISHED"),
     }
     assert library.version("BTC/USD", 1).family == "lightgbm"
-    assert wait_until(family.gone, GONE_SECONDS), family.descendants()
+    assert wait_until(tree.gone, GONE_SECONDS), tree.descendants()

@@ -20,7 +20,7 @@ from engine.kernels.perpetuals import MARKET_FEATURES
 from market.collection.collector import DataCollector
 from registry.library import BrainLibrary
 from tests.jobs import Outcome, run_job
-from tests.market.exchange_server import Exchanges
+from tests.market.exchange_server import ExchangeServer
 from tests.servers import free_port, sqlite_template
 
 EXCHANGES = ("binance", "bybit")
@@ -41,24 +41,24 @@ class Night:
     def client(self) -> MlflowClient:
         return BrainLibrary(self.dsn).client
 
-    def runs(self, kind: str) -> list[Run]:
+    def runs(self, role: str) -> list[Run]:
         ids = [e.experiment_id for e in self.client.search_experiments()]
-        found = self.client.search_runs(ids, f"tags.role = '{kind}'")
-        if kind == "family":
-            return list(found)
-        return [run for run in found if "mlflow.parentRunId" not in run.data.tags]
+        runs = self.client.search_runs(ids, f"tags.role = '{role}'")
+        if role == "family":
+            return list(runs)
+        return [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
 
-    def document(self, kind: str, file: str) -> dict[str, object]:
-        """A JSON document among the files of the only run of that kind."""
-        (found,) = self.runs(kind)
-        path = self.client.download_artifacts(found.info.run_id, file)
+    def document(self, role: str, file: str) -> dict[str, object]:
+        """A JSON document among the files of the only run of that role."""
+        (run,) = self.runs(role)
+        path = self.client.download_artifacts(run.info.run_id, file)
         return dict(json.loads(Path(path).read_text()))
 
 
 @pytest.fixture(scope="module")
-def exchanges() -> Iterator[Exchanges]:
-    with Exchanges(scale=60) as found:
-        yield found
+def exchanges() -> Iterator[ExchangeServer]:
+    with ExchangeServer(scale=60) as server:
+        yield server
 
 
 def connect(patch: pytest.MonkeyPatch, urls: dict[str, str]) -> None:
@@ -68,7 +68,7 @@ def connect(patch: pytest.MonkeyPatch, urls: dict[str, str]) -> None:
 
 @pytest.fixture(scope="module")
 def night(
-    exchanges: Exchanges, _templates: Path, tmp_path_factory: pytest.TempPathFactory
+    exchanges: ExchangeServer, _templates: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Night:
     folder = tmp_path_factory.mktemp("market-night")
     shutil.copy(sqlite_template(_templates), folder / "mlflow.db")
@@ -103,15 +103,15 @@ def test_the_night_collects_and_then_trains_on_what_it_has_collected(night: Nigh
 
 
 def test_the_summary_tells_what_was_collected_and_what_is_missing(night: Night) -> None:
-    told = {
+    series = {
         (row["exchange"], row["kind"]): row
         for row in night.document("night", "summary.json")["market"]  # type: ignore[attr-defined]
     }
-    assert len(told) == len(EXCHANGES) * 4
-    assert told["binance", "candles"]["missing"] == 0
+    assert len(series) == len(EXCHANGES) * 4
+    assert series["binance", "candles"]["missing"] == 0
     # Binance keeps open interest for 30 days.
-    assert told["binance", "open_interest"]["missing"] == HOURS - 719
-    assert told["bybit", "open_interest"]["missing"] == 0
+    assert series["binance", "open_interest"]["missing"] == HOURS - 719
+    assert series["bybit", "open_interest"]["missing"] == 0
 
 
 def test_each_model_records_the_share_of_the_market_that_is_missing(night: Night) -> None:
@@ -125,10 +125,10 @@ def test_each_model_records_the_share_of_the_market_that_is_missing(night: Night
 
 def test_funding_and_open_interest_are_explained_with_the_rest(night: Night) -> None:
     (parent,) = night.runs("night")
-    found = night.document("night", "summary.json")
+    summary = night.document("night", "summary.json")
     ranked = {
         feature
-        for analysis in found["analyses"]  # type: ignore[attr-defined]
+        for analysis in summary["analyses"]  # type: ignore[attr-defined]
         for feature in analysis["first_features"]["correlation"]
     }
     assert ranked <= {*FEATURES, *MARKET_FEATURES}
@@ -151,7 +151,7 @@ def test_an_analysis_alone_joins_the_market_too(night: Night) -> None:
 
 @pytest.fixture
 def store(
-    sqlite_dsn: str, tmp_path: Path, exchanges: Exchanges, monkeypatch: pytest.MonkeyPatch
+    sqlite_dsn: str, tmp_path: Path, exchanges: ExchangeServer, monkeypatch: pytest.MonkeyPatch
 ) -> BrainLibrary:
     """A library of this test's own; the exchanges answer."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", sqlite_dsn)
@@ -184,17 +184,17 @@ def test_without_a_network_the_host_is_named_and_nothing_is_written(
 def test_a_night_without_a_network_goes_on_with_what_it_has(
     store: BrainLibrary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = ("--exchanges", "bybit", "--symbols", "BTC/USDT", "--hours", str(HOURS))
-    assert run_job("collect", *asked).code == 0
+    options = ("--exchanges", "bybit", "--symbols", "BTC/USDT", "--hours", str(HOURS))
+    assert run_job("collect", *options).code == 0
     monkeypatch.setenv("BRAIN_BYBIT_URL", f"http://127.0.0.1:{free_port()}")
-    done = run_job("nightly", *asked, *QUICK[2:], "--families", "lightgbm")
+    done = run_job("nightly", *options, *QUICK[2:], "--families", "lightgbm")
     assert done.code == 1
     assert "bybit, all 4 series" in done.out
     assert store.champion("BTC/USDT", "normal").version == 1
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--symbols", "BTC/USDT"], "no exchanges are named to collect; set BRAIN_EXCHANGES"),
         (["--exchange", "okx"], "no symbols are named to collect; set BRAIN_SYMBOLS"),
@@ -204,11 +204,11 @@ def test_a_night_without_a_network_goes_on_with_what_it_has(
     ],
 )
 def test_what_cannot_be_collected_is_refused(
-    store: BrainLibrary, tmp_path: Path, arguments: list[str], told: str
+    store: BrainLibrary, tmp_path: Path, arguments: list[str], message: str
 ) -> None:
     done = run_job("collect", *arguments)
     assert done.code == 2
-    assert told in done.error
+    assert message in done.error
     assert not (tmp_path / "series").exists()
     experiments = [e.experiment_id for e in store.client.search_experiments()]
     assert not store.client.search_runs(experiments)
@@ -217,9 +217,9 @@ def test_what_cannot_be_collected_is_refused(
 def test_the_call_of_the_services_own_page(store: BrainLibrary) -> None:
     brain_library = store
     collector = DataCollector(brain_library, exchanges=["binance", "bybit", "okx"])
-    collected = collector.collect_all_data(symbols=["BTC/USDT", "ETH/USDT"], hours=24)
-    assert not collected.failures
-    for symbol, results in collected.by_symbol().items():
+    collection = collector.collect_all_data(symbols=["BTC/USDT", "ETH/USDT"], hours=24)
+    assert not collection.failures
+    for symbol, results in collection.by_symbol().items():
         assert symbol in {"BTC/USDT", "ETH/USDT"}
         assert len(results) == 3 * 4
         assert all(result.rows_stored for result in results)
@@ -231,7 +231,7 @@ def test_the_call_of_the_services_own_page(store: BrainLibrary) -> None:
 
 def test_no_secret_is_in_a_log_a_parameter_or_an_artifact(
     store: BrainLibrary,
-    exchanges: Exchanges,
+    exchanges: ExchangeServer,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -247,7 +247,7 @@ def test_no_secret_is_in_a_log_a_parameter_or_an_artifact(
     done = run_job("collect", "--exchange", "bybit,okx", "--symbols", "BTC/USDT", "--hours", "24")
     assert done.code == 1
     assert len(store.series.read("candles")) == 24
-    said = done.out + done.err + caplog.text + repr(store.series) + repr(store)
-    assert secret not in said
+    output = done.out + done.err + caplog.text + repr(store.series) + repr(store)
+    assert secret not in output
     for path in tmp_path.rglob("*"):
         assert not (path.is_file() and secret.encode() in path.read_bytes()), path

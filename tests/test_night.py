@@ -81,7 +81,7 @@ def runs_of(client: MlflowClient) -> list[Run]:
     return list(client.search_runs(experiments, order_by=["attributes.start_time ASC"]))
 
 
-def kinds(client: MlflowClient) -> Counter[tuple[str, str]]:
+def roles(client: MlflowClient) -> Counter[tuple[str, str]]:
     return Counter((r.data.tags[Tag.ROLE], r.info.status) for r in runs_of(client))
 
 
@@ -115,19 +115,19 @@ class Nights:
     def library(self) -> BrainLibrary:
         return BrainLibrary(self.dsn)
 
-    def runs(self, kind: str, night: int) -> list[Run]:
-        """The runs of a kind below the first or the second night, oldest first."""
-        found = runs_of(self.library.client)
-        top = [r for r in found if r.data.tags[Tag.ROLE] == "night"][night - 1]
+    def runs(self, role: str, night: int) -> list[Run]:
+        """The runs of a role below the first or the second night, oldest first."""
+        every_run = runs_of(self.library.client)
+        top = [r for r in every_run if r.data.tags[Tag.ROLE] == "night"][night - 1]
         below = {top.info.run_id}
         for _ in range(2):
-            below |= {r.info.run_id for r in found if r.data.tags.get(PARENT) in below}
-        return [r for r in found if r.data.tags[Tag.ROLE] == kind and r.info.run_id in below]
+            below |= {r.info.run_id for r in every_run if r.data.tags.get(PARENT) in below}
+        return [r for r in every_run if r.data.tags[Tag.ROLE] == role and r.info.run_id in below]
 
 
 def aliases_of(dsn: str, symbol: str) -> dict[str, int]:
-    found = BrainLibrary(dsn).client.get_registered_model(model_name(symbol)).aliases
-    return {alias: int(version) for alias, version in found.items()}
+    aliases = BrainLibrary(dsn).client.get_registered_model(model_name(symbol)).aliases
+    return {alias: int(version) for alias, version in aliases.items()}
 
 
 @pytest.fixture(scope="module")
@@ -154,8 +154,8 @@ def test_a_night_succeeds_and_shows_a_champion_for_every_cell(nights: Nights) ->
         for symbol in nights.symbols[number]:
             table = night.out.partition("Champions")[2]
             rows = [line for line in table.splitlines() if f"│ {symbol}" in line]
-            shown = [row.split("│")[2].strip() for row in rows]
-            assert shown == [str(regime) for regime in REGIMES]
+            regimes = [row.split("│")[2].strip() for row in rows]
+            assert regimes == [str(regime) for regime in REGIMES]
 
 
 def test_runs_form_a_tree_of_night_symbol_and_family(nights: Nights) -> None:
@@ -180,10 +180,10 @@ def test_a_night_says_what_was_set_and_what_came_of_it(nights: Nights) -> None:
     assert "1 symbols from bars" in night.data.tags["mlflow.note.content"]
     document = mlflow.artifacts.load_dict(f"{night.info.artifact_uri}/summary.json")
     assert document["failures"] == {}
-    found = {(c["symbol"], c["regime"]): c["version"] for c in document["champions"]}
+    versions = {(c["symbol"], c["regime"]): c["version"] for c in document["champions"]}
     champions = {(c.symbol, c.regime): c.version for c in nights.library.champions()}
     assert len(champions) == 8
-    assert found == {cell: v for cell, v in champions.items() if cell[0] == SYMBOLS[0]}
+    assert versions == {cell: v for cell, v in champions.items() if cell[0] == SYMBOLS[0]}
 
 
 def test_a_familys_run_has_parameters_figures_and_a_dataset_per_regime(nights: Nights) -> None:
@@ -244,8 +244,8 @@ def test_every_champions_run_is_explained_and_every_symbols_rankings_are_kept(
         assert files_of(library.client, run) >= EXPLAINED
         assert run.data.metrics["shap/additivity_holds"] == 1
     for symbol in SYMBOLS:
-        stored = set(Rankings(library).read(symbol)["model_id"])
-        assert {c.model_id for c in library.champions() if c.symbol == symbol} <= stored
+        model_ids = set(Rankings(library).read(symbol)["model_id"])
+        assert {c.model_id for c in library.champions() if c.symbol == symbol} <= model_ids
     for number in (1, 2):
         analysed = [r.data.tags[Tag.SYMBOL] for r in nights.runs("analysis", number)]
         assert analysed == list(nights.symbols[number])
@@ -423,13 +423,13 @@ def test_a_search_leaves_recipes_and_no_model_and_the_next_night_refits_them(
 ) -> None:
     bars = write(tmp_path / "bars", "AAA/USD")
     options = ("--bars", str(bars), "--families", "lightgbm", "--folds", "2", "--jobs", "1")
-    found = run_job("tune", *options, "--trials", "3")
-    assert (found.code, found.complaints) == (0, [])
-    assert "Recipes" in found.out
+    tuned = run_job("tune", *options, "--trials", "3")
+    assert (tuned.code, tuned.complaints) == (0, [])
+    assert "Recipes" in tuned.out
     assert library.client.search_model_versions() == []
     recipe = Recipe.from_json(library.recipe("AAA/USD", Family.LIGHTGBM) or "")
     (search,) = [r for r in runs_of(library.client) if r.data.tags[Tag.ROLE] == "search"][-1:]
-    assert recipe.id in found.out
+    assert recipe.id in tuned.out
 
     trained = run_job("train", *options)
     assert trained.code == 0
@@ -445,16 +445,16 @@ def test_a_recipe_that_saw_what_will_be_judged_is_searched_anew(
     bars = write(tmp_path / "bars", "AAA/USD")
     options = ("--bars", str(bars), "--families", "lightgbm", *QUICK)
     run_job("tune", *options)
-    stored = Recipe.from_json(library.recipe("AAA/USD", Family.LIGHTGBM) or "")
+    recipe = Recipe.from_json(library.recipe("AAA/USD", Family.LIGHTGBM) or "")
     # One more bar, and its target is the first that the training of the first fold must not know.
-    later = pd.Timestamp(stored.tuned_until) + pd.Timedelta(days=1)
+    later = pd.Timestamp(recipe.tuned_until) + pd.Timedelta(days=1)
     library.set_recipe(
-        "AAA/USD", Family.LIGHTGBM, replace(stored, tuned_until=later.isoformat()).to_json()
+        "AAA/USD", Family.LIGHTGBM, replace(recipe, tuned_until=later.isoformat()).to_json()
     )
     assert run_job("train", *options).code == 0
     assert "does not fit tonight's settings; searching again" in caplog.text
     again = Recipe.from_json(library.recipe("AAA/USD", Family.LIGHTGBM) or "")
-    assert again.tuned_until == stored.tuned_until
+    assert again.tuned_until == recipe.tuned_until
 
 
 def test_a_broken_recipe_is_told_and_searched_anew(
@@ -494,7 +494,7 @@ def test_a_family_that_fails_is_in_the_table_and_its_cells_keep_their_champions(
     assert after[Regime.LOW] == before[Regime.LOW]  # xgboost is the prior of low
     assert after[Regime.NORMAL].version == 3
     assert [library.version("AAA/USD", n).number for n in (1, 2, 3)] == [1, 2, 3]
-    statuses = kinds(library.client)
+    statuses = roles(library.client)
     assert (statuses["night", "FAILED"], statuses["symbol", "FAILED"]) == (1, 1)
     assert (statuses["family", "FINISHED"], statuses["family", "FAILED"]) == (3, 0)
 
@@ -509,8 +509,8 @@ def test_a_night_on_a_server_is_the_same(
     library = BrainLibrary(mlflow_server.uri)
     assert [c.version for c in library.champions()] == [1, 1, 1, 1]
     library.fetch(library.version("AAA/USD", 1), tmp_path / "fetched")
-    assert set(kinds(library.client)) == {
-        (kind, "FINISHED") for kind in ("night", "symbol", "family", "analysis")
+    assert set(roles(library.client)) == {
+        (role, "FINISHED") for role in ("night", "symbol", "family", "analysis")
     }
 
 
@@ -589,7 +589,7 @@ def test_bad_symbols_do_not_stop_the_good_ones(
         assert f"│ {symbol}" in night.out
     assert set(library.symbols()) == good
     assert {c.symbol for c in library.champions()} == good
-    assert kinds(library.client) == {
+    assert roles(library.client) == {
         ("night", "FAILED"): 1,
         ("symbol", "FINISHED"): 3,
         ("family", "FINISHED"): 3,
@@ -621,12 +621,12 @@ def test_a_night_in_which_nothing_could_be_trained_fails_whole(
     night = run_job("nightly", "--bars", str(bars), *QUICK)
     assert night.code == 2
     assert "FEW/USD" in night.out
-    assert kinds(library.client) == {("night", "FAILED"): 1}
+    assert roles(library.client) == {("night", "FAILED"): 1}
     assert library.client.search_registered_models() == []
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (("--symbols", "DOGE/USD"), r"holds DOGE/USD; known: AAA/USD"),
         (("--symbols", "AAA/USDT"), r"holds AAA/USDT; did you mean 'AAA/USD'\?"),
@@ -640,13 +640,13 @@ def test_a_night_in_which_nothing_could_be_trained_fails_whole(
     ],
 )
 def test_what_cannot_be_meant_is_told_with_the_cure_before_anything_is_written(
-    library: BrainLibrary, tmp_path: Path, arguments: tuple[str, ...], told: str
+    library: BrainLibrary, tmp_path: Path, arguments: tuple[str, ...], message: str
 ) -> None:
     write(tmp_path / "bars", "AAA/USD")
     (tmp_path / "empty").mkdir()
     done = run_job("nightly", "--bars", "bars", *arguments)
     assert done.code == 2
-    assert re.search(told, done.error), done.error
+    assert re.search(message, done.error), done.error
     assert_untouched(library, tmp_path)
 
 
@@ -711,9 +711,9 @@ def test_artifacts_that_fail_in_mid_night_leave_no_version_and_old_champions(
     assert [int(v.version) for v in versions] == [1]
     logged = library.client.search_logged_models(_experiments(library))
     assert sorted(str(m.status) for m in logged) == ["FAILED", "READY"]
-    assert kinds(library.client) == {
-        (kind, status): 1
-        for kind in ("night", "symbol", "family")
+    assert roles(library.client) == {
+        (role, status): 1
+        for role in ("night", "symbol", "family")
         for status in ("FINISHED", "FAILED")
     }
 

@@ -69,7 +69,7 @@ def test_mlflow_keeps_artifacts_there(
     client = MlflowClient(sqlite_dsn)
     experiment = client.create_experiment("there", artifact_location=f"s3://{s3.bucket}/artifacts")
     run = client.create_run(experiment)
-    (tmp_path / "note.txt").write_text("kept")
+    (tmp_path / "note.txt").write_text("text")
     client.log_artifact(run.info.run_id, str(tmp_path / "note.txt"), "notes")
-    fetched = client.download_artifacts(run.info.run_id, "notes/note.txt", str(tmp_path))
-    assert Path(fetched).read_text() == "kept"
+    path = client.download_artifacts(run.info.run_id, "notes/note.txt", str(tmp_path))
+    assert Path(path).read_text() == "text"

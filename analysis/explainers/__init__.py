@@ -1,4 +1,4 @@
-"""Explainers: a fitted model on a series of rows, its predictions split up among its features."""
+"""Explainers: a fitted model's predictions split up among its features, a class per library."""
 
 from __future__ import annotations
 
@@ -15,10 +15,14 @@ __all__ = ["explainer"]
 
 
 def explainer(fitted: FittedModel, rows: Array) -> Explainer:
-    """The fitted model on these rows.
+    """The explainer of a fitted model.
+
+    Args:
+        fitted: the model.
+        rows: (N, F) consecutive bars, NaN missing.
 
     Raises:
-        AnalysisError: it predicts the same everywhere, or nowhere.
+        AnalysisError: the model predicts the same everywhere, or nowhere.
     """
     if fitted.family is Family.LSTM:
         from analysis.explainers.lstm import LstmExplainer

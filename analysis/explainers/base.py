@@ -1,7 +1,7 @@
-"""A fitted model on a series of rows, asked about single moments.
+"""The explainer of a fitted model: its predictions at single moments split up among the features.
 
-A moment is the row at which a look-back ends. To ask about one, an LSTM gets all of its look-back,
-a boosted tree that row alone; whoever explains them need not know.
+A moment is the row at which a look-back ends. There an LSTM predicts from all rows of its look-back
+and a boosted tree from that row alone; the interface is the same.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Contributions:
 
     Attributes:
         values: (n, F); an LSTM's are summed over the steps of the look-back.
-        base: (n,) what the prediction is without any feature.
+        base: (n,) the prediction without any feature.
     """
 
     values: Array
@@ -41,10 +41,17 @@ class Contributions:
 class Explainer(ABC):
     """A fitted model and the rows (N, F) that it is explained on.
 
+    Args:
+        fitted: the model.
+        rows: (N, F) consecutive bars, NaN missing.
+
     Attributes:
-        samples: how many moments are worth explaining: ``"rows"`` or ``"windows"``.
+        samples: what the number of explained moments depends on: ``"rows"`` or ``"windows"``.
         prediction: (N,) as :meth:`engine.families.base.FittedModel.predict`.
         moments: rows with a prediction and some input to explain it by.
+
+    Raises:
+        AnalysisError: the model predicts the same everywhere, or nowhere.
     """
 
     samples: ClassVar[str]
@@ -53,13 +60,13 @@ class Explainer(ABC):
         self.fitted = fitted
         self.rows = rows
         self.prediction = fitted.predict(rows)
-        seen = np.cumsum(~np.isnan(rows).all(axis=1))
-        before = np.concatenate([np.zeros(fitted.look_back, seen.dtype), seen])[: len(rows)]
-        self.moments: Rows = np.flatnonzero(np.isfinite(self.prediction) & (seen > before))
-        known = self.prediction[self.moments]
-        if known.size == 0 or known.min() == known.max():
+        inputs = np.cumsum(~np.isnan(rows).all(axis=1))
+        before = np.concatenate([np.zeros(fitted.look_back, inputs.dtype), inputs])[: len(rows)]
+        self.moments: Rows = np.flatnonzero(np.isfinite(self.prediction) & (inputs > before))
+        predictions = self.prediction[self.moments]
+        if predictions.size == 0 or predictions.min() == predictions.max():
             raise AnalysisError(
-                f"the model predicts {known[0] if known.size else 'nothing'} at all of "
+                f"the model predicts {predictions[0] if predictions.size else 'nothing'} at all of "
                 f"{len(self.moments)} moments, so there is nothing to explain; train it anew"
             )
 
@@ -68,11 +75,12 @@ class Explainer(ABC):
         """Split the predictions at these moments up among the features.
 
         Args:
-            references: moments of the training to compare with; trees carry their own.
+            moments: (n,) to explain.
+            references: moments of the training to compare with; trees hold theirs.
         """
 
     def exact(self, moments: Rows) -> Array:
-        """What contributions must add up to: the predictions (n,), as exactly as they are known."""
+        """The predictions (n,) that contributions must add up to, as exactly as they can be."""
         return self.prediction[moments]
 
     @abstractmethod
@@ -81,4 +89,10 @@ class Explainer(ABC):
 
     @abstractmethod
     def shuffled(self, moments: Rows, donors: Rows, feature: int) -> Array:
-        """Predictions (n,) with one feature's values taken from other moments' look-backs."""
+        """Predictions (n,) with one feature's values from the look-backs of other moments.
+
+        Args:
+            moments: (n,) to predict at.
+            donors: (n,) moments whose values of the feature are used.
+            feature: its column.
+        """

@@ -12,7 +12,7 @@ from analysis.sampling import Array, Rows
 
 __all__ = ["TreeExplainer", "XgBoostExplainer"]
 
-_TREES = 20  # that are added up in single precision
+_TREES = 20  # as many are added up in single precision
 
 
 class TreeExplainer(Explainer):
@@ -48,8 +48,8 @@ class TreeExplainer(Explainer):
 class XgBoostExplainer(TreeExplainer):
     """XGBoost adds its trees up in single precision, which costs a prediction near 1 up to 1e-6.
 
-    So a few trees at a time are asked and added up in double precision, contributions and
-    predictions alike: their sums then meet to some 1e-7, and an error is an error.
+    So a few trees at a time predict, and their sums are added up in double precision, contributions
+    and predictions alike. The two then agree to some 1e-7, and a larger error is a fault.
     """
 
     def _contributions(self, rows: Array) -> Array:
@@ -63,14 +63,14 @@ class XgBoostExplainer(TreeExplainer):
         return np.asarray(parts.sum(axis=0))
 
     def _parts(self, rows: Array, **options: bool) -> Array:
-        """What the trees predict, a few at a time; each part holds the start value, too."""
+        """Predictions (parts, n, …) of a few trees each; every part includes the start value."""
         import xgboost as xgb
 
         booster = self.fitted.booster
         data = xgb.DMatrix(rows, feature_names=booster.feature_names, nthread=1)
         rounds = booster.num_boosted_rounds()
         slices = (booster[at : min(at + _TREES, rounds)] for at in range(0, rounds, _TREES))
-        return np.stack([one.predict(data, **options) for one in slices]).astype(np.float64)
+        return np.stack([part.predict(data, **options) for part in slices]).astype(np.float64)
 
     @property
     def _start(self) -> float:

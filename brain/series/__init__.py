@@ -1,4 +1,4 @@
-"""Bars and market series, wherever they are kept: files, the packaged sample, the series store."""
+"""Bars and market series: from files, from the packaged sample, and in the series store."""
 
 from __future__ import annotations
 

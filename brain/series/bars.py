@@ -1,11 +1,12 @@
-"""Bars on their grid: the one form in which a price series travels.
+"""Bars on their grid: the form in which all rooms exchange a price series.
 
-A series lives on its full time grid. The index holds every bar's *open* time in UTC, strictly one
-timeframe apart; a bar that is missing is a row of NaN. So position is time: a look-back of 24
-rows is 24 bars, and nobody has to ask again whether the series is sorted.
+A series of bars is on its full time grid. The index holds every bar's *open* time in UTC, strictly
+one timeframe apart; a missing bar is a row of NaN. So position is time: a look-back of 24 rows is
+24 bars, and a series is always sorted.
 
-:func:`check_bars` puts a series there. What is certainly harmless it repairs, and says so in
-:attr:`Bars.repairs`; what could be a wrong price, a wrong clock or a wrong unit it refuses.
+:func:`brain.series.bars.check_bars` puts a series on its grid. It repairs harmless faults and lists
+them in :attr:`brain.series.bars.Bars.repairs`; it refuses what could be a wrong price, a wrong
+clock or a wrong unit.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ __all__ = ["COLUMNS", "TIMEFRAMES", "Bars", "check_bars", "parse_timeframe"]
 #: The columns of a series of bars, in this order.
 COLUMNS: tuple[str, ...] = ("open", "high", "low", "close", "volume")
 
-#: Timeframes by name, as exchanges write them. Weeks open on Mondays. A calendar month has no
-#: fixed length and so no grid.
+#: Timeframes by exchanges' names. Weeks open on Mondays. A calendar month has no fixed length and
+#: so no grid.
 TIMEFRAMES: dict[str, pd.Timedelta] = {
     **{f"{n}m": pd.Timedelta(minutes=n) for n in (1, 3, 5, 15, 30)},
     **{f"{n}h": pd.Timedelta(hours=n) for n in (1, 2, 4, 6, 8, 12)},
@@ -44,7 +45,7 @@ TIMEFRAMES: dict[str, pd.Timedelta] = {
 # Adjusted or converted prices may leave the close a rounding error above the high.
 _ROUNDING = 1e-9
 
-# A Monday at midnight, UTC: the origin of every grid, so that series of one timeframe line up.
+# A Monday at midnight, UTC: the origin of every grid, so that series of one timeframe are aligned.
 _ORIGIN = pd.Timestamp("1970-01-05", tz="UTC")
 
 logger = logging.getLogger(__name__)
@@ -52,18 +53,18 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Bars:
-    """A checked series of bars; :func:`check_bars` makes it.
+    """A checked series of bars; :func:`brain.series.bars.check_bars` makes it.
 
     Attributes:
-        symbol: The symbol, ``BTC/USD``.
-        timeframe: A key of :data:`TIMEFRAMES`, ``1h``.
-        frame: Columns :data:`COLUMNS`, float64, on the full grid. The index is named ``time``:
-            open times, UTC, nanoseconds, one timeframe apart. The first and the last row are
-            bars; between them a missing bar is a row of NaN. Prices are in the quote currency
-            and positive, with ``low <= open, close <= high``; volume is in base units and not
-            negative, and may be NaN in a bar whose prices are known.
-        repairs: What was repaired, a sentence each.
-        source: Where the series is from, for people.
+        symbol: of the bars, ``BTC/USD``.
+        timeframe: a key of :data:`brain.series.bars.TIMEFRAMES`, ``1h``.
+        frame: columns :data:`brain.series.bars.COLUMNS`, float64, on the full grid. The index is
+            named ``time``: open times, UTC, nanoseconds, one timeframe apart. The first and the
+            last row are bars; between them a missing bar is a row of NaN. Prices are in the quote
+            currency and positive, with ``low <= open, close <= high``; volume is in base units and
+            not negative, and may be NaN in a bar with prices.
+        repairs: a sentence for each repair.
+        source: of the series, for people.
     """
 
     symbol: str
@@ -79,7 +80,7 @@ class Bars:
 
     @property
     def close_time(self) -> pd.DatetimeIndex:
-        """When each bar was complete and its values known: its open time plus one step."""
+        """The time at which each bar is complete: its open time plus one step."""
         return pd.DatetimeIndex(self.frame.index + self.step, name="close_time")
 
     @property
@@ -91,8 +92,8 @@ class Bars:
     def digest(self) -> str:
         """SHA-256 of symbol, timeframe, times and values, in hexadecimal.
 
-        Equal series have equal digests on every machine and in every process; repairs and source
-        don't count.
+        Equal series have equal digests on every machine and in every process. Repairs and source
+        are no part of it.
         """
         values = self.frame[list(COLUMNS)].to_numpy(dtype="<f8") + 0.0  # -0.0 is 0.0
         values[np.isnan(values)] = np.nan  # one bit pattern for all NaN
@@ -111,7 +112,7 @@ def parse_timeframe(value: str) -> pd.Timedelta:
     """The length of a timeframe.
 
     Raises:
-        InputError: it is none of :data:`TIMEFRAMES`.
+        InputError: it is none of :data:`brain.series.bars.TIMEFRAMES`.
     """
     try:
         return TIMEFRAMES[value]
@@ -125,21 +126,21 @@ def check_bars(frame: pd.DataFrame, *, symbol: str, timeframe: str, source: str 
     """Check a series of bars and put it on its grid.
 
     Args:
-        frame: Columns open, high, low, close, volume of any numeric dtype, and the bars' *open*
+        frame: columns open, high, low, close, volume of any numeric dtype, and the bars' *open*
             times as a column ``time`` or as a DatetimeIndex. Times without a zone are taken as
             UTC; numbers are taken as seconds, milliseconds, microseconds or nanoseconds since
             1970 by their size. Other columns are ignored. The frame is not changed.
         symbol: ``BTC/USD`` or ``BTC-USD``.
-        timeframe: A key of :data:`TIMEFRAMES`.
-        source: Where the series is from; it appears in messages.
+        timeframe: a key of :data:`brain.series.bars.TIMEFRAMES`.
+        source: of the series, for messages.
 
     Returns:
-        The series. Its ``repairs`` tell, and the log warns once, if rows were sorted, exact
+        The series. Its ``repairs``, and one warning in the log, say if rows were sorted, exact
         repetitions dropped, a high or low widened by a rounding error, volumes that are NaN or
         infinite taken as missing, or missing bars filled with rows of NaN.
 
     Raises:
-        InputError: symbol, timeframe or the kind of ``frame`` can't be used.
+        InputError: symbol or timeframe can't be used, or ``frame`` is no DataFrame.
         NotEnoughBarsError: there is no bar.
         BarsError: a column is missing, ambiguous or not numeric; a time is unreadable, off the
             grid, or only some times carry a zone; a price is NaN, infinite or not positive; high
@@ -164,53 +165,53 @@ def check_bars(frame: pd.DataFrame, *, symbol: str, timeframe: str, source: str 
 
 
 def _parse_rows(frame: pd.DataFrame, name: str, repairs: list[str]) -> pd.DataFrame:
-    """The bars of a frame: float64 columns :data:`COLUMNS`, in order of time, no time twice.
+    """The bars of a frame: float64 columns :data:`brain.series.bars.COLUMNS`, by unique times.
 
     Args:
-        frame: Bars as :func:`brain.series.bars.check_bars` takes them, at least one row.
-        name: What the series is called in messages.
-        repairs: What had to be repaired is appended here, a sentence each.
+        frame: as for :func:`brain.series.bars.check_bars`, with at least one row.
+        name: of the series, for messages.
+        repairs: a sentence for each repair is appended.
 
     Raises:
         NotEnoughBarsError: no row holds a value.
         BarsError: the frame is broken in a way that no repair covers.
     """
     _check_columns(frame, name)
-    rows = _read(frame, parse_times(frame, name), name)
+    rows = _by_time(frame, parse_times(frame, name), name)
     rows = _in_order(_without_blank_rows(rows, name, repairs), repairs)
     _check_prices(rows, name)
-    rows = _with_wide_ranges(_with_known_volumes(rows, repairs), repairs)
+    rows = _with_wide_ranges(_with_finite_volumes(rows, repairs), repairs)
     return _without_repetitions(rows, name, repairs)
 
 
 def _check_columns(frame: pd.DataFrame, name: str) -> None:
     columns = [str(column) for column in frame.columns]
-    for wanted in COLUMNS:
-        if columns.count(wanted) > 1:
+    for column in COLUMNS:
+        if columns.count(column) > 1:
             raise BarsError(
-                f"{name}: {columns.count(wanted)} columns are called {wanted!r}; keep one"
+                f"{name}: {columns.count(column)} columns are called {column!r}; keep one"
             )
-        if wanted not in columns:
+        if column not in columns:
             raise BarsError(
-                f"{name}: there is no column {wanted!r}; the columns are to be named time, "
-                f"{', '.join(COLUMNS)}; {did_you_mean(wanted, columns)}"
+                f"{name}: there is no column {column!r}; the columns are to be named time, "
+                f"{', '.join(COLUMNS)}; {did_you_mean(column, columns)}"
             )
 
 
-def _read(frame: pd.DataFrame, times: pd.DatetimeIndex, name: str) -> pd.DataFrame:
+def _by_time(frame: pd.DataFrame, times: pd.DatetimeIndex, name: str) -> pd.DataFrame:
     """The five columns as float64 in one block, by time."""
     values = np.column_stack([_floats(frame[column], times, name) for column in COLUMNS])
     return pd.DataFrame(values, index=times, columns=list(COLUMNS))
 
 
 def _floats(column: pd.Series, times: pd.DatetimeIndex, name: str) -> npt.NDArray[np.float64]:
-    kind = pd.api.types
-    if kind.is_numeric_dtype(column) and not (
-        kind.is_bool_dtype(column) or kind.is_complex_dtype(column)
+    types = pd.api.types
+    if types.is_numeric_dtype(column) and not (
+        types.is_bool_dtype(column) or types.is_complex_dtype(column)
     ):
         return column.to_numpy(dtype=np.float64, na_value=np.nan)
-    # Databases hand out decimals and None as objects. Text is refused even where it reads as a
-    # number, because "1,234" and "1.234" don't mean the same everywhere.
+    # Databases return decimals and None as objects. Text is refused even if it parses as a number,
+    # because "1,234" and "1.234" don't mean the same everywhere.
     cells = column.astype(object).reset_index(drop=True)
     bad = (cells.notna() & ~cells.map(_is_number).astype(bool)).to_numpy(dtype=bool)
     if bad.any():
@@ -244,7 +245,7 @@ def _in_order(rows: pd.DataFrame, repairs: list[str]) -> pd.DataFrame:
 
 
 def _check_prices(rows: pd.DataFrame, name: str) -> None:
-    """Refuse bars that no market can have printed; the rows are in the order of time."""
+    """Refuse impossible bars; the rows are in the order of time."""
     values = rows.to_numpy()
     first, high, low, last, volume = (values[:, k] for k in range(len(COLUMNS)))
     faults = {
@@ -264,16 +265,16 @@ def _check_prices(rows: pd.DataFrame, name: str) -> None:
 def _refuse(
     rows: pd.DataFrame, bad: npt.NDArray[np.bool_], fault: str, cure: str, name: str
 ) -> NoReturn:
-    """Raise a :class:`BarsError` for the marked rows (N,), showing the first of them."""
+    """Raise a :class:`brain.errors.BarsError` for the rows of a mask (N,), with the first one."""
     first = int(bad.argmax())
-    shown = ", ".join(f"{c} {float(v)!r}" for c, v in zip(COLUMNS, rows.iloc[first], strict=True))
+    bar = ", ".join(f"{c} {float(v)!r}" for c, v in zip(COLUMNS, rows.iloc[first], strict=True))
     raise BarsError(
         f"{name}: {fault} in {bad.sum()} of {count(len(rows), 'bar')}, "
-        f"first at {when(rows.index[first])} ({shown}); {cure}"
+        f"first at {when(rows.index[first])} ({bar}); {cure}"
     )
 
 
-def _with_known_volumes(rows: pd.DataFrame, repairs: list[str]) -> pd.DataFrame:
+def _with_finite_volumes(rows: pd.DataFrame, repairs: list[str]) -> pd.DataFrame:
     unknown = ~np.isfinite(rows["volume"].to_numpy())
     if not unknown.any():
         return rows
@@ -310,29 +311,23 @@ def _without_repetitions(rows: pd.DataFrame, name: str, repairs: list[str]) -> p
 
 
 def _on_grid(rows: pd.DataFrame, step: pd.Timedelta, name: str, repairs: list[str]) -> pd.DataFrame:
-    """The rows on the full grid from the first to the last; sorted and unique times come in."""
+    """The rows, whose times are sorted and unique, on the full grid from the first to the last."""
     times = pd.DatetimeIndex(rows.index)
     nanoseconds, width = _nanoseconds(times), step.value
     steps = np.diff(nanoseconds)
     # The lower median: it is one of the steps, and equals the grid's while half of them do.
-    usual = int(np.sort(steps)[(len(steps) - 1) // 2]) if len(steps) else width
-    if usual != width:
+    median = int(np.sort(steps)[(len(steps) - 1) // 2]) if len(steps) else width
+    if median != width:
         raise BarsError(
-            f"{name}: the bars are {_length(usual)} apart (median), not {_length(width)}; "
+            f"{name}: the bars are {_length(median)} apart (median), not {_length(width)}; "
             "name the timeframe that they have, or resample them"
         )
     off = (nanoseconds - _ORIGIN.value) % width != 0
     if off.any():
         cure = "give each bar's open time in UTC (not its close time or a local time)"
-        _refuse(
-            rows,
-            off,
-            f"the time is off the {_length(width)} grid in UTC",
-            cure,
-            name,
-        )
-    place = (nanoseconds - nanoseconds[0]) // width
-    size = int(place[-1]) + 1
+        _refuse(rows, off, f"the time is off the {_length(width)} grid in UTC", cure, name)
+    positions = (nanoseconds - nanoseconds[0]) // width
+    size = int(positions[-1]) + 1
     missing = size - len(rows)
     if 2 * missing > size:
         raise BarsError(
@@ -340,20 +335,21 @@ def _on_grid(rows: pd.DataFrame, step: pd.Timedelta, name: str, repairs: list[st
             "are missing; correct the timeframe, or else give only the part that is known"
         )
     if missing:
-        repairs.append(_gaps(times, place, step, missing))
+        repairs.append(_gaps(times, positions, step, missing))
     values = np.full((size, len(COLUMNS)), np.nan)
-    values[place] = rows.to_numpy()
+    values[positions] = rows.to_numpy()
     index = pd.date_range(times[0], periods=size, freq=step, name="time", unit="ns")
     return pd.DataFrame(values, index=index, columns=list(COLUMNS))
 
 
 def _gaps(
     times: pd.DatetimeIndex,
-    place: npt.NDArray[np.int64],
+    positions: npt.NDArray[np.int64],
     step: pd.Timedelta,
     missing: int,
 ) -> str:
-    jumps = np.diff(place)
+    """The repair that says how many bars are missing, and where most of them."""
+    jumps = np.diff(positions)
     longest, gaps = int(jumps.argmax()), count((jumps > 1).sum(), "gap")
     return (
         f"{count(missing, 'bar')} missing in {gaps}, kept as rows of NaN; the longest is "
@@ -363,7 +359,7 @@ def _gaps(
 
 def _length(nanoseconds: int) -> str:
     length = pd.Timedelta(nanoseconds, unit="ns")
-    names = [name for name, known in TIMEFRAMES.items() if known == length]
+    names = [name for name, step in TIMEFRAMES.items() if step == length]
     return names[0] if names else str(length)
 
 

@@ -1,13 +1,13 @@
 """Bars from a folder of Parquet and CSV files.
 
-A file is named by symbol and timeframe: ``BTC-USD_1h.parquet``, ``BTC-USDT_USDT_1h.csv``, that is
-the symbol's model name (:func:`brain.naming.model_name`), an underscore and the timeframe.
-Files with other endings are left alone.
+The name of a file is the symbol's model name (:func:`brain.naming.model_name`), an underscore and
+the timeframe: ``BTC-USD_1h.parquet``, ``BTC-USDT_USDT_1h.csv``. Files with other endings are
+ignored.
 
 The columns are a time and open, high, low, close, volume. Their usual other spellings are
-understood in any case (``Date``, ``timestamp``, ``Open``, ``Volume BTC`` for a symbol of BTC);
-where two columns could be meant, the file is refused. What the times and values may be,
-:func:`brain.series.bars.check_bars` says: without a zone, times are UTC.
+understood in any case (``Date``, ``timestamp``, ``Open``, ``Volume BTC`` for a symbol of BTC); a
+file with two spellings of one column is refused. Times and values are as for
+:func:`brain.series.bars.check_bars`: times without a zone are UTC.
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ _SPELLINGS: dict[str, frozenset[str]] = {
 
 @dataclass(frozen=True)
 class BarSet:
-    """Bars of several symbols, and why others can't be had.
+    """Bars of several symbols, and the failures of others.
 
     Attributes:
         bars: the sound series by symbol, sorted.
-        failures: what could not be read, sorted: of a symbol, or of a file whose name tells none.
+        failures: of symbols, or of files without a symbol in their names, sorted.
     """
 
     bars: dict[str, Bars] = field(default_factory=dict)
@@ -65,7 +65,7 @@ class BarSet:
 
 
 def sample_folder() -> Path:
-    """The packaged sample of real bars; ``SOURCE.md`` in it tells where they are from."""
+    """The folder of the packaged sample of real bars; ``SOURCE.md`` in it is about their source."""
     return Path(__file__).parent / "sample"
 
 
@@ -73,15 +73,15 @@ def read_folder(folder: str | Path, symbols: Iterable[str] | None = None) -> Bar
     """Read the bars of a folder; one broken file never stops the others.
 
     Args:
-        folder: The folder; folders in it are not looked into.
-        symbols: The symbols to read, ``BTC/USD`` or ``BTC-USD``; all that there are if left out.
-            Files of other symbols, and files whose names tell no symbol, are then passed over.
+        folder: of the files; folders in it are ignored.
+        symbols: to read, ``BTC/USD`` or ``BTC-USD``; all symbols of the folder if None. With
+            symbols, files of other symbols and files with other names are ignored.
 
     Returns:
-        The series, and for each file or symbol that could not be read the error:
+        The series, and for each file or symbol that can't be read the error:
         InputError (the name is not of the form above, the file can't be opened, or two files hold
         the same symbol), NotEnoughBarsError (the file is empty), BarsError (its content is broken)
-        or UnknownSymbolError (asked for, and no file holds it).
+        or UnknownSymbolError (one of ``symbols``, and no file holds it).
 
     Raises:
         InputError: the folder does not exist, is no folder, can't be listed or holds no Parquet or
@@ -91,10 +91,10 @@ def read_folder(folder: str | Path, symbols: Iterable[str] | None = None) -> Bar
     bars: dict[str, Bars] = {}
     files, failures = _by_symbol(_paths(folder))
     if symbols is not None:
-        files, failures = _some(symbols, files, folder)
+        files, failures = _selection(symbols, files, folder)
     for symbol, paths in files.items():
         try:
-            bars[symbol] = _read(symbol, paths)
+            bars[symbol] = _bars(symbol, paths)
         except BrainError as error:
             failures.append(Failure(symbol, error, symbol=symbol))
     failures.sort(key=lambda failure: failure.what)
@@ -121,7 +121,7 @@ def _paths(folder: Path) -> list[Path]:
 
 
 def _by_symbol(paths: list[Path]) -> tuple[dict[str, list[Path]], list[Failure]]:
-    """The files of each symbol, and the failures of those whose names tell none."""
+    """The files of each symbol, and the failures of files without a symbol in their names."""
     files: dict[str, list[Path]] = {}
     failures: list[Failure] = []
     for path in paths:
@@ -138,10 +138,10 @@ def _by_symbol(paths: list[Path]) -> tuple[dict[str, list[Path]], list[Failure]]
     return files, failures
 
 
-def _some(
+def _selection(
     symbols: Iterable[str], files: dict[str, list[Path]], folder: Path
 ) -> tuple[dict[str, list[Path]], list[Failure]]:
-    """The files of these symbols, and the failures of those that have none."""
+    """The files of the symbols, and the failures of symbols without a file."""
     if isinstance(symbols, str):
         raise InputError(f"symbols is the text {symbols!r}; give a list, as [{symbols!r}]")
     names = list(symbols)
@@ -164,7 +164,7 @@ def _some(
     return selection, [Failure(name, error, symbol=name) for name, error in failures.items()]
 
 
-def _read(symbol: str, paths: list[Path]) -> Bars:
+def _bars(symbol: str, paths: list[Path]) -> Bars:
     if len(paths) > 1:
         names = " and ".join(repr(path.name) for path in paths)
         raise InputError(f"{symbol} is in {len(paths)} files, {names}; keep one of them")
@@ -178,9 +178,9 @@ def _read(symbol: str, paths: list[Path]) -> Bars:
     if not content:
         raise NotEnoughBarsError(f"{str(path)!r} is empty; write bars into it or remove it")
     if path.suffix.lower() == ".parquet":
-        frame = _with_our_names(_parquet(content, path), symbol, path)
+        frame = _with_bar_columns(_parquet(content, path), symbol, path)
     else:
-        frame = _numbers(_with_our_names(_csv(content, path), symbol, path))
+        frame = _numbers(_with_bar_columns(_csv(content, path), symbol, path))
     timeframe = path.stem.rpartition("_")[2]
     return check_bars(frame, symbol=symbol, timeframe=timeframe, source=str(path))
 
@@ -196,8 +196,8 @@ def _parquet(content: bytes, path: Path) -> pd.DataFrame:
         raise BarsError(
             f"{str(path)!r} is not a readable Parquet file ({error}); write it anew"
         ) from error
-    plain = isinstance(frame.index, pd.RangeIndex | pd.DatetimeIndex)
-    return frame if plain else frame.reset_index()
+    regular = isinstance(frame.index, pd.RangeIndex | pd.DatetimeIndex)
+    return frame if regular else frame.reset_index()
 
 
 def _csv(content: bytes, path: Path) -> pd.DataFrame:
@@ -218,42 +218,46 @@ def _csv(content: bytes, path: Path) -> pd.DataFrame:
 
 
 def _numbers(frame: pd.DataFrame) -> pd.DataFrame:
-    """One word among numbers makes a whole column text: leave as text what is no number only."""
+    """Columns of text as numbers; cells that are no numbers stay text.
+
+    One word among the numbers makes a whole column text.
+    """
     numbers: dict[str, pd.Series] = {}
     for column in COLUMNS:
         cells = frame[column]
         if not pd.api.types.is_numeric_dtype(cells):
-            read = pd.to_numeric(cells, errors="coerce").astype(object)
-            numbers[column] = read.where(read.notna(), cells.astype(object))
+            values = pd.to_numeric(cells, errors="coerce").astype(object)
+            numbers[column] = values.where(values.notna(), cells.astype(object))
     return frame.assign(**numbers)
 
 
-def _with_our_names(frame: pd.DataFrame, symbol: str, path: Path) -> pd.DataFrame:
-    """The frame with its columns called as ours are; the columns that we don't use are left out."""
+def _with_bar_columns(frame: pd.DataFrame, symbol: str, path: Path) -> pd.DataFrame:
+    """The frame with the columns of bars, under their names; other columns are left out."""
     base = re.split("[/:]", symbol)[0].lower()
-    chosen: dict[str, str] = {}
-    for ours, spellings in _SPELLINGS.items():
-        understood = spellings | ({f"volume_{base}", f"vol_{base}"} if ours == "volume" else set())
-        found = [column for column in frame.columns if _plain(column) in understood]
-        if len(found) > 1:
+    names: dict[str, str] = {}
+    for name, usual in _SPELLINGS.items():
+        spellings = usual | ({f"volume_{base}", f"vol_{base}"} if name == "volume" else set())
+        matches = [column for column in frame.columns if _normalised(column) in spellings]
+        if len(matches) > 1:
             raise BarsError(
-                f"{str(path)!r}: the columns {', '.join(map(repr, found))} could all be {ours!r}; "
-                "keep or rename so that one is left"
+                f"{str(path)!r}: the columns {', '.join(map(repr, matches))} could all be "
+                f"{name!r}; keep or rename so that one is left"
             )
-        chosen.update(dict.fromkeys(found, ours))
+        names.update(dict.fromkeys(matches, name))
     indexed = isinstance(frame.index, pd.DatetimeIndex)
-    if "time" not in chosen.values() and not indexed and _plain(frame.columns[0]) == "unnamed:_0":
-        chosen[frame.columns[0]] = "time"  # an index that was saved without a name
-    kept = frame[list(chosen)].rename(columns=chosen)
-    if missing := [ours for ours in COLUMNS if ours not in kept]:
+    first = frame.columns[0]
+    if "time" not in names.values() and not indexed and _normalised(first) == "unnamed:_0":
+        names[first] = "time"  # an index that was saved without a name
+    columns = frame[list(names)].rename(columns=names)
+    if missing := [column for column in COLUMNS if column not in columns]:
         raise BarsError(
             f"{str(path)!r}: there is no column for {', '.join(missing)} among "
             f"{', '.join(map(repr, frame.columns))}; name the columns time, {', '.join(COLUMNS)}"
         )
-    return kept
+    return columns
 
 
-def _plain(column: object) -> str:
+def _normalised(column: object) -> str:
     # pandas calls the second of two columns "close" of a CSV file "close.1".
     name = re.sub(r"\.\d+$", "", str(column).strip().lower())
     return re.sub(r"[\s\-]+", "_", name)

@@ -1,4 +1,4 @@
-"""Where a job's bars are from: a folder of files, the collected candles, or the packaged sample."""
+"""The source of a job's bars: a folder of files, candles of the series store, or the sample."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ if TYPE_CHECKING:
     from brain.series.store.store import SeriesStore
     from brain.settings import Settings
 
-__all__ = ["BarSet", "SeriesLibrary", "bars_of", "describe_source", "is_collected", "read_bars"]
+__all__ = ["BarSet", "SeriesLibrary", "bars_of", "describe_source", "read_bars", "reads_store"]
 
 
 class SeriesLibrary(Protocol):
-    """What is needed of a Brain Library to read and write market series."""
+    """A Brain Library, as far as market series are concerned."""
 
     @property
     def series(self) -> SeriesStore:
         """The series store."""
 
 
-def is_collected(settings: Settings) -> bool:
-    """Whether bars come from the series store: exchanges are named, and no folder of bars is."""
+def reads_store(settings: Settings) -> bool:
+    """Whether bars are from the series store: exchanges are set, and no folder of bars."""
     return bool(settings.exchanges) and settings.bars is None
 
 
 def describe_source(settings: Settings) -> str:
-    """Where the bars are from, for people."""
-    if is_collected(settings):
+    """The source of the bars, for people."""
+    if reads_store(settings):
         return f"{settings.timeframe} candles of {settings.exchanges[0]}"
     return str(settings.bars or sample_folder())
 
@@ -40,21 +40,21 @@ def describe_source(settings: Settings) -> str:
 def read_bars(
     settings: Settings, library: SeriesLibrary, symbols: Sequence[str] | None = None
 ) -> BarSet:
-    """The symbols' bars, and why others can't be had.
+    """The symbols' bars, and the failures of others.
 
     Args:
-        settings: whose folder or exchanges; of several exchanges the first one's candles.
-        library: whose candles are read.
-        symbols: which; those of the settings if None, and all that a folder holds if these name
-            none.
+        settings: with the folder of bars, or the exchanges, of which the first one's candles are
+            read.
+        library: with the series store.
+        symbols: to read; those of the settings if None, and all of a folder if there are none.
 
     Raises:
         InputError: the folder can't be used.
-        SettingsError: candles are to be read, and no symbols are named.
+        SettingsError: the bars are from the series store, and there are no symbols.
         SeriesStoreError: the store can't be read.
     """
     names = tuple(symbols if symbols is not None else settings.symbols)
-    if not is_collected(settings):
+    if not reads_store(settings):
         return read_folder(settings.bars or sample_folder(), names or None)
     if not names:
         raise SettingsError(
@@ -79,17 +79,16 @@ def bars_of(store: SeriesStore, exchange: str, symbol: str, timeframe: str) -> B
     """One exchange's candles of a symbol's perpetual as checked bars.
 
     Args:
-        store: the series store.
-        exchange: its name, ``binance``.
-        symbol: ``BTC/USDT`` or ``BTC/USDT:USDT``, by any of its names; the bars carry this one.
+        store: with the candles.
+        exchange: of the candles, ``binance``.
+        symbol: ``BTC/USDT`` or ``BTC/USDT:USDT``, the present or a former name; the bars get it.
         timeframe: of the candles.
 
     Returns:
-        The series on its grid; candles that were not to be had are rows of NaN, and ``repairs``
-        counts them.
+        The series on its grid; missing candles are rows of NaN, and ``repairs`` counts them.
 
     Raises:
-        InputError: the symbol has no perpetual, or the timeframe is none.
+        InputError: the symbol has no perpetual, or there is no such timeframe.
         UnknownSymbolError: the store holds no such candles.
         BarsError: the candles are broken, or more than half of them are missing.
         SeriesStoreError: the store can't be read.

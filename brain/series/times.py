@@ -1,4 +1,4 @@
-"""Times of bars, however they are written, as one UTC index; and times for people."""
+"""Times of bars in any usual form as one UTC index; and times for people."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from brain.errors import BarsError, did_you_mean
 __all__ = ["parse_times", "when"]
 
 # Numbers are taken as seconds, milliseconds, microseconds or nanoseconds since 1970 (here by their
-# length in nanoseconds), whichever puts them between 1973 and 2255: at most one does. What fits
-# none is no time but a row number, say, or a date written as 20190704.
+# length in nanoseconds), whichever puts them between 1973 and 2255: at most one does. Other numbers
+# are no times, but for instance row numbers, or dates in the form 20190704.
 _UNITS = (1_000_000_000, 1_000_000, 1_000, 1)
 _LEAST, _MOST = 1e8, 9e9  # seconds
 
@@ -28,31 +28,31 @@ def parse_times(frame: pd.DataFrame, name: str) -> pd.DatetimeIndex:
     """The times of a frame's rows.
 
     Args:
-        frame: Its column ``time``, or else its DatetimeIndex, holds datetimes, ISO 8601 text or
+        frame: its column ``time``, or else its DatetimeIndex, holds datetimes, ISO 8601 text or
             numbers since 1970 in one unit. Times without a zone are taken as UTC.
-        name: What the series is called in messages.
+        name: of the series, for messages.
 
     Returns:
         One time a row, in the order of the rows: UTC, nanoseconds, named ``time``, no NaT.
 
     Raises:
-        BarsError: there are no times, two kinds of them that differ, an unreadable one, or some
-            with a zone and some without.
+        BarsError: there are no times, column and index differ, a time is unreadable, or only some
+            times have a zone.
     """
     raw = _raw_times(frame, name).infer_objects()
-    kind = pd.api.types
-    if kind.is_datetime64_any_dtype(raw):
+    types = pd.api.types
+    if types.is_datetime64_any_dtype(raw):
         times = pd.DatetimeIndex(raw)
-    elif kind.is_numeric_dtype(raw) and not kind.is_bool_dtype(raw):
+    elif types.is_numeric_dtype(raw) and not types.is_bool_dtype(raw):
         times = _since_1970(raw, name)
     else:
-        times = _written(raw.astype(object), name)
+        times = _from_objects(raw.astype(object), name)
     unreadable = np.asarray(times.isna())
     if unreadable.any():
         first = int(unreadable.argmax())
         raise BarsError(
             f"{name}: {unreadable.sum()} of {len(raw)} times can't be read, first "
-            f"{_shown(raw.iloc[first])} in row {first}; {_CURE}"
+            f"{_quoted(raw.iloc[first])} in row {first}; {_CURE}"
         )
     times = times.tz_localize("UTC") if times.tz is None else times.tz_convert("UTC")
     try:
@@ -65,7 +65,7 @@ def parse_times(frame: pd.DataFrame, name: str) -> pd.DatetimeIndex:
 
 
 def _raw_times(frame: pd.DataFrame, name: str) -> pd.Series:
-    """The times as they were given, with a plain index."""
+    """The times of the frame, unparsed, with a range as index."""
     columns = [str(column) for column in frame.columns]
     indexed = isinstance(frame.index, pd.DatetimeIndex)
     if columns.count("time") > 1:
@@ -89,34 +89,34 @@ def _raw_times(frame: pd.DataFrame, name: str) -> pd.Series:
 
 def _since_1970(raw: pd.Series, name: str) -> pd.DatetimeIndex:
     numbers = raw.to_numpy(dtype=np.float64, na_value=np.nan)
-    known = np.isfinite(numbers)
+    valid = np.isfinite(numbers)
     for unit in _UNITS:
-        seconds = numbers[known] * (unit / 1e9)
+        seconds = numbers[valid] * (unit / 1e9)
         if ((seconds >= _LEAST) & (seconds <= _MOST)).all():
             break
     else:
         raise BarsError(
-            f"{name}: the numbers from {numbers[known].min():.15g} to {numbers[known].max():.15g} "
+            f"{name}: the numbers from {numbers[valid].min():.15g} to {numbers[valid].max():.15g} "
             f"in place of times are not times in one unit; {_CURE}"
         )
     nanoseconds = np.full(len(raw), pd.NaT.value)
     if raw.dtype.kind in "iu":  # nanoseconds don't fit a float
-        nanoseconds[known] = raw[known].to_numpy(dtype=np.int64) * unit
+        nanoseconds[valid] = raw[valid].to_numpy(dtype=np.int64) * unit
     else:
-        whole = np.floor(numbers[known])
-        parts = np.rint((numbers[known] - whole) * unit)
-        nanoseconds[known] = whole.astype(np.int64) * unit + parts.astype(np.int64)
+        whole = np.floor(numbers[valid])
+        parts = np.rint((numbers[valid] - whole) * unit)
+        nanoseconds[valid] = whole.astype(np.int64) * unit + parts.astype(np.int64)
     return pd.DatetimeIndex(nanoseconds.view("datetime64[ns]"))
 
 
-def _written(raw: pd.Series, name: str) -> pd.DatetimeIndex:
-    """Text and datetime objects; NaT where one can't be read."""
+def _from_objects(raw: pd.Series, name: str) -> pd.DatetimeIndex:
+    """Times of text and datetime objects; NaT for unreadable ones."""
     zoned = raw[raw.notna()].map(_has_zone).astype(bool)
     if zoned.nunique() > 1:
         with_zone, without = raw[zoned.index[zoned]], raw[zoned.index[~zoned]]
         raise BarsError(
-            f"{name}: {len(with_zone)} times carry a zone (as {_shown(with_zone.iloc[0])}) and "
-            f"{len(without)} don't (as {_shown(without.iloc[0])}); write all of them in UTC"
+            f"{name}: {len(with_zone)} times carry a zone (as {_quoted(with_zone.iloc[0])}) and "
+            f"{len(without)} don't (as {_quoted(without.iloc[0])}); write all of them in UTC"
         )
     # pandas would take "now" and "today" as times.
     words = raw.map(lambda time: isinstance(time, str) and not time[:4].isdecimal()).astype(bool)
@@ -130,7 +130,7 @@ def _has_zone(time: Any) -> bool:
     return getattr(time, "tzinfo", None) is not None
 
 
-def _shown(time: Any) -> str:
+def _quoted(time: Any) -> str:
     return repr(time) if isinstance(time, str) else str(time)
 
 

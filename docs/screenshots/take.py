@@ -1,7 +1,7 @@
 """Take the screenshots of MLflow's UI that the documentation shows: ``make screenshots``.
 
 Nights are run on the packaged sample, each of which ends a week of bars later than the one before,
-in a store of their own; then a headless Chromium opens what people open. The PNG files are written
+in a new store; then a headless Chromium opens what people open. The PNG files are written
 beside this one. ``--store URI`` shows a store or a server that is there already.
 """
 
@@ -53,17 +53,19 @@ PREFERENCES = {
 }
 REGIMES = ("low", "normal", "high", "extreme")
 MOST_BYTES = 200_000
-STARTED_SECONDS = 120
-SHOWN_SECONDS = 60
+SERVER_SECONDS = 120
+PAGE_SECONDS = 60
 
 
 @dataclass(frozen=True)
 class Night:
-    """What is shown: the latest night's runs of one symbol.
+    """The latest night's runs of one symbol.
 
     Attributes:
+        symbol: whose runs.
+        experiment: its id.
         runs: of its families, by family.
-        explained: the run of a champion, which has its explanation.
+        explained: the run of a champion, with its explanation.
     """
 
     symbol: str
@@ -79,19 +81,19 @@ class Night:
 def find(uri: str, symbol: str, experiment: str, regime: str) -> Night:
     """The latest runs of the symbol's families, and the champion of a regime."""
     client = MlflowClient(tracking_uri=uri)
-    found = client.get_experiment_by_name(experiment)
-    if found is None:
+    entity = client.get_experiment_by_name(experiment)
+    if entity is None:
         raise SystemExit(f"there is no experiment {experiment!r}; run a night first: make nightly")
     runs: dict[str, Run] = {}  # the latest come first
     for run in client.search_runs(
-        [found.experiment_id], f'tags.symbol = "{symbol}" and tags.role = "family"'
+        [entity.experiment_id], f'tags.symbol = "{symbol}" and tags.role = "family"'
     ):
         runs.setdefault(run.data.tags["family"], run)
     if not runs:
         raise SystemExit(f"no run of {symbol} is there; run a night with it first")
     version = client.get_model_version_by_alias(symbol.replace("/", "-"), f"champion-{regime}")
     explained = client.get_run(str(version.run_id))
-    return Night(symbol, found.experiment_id, runs, explained)
+    return Night(symbol, entity.experiment_id, runs, explained)
 
 
 # --- pages --------------------------------------------------------------------------------------
@@ -109,7 +111,7 @@ def compare(page: Page, night: Night) -> None:
 
 
 def models(page: Page, night: Night) -> None:
-    """Every model, its figures grouped by dataset, which is a regime's out-of-sample bars."""
+    """Every model, its metrics grouped by dataset, which is a regime's out-of-sample bars."""
     go(page, f"experiments/{night.experiment}/models")
     page.get_by_text("net_sharpe").first.wait_for()
     page.get_by_role("button", name="Columns").click()
@@ -136,7 +138,7 @@ def drift(page: Page, night: Night) -> None:
 
 
 def registry(page: Page, night: Night) -> None:
-    """A symbol's registered model: champions and why, versions and their aliases."""
+    """A symbol's registered model: champions with their reasons, versions and their aliases."""
     go(page, f"models/{night.model}")
     page.get_by_text("Registered at").wait_for()
     page.get_by_text("Tags", exact=True).first.click()  # the records, for programs: fold them
@@ -144,10 +146,10 @@ def registry(page: Page, night: Night) -> None:
 
 def nights(page: Page, night: Night) -> None:
     """A metric over the nights, a line per family."""
-    wanted = quote(f'tags.symbol = "{night.symbol}" and tags.role = "family"', safe="")
+    query = quote(f'tags.symbol = "{night.symbol}" and tags.role = "family"', safe="")
     go(
         page,
-        f"experiments/{night.experiment}/runs?compareRunsMode=CHART&searchFilter={wanted}",
+        f"experiments/{night.experiment}/runs?compareRunsMode=CHART&searchFilter={query}",
     )
     page.get_by_role("button", name="Group by").click()
     page.get_by_text("family", exact=True).last.click()
@@ -196,7 +198,7 @@ def branch(page: Page, title: str) -> Locator:
 
 
 def choose(page: Page, box: Locator, words: list[str]) -> None:
-    """Pick entries of a box that completes what is typed."""
+    """Pick entries of a box with completion."""
     for word in words:
         box.click()
         page.keyboard.type(word)
@@ -208,7 +210,7 @@ def choose(page: Page, box: Locator, words: list[str]) -> None:
 
 
 def main() -> int:
-    """Take them all, or those that are named."""
+    """Take all screenshots, or those of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help=f"of {', '.join(SHOTS)}; all if none")
     parser.add_argument("--symbol", default="BTC/USD")
@@ -217,49 +219,49 @@ def main() -> int:
     parser.add_argument("--nights", type=int, default=4, help="how many are run")
     parser.add_argument("--store", help="a tracking URI with nights in it: none is run")
     parser.add_argument("--folder", type=Path, default=HERE)
-    given = parser.parse_args()
-    unknown = set(given.names) - set(SHOTS)
+    arguments = parser.parse_args()
+    unknown = set(arguments.names) - set(SHOTS)
     if unknown:
         parser.error(f"no screenshot is called {', '.join(sorted(unknown))}")
-    given.folder.mkdir(parents=True, exist_ok=True)
+    arguments.folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         executable = find_browser()
-        store = given.store
+        store = arguments.store
         if store is None:
             scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nights-")))
-            store = run_nights(scratch, given.symbol, given.nights)
+            store = run_nights(scratch, arguments.symbol, arguments.nights)
         address = stack.enter_context(served(store))
-        night = find(address, given.symbol, given.experiment, given.regime)
+        night = find(address, arguments.symbol, arguments.experiment, arguments.regime)
         driver = stack.enter_context(sync_playwright())
         browser = driver.chromium.launch(executable_path=executable, args=list(FLAGS))
         stack.callback(browser.close)
-        for name in given.names or SHOTS:
-            take(browser, address, night, name, given.folder / f"{name}.png")
+        for name in arguments.names or SHOTS:
+            take(browser, address, night, name, arguments.folder / f"{name}.png")
     return 0
 
 
 def find_browser() -> str:
     """The path of an installed browser; nothing is downloaded."""
-    named = os.environ.get("BROWSER_PATH")
-    found = named or next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
+    path = os.environ.get("BROWSER_PATH")
+    path = path or next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
         raise SystemExit(
             "error: no Chromium or Chrome was found; install one (Debian: apt-get install "
             "chromium) or name it in BROWSER_PATH"
         )
-    return found
+    return path
 
 
 def run_nights(scratch: Path, symbol: str, nights: int) -> str:
-    """Run nights on the sample, each of which knows a week more than the one before."""
+    """Run nights on the sample, each on a week of bars more than the one before."""
     bars = scratch / "bars"
     bars.mkdir()
     (sample,) = sample_folder().glob(f"{symbol.replace('/', '-')}_*.parquet")
-    known = pd.read_parquet(sample)
+    rows = pd.read_parquet(sample)
     store = f"sqlite:///{scratch / 'mlflow.db'}"
     for weeks_ago in range(nights - 1, -1, -1):
-        until = known["time"].max() - pd.Timedelta(weeks=weeks_ago)
-        known[known["time"] <= until].to_parquet(bars / sample.name)
+        until = rows["time"].max() - pd.Timedelta(weeks=weeks_ago)
+        rows[rows["time"] <= until].to_parquet(bars / sample.name)
         print(f"night until {until}")
         subprocess.run(
             [sys.executable, "-m", "mlproject", "nightly", "--bars", str(bars), "--trials", "2"],
@@ -271,12 +273,12 @@ def run_nights(scratch: Path, symbol: str, nights: int) -> str:
 
 
 def take(browser: Browser, address: str, night: Night, name: str, file: Path) -> None:
-    """Open a page in a fresh profile and store what is seen."""
+    """Open a page in a fresh profile and take its picture."""
     shot, width, height = SHOTS[name]
     context = browser.new_context(
         base_url=address, viewport={"width": width, "height": height}, reduced_motion="reduce"
     )
-    context.set_default_timeout(SHOWN_SECONDS * 1000)
+    context.set_default_timeout(PAGE_SECONDS * 1000)
     context.add_init_script(
         f"for (const [key, value] of Object.entries({json.dumps(PREFERENCES)})) "
         "if (localStorage.getItem(key) === null) localStorage.setItem(key, value)"
@@ -305,7 +307,7 @@ def shrink(file: Path) -> int:
 
 @contextmanager
 def served(uri: str) -> Iterator[str]:
-    """The address of a tracking server for the store: the one it names, or one of our own."""
+    """The address of a tracking server for the store: the store's, or that of a new server."""
     if uri.startswith("http"):
         yield uri
         return
@@ -335,7 +337,7 @@ def served(uri: str) -> Iterator[str]:
 
 def wait(server: subprocess.Popen[bytes], address: str) -> None:
     """Until the server answers."""
-    for _ in range(STARTED_SECONDS):
+    for _ in range(SERVER_SECONDS):
         if server.poll() is not None:
             raise SystemExit("error: the MLflow server ended; is the store right?")
         try:
@@ -343,7 +345,7 @@ def wait(server: subprocess.Popen[bytes], address: str) -> None:
                 return
         except (URLError, OSError):
             time.sleep(1)
-    raise SystemExit(f"error: no answer from {address} in {STARTED_SECONDS} s")
+    raise SystemExit(f"error: no answer from {address} in {SERVER_SECONDS} s")
 
 
 if __name__ == "__main__":

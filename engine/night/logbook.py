@@ -71,7 +71,7 @@ def log_training(
             result.family,
             result.folder,
             tags=tags,
-            params=recipe.hyperparameters,
+            hyperparameters=recipe.hyperparameters,
             note=_note(dataset, result, _links(run, result.symbol)),
         )
         run.metrics([*_metrics(result, datasets, version), *_missing(dataset)])

@@ -1,7 +1,7 @@
 """Rows on their way to the store: gathered across series, and committed by one thread.
 
-A commit costs some 0.1 s however few its rows are. So everything that arrives is gathered, and
-committed together once it is much, or has waited for some seconds, or nobody has more to give.
+A commit costs some 0.1 s however few its rows are. So all rows are gathered, and committed together
+once they are many, or have waited for some seconds, or no producer is at work.
 """
 
 from __future__ import annotations
@@ -22,31 +22,38 @@ from market.collection.gaps import GapRevision, revise_gaps
 
 __all__ = ["Batches"]
 
-Done = TypeVar("Done")
+T = TypeVar("T")
 
 
 @dataclass
 class _Batch:
-    """What the next commits hold."""
+    """What is stored next.
+
+    Attributes:
+        frames: rows by kind.
+        rows: how many these are.
+        revisions: of gaps, each with the time of its check.
+        waiters: to be resolved when all of it is stored.
+    """
 
     frames: dict[str, list[pd.DataFrame]] = field(default_factory=dict)
     rows: int = 0
     revisions: list[tuple[GapRevision, pd.Timestamp]] = field(default_factory=list)
-    waiting: list[asyncio.Future[None]] = field(default_factory=list)
+    waiters: list[asyncio.Future[None]] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return bool(self.frames or self.revisions or self.waiting)
+        return bool(self.frames or self.revisions or self.waiters)
 
 
 class Batches:
-    """Gathers rows and gap revisions, and stores them: rows first, then what is known of gaps.
+    """Gathers rows and gap revisions, and stores them: rows first, then the revisions.
 
-    To be used within one event loop, as an async context manager; leaving it stores what is left.
+    To be used within one event loop, as an async context manager; leaving it stores the rest.
 
     Args:
-        store: where to.
-        rows: when so many wait, they are stored; twice as many, and :meth:`add` waits.
-        seconds: so long rows wait at most.
+        store: the series store.
+        rows: when so many wait, they are stored; when twice as many wait, :meth:`add` waits.
+        seconds: that rows wait at most.
     """
 
     def __init__(self, store: SeriesStore, *, rows: int = 50_000, seconds: float = 5.0) -> None:
@@ -54,7 +61,7 @@ class Batches:
         self._rows = rows
         self._seconds = seconds
         self._next = _Batch()
-        self._givers = 0
+        self._producers = 0
         self._changed = asyncio.Event()
         self._room = asyncio.Condition()
         self._error: BaseException | None = None
@@ -68,7 +75,7 @@ class Batches:
 
     async def __aexit__(
         self,
-        kind: type[BaseException] | None,
+        error_type: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
@@ -80,22 +87,22 @@ class Batches:
         finally:
             self._thread.shutdown()
 
-    async def call(self, work: Callable[[], Done]) -> Done:
-        """Do something with the store in its thread."""
+    async def call(self, work: Callable[[], T]) -> T:
+        """Work with the store, in its thread."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     @contextmanager
-    def giving(self) -> Iterator[None]:
-        """While nobody is within this, nothing more is waited for."""
-        self._givers += 1
+    def producer(self) -> Iterator[None]:
+        """A context that may add rows; while there is none, rows are stored without waiting."""
+        self._producers += 1
         try:
             yield
         finally:
-            self._givers -= 1
+            self._producers -= 1
             self._changed.set()
 
     async def add(self, kind: str, frame: pd.DataFrame) -> None:
-        """Have rows stored; waits while too many are waiting already.
+        """Add rows to be stored; waits while too many are waiting already.
 
         Raises:
             SeriesStoreError: an earlier batch could not be stored.
@@ -111,7 +118,11 @@ class Batches:
         self._changed.set()
 
     async def settle(self, revision: GapRevision | None, checked: pd.Timestamp) -> None:
-        """Wait until all that was added so far is stored, and then the revision too.
+        """Wait until all rows added so far are stored, and then the revision.
+
+        Args:
+            revision: of one series' gaps; None: there is none.
+            checked: when the exchange was asked.
 
         Raises:
             SeriesStoreError: it could not be stored.
@@ -119,10 +130,10 @@ class Batches:
         self._check()
         if revision is not None:
             self._next.revisions.append((revision, checked))
-        stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._next.waiting.append(stored)
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._next.waiters.append(waiter)
         self._changed.set()
-        await stored
+        await waiter
 
     def _check(self) -> None:
         if self._error is not None:
@@ -136,7 +147,7 @@ class Batches:
                 self._changed.clear()
                 await self._changed.wait()
                 continue
-            await self._ripe()
+            await self._wait_for_more()
             batch, self._next = self._next, _Batch()
             try:
                 await self.call(partial(_commit, self._store, batch))
@@ -146,15 +157,15 @@ class Batches:
             finally:
                 async with self._room:
                     self._room.notify_all()
-                self._tell(batch)
+                self._resolve(batch)
                 if self._error is not None:
-                    self._tell(self._next)
+                    self._resolve(self._next)
 
-    async def _ripe(self) -> None:
-        """Wait until it is worth a commit."""
+    async def _wait_for_more(self) -> None:
+        """Wait until the batch is worth a commit."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._seconds
-        while self._givers and self._next.rows < self._rows and not self._closing:
+        while self._producers and self._next.rows < self._rows and not self._closing:
             self._changed.clear()
             try:
                 async with asyncio.timeout_at(deadline):
@@ -162,14 +173,14 @@ class Batches:
             except TimeoutError:
                 return
 
-    def _tell(self, batch: _Batch) -> None:
-        for waiting in batch.waiting:
-            if waiting.done():
+    def _resolve(self, batch: _Batch) -> None:
+        for waiter in batch.waiters:
+            if waiter.done():
                 continue
             if self._error is None:
-                waiting.set_result(None)
+                waiter.set_result(None)
             else:
-                waiting.set_exception(self._error)
+                waiter.set_exception(self._error)
 
 
 def _commit(store: SeriesStore, batch: _Batch) -> None:
@@ -179,5 +190,5 @@ def _commit(store: SeriesStore, batch: _Batch) -> None:
     for revision, checked in batch.revisions:
         by_exchange.setdefault(revision.key[0], []).append((revision, checked))
     for exchange, revisions in by_exchange.items():
-        checked = max(moment for _, moment in revisions)
+        checked = max(time for _, time in revisions)
         revise_gaps(store, exchange, [revision for revision, _ in revisions], checked)

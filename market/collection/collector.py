@@ -1,9 +1,9 @@
 """Collecting market history: candles, funding, open interest and snapshots, complete or marked.
 
-What should exist is compared with what is stored, and only holes are asked for. Before anything
-is fetched the holes are in the gap record; rows are stored as they come; what is missing in the
-end is recorded with its reason. So a collection may be killed at any moment, run again, or run
-beside another one.
+What should exist is compared with what is stored, and only holes are fetched. They are in the gap
+record before anything is fetched; rows are stored as they come; what is missing in the end is
+recorded with its reason. So a collection may be killed at any moment, run again, or run beside
+another one.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from typing import Any
 from brain.errors import InputError
 from brain.series.bars import parse_timeframe
 from brain.series.source import SeriesLibrary
-from brain.series.store.queries import to_moment
+from brain.series.store.queries import to_timestamp
 from brain.settings import Settings, load_settings
+from brain.work import Progress
 from market.collection.batches import Batches
-from market.collection.exchange_collection import ExchangeCollection, together
-from market.collection.plan import former_names
-from market.collection.request import CollectionRequest, Progress, Tally
+from market.collection.exchange_collection import ExchangeCollection, run_all
+from market.collection.former_names import former_names
+from market.collection.request import CollectionRequest, Tally
 from market.collection.results import CollectionResult
 from market.exchanges import EXCHANGES, exchange_of
 
@@ -34,16 +35,16 @@ class DataCollector:
     """Makes market history complete in the Brain Library's series store.
 
     Args:
-        brain_library: A :class:`~registry.library.BrainLibrary`; its ``series`` are written.
-        exchanges: By name, ``binance``, ``bybit``, ``okx`` or another one that ccxt knows.
-        settings: For addresses, timeouts, the timeframe and renamed symbols; as
-            :func:`~brain.settings.load_settings` gives them if None.
-        commit_after: Seconds that rows wait for others at most, to be stored with them.
+        brain_library: a :class:`registry.library.BrainLibrary`; its ``series`` are written.
+        exchanges: by name, ``binance``, ``bybit``, ``okx`` or another one that ccxt knows.
+        settings: for addresses, timeouts, the timeframe and renamed symbols; as
+            :func:`brain.settings.load_settings` returns them if None.
+        commit_after: seconds that rows wait for others at most, to be stored with them.
 
     Raises:
         InputError: ``exchanges`` is a single text or empty, the setting ``timeframe`` is none, or
             ``renamed`` goes in a circle.
-        SettingsError: The settings can't be read.
+        SettingsError: the settings can't be read.
     """
 
     def __init__(
@@ -54,11 +55,11 @@ class DataCollector:
         settings: Settings | None = None,
         commit_after: float = 5.0,
     ) -> None:
-        self.exchanges = tuple(dict.fromkeys(_listed(exchanges, "exchanges", "binance")))
+        self.exchanges = tuple(dict.fromkeys(_as_list(exchanges, "exchanges", "binance")))
         self.settings = load_settings() if settings is None else settings
         self._library = brain_library
         self._commit_after = commit_after
-        self._former = former_names(self.settings.renamed)
+        former_names(self.settings.renamed)  # refuses a circle
         parse_timeframe(self.settings.timeframe)
 
     def __repr__(self) -> str:
@@ -76,17 +77,16 @@ class DataCollector:
 
         Kinds: candles and open interest at the setting ``timeframe``, funding, and a snapshot of
         the present. A history that was last collected longer ago than that is made complete from
-        then on; gaps that are on record are asked for again, wherever they are, unless the
-        exchange no longer keeps such rows.
+        then on; gaps on record are fetched again, wherever they are, unless the exchange no longer
+        keeps such rows.
 
         Args:
-            symbols: Linear perpetuals, ``BTC/USDT`` or ``BTC/USDT:USDT``; former names that the
-                setting ``renamed`` knows stand for the present ones.
-            hours: Of history before ``until``.
-            until: The end of it, exclusive, whatever pandas takes as a time, in UTC without a
+            symbols: linear perpetuals, ``BTC/USDT`` or ``BTC/USDT:USDT``; former names of the
+                setting ``renamed`` stand for the present ones.
+            hours: of history before ``until``.
+            until: the end of it, exclusive, whatever pandas takes as a time, in UTC without a
                 zone; the exchange's present time if None or later than that.
-            progress: Called as each series is done, with its result (whose ``str`` is a line), how
-                many are done, and of how many.
+            progress: called as each series is done, with its result.
 
         Returns:
             A result for each symbol, exchange and kind. A symbol's or an exchange's fault is a
@@ -95,38 +95,38 @@ class DataCollector:
         Raises:
             InputError: ``symbols`` is a single text or empty, an exchange is unknown or has no
                 history of the timeframe, ``hours`` is not positive, or ``until`` is no time.
-            SeriesStoreError: The store can't be read or written; then nothing can go on.
+            SeriesStoreError: the store can't be read or written; then nothing can go on.
         """
-        asked = CollectionRequest(
-            names=tuple(dict.fromkeys(_listed(symbols, "symbols", "BTC/USDT"))),
-            hours=_hours(hours),
-            until=to_moment(until, "until"),
+        request = CollectionRequest(
+            names=tuple(dict.fromkeys(_as_list(symbols, "symbols", "BTC/USDT"))),
+            hours=_positive(hours),
+            until=to_timestamp(until, "until"),
             timeframe=self.settings.timeframe,
             renamed=self.settings.renamed,
-            former=self._former,
         )
-        return _finished(self._collect(asked, progress))
+        return _run(self._collect(request, progress))
 
     async def _collect(
-        self, asked: CollectionRequest, progress: Progress | None
+        self, request: CollectionRequest, progress: Progress | None
     ) -> CollectionResult:
-        tally, store = Tally(asked, self.exchanges, progress), self._library.series.by_own_names()
-        batching = Batches(store, seconds=self._commit_after)
-        async with AsyncExitStack() as opened, batching as batches:
+        tally = Tally(request, self.exchanges, progress)
+        # Histories under former names are taken over, so these must mean their own rows.
+        store = self._library.series.by_own_names()
+        async with AsyncExitStack() as stack, Batches(store, seconds=self._commit_after) as batches:
             exchanges = [
-                await opened.enter_async_context(exchange_of(self.settings, e))
-                for e in self.exchanges
+                await stack.enter_async_context(exchange_of(self.settings, name))
+                for name in self.exchanges
             ]
-            runs = (
-                ExchangeCollection(exchange, asked, batches, store, tally).run()
+            collections = (
+                ExchangeCollection(exchange, request, batches, store, tally).run()
                 for exchange in exchanges
             )
-            await together(*runs)
+            await run_all(*collections)
         return CollectionResult(tally.results())
 
 
-def _finished(work: Coroutine[Any, Any, CollectionResult]) -> CollectionResult:
-    """Run to the end; in a thread of its own where an event loop is running, as in a notebook."""
+def _run(work: Coroutine[Any, Any, CollectionResult]) -> CollectionResult:
+    """Run to the end; in another thread where an event loop is running, as in a notebook."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -135,16 +135,15 @@ def _finished(work: Coroutine[Any, Any, CollectionResult]) -> CollectionResult:
         return thread.submit(asyncio.run, work).result()
 
 
-def _listed(values: Sequence[str], name: str, example: str) -> list[str]:
-    if isinstance(values, str):
-        raise InputError(f"{name} is the text {values!r}; give a list, as [{values!r}]")
-    found = list(values)
-    if not found:
+def _as_list(texts: Sequence[str], name: str, example: str) -> list[str]:
+    if isinstance(texts, str):
+        raise InputError(f"{name} is the text {texts!r}; give a list, as [{texts!r}]")
+    if not (items := list(texts)):
         raise InputError(f"{name} is empty; name at least one, as [{example!r}]")
-    return found
+    return items
 
 
-def _hours(hours: float) -> float:
+def _positive(hours: float) -> float:
     if isinstance(hours, bool) or not isinstance(hours, int | float) or not 0 < hours < math.inf:
         raise InputError(f"hours={hours!r} is no length of time; give a positive number")
     return hours

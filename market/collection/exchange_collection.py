@@ -1,4 +1,4 @@
-"""Collecting from one exchange: instruments, plans, gaps on record, then all its series at once."""
+"""Collecting from one exchange: its listings and plans, gaps on record, then all series at once."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ import pandas as pd
 from brain.errors import BrainError, LibraryError, MarketError
 from brain.series.store.store import SeriesStore
 from market.collection.batches import Batches
-from market.collection.fetch import Fetch, Outage
+from market.collection.fetch import Fetch
 from market.collection.gaps import revise_gaps
-from market.collection.instruments import instruments_of, memory_of
-from market.collection.plan import HISTORIES, Range, Symbol, plan_symbol
+from market.collection.listing import Listing, instrument_rows, make_listing, read_members
+from market.collection.outage import Outage
+from market.collection.plan import HISTORIES, Period
 from market.collection.preparation import Preparation
 from market.collection.request import CollectionRequest, Tally
 from market.collection.results import SeriesResult
 from market.exchanges.base import Exchange, Instrument
 
-__all__ = ["ExchangeCollection", "together"]
+__all__ = ["ExchangeCollection", "run_all"]
 
 logger = logging.getLogger(__name__)
 
@@ -34,26 +35,26 @@ _AT_ONCE = 12
 class ExchangeCollection:
     """One collection from one exchange.
 
-    Nothing at all is written for an exchange whose clock and instruments can't be had.
+    Nothing is written for an exchange whose clock and instruments can't be had.
 
     Args:
-        exchange: Whom to ask.
-        asked: What.
-        batches: Where rows go.
-        store: Used through ``batches`` alone, in its thread.
-        tally: Where results go.
+        exchange: the exchange.
+        request: of the collection.
+        batches: stores rows and gaps.
+        store: the series store, by its own names; used in the thread of ``batches`` alone.
+        tally: gathers the results.
     """
 
     def __init__(
         self,
         exchange: Exchange,
-        asked: CollectionRequest,
+        request: CollectionRequest,
         batches: Batches,
         store: SeriesStore,
         tally: Tally,
     ) -> None:
         self.exchange = exchange
-        self.asked = asked
+        self.request = request
         self.batches = batches
         self.store = store
         self.tally = tally
@@ -66,110 +67,124 @@ class ExchangeCollection:
         Raises:
             SeriesStoreError: the store can't be read or written.
         """
-        names, wrong = self.asked.canonical()
-        for name, error in wrong.items():
+        names, errors = self.request.names_by_symbol()
+        for name, error in errors.items():
             self.tally.fail([name], self.exchange.name, error)
         try:
-            with self.batches.giving():
-                listed, now = await together(
+            with self.batches.producer():
+                instruments, now = await run_all(
                     self.exchange.instruments(), self.exchange.server_time()
                 )
         except MarketError as error:
-            self.tally.fail([n for each in names.values() for n in each], self.exchange.name, error)
+            every_name = [name for aliases in names.values() for name in aliases]
+            self.tally.fail(every_name, self.exchange.name, error)
             return
-        symbols, seen = await self._symbols(names, listed, now)
-        self._tell_lacks(symbols, names)
-        span = self.asked.range(now)
-        fetches = await self.batches.call(lambda: self._prepare(symbols, span, seen))
-        snapshots = (self._snapshot(symbol, names[symbol.name], now) for symbol in symbols)
-        histories = (self._history(fetch, names[fetch.series.symbol], now) for fetch in fetches)
-        await together(*histories, *snapshots)
+        listings, last_listed = await self._listings(names, instruments, now)
+        self._note_lacks(listings, names)
+        period = self.request.period(now)
+        fetches = await self.batches.call(lambda: self._prepare(listings, period, last_listed))
+        snapshots = (self._snapshot(listing, names[listing.symbol], now) for listing in listings)
+        histories = (self._history(fetch, names[fetch.plan.symbol], now) for fetch in fetches)
+        await run_all(*histories, *snapshots)
 
-    # --- what to do -------------------------------------------------------------------------------
+    # --- what to collect --------------------------------------------------------------------------
 
-    async def _symbols(
+    async def _listings(
         self,
         names: Mapping[str, Sequence[str]],
-        listed: Mapping[str, Instrument],
+        instruments: Mapping[str, Instrument],
         now: pd.Timestamp,
-    ) -> tuple[list[Symbol], dict[str, pd.Timestamp]]:
-        """The symbols that the exchange has or had, and when it last listed them."""
+    ) -> tuple[list[Listing], dict[str, pd.Timestamp]]:
+        """The listings of the symbols, and when the exchange last listed each symbol.
+
+        Args:
+            names: of the request, by symbol; those that the exchange does not list fail.
+            instruments: that the exchange lists, by symbol.
+            now: the exchange's time.
+        """
         exchange = self.exchange.name
-        memory = await self.batches.call(lambda: self.store.read("instruments", exchange=exchange))
-        remembered, seen = instruments_of(memory)
-        symbols: list[Symbol] = []
-        for name, asked in names.items():
+        rows = await self.batches.call(lambda: self.store.read("instruments", exchange=exchange))
+        members, last_listed = read_members(rows)
+        listings: list[Listing] = []
+        for symbol, aliases in names.items():
+            former = self.request.former_names.get(symbol, ())
             try:
-                former = self.asked.former.get(name, ())
-                symbols.append(plan_symbol(name, former, listed, remembered, exchange, now))
+                listings.append(make_listing(symbol, former, instruments, members, exchange, now))
             except BrainError as error:
-                self.tally.fail(asked, exchange, error)
-        return symbols, seen
+                self.tally.fail(aliases, exchange, error)
+        return listings, last_listed
 
     def _prepare(
-        self, symbols: Sequence[Symbol], span: Range, seen: Mapping[str, pd.Timestamp]
+        self,
+        listings: Sequence[Listing],
+        period: Period,
+        last_listed: Mapping[str, pd.Timestamp],
     ) -> list[Fetch]:
         """Compare what should exist with what is stored, and record the holes ahead.
 
-        Only then are the instruments remembered: a killed collection has either recorded its
-        whole range, or is made good by the next one, which begins where this one did.
+        Only then are the instruments stored: a collection that is killed has either recorded its
+        whole range, or the next one begins where this one did.
         """
-        prepared = Preparation(self.store, self.exchange, self.asked.timeframe, span, seen)
-        fetches = [f for f in prepared.fetches(symbols) if not self.exchange.lacks(f.series.kind)]
-        ahead = [revision for fetch in fetches if (revision := fetch.ahead()) is not None]
-        revise_gaps(self.store, self.exchange.name, ahead, span.now)
-        self.store.upsert("instruments", memory_of(symbols, span.now))
+        preparation = Preparation(
+            self.store, self.exchange, self.request.timeframe, period, last_listed
+        )
+        fetches = [f for f in preparation.fetches(listings) if not self.exchange.lacks(f.plan.kind)]
+        revisions = [revision for f in fetches if (revision := f.first_revision()) is not None]
+        revise_gaps(self.store, self.exchange.name, revisions, period.now)
+        self.store.upsert("instruments", instrument_rows(listings, period.now))
         return fetches
 
-    def _tell_lacks(self, symbols: Sequence[Symbol], names: Mapping[str, Sequence[str]]) -> None:
-        """What the exchange has no history of is told, and not asked for: no fault of tonight."""
+    def _note_lacks(self, listings: Sequence[Listing], names: Mapping[str, Sequence[str]]) -> None:
+        """Add a note as the result of each history that the exchange does not offer."""
         for kind in HISTORIES:
-            if why := self.exchange.lacks(kind):
-                frame = "" if kind == "funding" else self.asked.timeframe
-                none = SeriesResult(
-                    "", self.exchange.name, kind, frame, None, 0, None, None, note=why
+            if reason := self.exchange.lacks(kind):
+                timeframe = "" if kind == "funding" else self.request.timeframe
+                result = SeriesResult(
+                    "", self.exchange.name, kind, timeframe, None, 0, None, None, note=reason
                 )
-                for symbol in symbols:
-                    self.tally.add(names[symbol.name], none)
+                for listing in listings:
+                    self.tally.add(names[listing.symbol], result)
 
-    # --- doing it ---------------------------------------------------------------------------------
+    # --- histories --------------------------------------------------------------------------------
 
     async def _history(self, fetch: Fetch, names: Sequence[str], now: pd.Timestamp) -> None:
         if not fetch.idle:
             async with self._gate:
-                with self.batches.giving():
-                    await self._guarded(fetch)
-        await self.batches.settle(fetch.revision(), now)
+                with self.batches.producer():
+                    await self._run_guarded(fetch)
+        await self.batches.settle(fetch.last_revision(), now)
         self.tally.add(names, _result(fetch))
 
-    async def _guarded(self, fetch: Fetch) -> None:
-        """A fault in our own reading of one series must not cost the others theirs."""
+    async def _run_guarded(self, fetch: Fetch) -> None:
+        """Run a fetch; an unexpected error fails its series, and not the others."""
         try:
             await fetch.run(self.exchange, self.batches.add, self.outage)
         except LibraryError:
             raise
         except Exception as error:
             fetch.failure = _unexpected(error)
-            logger.exception("%s failed", " ".join(fetch.series.key))
+            logger.exception("%s failed", " ".join(fetch.plan.key))
 
-    async def _snapshot(self, symbol: Symbol, names: Sequence[str], now: pd.Timestamp) -> None:
-        result = SeriesResult(symbol.name, self.exchange.name, "snapshots", "", 0, 0, 0, 0)
-        live = symbol.live(now)
-        if live is None:
+    # --- snapshots --------------------------------------------------------------------------------
+
+    async def _snapshot(self, listing: Listing, names: Sequence[str], now: pd.Timestamp) -> None:
+        result = SeriesResult(listing.symbol, self.exchange.name, "snapshots", "", 0, 0, 0, 0)
+        instrument = listing.live(now)
+        if instrument is None:
             self.tally.add(names, dataclasses.replace(result, note="it trades no more"))
             return
         result = dataclasses.replace(result, expected=1, missing=1)
         async with self._gate:
-            with self.batches.giving():
-                failure: BrainError | None = await self.outage.standing()
+            with self.batches.producer():
+                failure: BrainError | None = await self.outage.check()
                 if failure is None:
-                    failure = await self._take_snapshot(live)
+                    failure = await self._fetch_snapshot(instrument)
         if failure is None:
             await self.batches.settle(None, now)
             result = dataclasses.replace(result, rows_stored=1, rows_new=1, missing=0)
         self.tally.add(names, dataclasses.replace(result, failure=failure))
 
-    async def _take_snapshot(self, instrument: Instrument) -> BrainError | None:
+    async def _fetch_snapshot(self, instrument: Instrument) -> BrainError | None:
         try:
             row = await self.exchange.snapshot(instrument)
             await self.batches.add("snapshots", row)
@@ -184,8 +199,8 @@ class ExchangeCollection:
         return None
 
 
-async def together(*works: Coroutine[Any, Any, Any]) -> list[Any]:
-    """Do all of them at once; the first error ends the others and is raised."""
+async def run_all(*works: Coroutine[Any, Any, Any]) -> list[Any]:
+    """Run all of them at once; the first error cancels the others and is raised."""
     tasks = [asyncio.ensure_future(work) for work in works]
     try:
         return await asyncio.gather(*tasks)
@@ -201,22 +216,21 @@ def _unexpected(error: Exception) -> MarketError:
 
 
 def _result(fetch: Fetch) -> SeriesResult:
-    series = fetch.series
-    stored, gaps = fetch.outcome()
+    plan, rows, gaps = fetch.plan, fetch.rows_in_range(), fetch.gaps_in_range()
     missing = sum(gap.count for gap in gaps)
-    late = f"{fetch.late:,} rows filled in outside the range" if fetch.late else ""
+    late = f"{fetch.rows_late:,} rows filled in outside the range" if fetch.rows_late else ""
     return SeriesResult(
-        series.symbol,
-        series.exchange,
-        series.kind,
-        series.timeframe,
-        rows_stored=stored,
-        rows_new=fetch.new,
-        expected=stored + missing,
+        plan.symbol,
+        plan.exchange,
+        plan.kind,
+        plan.timeframe,
+        rows_stored=rows,
+        rows_new=fetch.rows_new,
+        expected=rows + missing,
         missing=missing,
         gaps=tuple(gaps),
         failure=fetch.failure,
-        note="; ".join(filter(None, (series.note, late))),
-        start=series.start,
-        end=series.end,
+        note="; ".join(filter(None, (plan.note, late))),
+        start=plan.start,
+        end=plan.end,
     )

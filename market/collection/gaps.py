@@ -1,17 +1,17 @@
-"""The record of gaps: for every range ever asked for, what of it is not stored, and why.
+"""The record of gaps: for every range of every collection, what of it is not stored, and why.
 
 It is written ahead: a range's holes are recorded as "not fetched yet" before anything of it is
 fetched, and what is still missing is recorded when the series is done. So at every moment, after a
 crash too, what should exist and is not stored lies within a recorded gap. A gap may hold rows that
-were stored since; :func:`open_gaps` leaves those out.
+were stored since; :func:`market.collection.gaps.open_gaps` leaves those out.
 
-What an exchange was asked for and does not have is asked for again, once a collection, by every
-collection of the first day since that was found, then daily until the third day, then weekly.
+A row that the exchange does not have is requested again, once a collection: by every collection of
+the first day since its absence was noted, then daily until the third day, then weekly.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,7 +19,15 @@ import numpy as np
 import pandas as pd
 
 from brain.series.store.store import SeriesStore
-from market.collection.grid import FixedGrid, FundingGrid, Grid, Span, as_time, as_times, outside
+from market.collection.grid import (
+    FixedGrid,
+    FundingGrid,
+    Grid,
+    Span,
+    as_time,
+    as_times,
+    parts_outside,
+)
 from market.collection.results import Gap
 
 __all__ = [
@@ -27,26 +35,25 @@ __all__ = [
     "NOT_FETCHED",
     "NO_ROW",
     "TOO_OLD",
-    "GapMove",
     "GapRevision",
-    "Key",
+    "SeriesKey",
     "absent",
-    "apply",
-    "carry_gaps",
+    "due_gaps",
     "gaps_of",
     "open_gaps",
+    "replace_gaps",
     "rests",
     "revise_gaps",
 ]
 
 NOT_FETCHED = "not fetched yet"
 NO_ROW = "the exchange has no row"
-#: Between when an instrument was last listed and when it was first found gone: nobody says when
-#: it ended.
+#: Between when an instrument was last listed and when a collection no longer found it: it ended at
+#: an unknown time between.
 ENDED = "no longer listed"
-#: How the reason of a gap begins that nobody can fill any more.
+#: How the reason of a gap begins that can't be filled any more.
 TOO_OLD = "older than the exchange keeps"
-#: What names a series in the gap record.
+
 _SERIES = ["exchange", "symbol", "kind", "timeframe"]
 _KEY = [*_SERIES, "start"]
 # Enough settlements before and after a gap to tell the interval there.
@@ -57,53 +64,79 @@ _DAILY = pd.Timedelta(hours=20)
 _WEEKLY = pd.Timedelta(days=6, hours=12)
 _DAYS = (pd.Timedelta(days=1), pd.Timedelta(days=3, hours=12))
 
-Key = tuple[str, str, str, str]
+#: Exchange, symbol, kind and timeframe.
+SeriesKey = tuple[str, str, str, str]
+
+
+# --- reasons ----------------------------------------------------------------------------------
+
+
+def absent(gap: Gap) -> bool:
+    """Whether the exchange has answered, and has no such rows."""
+    return gap.reason in (NO_ROW, ENDED)
+
+
+def rests(gap: Gap, now: pd.Timestamp) -> bool:
+    """Whether rows that the exchange does not have need not be requested now."""
+    if not absent(gap) or gap.reason_since is None or gap.checked is None:
+        return False
+    age = now - gap.reason_since
+    if age < _DAYS[0]:
+        return False
+    return bool(now - gap.checked < (_DAILY if age < _DAYS[1] else _WEEKLY))
+
+
+def due_gaps(gaps: Iterable[Gap], oldest: pd.Timestamp | None, now: pd.Timestamp) -> list[Gap]:
+    """The gaps to request again.
+
+    Args:
+        gaps: on record.
+        oldest: the earliest time that the exchange keeps; None: it keeps everything. A gap that was
+            too old may be due once that is known to be earlier.
+        now: the exchange's time.
+    """
+    due: list[Gap] = []
+    for gap in gaps:
+        if gap.reason.startswith(TOO_OLD):
+            due += [gap] if oldest is None or gap.end > oldest else []
+        elif not rests(gap, now):
+            due.append(gap)
+    return due
+
+
+# --- the record -------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class GapRevision:
-    """What a collection has found out about the gaps of one series.
+    """What a collection records of one series' gaps.
 
     Attributes:
-        key: exchange, symbol, kind, timeframe.
-        grid: of the series, to count what is left of a gap that is cut.
-        scope: where it knows; what is recorded there is replaced.
+        key: exchange, symbol, kind and timeframe.
+        grid: of the series, to count the rest of a gap that is split.
+        scope: where the record is replaced.
         gaps: what is missing in the scope.
     """
 
-    key: Key
+    key: SeriesKey
     grid: Grid
     scope: tuple[Span, ...]
     gaps: tuple[Gap, ...]
 
 
-def gaps_of(frame: pd.DataFrame) -> dict[Key, list[Gap]]:
-    """The gaps by series of a frame of the store's kind ``gaps``."""
-    found: dict[Key, list[Gap]] = {}
-    columns = [*_KEY, "end", "count", "reason", "found", "checked"]
-    for *key, start, end, count, reason, since, checked in frame[columns].itertuples(
+def gaps_of(record: pd.DataFrame) -> dict[SeriesKey, list[Gap]]:
+    """The gaps by series, of a frame of the store's kind ``gaps``."""
+    by_series: dict[SeriesKey, list[Gap]] = {}
+    columns = [*_KEY, "end", "count", "reason", "reason_since", "checked"]
+    for *key, start, end, count, reason, since, checked in record[columns].itertuples(
         index=False, name=None
     ):
-        noted = checked if pd.isna(since) else since
-        gap = Gap(start, end, int(count), str(reason), noted, checked)
+        gap = Gap(
+            start, end, int(count), str(reason), checked if pd.isna(since) else since, checked
+        )
         exchange, symbol, kind, timeframe = key
-        found.setdefault((exchange, symbol, kind, timeframe), []).append(gap)
-    return found
-
-
-def absent(gap: Gap) -> bool:
-    """Whether the exchange was asked, and has no such rows."""
-    return gap.reason in (NO_ROW, ENDED)
-
-
-def rests(gap: Gap, now: pd.Timestamp) -> bool:
-    """Whether a gap that was asked for in vain need not be asked for now."""
-    if not absent(gap) or gap.found is None or gap.checked is None:
-        return False
-    age = now - gap.found
-    if age < _DAYS[0]:
-        return False
-    return bool(now - gap.checked < (_DAILY if age < _DAYS[1] else _WEEKLY))
+        by_series.setdefault((exchange, symbol, kind, timeframe), []).append(gap)
+    return by_series
 
 
 def revise_gaps(
@@ -112,7 +145,8 @@ def revise_gaps(
     """Bring the record up to date, in one commit; what others record meanwhile stays.
 
     Args:
-        exchange: whose series they are.
+        store: holds the record.
+        exchange: of the revisions.
         revisions: one for each series at most.
         checked: when the exchange was asked.
 
@@ -123,29 +157,75 @@ def revise_gaps(
     if symbols:
         store.revise(
             "gaps",
-            lambda recorded: apply(recorded, revisions, checked),
+            lambda record: _revise(record, revisions, checked),
             exchange=exchange,
             symbols=symbols,
         )
 
 
-def apply(
-    recorded: pd.DataFrame, revisions: Iterable[GapRevision], checked: pd.Timestamp
+def _revise(
+    record: pd.DataFrame, revisions: Iterable[GapRevision], checked: pd.Timestamp
 ) -> pd.DataFrame:
     """The record with the revisions in it; rows of other series stay as they are."""
-    revised = {revision.key: revision for revision in revisions}
-    keys = list(zip(*(recorded[name] for name in _SERIES), strict=True))
-    known = gaps_of(recorded)
-    rows: list[Mapping[str, object]] = []
-    for key, revision in revised.items():
-        before = known.get(key, ())
-        rows += [_row(key, gap, checked) for gap in _left(before, revision)]
-        rows += [_row(key, _dated(gap, before, checked), checked) for gap in revision.gaps]
-    others = recorded[np.array([key not in revised for key in keys], dtype=bool)]
-    return _joined(others, rows)
+    by_series = gaps_of(record)
+    by_key = {revision.key: revision for revision in revisions}
+    gaps: list[tuple[SeriesKey, Gap]] = []
+    for key, revision in by_key.items():
+        before = by_series.get(key, [])
+        gaps += [(key, gap) for gap in _outside_scope(before, revision)]
+        gaps += [(key, _with_reason_since(gap, before, checked)) for gap in revision.gaps]
+    return replace_gaps(record, by_key.keys(), gaps, checked)
 
 
-def _row(key: Key, gap: Gap, checked: pd.Timestamp) -> dict[str, object]:
+def _outside_scope(gaps: Iterable[Gap], revision: GapRevision) -> list[Gap]:
+    """What is on record outside a revision's scope."""
+    rest: list[Gap] = []
+    for gap in gaps:
+        for start, end in parts_outside(gap.start, gap.end, revision.scope):
+            part = gap.part(start, end, revision.grid.count)
+            rest += [part] if part.count else []
+    return rest
+
+
+def _with_reason_since(gap: Gap, before: Iterable[Gap], checked: pd.Timestamp) -> Gap:
+    """The gap with when its absence was first noted: of the record's absences where it is."""
+    if gap.reason_since is not None or not absent(gap):
+        return gap
+    since = [
+        old.reason_since
+        for old in before
+        if absent(old)
+        and old.reason_since is not None
+        and old.start < gap.end
+        and old.end > gap.start
+    ]
+    return replace(gap, reason_since=min([checked, *since]))
+
+
+def replace_gaps(
+    record: pd.DataFrame,
+    series: Collection[SeriesKey],
+    gaps: Iterable[tuple[SeriesKey, Gap]],
+    checked: pd.Timestamp,
+) -> pd.DataFrame:
+    """The record without the gaps of some series, and with other gaps.
+
+    Args:
+        record: a frame of the store's kind ``gaps``.
+        series: whose gaps are left out.
+        gaps: to add, each with its series.
+        checked: when the exchange was asked for a gap that does not say when.
+    """
+    keys = zip(*(record[name] for name in _SERIES), strict=True)
+    others = record[np.array([key not in series for key in keys], dtype=bool)]
+    rows = [_row(key, gap, checked) for key, gap in gaps]
+    if not rows:
+        return others
+    more = pd.DataFrame(rows).astype(record.dtypes.to_dict())
+    return pd.concat([others, more], ignore_index=True) if len(others) else more
+
+
+def _row(key: SeriesKey, gap: Gap, checked: pd.Timestamp) -> dict[str, object]:
     return {
         **dict(zip(_SERIES, key, strict=True)),
         "start": gap.start,
@@ -153,89 +233,11 @@ def _row(key: Key, gap: Gap, checked: pd.Timestamp) -> dict[str, object]:
         "count": gap.count,
         "reason": gap.reason,
         "checked": checked if gap.checked is None else gap.checked,
-        "found": checked if gap.found is None else gap.found,
+        "reason_since": checked if gap.reason_since is None else gap.reason_since,
     }
 
 
-def _dated(gap: Gap, before: Iterable[Gap], checked: pd.Timestamp) -> Gap:
-    """The gap with when its absence was first found: what is on record already knows."""
-    if gap.found is not None or not absent(gap):
-        return gap
-    known = [
-        old.found
-        for old in before
-        if absent(old) and old.found is not None and old.start < gap.end and old.end > gap.start
-    ]
-    return replace(gap, found=min([checked, *known]))
-
-
-def _joined(others: pd.DataFrame, rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
-    if not rows:
-        return others
-    fresh = pd.DataFrame(rows).astype(others.dtypes.to_dict())
-    return pd.concat([others, fresh], ignore_index=True) if len(others) else fresh
-
-
-def _left(gaps: Iterable[Gap], revision: GapRevision) -> list[Gap]:
-    """What is recorded outside the scope."""
-    left: list[Gap] = []
-    for gap in gaps:
-        for start, end in outside(gap.start, gap.end, revision.scope):
-            whole = (start, end) == (gap.start, gap.end)
-            count = gap.count if whole else revision.grid.count(start, end)
-            if count:
-                left.append(replace(gap, start=start, end=end, count=count))
-    return left
-
-
-@dataclass(frozen=True)
-class GapMove:
-    """Gaps that were recorded under a former name and belong to the present one's series.
-
-    Attributes:
-        old: exchange, symbol, kind and timeframe under which they are recorded.
-        new: under which they are to be.
-        grid: of the series.
-        start, end: of the part of the history that is the old one's, the end exclusive.
-    """
-
-    old: Key
-    new: Key
-    grid: Grid
-    start: pd.Timestamp
-    end: pd.Timestamp
-
-
-def carry_gaps(store: SeriesStore, exchange: str, moves: Sequence[GapMove]) -> None:
-    """Record gaps under another name, and no longer under the old one, in one commit.
-
-    Raises:
-        SeriesStoreError: the store can't be written.
-    """
-    if moves:
-        store.revise(
-            "gaps",
-            lambda recorded: _carried(recorded, moves),
-            exchange=exchange,
-            symbols=sorted({key[1] for move in moves for key in (move.old, move.new)}),
-        )
-
-
-def _carried(recorded: pd.DataFrame, moves: Sequence[GapMove]) -> pd.DataFrame:
-    known, gone = gaps_of(recorded), {move.old for move in moves}
-    keys = zip(*(recorded[name] for name in _SERIES), strict=True)
-    others = recorded[np.array([key not in gone for key in keys], dtype=bool)]
-    rows: list[dict[str, object]] = []
-    for move in moves:
-        own = [Span(gap.start, gap.end, gap.count) for gap in known.get(move.new, ())]
-        for gap in known.get(move.old, ()):
-            low, high = max(gap.start, move.start), min(gap.end, move.end)
-            for start, end in outside(low, high, own) if low < high else ():
-                whole = (start, end) == (gap.start, gap.end)
-                count = gap.count if whole else move.grid.count(start, end)
-                part = replace(gap, start=start, end=end, count=count)
-                rows += [_row(move.new, part, recorded["checked"].max())] if count else []
-    return _joined(others, rows)
+# --- open gaps --------------------------------------------------------------------------------
 
 
 def open_gaps(
@@ -246,52 +248,59 @@ def open_gaps(
     kind: str | None = None,
     timeframe: str | None = None,
 ) -> pd.DataFrame:
-    """The holes: what was asked for, should exist and is not stored.
+    """The recorded gaps without the rows that were stored since.
 
     Args:
-        store: The series store.
-        exchange, symbol: Only of these; all if None.
+        store: the series store.
+        exchange, symbol: only of these; all if None.
         kind: ``candles``, ``funding`` or ``open_interest``; all if None.
-        timeframe: Of candles and open interest; all if None.
+        timeframe: of candles and open interest; all if None.
 
     Returns:
         The columns of the store's kind ``gaps``, sorted by its key, a row for each stretch:
         exchange, symbol, kind, timeframe (empty for funding), start, end (exclusive), count (rows
-        missing), reason, checked (when that was last asked for), found (when the reason was first
-        noted).
+        missing), reason, checked (when the exchange was last asked for them), reason_since (when
+        the reason was first noted).
 
     Raises:
         SeriesStoreError: the store can't be read.
     """
-    recorded = store.read("gaps", exchange=exchange, symbol=symbol)
-    recorded["found"] = recorded["found"].fillna(recorded["checked"])
+    record = store.read("gaps", exchange=exchange, symbol=symbol)
+    record["reason_since"] = record["reason_since"].fillna(record["checked"])
     if kind is not None:
-        recorded = recorded[recorded["kind"] == kind]
+        record = record[record["kind"] == kind]
     if timeframe is not None:
-        recorded = recorded[recorded["timeframe"] == timeframe]
-    hours = _funding_hours(store, recorded)
+        record = record[record["timeframe"] == timeframe]
+    store = store.by_own_names()  # gaps under a former name are of the rows under that name
+    hours = _funding_hours(store, record)
     parts: list[pd.DataFrame] = []
-    for (name, instrument, *_), gaps in recorded.groupby(_SERIES, sort=False):
-        parts.append(_still_open(store, gaps, hours.get((str(name), str(instrument)))))
+    for (name, contract, *_), rows in record.groupby(_SERIES, sort=False):
+        parts.append(_open_rows(store, rows, hours.get((str(name), str(contract)))))
     parts = [part for part in parts if len(part)]
-    found = pd.concat(parts, ignore_index=True) if parts else recorded.iloc[:0]
-    return found.sort_values(_KEY, ignore_index=True)
+    gaps = pd.concat(parts, ignore_index=True) if parts else record.iloc[:0]
+    return gaps.sort_values(_KEY, ignore_index=True)
 
 
-def _funding_hours(store: SeriesStore, recorded: pd.DataFrame) -> dict[tuple[str, str], float]:
-    """The present funding intervals of the instruments that the record names."""
-    if not (recorded["kind"] == "funding").any():
+def _funding_hours(store: SeriesStore, record: pd.DataFrame) -> dict[tuple[str, str], float]:
+    """The present funding intervals by exchange and symbol, of the record's instruments."""
+    if not (record["kind"] == "funding").any():
         return {}
-    symbols = sorted(set(recorded["symbol"]))
-    known = store.read("instruments", symbol=symbols).sort_values("seen")
-    known = known.dropna(subset=["funding_interval_hours"])
-    names = zip(known["exchange"], known["symbol"], strict=True)
-    return dict(zip(names, known["funding_interval_hours"], strict=True))
+    symbols = sorted(set(record["symbol"]))
+    instruments = store.read("instruments", symbol=symbols).sort_values("seen")
+    instruments = instruments.dropna(subset=["funding_interval_hours"])
+    names = zip(instruments["exchange"], instruments["symbol"], strict=True)
+    return dict(zip(names, instruments["funding_interval_hours"], strict=True))
 
 
-def _still_open(store: SeriesStore, gaps: pd.DataFrame, hours: float | None) -> pd.DataFrame:
-    """What rows stored since leave of one series' gaps."""
-    exchange, symbol, kind, timeframe = (str(gaps[name].iloc[0]) for name in _SERIES)
+def _open_rows(store: SeriesStore, record: pd.DataFrame, hours: float | None) -> pd.DataFrame:
+    """One series' rows of the record without what was stored since.
+
+    Args:
+        store: by its own names.
+        record: the series' rows.
+        hours: the instrument's funding interval; None if unknown.
+    """
+    exchange, symbol, kind, timeframe = (str(record[name].iloc[0]) for name in _SERIES)
     grid: Grid = FundingGrid(hours) if kind == "funding" else FixedGrid.of(timeframe)
     times = as_times(
         store.times(
@@ -299,17 +308,17 @@ def _still_open(store: SeriesStore, gaps: pd.DataFrame, hours: float | None) -> 
             exchange=exchange,
             symbol=symbol,
             timeframe=timeframe or None,
-            start=gaps["start"].min() - _CONTEXT,
-            end=gaps["end"].max() + _CONTEXT,
+            start=record["start"].min() - _CONTEXT,
+            end=record["end"].max() + _CONTEXT,
         )
     )
     rows: list[dict[str, Any]] = []
-    records: list[dict[str, Any]] = gaps.to_dict("records")  # type: ignore[assignment]
-    for gap in records:
+    gaps: list[dict[str, Any]] = record.to_dict("records")  # type: ignore[assignment]
+    for gap in gaps:
         first, last = np.searchsorted(times, [as_time(gap["start"]), as_time(gap["end"])])
         if first == last:
-            rows.append(gap)  # nothing came since
+            rows.append(gap)  # nothing was stored since
             continue
-        spans = grid.unasked(times, gap["start"], gap["end"])
+        spans = grid.possible_holes(times, gap["start"], gap["end"])
         rows += [{**gap, "start": s.start, "end": s.end, "count": s.count} for s in spans]
-    return pd.DataFrame(rows, columns=gaps.columns).astype(gaps.dtypes.to_dict())
+    return pd.DataFrame(rows, columns=record.columns).astype(record.dtypes.to_dict())

@@ -1,21 +1,21 @@
 """Which times a series must have, and which of them it lacks.
 
-Candles and open interest lie on a fixed grid (:class:`FixedGrid`). Funding does not: every
-instrument settles at its own interval, and exchanges change that interval without telling the
-history of it. :class:`FundingGrid` reads it from the settlements themselves:
+Candles and open interest lie on a fixed grid (:class:`market.collection.grid.FixedGrid`). Funding
+does not: every instrument settles at an interval of its own, and exchanges change that interval
+without publishing its history. :class:`market.collection.grid.FundingGrid` reads it from the
+settlements themselves:
 
 - Settlements are at whole multiples of the interval in UTC; an interval is one of those that
-  exchanges have (:data:`FUNDING_HOURS`).
-- At least three equal spacings of a known interval in a row, at multiples of it, are a stretch in
+  exchanges have (:data:`market.exchanges.base.FUNDING_HOURS`).
+- At least three equal spacings of such an interval in a row, at multiples of it, are a stretch in
   which that *was* the interval, whatever it is now. Nothing is missing there.
-- Any other spacing is judged by the finer interval of the stretches before and after it, or by
+- Any other spacing is measured by the finer interval of the stretches before and after it, or by
   the instrument's present interval where there is no stretch: a settlement skipped once is a hole.
-- Before the first row counts the stretch after it, and after the last row the stretch before it.
+- Before the first row the stretch after it counts, and after the last row the stretch before it.
 
-So a hole is never overlooked where the interval holds still, and beside a change rather one too
-many is recorded. One case can't be told from times alone: if the very first settlement after a
-change to a finer interval is missing, and it alone, that looks as if the change came one
-settlement later, and counts as that.
+So a hole is never overlooked where the interval holds still, and beside a change one too many may
+be recorded. One case can't be detected from times alone: if the very first settlement after a
+change to a finer interval is missing, and no other, the change seems to come one settlement later.
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ __all__ = [
     "as_time",
     "as_times",
     "join_spans",
-    "outside",
+    "parts_outside",
 ]
 
-
-#: What stands for an interval that is unknown.
-_USUAL_HOURS = 8
+# Of an instrument whose interval is unknown.
+_DEFAULT_HOURS = 8
 
 _HOUR = 3_600_000_000  # microseconds, the unit of every time here
-_KNOWN = np.array(FUNDING_HOURS, dtype=np.int64) * _HOUR
-_STRETCH = 3
+_INTERVALS = np.array(FUNDING_HOURS, dtype=np.int64) * _HOUR
+_MIN_STRETCH = 3  # equal spacings
 _WEEK_ORIGIN = 4 * 24 * _HOUR  # Monday 5 January 1970: weekly bars open on Mondays
 
+#: Microseconds since 1970, sorted and unique unless said otherwise.
 Times = npt.NDArray[np.int64]
 
 
@@ -61,9 +61,10 @@ class Span:
     """A stretch of time with grid points in it.
 
     Attributes:
-        start: Its first time, UTC.
-        end: Its end, exclusive.
-        count: Grid points in it that are meant.
+        start: its first time, UTC.
+        end: its end, exclusive.
+        count: how many of its grid points count, the missing ones of a hole; 0 where only the
+            stretch matters.
     """
 
     start: pd.Timestamp
@@ -75,19 +76,24 @@ class Grid(Protocol):
     """The times that a series must have."""
 
     def holes(self, times: Times, start: pd.Timestamp, end: pd.Timestamp) -> list[Span]:
-        """What is missing in ``[start, end)`` of a series that was asked for to the end.
+        """The missing stretches of ``[start, end)``, all of which the exchange has answered for.
 
         Args:
-            times: what is there, microseconds since 1970, sorted and unique; rows beyond the
-                range are context.
+            times: of the rows; those beyond the range are context.
             start: of the range.
             end: of the range, exclusive.
         """
 
-    def unasked(self, times: Times, start: pd.Timestamp, end: pd.Timestamp) -> list[Span]:
-        """What could be missing in ``[start, end)`` while the exchange was not asked: holes and more.
+    def possible_holes(self, times: Times, start: pd.Timestamp, end: pd.Timestamp) -> list[Span]:
+        """The stretches of ``[start, end)`` that could be missing before the exchange has answered.
 
-        ``count`` is what the present interval lets expect.
+        The holes and, of funding, whatever a finer interval would add; ``count`` is by the present
+        interval.
+
+        Args:
+            times: of the rows; those beyond the range are context.
+            start: of the range.
+            end: of the range, exclusive.
         """
 
     def count(self, start: pd.Timestamp, end: pd.Timestamp) -> int:
@@ -133,7 +139,7 @@ class FixedGrid:
             for i, j in zip(firsts, lasts, strict=True)
         ]
 
-    def unasked(self, times: Times, start: pd.Timestamp, end: pd.Timestamp) -> list[Span]:
+    def possible_holes(self, times: Times, start: pd.Timestamp, end: pd.Timestamp) -> list[Span]:
         return self.holes(times, start, end)
 
     def count(self, start: pd.Timestamp, end: pd.Timestamp) -> int:
@@ -146,77 +152,82 @@ class FixedGrid:
 
 @dataclass(frozen=True)
 class FundingGrid:
-    """Settlements at an interval that may have changed; the module says how it is told.
+    """Settlements at an interval that may have changed, read from the rows as the module says.
 
     Attributes:
-        hours: The instrument's present interval; None if unknown, which counts as 8 where there
-            are too few rows to tell.
+        hours: the instrument's present interval; None if unknown, which counts as 8 where there
+            are too few rows to read it from.
     """
 
     hours: float | None
 
     def holes(self, times: Times, start: pd.Timestamp, end: pd.Timestamp) -> list[Span]:
-        return self._spans(times, as_time(start), as_time(end), asked=True)
+        return self._spans(times, as_time(start), as_time(end), possible=False)
 
-    def unasked(self, times: Times, start: pd.Timestamp, end: pd.Timestamp) -> list[Span]:
-        return self._spans(times, as_time(start), as_time(end), asked=False)
+    def possible_holes(self, times: Times, start: pd.Timestamp, end: pd.Timestamp) -> list[Span]:
+        return self._spans(times, as_time(start), as_time(end), possible=True)
 
     @property
     def _present(self) -> int:
-        return round((self.hours or _USUAL_HOURS) * _HOUR)
+        return round((self.hours or _DEFAULT_HOURS) * _HOUR)
 
     def count(self, start: pd.Timestamp, end: pd.Timestamp) -> int:
         return FixedGrid(pd.Timedelta(microseconds=self._present)).count(start, end)
 
-    def _spans(self, times: Times, start: int, end: int, *, asked: bool) -> list[Span]:
+    def _spans(self, times: Times, start: int, end: int, *, possible: bool) -> list[Span]:
         if start >= end:
             return []
-        # The range's ends are neighbours too; where rows reach beyond them, nothing is between.
+        # The range's ends are points too; where rows reach beyond them, nothing is between.
         points = np.concatenate(([start - 1], times, [end]))
-        steps = self._between_all(times, asked=asked)
+        steps = self._steps_between(times, possible=possible)
         first = np.maximum(points[:-1] + 1, start)
         first += -first % steps
         last = np.minimum(points[1:], end) - 1
         last -= last % steps
         spans: list[Span] = []
         for i in np.flatnonzero(last >= first):
-            opens, closes = int(first[i]), min(int(last[i] + steps[i]), int(points[i + 1]), end)
+            low, high = int(first[i]), min(int(last[i] + steps[i]), int(points[i + 1]), end)
             count = int((last[i] - first[i]) // steps[i]) + 1
-            if not asked:  # a finer interval may have held here: from the next full hour
-                opens = max(int(points[i]) // _HOUR * _HOUR + _HOUR, start)
-                closes = min(int(points[i + 1]), end)
-            spans.append(Span(as_stamp(opens), as_stamp(closes), count))
+            if possible:  # a finer interval may have held here: from the next full hour
+                low = max(int(points[i]) // _HOUR * _HOUR + _HOUR, start)
+                high = min(int(points[i + 1]), end)
+            spans.append(Span(as_stamp(low), as_stamp(high), count))
         return spans
 
-    def _between_all(self, times: Times, *, asked: bool) -> Times:
-        """The step before the first row, of each spacing, and after the last."""
+    def _steps_between(self, times: Times, *, possible: bool) -> Times:
+        """The interval before the first row, of each spacing, and after the last row."""
         present = self._present
         inner = _steps(times, present)
         before, after = (inner[0], inner[-1]) if len(inner) else (present, present)
-        if not asked:
+        if possible:
             after = min(after, present)  # it may have changed since
         return np.concatenate(([before], inner, [after] if len(times) else [])).astype(np.int64)
 
 
 def _steps(times: Times, present: int) -> Times:
-    """The interval that each spacing is judged by."""
+    """The interval by which each spacing is measured.
+
+    Args:
+        times: of the settlements.
+        present: the instrument's present interval, in microseconds.
+    """
     spacings = np.diff(times)
     if not len(spacings):
         return spacings
     starts = np.flatnonzero(np.diff(spacings, prepend=-1))
     lengths = np.diff(starts, append=len(spacings))
     width = spacings[starts]
-    regular = (lengths >= _STRETCH) & np.isin(width, _KNOWN)
+    regular = (lengths >= _MIN_STRETCH) & np.isin(width, _INTERVALS)
     regular &= times[starts] % np.where(regular, width, 1) == 0
     if not regular.any():
         return np.full(len(spacings), present, dtype=np.int64)
-    stretch = np.repeat(np.where(regular, width, 0), lengths)
-    places = np.flatnonzero(stretch)
+    intervals = np.repeat(np.where(regular, width, 0), lengths)  # 0 outside stretches
+    positions = np.flatnonzero(intervals)
     # The nearest stretch before and after; where there is none on one side, the other's.
-    at = np.searchsorted(places, np.arange(len(stretch)))
-    later = stretch[places[np.minimum(at, len(places) - 1)]]
-    earlier = stretch[places[np.maximum(at - 1, 0)]]
-    return np.where(stretch > 0, stretch, np.minimum(earlier, later)).astype(np.int64)
+    place = np.searchsorted(positions, np.arange(len(intervals)))
+    later = intervals[positions[np.minimum(place, len(positions) - 1)]]
+    earlier = intervals[positions[np.maximum(place - 1, 0)]]
+    return np.where(intervals > 0, intervals, np.minimum(earlier, later)).astype(np.int64)
 
 
 def as_times(times: pd.DatetimeIndex | pd.Series) -> Times:
@@ -226,7 +237,7 @@ def as_times(times: pd.DatetimeIndex | pd.Series) -> Times:
 
 
 def join_spans(spans: Iterable[Span], within: pd.Timedelta) -> list[Span]:
-    """The spans, sorted, those less than ``within`` apart made one: fewer requests get them."""
+    """The spans, sorted, those less than ``within`` apart joined: fewer requests bring them."""
     joined: list[Span] = []
     for span in sorted(spans):
         if joined and span.start - joined[-1].end < within:
@@ -238,25 +249,25 @@ def join_spans(spans: Iterable[Span], within: pd.Timedelta) -> list[Span]:
     return joined
 
 
-def outside(
-    start: pd.Timestamp, end: pd.Timestamp, scope: Sequence[Span]
+def parts_outside(
+    start: pd.Timestamp, end: pd.Timestamp, spans: Sequence[Span]
 ) -> list[tuple[pd.Timestamp, pd.Timestamp]]:
-    """The parts of ``[start, end)`` that no span of the scope covers."""
-    left: list[tuple[pd.Timestamp, pd.Timestamp]] = []
-    for span in sorted(scope):
+    """The parts of ``[start, end)`` that no span covers."""
+    parts: list[tuple[pd.Timestamp, pd.Timestamp]] = []
+    for span in sorted(spans):
         if span.end <= start:
             continue
         if span.start >= end:
             break
         if span.start > start:
-            left.append((start, span.start))
+            parts.append((start, span.start))
         start = max(start, span.end)
-    return [*left, (start, end)] if start < end else left
+    return [*parts, (start, end)] if start < end else parts
 
 
 def as_time(time: pd.Timestamp) -> int:
     """A time as microseconds since 1970."""
-    return int(time.value) // 1000  # pandas gives nanoseconds, whatever its unit
+    return int(time.value) // 1000  # nanoseconds, whatever the unit of the time
 
 
 def as_stamp(value: int | np.int64) -> pd.Timestamp:

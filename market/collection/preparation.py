@@ -1,8 +1,8 @@
-"""What is to be fetched: what should exist held against what is stored and recorded.
+"""What to fetch: the plans of the series compared with what is stored and on record.
 
-Histories of former names are taken over first. Then every series begins where it is known to end,
-if the range that is asked for begins later, and what lies between the range and what is known is
-asked for too: so no series has a hole that nobody knows of.
+Histories under former names are taken over first. A series then begins where it ends on record, if
+the range of the request begins later; and what lies between the range and later rows on record is
+fetched too. So no series gets a hole that is not on record.
 """
 
 from __future__ import annotations
@@ -15,244 +15,197 @@ import numpy as np
 import pandas as pd
 
 from brain.series.store.store import SeriesStore
-from market.collection.fetch import Fetch, due
-from market.collection.gaps import GapMove, Key, carry_gaps, gaps_of
-from market.collection.grid import FixedGrid, Span, Times, as_times
-from market.collection.plan import HISTORIES, Leg, Range, Series, Symbol, plan_series
+from market.collection.fetch import Fetch
+from market.collection.former_names import take_over
+from market.collection.gaps import SeriesKey, due_gaps, gaps_of
+from market.collection.grid import FixedGrid, Span, Times
+from market.collection.listing import Listing
+from market.collection.plan import HISTORIES, Period, SeriesPlan, plan_series
 from market.collection.results import Gap
-from market.collection.times import Around, StoredTimes, Window, around
+from market.collection.times import NO_TIMES, Neighbours, StoredTimes, TimeRange, neighbours
 from market.exchanges.base import Exchange
 
 __all__ = ["Preparation"]
 
 # Settlements this long before a range tell the interval at its beginning.
 _CONTEXT = pd.Timedelta(days=4)
+_MOMENT = pd.Timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
 class Preparation:
-    """Compares one exchange's series with the store; the store is read, and in its thread.
+    """Compares one exchange's series with the store; to be used in the store's thread.
 
     Attributes:
-        store: The series store.
-        exchange: The exchange, asked for nothing here.
-        timeframe: Of candles and open interest.
-        span: Which times are asked for.
-        seen: When the exchange last listed a symbol that was collected before.
+        store: the series store, by its own names.
+        exchange: the exchange; no request is made.
+        timeframe: of candles and open interest.
+        period: that the collection covers.
+        last_listed: when the exchange last listed a symbol, of those of earlier collections.
     """
 
     store: SeriesStore
     exchange: Exchange
     timeframe: str
-    span: Range
-    seen: Mapping[str, pd.Timestamp]
+    period: Period
+    last_listed: Mapping[str, pd.Timestamp]
 
-    def fetches(self, symbols: Sequence[Symbol]) -> list[Fetch]:
-        """What to fetch of the symbols, in their order.
+    def fetches(self, listings: Sequence[Listing]) -> list[Fetch]:
+        """What to fetch of each listing and kind of history, in the order of the listings.
 
         Raises:
             SeriesStoreError: the store can't be read or written.
         """
-        if not symbols:
+        if not listings:
             return []
-        renamed = [symbol for symbol in symbols if _former(symbol)]
-        plans = {kind: {s.name: self._plan(s, kind) for s in symbols} for kind in HISTORIES}
-        self._take_over([plans[kind][s.name] for s in renamed for kind in HISTORIES])
-        recorded = self._recorded([symbol.name for symbol in symbols])
-        found: dict[tuple[str, str], Fetch] = {}
-        for kind in HISTORIES:
-            for fetch in self._of_kind(symbols, plans[kind], recorded):
-                found[fetch.series.symbol, kind] = fetch
-        return [found[symbol.name, kind] for symbol in symbols for kind in HISTORIES]
-
-    def _plan(self, symbol: Symbol, kind: str, since: pd.Timestamp | None = None) -> Series:
-        return plan_series(self.exchange, symbol, kind, self.timeframe, self.span, since)
-
-    def _recorded(self, names: Sequence[str]) -> dict[Key, list[Gap]]:
-        return gaps_of(self.store.read("gaps", exchange=self.exchange.name, symbol=names))
-
-    # --- under former names -----------------------------------------------------------------------
-
-    def _take_over(self, plans: Sequence[Series]) -> None:
-        """One history under the present name: rows are copied, then gaps are carried over."""
-        old = [(series, leg) for series in plans for leg in series.legs]
-        old = [(series, leg) for series, leg in old if leg.known_as != series.symbol]
-        if not old:
-            return
-        for series, leg in old:
-            self._copy_rows(series, leg)
-        recorded = self._recorded(sorted({leg.known_as for _, leg in old}))
-        moves = [
-            GapMove(key, series.key, leg.grid, leg.start, leg.end)
-            for series, leg in old
-            if (key := (series.exchange, leg.known_as, series.kind, series.timeframe)) in recorded
-        ]
-        carry_gaps(self.store, self.exchange.name, moves)
-
-    def _copy_rows(self, series: Series, leg: Leg) -> None:
-        """Only those of the former instrument's own time: the rest is the present one's."""
-        own, theirs = (
-            as_times(
-                self.store.times(
-                    series.kind,
-                    exchange=series.exchange,
-                    symbol=name,
-                    timeframe=series.timeframe or None,
-                    start=leg.start,
-                    end=leg.end,
-                )
-            )
-            for name in (series.symbol, leg.known_as)
-        )
-        missing = np.setdiff1d(theirs, own, assume_unique=True)
-        if not len(missing):
-            return
-        rows = self.store.read(
-            series.kind,
-            exchange=series.exchange,
-            symbol=leg.known_as,
-            timeframe=series.timeframe or None,
-            start=leg.start,
-            end=leg.end,
-        )
-        fresh = rows[rows["time"].astype("int64").isin(missing)]
-        self.store.upsert(series.kind, fresh.assign(symbol=series.symbol))
-
-    # --- what is known ----------------------------------------------------------------------------
-
-    def _of_kind(
-        self,
-        symbols: Sequence[Symbol],
-        plans: Mapping[str, Series],
-        recorded: Mapping[Key, list[Gap]],
-    ) -> list[Fetch]:
-        """All series of one kind, with as few questions to the store as can be."""
-        series = next(iter(plans.values()))
-        stored = StoredTimes(self.store, series.kind, series.exchange, series.timeframe)
-        gaps = {name: recorded.get(plan.key, []) for name, plan in plans.items()}
-        near = (self._first - _CONTEXT, self.span.until + _CONTEXT)
-        times = stored.times(dict.fromkeys(plans, near))
-        ends = self._ends(symbols, stored, times, gaps)
-        drafts = [
-            _Draft(
-                self._caught_up(symbol, plans[symbol.name], ends[symbol.name]),
-                plans[symbol.name],
-                gaps[symbol.name],
-                self._between(plans[symbol.name], ends[symbol.name]),
-                self.span.now,
-            )
-            for symbol in symbols
-        ]
-        wider = {
-            draft.series.symbol: window
-            for draft in drafts
-            if (window := draft.window(near)) != near
+        plans = {
+            kind: {listing.symbol: self._plan(listing, kind) for listing in listings}
+            for kind in HISTORIES
         }
-        times |= stored.times(wider)
-        return [self._with_seams(draft, times[draft.series.symbol], stored) for draft in drafts]
+        order = [(kind, listing.symbol) for listing in listings for kind in HISTORIES]
+        take_over(self.store, [plans[kind][symbol] for kind, symbol in order])
+        symbols = [listing.symbol for listing in listings]
+        record = self.store.read("gaps", exchange=self.exchange.name, symbol=symbols)
+        gaps = gaps_of(record)
+        fetches = {kind: self._fetches_of_kind(listings, plans[kind], gaps) for kind in HISTORIES}
+        return [fetches[kind][symbol] for kind, symbol in order]
 
-    @property
-    def _first(self) -> pd.Timestamp:
-        return self.span.until - pd.Timedelta(hours=self.span.hours)
+    def _plan(self, listing: Listing, kind: str, since: pd.Timestamp | None = None) -> SeriesPlan:
+        return plan_series(self.exchange, listing, kind, self.timeframe, self.period, since)
 
-    def _ends(
+    def _fetches_of_kind(
         self,
-        symbols: Sequence[Symbol],
-        stored: StoredTimes,
+        listings: Sequence[Listing],
+        plans: Mapping[str, SeriesPlan],
+        record: Mapping[SeriesKey, list[Gap]],
+    ) -> dict[str, Fetch]:
+        """The fetches of one kind by symbol, with as few queries of the store as possible."""
+        plan = next(iter(plans.values()))
+        reader = StoredTimes(self.store, plan.kind, plan.exchange, plan.timeframe)
+        gaps = {symbol: record.get(plan.key, []) for symbol, plan in plans.items()}
+        context = (self.period.start - _CONTEXT, self.period.end + _CONTEXT)
+        times = reader.times(dict.fromkeys(plans, context))
+        nearest = self._neighbours(listings, reader, times, gaps)
+        extensions = {
+            listing.symbol: self._extension(
+                listing, plans[listing.symbol], gaps[listing.symbol], nearest[listing.symbol]
+            )
+            for listing in listings
+        }
+        wider = {symbol: extension.reach(context) for symbol, extension in extensions.items()}
+        times |= reader.times(
+            {symbol: reach for symbol, reach in wider.items() if reach != context}
+        )
+        return {
+            symbol: self._fetch(extension, times[symbol], reader)
+            for symbol, extension in extensions.items()
+        }
+
+    def _neighbours(
+        self,
+        listings: Sequence[Listing],
+        reader: StoredTimes,
         times: Mapping[str, Times],
         gaps: Mapping[str, list[Gap]],
-    ) -> dict[str, Around]:
-        """What is known next to the range; looked for farther away where nothing is near."""
-        start, end = self._first, self.span.until
-        step = pd.Timedelta(microseconds=1)
-        if stored.timeframe:
-            step = FixedGrid.of(stored.timeframe).step
+    ) -> dict[str, Neighbours]:
+        """The neighbours of the period by symbol, searched farther away where there are none.
 
-        def ends_of(name: str, more: Times) -> Around:
-            return around(np.union1d(times[name], more), gaps[name], start, end, step)
+        Args:
+            listings: of the symbols.
+            reader: reads more times.
+            times: by symbol, of the period and its context.
+            gaps: on record, by symbol.
+        """
+        start, end = self.period.start, self.period.end
+        step = FixedGrid.of(reader.timeframe).step if reader.timeframe else _MOMENT
 
-        none = np.empty(0, dtype=np.int64)
-        found = {symbol.name: ends_of(symbol.name, none) for symbol in symbols}
+        def of(symbol: str, far: Times) -> Neighbours:
+            return neighbours(np.union1d(times[symbol], far), gaps[symbol], start, end, step)
+
+        nearest = {listing.symbol: of(listing.symbol, NO_TIMES) for listing in listings}
+        collected_before = {listing.symbol: self._collected_before(listing) for listing in listings}
         lone = [
-            s.name
-            for s in symbols
-            if not found[s.name].inside and not len(times[s.name]) and self._known(s) is not None
+            symbol
+            for symbol, time in collected_before.items()
+            if not nearest[symbol].inside and not len(times[symbol]) and time is not None
         ]
-        newest = stored.newest(lone, start - _CONTEXT)
-        oldest = stored.oldest(set(lone) - set(newest), end + _CONTEXT, self.span.now)
-        found |= {name: ends_of(name, more) for name, more in (newest | oldest).items()}
-        for symbol in symbols:
-            here = found[symbol.name]
-            if not here.inside and here.before is None and here.after is None:
-                # Nothing is known of it, though it may have been asked for: before it traded.
-                found[symbol.name] = replace(here, before=self._known(symbol))
-        return found
+        newest = reader.newest(lone, start - _CONTEXT)
+        oldest = reader.oldest(set(lone) - set(newest), end + _CONTEXT, self.period.now)
+        nearest |= {symbol: of(symbol, far) for symbol, far in (newest | oldest).items()}
+        for symbol, time in collected_before.items():
+            if nearest[symbol].nowhere:
+                # Nothing is on record, though it was collected: it did not trade yet.
+                nearest[symbol] = replace(nearest[symbol], before=time)
+        return nearest
 
-    def _known(self, symbol: Symbol) -> pd.Timestamp | None:
-        names = {symbol.name, *(member.known_as for member in symbol.members)}
-        return max((self.seen[name] for name in names if name in self.seen), default=None)
+    def _collected_before(self, listing: Listing) -> pd.Timestamp | None:
+        """When a listing was last collected; None if it never was."""
+        times = (self.last_listed[name] for name in listing.names if name in self.last_listed)
+        return max(times, default=None)
 
-    def _caught_up(self, symbol: Symbol, plan: Series, ends: Around) -> Series:
-        """The series from where it is known to end."""
-        if ends.inside or ends.before is None or ends.after is not None:
-            return plan
-        return self._plan(symbol, plan.kind, ends.before)
+    def _extension(
+        self, listing: Listing, plan: SeriesPlan, gaps: list[Gap], near: Neighbours
+    ) -> _Extension:
+        """How far the series must be fetched: back or on to where it is on record."""
+        whole, bridges = plan, []
+        if not near.inside:
+            if near.before is not None and near.after is None:
+                whole = self._plan(listing, plan.kind, near.before)
+            if near.after is not None and near.before is None and plan.end < near.after:
+                bridges = [Span(plan.end, near.after, 0)]
+        return _Extension(plan, whole, bridges, gaps, self.period.now)
 
-    def _between(self, plan: Series, ends: Around) -> list[Span]:
-        """What lies between the range and what is known after it."""
-        if ends.inside or ends.after is None or ends.before is not None or plan.end >= ends.after:
-            return []
-        return [Span(plan.end, ends.after, 0)]
-
-    def _with_seams(self, draft: _Draft, times: Times, stored: StoredTimes) -> Fetch:
-        """Where one instrument's history is joined to another's, the join is part of it too."""
-        series = draft.series
-        if not any(leg.known_as != series.symbol for leg in series.legs):
-            return draft.fetch(times)
-        times, seams = stored.all_times(series.symbol), []
-        for _, leg in pairwise(series.legs):
-            step = pd.Timedelta(microseconds=1)
-            ends = around(times, draft.gaps, leg.start, leg.start, step)
-            if not ends.inside and ends.before is not None and ends.after is not None:
-                seams.append(Span(ends.before, ends.after, 0))
+    def _fetch(self, extension: _Extension, times: Times, reader: StoredTimes) -> Fetch:
+        """The fetch of a series; of a renamed one, what lies between its legs is part of it."""
+        plan = extension.whole
+        if all(leg.listed_as == plan.symbol for leg in plan.legs):
+            return extension.fetch(times)
+        times, seams = reader.all_times(plan.symbol), []
+        for _, leg in pairwise(plan.legs):
+            near = neighbours(times, extension.gaps, leg.start, leg.start, _MOMENT)
+            if not near.inside and near.before is not None and near.after is not None:
+                seams.append(Span(near.before, near.after, 0))
         seams = [seam for seam in seams if seam.start < seam.end]
-        return replace(draft, between=[*draft.between, *seams]).fetch(times)
+        return replace(extension, bridges=[*extension.bridges, *seams]).fetch(times)
 
 
 @dataclass(frozen=True)
-class _Draft:
-    """One series: from where it is known to end, as it was asked for, and what else to look at."""
+class _Extension:
+    """The plan of a series, and how far beyond its range it must be fetched.
 
-    series: Series
-    asked: Series
+    Attributes:
+        plan: of the period's range.
+        whole: the plan from where the series ends on record; ``plan`` itself if that is no earlier.
+        bridges: spans from the range, or from a leg, to later rows on record.
+        gaps: on record.
+        now: the exchange's time.
+    """
+
+    plan: SeriesPlan
+    whole: SeriesPlan
+    bridges: list[Span]
     gaps: list[Gap]
-    between: list[Span]
     now: pd.Timestamp
 
-    def window(self, near: Window) -> Window:
-        """The times that are needed of the store."""
-        again = due(self.series, self.gaps, self.now)
-        starts = [*(gap.start for gap in again), *(span.start for span in self.between)]
-        ends = [*(gap.end for gap in again), *(span.end for span in self.between)]
-        if self.series.start < self.series.end:
-            starts.append(self.series.start)
-            ends.append(self.series.end)
-        low = min((start - _CONTEXT for start in starts), default=near[0])
-        high = max((end + _CONTEXT for end in ends), default=near[1])
-        return min(low, near[0]), max(high, near[1])
+    def reach(self, context: TimeRange) -> TimeRange:
+        """The times that are needed of the store, at least those of the context."""
+        spans = [(gap.start, gap.end) for gap in due_gaps(self.gaps, self.whole.oldest, self.now)]
+        spans += [(bridge.start, bridge.end) for bridge in self.bridges]
+        if self.whole.start < self.whole.end:
+            spans.append((self.whole.start, self.whole.end))
+        low = min([context[0], *(start - _CONTEXT for start, _ in spans)])
+        return low, max([context[1], *(end + _CONTEXT for _, end in spans)])
 
     def fetch(self, times: Times) -> Fetch:
-        """What to fetch; from where it was asked for, if nothing before is unknown."""
-        whole = Fetch(self.series, times, self.gaps, self.now, self.between)
-        if self.series is self.asked:
+        """The fetch of the whole, or of the plan alone if no hole before it is off record."""
+        whole = Fetch(self.whole, times, self.gaps, self.now, self.bridges)
+        if self.whole is self.plan:
             return whole
-        before = min(self.asked.start, self.asked.end)
-        if self.series.start < before and whole.unknown(self.series.start, before):
+        before = min(self.plan.start, self.plan.end)
+        if self.whole.start < before and whole.has_holes_off_record(self.whole.start, before):
             return whole
-        if self.asked.start >= self.asked.end and whole.unknown(self.series.start, self.series.end):
+        if self.plan.start >= self.plan.end and whole.has_holes_off_record(
+            self.whole.start, self.whole.end
+        ):
             return whole
-        return Fetch(self.asked, times, self.gaps, self.now, self.between)
-
-
-def _former(symbol: Symbol) -> bool:
-    return any(member.known_as != symbol.name for member in symbol.members)
+        return Fetch(self.plan, times, self.gaps, self.now, self.bridges)

@@ -1,35 +1,34 @@
-"""What a collection was asked for, and the results as they come."""
+"""What a collection is to do, and the results as its series are done."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import pandas as pd
 
 from brain.errors import BrainError
 from brain.naming import present_name
-from market.collection.plan import KINDS, Range
+from brain.work import Progress
+from market.collection.former_names import former_names
+from market.collection.plan import KINDS, Period
 from market.collection.results import SeriesResult
 
-__all__ = ["CollectionRequest", "Progress", "Tally"]
-
-#: Called with what is done (its ``str`` is a line), how many are done, and of how many.
-Progress = Callable[[object, int, int], None]
+__all__ = ["CollectionRequest", "Tally"]
 
 
 @dataclass(frozen=True)
 class CollectionRequest:
-    """What was asked for.
+    """What to collect.
 
     Attributes:
-        names: Symbols as they were written.
-        hours: Of history before ``until``.
-        until: The end of it; None: the present.
-        timeframe: Of candles and open interest.
-        renamed: Symbols by their former name, canonical.
-        former: The former names, oldest first, by the present one.
+        names: symbols as the caller wrote them.
+        hours: of history before ``until``.
+        until: the end of it; None: the present.
+        timeframe: of candles and open interest.
+        renamed: canonical symbols, new by old.
     """
 
     names: tuple[str, ...]
@@ -37,56 +36,68 @@ class CollectionRequest:
     until: pd.Timestamp | None
     timeframe: str
     renamed: Mapping[str, str]
-    former: Mapping[str, Sequence[str]]
 
-    def canonical(self) -> tuple[dict[str, list[str]], dict[str, BrainError]]:
-        """The names by canonical symbol, and what is wrong with those that are none."""
-        found: dict[str, list[str]] = {}
-        wrong: dict[str, BrainError] = {}
+    def names_by_symbol(self) -> tuple[dict[str, list[str]], dict[str, BrainError]]:
+        """The names by present canonical symbol, and the errors of those that are no symbol."""
+        names: dict[str, list[str]] = {}
+        errors: dict[str, BrainError] = {}
         for name in self.names:
             try:
-                found.setdefault(present_name(name, self.renamed), []).append(name)
+                names.setdefault(present_name(name, self.renamed), []).append(name)
             except BrainError as error:
-                wrong[name] = error
-        return found, wrong
+                errors[name] = error
+        return names, errors
 
-    def range(self, now: pd.Timestamp) -> Range:
-        """The times that are meant, by an exchange's clock."""
-        until = now if self.until is None else min(self.until, now)
-        return Range(self.hours, until, now)
+    @cached_property
+    def former_names(self) -> Mapping[str, Sequence[str]]:
+        """The former names, oldest first, by present canonical symbol."""
+        return former_names(self.renamed)
+
+    def period(self, now: pd.Timestamp) -> Period:
+        """The times to cover, by an exchange's clock."""
+        end = now if self.until is None else min(self.until, now)
+        return Period(end - pd.Timedelta(hours=self.hours), end, now)
 
 
 class Tally:
-    """The results as they come, and who is told of them."""
+    """The results of a collection, gathered as its series are done.
+
+    Args:
+        request: of the collection.
+        exchanges: by name.
+        progress: called with each result.
+    """
 
     def __init__(
-        self, asked: CollectionRequest, exchanges: Sequence[str], progress: Progress | None
+        self, request: CollectionRequest, exchanges: Sequence[str], progress: Progress | None
     ) -> None:
-        self._asked = asked
+        self._timeframe = request.timeframe
         self._progress = progress
-        self._places = [
+        self._order = [
             (name, exchange, kind)
-            for name in asked.names
+            for name in request.names
             for exchange in exchanges
             for kind in KINDS
         ]
         self._results: dict[tuple[str, str, str], SeriesResult] = {}
 
     def add(self, names: Sequence[str], result: SeriesResult) -> None:
-        """A series is done; it was asked for under these names."""
+        """Add the result of a series, for each name of its symbol in the request."""
         for name in names:
-            named = dataclasses.replace(result, symbol=name)
-            self._results[name, result.exchange, result.kind] = named
+            one = dataclasses.replace(result, symbol=name)
+            self._results[name, result.exchange, result.kind] = one
             if self._progress is not None:
-                self._progress(named, len(self._results), len(self._places))
+                self._progress(one, len(self._results), len(self._order))
 
     def fail(self, names: Sequence[str], exchange: str, error: BrainError) -> None:
-        """None of the kinds of these names can be had from the exchange."""
+        """Add a failure of all kinds of these names at an exchange."""
         for kind in KINDS:
-            frame = self._asked.timeframe if kind in ("candles", "open_interest") else ""
-            failed = SeriesResult("", exchange, kind, frame, None, 0, None, None, failure=error)
-            self.add(names, failed)
+            timeframe = self._timeframe if kind in ("candles", "open_interest") else ""
+            failure = SeriesResult(
+                "", exchange, kind, timeframe, None, 0, None, None, failure=error
+            )
+            self.add(names, failure)
 
     def results(self) -> tuple[SeriesResult, ...]:
-        """All of them, in the order in which they were asked for."""
-        return tuple(self._results[place] for place in self._places)
+        """All results, in the order of the request."""
+        return tuple(self._results[place] for place in self._order)

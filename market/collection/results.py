@@ -1,9 +1,9 @@
-"""What a collection gives back: a result for each symbol, exchange and kind that was asked for."""
+"""The result of a collection: of each symbol, exchange and kind, with its gaps."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
@@ -17,20 +17,31 @@ class Gap:
     """Rows that should exist and are not stored.
 
     Attributes:
-        start: Time of the first, UTC.
-        end: End of the gap, exclusive.
-        count: How many rows; for funding as the interval around the gap lets expect.
-        reason: Why they are missing.
-        found: When it was first found that the exchange has no such rows; None if it was not.
-        checked: When they were last asked for; None if that is now, or they were not.
+        start: time of the first, UTC.
+        end: end of the gap, exclusive.
+        count: how many rows; of funding by the interval around the gap.
+        reason: why they are missing.
+        reason_since: when the reason was first noted; None if that is now.
+        checked: when the exchange was last asked for them; None if that is now.
     """
 
     start: pd.Timestamp
     end: pd.Timestamp
     count: int
     reason: str
-    found: pd.Timestamp | None = field(default=None, compare=False, repr=False)
+    reason_since: pd.Timestamp | None = field(default=None, compare=False, repr=False)
     checked: pd.Timestamp | None = field(default=None, compare=False, repr=False)
+
+    def part(
+        self,
+        start: pd.Timestamp,
+        end: pd.Timestamp,
+        count: Callable[[pd.Timestamp, pd.Timestamp], int],
+    ) -> Gap:
+        """The gap's part in ``[start, end)``; ``count`` is of the series' grid."""
+        if (start, end) == (self.start, self.end):
+            return self
+        return replace(self, start=start, end=end, count=count(start, end))
 
     def __str__(self) -> str:
         rows = _rows(self.count)
@@ -39,22 +50,22 @@ class Gap:
 
 @dataclass(frozen=True)
 class SeriesResult:
-    """One series after a collection; numbers are of the range that was asked for.
+    """One series after a collection; numbers are of the request's range.
 
     Attributes:
-        symbol: As it was asked for, ``BTC/USDT``.
-        exchange: ``okx``.
+        symbol: as in the request, ``BTC/USDT``.
+        exchange: its name, ``okx``.
         kind: ``candles``, ``funding``, ``open_interest`` or ``snapshots``.
-        timeframe: Of candles and open interest; empty for the others.
-        rows_stored: Rows that the store holds now; None if the exchange's failure left it unknown.
-        rows_new: Rows that this collection stored, late ones of earlier ranges included.
-        expected: Rows that should exist; None as above.
-        missing: Of these, rows that are not stored; None as above.
-        gaps: Where they are missing, and why; sorted.
-        failure: What went wrong; None if nothing did. Rows that came all the same are stored.
-        note: What else there is to know, such as a delisting.
-        start: Of the range, UTC; None for snapshots and if unknown.
-        end: Of the range, exclusive.
+        timeframe: of candles and open interest; empty for the others.
+        rows_stored: rows that the store holds now; None if the exchange's failure left it unknown.
+        rows_new: rows that this collection stored, late ones of earlier ranges included.
+        expected: rows that should exist; None as above.
+        missing: of these, rows that are not stored; None as above.
+        gaps: where they are missing, and why; sorted.
+        failure: what went wrong; None if nothing did. Rows that came before it are stored.
+        note: anything else worth knowing, such as a delisting.
+        start: of the range, UTC; None for snapshots and if unknown.
+        end: of the range, exclusive.
     """
 
     symbol: str
@@ -77,22 +88,22 @@ class SeriesResult:
         return " ".join(filter(None, (self.symbol, self.exchange, self.kind, self.timeframe)))
 
     def __str__(self) -> str:
-        said = [] if self.rows_stored is None else [_rows(self.rows_stored)]
+        parts = [] if self.rows_stored is None else [_rows(self.rows_stored)]
         if self.missing is not None:
-            said.append(f"{self.missing:,} missing")
+            parts.append(f"{self.missing:,} missing")
         if self.note:
-            said.append(self.note)
+            parts.append(self.note)
         if self.failure is not None:
-            said.append(f"failed: {self.failure}")
-        return f"{self.what}: {', '.join(said)}"
+            parts.append(f"failed: {self.failure}")
+        return f"{self.what}: {', '.join(parts)}"
 
 
 @dataclass(frozen=True)
 class CollectionResult:
-    """What a collection gave: nothing that was asked for is absent.
+    """The results of a collection; nothing of the request is absent.
 
     Attributes:
-        series: A result for each symbol, exchange and kind, in the order asked for.
+        series: a result for each symbol, exchange and kind, in the order of the request.
     """
 
     series: tuple[SeriesResult, ...]
@@ -108,11 +119,11 @@ class CollectionResult:
         return sum(result.rows_new for result in self.series)
 
     def by_symbol(self) -> Mapping[str, tuple[SeriesResult, ...]]:
-        """The results by symbol as it was asked for."""
-        found: dict[str, list[SeriesResult]] = {}
+        """The results by symbol, written as in the request."""
+        by_symbol: dict[str, list[SeriesResult]] = {}
         for result in self.series:
-            found.setdefault(result.symbol, []).append(result)
-        return {symbol: tuple(results) for symbol, results in found.items()}
+            by_symbol.setdefault(result.symbol, []).append(result)
+        return {symbol: tuple(results) for symbol, results in by_symbol.items()}
 
     def frame(self) -> pd.DataFrame:
         """A row for each series.

@@ -1,8 +1,8 @@
-"""What is known of series already: the times that are stored, read for many symbols at once.
+"""The times that are stored, read for many symbols at once, and the neighbours of a range.
 
-A collection leaves no hole in the middle of a series that nobody knows of: between its oldest row
-or recorded gap and its newest one, every time is stored or lies within a gap. So what is known of a
-series is told by its ends, and these by the rows and gaps next to a range.
+A collection leaves no hole in the middle of a series that is not on record: between its oldest row
+or recorded gap and its newest one, every time is stored or lies within a gap. So the rows and gaps
+next to a range tell how far the series is on record.
 """
 
 from __future__ import annotations
@@ -18,17 +18,19 @@ from brain.series.store.store import SeriesStore
 from market.collection.grid import Times, as_stamp, as_time
 from market.collection.results import Gap
 
-__all__ = ["Around", "StoredTimes", "Window", "around"]
+__all__ = ["NO_TIMES", "Neighbours", "StoredTimes", "TimeRange", "neighbours"]
 
-#: From when to when, the end exclusive.
-Window = tuple[pd.Timestamp, pd.Timestamp]
+#: Start and end, the end exclusive.
+TimeRange = tuple[pd.Timestamp, pd.Timestamp]
 
-# Rows that one reading may bring: some 100 MB.
+NO_TIMES: Times = np.empty(0, dtype=np.int64)
+
+# Rows that one query may bring: some 100 MB.
 _ROWS = 2_000_000
-# Symbols whose windows differ share a reading unless that brings this many rows more.
+# Symbols whose ranges differ share a query unless that brings this many rows more.
 _MORE_ROWS = 100_000
 # So far from a range the nearest row is looked for, in days, before all of the history is read.
-_FAR = (8, 32, 128, 512)
+_DISTANCES = (8, 32, 128, 512)
 _LONGEST = pd.Timedelta(days=3650)
 
 
@@ -37,10 +39,10 @@ class StoredTimes:
     """The stored times of one kind at one exchange.
 
     Attributes:
-        store: Where they are.
+        store: holds them.
         kind: ``candles``, ``funding`` or ``open_interest``.
-        exchange: ``okx``.
-        timeframe: Empty for funding.
+        exchange: its name, ``okx``.
+        timeframe: empty for funding.
     """
 
     store: SeriesStore
@@ -48,82 +50,84 @@ class StoredTimes:
     exchange: str
     timeframe: str
 
-    def times(self, wanted: Mapping[str, Window]) -> dict[str, Times]:
-        """The times of each symbol in its window, sorted and unique."""
-        found: dict[str, Times] = {}
-        for symbols, window in self._readings(wanted):
-            read = self._read(symbols, *window)
+    def times(self, ranges: Mapping[str, TimeRange]) -> dict[str, Times]:
+        """The times of each symbol in its range."""
+        by_symbol: dict[str, Times] = {}
+        for symbols, span in self._queries(ranges):
+            rows = self._read(symbols, *span)
             for symbol in symbols:
-                start, end = (as_time(each) for each in wanted[symbol])
-                times = read.get(symbol, np.empty(0, dtype=np.int64))
+                start, end = (as_time(time) for time in ranges[symbol])
+                times = rows.get(symbol, NO_TIMES)
                 low, high = np.searchsorted(times, [start, end])
-                found[symbol] = times[low:high].copy()
-        return found
+                by_symbol[symbol] = times[low:high].copy()
+        return by_symbol
 
     def all_times(self, symbol: str) -> Times:
         """All times of one symbol."""
-        return self._read([symbol], None, None).get(symbol, np.empty(0, dtype=np.int64))
+        return self._read([symbol], None, None).get(symbol, NO_TIMES)
 
     def newest(self, symbols: Iterable[str], before: pd.Timestamp) -> dict[str, Times]:
-        """For each symbol that has any, the newest time before a moment."""
-        found: dict[str, Times] = {}
-        left, end = set(symbols), before
-        for days in (*_FAR, None):
-            if not left:
+        """The newest time before another one, of each symbol that has any."""
+        newest: dict[str, Times] = {}
+        rest, end = set(symbols), before
+        for days in (*_DISTANCES, None):
+            if not rest:
                 break
             start = None if days is None else before - pd.Timedelta(days=days)
-            for symbol, times in self._near(left, start, end).items():
-                found[symbol] = times[-1:]
-            left, end = left - set(found), end if start is None else start
-        return found
+            for symbol, times in self._times_between(rest, start, end).items():
+                newest[symbol] = times[-1:]
+            rest, end = rest - set(newest), end if start is None else start
+        return newest
 
     def oldest(
         self, symbols: Iterable[str], since: pd.Timestamp, now: pd.Timestamp
     ) -> dict[str, Times]:
-        """For each symbol that has any, the oldest time since a moment."""
-        found: dict[str, Times] = {}
-        left, start = set(symbols), since
-        for days in (*_FAR, None):
-            if not left or start >= now:
+        """The oldest time since another one, of each symbol that has any."""
+        oldest: dict[str, Times] = {}
+        rest, start = set(symbols), since
+        for days in (*_DISTANCES, None):
+            if not rest or start >= now:
                 break
             end = now if days is None else since + pd.Timedelta(days=days)
-            for symbol, times in self._near(left, start, end).items():
-                found[symbol] = times[:1]
-            left, start = left - set(found), end
-        return found
+            for symbol, times in self._times_between(rest, start, end).items():
+                oldest[symbol] = times[:1]
+            rest, start = rest - set(oldest), end
+        return oldest
 
-    def _near(
+    def _times_between(
         self, symbols: Iterable[str], start: pd.Timestamp | None, end: pd.Timestamp
     ) -> dict[str, Times]:
-        bounded = end - _LONGEST if start is None else start
-        found: dict[str, Times] = {}
-        for some, _ in self._readings(dict.fromkeys(symbols, (bounded, end))):
-            found |= self._read(some, start, end)
-        return found
+        """The times in ``[start, end)``, of each symbol that has any; None: since the first."""
+        low = end - _LONGEST if start is None else start
+        by_symbol: dict[str, Times] = {}
+        for group, _ in self._queries(dict.fromkeys(symbols, (low, end))):
+            by_symbol |= self._read(group, start, end)
+        return by_symbol
 
-    def _readings(self, wanted: Mapping[str, Window]) -> Iterator[tuple[list[str], Window]]:
-        """Symbols that are read together, and from when to when: not too much at once."""
-        some: list[str] = []
-        own = 0.0
-        window: Window | None = None
-        for symbol in sorted(wanted, key=lambda name: (wanted[name], name)):
-            start, end = wanted[symbol]
-            rows = (end - start) / self._step
-            if window is not None:
-                wider = min(window[0], start), max(window[1], end)
-                cost = (wider[1] - wider[0]) / self._step * (len(some) + 1)
-                if cost <= _ROWS and cost <= 2 * (own + rows) + _MORE_ROWS:
-                    some.append(symbol)
-                    own, window = own + rows, wider
+    def _queries(self, ranges: Mapping[str, TimeRange]) -> Iterator[tuple[list[str], TimeRange]]:
+        """Symbols that are read together, and the range that spans theirs: not too many rows."""
+        group: list[str] = []
+        rows = 0.0  # of the group's ranges
+        span: TimeRange | None = None
+        for symbol in sorted(ranges, key=lambda name: (ranges[name], name)):
+            start, end = ranges[symbol]
+            more = (end - start) / self._step
+            if span is not None:
+                wider = min(span[0], start), max(span[1], end)
+                cost = (wider[1] - wider[0]) / self._step * (len(group) + 1)
+                if cost <= _ROWS and cost <= 2 * (rows + more) + _MORE_ROWS:
+                    group.append(symbol)
+                    rows, span = rows + more, wider
                     continue
-                yield some, window
-            some, own, window = [symbol], rows, (start, end)
-        if window is not None:
-            yield some, window
+                yield group, span
+            group, rows, span = [symbol], more, (start, end)
+        if span is not None:
+            yield group, span
 
     def _read(
         self, symbols: Sequence[str], start: pd.Timestamp | None, end: pd.Timestamp | None
     ) -> dict[str, Times]:
+        """The times in ``[start, end)``, of each symbol that has any."""
         rows = self.store.read(
             self.kind,
             exchange=self.exchange,
@@ -135,8 +139,8 @@ class StoredTimes:
         )
         # Rows come sorted by symbol and time.
         codes, names = pd.factorize(rows["symbol"])
-        places = np.flatnonzero(np.diff(codes)) + 1
-        parts = np.split(_as_sorted(rows["time"]), places)
+        edges = np.flatnonzero(np.diff(codes)) + 1
+        parts = np.split(pd.DatetimeIndex(rows["time"]).as_unit("us").asi8, edges)
         return {str(name): np.unique(part) for name, part in zip(names, parts, strict=False)}
 
     @property
@@ -144,30 +148,38 @@ class StoredTimes:
         return parse_timeframe(self.timeframe) if self.timeframe else pd.Timedelta(hours=1)
 
 
-def _as_sorted(times: pd.Series) -> Times:
-    """Times as microseconds since 1970, in the order in which they are given."""
-    return pd.DatetimeIndex(times).as_unit("us").asi8
-
-
 @dataclass(frozen=True)
-class Around:
-    """What is known next to a range.
+class Neighbours:
+    """How a series is on record, as rows or gaps, next to a range.
 
     Attributes:
-        inside: Whether anything is known within it.
-        before: Until when the series is known before it.
-        after: Since when it is known after it.
+        inside: whether anything of the range is on record.
+        before: the end of what is on record before the range; None: nothing is.
+        after: the start of what is on record after the range; None: nothing is.
     """
 
     inside: bool
     before: pd.Timestamp | None
     after: pd.Timestamp | None
 
+    @property
+    def nowhere(self) -> bool:
+        """Whether nothing is on record at all."""
+        return not self.inside and self.before is None and self.after is None
 
-def around(
+
+def neighbours(
     times: Times, gaps: Iterable[Gap], start: pd.Timestamp, end: pd.Timestamp, step: pd.Timedelta
-) -> Around:
-    """What stored times and recorded gaps tell of ``[start, end)`` and its surroundings."""
+) -> Neighbours:
+    """The neighbours of ``[start, end)``.
+
+    Args:
+        times: of the series' rows.
+        gaps: on record.
+        start: of the range.
+        end: of the range, exclusive.
+        step: from a row to the end of what it covers.
+    """
     low, high = np.searchsorted(times, [as_time(start), as_time(end)])
     inside = bool(high > low)
     before = [as_stamp(times[low - 1]) + step] if low else []
@@ -179,4 +191,4 @@ def around(
             after.append(gap.start)
         else:
             inside = True
-    return Around(inside, max(before, default=None), min(after, default=None))
+    return Neighbours(inside, max(before, default=None), min(after, default=None))

@@ -1,4 +1,4 @@
-"""Exchanges that market data is collected from."""
+"""Exchanges and their clients, by name."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""What every exchange client can do, in one vocabulary.
+"""The interface of an exchange client, in one vocabulary.
 
 Times are UTC. Symbols are canonical linear perpetuals, ``BTC/USDT:USDT``. Amounts are in base
 units, values in US dollars (the quote currency of a linear perpetual, a dollar stablecoin, counted
-as one dollar). What an exchange doesn't tell is NaN or NaT, never 0.
+as one dollar). What an exchange doesn't publish is NaN or NaT, never 0.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FUNDING_HOURS = (24, 12, 8, 6, 4, 3, 2, 1)
 
 _DOLLARS = frozenset({"BUSD", "FDUSD", "PYUSD", "RLUSD", "TUSD"})
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,14 @@ class Instrument:
     """A linear perpetual as an exchange lists it.
 
     Attributes:
-        exchange: The exchange's name, ``okx``.
-        symbol: The canonical symbol, ``BTC/USDT:USDT``.
-        id: The exchange's own name, ``BTC-USDT-SWAP``.
-        contract_size: Base units of one contract; 1 where the exchange counts in base units.
-        funding_interval_hours: Hours between settlements at present; None if the exchange doesn't say.
-        listed: When trading began; None if the exchange doesn't say.
-        delisted: When trading ended or will end; None while that is not set.
-        status: The exchange's own word, ``live``.
+        exchange: the exchange's name, ``okx``.
+        symbol: the canonical symbol, ``BTC/USDT:USDT``.
+        id: the exchange's own name of it, ``BTC-USDT-SWAP``.
+        contract_size: base units of one contract; 1 where the exchange counts in base units.
+        funding_interval_hours: hours between settlements at present; None if unknown.
+        listed: when trading began; None if unknown.
+        delisted: when trading ended or will end; None while that is not set.
+        status: as the exchange calls it, ``live``.
     """
 
     exchange: str
@@ -57,37 +57,39 @@ class Instrument:
 
 @dataclass(frozen=True)
 class Probe:
-    """One endpoint, to be asked once.
+    """One request to one endpoint, to check that its answers still have the documented shape.
 
     Attributes:
-        name: The endpoint's path, ``fapi/v1/klines``.
-        ask: Asks and parses. Raises ExchangeShapeError naming exchange, endpoint and the field that
-            differs, and the other errors of :class:`Exchange`.
+        name: the endpoint's path, ``fapi/v1/klines``.
+        run: sends the request and parses the answer. Raises ExchangeShapeError naming exchange,
+            endpoint and the field that differs, and the other errors of :class:`Exchange`.
     """
 
     name: str
-    ask: Callable[[], Awaitable[None]]
+    run: Callable[[], Awaitable[None]]
 
 
 class Exchange(ABC):
-    """An exchange, asked over REST. An async context manager: leaving it closes its connections.
+    """The client of an exchange, over REST. As an async context manager it closes its connections.
 
     One object serves all symbols and kinds at once: requests run in parallel within the exchange's
     rate limits, and a pause that the exchange orders holds for all of them.
 
-    Every method that asks raises
+    Every method that sends requests raises
 
-    - :class:`~brain.errors.ExchangeUnreachableError` if the exchange doesn't answer, naming its host,
-      or serves nobody from here (:class:`~brain.errors.ExchangeBlockedError`);
-    - :class:`~brain.errors.RateLimitedError` if it goes on wanting fewer requests;
+    - :class:`~brain.errors.ExchangeUnreachableError` if the exchange doesn't answer, naming its
+      host, or does not serve this network or country
+      (:class:`~brain.errors.ExchangeBlockedError`);
+    - :class:`~brain.errors.RateLimitedError` if there are too many requests at every attempt;
     - :class:`~brain.errors.ExchangeRefusedError` if it answers with an error of its own
-      (:class:`~brain.errors.NoSuchInstrumentError` if it says that there is no such instrument);
+      (:class:`~brain.errors.NoSuchInstrumentError` if that says that there is no such instrument);
     - :class:`~brain.errors.ExchangeShapeError` if an answer lacks a field that is needed.
 
     The histories come as pages: frames with the columns of their kind in the series store, except
-    ``collected``, holding rows of ``[start, end)`` in any order. A row comes once. What the exchange
-    doesn't have is just not there: comparing with the expected grid is the caller's part. A start
-    before :meth:`oldest` is moved up to it, because an exchange refuses to look further back.
+    ``collected``, holding rows of ``[start, end)`` in any order, no row twice. Rows that the
+    exchange doesn't have are absent without an error: comparing with the grid is the caller's part.
+    A start before :meth:`oldest` is moved up to it, because an exchange refuses to look further
+    back.
     """
 
     #: The exchange's name, ``okx``.
@@ -95,26 +97,26 @@ class Exchange(ABC):
 
     @property
     @abstractmethod
-    def look_back(self) -> Mapping[str, pd.Timedelta | None]:
-        """How far back each kind of history reaches from now; None: to the listing."""
+    def retention(self) -> Mapping[str, pd.Timedelta | None]:
+        """How far back from now the exchange keeps each kind of history; None: to the listing."""
 
     def oldest(self, kind: str, timeframe: str, now: pd.Timestamp) -> pd.Timestamp | None:
-        """The earliest time of a history that the exchange still gives; None: from the listing.
+        """The earliest time of a history that the exchange still keeps; None: from the listing.
 
         Args:
             kind: ``candles``, ``funding`` or ``open_interest``.
             timeframe: of the history; any for funding.
             now: the exchange's time.
         """
-        reach = self.look_back[kind]
-        return None if reach is None else now - reach
+        retention = self.retention[kind]
+        return None if retention is None else now - retention
 
     def lacks(self, kind: str) -> str:
-        """Why the exchange has no history of a kind, for people; empty if it has one."""
+        """Why the exchange has no history of a kind; empty if it has one."""
         return ""
 
     def check_timeframe(self, timeframe: str) -> None:
-        """Refuse a timeframe of which the exchange has no history.
+        """Check that the exchange has histories of a timeframe.
 
         Raises:
             InputError: it has no candles or no open interest of it; the message names what it has.
@@ -123,14 +125,14 @@ class Exchange(ABC):
 
     @abstractmethod
     async def instruments(self) -> dict[str, Instrument]:
-        """The linear perpetuals by canonical symbol; delisted ones too where the exchange lists them.
+        """The linear perpetuals by canonical symbol, with delisted ones where the exchange has any.
 
-        CollectionRequest once; later calls give what was read then.
+        Requested once; later calls return the same instruments.
         """
 
     @abstractmethod
     async def server_time(self) -> pd.Timestamp:
-        """The exchange's clock now, asked of it."""
+        """The exchange's clock now, requested from it."""
 
     @abstractmethod
     def candles(
@@ -151,10 +153,10 @@ class Exchange(ABC):
     ) -> AsyncIterator[pd.DataFrame]:
         """Pages of ``funding``: settled rates.
 
-        ``time`` is the settlement, floored to the minute, since exchanges are some milliseconds late.
-        ``rate`` is a fraction per interval. ``interval_hours`` is what the neighbouring settlements
-        tell, or else the instrument's present interval, or else NaN. ``mark_price`` is NaN where
-        the exchange doesn't give it.
+        ``time`` is the settlement, floored to the minute, since exchanges are some milliseconds
+        late. ``rate`` is a fraction per interval. ``interval_hours`` follows from the neighbouring
+        settlements, or else is the instrument's present interval, or else NaN. ``mark_price`` is
+        NaN where the exchange doesn't publish it.
         """
 
     @abstractmethod
@@ -176,18 +178,18 @@ class Exchange(ABC):
 
     @abstractmethod
     def probes(self) -> list[Probe]:
-        """Every endpoint that is used, to be asked once with a large symbol."""
+        """A probe of every endpoint that is used, with a large symbol."""
 
     @abstractmethod
     async def close(self) -> None:
-        """Close the connections. The exchange can't be asked afterwards."""
+        """Close the connections. No request can be sent afterwards."""
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(
         self,
-        kind: type[BaseException] | None,
+        error_type: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
@@ -199,10 +201,10 @@ def canonical(base: str, quote: str) -> str | None:
     try:
         return perpetual(f"{base}/{quote}")
     except InputError:
-        _log.debug("%s/%s is left out: no symbol can be written so", base, quote)
+        logger.debug("%s/%s is left out: no symbol can be written so", base, quote)
         return None
 
 
 def settles_in_dollars(quote: str) -> bool:
-    """Whether a currency is the dollar or a coin that stands for one."""
+    """Whether a currency is the dollar or a stablecoin of it."""
     return quote.startswith("USD") or quote in _DOLLARS

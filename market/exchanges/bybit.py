@@ -1,13 +1,13 @@
 """Bybit v5, linear contracts. Pages come newest first; both ends of a window count.
 
-Errors come inside HTTP 200, as ``retCode``. HTTP 403 is either a country that Bybit does not serve
-or an address that asked too often, which it shuts out for at least ten minutes.
+Errors come inside HTTP 200, as ``retCode``. HTTP 403 is either for a country that Bybit does not
+serve or, after too many requests, a ban of at least ten minutes.
 
 Open interest comes in base units, and ``openInterest`` is documented as the sum of both sides of
-the market, longs and shorts, where Binance and OKX count one. One side is kept: a ticker's
+the market, longs and shorts, where Binance and OKX count one. One side is returned: a ticker's
 ``singleOpenInterest`` and ``singleOpenInterestValue``, or else half of the sum; of the history,
 always half (its ``singleOpenInterest`` is the same, rounded). The history has no value in dollars:
-there the amount is multiplied by the mark price at which the mark-price candle of the same moment
+there the amount is multiplied by the mark price at which the mark-price candle of the same time
 opened.
 """
 
@@ -24,14 +24,15 @@ import pandas as pd
 from brain.errors import ExchangeRefusedError
 from market.exchanges.base import Instrument, canonical, settles_in_dollars
 from market.exchanges.pages import snapshot_row
-from market.exchanges.rest import SHORT, Query, RestExchange
-from market.http.fields import stamp
+from market.exchanges.rest import SMALLEST_LIMIT, RestExchange
+from market.http.client import Query
 from market.http.limits import Limit
-from market.http.refusals import Answer, Kind, Refusal, refusal_of
+from market.http.parser import milliseconds
+from market.http.refusals import Answer, Reason, Refusal, http_refusal
 
 __all__ = ["Bybit"]
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _INFO, _CLOCK = "v5/market/instruments-info", "v5/market/time"
 _KLINES, _MARKS = "v5/market/kline", "v5/market/mark-price-kline"
@@ -40,26 +41,33 @@ _HISTORY = "v5/market/open-interest"
 
 _COST = {"requests": 1.0}
 _FUNDING_ROWS = 200
-_PAGES = 100  # of instruments; more means that the exchange's cursor goes in a circle
+_PAGES = 100  # of instruments; more mean that the exchange's cursor goes in a circle
 _BOTH_SIDES = 2.0
-# In the order of an instrument's life: one that moves on while we ask comes twice, not never.
-# Not every version of the documentation knows "Settling".
+# In the order of an instrument's life: one that moves on between the requests comes twice, not
+# never. "Settling" is not in every version of the documentation.
 _STATUSES = ("PreLaunch", "Trading", "Settling", "Delivering", "Closed")
-_WRONG = 10001  # whatever is wrong with a parameter; only the message tells which
-_KINDS: Mapping[int, Kind] = {
+_WRONG_PARAMETER = 10001  # whatever is wrong with it; only the message says what
+_REASONS: Mapping[int, Reason] = {
     **dict.fromkeys((10006, 10018), "limited"),
     **dict.fromkeys((10000, 10016, 10019), "busy"),
     10009: "banned",
     10024: "blocked",  # compliance
 }
-_BAN = 600.0  # seconds, at least
-_BARS = {
+_SHORTEST_BAN = 600.0  # seconds
+_CANDLE_TIMEFRAMES = {
     **{f"{n}m": str(n) for n in (1, 3, 5, 15, 30)},
     **{f"{n}h": str(60 * n) for n in (1, 2, 4, 6, 12)},
     "1d": "D",
     "1w": "W",
 }
-_PERIODS = {"5m": "5min", "15m": "15min", "30m": "30min", "1h": "1h", "4h": "4h", "1d": "1d"}
+_INTEREST_TIMEFRAMES = {
+    "5m": "5min",
+    "15m": "15min",
+    "30m": "30min",
+    "1h": "1h",
+    "4h": "4h",
+    "1d": "1d",
+}
 
 
 class Bybit(RestExchange):
@@ -68,8 +76,8 @@ class Bybit(RestExchange):
     name = "bybit"
     url = "https://api.bybit.com"
     limits = (Limit("requests", 600, 5),)
-    bars = MappingProxyType(_BARS)
-    periods = MappingProxyType(_PERIODS)
+    candle_timeframes = MappingProxyType(_CANDLE_TIMEFRAMES)
+    interest_timeframes = MappingProxyType(_INTEREST_TIMEFRAMES)
     candle_rows = 1000
     interest_rows = 200
     endpoints = MappingProxyType(
@@ -85,176 +93,182 @@ class Bybit(RestExchange):
     bitcoin = Instrument(name, "BTC/USDT:USDT", "BTCUSDT", 1.0, 8.0, None, None, "Trading")
 
     @property
-    def look_back(self) -> Mapping[str, pd.Timedelta | None]:
+    def retention(self) -> Mapping[str, pd.Timedelta | None]:
         """Every history reaches to the listing."""
         return {"candles": None, "funding": None, "open_interest": None}
 
-    def judge(self, answer: Answer) -> Refusal | None:
-        status, payload = answer.status, answer.json
-        code = payload.get("retCode") if isinstance(payload, dict) else None
+    def refusal(self, answer: Answer) -> Refusal | None:
+        status, envelope = answer.status, answer.json
+        code = envelope.get("retCode") if isinstance(envelope, dict) else None
         if status == 403:
             return _forbidden(answer)
         if not isinstance(code, int) or code == 0:
             return None
-        said = str(payload.get("retMsg", ""))
-        kind: Kind = "busy" if status >= 500 else "refused"
-        if code == _WRONG and "symbol" in said.lower():
-            kind = "absent"
-        kind = "limited" if status == 429 else _KINDS.get(code, kind)
-        return Refusal(str(code), said, kind, _BAN if kind == "banned" else 0.0)
+        message = str(envelope.get("retMsg", ""))
+        reason: Reason = "busy" if status >= 500 else "refused"
+        if code == _WRONG_PARAMETER and "symbol" in message.lower():
+            reason = "absent"
+        reason = "limited" if status == 429 else _REASONS.get(code, reason)
+        seconds = _SHORTEST_BAN if reason == "banned" else 0.0
+        return Refusal(str(code), message, reason, seconds)
 
-    async def _ask(self, endpoint: str, query: Query | None = None) -> Any:
-        return await self.client.get(endpoint, {"category": "linear"} | (query or {}), costs=_COST)
+    async def _get(self, endpoint: str, query: Query) -> Any:
+        return await self.client.get(endpoint, {"category": "linear", **query}, costs=_COST)
 
     async def server_time(self) -> pd.Timestamp:
         answer = await self.client.get(_CLOCK, costs=_COST)
-        return self.reader(_CLOCK).times([answer], "time")[0]
+        return self.parser(_CLOCK).times([answer], "time")[0]
 
-    async def _list(self) -> dict[str, Instrument]:
+    async def _fetch_instruments(self) -> dict[str, Instrument]:
         rows: list[Any] = []
         for status in _STATUSES:
             try:
-                rows += await self._listed(status)
-            except ExchangeRefusedError as error:  # of this question; not a ban, which all share
-                if status == "Trading" or error.code != str(_WRONG):
+                rows += await self._instrument_rows(status)
+            except ExchangeRefusedError as error:  # of this request; not a ban, which is of all
+                if status == "Trading" or error.code != str(_WRONG_PARAMETER):
                     raise
-                _log.info("instruments that are %s stay unknown: %s", status, error)
-        found = [self._instrument(row) for row in rows]
-        listed = [instrument for instrument in found if instrument is not None]
-        return self._by_symbol(sorted(listed, key=lambda i: i.status != "Trading"))
+                logger.info("instruments that are %s stay unknown: %s", status, error)
+        instruments = [i for row in rows if (i := self._instrument(row)) is not None]
+        return self._by_symbol(sorted(instruments, key=lambda i: i.status != "Trading"))
 
-    async def _listed(self, status: str) -> list[Any]:
-        """All instruments of a status, page by page."""
-        read, rows, cursor = self.reader(_INFO), list[Any](), ""
+    async def _instrument_rows(self, status: str) -> list[Any]:
+        """The rows of all instruments of a status, page by page."""
+        parser, rows, cursor = self.parser(_INFO), list[Any](), ""
         for _ in range(_PAGES):
             query: Query = {"status": status, "limit": 1000, "cursor": cursor or None}
-            answer = await self._ask(_INFO, query)
-            page = read.rows(answer, "result", "list")
+            answer = await self._get(_INFO, query)
+            page = parser.rows(answer, "result", "list")
             rows += page
-            cursor = str(read.dig(answer, "result").get("nextPageCursor") or "")
+            cursor = str(parser.value(answer, "result").get("nextPageCursor") or "")
             if not cursor or not page:
                 break
         return rows
 
     def _instrument(self, row: Any) -> Instrument | None:
-        read = self.reader(_INFO)
-        base, quote = read.text(row, "baseCoin"), read.text(row, "quoteCoin")
-        if read.text(row, "contractType") != "LinearPerpetual":
+        parser = self.parser(_INFO)
+        base, quote = parser.text(row, "baseCoin"), parser.text(row, "quoteCoin")
+        if parser.text(row, "contractType") != "LinearPerpetual":
             return None
-        if read.text(row, "settleCoin") != quote or not settles_in_dollars(quote):
+        if parser.text(row, "settleCoin") != quote or not settles_in_dollars(quote):
             return None
         symbol = canonical(base, quote)
         if symbol is None:
             return None
-        minutes = read.number(row, "fundingInterval")
+        minutes = parser.number(row, "fundingInterval")
         return Instrument(
             exchange=self.name,
             symbol=symbol,
-            id=read.text(row, "symbol"),
+            id=parser.text(row, "symbol"),
             contract_size=1.0,
             funding_interval_hours=minutes / 60 if minutes > 0 else None,
-            listed=read.time(row, "launchTime"),
-            delisted=read.time(row, "deliveryTime"),
-            status=read.text(row, "status"),
+            listed=parser.time(row, "launchTime"),
+            delisted=parser.time(row, "deliveryTime"),
+            status=parser.text(row, "status"),
         )
 
-    async def _candles(
-        self, instrument: Instrument, bar: str, step: pd.Timedelta, first: int, last: int
+    async def _fetch_candles(
+        self, instrument: Instrument, timeframe: str, step: pd.Timedelta, first: int, last: int
     ) -> pd.DataFrame:
-        query: Query = {"symbol": instrument.id, "interval": bar, "limit": self.candle_rows}
+        query: Query = {"symbol": instrument.id, "interval": timeframe, "limit": self.candle_rows}
         query |= {"start": first, "end": last - 1}
-        read = self.reader(_KLINES)
-        rows = read.rows(await self._ask(_KLINES, query), "result", "list")
+        parser = self.parser(_KLINES)
+        rows = parser.rows(await self._get(_KLINES, query), "result", "list")
         places = {"open": 1, "high": 2, "low": 3, "close": 4, "volume": 5, "quote_volume": 6}
-        columns = {name: read.numbers(rows, place) for name, place in places.items()}
-        return pd.DataFrame({"time": read.times(rows, 0), **columns})
+        columns = {name: parser.numbers(rows, place) for name, place in places.items()}
+        return pd.DataFrame({"time": parser.times(rows, 0), **columns})
 
-    async def _funding(self, instrument: Instrument, first: int, last: int) -> pd.DataFrame:
+    async def _fetch_funding(self, instrument: Instrument, first: int, last: int) -> pd.DataFrame:
         pages = [self._rates([])]
         while first < last:
             query: Query = {"symbol": instrument.id, "limit": _FUNDING_ROWS}
             query |= {"startTime": first, "endTime": last - 1}
-            rows = self.reader(_RATES).rows(await self._ask(_RATES, query), "result", "list")
+            rows = self.parser(_RATES).rows(await self._get(_RATES, query), "result", "list")
             page = self._rates(rows)
             pages.append(page)
-            if len(page) < SHORT:
+            if len(page) < SMALLEST_LIMIT:
                 break
-            oldest = stamp(page["time"].min())
+            oldest = milliseconds(page["time"].min())
             if oldest >= last:
-                raise self.reader(_RATES).differs(
+                raise self.parser(_RATES).shape_error(
                     "field 'fundingRateTimestamp'", "is after `endTime`"
                 )
             last = oldest
         return pd.concat(pages, ignore_index=True)
 
     def _rates(self, rows: list[Any]) -> pd.DataFrame:
-        read = self.reader(_RATES)
+        parser = self.parser(_RATES)
         return pd.DataFrame(
             {
-                "time": read.times(rows, "fundingRateTimestamp"),
-                "rate": read.numbers(rows, "fundingRate"),
+                "time": parser.times(rows, "fundingRateTimestamp"),
+                "rate": parser.numbers(rows, "fundingRate"),
                 "mark_price": np.full(len(rows), np.nan),
             }
         )
 
-    async def _interest(
-        self, instrument: Instrument, period: str, step: pd.Timedelta, first: int, last: int
+    async def _fetch_interest(
+        self, instrument: Instrument, timeframe: str, step: pd.Timedelta, first: int, last: int
     ) -> pd.DataFrame:
-        query: Query = {"symbol": instrument.id, "intervalTime": period}
+        query: Query = {"symbol": instrument.id, "intervalTime": timeframe}
         query |= {"startTime": first, "endTime": last - 1, "limit": self.interest_rows}
-        read = self.reader(_HISTORY)
-        rows = read.rows(await self._ask(_HISTORY, query), "result", "list")
-        base = read.numbers(rows, "openInterest") / _BOTH_SIDES
-        frame = pd.DataFrame({"time": read.times(rows, "timestamp"), "base": base})
+        parser = self.parser(_HISTORY)
+        rows = parser.rows(await self._get(_HISTORY, query), "result", "list")
+        base = parser.numbers(rows, "openInterest") / _BOTH_SIDES
+        frame = pd.DataFrame({"time": parser.times(rows, "timestamp"), "base": base})
         if frame.empty:
             return frame.assign(usd=frame["base"])
-        marks = await self._marks(instrument, period, first, last)
+        marks = await self._marks(instrument, timeframe, first, last)
         return frame.assign(usd=frame["base"] * frame["time"].map(marks))
 
-    async def _marks(self, instrument: Instrument, period: str, first: int, last: int) -> pd.Series:
-        """The mark price by the moment at which a candle opened at it."""
-        bar = next(_BARS[timeframe] for timeframe, word in _PERIODS.items() if word == period)
-        query: Query = {"symbol": instrument.id, "interval": bar, "limit": self.candle_rows}
+    async def _marks(
+        self, instrument: Instrument, timeframe: str, first: int, last: int
+    ) -> pd.Series:
+        """The open prices of mark-price candles by open time; the timeframe by Bybit's name."""
+        interval = next(
+            _CANDLE_TIMEFRAMES[key]
+            for key, name in _INTEREST_TIMEFRAMES.items()
+            if name == timeframe
+        )
+        query: Query = {"symbol": instrument.id, "interval": interval, "limit": self.candle_rows}
         query |= {"start": first, "end": last - 1}
-        read = self.reader(_MARKS)
-        rows = read.rows(await self._ask(_MARKS, query), "result", "list")
-        marks = pd.Series(read.numbers(rows, 1), index=read.times(rows, 0), dtype="float64")
+        parser = self.parser(_MARKS)
+        rows = parser.rows(await self._get(_MARKS, query), "result", "list")
+        marks = pd.Series(parser.numbers(rows, 1), index=parser.times(rows, 0), dtype="float64")
         return marks[~marks.index.duplicated(keep="last")]
 
     async def snapshot(self, instrument: Instrument) -> pd.DataFrame:
         """One row, all of it from one ticker."""
-        answer = await self._ask(_TICKERS, {"symbol": instrument.id})
-        read = self.reader(_TICKERS)
-        rows = read.rows(answer, "result", "list")
+        answer = await self._get(_TICKERS, {"symbol": instrument.id})
+        parser = self.parser(_TICKERS)
+        rows = parser.rows(answer, "result", "list")
         if not rows:
-            raise read.differs("field 'result.list'", "is empty")
-        (moment,) = read.times([answer], "time")
-        mark = read.number(rows[0], "markPrice")
+            raise parser.shape_error("field 'result.list'", "is empty")
+        (time,) = parser.times([answer], "time")
+        mark = parser.number(rows[0], "markPrice")
         amount = self._one_side(rows[0], "Interest")
         value = self._one_side(rows[0], "InterestValue")
-        hours = read.number(rows[0], "fundingIntervalHour", optional=True)
+        hours = parser.number(rows[0], "fundingIntervalHour", optional=True)
         return snapshot_row(
             instrument,
-            moment,
+            time,
             mark_price=mark,
-            funding_rate=read.number(rows[0], "fundingRate"),
-            next_funding=read.time(rows[0], "nextFundingTime"),
+            funding_rate=parser.number(rows[0], "fundingRate"),
+            next_funding=parser.time(rows[0], "nextFundingTime"),
             interval_hours=hours if hours > 0 else instrument.funding_interval_hours,
             open_interest=amount,
             open_interest_usd=amount * mark if np.isnan(value) else value,
         )
 
-    def _one_side(self, row: Any, what: str) -> float:
-        """A ticker's open interest, or its value, of one side of the market."""
-        read = self.reader(_TICKERS)
-        single = read.number(row, f"singleOpen{what}", optional=True)
-        return read.number(row, f"open{what}") / _BOTH_SIDES if np.isnan(single) else single
+    def _one_side(self, row: Any, field: str) -> float:
+        """A ticker's ``openInterest`` or ``openInterestValue``, of one side of the market."""
+        parser = self.parser(_TICKERS)
+        single = parser.number(row, f"singleOpen{field}", optional=True)
+        return parser.number(row, f"open{field}") / _BOTH_SIDES if np.isnan(single) else single
 
 
 def _forbidden(answer: Answer) -> Refusal:
     """HTTP 403, as JSON or as a page."""
-    refusal = refusal_of(answer)
+    refusal = http_refusal(answer)
     if b"country" in answer.body.lower():
         return refusal
-    said = f"{refusal.said}: who asked too often is shut out for at least 10 minutes"
-    return Refusal(refusal.code, said, "banned", _BAN)
+    message = f"{refusal.message}: who asked too often is shut out for at least 10 minutes"
+    return Refusal(refusal.code, message, "banned", _SHORTEST_BAN)

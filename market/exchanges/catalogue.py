@@ -1,4 +1,4 @@
-"""Exchanges by name: our own clients for three, ccxt for the others."""
+"""Exchanges by name: clients of our own for three, ccxt for the others."""
 
 from __future__ import annotations
 
@@ -13,47 +13,48 @@ if TYPE_CHECKING:
 
 __all__ = ["EXCHANGES", "exchange_of", "open_exchange"]
 
-_OWN = {
+_CLIENTS = {
     "binance": ("market.exchanges.binance", "Binance"),
     "bybit": ("market.exchanges.bybit", "Bybit"),
     "okx": ("market.exchanges.okx", "Okx"),
 }
 
-#: The exchanges that we ask by ourselves; every kind of history is had from them.
-EXCHANGES: tuple[str, ...] = tuple(_OWN)
+#: The exchanges with a client of our own; every kind of history can be collected from them.
+EXCHANGES: tuple[str, ...] = tuple(_CLIENTS)
 
 
 def open_exchange(name: str, *, base_url: str | None = None, timeout: float = 10.0) -> Exchange:
-    """The client of an exchange; an async context manager. Nothing is asked yet.
+    """The client of an exchange; an async context manager. No request is sent yet.
 
     Args:
-        name: one of :data:`EXCHANGES`, or any exchange that ccxt knows, by ccxt's name.
+        name: one of :data:`EXCHANGES`, or any exchange of ccxt, by ccxt's name.
         base_url: instead of the exchange's own address; a user and password in it are never shown.
         timeout: seconds that one attempt may last.
 
     Raises:
         InputError: there is no such exchange, or the base URL is none.
     """
-    if name in _OWN:
-        module, kind = _OWN[name]
-        exchange: Exchange = getattr(import_module(module), kind)(base_url, timeout=timeout)
+    if name in _CLIENTS:
+        module, class_name = _CLIENTS[name]
+        exchange: Exchange = getattr(import_module(module), class_name)(base_url, timeout=timeout)
         return exchange
-    # ccxt is slow to import, so not before somebody wants it.
-    from market.exchanges.generic import GenericExchange, known_to_ccxt
+    # ccxt is slow to import, so only where it is needed.
+    from market.exchanges.generic import GenericExchange, ccxt_exchanges
 
-    known = known_to_ccxt()
-    if name not in known:
+    names = ccxt_exchanges()
+    if name not in names:
         raise InputError(
-            f"no exchange is called {name!r}; {did_you_mean(name, [*EXCHANGES, *known])}"
+            f"no exchange is called {name!r}; {did_you_mean(name, [*EXCHANGES, *names])}"
         )
     return GenericExchange(name, base_url, timeout=timeout)
 
 
 def exchange_of(settings: Settings, name: str) -> Exchange:
-    """The client of an exchange at the address and with the patience that the settings say.
+    """The client of an exchange with the settings' address and timeout.
 
     Raises:
-        InputError: as :func:`open_exchange`; or the exchange has no history of the settings' timeframe.
+        InputError: as :func:`open_exchange`; or the exchange has no history of the settings'
+            timeframe.
     """
     url = getattr(settings, f"{name}_url", None)
     exchange = open_exchange(name, base_url=url, timeout=settings.request_timeout)

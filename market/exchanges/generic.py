@@ -1,7 +1,7 @@
-"""Any other exchange, through ccxt: candles, funding and open interest where ccxt has them.
+"""Any other exchange, through ccxt: candles, funding and snapshots where ccxt has them.
 
-ccxt parses and signs nothing here but public data; the paging is ours, by explicit windows, since
-ccxt's own leaves holes. Open interest has no history here: it differs too much between exchanges.
+ccxt requests and parses public data only; the paging is ours, by explicit windows, since ccxt's own
+leaves gaps. Open interest has no history here: it differs too much between exchanges.
 """
 
 from __future__ import annotations
@@ -28,20 +28,28 @@ from brain.errors import (
 from brain.redact import redact
 from brain.series.bars import parse_timeframe
 from market.exchanges.base import Exchange, Instrument, Probe, canonical
-from market.exchanges.pages import candle_page, funding_page, snapshot_row, windows
-from market.exchanges.rest import CONTEXT, within
-from market.http.fields import Reader, millis, stamp
-from market.http.refusals import BLOCKED, split_credentials
+from market.exchanges.pages import (
+    FUNDING_CONTEXT,
+    INSTANT,
+    MILLISECOND,
+    candle_page,
+    clip,
+    funding_page,
+    snapshot_row,
+    windows,
+)
+from market.http.client import split_credentials
+from market.http.parser import Parser, milliseconds, timestamps
+from market.http.refusals import BLOCKED
 
-__all__ = ["GenericExchange", "known_to_ccxt"]
+__all__ = ["GenericExchange", "ccxt_exchanges"]
 
-_ROWS = 100  # that every exchange gives in one page
+_ROWS = 100  # of a page, which every exchange allows
 _ATTEMPTS = 6
-_INSTANT = pd.Timedelta(microseconds=1)
 
 
-def known_to_ccxt() -> list[str]:
-    """The names of the exchanges that ccxt knows."""
+def ccxt_exchanges() -> list[str]:
+    """The names of ccxt's exchanges."""
     return list(ccxt.exchanges)
 
 
@@ -50,7 +58,7 @@ class GenericExchange(Exchange):
 
     Args:
         name: ccxt's name of it.
-        base_url: instead of the exchange's own; scheme and host are put in place of its own ones.
+        base_url: its scheme and host replace those of the exchange's addresses.
         timeout: seconds that one attempt may last.
 
     Raises:
@@ -58,8 +66,8 @@ class GenericExchange(Exchange):
     """
 
     def __init__(self, name: str, base_url: str | None = None, *, timeout: float = 10.0) -> None:
-        self.name = name  # type: ignore[misc]  # known only now
-        self._exchange = getattr(ccxt, name)(
+        self.name = name  # type: ignore[misc]  # a ClassVar elsewhere
+        self._client = getattr(ccxt, name)(
             {
                 "timeout": int(timeout * 1000),
                 "enableRateLimit": True,
@@ -68,103 +76,109 @@ class GenericExchange(Exchange):
             }
         )
         if base_url is not None:
-            url, self._exchange.headers = split_credentials(base_url)
-            self._exchange.urls["api"] = _moved(self._exchange.urls["api"], str(url).rstrip("/"))
-        self._known: dict[str, Instrument] | None = None
-        self._listing = asyncio.Lock()
+            url, self._client.headers = split_credentials(base_url)
+            self._client.urls["api"] = _with_host(self._client.urls["api"], str(url).rstrip("/"))
+        self._instruments: dict[str, Instrument] | None = None
+        self._instruments_lock = asyncio.Lock()
 
     def __repr__(self) -> str:
         return f"GenericExchange({self.name})"
 
     @property
-    def look_back(self) -> Mapping[str, pd.Timedelta | None]:
-        """Not known; the histories are asked as far back as wanted."""
+    def retention(self) -> Mapping[str, pd.Timedelta | None]:
+        """Unknown; histories are requested from any start."""
         return {"candles": None, "funding": None, "open_interest": None}
 
     async def instruments(self) -> dict[str, Instrument]:
-        async with self._listing:
-            if self._known is None:
-                markets = await self._ask("the markets", self._exchange.load_markets)
-                found = (self._instrument(market) for market in markets.values())
-                self._known = {each.symbol: each for each in found if each is not None}
-            return dict(self._known)
+        async with self._instruments_lock:
+            if self._instruments is None:
+                listings = await self._request("the markets", self._client.load_markets)
+                instruments = (self._instrument(listing) for listing in listings.values())
+                self._instruments = {i.symbol: i for i in instruments if i is not None}
+            return dict(self._instruments)
 
-    def _instrument(self, market: Mapping[str, Any]) -> Instrument | None:
-        if not market.get("swap") or not market.get("linear"):
+    def _instrument(self, listing: Mapping[str, Any]) -> Instrument | None:
+        if not listing.get("swap") or not listing.get("linear"):
             return None
-        symbol = canonical(str(market.get("base")), str(market.get("quote")))
-        if symbol is None or symbol != market.get("symbol"):
+        symbol = canonical(str(listing.get("base")), str(listing.get("quote")))
+        if symbol is None or symbol != listing.get("symbol"):
             return None
-        active = market.get("active")
+        active = listing.get("active")
         return Instrument(
             exchange=self.name,
             symbol=symbol,
-            id=str(market["symbol"]),  # ccxt is asked by its own unified name
-            contract_size=_number(market.get("contractSize")),
+            id=str(listing["symbol"]),  # ccxt's methods take its own unified name
+            contract_size=_number(listing.get("contractSize")),
             funding_interval_hours=None,
-            listed=_time(market.get("created")),
+            listed=_time(listing.get("created")),
             delisted=None,
             status="unknown" if active is None else "active" if active else "inactive",
         )
 
     async def server_time(self) -> pd.Timestamp:
-        """The exchange's clock; ours where ccxt can't ask for it."""
-        if not self._exchange.has.get("fetchTime"):
+        """The exchange's clock; ours where ccxt has no such request."""
+        if not self._client.has.get("fetchTime"):
             return pd.Timestamp.now(tz="UTC")
-        said = _time(await self._ask("the time", self._exchange.fetch_time))
-        if said is None:
-            raise Reader(self.name, "fetchTime").differs("the time", "is missing")
-        return said
+        time = _time(await self._request("the time", self._client.fetch_time))
+        if time is None:
+            raise Parser(self.name, "fetchTime").shape_error("the time", "is missing")
+        return time
 
     async def candles(
         self, instrument: Instrument, timeframe: str, start: pd.Timestamp, end: pd.Timestamp
     ) -> AsyncIterator[pd.DataFrame]:
-        known, step = self._exchange.timeframes or {}, parse_timeframe(timeframe)
-        if timeframe not in known:
-            raise InputError(f"{self.name} has no candles of {timeframe!r}; it has {_list(known)}")
-        self._must_have("fetchOHLCV")
-        end = min(end, await self.server_time() - step + _INSTANT)
-        span = (_ROWS - 1) * (step // pd.Timedelta(milliseconds=1))
-        read = Reader(self.name, "fetchOHLCV")
+        timeframes, step = self._client.timeframes or {}, parse_timeframe(timeframe)
+        if timeframe not in timeframes:
+            names = ", ".join(map(str, timeframes))
+            raise InputError(f"{self.name} has no candles of {timeframe!r}; it has {names}")
+        self._require("fetchOHLCV")
+        end = min(end, await self.server_time() - step + INSTANT)
+        span = (_ROWS - 1) * (step // MILLISECOND)
+        parser = Parser(self.name, "fetchOHLCV")
         places = {"open": 1, "high": 2, "low": 3, "close": 4, "volume": 5}
-        for first, last in windows(stamp(start), stamp(end), span):
-            rows = await self._ask(
-                "candles", self._exchange.fetch_ohlcv, instrument.id, timeframe, first, _ROWS
+        for first, last in windows(milliseconds(start), milliseconds(end), span):
+            rows = await self._request(
+                "candles", self._client.fetch_ohlcv, instrument.id, timeframe, first, _ROWS
             )
-            columns = {name: read.numbers(rows, place) for name, place in places.items()}
-            frame = pd.DataFrame({"time": read.times(rows, 0), **columns})
-            frame["volume"] *= self._contracts(instrument)
-            frame = within(frame.assign(quote_volume=float("nan")), first, last)
+            columns = {name: parser.numbers(rows, place) for name, place in places.items()}
+            frame = pd.DataFrame({"time": parser.times(rows, 0), **columns})
+            frame["volume"] *= self._base_units(instrument)
+            frame = clip(frame.assign(quote_volume=float("nan")), first, last)
             if len(frame):
                 yield candle_page(instrument, timeframe, step, frame)
 
-    def _contracts(self, instrument: Instrument) -> float:
-        """Base units of what ccxt counts: it passes on contracts where the exchange counts so.
+    def _base_units(self, instrument: Instrument) -> float:
+        """Base units of ccxt's unit of amounts, NaN if unknown.
 
-        Which it is, ccxt does not say; where a contract is not one base unit, volume is unknown.
+        ccxt passes on contracts where the exchange counts in contracts, and does not say so: where
+        a contract is not one base unit, amounts are unknown.
         """
         return 1.0 if instrument.contract_size == 1 else float("nan")
 
     async def funding(
         self, instrument: Instrument, start: pd.Timestamp, end: pd.Timestamp
     ) -> AsyncIterator[pd.DataFrame]:
-        self._must_have("fetchFundingRateHistory")
-        until = min(end + CONTEXT, await self.server_time() + _INSTANT)
+        self._require("fetchFundingRateHistory")
+        until = min(end + FUNDING_CONTEXT, await self.server_time() + INSTANT)
+        since = start - FUNDING_CONTEXT
         span = (_ROWS - 1) * 3_600_000  # hours, the shortest interval
-        read = Reader(self.name, "fetchFundingRateHistory")
+        parser = Parser(self.name, "fetchFundingRateHistory")
         pages = []
-        for first, last in windows(stamp(start - CONTEXT), stamp(until), span):
-            rows = await self._ask(
+        for first, last in windows(milliseconds(since), milliseconds(until), span):
+            rows = await self._request(
                 "funding",
-                self._exchange.fetch_funding_rate_history,
+                self._client.fetch_funding_rate_history,
                 instrument.id,
                 first,
                 _ROWS,
             )
             frame = pd.DataFrame(
-                {"time": read.times(rows, "timestamp"), "rate": read.numbers(rows, "fundingRate")}
+                {
+                    "time": parser.times(rows, "timestamp"),
+                    "rate": parser.numbers(rows, "fundingRate"),
+                }
             )
-            pages.append(within(frame.assign(mark_price=float("nan")), first, last))
+            pages.append(clip(frame.assign(mark_price=float("nan")), first, last))
         rows = pd.concat(pages, ignore_index=True) if pages else pd.DataFrame()
         if len(rows):
             page = funding_page(instrument, rows, instrument.funding_interval_hours)
@@ -173,38 +187,38 @@ class GenericExchange(Exchange):
                 yield page.reset_index(drop=True)
 
     def lacks(self, kind: str) -> str:
-        """Open interest has no history through ccxt that can be trusted."""
-        needed = {"candles": "fetchOHLCV", "funding": "fetchFundingRateHistory"}.get(kind)
-        if needed is None or not self._exchange.has.get(needed):
+        """Why there is no history of a kind; there is none of open interest."""
+        method = {"candles": "fetchOHLCV", "funding": "fetchFundingRateHistory"}.get(kind)
+        if method is None or not self._client.has.get(method):
             return f"ccxt has no {kind.replace('_', ' ')} of {self.name} to rely on"
         return ""
 
     async def open_interest(
         self, instrument: Instrument, timeframe: str, start: pd.Timestamp, end: pd.Timestamp
     ) -> AsyncIterator[pd.DataFrame]:
-        """Refused: through ccxt, open interest has no history that can be trusted."""
+        """Raises ExchangeRefusedError: ccxt has no history of open interest to rely on."""
         raise ExchangeRefusedError(
             f"{self.name}: no history of open interest is collected through ccxt; "
             "collect its snapshots, or take one of binance, bybit, okx"
         )
-        yield  # an async generator, as the others
+        yield  # which makes it an async generator, as the other histories are
 
     async def snapshot(self, instrument: Instrument) -> pd.DataFrame:
-        """One row, of what ccxt has of it; the rest is NaN."""
-        exchange, rate, interest = self._exchange, {}, {}
-        if exchange.has.get("fetchFundingRate"):
-            rate = await self._ask("the funding rate", exchange.fetch_funding_rate, instrument.id)
-        if exchange.has.get("fetchOpenInterest"):
-            interest = await self._ask(
-                "the open interest", exchange.fetch_open_interest, instrument.id
+        """One row of what ccxt has; the rest is NaN."""
+        client, rate, interest = self._client, {}, {}
+        if client.has.get("fetchFundingRate"):
+            rate = await self._request("the funding rate", client.fetch_funding_rate, instrument.id)
+        if client.has.get("fetchOpenInterest"):
+            interest = await self._request(
+                "the open interest", client.fetch_open_interest, instrument.id
             )
-        # Its own units are unknown, as with volume; a value in the quote currency is not.
-        amount = _number(interest.get("openInterestAmount")) * self._contracts(instrument)
+        # The unit of an amount may be unknown, as of volume; a value is in the quote currency.
+        amount = _number(interest.get("openInterestAmount")) * self._base_units(instrument)
         mark, value = _number(rate.get("markPrice")), _number(interest.get("openInterestValue"))
-        told = _time(rate.get("timestamp")) or _time(interest.get("timestamp"))
+        time = _time(rate.get("timestamp")) or _time(interest.get("timestamp"))
         return snapshot_row(
             instrument,
-            told if told is not None else await self.server_time(),
+            time if time is not None else await self.server_time(),
             mark_price=mark,
             funding_rate=_number(rate.get("fundingRate")),
             next_funding=_time(rate.get("fundingTimestamp")),
@@ -214,72 +228,83 @@ class GenericExchange(Exchange):
         )
 
     def probes(self) -> list[Probe]:
-        async def ask() -> None:
+        async def run() -> None:
             if not await self.instruments():
-                raise Reader(self.name, "load_markets").differs("the list", "has no linear swap")
+                parser = Parser(self.name, "load_markets")
+                raise parser.shape_error("the list", "has no linear swap")
 
-        return [Probe("ccxt's load_markets", ask)]
+        return [Probe("ccxt's load_markets", run)]
 
     async def close(self) -> None:
-        await self._exchange.close()
+        await self._client.close()
 
-    def _must_have(self, what: str) -> None:
-        if not self._exchange.has.get(what):
+    def _require(self, method: str) -> None:
+        if not self._client.has.get(method):
             raise ExchangeRefusedError(
-                f"{self.name} has no {what} through ccxt; take one of binance, bybit, okx"
+                f"{self.name} has no {method} through ccxt; take one of binance, bybit, okx"
             )
 
-    async def _ask(self, what: str, ask: Callable[..., Awaitable[Any]], *given: Any) -> Any:
-        """Ask through ccxt, again where a fault may pass, with its errors turned into ours."""
+    async def _request(
+        self, subject: str, method: Callable[..., Awaitable[Any]], *arguments: Any
+    ) -> Any:
+        """Call a method of ccxt's, with retries of transient faults and our errors for its errors.
+
+        Args:
+            subject: of the request, for messages.
+            method: of ccxt's client.
+            *arguments: of the method.
+        """
         retrying = tenacity.AsyncRetrying(
             stop=tenacity.stop_after_attempt(_ATTEMPTS),
             wait=tenacity.wait_random_exponential(multiplier=0.25, max=20),
-            retry=tenacity.retry_if_exception(_may_pass),
+            retry=tenacity.retry_if_exception(_is_transient),
             reraise=True,
         )
         try:
-            return await retrying(ask, *given)
+            return await retrying(method, *arguments)
         except ccxt.BaseError as error:
-            raise self._ours(what, error) from error
+            raise self._market_error(subject, error) from error
 
-    def _ours(self, what: str, error: Exception) -> MarketError:
-        said = redact(str(error))[:200]
-        if _blocked(error):
+    def _market_error(self, subject: str, error: Exception) -> MarketError:
+        """Our error for one of ccxt's."""
+        message = redact(str(error))[:200]
+        if _is_blocked(error):
             return ExchangeBlockedError(
-                f"{self.name} serves nobody from this network or country ({said}), asked for "
-                f"{what}; ask from a permitted network, or through a permitted gateway"
+                f"{self.name} serves nobody from this network or country ({message}), asked for "
+                f"{subject}; ask from a permitted network, or through a permitted gateway"
             )
         if isinstance(error, ccxt.DDoSProtection | ccxt.RateLimitExceeded):
             return RateLimitedError(
-                f"{self.name} wants fewer requests for {what} ({said}); ask for fewer symbols at a "
-                "time, or see what else asks from this address"
+                f"{self.name} wants fewer requests for {subject} ({message}); ask for fewer "
+                "symbols at a time, or see what else asks from this address"
             )
         if isinstance(error, ccxt.NetworkError):
             return ExchangeUnreachableError(
-                f"{self.name} can't be reached for {what} ({said}), {_ATTEMPTS} attempts; "
+                f"{self.name} can't be reached for {subject} ({message}), {_ATTEMPTS} attempts; "
                 "check the network and the proxy"
             )
-        kind = NoSuchInstrumentError if isinstance(error, ccxt.BadSymbol) else ExchangeRefusedError
-        return kind(
-            f"{self.name} answers {what} with: {said}; correct what was asked",
+        absent = isinstance(error, ccxt.BadSymbol)
+        error_type = NoSuchInstrumentError if absent else ExchangeRefusedError
+        return error_type(
+            f"{self.name} answers {subject} with: {message}; correct what was asked",
             type(error).__name__,
         )
 
 
-def _blocked(error: BaseException) -> bool:
-    """Whether ccxt tells of an HTTP status that is for the asker, not for what was asked."""
-    found = re.search(r"https?://\S+ (\d{3}) ", str(error))
-    return found is not None and int(found[1]) in BLOCKED
+def _is_blocked(error: BaseException) -> bool:
+    """Whether the HTTP status in ccxt's message is about the client's network or country."""
+    status = re.search(r"https?://\S+ (\d{3}) ", str(error))
+    return status is not None and int(status[1]) in BLOCKED
 
 
-def _may_pass(error: BaseException) -> bool:
-    return isinstance(error, ccxt.NetworkError) and not _blocked(error)
+def _is_transient(error: BaseException) -> bool:
+    return isinstance(error, ccxt.NetworkError) and not _is_blocked(error)
 
 
-def _moved(urls: Any, base: str) -> Any:
+def _with_host(urls: Any, base: str) -> Any:
     """The addresses with another scheme and host, at any depth."""
     if isinstance(urls, Mapping):
-        return {name: _moved(url, base) for name, url in urls.items()}
+        return {name: _with_host(url, base) for name, url in urls.items()}
     return re.sub(r"^https?://[^/]+", base, urls) if isinstance(urls, str) else urls
 
 
@@ -288,14 +313,10 @@ def _number(value: Any) -> float:
 
 
 def _time(value: Any) -> pd.Timestamp | None:
-    return None if value is None else millis([int(value)])[0]
+    return None if value is None else timestamps([int(value)])[0]
 
 
 def _hours(interval: Any) -> float | None:
     """``8h`` → 8.0."""
-    found = re.fullmatch(r"(\d+)h", str(interval))
-    return float(found[1]) if found else None
-
-
-def _list(names: Mapping[str, Any]) -> str:
-    return ", ".join(map(str, names))
+    match = re.fullmatch(r"(\d+)h", str(interval))
+    return float(match[1]) if match else None

@@ -1,11 +1,11 @@
-"""JSON over HTTP as exchanges serve it: limits kept, faults retried, bans heeded.
+"""JSON over HTTP from a service with rate limits: limits kept, faults retried, bans respected.
 
-What may pass is asked again, a bounded number of times and ever later: timeouts, connections
-that break or can't be made, answers cut off or malformed, HTTP 5xx, and the exchange's own ways of
-saying "busy" and "too many requests". The latter pause *all* requests of the client, for as long
-as the exchange says; a ban is waited out at most once, and only if it is short enough. What stays is
-one of our errors, naming the host and what to do. Addresses appear without credentials; those of
-a base URL go into the Authorization header alone.
+Transient faults are retried, a bounded number of times with growing waits: timeouts, connections
+that break or can't be made, answers cut off or malformed, HTTP 5xx, and the service's own forms of
+"busy" and "too many requests". The latter pause *all* requests of the client, for as long as the
+service says; a ban is waited out at most once, and only if it is short enough. A fault that stays
+is raised as one of our errors, naming the host and what to do. Addresses appear without
+credentials; those of a base URL go into the Authorization header alone.
 """
 
 from __future__ import annotations
@@ -19,65 +19,83 @@ from typing import Any
 
 import aiohttp
 import tenacity
+from yarl import URL
 
 from brain.errors import (
     ExchangeBlockedError,
     ExchangeRefusedError,
     ExchangeUnreachableError,
+    InputError,
     MarketError,
     NoSuchInstrumentError,
     RateLimitedError,
 )
 from brain.redact import redact
 from market.http.limits import Limit, Limits
-from market.http.refusals import (
-    Answer,
-    Patience,
-    Refusal,
-    refusal_of,
-    retry_after,
-    split_credentials,
-)
+from market.http.refusals import Answer, Refusal, http_refusal, retry_after
 
-__all__ = ["Client", "Params"]
+__all__ = ["Client", "Query", "RetryPolicy", "split_credentials"]
 
-#: What stands in a query; None is left out.
-Params = Mapping[str, str | int | None]
+#: The parameters of a request; None is left out.
+Query = dict[str, str | int | None]
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
-class _PassingError(Exception):
-    """A fault that may pass; ``error`` is what to raise if it does not."""
+@dataclass(frozen=True)
+class RetryPolicy:
+    """How often a request is sent again, and how long is waited.
 
-    def __init__(self, error: MarketError, after: float = 0.0, *, limited: bool = False) -> None:
+    Attributes:
+        attempts: times that one request is sent at most.
+        first_wait: seconds that the first wait lasts at most; later ones double.
+        longest_wait: seconds that one wait lasts at most.
+        longest_ban: seconds of a ban that are waited out; a longer one is an error at once.
+    """
+
+    attempts: int = 7
+    first_wait: float = 0.25
+    longest_wait: float = 20.0
+    longest_ban: float = 150.0
+
+
+class _TransientError(Exception):
+    """A transient fault; ``error`` is what to raise if it stays.
+
+    Attributes:
+        error: one of ours.
+        delay: seconds until the next attempt, at least.
+        limited: whether the fault is "too many requests", which pauses all requests.
+    """
+
+    def __init__(self, error: MarketError, delay: float = 0.0, *, limited: bool = False) -> None:
         super().__init__(str(error))
-        self.error, self.after, self.limited = error, after, limited
+        self.error, self.delay, self.limited = error, delay, limited
 
 
 @dataclass
 class _Request:
-    """What is asked; ``banned`` once a ban was the answer."""
+    """A request; ``banned`` once a ban was the answer."""
 
     path: str
     query: dict[str, str]
     costs: Mapping[str, float]
-    instrument: str
+    partition: str
     banned: bool = False
 
 
 class Client:
-    """Asks one exchange. Shared by all symbols; use it in one event loop, and close it.
+    """The HTTP client of one service. Use it in one event loop, for all requests, and close it.
 
     Args:
         base_url: ``https://host[:port][/path]``; a user and password in it are sent, never shown.
-        exchange: the exchange's name, for messages.
-        limits: the exchange's rate limits.
-        judge: tells from an answer whether the exchange refused; None: by the HTTP status alone.
-        heed: tells from an answer's headers how many seconds all requests should rest, or 0.
+        service: its name, for messages; they call the setting of its address ``{service}_url``.
+        limits: the service's rate limits.
+        refusal: the refusal that an answer is; None: the HTTP status decides.
+        pause: seconds without any request that an answer's headers ask for, or 0.
         timeout: seconds that one attempt may last.
         parallel: requests under way at once, at most.
-        patience: how long to go on.
+        retries: how often and how long.
 
     Raises:
         InputError: the base URL is none.
@@ -87,72 +105,72 @@ class Client:
         self,
         base_url: str,
         *,
-        exchange: str,
+        service: str,
         limits: Iterable[Limit] = (),
-        judge: Callable[[Answer], Refusal | None] | None = None,
-        heed: Callable[[Mapping[str, str]], float] | None = None,
+        refusal: Callable[[Answer], Refusal | None] | None = None,
+        pause: Callable[[Mapping[str, str]], float] | None = None,
         timeout: float = 10.0,
         parallel: int = 8,
-        patience: Patience | None = None,
+        retries: RetryPolicy | None = None,
     ) -> None:
         self._url, self._credentials = split_credentials(base_url)
-        self.exchange = exchange
+        self.service = service
         self._limits = Limits(limits)
-        self._judge = judge or (lambda answer: None)
-        self._heed = heed or (lambda headers: 0.0)
+        self._refusal = refusal or (lambda answer: None)
+        self._pause = pause or (lambda headers: 0.0)
         self._timeout = timeout
-        self._gate = asyncio.Semaphore(parallel)
+        self._slots = asyncio.Semaphore(parallel)
         self._parallel = parallel
-        self._patience = patience or Patience()
+        self._retries = retries or RetryPolicy()
         self._backoff = tenacity.wait_random_exponential(
-            multiplier=self._patience.first, max=self._patience.most
+            multiplier=self._retries.first_wait, max=self._retries.longest_wait
         )
         self._session: aiohttp.ClientSession | None = None
-        self._resume = 0.0  # by the event loop's clock
+        self._paused_until = 0.0  # by the event loop's clock
 
     def __repr__(self) -> str:
-        return f"Client({self.exchange}, {self.host})"
+        return f"Client({self.service}, {self.host})"
 
     @property
     def host(self) -> str:
-        """The host that is asked, with its port unless that is the usual one."""
+        """The server's host, with its port unless that is the default one."""
         port = "" if self._url.is_default_port() else f":{self._url.port}"
         return f"{self._url.host}{port}"
 
     async def get(
         self,
         path: str,
-        params: Params | None = None,
+        query: Query | None = None,
         *,
         costs: Mapping[str, float] | None = None,
-        instrument: str = "",
+        partition: str = "",
     ) -> Any:
         """The JSON of an answer.
 
         Args:
             path: below the base URL, ``fapi/v1/klines``.
-            params: the query.
+            query: the parameters.
             costs: weight by the limit's name.
-            instrument: whose limit is meant, where every instrument has its own.
+            partition: of the limits that are partitioned.
 
         Raises:
-            ExchangeUnreachableError: no whole answer came, at any attempt.
-            ExchangeBlockedError: the exchange does not serve this network or country.
-            ExchangeRefusedError: the exchange refused, with its code and words.
-            NoSuchInstrumentError: it did so because it has no such instrument.
-            RateLimitedError: it goes on wanting fewer requests, or for longer than we wait.
+            ExchangeUnreachableError: no attempt got a whole answer.
+            ExchangeBlockedError: the service does not serve this network or country.
+            ExchangeRefusedError: the service refused, with its code and message.
+            NoSuchInstrumentError: it refused because it has no such instrument.
+            RateLimitedError: there were too many requests at every attempt, or a ban is too long.
         """
-        query = {k: str(v) for k, v in (params or {}).items() if v is not None}
-        request = _Request(path, query, costs or {}, instrument)
+        parameters = {name: str(v) for name, v in (query or {}).items() if v is not None}
+        request = _Request(path, parameters, costs or {}, partition)
         retrying = tenacity.AsyncRetrying(
-            stop=tenacity.stop_after_attempt(self._patience.attempts),
-            wait=self._wait,
-            retry=tenacity.retry_if_exception_type(_PassingError),
+            stop=tenacity.stop_after_attempt(self._retries.attempts),
+            wait=self._delay,
+            retry=tenacity.retry_if_exception_type(_TransientError),
             reraise=True,
         )
         try:
-            return await retrying(self._once, request)
-        except _PassingError as last:
+            return await retrying(self._attempt, request)
+        except _TransientError as last:
             raise last.error from last.__cause__
 
     async def close(self) -> None:
@@ -160,18 +178,18 @@ class Client:
         if self._session is not None:
             await self._session.close()
 
-    async def _once(self, request: _Request) -> Any:
-        await self._limits.take(request.costs, request.instrument)
-        async with self._gate:
-            await self._rest(request.path)
+    async def _attempt(self, request: _Request) -> Any:
+        await self._limits.take(request.costs, request.partition)
+        async with self._slots:
+            await self._wait_for_pause(request.path)
             answer = await self._send(request.path, request.query)
-        if pause := self._heed(answer.headers):
-            self._pause(pause, "by its count of our requests")
-        # An exchange's own error tells more than the HTTP status that it comes with.
-        refusal = self._judge(answer)
-        if refusal is None and answer.parsed is not None and answer.status < 300:
+        if seconds := self._pause(answer.headers):
+            self._pause_all(seconds, "by its count of our requests")
+        # The service's own error is more specific than the HTTP status beside it.
+        refusal = self._refusal(answer)
+        if refusal is None and answer.document is not None and answer.status < 300:
             return answer.json
-        raise self._refused(request, refusal or refusal_of(answer), answer)
+        raise self._error(request, refusal or http_refusal(answer), answer)
 
     async def _send(self, path: str, query: dict[str, str]) -> Answer:
         if self._session is None:
@@ -195,76 +213,98 @@ class Client:
         except TimeoutError as error:
             raise self._unreachable(path, f"no answer within {self._timeout:g} s") from error
         except (aiohttp.ClientError, OSError) as error:
-            said = redact(str(error)) or type(error).__name__
-            raise self._unreachable(path, said) from error
+            reason = redact(str(error)) or type(error).__name__
+            raise self._unreachable(path, reason) from error
 
-    def _unreachable(self, path: str, said: str) -> _PassingError:
-        return _PassingError(
+    def _unreachable(self, path: str, reason: str) -> _TransientError:
+        return _TransientError(
             ExchangeUnreachableError(
-                f"{self.exchange}: {self.host} can't be reached for {path} ({said}), "
-                f"{self._patience.attempts} attempts; check the network, the proxy and the "
-                f"base URL ({self.exchange}_url)"
+                f"{self.service}: {self.host} can't be reached for {path} ({reason}), "
+                f"{self._retries.attempts} attempts; check the network, the proxy and the "
+                f"base URL ({self.service}_url)"
             )
         )
 
-    def _refused(self, request: _Request, refusal: Refusal, answer: Answer) -> Exception:
-        told = f"{self.exchange}: {self.host} answers {request.path} with {refusal.code}"
-        told = f"{told}: {refusal.said}"
-        if refusal.kind == "blocked":
+    def _error(self, request: _Request, refusal: Refusal, answer: Answer) -> Exception:
+        """The error of a refusal: transient, or for good."""
+        message = f"{self.service}: {self.host} answers {request.path} with {refusal.code}"
+        message = f"{message}: {refusal.message}"
+        if refusal.reason == "blocked":
             return ExchangeBlockedError(
-                f"{told}; it serves nobody from this network or country, whatever is asked: ask "
-                f"from a permitted network, or through a permitted gateway ({self.exchange}_url)"
+                f"{message}; it serves nobody from this network or country, whatever is asked: ask "
+                f"from a permitted network, or through a permitted gateway ({self.service}_url)"
             )
-        if refusal.kind in ("refused", "absent"):
-            kind = NoSuchInstrumentError if refusal.kind == "absent" else ExchangeRefusedError
-            return kind(f"{told}; correct what was asked, or the base URL", refusal.code)
-        after = retry_after(answer.headers) or refusal.after
-        if refusal.kind == "busy":
-            said = (
-                f"{told}, {self._patience.attempts} attempts; try again later, and look whether a "
-                "proxy or firewall answers in its place"
+        if refusal.reason in ("refused", "absent"):
+            absent = refusal.reason == "absent"
+            error_type = NoSuchInstrumentError if absent else ExchangeRefusedError
+            return error_type(f"{message}; correct what was asked, or the base URL", refusal.code)
+        seconds = retry_after(answer.headers) or refusal.retry_after
+        if refusal.reason == "busy":
+            unreachable = ExchangeUnreachableError(
+                f"{message}, {self._retries.attempts} attempts; try again later, and look whether "
+                "a proxy or firewall answers in its place"
             )
-            return _PassingError(ExchangeUnreachableError(said), min(after, self._patience.ban))
-        if after > self._patience.ban or request.banned:
-            self._pause(after, f"says {refusal.code}")
-            return self._banned(request.path, after, f": {refusal.code}, {refusal.said}")
-        request.banned = refusal.kind == "banned"
-        error = RateLimitedError(
-            f"{told}, {self._patience.attempts} attempts; ask for fewer symbols at a time, or see "
-            "what else asks from this address"
+            return _TransientError(unreachable, min(seconds, self._retries.longest_ban))
+        if seconds > self._retries.longest_ban or request.banned:
+            self._pause_all(seconds, f"says {refusal.code}")
+            return self._banned(request.path, seconds, f": {refusal.code}, {refusal.message}")
+        request.banned = refusal.reason == "banned"
+        limited = RateLimitedError(
+            f"{message}, {self._retries.attempts} attempts; ask for fewer symbols at a time, or "
+            "see what else asks from this address"
         )
-        return _PassingError(error, after, limited=True)
+        return _TransientError(limited, seconds, limited=True)
 
-    def _wait(self, state: tenacity.RetryCallState) -> float:
-        """Seconds until the next attempt: growing, random, and no sooner than the exchange says."""
+    def _delay(self, state: tenacity.RetryCallState) -> float:
+        """Seconds until the next attempt: growing, random, not less than the service asks for."""
         fault = state.outcome.exception() if state.outcome else None
         seconds = float(self._backoff(state))
-        if isinstance(fault, _PassingError):
-            seconds = max(seconds, fault.after)
+        if isinstance(fault, _TransientError):
+            seconds = max(seconds, fault.delay)
             if fault.limited:
-                self._pause(seconds, "wants fewer requests")
-            _log.info("%s; again in %.1f s", fault, seconds)
+                self._pause_all(seconds, "wants fewer requests")
+            logger.info("%s; again in %.1f s", fault, seconds)
         return seconds
 
-    def _pause(self, seconds: float, why: str) -> None:
-        """Send nothing for a while."""
+    def _pause_all(self, seconds: float, reason: str) -> None:
+        """Send no request for a while."""
         until = asyncio.get_running_loop().time() + seconds
-        if until > self._resume:
-            self._resume = until
-            _log.warning("%s %s: all requests rest for %.1f s", self.exchange, why, seconds)
+        if until > self._paused_until:
+            self._paused_until = until
+            logger.warning("%s %s: all requests rest for %.1f s", self.service, reason, seconds)
 
-    async def _rest(self, path: str) -> None:
+    async def _wait_for_pause(self, path: str) -> None:
         """Wait until a pause is over, which may be prolonged meanwhile."""
         loop = asyncio.get_running_loop()
-        while (left := self._resume - loop.time()) > 0:
-            if left > self._patience.ban:
-                raise self._banned(path, left)
-            await asyncio.sleep(left)
+        while (seconds := self._paused_until - loop.time()) > 0:
+            if seconds > self._retries.longest_ban:
+                raise self._banned(path, seconds)
+            await asyncio.sleep(seconds)
 
-    def _banned(self, path: str, seconds: float, said: str = "") -> RateLimitedError:
+    def _banned(self, path: str, seconds: float, reason: str = "") -> RateLimitedError:
         until = datetime.now(UTC) + timedelta(seconds=seconds)
         return RateLimitedError(
-            f"{self.exchange}: {self.host} wants no request for {seconds:.0f} s, until "
-            f"{until:%Y-%m-%d %H:%M:%S} UTC ({path} was not answered{said}); start again after "
+            f"{self.service}: {self.host} wants no request for {seconds:.0f} s, until "
+            f"{until:%Y-%m-%d %H:%M:%S} UTC ({path} was not answered{reason}); start again after "
             "that, since asking on lengthens the ban"
         )
+
+
+def split_credentials(base_url: str) -> tuple[URL, dict[str, str]]:
+    """A base URL without credentials, and the headers that carry them.
+
+    Raises:
+        InputError: the address is no base URL.
+    """
+    try:
+        url = URL(base_url)
+    except ValueError:
+        url = URL()
+    if url.scheme not in ("http", "https") or not url.host or url.query_string or url.fragment:
+        raise InputError(
+            f"{redact(base_url)!r} is no base URL; write https://HOST, or http://HOST:PORT/PATH"
+        )
+    if url.user is None:
+        return url, {}
+    authorization = aiohttp.encode_basic_auth(url.user, url.password or "")
+    return url.with_user(None), {"Authorization": authorization}

@@ -1,4 +1,4 @@
-"""An exchange's rate limits, kept beforehand: weights are taken from buckets that refill."""
+"""Rate limits, kept on our side: weights are taken from buckets that refill."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ __all__ = ["Limit", "Limits"]
 
 @dataclass(frozen=True)
 class Limit:
-    """What an exchange allows in a window of time.
+    """What a service allows in a window of time.
 
-    An exchange counts in windows that begin when it likes. A bucket that holds the whole amount would
-    let twice that through: a burst, and within the same window all that is refilled. So the bucket
-    holds a part, ``burst``, and refills only so fast that burst and refill together stay at
+    A service's windows begin at moments that are unknown here. A bucket that holds the whole amount
+    would let twice that through: a burst, and within the same window all that is refilled. So the
+    bucket holds a part, ``burst``, and refills only so fast that burst and refill together stay at
     ``share`` of the amount in every window.
 
     Attributes:
-        name: by which a request says what it costs.
+        name: by which a request states its cost.
         amount: of weight, or of requests, in a window.
         period: the window's length in seconds.
-        each: whether every instrument has a limit of its own.
+        partitioned: whether each partition (an instrument, say) has a limit of its own.
         burst: part of the amount that may go at once.
-        share: part of the amount that we use; others may ask from the same address.
+        share: part of the amount that is used; others may send requests from the same address.
     """
 
     name: str
     amount: float
     period: float
-    each: bool = False
+    partitioned: bool = False
     burst: float = 0.25
     share: float = 0.9
 
@@ -47,22 +47,22 @@ class Limit:
 
 
 class Limits:
-    """The limits of one exchange, shared by all that asks it. Use it in one event loop."""
+    """The limits of one service, shared by all requests to it. Use it in one event loop."""
 
     def __init__(self, limits: Iterable[Limit] = ()) -> None:
         self._limits = {limit.name: limit for limit in limits}
         self._buckets: dict[tuple[str, str], AsyncLimiter] = {}
 
-    async def take(self, costs: Mapping[str, float], instrument: str = "") -> None:
+    async def take(self, costs: Mapping[str, float], partition: str = "") -> None:
         """Wait until a request may be sent.
 
         Args:
             costs: weight by the limit's name.
-            instrument: whose limit is meant, where every instrument has its own.
+            partition: of the limits that are partitioned.
         """
         for name, cost in costs.items():
             limit = self._limits[name]
-            key = (name, instrument if limit.each else "")
+            key = (name, partition if limit.partitioned else "")
             if key not in self._buckets:
                 self._buckets[key] = limit.bucket()
             # A request that costs more than the bucket holds would wait for ever.

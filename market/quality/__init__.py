@@ -1,4 +1,4 @@
-"""How good stored series are: counted, told in words, never repaired."""
+"""The quality of stored series: counts and notes; nothing is repaired."""
 
 from __future__ import annotations
 

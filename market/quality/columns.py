@@ -1,4 +1,4 @@
-"""The rows of a series as the quality rules take them: arrays, sorted, one row a time."""
+"""The columns of a series as the quality rules take them: arrays, sorted, one row a time."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from brain.series.store.schema import KINDS
 from market.quality.arrays import Flags, Floats
 from market.quality.rules import VALUES
 
-__all__ = ["Rows", "read_rows"]
+__all__ = ["Rows", "rows_of"]
 
-# By kind, the columns without any of which a row holds no value.
+# By kind, the columns of which a row must have one to hold a value.
 _SUBSTANCE = {
     "candles": ("open", "high", "low", "close"),
     "funding": ("rate",),
@@ -31,33 +31,33 @@ class Rows:
     Attributes:
         times: (N,) UTC, sorted, no time twice.
         values: by name, (N,) float64, NaN is unknown.
-        blank: (N,) rows that hold no value.
-        doubled: rows that were left out because another has their time.
-        differing: how many of them had other values.
+        valid: (N,) rows that hold a value.
+        duplicates: rows that were left out because another has their time.
+        conflicts: duplicates with other values than that row.
     """
 
     times: pd.DatetimeIndex
     values: dict[str, Floats]
-    blank: Flags
-    doubled: int
-    differing: int
+    valid: Flags
+    duplicates: int
+    conflicts: int
 
 
-def read_rows(frame: pd.DataFrame, kind: str) -> Rows:
+def rows_of(frame: pd.DataFrame, kind: str) -> Rows:
     """The rows of a frame.
 
-    Of rows with one time the one with the least values is kept, whatever their order was.
+    Of rows with one time the one with the least values stays, whatever their order was.
 
     Raises:
         InputError: a column is missing or of the wrong type.
     """
     times = _times(frame, kind)
     values = {name: _floats(frame, kind, name) for name in VALUES[kind]}
-    order, again, differing = _order(times, values)
-    kept = order[~again]
-    values = {name: column[kept] for name, column in values.items()}
-    blank = np.logical_and.reduce([np.isnan(values[name]) for name in _SUBSTANCE[kind]])
-    return Rows(times[kept], values, blank, int(again.sum()), differing)
+    order, duplicates, conflicts = _order(times, values)
+    unique = order[~duplicates]
+    values = {name: column[unique] for name, column in values.items()}
+    valid = np.logical_or.reduce([~np.isnan(values[name]) for name in _SUBSTANCE[kind]])
+    return Rows(times[unique], values, valid, int(duplicates.sum()), conflicts)
 
 
 def _times(frame: pd.DataFrame, kind: str) -> pd.DatetimeIndex:
@@ -92,16 +92,16 @@ def _order(
 ) -> tuple[NDArray[np.intp], Flags, int]:
     """The rows sorted by time, then value; which of them repeat a time; how many with other values.
 
-    By value, too, so that it doesn't matter in which order rows with one time came.
+    By value, too, so that the order of rows with one time doesn't matter.
     """
     if not len(times):
         return np.zeros(0, dtype=np.intp), np.zeros(0, dtype=bool), 0
     order = np.lexsort((*reversed(list(values.values())), times.asi8))
     stamps = times.asi8[order]
-    again = np.concatenate(([False], stamps[1:] == stamps[:-1]))
+    duplicates = np.concatenate(([False], stamps[1:] == stamps[:-1]))
     differs = np.zeros(len(order), dtype=bool)
     for column in values.values():
-        here = column[order]
-        same = (here[1:] == here[:-1]) | (np.isnan(here[1:]) & np.isnan(here[:-1]))
-        differs[1:] |= ~same
-    return order, again, int((again & differs).sum())
+        ordered = column[order]
+        both_missing = np.isnan(ordered[1:]) & np.isnan(ordered[:-1])
+        differs[1:] |= ~((ordered[1:] == ordered[:-1]) | both_missing)
+    return order, duplicates, int((duplicates & differs).sum())

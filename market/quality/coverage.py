@@ -1,4 +1,4 @@
-"""Which rows belong to a series, and how much of each day there is of them."""
+"""The grid of a series, and which share of each day's rows there is."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from market.quality.arrays import Floats
 from market.quality.columns import Rows
 from market.quality.record import Coverage
 
-__all__ = ["coverage", "grid_of", "lateness", "period"]
+__all__ = ["coverage_of", "grid_of", "lateness_of", "period_of"]
 
 _DAY = pd.Timedelta(days=1)
 _MICROSECOND = pd.Timedelta(microseconds=1)
 
 
 def grid_of(kind: str, timeframe: str, rows: Rows, hours: float | None = None) -> Grid | None:
-    """The times that a series must have; None where rows come as they come.
+    """The times that a series must have; None where rows have no grid.
 
     Args:
         kind: of the series.
         timeframe: of the series.
-        rows: of the series; funding's own intervals are used if ``hours`` is not known.
+        rows: of the series; funding's own intervals are used if ``hours`` is unknown.
         hours: the instrument's present funding interval.
     """
     if kind == "funding":
@@ -32,34 +32,34 @@ def grid_of(kind: str, timeframe: str, rows: Rows, hours: float | None = None) -
     return FixedGrid.of(timeframe) if timeframe else None
 
 
-def coverage(
+def coverage_of(
     times: pd.DatetimeIndex, grid: Grid | None, start: pd.Timestamp, end: pd.Timestamp
 ) -> Coverage:
-    """How much of each UTC day of ``[start, end)`` there is.
+    """The coverage of each UTC day of ``[start, end)``.
 
     Args:
         times: (N,) sorted, unique: the rows there are.
-        grid: what must be there; without it, a day with any row is whole.
+        grid: the times that must be there; without it, a day with any row is whole.
         start, end: of the days.
     """
     first = start.floor("D")
     days = max(int((end.ceil("D") - first) / _DAY), 1)
-    holes = grid.holes(as_times(times), start, end) if grid is not None else []
+    spans = grid.holes(as_times(times), start, end) if grid is not None else []
     points = [
-        np.linspace(as_time(hole.start), as_time(hole.end), hole.count, endpoint=False)
-        for hole in holes
+        np.linspace(as_time(span.start), as_time(span.end), span.count, endpoint=False)
+        for span in spans
     ]
-    there = _by_day(as_times(times), first, days)
+    present = _by_day(as_times(times), first, days)
     missing = _by_day(np.concatenate([*points, []]).astype(np.int64), first, days)
     with np.errstate(invalid="ignore"):
-        shares = pd.Series(there / (there + missing))
+        shares = pd.Series(present / (present + missing))
     if grid is not None:  # days without a grid point belong to the row before: weekly series
         shares = shares.ffill().bfill()
     return Coverage(first, tuple(shares.fillna(0.0).tolist()))
 
 
-def period(kind: str, timeframe: str, rows: Rows) -> pd.Timedelta | None:
-    """From one row to the next; None if it can't be known."""
+def period_of(kind: str, timeframe: str, rows: Rows) -> pd.Timedelta | None:
+    """The time from one row to the next; None if unknown."""
     if timeframe:
         return parse_timeframe(timeframe)
     hours = _last_hours(rows) if kind == "funding" else None
@@ -70,20 +70,20 @@ def period(kind: str, timeframe: str, rows: Rows) -> pd.Timedelta | None:
     return pd.Timedelta(int(np.median(np.diff(as_times(rows.times)))), unit="us")
 
 
-def lateness(
+def lateness_of(
     kind: str, times: pd.DatetimeIndex, step: pd.Timedelta | None, now: pd.Timestamp
 ) -> float | None:
-    """Periods since the last row was known; candles and open interest are a period later."""
+    """Periods since the last row was published; candles and open interest are a period later."""
     if step is None or not len(times) or step <= pd.Timedelta(0):
         return None
-    known = times[-1] + (step if kind in ("candles", "open_interest") else pd.Timedelta(0))
-    return max((now - known) / step, 0.0)
+    published = times[-1] + (step if kind in ("candles", "open_interest") else pd.Timedelta(0))
+    return max((now - published) / step, 0.0)
 
 
 def _last_hours(rows: Rows) -> float | None:
     hours = rows.values["interval_hours"]
-    known = hours[np.isfinite(hours) & (hours > 0)]
-    return float(known[-1]) if len(known) else None
+    hours = hours[np.isfinite(hours) & (hours > 0)]
+    return float(hours[-1]) if len(hours) else None
 
 
 def _by_day(stamps: NDArray[np.int64], first: pd.Timestamp, days: int) -> Floats:

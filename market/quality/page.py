@@ -1,4 +1,4 @@
-"""The report on quality as a page: one HTML file that needs nothing else, not even a network."""
+"""The quality report as one HTML file that needs no other file and no network."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from itertools import groupby
 import pandas as pd
 
 from brain.series.times import when
-from market.quality.record import COUNTS, TOLERABLE, Coverage, Hole, QualityRecord
+from market.collection.results import Gap
+from market.quality.record import COUNTS, TOLERABLE, Coverage, QualityRecord
 
-__all__ = ["ALL_HOLES_SHOWN", "HOLES_SHOWN", "page"]
+__all__ = ["GAPS_PER_PAGE", "GAPS_PER_SERIES", "page"]
 
 #: Gaps of one series that the page lists; all of them are in the JSON file.
-HOLES_SHOWN = 20
-#: Gaps of all series together; MLflow's viewer hangs on pages near 10 MB.
-ALL_HOLES_SHOWN = 1000
+GAPS_PER_SERIES = 20
+#: Gaps that the page lists of all series; MLflow's viewer hangs on pages near 10 MB.
+GAPS_PER_PAGE = 1000
 
 _DAY = pd.Timedelta(days=1)
 _WORST_FIRST = ("poor", "unknown", "look", "good")
@@ -38,7 +39,7 @@ def page(records: Sequence[QualityRecord], title: str) -> str:
             days=days,
             first=f"{first:%Y-%m-%d}" if days else "",
             last=f"{first + (days - 1) * _DAY:%Y-%m-%d}" if days else "",
-            holed=_holed(ordered),
+            gap_lists=_gap_lists(ordered),
             when=when,
         )
     )
@@ -46,46 +47,48 @@ def page(records: Sequence[QualityRecord], title: str) -> str:
 
 @dataclass(frozen=True)
 class _Block:
-    """Days on end in one state: ``whole``, ``part`` or ``none``; ``x`` and ``width`` in days."""
+    """Consecutive days of one state: ``whole``, ``part`` or ``none``; ``x``, ``width`` in days."""
 
     x: int
     width: int
     state: str
-    words: str
+    title: str
 
 
-def _holed(records: Sequence[QualityRecord]) -> list[tuple[QualityRecord, tuple[Hole, ...], int]]:
+def _gap_lists(
+    records: Sequence[QualityRecord],
+) -> list[tuple[QualityRecord, tuple[Gap, ...], int]]:
     """The gaps to list, by series, and how many of a series are left out."""
-    found, left = [], ALL_HOLES_SHOWN
+    lists, room = [], GAPS_PER_PAGE
     for record in records:
-        shown = record.holes[: min(HOLES_SHOWN, left)]
-        left -= len(shown)
-        if record.holes:
-            found.append((record, shown, len(record.holes) - len(shown)))
-    return found
+        gaps = record.recorded_gaps[: min(GAPS_PER_SERIES, room)]
+        room -= len(gaps)
+        if record.recorded_gaps:
+            lists.append((record, gaps, len(record.recorded_gaps) - len(gaps)))
+    return lists
 
 
 def _axis(records: Sequence[QualityRecord]) -> tuple[pd.Timestamp, int]:
-    """The first day and the number of days that all strips share."""
-    known = [record.coverage for record in records if record.coverage is not None]
-    if not known:
+    """The first day and the number of days of all strips together."""
+    coverages = [record.coverage for record in records if record.coverage is not None]
+    if not coverages:
         return pd.Timestamp(0, tz="UTC"), 0
-    first = min(coverage.first for coverage in known)
-    return first, max((c.first - first) // _DAY + len(c.shares) for c in known)
+    first = min(coverage.first for coverage in coverages)
+    return first, max((c.first - first) // _DAY + len(c.shares) for c in coverages)
 
 
 def _strip(coverage: Coverage | None, first: pd.Timestamp) -> list[_Block]:
     if coverage is None:
         return []
     x, blocks = (coverage.first - first) // _DAY, []
-    for state, shares in groupby(coverage.shares, key=_state):
-        found = list(shares)
-        begin, end = first + x * _DAY, first + (x + len(found) - 1) * _DAY
+    for state, group in groupby(coverage.shares, key=_state):
+        shares = list(group)
+        begin, end = first + x * _DAY, first + (x + len(shares) - 1) * _DAY
         span = f"{begin:%Y-%m-%d}" + (f" to {end:%Y-%m-%d}" if end > begin else "")
-        part = f", {sum(found) / len(found):.0%} of the rows" if state == "part" else ""
+        part = f", {sum(shares) / len(shares):.0%} of the rows" if state == "part" else ""
         words = {"whole": "all rows", "part": "some rows", "none": "no row"}[state]
-        blocks.append(_Block(x, len(found), state, f"{span}: {words}{part}"))
-        x += len(found)
+        blocks.append(_Block(x, len(shares), state, f"{span}: {words}{part}"))
+        x += len(shares)
     return blocks
 
 
@@ -94,7 +97,7 @@ def _state(share: float) -> str:
 
 
 def _cells(record: QualityRecord) -> list[tuple[str, str]]:
-    """The counts as text, and the class of their colour."""
+    """The counts as text, with the CSS class of their colour."""
     cells = []
     for name in COUNTS:
         value: int | None = getattr(record, name)
@@ -173,23 +176,23 @@ known. Point at a stretch to read it.</p>
  aria-label="coverage of {{ record.name }}">
 {% for b in blocks %}
 <rect class="{{ b.state }}" x="{{ b.x }}" y="0" width="{{ b.width }}" height="1">
-<title>{{ b.words }}</title></rect>
+<title>{{ b.title }}</title></rect>
 {% endfor %}
 </svg>
 {% endfor %}
 <div></div><div class="axis"><span>{{ first }}</span><span>{{ last }}</span></div>
 </div>
 <h2>Gaps</h2>
-{% if holed %}
+{% if gap_lists %}
 <table>
 <thead><tr><th>series</th><th>from</th><th>until</th><th class="n">rows</th><th>reason</th></tr>
 </thead>
 <tbody>
-{% for record, holes, more in holed %}
-{% for hole in holes %}
-<tr><td class="name">{{ record.name }}</td><td class="name">{{ when(hole.start) }}</td>
-<td class="name">{{ when(hole.end) }}</td><td class="n">{{ "{:,}".format(hole.count) }}</td>
-<td>{{ hole.reason }}</td></tr>
+{% for record, gaps, more in gap_lists %}
+{% for gap in gaps %}
+<tr><td class="name">{{ record.name }}</td><td class="name">{{ when(gap.start) }}</td>
+<td class="name">{{ when(gap.end) }}</td><td class="n">{{ "{:,}".format(gap.count) }}</td>
+<td>{{ gap.reason }}</td></tr>
 {% endfor %}
 {% if more > 0 %}
 <tr><td class="name">{{ record.name }}</td>

@@ -1,4 +1,4 @@
-"""What is known of the quality of one series, in numbers and in words."""
+"""The record of one series' quality: counts, and a note in words."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import pandas as pd
 
 from brain.series.store.schema import KINDS
 from market.collection.gaps import TOO_OLD
+from market.collection.results import Gap
 
 __all__ = [
     "COUNTS",
     "OVERDUE",
     "TOLERABLE",
     "Coverage",
-    "Hole",
     "QualityRecord",
     "Severity",
     "records_frame",
@@ -24,40 +24,23 @@ __all__ = [
 
 Severity = Literal["good", "look", "poor", "unknown"]
 
-#: The counts of a record; each may be unknown, except ``rows``.
+#: The counts of a record; any may be unknown, except ``rows``.
 COUNTS = ("rows", "expected", "missing", "gaps", "duplicates", "stale", "outliers", "swapped")
 
-#: Up to this share of faulty or missing rows a series is to be looked at, beyond it poor.
+#: Up to this share of faulty or missing rows a series is to look at, beyond it poor.
 TOLERABLE = 0.01
-#: Later than this many periods, a last row is overdue: one to be published, one for the exchange.
+#: A last row is overdue after this many periods: one until it is published, one for the exchange.
 OVERDUE = 2
 
 
 @dataclass(frozen=True)
-class Hole:
-    """A stretch without rows, as the collector recorded it.
-
-    Attributes:
-        start: its first missing time, UTC.
-        end: the first time after it, exclusive.
-        count: missing rows.
-        reason: why they are missing.
-    """
-
-    start: pd.Timestamp
-    end: pd.Timestamp
-    count: int
-    reason: str
-
-
-@dataclass(frozen=True)
 class Coverage:
-    """How much of each UTC day there is.
+    """The share of each UTC day's rows that there is.
 
     Attributes:
         first: midnight of the first day.
-        shares: for each day from then on, rows there are of rows that belong there, 0 to 1; above
-            0 where it is not known how many belong there (rows came as they came).
+        shares: of each day from then on, rows there are over rows of the grid, 0 to 1; 1 with any
+            row where there is no grid.
     """
 
     first: pd.Timestamp
@@ -66,27 +49,27 @@ class Coverage:
 
 @dataclass(frozen=True)
 class QualityRecord:
-    """The quality of one series. A count that is not known is None, never 0.
+    """The quality of one series. An unknown count is None, never 0.
 
     Attributes:
         exchange, symbol, kind, timeframe: the series; ``timeframe`` is ``""`` where there is none.
         checked: when, UTC.
         first, last: times of the first and the last row; None without rows.
-        rows: as they came, repeated ones included.
-        expected: grid points that belong to the series.
-        missing: of them, those without a row.
+        rows: duplicates included.
+        expected: grid points of the series.
+        missing: grid points without a row.
         gaps: stretches of missing rows.
         duplicates: rows with the time of another row.
         stale: rows that repeat the row before in a stretch where it should move, and periods
-            without a row at the end, if there are more than two: who carries the last row forward
-            sees just such a repetition.
-        outliers: rows that can't be, or hardly can be, right.
+            without a row at the end, if there are more than two: carrying the last row forward
+            repeats it just as well.
+        outliers: rows that can't be right, or hardly can.
         swapped: rows in which base and quote amounts are swapped.
         note: all of it in words.
-        late: periods since the last row was known; None if not known.
-        blank: rows that hold no value.
+        lateness: periods since the last row was published; None if unknown.
+        blank_rows: rows that hold no value.
         coverage: by day; None without rows.
-        holes: the recorded gaps.
+        recorded_gaps: of the collector's record, with their reasons.
     """
 
     exchange: str
@@ -105,14 +88,14 @@ class QualityRecord:
     outliers: int | None
     swapped: int | None
     note: str
-    late: float | None = field(default=None, repr=False)
-    blank: int = field(default=0, repr=False)
+    lateness: float | None = field(default=None, repr=False)
+    blank_rows: int = field(default=0, repr=False)
     coverage: Coverage | None = field(default=None, repr=False)
-    holes: tuple[Hole, ...] = field(default=(), repr=False)
+    recorded_gaps: tuple[Gap, ...] = field(default=(), repr=False)
 
     @property
     def name(self) -> str:
-        """The series for people: ``okx BTC/USDT:USDT candles 1h``."""
+        """The series in a few words, ``okx BTC/USDT:USDT candles 1h``."""
         return f"{self.exchange} {self.symbol} {self.kind} {self.timeframe}".rstrip()
 
     @property
@@ -120,19 +103,19 @@ class QualityRecord:
         """How bad it is.
 
         - ``unknown``: there is no row with a value.
-        - ``poor``: rows are doubled or swapped, the last row is late, or more than 1 % of the rows
-          are missing, blank, stale or outliers.
+        - ``poor``: there are duplicates or swapped rows, the last row is overdue, or more than 1 %
+          of the rows are missing, blank, stale or outliers.
         - ``look``: less of that, or rows are missing that the exchange no longer keeps.
-        - ``good``: nothing of it was found.
+        - ``good``: none of it.
         """
-        if self.rows <= self.blank:
+        if self.rows <= self.blank_rows:
             return "unknown"
-        wrong = self.blank + (self.stale or 0) + (self.outliers or 0)
+        wrong = self.blank_rows + (self.stale or 0) + (self.outliers or 0)
         faults = (self.duplicates or 0) + (self.swapped or 0)
         missing = self.missing or 0
         if (
             faults
-            or (self.late is not None and self.late > OVERDUE)
+            or (self.lateness is not None and self.lateness > OVERDUE)
             or wrong > TOLERABLE * self.rows
             or missing - self._lost > TOLERABLE * (self.expected or self.rows + missing)
         ):
@@ -141,14 +124,14 @@ class QualityRecord:
 
     @property
     def _lost(self) -> int:
-        """Missing rows that nobody can get any more."""
-        return sum(hole.count for hole in self.holes if hole.reason.startswith(TOO_OLD))
+        """Missing rows that the exchange no longer keeps."""
+        return sum(gap.count for gap in self.recorded_gaps if gap.reason.startswith(TOO_OLD))
 
 
 def records_frame(records: Iterable[QualityRecord]) -> pd.DataFrame:
     """The records as rows of the kind ``quality``; counts are nullable integers."""
-    columns = KINDS["quality"].given
+    columns = KINDS["quality"].inputs
     rows = [{name: getattr(record, name) for name in columns} for record in records]
     frame = pd.DataFrame(rows, columns=list(columns))
     types = {"count": "Int64", "text": "str", "time": "datetime64[us, UTC]"}
-    return frame.astype({name: types[sort] for name, sort in columns.items()})
+    return frame.astype({name: types[column_type] for name, column_type in columns.items()})

@@ -1,4 +1,4 @@
-"""What was found of the quality of many series: for the console, as a page, and for machines."""
+"""The quality report on many series: for the console, as a page, as JSON and as a table."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FILES", "QualityReport"]
 
-#: What :meth:`QualityReport.write` writes: for people, and twice the same for machines.
+#: The files of :meth:`QualityReport.write`: a page, JSON, and a table.
 FILES = ("quality.html", "quality.json", "quality.parquet")
 
 _STATES: dict[Severity, str] = {
@@ -33,12 +33,11 @@ _COLOURS = {"good": "green", "look": "yellow", "poor": "red", "unknown": "dim"}
 
 
 class QualityReport:
-    """Records of quality, to be read.
+    """The quality of many series.
 
     Args:
         records: of :func:`market.quality.series_check.check_series` or
-            :func:`market.quality.store_check.check_store`, in the order in which they are to be shown
-            on the console.
+            :func:`market.quality.store_check.check_store`, in the console's order.
     """
 
     def __init__(self, records: Iterable[QualityRecord]) -> None:
@@ -46,7 +45,7 @@ class QualityReport:
 
     @property
     def summary(self) -> str:
-        """How many series are in which state, in a line."""
+        """One line: how many series are in which state."""
         states = Counter(record.severity for record in self.records)
         parts = ", ".join(
             f"{states[state]} {words}" for state, words in _STATES.items() if states[state]
@@ -60,7 +59,7 @@ class QualityReport:
         return f"QualityReport({self.summary})"
 
     def table(self) -> RenderableType:
-        """For a console: a table of the counts, ``–`` is unknown, and what was found in words."""
+        """For a console: a table of the counts, ``–`` is unknown, and notes of what is not good."""
         from rich.console import Group
         from rich.table import Table
         from rich.text import Text
@@ -77,19 +76,18 @@ class QualityReport:
                 Text(record.severity, style=_COLOURS[record.severity]),
                 *("–" if value is None else f"{value:,}" for value in counts),
             )
-        found = [record for record in self.records if record.severity != "good"]
-        return Group(table, *(Text(f"{record.name}: {record.note}") for record in found))
+        notes = [f"{r.name}: {r.note}" for r in self.records if r.severity != "good"]
+        return Group(table, *map(Text, notes))
 
     def frame(self) -> pd.DataFrame:
         """A row a series: the columns of the kind ``quality``, then severity, late and blank.
 
-        Counts are nullable integers, ``late`` (periods) is NaN if not known.
+        Counts are nullable integers, ``late`` (periods) is NaN if unknown.
         """
-        found = records_frame(self.records)
-        return found.assign(
+        return records_frame(self.records).assign(
             severity=pd.Series([r.severity for r in self.records], dtype="str"),
-            late=pd.Series([r.late for r in self.records], dtype="float64"),
-            blank=pd.Series([r.blank for r in self.records], dtype="int64"),
+            late=pd.Series([r.lateness for r in self.records], dtype="float64"),
+            blank=pd.Series([r.blank_rows for r in self.records], dtype="int64"),
         )
 
     def html(self) -> str:
@@ -97,11 +95,11 @@ class QualityReport:
         return page(self.records, self.summary)
 
     def json(self) -> str:
-        """All that the records hold, gaps and coverage included; what is unknown is null."""
-        return json.dumps([_plain(record) for record in self.records], indent=1, allow_nan=False)
+        """The records with their gaps and coverage; what is unknown is null."""
+        return json.dumps([_document(record) for record in self.records], indent=1, allow_nan=False)
 
     def write(self, folder: str | Path) -> tuple[Path, ...]:
-        """Write :data:`FILES` into a folder, which is made if need be.
+        """Write :data:`FILES` into a folder, which need not exist.
 
         Returns:
             The paths of the files.
@@ -124,17 +122,20 @@ class QualityReport:
         return paths
 
 
-def _plain(record: QualityRecord) -> dict[str, Any]:
+def _document(record: QualityRecord) -> dict[str, Any]:
     times = ("checked", "first", "last")
     names = ("exchange", "symbol", "kind", "timeframe", "severity")
     coverage = record.coverage
     return {
         **{name: getattr(record, name) for name in names},
         **{name: _iso(getattr(record, name)) for name in times},
-        **{name: getattr(record, name) for name in (*COUNTS, "late", "blank", "note")},
+        **{name: getattr(record, name) for name in COUNTS},
+        "late": record.lateness,
+        "blank": record.blank_rows,
+        "note": record.note,
         "holes": [
-            {"start": _iso(h.start), "end": _iso(h.end), "count": h.count, "reason": h.reason}
-            for h in record.holes
+            {"start": _iso(g.start), "end": _iso(g.end), "count": g.count, "reason": g.reason}
+            for g in record.recorded_gaps
         ],
         "coverage": None
         if coverage is None

@@ -1,4 +1,4 @@
-"""The rows of one series, looked at: counts, and a sentence for each thing that was found."""
+"""The check of one series' rows: counts, and a note of every finding."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from brain.series.times import when
 from brain.text import count
 from market.collection.grid import as_times
 from market.quality.arrays import Flags
-from market.quality.columns import Rows, read_rows
-from market.quality.coverage import coverage, grid_of, lateness, period
+from market.quality.columns import Rows, rows_of
+from market.quality.coverage import coverage_of, grid_of, lateness_of, period_of
 from market.quality.record import OVERDUE, Coverage, QualityRecord
 from market.quality.rules import RULES, Context, Findings
 
 __all__ = ["check_series"]
 
-# Two settlements within half of the shortest interval are one, told twice.
+# Two settlements within half of the shortest interval are one, published twice.
 _ONE_SETTLEMENT = 30 * 60 * 1_000_000  # microseconds
 
 
@@ -38,7 +38,7 @@ def check_series(  # noqa: PLR0913 (a series has four names, and its counts come
     price: pd.Series | None = None,
     history: pd.Series | None = None,
 ) -> QualityRecord:
-    """Look at the rows of one series.
+    """Check the rows of one series.
 
     Args:
         frame: columns of the kind (:data:`brain.series.store.schema.KINDS`) in any order of rows,
@@ -49,30 +49,29 @@ def check_series(  # noqa: PLR0913 (a series has four names, and its counts come
         symbol: the canonical symbol.
         timeframe: ``1h``; ``""`` for funding and snapshots.
         expected, missing, gaps: grid points, those without a row, and stretches of them; None if
-            not known.
-        now: when to judge the last row's age, UTC: the time of asking, or the end of a range that
-            lies in the past.
+            unknown.
+        now: for the last row's age, UTC: the present, or the end of a range in the past.
         price: closes by close time (UTC): without them, swapped columns of open interest are
             unknown, and a snapshot's mark price is not compared.
         history: open interest (base units) by time (UTC), for snapshots to be compared with.
 
     Returns:
         The record. ``stale``, ``outliers`` are None if fewer than three rows hold a value and none
-        of those is wrong by itself; ``swapped`` is None if no row can tell.
+        of those is wrong by itself; ``swapped`` is None if it can't be decided for any row.
 
     Raises:
         InputError: the kind or timeframe is unknown, or a column is missing or of the wrong type.
     """
     if kind not in RULES:
         raise InputError(f"{kind!r} is no kind that is checked; {did_you_mean(str(kind), RULES)}")
-    rows = read_rows(frame, kind)
-    step = period(kind, timeframe, rows)
-    known = Context(rows.times, step if timeframe else None, price, history)
-    found = _Found(
+    rows = rows_of(frame, kind)
+    step = period_of(kind, timeframe, rows)
+    context = Context(rows.times, step if timeframe else None, price, history)
+    summary = _Summary(
         rows,
-        judged=RULES[kind](rows.values, known) if len(frame) else None,
-        late=lateness(kind, rows.times[~rows.blank], step, now),
-        twice=_told_twice(rows.times) if kind == "funding" else 0,
+        findings=RULES[kind](rows.values, context) if len(frame) else None,
+        lateness=lateness_of(kind, rows.times[rows.valid], step, now),
+        double_settlements=_double_settlements(rows.times) if kind == "funding" else 0,
     )
     return QualityRecord(
         exchange,
@@ -86,92 +85,106 @@ def check_series(  # noqa: PLR0913 (a series has four names, and its counts come
         expected=expected,
         missing=missing,
         gaps=gaps,
-        duplicates=rows.doubled + found.twice if len(frame) else None,
-        stale=found.stale,
-        outliers=found.outliers,
-        swapped=found.swapped,
-        note=found.note(missing, expected),
-        late=found.late,
-        blank=int(rows.blank.sum()),
+        duplicates=rows.duplicates + summary.double_settlements if len(frame) else None,
+        stale=summary.stale,
+        outliers=summary.outliers,
+        swapped=summary.swapped,
+        note=summary.note(missing, expected),
+        lateness=summary.lateness,
+        blank_rows=int((~rows.valid).sum()),
         coverage=_coverage(rows, kind, timeframe) if len(frame) else None,
     )
 
 
-def _told_twice(times: pd.DatetimeIndex) -> int:
+def _double_settlements(times: pd.DatetimeIndex) -> int:
     return int((np.diff(as_times(times)) < _ONE_SETTLEMENT).sum())
 
 
 def _coverage(rows: Rows, kind: str, timeframe: str) -> Coverage:
     end = rows.times[-1] + pd.Timedelta(microseconds=1)
     grid = grid_of(kind, timeframe, rows)
-    return coverage(rows.times[~rows.blank], grid, rows.times[0], end)
+    return coverage_of(rows.times[rows.valid], grid, rows.times[0], end)
 
 
 @dataclass(frozen=True)
-class _Found:
-    """What was found, on its way to numbers and words."""
+class _Summary:
+    """The findings as counts and sentences.
+
+    Attributes:
+        rows: of the series.
+        findings: of the rules; None without rows.
+        lateness: periods since the last row was published; None if unknown.
+        double_settlements: settlements that were published twice.
+    """
 
     rows: Rows
-    judged: Findings | None
-    late: float | None
-    twice: int
+    findings: Findings | None
+    lateness: float | None
+    double_settlements: int
 
     @property
     def few(self) -> bool:
         """Whether too few rows hold a value for a row to have neighbours."""
-        return int((~self.rows.blank).sum()) < 3
+        return int(self.rows.valid.sum()) < 3
 
     @property
     def overdue(self) -> int:
-        return math.floor(self.late) if self.late is not None and self.late > OVERDUE else 0
+        """Periods without a row at the end; 0 where the last row may be published yet."""
+        if self.lateness is None or self.lateness <= OVERDUE:
+            return 0
+        return math.floor(self.lateness)
 
     @property
     def stale(self) -> int | None:
-        if self.judged is None or self.rows.blank.all():
+        if self.findings is None or not self.rows.valid.any():
             return None
-        number = int(self.judged.stale.sum()) + self.overdue
+        number = int(self.findings.stale.sum()) + self.overdue
         return None if self.few and not number else number
 
     @property
     def outliers(self) -> int | None:
-        if self.judged is None or self.rows.blank.all():
+        if self.findings is None or not self.rows.valid.any():
             return None
-        number = int(np.logical_or.reduce(list(self.judged.outliers.values())).sum())
+        number = int(np.logical_or.reduce(list(self.findings.outliers.values())).sum())
         return None if self.few and not number else number
 
     @property
     def swapped(self) -> int | None:
-        if self.judged is None or self.judged.swapped is None:
+        if self.findings is None or self.findings.swapped is None:
             return None
-        return int(self.judged.swapped.sum())
+        return int(self.findings.swapped.sum())
 
     def note(self, missing: int | None, expected: int | None) -> str:
-        """A sentence for each thing that was found; ``nothing found`` without any."""
-        words = [f"{missing} of {_rows(expected)} missing"] if missing and expected else []
-        if self.judged is None:
-            return "; ".join([*words, "no rows: nothing is known"])
-        if self.rows.blank.any():
-            words.append(f"{_rows(self.rows.blank.sum())} without any value")
-        if self.rows.doubled:
-            doubled, differing = _rows(self.rows.doubled), self.rows.differing
-            words.append(f"{doubled} with a time twice, {differing} of them differing")
-        if self.twice:
-            words.append(f"{_rows(self.twice)} less than 30 minutes after another settlement")
+        """A sentence of each finding; ``nothing found`` without any."""
+        sentences = [f"{missing} of {_rows(expected)} missing"] if missing and expected else []
+        if self.findings is None:
+            return "; ".join([*sentences, "no rows: nothing is known"])
+        if not self.rows.valid.all():
+            sentences.append(f"{_rows((~self.rows.valid).sum())} without any value")
+        if self.rows.duplicates:
+            duplicates, conflicts = _rows(self.rows.duplicates), self.rows.conflicts
+            sentences.append(f"{duplicates} with a time twice, {conflicts} of them differing")
+        if self.double_settlements:
+            number = _rows(self.double_settlements)
+            sentences.append(f"{number} less than 30 minutes after another settlement")
         if self.overdue:
-            words.append(f"the last row is {self.late:.1f} periods old")
-        words += self._flagged(self.judged.stale, "repeating the row before where it should move")
-        for reason, rows in self.judged.outliers.items():
-            words += self._flagged(rows, reason)
-        if self.judged.swapped is not None:
-            words += self._flagged(self.judged.swapped, "base and quote amounts swapped")
-        return "; ".join(words) or ("too few rows to tell" if self.few else "nothing found")
+            sentences.append(f"the last row is {self.lateness:.1f} periods old")
+        sentences += self._flagged(
+            self.findings.stale, "repeating the row before where it should move"
+        )
+        for reason, flags in self.findings.outliers.items():
+            sentences += self._flagged(flags, reason)
+        if self.findings.swapped is not None:
+            sentences += self._flagged(self.findings.swapped, "base and quote amounts swapped")
+        return "; ".join(sentences) or ("too few rows to tell" if self.few else "nothing found")
 
-    def _flagged(self, rows: Flags, words: str) -> list[str]:
-        if not rows.any():
+    def _flagged(self, flags: Flags, reason: str) -> list[str]:
+        """The sentence of a finding, if any row has it: its reason, rows and span."""
+        if not flags.any():
             return []
-        first, last = (when(self.rows.times[np.flatnonzero(rows)[k]]) for k in (0, -1))
+        first, last = (when(self.rows.times[np.flatnonzero(flags)[k]]) for k in (0, -1))
         span = f"at {first}" if first == last else f"{first} to {last}"
-        return [f"{words}: {_rows(rows.sum())}, {span}"]
+        return [f"{reason}: {_rows(flags.sum())}, {span}"]
 
 
 def _rows(number: int | np.integer | None) -> str:

@@ -1,4 +1,4 @@
-"""What the doctor looks at in the Brain Library: tracking server, experiment, artifacts."""
+"""The doctor's checks of the Brain Library: tracking server, experiment, artifact store."""
 
 from __future__ import annotations
 

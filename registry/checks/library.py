@@ -1,4 +1,4 @@
-"""Checks of the Brain Library: the tracking server, the experiment, and where artifacts go."""
+"""Checks of the Brain Library: tracking server, experiment, credentials and artifact store."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from brain.redact import redact
 from brain.series.store.object_store import is_s3
 from brain.series.store.s3_checks import check_credentials, probe_bucket
 from brain.settings import Settings
-from registry.checks.tracking import ask_once, check_tracking
+from registry.checks.tracking import check_tracking, request_once
 from registry.mlflow_errors import library_errors
 
 __all__ = ["check_artifacts", "check_library"]
@@ -28,7 +28,7 @@ _SECONDS = 8
 
 
 def check_library(settings: Settings) -> Iterator[Check]:
-    """The tracking server, the experiment, its artifacts, and the keys for what is in S3."""
+    """Check the tracking server, the experiment, the credentials for S3 and the artifact store."""
     checks, location = check_tracking(settings.tracking_uri, settings.experiment)
     yield from checks
     yield check_credentials(location, settings.series)
@@ -36,11 +36,11 @@ def check_library(settings: Settings) -> Iterator[Check]:
 
 
 def check_artifacts(dsn: str, location: str | None) -> Check:
-    """Whether a file can be stored where artifacts go, read back and deleted.
+    """Check that an artifact can be stored, read and deleted.
 
     Args:
-        dsn: the tracking URI, whose server may store artifacts for its clients.
-        location: where artifacts go, a URI; None if that can't be told.
+        dsn: the tracking URI; its server may store artifacts for its clients.
+        location: the experiment's artifact location, a URI; None if it is unknown.
     """
     if location is None:
         return skipped(_ARTIFACTS, "the tracking server does not tell where artifacts go")
@@ -56,34 +56,34 @@ def check_artifacts(dsn: str, location: str | None) -> Check:
 def _artifacts_in_s3(location: str) -> Check:
     try:
         with closing(_artifact_client()) as client:
-            said = probe_bucket(client, location)
+            return ok(_ARTIFACTS, probe_bucket(client, location))
     except BrainError as error:
         return failed(_ARTIFACTS, error)
-    return ok(_ARTIFACTS, said)
 
 
 def _artifacts_by_server(dsn: str, location: str) -> Check:
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-    folder = f".check-{uuid.uuid4().hex}"
+    content = f".check-{uuid.uuid4().hex}"
+    path = f"{content}/probe"
     try:
         with library_errors(dsn, "tell the address of artifacts"):
             address = get_artifact_repository(location, tracking_uri=dsn).artifact_uri
-        _exchange(address, "PUT", f"{folder}/probe", data=folder)
+        _request(address, "PUT", path, data=content)
         try:
-            back = _exchange(address, "GET", f"{folder}/probe").text
+            answer = _request(address, "GET", path).text
         finally:
-            _exchange(address, "DELETE", folder)
+            _request(address, "DELETE", content)
     except BrainError as error:
         return failed(_ARTIFACTS, error)
-    if back != folder:
+    if answer != content:
         fault = f"{redact(address)} gave back something else than was stored"
         return failed(_ARTIFACTS, fault, "look for a proxy or cache between here and the server")
     return ok(_ARTIFACTS, f"the tracking server stores, gives and deletes at {location}")
 
 
-def _exchange(address: str, method: str, path: str, **given: Any) -> requests.Response:
-    answer = ask_once(address, f"/{path}", method, **given)
+def _request(address: str, method: str, path: str, **options: Any) -> requests.Response:
+    answer = request_once(address, f"/{path}", method, **options)
     if answer.status_code >= 300:
         raise ArtifactStoreError(
             f"{redact(address)} answered {answer.status_code} to {method}: "
@@ -94,17 +94,17 @@ def _exchange(address: str, method: str, path: str, **given: Any) -> requests.Re
 
 
 def _artifact_client() -> Any:
-    """A boto3 client of the S3 store that MLflow would use, less patient; close it after use.
+    """A boto3 client of MLflow's S3 store, with shorter time limits; close it after use.
 
     Raises:
-        LibraryError: what boto3 was told can't be used.
+        LibraryError: boto3's configuration can't be used.
     """
     import boto3
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError
     from mlflow.environment_variables import MLFLOW_S3_ENDPOINT_URL, MLFLOW_S3_IGNORE_TLS
 
-    patience = Config(
+    limits = Config(
         connect_timeout=_SECONDS / 2, read_timeout=_SECONDS, retries={"total_max_attempts": 1}
     )
     try:
@@ -112,7 +112,7 @@ def _artifact_client() -> Any:
             "s3",
             endpoint_url=MLFLOW_S3_ENDPOINT_URL.get() or None,
             verify=False if MLFLOW_S3_IGNORE_TLS.get() else None,
-            config=patience,
+            config=limits,
         )
     except (BotoCoreError, ValueError) as error:
         raise LibraryError(

@@ -1,6 +1,6 @@
-"""Checks of the tracking server or database, the experiment and where its artifacts go.
+"""Checks of the tracking server or database, and of the experiment.
 
-They look and change nothing: MLflow's own clients would make tables, experiments and folders.
+They change nothing: MLflow's own clients would make tables, experiments and folders.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import Any
 import requests
 import sqlalchemy
 
-from brain.checks import Check, failed, folder_fault, ok, skipped
+from brain.checks import Check, State, failed, folder_fault, ok, skipped
 from brain.errors import BrainError, LibraryError
 from brain.redact import redact
 from registry.mlflow_errors import library_errors
 from registry.reach import check_reachable
 
-__all__ = ["ask_once", "check_tracking"]
+__all__ = ["check_tracking", "request_once"]
 
 _TRACKING, _EXPERIMENT = "tracking server", "experiment"
 _SECONDS = 8
@@ -30,19 +30,21 @@ _DENIED = (401, 403)
 
 @dataclass(frozen=True)
 class _Experiment:
+    """An experiment: its artifact location, a URI, and whether it is active rather than deleted."""
+
     location: str
     active: bool
 
 
 def check_tracking(dsn: str, experiment: str) -> tuple[list[Check], str | None]:
-    """Whether the tracking server answers and fits this MLflow, and whether the experiment does.
+    """Check that the tracking server answers and fits MLflow here, and the experiment is active.
 
     Args:
         dsn: the tracking URI.
-        experiment: its name.
+        experiment: name of the experiment.
 
     Returns:
-        The checks, and where artifacts go, a URI; None if that can't be told.
+        The checks, and the artifact location, a URI; None if it is unknown.
     """
     try:
         if dsn.startswith(("http://", "https://")):
@@ -52,11 +54,11 @@ def check_tracking(dsn: str, experiment: str) -> tuple[list[Check], str | None]:
         return [failed(_TRACKING, error)], None
 
 
-def _told(name: str, found: _Experiment | None) -> Check:
-    if found is None:
+def _check_experiment(name: str, experiment: _Experiment | None) -> Check:
+    if experiment is None:
         return ok(_EXPERIMENT, f"there is no {name!r} yet; the first job makes it")
-    if found.active:
-        return ok(_EXPERIMENT, f"{name!r} keeps its artifacts at {redact(found.location)}")
+    if experiment.active:
+        return ok(_EXPERIMENT, f"{name!r} keeps its artifacts at {redact(experiment.location)}")
     return failed(_EXPERIMENT, f"{name!r} was deleted", "restore it, or name another one")
 
 
@@ -65,31 +67,32 @@ def _told(name: str, found: _Experiment | None) -> Check:
 
 def _server(dsn: str, name: str) -> tuple[list[Check], str | None]:
     check_reachable(dsn)
-    theirs = _version(dsn)
-    ours = version("mlflow")
-    if theirs.split(".")[0] != ours.split(".")[0]:
-        fault = f"{redact(dsn)} runs MLflow {theirs}, which does not fit MLflow {ours} here"
-        cure = f"run the server with MLflow {ours.split('.')[0]}"
+    remote, local = _server_version(dsn), version("mlflow")
+    if remote.split(".")[0] != local.split(".")[0]:
+        fault = f"{redact(dsn)} runs MLflow {remote}, which does not fit MLflow {local} here"
+        cure = f"run the server with MLflow {local.split('.')[0]}"
         return [failed(_TRACKING, fault, cure)], None
-    detail = f"{redact(dsn)} runs MLflow {theirs}"
-    tracking = ok(_TRACKING, detail if theirs == ours else f"{detail}; {ours} here")
-    found = _of_server(dsn, name)
-    where = found or _of_server(dsn, "Default")  # a new one would be beside it
-    return [tracking, _told(name, found)], where.location if where and where.active else None
+    detail = f"{redact(dsn)} runs MLflow {remote}"
+    tracking = ok(_TRACKING, detail if remote == local else f"{detail}; {local} here")
+    experiment = _server_experiment(dsn, name)
+    # A new experiment would get its artifact location beside the default one's.
+    source = experiment or _server_experiment(dsn, "Default")
+    location = source.location if source and source.active else None
+    return [tracking, _check_experiment(name, experiment)], location
 
 
-def ask_once(dsn: str, path: str, method: str = "GET", **given: Any) -> requests.Response:
-    """One request with MLflow's credentials and without its patience; any answer but a denial.
+def request_once(dsn: str, path: str, method: str = "GET", **options: Any) -> requests.Response:
+    """One request with MLflow's credentials and without its retries; any answer but a denial.
 
     Args:
         dsn: the server's address, which may hold a path.
-        path: below it.
+        path: below the address.
         method: of HTTP.
-        given: what ``requests`` takes, as ``params`` or ``data``.
+        options: arguments of ``requests``, as ``params`` or ``data``.
 
     Raises:
-        TrackingUnreachableError: nobody answers.
-        LibraryError: the server wants other credentials.
+        TrackingUnreachableError: the server does not answer.
+        LibraryError: the server denies access with these credentials.
     """
     from mlflow.utils.credentials import get_default_host_creds
     from mlflow.utils.rest_utils import http_request
@@ -103,7 +106,7 @@ def ask_once(dsn: str, path: str, method: str = "GET", **given: Any) -> requests
             retry_codes=(),  # an error of the server's is an answer
             timeout=_SECONDS,
             raise_on_status=False,
-            **given,
+            **options,
         )
     if answer.status_code in _DENIED:
         raise LibraryError(
@@ -113,20 +116,20 @@ def ask_once(dsn: str, path: str, method: str = "GET", **given: Any) -> requests
     return answer
 
 
-def _version(dsn: str) -> str:
-    answer = ask_once(dsn, "/version")
-    said = answer.text.strip()
-    if answer.status_code != 200 or not said[:1].isdigit() or len(said) > 40:
+def _server_version(dsn: str) -> str:
+    answer = request_once(dsn, "/version")
+    text = answer.text.strip()
+    if answer.status_code != 200 or not text[:1].isdigit() or len(text) > 40:
         raise LibraryError(
             f"something answers at {redact(dsn)}, yet not as an MLflow server "
             f"({answer.status_code} to /version); correct MLFLOW_TRACKING_URI"
         )
-    return said
+    return text
 
 
-def _of_server(dsn: str, name: str) -> _Experiment | None:
+def _server_experiment(dsn: str, name: str) -> _Experiment | None:
     path = "/api/2.0/mlflow/experiments/get-by-name"
-    answer = ask_once(dsn, path, params={"experiment_name": name})
+    answer = request_once(dsn, path, params={"experiment_name": name})
     if answer.status_code == 404:
         return None
     if answer.status_code != 200:
@@ -134,38 +137,39 @@ def _of_server(dsn: str, name: str) -> _Experiment | None:
             f"the tracking server {redact(dsn)} answered {answer.status_code} when asked for "
             f"experiment {name!r}; look into its log"
         )
-    told = answer.json()["experiment"]
-    return _Experiment(told["artifact_location"], told["lifecycle_stage"] == "active")
+    fields = answer.json()["experiment"]
+    return _Experiment(fields["artifact_location"], fields["lifecycle_stage"] == "active")
 
 
 # --- a database ---------------------------------------------------------------------------------
 
 
 def _database(dsn: str, name: str) -> tuple[list[Check], str | None]:
-    here = Path("mlruns").absolute().as_uri()  # MLflow's choice for a database's artifacts
-    if fresh := _missing_file(dsn):
-        return [fresh], here
+    default = Path("mlruns").absolute().as_uri()  # MLflow's location with a database
+    if missing := _check_file(dsn):
+        return [missing], default
     check_reachable(dsn)
     with library_errors(dsn, "read the database"):
         engine = sqlalchemy.create_engine(dsn)
         try:
-            tracking = _schema(engine, redact(dsn))
-            if tracking.state != "ok":
-                return [tracking], here if tracking.state == "skipped" else None
-            found = _of_database(engine, name)
+            tracking = _check_schema(engine, redact(dsn))
+            if tracking.state != State.OK:
+                return [tracking], default if tracking.state == State.SKIPPED else None
+            experiment = _database_experiment(engine, name)
         finally:
             engine.dispose()
-    if found is None:
-        return [tracking, _told(name, None)], here
-    return [tracking, _told(name, found)], found.location if found.active else None
+    checks = [tracking, _check_experiment(name, experiment)]
+    if experiment is None:
+        return checks, default
+    return checks, experiment.location if experiment.active else None
 
 
-def _missing_file(dsn: str) -> Check | None:
-    """A check of an SQLite file that is not there yet; looking into it would make it."""
+def _check_file(dsn: str) -> Check | None:
+    """The check of an SQLite file that is missing or read-only; a connection would create it."""
     try:
         url = sqlalchemy.make_url(dsn)
     except sqlalchemy.exc.ArgumentError:
-        return None  # told where it is connected to
+        return None  # the connection fails with a better message
     if not url.drivername.startswith("sqlite") or not url.database or url.database == ":memory:":
         return None
     file = Path(url.database)
@@ -181,27 +185,27 @@ def _missing_file(dsn: str) -> Check | None:
     return None if file.exists() else skipped(_TRACKING, f"there is no {file} yet", _PREPARE)
 
 
-def _schema(engine: sqlalchemy.Engine, where: str) -> Check:
+def _check_schema(engine: sqlalchemy.Engine, where: str) -> Check:
     from mlflow.store.db.utils import _get_latest_schema_revision, _get_schema_version
 
-    ours, theirs = _get_latest_schema_revision(), _get_schema_version(engine)
-    if theirs == ours:
+    latest, revision = _get_latest_schema_revision(), _get_schema_version(engine)
+    if revision == latest:
         return ok(_TRACKING, f"{where} has the schema of MLflow {version('mlflow')}")
-    if theirs is None:
+    if revision is None:
         return skipped(_TRACKING, f"{where} has no schema of MLflow yet", _PREPARE)
     return failed(
         _TRACKING,
-        f"{where} has MLflow's schema {theirs}, and MLflow {version('mlflow')} wants {ours}",
+        f"{where} has MLflow's schema {revision}, and MLflow {version('mlflow')} wants {latest}",
         "back it up and run `mlflow db upgrade` on it, or install the MLflow that it was made by",
     )
 
 
-def _of_database(engine: sqlalchemy.Engine, name: str) -> _Experiment | None:
+def _database_experiment(engine: sqlalchemy.Engine, name: str) -> _Experiment | None:
     from mlflow.store.tracking.dbmodels.models import SqlExperiment
 
-    wanted: Any = sqlalchemy.select(
+    statement: Any = sqlalchemy.select(
         SqlExperiment.artifact_location, SqlExperiment.lifecycle_stage
     ).where(SqlExperiment.name == name)
     with engine.connect() as connection:
-        row = connection.execute(wanted).first()
+        row = connection.execute(statement).first()
     return _Experiment(str(row[0]), row[1] == "active") if row else None

@@ -1,8 +1,8 @@
 """The rule by which a version becomes champion of a cell.
 
-Until enough evidence has been gathered for a rule that controls its errors, a champion is
-*provisional*: the prior's family, unless another family's paired net difference in that regime
-exceeds two of its own standard errors.
+Champions are *provisional* until there is enough evidence for a rule with controlled error rates.
+The provisional champion is of the prior family, unless another family earned more in the regime by
+more than two standard errors of the paired difference.
 """
 
 from __future__ import annotations
@@ -22,7 +22,14 @@ _STANDARD_ERRORS = 2.0
 
 @dataclass(frozen=True)
 class Choice:
-    """The champion's and the challenger's family, why, and whether evidence overruled the prior."""
+    """The families of a cell's champion and challenger.
+
+    Attributes:
+        champion: family of the champion.
+        challenger: family of the challenger; None if only one family was trained.
+        reason: of the choice, in a few words.
+        by_evidence: whether the champion's family was measured to be better than the prior.
+    """
 
     champion: Family
     challenger: Family | None
@@ -38,10 +45,10 @@ def provisional_choice(
     """Choose among the families that were trained.
 
     Args:
-        regime: the cell's regime.
-        available: families with a version to choose.
-        differences: how much more the other families earned per position than the prior's, in this
-            regime.
+        regime: of the cell.
+        available: families with a version.
+        differences: net return per position minus that of the prior family, in the regime, by
+            family.
 
     Raises:
         LibraryError: no family is available.
@@ -74,10 +81,12 @@ def provisional_choice(
 
 
 def _exceeds(difference: Estimate) -> bool:
-    """Whether it is larger than two of its standard errors; an unknown one never is."""
+    """Whether a difference is larger than two of its standard errors; an unknown one never is."""
     return difference.value > _STANDARD_ERRORS * difference.error
 
 
 def _order(difference: Estimate | None) -> float:
-    known = difference is not None and not math.isnan(difference.value)
-    return difference.value if difference and known else -math.inf
+    """The value to sort by; an unknown one comes last."""
+    if difference is None or math.isnan(difference.value):
+        return -math.inf
+    return difference.value

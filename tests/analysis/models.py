@@ -1,4 +1,4 @@
-"""Small real models of a known cause: what they were told matters must be found to matter."""
+"""Small real models whose target depends on one feature, which must come out first."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from shutil import copytree
 import numpy as np
 from mlflow.models import Model
 
+from brain.artifacts import RECIPE
 from brain.naming import Family, Regime, Tag
 from brain.recipes import Recipe
 from brain.records import CellRecord, Version
@@ -19,7 +20,6 @@ from brain.settings import Settings
 from engine.data.dataset import Dataset, make_dataset
 from engine.families import FittedModel, family
 from engine.kernels.features import FEATURE_SET, FEATURES
-from engine.night.model_folder import RECIPE_FILE
 from registry.library import BrainLibrary
 from registry.runs import Run
 from tests.engine.simulate import simulate
@@ -58,15 +58,15 @@ _PARAMS: dict[Family, dict[str, float]] = {
 @cache
 def dataset() -> Dataset:
     """Independent features, a tenth of them missing, and a target that one of them moves."""
-    made = make_dataset(simulate(_BARS, strength=0.0, seed=1, symbol=SYMBOL).bars, horizon=HORIZON)
+    data = make_dataset(simulate(_BARS, strength=0.0, seed=1, symbol=SYMBOL).bars, horizon=HORIZON)
     rng = np.random.default_rng(2)
-    features = rng.normal(size=made.features.shape) * np.logspace(-2, 2, len(FEATURES))
+    features = rng.normal(size=data.features.shape) * np.logspace(-2, 2, len(FEATURES))
     cause = features[:, FEATURES.index(CAUSE)]
-    noise = rng.normal(size=len(made))
+    noise = rng.normal(size=len(data))
     target = 0.7 * cause / cause.std() + 0.5 * noise
     features[rng.random(features.shape) < 0.1] = np.nan
     features[:, FEATURES.index(CAUSE)] = cause
-    return replace(made, features=features, target=np.where(np.isnan(made.target), np.nan, target))
+    return replace(data, features=features, target=np.where(np.isnan(data.target), np.nan, target))
 
 
 @cache
@@ -81,16 +81,16 @@ def _saved(name: Family, features: tuple[str, ...]) -> tempfile.TemporaryDirecto
     """A model's folder, made once a process and gone with it."""
     model = fitted(name)
     if features != FEATURES:
-        known = len(FEATURES)
-        columns = [FEATURES.index(f) if f in FEATURES else known for f in features]
+        width = len(FEATURES)
+        columns = [FEATURES.index(f) if f in FEATURES else width for f in features]
         rows = np.column_stack([dataset().features, np.full(len(dataset()), np.nan)])[:, columns]
         model = family(name).fit(rows, dataset().target, hyperparameters=_PARAMS[name], seed=1)
-    kept = tempfile.TemporaryDirectory()
-    folder = Path(kept.name) / "model"
-    model.save(folder, features=features, model=Model())
+    folder = tempfile.TemporaryDirectory()
+    path = Path(folder.name) / "model"
+    model.save(path, features=features, model=Model())
     recipe = Recipe(name, FEATURE_SET, HORIZON, _PARAMS[name], 1)
-    (folder / RECIPE_FILE).write_text(recipe.to_json())
-    return kept
+    (path / RECIPE).write_text(recipe.to_json())
+    return folder
 
 
 def register(
@@ -112,11 +112,13 @@ def register(
     }
     with (
         tempfile.TemporaryDirectory() as scratch,
-        run.child(f"{symbol} {name}", tags=tags, note="") as own,
+        run.child(f"{symbol} {name}", tags=tags, note="") as child,
     ):
         saved = Path(_saved(name, tuple(features)).name) / "model"
         folder = copytree(saved, Path(scratch) / "model")
-        return library.add_version(own, symbol, name, folder, tags=tags, params={}, note="")
+        return library.add_version(
+            child, symbol, name, folder, tags=tags, hyperparameters={}, note=""
+        )
 
 
 def crown(library: BrainLibrary, version: Version, *regimes: Regime) -> None:

@@ -1,4 +1,4 @@
-"""Drift: a change is seen, its absence is not, and an empty window is told."""
+"""Drift: a change is flagged, its absence is not, and an empty window is an error."""
 
 from __future__ import annotations
 
@@ -39,38 +39,38 @@ def slow(rows: int, columns: int, persistence: float = 0.98, seed: int = 0) -> A
     return values[500:]
 
 
-def windows(features: Array, **changes: object) -> Windows:
-    given = {"trained_until": LAST, "recent_bars": 240} | changes
-    return choose_windows(features, TIMES[: len(features)], **given)  # type: ignore[arg-type]
+def windows_of(features: Array, **changes: object) -> Windows:
+    arguments = {"trained_until": LAST, "recent_bars": 240} | changes
+    return choose_windows(features, TIMES[: len(features)], **arguments)  # type: ignore[arg-type]
 
 
 def test_the_recent_window_is_the_last_bars_and_training_what_lies_before() -> None:
-    found = windows(slow(ROWS, 1))
-    assert found == Windows(first=LOOK_BACK - 1, trained=2760, recent=2760, end=3000)
-    assert windows(slow(ROWS, 1), recent_bars=10_000).size == (ROWS - LOOK_BACK + 1) // 10
+    windows = windows_of(slow(ROWS, 1))
+    assert windows == Windows(start=LOOK_BACK - 1, training_end=2760, recent_start=2760, end=3000)
+    assert windows_of(slow(ROWS, 1), recent_bars=10_000).size == (ROWS - LOOK_BACK + 1) // 10
 
 
 def test_training_ends_where_the_model_was_trained_until() -> None:
-    found = windows(slow(ROWS, 1), trained_until=TIMES[1499].isoformat())
-    assert (found.trained, found.recent) == (1500, 2760)
-    assert found.reference().max() == 1499
+    windows = windows_of(slow(ROWS, 1), trained_until=TIMES[1499].isoformat())
+    assert (windows.training_end, windows.recent_start) == (1500, 2760)
+    assert windows.reference().max() == 1499
 
 
 def test_earlier_windows_have_the_same_shape_and_never_touch_the_recent_one() -> None:
-    now = windows(slow(ROWS, 1), trained_until=TIMES[2499].isoformat())
+    now = windows_of(slow(ROWS, 1), trained_until=TIMES[2499].isoformat())
     earlier = now.earlier()
     assert len(earlier) >= 20
     for before in earlier:
         assert before.size == now.size
-        assert before.recent - before.trained == now.recent - now.trained
-        assert before.end <= now.recent
-        assert before.trained - before.first >= 2 * now.size
+        assert before.recent_start - before.training_end == now.recent_start - now.training_end
+        assert before.end <= now.recent_start
+        assert before.training_end - before.start >= 2 * now.size
 
 
 def test_a_longer_history_gives_no_more_than_two_hundred_earlier_windows() -> None:
-    found = Windows(first=192, trained=99_000, recent=99_000, end=99_100).earlier()
-    assert len(found) == 200
-    assert found[-1].end == 99_000
+    earlier = Windows(start=192, training_end=99_000, recent_start=99_000, end=99_100).earlier()
+    assert len(earlier) == 200
+    assert earlier[-1].end == 99_000
 
 
 @pytest.mark.parametrize(
@@ -91,25 +91,25 @@ def test_an_empty_window_is_told_with_the_cure(changes: dict[str, object], messa
         features[-int(str(changes["unknown"])) :] = np.nan
     until = str(changes.get("until", TIMES[len(features) - 1].isoformat()))
     with pytest.raises(NotEnoughBarsError, match=message):
-        windows(features, trained_until=until)
+        windows_of(features, trained_until=until)
 
 
 def test_the_index_is_the_textbooks_over_tenths_of_the_training() -> None:
     rng = np.random.default_rng(0)
     features = np.concatenate([rng.normal(size=2200), rng.normal(0.5, 1.0, size=800)])[:, None]
-    found = Windows(first=200, trained=2200, recent=2200, end=3000)
+    windows = Windows(start=200, training_end=2200, recent_start=2200, end=3000)
     ordered = np.sort(features[200:2200, 0])
     edges = ordered[np.arange(1, 10) * 200]
     q = np.bincount(np.searchsorted(edges, features[200:2200, 0]), minlength=10) / 2000
     p = np.bincount(np.searchsorted(edges, features[2200:, 0]), minlength=10) / 800
     textbook = ((p - q) * np.log(p / q)).sum()
-    assert stability(features, found)[0] == pytest.approx(textbook, rel=0.02)
+    assert stability(features, windows)[0] == pytest.approx(textbook, rel=0.02)
 
 
 def test_becoming_unknown_is_a_change_and_never_known_is_unknown() -> None:
     features = slow(ROWS, 4)
     features[-240:, 1] = features[:, 2] = features[:-240, 3] = np.nan
-    calm, vanished, never, appeared = stability(features, windows(features))
+    calm, vanished, never, appeared = stability(features, windows_of(features))
     assert vanished > 3 * calm
     assert appeared > 3 * calm
     assert np.isnan(never)
@@ -119,7 +119,7 @@ def test_columns_of_few_values_are_compared_too() -> None:
     features = np.zeros((ROWS, 2))
     features[::24] = 1.0
     features[-240:, 1] = 1.0
-    same, changed = stability(features, windows(features))
+    same, changed = stability(features, windows_of(features))
     assert same < 0.05
     assert changed > 1
 
@@ -127,37 +127,37 @@ def test_columns_of_few_values_are_compared_too() -> None:
 def test_the_index_of_what_never_changes_is_nothing() -> None:
     features = np.ones((ROWS, 2))
     features[::7, 1] = np.nan
-    constant, with_holes = stability(features, windows(features))
+    constant, with_holes = stability(features, windows_of(features))
     assert constant == 0
     assert with_holes < 0.01
 
 
 def test_wandering_columns_that_do_not_drift_are_rarely_flagged() -> None:
     features = slow(20_000, 200)
-    found = choose_windows(
+    windows = choose_windows(
         features,
         pd.date_range("2020-01-01", periods=20_000, freq="h", tz="UTC"),
         trained_until="2021-01-01T00:00:00+00:00",
         recent_bars=240,
     )
-    thresholds, history = trailing_thresholds(features, found)
-    flagged = stability(features, found) > thresholds
-    assert (history == len(found.earlier())).all()
+    thresholds, history = trailing_thresholds(features, windows)
+    flagged = stability(features, windows) > thresholds
+    assert (history == len(windows.earlier())).all()
     assert 0.01 < flagged.mean() < 0.12  # 5 % is meant; 200 columns
 
 
 def test_a_shift_is_flagged() -> None:
     features = slow(ROWS, 50)
     features[-240:] += 3 * features.std()
-    found = windows(features)
-    thresholds, _ = trailing_thresholds(features, found)
-    assert (stability(features, found) > thresholds).mean() > 0.9
+    windows = windows_of(features)
+    thresholds, _ = trailing_thresholds(features, windows)
+    assert (stability(features, windows) > thresholds).mean() > 0.9
 
 
 def test_without_a_past_there_is_no_threshold_and_no_verdict() -> None:
     features = slow(ROWS, 2)
-    found = windows(features, trained_until=TIMES[900].isoformat())
-    thresholds, history = trailing_thresholds(features, found)
+    windows = windows_of(features, trained_until=TIMES[900].isoformat())
+    thresholds, history = trailing_thresholds(features, windows)
     assert (history < 20).all()
     assert np.isnan(thresholds).all()
     assert ColumnDrift("x", 0.1, float("nan"), 3).drifted is None
@@ -179,20 +179,20 @@ def test_the_report_and_the_figures_are_written_and_flaws_are_named(tmp_path: Pa
         columns=2,
         folder=tmp_path / "drift",
     )
-    found = compare(task).analysis
-    assert found.unknown == ("weekend",)
-    assert found.columns[0].feature == CAUSE
-    assert CAUSE in found.drifted
-    assert (found.recent.rows, found.recent.end) == (100, data.trained_until)
+    drift = compare(task).analysis
+    assert drift.unknown == ("weekend",)
+    assert drift.columns[0].feature == CAUSE
+    assert CAUSE in drift.drifted
+    assert (drift.recent.rows, drift.recent.end) == (100, data.trained_until)
     html = (task.folder / "evidently.html").read_text()
     assert CAUSE in html
     assert len(html) < 10_000_000
     report = json.loads((task.folder / "evidently.json").read_text())
     columns = {m["config"]["column"] for m in report["metrics"] if "column" in m["config"]}
-    assert columns == set(found.reported)
+    assert columns == set(drift.reported)
     assert len(columns) == 2
     document = json.loads((task.folder / "drift.json").read_text())
-    assert document["drifted"] == list(found.drifted)
+    assert document["drifted"] == list(drift.drifted)
     by_name = {column["feature"]: column for column in document["columns"]}
     assert by_name["weekend"]["psi"] is None
     assert by_name["hour_sin"]["drifted"] is False
@@ -202,7 +202,7 @@ def test_the_report_and_the_figures_are_written_and_flaws_are_named(tmp_path: Pa
 def test_bars_are_compared_by_their_features(tmp_path: Path) -> None:
     bars = simulate(1500, strength=0.0, seed=5).bars
     last = bars.close_time[-1].isoformat()
-    found = compare(DriftTask("SIM/USD", bars, last, 100, 1, tmp_path / "drift")).analysis
-    assert found.training.start == bars.close_time[LOOK_BACK - 1].isoformat()
-    assert found.recent.rows == 100
-    assert len(found.columns) == len(FEATURES)
+    drift = compare(DriftTask("SIM/USD", bars, last, 100, 1, tmp_path / "drift")).analysis
+    assert drift.training.start == bars.close_time[LOOK_BACK - 1].isoformat()
+    assert drift.recent.rows == 100
+    assert len(drift.columns) == len(FEATURES)

@@ -25,8 +25,8 @@ def version(sqlite_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
     library = BrainLibrary(sqlite_dsn)
     with library.start("nightly", "a night", tags={}, note="") as night:
-        made = register(library, night, Family.LIGHTGBM)
-    crown(library, made, Regime.LOW)
+        champion = register(library, night, Family.LIGHTGBM)
+    crown(library, champion, Regime.LOW)
     write_bars(tmp_path, SYMBOL)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", sqlite_dsn)
     for name, value in {"explain_rows": 300, "recent_bars": 100, "jobs": 1}.items():
@@ -37,7 +37,7 @@ def version(sqlite_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("analysis.drift_report._report", lambda *_: None)
     monkeypatch.setattr("analysis.figures.write_figures", lambda *_: None)
     handler = signal.getsignal(signal.SIGTERM)
-    yield made
+    yield champion
     signal.signal(signal.SIGTERM, handler)
 
 
@@ -60,8 +60,8 @@ def test_a_sound_analysis_exits_with_0_and_says_what_matters(
     version: Version, sqlite_dsn: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert mlproject.main(["analyze", "--bars", "bars"]) == 0
-    shown = capsys.readouterr().out
-    assert version.id in shown
+    output = capsys.readouterr().out
+    assert version.id in output
     status, document = summary(sqlite_dsn)
     assert status == "FINISHED"
     assert document["failures"] == {}
@@ -76,19 +76,19 @@ def test_a_fault_is_named_in_table_and_summary_and_exits_with_1(
 ) -> None:
     library = BrainLibrary(sqlite_dsn)
     with library.start("nightly", "another night", tags={}, note="") as night:
-        gone = register(library, night, Family.LIGHTGBM)
+        missing = register(library, night, Family.LIGHTGBM)
         homeless = register(library, night, Family.LIGHTGBM, symbol="ETH/USD")
-    crown(library, gone, Regime.HIGH)
+    crown(library, missing, Regime.HIGH)
     crown(library, homeless, Regime.LOW)
-    (stored,) = tmp_path.rglob(f"{gone.logged_model_id}/artifacts")
-    shutil.rmtree(stored)
+    (folder,) = tmp_path.rglob(f"{missing.logged_model_id}/artifacts")
+    shutil.rmtree(folder)
     write_bars(tmp_path, "NEW/USD")  # has no champion, and needs none
     assert mlproject.main(["analyze", "--bars", "bars"]) == 1
-    shown = capsys.readouterr().out
+    output = capsys.readouterr().out
     status, document = summary(sqlite_dsn)
     assert status == "FAILED"
-    assert set(document["failures"]) == {f"{gone.id} fetch", "ETH/USD bars"}
-    assert all(what.split()[0] in shown for what in document["failures"])
+    assert set(document["failures"]) == {f"{missing.id} fetch", "ETH/USD bars"}
+    assert all(what.split()[0] in output for what in document["failures"])
     assert [analysis["model_id"] for analysis in document["analyses"]] == [version.id]
 
 

@@ -19,22 +19,22 @@ from tests.analysis.models import CAUSE, dataset, fitted
 each_family = pytest.mark.parametrize("name", list(Family))
 
 
-def of(name: Family) -> Explainer:
+def explainer_of(name: Family) -> Explainer:
     return explainer(fitted(name), dataset().features)
 
 
 @each_family
 def test_contributions_and_base_add_up_to_the_predictions(name: Family) -> None:
-    found = of(name)
-    moments = stratified(found.moments, 150, seed=3)
-    contributions = found.contributions(moments, spread(found.moments, 20))
-    tolerance, unit = found.tolerance(moments)
+    model = explainer_of(name)
+    moments = stratified(model.moments, 150, seed=3)
+    contributions = model.contributions(moments, spread(model.moments, 20))
+    tolerance, unit = model.tolerance(moments)
     prediction = fitted(name).predict(dataset().features)[moments]
     assert contributions.values.shape == (len(moments), len(FEATURES))
-    assert contributions.error(found.exact(moments)) / unit <= tolerance
-    assert found.exact(moments) == pytest.approx(prediction, abs=1e-5)
+    assert contributions.error(model.exact(moments)) / unit <= tolerance
+    assert model.exact(moments) == pytest.approx(prediction, abs=1e-5)
     if name is not Family.LSTM:
-        assert contributions.error(found.exact(moments)) <= 3e-7
+        assert contributions.error(model.exact(moments)) <= 3e-7
     assert tolerance == (pytest.approx(0.01) if name is Family.LSTM else pytest.approx(1e-6, 1))
     assert unit == (pytest.approx(prediction.std()) if name is Family.LSTM else 1.0)
 
@@ -44,11 +44,11 @@ def test_they_add_up_where_the_target_is_in_other_units(name: Family) -> None:
     data = dataset()
     rows, target = data.features[:400], 250.0 + 1000.0 * data.target[:400]
     params = {"epochs": 2, "window": 3} if name is Family.LSTM else {"rounds": 20, "min_rows": 10}
-    found = explainer(family(name).fit(rows, target, hyperparameters=params, seed=1), rows)
-    moments = found.moments[::4]
-    contributions = found.contributions(moments, spread(found.moments, 20))
-    tolerance, unit = found.tolerance(moments)
-    assert contributions.error(found.exact(moments)) / unit <= tolerance
+    model = explainer(family(name).fit(rows, target, hyperparameters=params, seed=1), rows)
+    moments = model.moments[::4]
+    contributions = model.contributions(moments, spread(model.moments, 20))
+    tolerance, unit = model.tolerance(moments)
+    assert contributions.error(model.exact(moments)) / unit <= tolerance
     assert abs(contributions.base.mean() - 250) < 500  # neither scaled units nor 0
 
 
@@ -56,27 +56,30 @@ def test_they_add_up_where_the_target_is_in_other_units(name: Family) -> None:
 def test_trees_are_explained_as_shap_explains_them(name: Family) -> None:
     import shap
 
-    found = of(name)
-    moments = found.moments[:50]
-    ours = found.contributions(moments, moments)
-    theirs = shap.TreeExplainer(found.fitted.booster)  # type: ignore[attr-defined]
-    assert np.abs(ours.values - theirs.shap_values(dataset().features[moments])).max() < 1e-6
+    model = explainer_of(name)
+    moments = model.moments[:50]
+    contributions = model.contributions(moments, moments)
+    reference = shap.TreeExplainer(model.fitted.booster)  # type: ignore[attr-defined]
+    assert (
+        np.abs(contributions.values - reference.shap_values(dataset().features[moments])).max()
+        < 1e-6
+    )
 
 
 @each_family
 def test_a_shuffled_feature_changes_what_the_model_would_say_of_those_rows(name: Family) -> None:
-    found = of(name)
-    moments, feature = found.moments[-60:], FEATURES.index(CAUSE)
-    assert np.allclose(found.shuffled(moments, moments, feature), found.prediction[moments])
+    model = explainer_of(name)
+    moments, feature = model.moments[-60:], FEATURES.index(CAUSE)
+    assert np.allclose(model.shuffled(moments, moments, feature), model.prediction[moments])
     donors = moments[::-1]
     rows = dataset().features
     expected = []
     for moment, donor in zip(moments, donors, strict=True):
-        past = np.arange(1 - found.fitted.look_back, 1)
+        past = np.arange(1 - model.fitted.look_back, 1)
         window = rows[moment + past].copy()
         window[:, feature] = rows[donor + past, feature]
-        expected.append(found.fitted.predict(window)[-1])
-    assert np.allclose(found.shuffled(moments, donors, feature), expected, atol=1e-6)
+        expected.append(model.fitted.predict(window)[-1])
+    assert np.allclose(model.shuffled(moments, donors, feature), expected, atol=1e-6)
 
 
 @each_family
@@ -84,8 +87,8 @@ def test_rows_without_any_input_are_not_explained(name: Family) -> None:
     rows = dataset().features[:200].copy()
     rows[50:90] = np.nan
     back = fitted(name).look_back
-    found = explainer(fitted(name), rows)
-    assert set(found.moments) == {*range(back - 1, 50 + back - 1), *range(90, 200)}
+    model = explainer(fitted(name), rows)
+    assert set(model.moments) == {*range(back - 1, 50 + back - 1), *range(90, 200)}
 
 
 def test_a_model_that_says_the_same_everywhere_is_refused_with_what_it_says() -> None:
@@ -105,11 +108,11 @@ def linear(inputs: torch.Tensor) -> torch.Tensor:
 def test_a_linear_models_gradients_are_its_weights_times_the_distance() -> None:
     torch.manual_seed(0)
     inputs, references = torch.randn(7, 2, 3), torch.randn(5, 2, 3)
-    found = expected_gradients(linear, inputs, references, aim=1e-4)
+    gradients = expected_gradients(linear, inputs, references, aim=1e-4)
     weights = torch.tensor([[1.0, -2.0, 0.0], [0.5, 3.0, 0.0]])
-    wanted = ((inputs - references.mean(dim=0)) * weights).sum(dim=1)
-    assert torch.allclose(found, wanted.double(), atol=1e-5)
-    assert bool((found[:, 2] == 0).all())
+    expected = ((inputs - references.mean(dim=0)) * weights).sum(dim=1)
+    assert torch.allclose(gradients, expected.double(), atol=1e-5)
+    assert bool((gradients[:, 2] == 0).all())
 
 
 def test_a_sharp_bend_is_walked_again_until_it_adds_up() -> None:
@@ -118,27 +121,27 @@ def test_a_sharp_bend_is_walked_again_until_it_adds_up() -> None:
 
     torch.manual_seed(0)
     inputs, references = torch.randn(20, 2, 3), torch.randn(5, 2, 3)
-    wanted = step(inputs) - step(references).mean()
+    expected = step(inputs) - step(references).mean()
     rough = expected_gradients(step, inputs, references, aim=100.0).sum(dim=1)
     fine = expected_gradients(step, inputs, references, aim=1e-3).sum(dim=1)
-    assert float((rough - wanted).abs().max()) > 0.1
-    assert float((fine - wanted).abs().max()) <= 1e-3
+    assert float((rough - expected).abs().max()) > 0.1
+    assert float((fine - expected).abs().max()) <= 1e-3
 
 
 def test_a_missing_value_counts_as_its_feature() -> None:
-    found = of(Family.LSTM)
+    model = explainer_of(Family.LSTM)
     rows = dataset().features
-    feature = int(np.flatnonzero(np.isnan(rows[found.moments[5:9]]).any(axis=0))[0])
-    prepared = found._prepared  # type: ignore[attr-defined]
+    feature = int(np.flatnonzero(np.isnan(rows[model.moments[5:9]]).any(axis=0))[0])
+    prepared = model._prepared  # type: ignore[attr-defined]
     masks = prepared[:, len(FEATURES) :]
     assert bool((masks[:, feature].numpy() == np.isnan(rows[:, feature])).all())
-    moments = stratified(found.moments, 100, seed=1)
-    both = found.contributions(moments, spread(found.moments, 20))
-    network = found.fitted.network  # type: ignore[attr-defined]
+    moments = stratified(model.moments, 100, seed=1)
+    both = model.contributions(moments, spread(model.moments, 20))
+    network = model.fitted.network  # type: ignore[attr-defined]
     raw = expected_gradients(
         network.score,
-        found._windows(moments),  # type: ignore[attr-defined]
-        found._windows(spread(found.moments, 20)),  # type: ignore[attr-defined]
+        model._windows(moments),  # type: ignore[attr-defined]
+        model._windows(spread(model.moments, 20)),  # type: ignore[attr-defined]
         aim=1.0,
     ).numpy() * float(network.target_scale)
     of_mask = raw[:, len(FEATURES) + feature]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from analysis.explainers import explainer
-from analysis.importance import align, by_correlation, by_shuffling, ranked
+from analysis.importance import align, by_correlation, by_shuffling, rank_features
 from analysis.results import FeatureNote, Method, NoteKind, Ranking
 from analysis.sampling import mean_and_error, spread, stratified
 from brain.naming import Family
@@ -18,7 +18,7 @@ def rank(
     names: list[str], importance: list[float], skip: list[bool] | None = None
 ) -> dict[str, tuple[float, int]]:
     values = np.array(importance)
-    found = ranked(
+    ranking = rank_features(
         Method.SHAP,
         names,
         (values, np.full(len(values), 0.1)),
@@ -26,12 +26,12 @@ def rank(
         unseen=0,
         skip=np.array(skip or [False] * len(values)),
     )
-    return {f.feature: (f.share, f.rank) for f in found.features}
+    return {f.feature: (f.share, f.rank) for f in ranking.features}
 
 
 def test_shares_are_of_all_positive_importances_and_equals_share_a_rank() -> None:
-    found = rank(["a", "b", "c", "d"], [1.0, 3.0, 1.0, -2.0])
-    assert found == {"b": (0.6, 1), "a": (0.2, 2), "c": (0.2, 2), "d": (0.0, 4)}
+    ranks = rank(["a", "b", "c", "d"], [1.0, 3.0, 1.0, -2.0])
+    assert ranks == {"b": (0.6, 1), "a": (0.2, 2), "c": (0.2, 2), "d": (0.0, 4)}
 
 
 def test_without_any_positive_importance_shares_are_unknown() -> None:
@@ -39,8 +39,8 @@ def test_without_any_positive_importance_shares_are_unknown() -> None:
 
 
 def test_what_is_unknown_or_left_out_is_missing_and_not_zero() -> None:
-    found = rank(["a", "b", "c"], [1.0, np.nan, 5.0], skip=[False, False, True])
-    assert found == {"a": (1.0, 1)}
+    ranks = rank(["a", "b", "c"], [1.0, np.nan, 5.0], skip=[False, False, True])
+    assert ranks == {"a": (1.0, 1)}
 
 
 def test_the_columns_that_a_model_wants_come_in_its_order_and_flaws_are_named() -> None:
@@ -59,30 +59,30 @@ def test_the_columns_that_a_model_wants_come_in_its_order_and_flaws_are_named() 
 
 @pytest.mark.parametrize("name", list(Family))
 def test_shuffling_the_cause_costs_most_and_by_more_than_its_error(name: Family) -> None:
-    found = explainer(fitted(name), dataset().features)
-    labelled = found.moments[~np.isnan(dataset().target[found.moments])][-500:]
-    place = FEATURES.index(CAUSE)
-    features = [place, place + 1, place - 1]
-    drop, error = by_shuffling(found, dataset().target, labelled, features, seed=1)
-    assert drop[place] > 0.3
-    assert drop[place] - 2 * error[place] > np.delete(drop[features], 0).max()
+    model = explainer(fitted(name), dataset().features)
+    moments = model.moments[~np.isnan(dataset().target[model.moments])][-500:]
+    cause = FEATURES.index(CAUSE)
+    features = [cause, cause + 1, cause - 1]
+    drop, error = by_shuffling(model, dataset().target, moments, features, seed=1)
+    assert drop[cause] > 0.3
+    assert drop[cause] - 2 * error[cause] > np.delete(drop[features], 0).max()
     assert np.isnan(np.delete(drop, features)).all()
 
 
 def test_shuffling_is_the_drop_of_spearmans_correlation() -> None:
     from scipy.stats import spearmanr
 
-    found = explainer(fitted(Family.LIGHTGBM), dataset().features)
-    moments = found.moments[~np.isnan(dataset().target[found.moments])][-300:]
-    target, place = dataset().target[moments], FEATURES.index(CAUSE)
-    drop, _ = by_shuffling(found, dataset().target, moments, [place], seed=1)
+    model = explainer(fitted(Family.LIGHTGBM), dataset().features)
+    moments = model.moments[~np.isnan(dataset().target[model.moments])][-300:]
+    target, cause = dataset().target[moments], FEATURES.index(CAUSE)
+    drop, _ = by_shuffling(model, dataset().target, moments, [cause], seed=1)
     rng = np.random.default_rng(1)
     after = [
-        spearmanr(found.shuffled(moments, rng.permutation(moments), place), target).statistic
+        spearmanr(model.shuffled(moments, rng.permutation(moments), cause), target).statistic
         for _ in range(3)
     ]
-    before = spearmanr(found.prediction[moments], target).statistic
-    assert drop[place] == pytest.approx(before - np.mean(after))
+    before = spearmanr(model.prediction[moments], target).statistic
+    assert drop[cause] == pytest.approx(before - np.mean(after))
 
 
 def test_correlation_is_spearmans_where_both_are_known() -> None:
@@ -92,12 +92,12 @@ def test_correlation_is_spearmans_where_both_are_known() -> None:
     rows, target = rng.normal(size=(400, 3)), rng.normal(size=400)
     rows[:, 0] -= target
     rows[:50, 0] = target[-30:] = np.nan
-    found, error = by_correlation(rows, target, [0, 1])
-    wanted = spearmanr(rows[50:-30, 0], target[50:-30]).statistic
-    assert wanted < 0
-    assert found[0] == pytest.approx(-wanted)
+    importance, error = by_correlation(rows, target, [0, 1])
+    expected = spearmanr(rows[50:-30, 0], target[50:-30]).statistic
+    assert expected < 0
+    assert importance[0] == pytest.approx(-expected)
     assert 0.01 < error[0] < 0.1
-    assert np.isnan(found[2])
+    assert np.isnan(importance[2])
 
 
 def test_the_error_knows_that_neighbours_depend_on_each_other() -> None:
@@ -121,10 +121,10 @@ def test_few_rows_have_an_unknown_error() -> None:
 
 def test_samples_are_one_of_each_stretch_of_time_and_repeatable() -> None:
     rows = np.arange(1000, 2000)
-    chosen = stratified(rows, 100, seed=1)
-    assert ((chosen - 1000) // 10).tolist() == list(range(100))
-    assert (chosen == stratified(rows, 100, seed=1)).all()
-    assert (chosen != stratified(rows, 100, seed=2)).any()
+    sample = stratified(rows, 100, seed=1)
+    assert ((sample - 1000) // 10).tolist() == list(range(100))
+    assert (sample == stratified(rows, 100, seed=1)).all()
+    assert (sample != stratified(rows, 100, seed=2)).any()
     assert stratified(rows[:5], 100, seed=1).tolist() == rows[:5].tolist()
     assert spread(rows, 3).tolist() == [1000, 1500, 1999]
     assert spread(rows[:2], 3).tolist() == [1000, 1001]

@@ -15,7 +15,7 @@ from evidently.metrics import MinValue
 from evidently.tests import Reference, eq
 from mlflow.models import Model
 
-from analysis.drift_report import DriftTask, _reference_found, compare
+from analysis.drift_report import DriftTask, _reference_errors, compare
 from analysis.explanation import ExplanationTask, explain
 from analysis.results import Method
 from brain.errors import AnalysisError
@@ -32,14 +32,14 @@ CAUSE = "oi_change_24"
 
 @cache
 def dataset(first: int) -> Dataset:
-    """What is foretold is open interest's change of the last day; the market begins at a bar."""
+    """The target is open interest's change of the last day; the market begins at a bar."""
     bars = simulate(1500, strength=0.0, seed=1).bars
-    made = make_dataset(bars, horizon=1, market=market_of(bars, first=first))
-    cause = made.features[:, made.names.index(CAUSE)]
-    noise = np.random.default_rng(2).normal(size=len(made))
-    known = np.where(np.isnan(cause), 0.0, cause / np.nanstd(cause))
-    target = np.where(np.isnan(made.target), np.nan, known + 0.3 * noise)
-    return replace(made, target=target)
+    data = make_dataset(bars, horizon=1, market=market_of(bars, first=first))
+    cause = data.features[:, data.names.index(CAUSE)]
+    noise = np.random.default_rng(2).normal(size=len(data))
+    signal = np.where(np.isnan(cause), 0.0, cause / np.nanstd(cause))
+    target = np.where(np.isnan(data.target), np.nan, signal + 0.3 * noise)
+    return replace(data, target=target)
 
 
 def test_the_market_feature_that_matters_is_found(tmp_path: Path) -> None:
@@ -61,11 +61,11 @@ def test_the_market_feature_that_matters_is_found(tmp_path: Path) -> None:
         seed=1,
         folder=tmp_path / "explanation",
     )
-    found = explain(task).analysis
-    assert found.notes == ()
-    assert set(found.rankings) == set(Method)
+    analysis = explain(task).analysis
+    assert analysis.notes == ()
+    assert set(analysis.rankings) == set(Method)
     for method in (Method.SHAP, Method.PERMUTATION):
-        ranking = found.rankings[method]
+        ranking = analysis.rankings[method]
         assert len(ranking.features) == len(data.names)
         assert ranking.features[0].feature == CAUSE
 
@@ -76,13 +76,13 @@ def test_the_market_is_compared_too(tmp_path: Path) -> None:
     features[-100:, whole.names.index("oi_turnover_24")] += 5.0
     data = replace(whole, features=features)
     task = DriftTask(data.symbol, data, data.trained_until, 100, 2, tmp_path / "drift")
-    found = compare(task).analysis
-    assert {column.feature for column in found.columns} == {*FEATURES, *MARKET_FEATURES}
-    assert found.unknown == ()
-    assert found.columns[0].feature == "oi_turnover_24"
+    drift = compare(task).analysis
+    assert {column.feature for column in drift.columns} == {*FEATURES, *MARKET_FEATURES}
+    assert drift.unknown == ()
+    assert drift.columns[0].feature == "oi_turnover_24"
     report = json.loads((tmp_path / "drift" / "evidently.json").read_text())
     reported = {m["config"]["column"] for m in report["metrics"] if "column" in m["config"]}
-    assert reported == set(found.reported)
+    assert reported == set(drift.reported)
     assert "oi_turnover_24" in reported
 
 
@@ -91,7 +91,7 @@ def test_a_reference_that_evidently_lacks_is_an_error_of_ours() -> None:
     """The library's exception is no ``Exception``: nothing else on its way would catch it."""
     frame = pd.DataFrame({"a": [1.0, 2.0, 3.0]})
     wanting = Report([MinValue(column="a", tests=[eq(Reference(relative=0.1))])])
-    with pytest.raises(AnalysisError, match="Reference data not found for"), _reference_found():
+    with pytest.raises(AnalysisError, match="Reference data not found for"), _reference_errors():
         wanting.run(frame, None)
 
 

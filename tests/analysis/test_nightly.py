@@ -85,8 +85,8 @@ def files(client: MlflowClient, run: str, folder: str) -> set[str]:
     return {item.path.rpartition("/")[2] for item in client.list_artifacts(run, folder)}
 
 
-def faults(found: NightlyAnalysis) -> dict[str, type]:
-    return {failure.what: type(failure.error) for failure in found.failures}
+def faults(analysis: NightlyAnalysis) -> dict[str, type]:
+    return {failure.what: type(failure.error) for failure in analysis.failures}
 
 
 def test_every_champions_run_has_tables_plots_and_drift(
@@ -96,10 +96,10 @@ def test_every_champions_run_has_tables_plots_and_drift(
     for version, regime in zip(versions, Regime, strict=False):
         crown(library, version, regime)
     crown(library, versions[0], Regime.EXTREME)  # shares a version, which is analysed once
-    found = analyse(service, night=night)
-    assert found.failures == ()
-    assert [model.model_id for model in found.models] == [version.id for version in versions]
-    for model in found.models:
+    analysis = analyse(service, night=night)
+    assert analysis.failures == ()
+    assert [model.model_id for model in analysis.models] == [version.id for version in versions]
+    for model in analysis.models:
         for ranking in model.rankings.values():
             assert ranking.features[0].feature == CAUSE, (model.model_id, ranking.method)
             assert sum(f.share for f in ranking.features) == pytest.approx(1.0)
@@ -114,14 +114,14 @@ def test_every_champions_run_has_tables_plots_and_drift(
         assert metrics["drift/judged"] == len(FEATURES)
         (point,) = library.client.get_metric_history(version.run_id, "shap/additivity_error")
         assert point.step == night.number
-    fetched = library.client.download_artifacts(versions[0].run_id, "explanation", str(tmp_path))
-    table = pd.read_parquet(Path(fetched) / "importance.parquet")
+    path = library.client.download_artifacts(versions[0].run_id, "explanation", str(tmp_path))
+    table = pd.read_parquet(Path(path) / "importance.parquet")
     assert set(table["method"]) == set(Method)
-    document = json.loads((Path(fetched) / "importance.json").read_text())
+    document = json.loads((Path(path) / "importance.json").read_text())
     assert document["additivity"]["holds"] is True
     assert len(document["table"]) == len(table) == 3 * len(FEATURES)
-    stored = Rankings(library).read(SYMBOL, since=found.date, until=found.date)
-    pd.testing.assert_frame_equal(stored, found.frame())
+    rankings = Rankings(library).read(SYMBOL, since=analysis.date, until=analysis.date)
+    pd.testing.assert_frame_equal(rankings, analysis.frame())
 
 
 @pytest.mark.usefixtures("no_pictures")
@@ -159,12 +159,12 @@ def test_an_analysis_of_its_own_has_a_run_and_one_for_each_symbol(
 ) -> None:
     crown(library, register(library, night, Family.LIGHTGBM), Regime.LOW)
     done: list[tuple[str, int, int]] = []
-    found = analyse(service, progress=lambda piece, n, of: done.append((str(piece), n, of)))
+    analysis = analyse(service, progress=lambda piece, n, of: done.append((str(piece), n, of)))
     runs = library.client.search_runs([night.experiment_id], "tags.role = 'analysis'")
     (child,) = [run for run in runs if "symbol" in run.data.tags]
     (parent,) = [run for run in runs if "symbol" not in run.data.tags]
     assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
-    assert child.data.tags["date"] == found.date.isoformat()
+    assert child.data.tags["date"] == analysis.date.isoformat()
     assert child.data.metrics["lightgbm/shap/additivity_error"] < 1e-6
     assert CAUSE in child.data.tags["mlflow.note.content"]
     assert {parent.info.status, child.info.status} == {"FINISHED"}
@@ -184,16 +184,16 @@ def test_flawed_and_new_features_are_named_and_have_no_importance(
     features[:-1, FEATURES.index("body")] = np.nan  # known once, and not where it is explained
     features[-1, FEATURES.index("body")] = 1.0
     features[-2, FEATURES.index("body")] = 2.0
-    found = analyse(service, datasets={SYMBOL: replace(dataset(), features=features)})
-    assert found.failures == ()
-    notes = {note.feature: note.kind for _, note in found.notes}
+    analysis = analyse(service, datasets={SYMBOL: replace(dataset(), features=features)})
+    assert analysis.failures == ()
+    notes = {note.feature: note.kind for _, note in analysis.notes}
     assert notes == {
         "hour_sin": NoteKind.CONSTANT,
         "weekend": NoteKind.UNKNOWN,
         FEATURES[0]: NoteKind.NEW,
         "discontinued": NoteKind.ABSENT,
     }
-    (model,) = found.models
+    (model,) = analysis.models
     for ranking in model.rankings.values():
         assert not {f.feature for f in ranking.features} & set(notes)
         assert ranking.features[0].feature == CAUSE
@@ -204,27 +204,27 @@ def test_flawed_and_new_features_are_named_and_have_no_importance(
 
 
 def stored_model(version: Version, tmp_path: Path) -> Path:
-    (found,) = tmp_path.rglob(f"{version.logged_model_id}/artifacts/model.lgb")
-    return found
+    (path,) = tmp_path.rglob(f"{version.logged_model_id}/artifacts/model.lgb")
+    return path
 
 
 @pytest.mark.usefixtures("no_pictures")
 def test_models_that_are_gone_or_changed_fail_by_name_and_the_others_go_on(
     library: BrainLibrary, night: Run, service: NightlyFeatureAnalysis, tmp_path: Path
 ) -> None:
-    gone, changed, sound = (register(library, night, Family.LIGHTGBM) for _ in range(3))
-    for version, regime in zip((gone, changed, sound), Regime, strict=False):
+    missing, changed, sound = (register(library, night, Family.LIGHTGBM) for _ in range(3))
+    for version, regime in zip((missing, changed, sound), Regime, strict=False):
         crown(library, version, regime)
-    shutil.rmtree(stored_model(gone, tmp_path).parent)
+    shutil.rmtree(stored_model(missing, tmp_path).parent)
     text = stored_model(changed, tmp_path)
     text.write_text(text.read_text().replace("leaf_value=", "leaf_value=9", 1))
-    found = analyse(service, night=night)
-    assert faults(found) == {
+    analysis = analyse(service, night=night)
+    assert faults(analysis) == {
         "SIM-USD/1 fetch": ArtifactStoreError,
         "SIM-USD/2 fetch": ModelIntegrityError,
     }
-    assert [model.model_id for model in found.models] == [sound.id]
-    assert files(library.client, gone.run_id, "drift") == {"drift.json"}
+    assert [model.model_id for model in analysis.models] == [sound.id]
+    assert files(library.client, missing.run_id, "drift") == {"drift.json"}
     (child,) = library.client.search_runs([night.experiment_id], "tags.role = 'analysis'")
     assert child.info.status == "FAILED"
     assert set(Rankings(library).read(SYMBOL)["model_id"]) == {sound.id}
@@ -237,14 +237,14 @@ def test_an_empty_recent_window_fails_by_name_and_the_model_is_explained(
     crown(library, register(library, night, Family.LIGHTGBM), Regime.LOW)
     features = dataset().features.copy()
     features[-100:] = np.nan
-    found = analyse(service, datasets={SYMBOL: replace(dataset(), features=features)})
-    assert faults(found) == {"SIM-USD drift".replace("-", "/"): NotEnoughBarsError}
-    assert "0 known bars among its last 100" in str(found.failures[0])
-    assert len(found.models) == 1
+    analysis = analyse(service, datasets={SYMBOL: replace(dataset(), features=features)})
+    assert faults(analysis) == {"SIM-USD drift".replace("-", "/"): NotEnoughBarsError}
+    assert "0 known bars among its last 100" in str(analysis.failures[0])
+    assert len(analysis.models) == 1
     later = register(library, night, Family.LIGHTGBM, trained_until="2031-01-01T00:00:00+00:00")
-    found = analyse(service, models={SYMBOL: [later.id]})
-    assert faults(found) == {"SIM/USD drift": NotEnoughBarsError}
-    assert "the recent window is empty" in str(found.failures[0])
+    analysis = analyse(service, models={SYMBOL: [later.id]})
+    assert faults(analysis) == {"SIM/USD drift": NotEnoughBarsError}
+    assert "the recent window is empty" in str(analysis.failures[0])
 
 
 @pytest.mark.usefixtures("no_pictures")
@@ -253,11 +253,11 @@ def test_rows_later_than_the_training_are_counted_and_preferred(
 ) -> None:
     until = dataset().close_time[1099].isoformat()
     version = register(library, night, Family.LIGHTGBM, trained_until=until)
-    found = analyse(service, models={SYMBOL: [version.id]})
-    ranking = found.models[0].rankings[Method.PERMUTATION]
+    analysis = analyse(service, models={SYMBOL: [version.id]})
+    ranking = analysis.models[0].rankings[Method.PERMUTATION]
     assert (ranking.rows, ranking.unseen) == (399, 399)  # the last target is not known yet
-    assert found.models[0].rankings[Method.CORRELATION].unseen == 399
-    assert found.drifts[0].training.end == until
+    assert analysis.models[0].rankings[Method.CORRELATION].unseen == 399
+    assert analysis.drifts[0].training.end == until
 
 
 @pytest.mark.parametrize("name", [Family.XGBOOST, Family.LSTM])
@@ -271,12 +271,12 @@ def test_contributions_that_do_not_add_up_fail_and_are_not_shown(
     version = register(library, night, name)
     crown(library, version, Regime.LOW)
     monkeypatch.setattr("analysis.drift_report._report", lambda *_: None)
-    for kind in (TreeExplainer, LstmExplainer):
-        monkeypatch.setattr(kind, "tolerance", lambda *_: (1e-12, 1.0))
-    found = analyse(service)
-    assert faults(found) == {"SIM-USD/1 additivity": AnalysisError}
-    assert "miss the predictions by" in str(found.failures[0])
-    assert set(found.models[0].rankings) == {Method.PERMUTATION, Method.CORRELATION}
+    for explainer in (TreeExplainer, LstmExplainer):
+        monkeypatch.setattr(explainer, "tolerance", lambda *_: (1e-12, 1.0))
+    analysis = analyse(service)
+    assert faults(analysis) == {"SIM-USD/1 additivity": AnalysisError}
+    assert "miss the predictions by" in str(analysis.failures[0])
+    assert set(analysis.models[0].rankings) == {Method.PERMUTATION, Method.CORRELATION}
     assert files(library.client, version.run_id, "explanation") == EXPLANATION - {"beeswarm.png"}
     metrics = library.client.get_run(version.run_id).data.metrics
     assert metrics["shap/additivity_holds"] == 0
@@ -290,12 +290,12 @@ def test_what_was_asked_for_and_is_not_there_fails_by_name(
     version = register(library, night, Family.LIGHTGBM)
     other = register(library, night, Family.LIGHTGBM, symbol="ETH/USD")
     crown(library, version, Regime.LOW)
-    found = analyse(
+    analysis = analyse(
         service,
         symbols=["SIM-USD", "NEW/USD", "no symbol", "ETH/USD"],
         models={SYMBOL: [version.id, "SIM-USD/9", "ETH-USD/1", "nonsense"], "ETH/USD": [other.id]},
     )
-    assert faults(found) == {
+    assert faults(analysis) == {
         "SIM-USD/9 choice": LibraryError,
         "ETH-USD/1 choice": InputError,
         "nonsense choice": InputError,
@@ -303,8 +303,8 @@ def test_what_was_asked_for_and_is_not_there_fails_by_name(
         "no symbol choice": InputError,
         "ETH/USD bars": UnknownSymbolError,
     }
-    assert {failure.stage for failure in found.failures} == {Stage.CHOICE, Stage.BARS}
-    assert [model.model_id for model in found.models] == [version.id]
+    assert {failure.part for failure in analysis.failures} == {Stage.CHOICE, Stage.BARS}
+    assert [model.model_id for model in analysis.models] == [version.id]
 
 
 def test_without_any_champion_there_is_nothing_to_analyse(
@@ -328,9 +328,9 @@ def test_a_dataset_of_another_horizon_is_told(
     library: BrainLibrary, night: Run, service: NightlyFeatureAnalysis
 ) -> None:
     crown(library, register(library, night, Family.LIGHTGBM), Regime.LOW)
-    found = analyse(service, datasets={SYMBOL: replace(dataset(), horizon=6)})
-    assert faults(found) == {"SIM-USD/1 explanation": InputError}
-    assert "looks 1 bars ahead and the dataset of SIM/USD 6" in str(found.failures[0])
+    analysis = analyse(service, datasets={SYMBOL: replace(dataset(), horizon=6)})
+    assert faults(analysis) == {"SIM-USD/1 explanation": InputError}
+    assert "looks 1 bars ahead and the dataset of SIM/USD 6" in str(analysis.failures[0])
 
 
 def test_models_whose_worker_dies_are_failures_too(tmp_path: Path) -> None:
@@ -354,8 +354,8 @@ def test_models_whose_worker_dies_are_failures_too(tmp_path: Path) -> None:
         )
         for number in (1, 2)
     ]
-    found = list(analyse_all(tasks, jobs=2))
-    assert sorted(str(failure).partition(",")[0] for failure in found) == [
+    failures = list(analyse_all(tasks, jobs=2))
+    assert sorted(str(failure).partition(",")[0] for failure in failures) == [
         "SIM-USD/1 explanation failed: its worker process died",
         "SIM-USD/2 explanation failed: its worker process died",
     ]
@@ -374,8 +374,8 @@ def test_the_global_random_state_and_the_backend_are_left_alone(
     monkeypatch.setattr("analysis.drift_report._report", lambda *_: None)
     matplotlib.use("pdf")
     np.random.seed(5)  # noqa: NPY002
-    wanted = np.random.RandomState(5).random()
+    expected = np.random.RandomState(5).random()
     assert analyse(service).failures == ()
-    assert np.random.random() == wanted  # noqa: NPY002
+    assert np.random.random() == expected  # noqa: NPY002
     assert matplotlib.get_backend() == "pdf"
     assert plt.get_fignums() == []

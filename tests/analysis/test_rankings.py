@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.rankings import COLUMNS, RANKINGS_FILE, Rankings
+from analysis.rankings import Rankings
 from analysis.results import (
+    COLUMNS,
     Additivity,
     FeatureImportance,
     FeatureNote,
@@ -20,6 +21,7 @@ from analysis.results import (
     NoteKind,
     Ranking,
 )
+from brain.artifacts import RANKINGS
 from brain.errors import ArtifactStoreError, InputError
 from brain.naming import Family, Tag, model_name
 from registry.library import BrainLibrary
@@ -74,18 +76,18 @@ def test_what_is_written_reads_back_by_symbol_date_and_method(library: BrainLibr
             analysis(20 + day, [1.0, 1.0], family=Family.LSTM),
         )
     write(library, NIGHT, analysis(1, [1.0], symbol="ETH/USD"))
-    read = Rankings(library).read
-    table = read(SYMBOL, since=dt.date(2026, 11, 2), until="2026-11-03", method="permutation")
+    load = Rankings(library).read
+    table = load(SYMBOL, since=dt.date(2026, 11, 2), until="2026-11-03", method="permutation")
     assert tuple(table.columns) == COLUMNS
     assert table["date"].dt.date.unique().tolist() == [NIGHT + dt.timedelta(days=d) for d in (1, 2)]
     assert set(table["method"]) == {"permutation"}
     row = table[(table["model_id"] == "SIM-USD/12") & (table["feature"] == "b")].iloc[0]
     assert (row["family"], row["rank"]) == ("lightgbm", 2)
     assert (row["importance"], row["share"], row["error"]) == (3.0, 0.5, 0.1)
-    whole = read("SIM-USD")
+    whole = load("SIM-USD")
     assert len(whole) == 4 * 2 * 3 * 2
-    assert set(read("ETH/USD")["model_id"]) == {"ETH-USD/1"}
-    assert read(SYMBOL, since="2027-01-01").empty
+    assert set(load("ETH/USD")["model_id"]) == {"ETH-USD/1"}
+    assert load(SYMBOL, since="2027-01-01").empty
 
 
 @pytest.fixture
@@ -141,17 +143,17 @@ def test_a_run_that_broke_off_before_its_document_was_stored_is_passed_over(
 
 def test_a_document_that_is_gone_or_broken_is_told(local: BrainLibrary, tmp_path: Path) -> None:
     run = write(local, NIGHT, analysis(1, [1.0]))
-    (stored,) = tmp_path.rglob(f"{run}/artifacts/{RANKINGS_FILE}")
-    stored.write_text("{")
+    (document,) = tmp_path.rglob(f"{run}/artifacts/{RANKINGS}")
+    document.write_text("{")
     with pytest.raises(ArtifactStoreError, match="rankings of 2026-11-01 from run"):
         Rankings(local).read(SYMBOL)
-    stored.unlink()
+    document.unlink()
     with pytest.raises(ArtifactStoreError, match="restore the file"):
         Rankings(local).read(SYMBOL)
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("arguments", "message"),
     [
         ({"symbol": "a b"}, "'a b' is not a symbol"),
         ({"since": "yesterday"}, "'yesterday' is not a date; write it as 2020-12-31"),
@@ -160,10 +162,10 @@ def test_a_document_that_is_gone_or_broken_is_told(local: BrainLibrary, tmp_path
     ],
 )
 def test_what_is_no_symbol_date_or_method_is_refused(
-    local: BrainLibrary, given: dict[str, str], message: str
+    local: BrainLibrary, arguments: dict[str, str], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        Rankings(local).read(**({"symbol": SYMBOL} | given))
+        Rankings(local).read(**({"symbol": SYMBOL} | arguments))
 
 
 def test_a_moment_counts_by_its_date_in_utc(local: BrainLibrary) -> None:

@@ -1,4 +1,4 @@
-"""Trends and shifts over stored nights, and the want of nights said."""
+"""Trends and shifts over the nights, and too few nights for either."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ def test_a_shift_is_the_relative_change_against_the_median_of_the_nights_before(
     for days, share in zip((5, 4, 3, 2, 1), (0.5, 0.5, 0.5, 0.4, 0.6), strict=True):
         write(library, ago(days), analysis(10 - days, [share, 1 - share]))
     write(library, TODAY, analysis(11, [0.8, 0.2]))
-    found = service.identify_feature_shifts(SYMBOL, threshold=0.1)
-    assert (found.history, found.needed) == (History.SUFFICIENT, MIN_NIGHTS_BEFORE)
-    family = only(found.families)
+    shifts = service.identify_feature_shifts(SYMBOL, threshold=0.1)
+    assert (shifts.history, shifts.needed) == (History.SUFFICIENT, MIN_NIGHTS_BEFORE)
+    family = only(shifts.families)
     assert (family.family, family.model_id) == (Family.LIGHTGBM, "SIM-USD/11")
     assert (family.tonight, family.nights_before) == (TODAY, 5)
     up, down = sorted(family.shifts, key=lambda s: s.feature)
@@ -64,13 +64,13 @@ def test_too_few_nights_are_said_and_are_no_empty_success(
     assert (nothing.history, nothing.families) == (History.INSUFFICIENT, ())
     for days in range(MIN_NIGHTS_BEFORE):  # tonight is one of them
         write(library, ago(days), analysis(10 - days, [1.0, 1.0 + days]))
-    found = service.identify_feature_shifts(SYMBOL)
-    family = only(found.families)
-    assert found.history is family.history is History.INSUFFICIENT
-    assert str(found.history) == "insufficient history"
+    shifts = service.identify_feature_shifts(SYMBOL)
+    family = only(shifts.families)
+    assert shifts.history is family.history is History.INSUFFICIENT
+    assert str(shifts.history) == "insufficient history"
     assert family.nights_before == MIN_NIGHTS_BEFORE - 1
     assert family.shifts == ()
-    assert set(family.unjudged) == {"a", "b"}
+    assert set(family.without_history) == {"a", "b"}
     write(library, ago(MIN_NIGHTS_BEFORE), analysis(1, [1.0, 9.0]))
     assert service.identify_feature_shifts(SYMBOL).history is History.SUFFICIENT
 
@@ -83,8 +83,8 @@ def test_each_family_has_its_own_history(
         if days < 2:
             models.append(analysis(20 - days, [1.0, 1.0], family=Family.LSTM))
         write(library, ago(days), *models)
-    found = {f.family: f.history for f in service.identify_feature_shifts(SYMBOL).families}
-    assert found == {
+    history = {f.family: f.history for f in service.identify_feature_shifts(SYMBOL).families}
+    assert history == {
         Family.LIGHTGBM: History.SUFFICIENT,
         Family.LSTM: History.INSUFFICIENT,
     }
@@ -100,7 +100,7 @@ def test_new_and_vanished_features_are_named_and_not_compared(
     assert family.vanished == ("c",)
     write(library, TODAY, analysis(21, [1.0, 1.0, 1.0, 1.0]))  # d is new
     family = only(service.identify_feature_shifts(SYMBOL, threshold=0.01).families)
-    assert (family.vanished, family.unjudged) == ((), ("d",))
+    assert (family.vanished, family.without_history) == ((), ("d",))
     assert {shift.feature for shift in family.shifts} == {"a", "b", "c"}
 
 
@@ -131,14 +131,14 @@ def test_a_trend_holds_the_shares_of_the_nights_in_their_order(
 ) -> None:
     for days, share in ((0, 0.6), (2, 0.2), (1, 0.5)):
         write(library, ago(days), analysis(10 - days, [share, 1 - share]))
-    found = service.get_feature_importance_trends(SYMBOL)
-    assert found.history is History.SUFFICIENT
-    (trend,) = [t for t in found.trends if (t.method, t.feature) == (Method.SHAP, "a")]
+    trends = service.get_feature_importance_trends(SYMBOL)
+    assert trends.history is History.SUFFICIENT
+    (trend,) = [t for t in trends.trends if (t.method, t.feature) == (Method.SHAP, "a")]
     assert trend.dates == (ago(2), ago(1), ago(0))
     assert trend.shares == (0.2, 0.5, 0.6)
     assert [trend.median, trend.change] == pytest.approx([0.5, 2.0])
-    assert len(found.trends) == 2 * len(Method)
-    assert len(found.table) == 3 * 2 * len(Method)
+    assert len(trends.trends) == 2 * len(Method)
+    assert len(trends.table) == 3 * 2 * len(Method)
 
 
 def test_one_night_or_none_is_no_trend(
@@ -147,9 +147,9 @@ def test_one_night_or_none_is_no_trend(
     nothing = service.get_feature_importance_trends(SYMBOL)
     assert (nothing.history, nothing.nights, nothing.trends) == (History.INSUFFICIENT, 0, ())
     write(library, TODAY, analysis(1, [1.0, 1.0]))
-    found = service.get_feature_importance_trends(SYMBOL)
-    assert (found.history, found.nights) == (History.INSUFFICIENT, 1)
-    assert math.isnan(found.trends[0].change)
+    trends = service.get_feature_importance_trends(SYMBOL)
+    assert (trends.history, trends.nights) == (History.INSUFFICIENT, 1)
+    assert math.isnan(trends.trends[0].change)
 
 
 def test_of_two_versions_of_a_family_in_one_night_the_later_counts(
@@ -166,7 +166,7 @@ def test_of_two_versions_of_a_family_in_one_night_the_later_counts(
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("arguments", "message"),
     [
         ({"threshold": 0.0}, r"threshold=0\.0 is out of range"),
         ({"threshold": math.nan}, "threshold=nan is out of range"),
@@ -176,7 +176,7 @@ def test_of_two_versions_of_a_family_in_one_night_the_later_counts(
     ],
 )
 def test_what_makes_no_sense_is_refused(
-    service: NightlyFeatureAnalysis, given: dict[str, object], message: str
+    service: NightlyFeatureAnalysis, arguments: dict[str, object], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        service.identify_feature_shifts(SYMBOL, **given)  # type: ignore[arg-type]
+        service.identify_feature_shifts(SYMBOL, **arguments)  # type: ignore[arg-type]

@@ -18,9 +18,9 @@ ERRORS = st.floats(0.05, 20)
 
 
 def probability(sharpe: float, error: float) -> float:
-    found = confidence(sharpe, error, 500, 12).probability
-    assert found is not None
-    return found
+    p = confidence(sharpe, error, 500, 12).probability
+    assert p is not None
+    return p
 
 
 def twin(sharpe: float, error: float) -> float:
@@ -48,10 +48,10 @@ def test_it_is_calibrated_where_its_assumptions_hold() -> None:
     truth = rng.normal(0, PRIOR_SPREAD, 20_000)
     error = rng.uniform(0.3, 3.0, truth.size)
     estimate = rng.normal(truth, error)
-    said = np.array([probability(s, e) for s, e in zip(estimate, error, strict=True)])
+    probabilities = np.array([probability(s, e) for s, e in zip(estimate, error, strict=True)])
     for low in np.arange(0.0, 1.0, 0.1):
-        among = (said >= low) & (said < low + 0.1)
-        off = float((truth[among] > 0).mean() - said[among].mean())
+        among = (probabilities >= low) & (probabilities < low + 0.1)
+        off = float((truth[among] > 0).mean() - probabilities[among].mean())
         assert abs(off) < 4 * 0.5 / math.sqrt(among.sum())
 
 
@@ -72,9 +72,9 @@ def test_a_larger_error_draws_towards_a_half(sharpe: float, one: float, other: f
 
 @given(SHARPES, ERRORS)
 def test_the_prior_is_sceptical_and_takes_no_side(sharpe: float, error: float) -> None:
-    found = probability(sharpe, error)
-    assert abs(found - 0.5) <= abs(norm.cdf(sharpe / error) - 0.5) + 1e-12
-    assert found + probability(-sharpe, error) == pytest.approx(1, abs=1e-12)
+    p = probability(sharpe, error)
+    assert abs(p - 0.5) <= abs(norm.cdf(sharpe / error) - 0.5) + 1e-12
+    assert p + probability(-sharpe, error) == pytest.approx(1, abs=1e-12)
 
 
 def test_the_extremes_stay_within_bounds() -> None:
@@ -106,25 +106,25 @@ def test_the_extremes_stay_within_bounds() -> None:
 def test_unknown_stays_unknown_and_says_why(
     evidence: tuple[float | None, float | None, int | None, int | None], reason: str
 ) -> None:
-    found = confidence(*evidence)
-    assert (found.probability, found.reason) == (None, reason)
-    assert (found.bars, found.episodes) == evidence[2:]
-    assert position_size(found, 1.0) == 0.0
+    answer = confidence(*evidence)
+    assert (answer.probability, answer.reason) == (None, reason)
+    assert (answer.bars, answer.episodes) == evidence[2:]
+    assert position_size(answer, 1.0) == 0.0
 
 
 def test_what_is_known_is_shown_with_what_it_rests_on() -> None:
-    found = confidence(1.0, 1.0, 300, MIN_EPISODES)
+    answer = confidence(1.0, 1.0, 300, MIN_EPISODES)
     expected = norm.cdf(1 / math.sqrt(2))
     reason = "net Sharpe 1.00 ± 1.00 from 300 bars in 5 episodes"
-    assert found.probability == pytest.approx(expected, abs=1e-15)
-    assert found == Confidence(found.probability, 1.0, 1.0, 300, 5, reason)
+    assert answer.probability == pytest.approx(expected, abs=1e-15)
+    assert answer == Confidence(answer.probability, 1.0, 1.0, 300, 5, reason)
 
 
 def test_all_bars_are_one_stretch() -> None:
     assert confidence(1.0, 1.0, 300, 1).probability is None
-    found = confidence(1.0, 1.0, 300, 1, min_episodes=1)
-    assert found.probability == probability(1.0, 1.0)
-    assert found.reason == "net Sharpe 1.00 ± 1.00 from 300 bars in 1 episode"
+    answer = confidence(1.0, 1.0, 300, 1, min_episodes=1)
+    assert answer.probability == probability(1.0, 1.0)
+    assert answer.reason == "net Sharpe 1.00 ± 1.00 from 300 bars in 1 episode"
 
 
 # --- size ---------------------------------------------------------------------------------------

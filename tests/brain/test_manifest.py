@@ -1,4 +1,4 @@
-"""What was registered is what gets loaded."""
+"""The manifest of a model's files."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from brain.artifacts import MANIFEST
 from brain.errors import ModelIntegrityError
-from brain.manifest import MANIFEST, check_folder, write_manifest
+from brain.manifest import check_folder, write_manifest
 
 
 @pytest.fixture

@@ -35,8 +35,8 @@ def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
     return True
 
 
-class Family:
-    """A process in a session of its own, and all that it starts."""
+class ProcessTree:
+    """A process in a new session, and all that it starts."""
 
     def __init__(self, command: list[str], cwd: Path, env: dict[str, str] | None = None) -> None:
         self.head = subprocess.Popen(
@@ -50,7 +50,7 @@ class Family:
         )
 
     def descendants(self) -> list[psutil.Process]:
-        """Who still runs, the head left aside, whoever its parent is now."""
+        """The running processes without the head, also those that have another parent now."""
         return [
             process
             for process in self.members(["status"])
@@ -58,13 +58,13 @@ class Family:
         ]
 
     def members(self, facts: list[str]) -> list[psutil.Process]:
-        """Everybody in the session."""
-        found = []
+        """All processes of the session."""
+        members = []
         for process in everyone(facts):
             with suppress(ProcessLookupError, PermissionError):
                 if os.getsid(process.pid) == self.head.pid:
-                    found.append(process)
-        return found
+                    members.append(process)
+        return members
 
     def gone(self) -> bool:
         return not self.descendants()
@@ -82,22 +82,22 @@ class Family:
             self.head.stdout.close()
 
 
-Start = Callable[..., Family]
+Start = Callable[..., ProcessTree]
 
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     """Start ``python …``; nothing of it survives the test."""
-    families: list[Family] = []
+    trees: list[ProcessTree] = []
 
-    def run(*arguments: object, env: dict[str, str] | None = None) -> Family:
+    def run(*arguments: object, env: dict[str, str] | None = None) -> ProcessTree:
         command = [sys.executable, *map(str, arguments)]
-        families.append(Family(command, tmp_path, env))
-        return families[-1]
+        trees.append(ProcessTree(command, tmp_path, env))
+        return trees[-1]
 
     yield run
-    for family in families:
-        family.end()
+    for tree in trees:
+        tree.end()
 
 
 def script(path: Path, text: str) -> Path:
@@ -105,7 +105,7 @@ def script(path: Path, text: str) -> Path:
     return path
 
 
-#: A job that depends on the process that it is told, and has a child of its own.
+#: A job with a child, whose parent is the process of the argument.
 JOB = """
     import subprocess, sys, time
     from brain.processes import die_with_parent
@@ -138,13 +138,13 @@ def test_workers_of_a_killed_job_are_gone_within_seconds(start: Start, tmp_path:
         Parallel(n_jobs=2)(delayed(work)(i) for i in range(2))
         """,
     )
-    family = start(job)
+    tree = start(job)
     assert wait_until(lambda: len(list(tmp_path.glob("at-work-*"))) == 2, READY_SECONDS)
-    assert len(family.descendants()) >= 3  # two workers and the pool's trackers
+    assert len(tree.descendants()) >= 3  # two workers and the pool's trackers
 
-    family.head.kill()
+    tree.head.kill()
 
-    assert wait_until(family.gone, GONE_SECONDS), family.descendants()
+    assert wait_until(tree.gone, GONE_SECONDS), tree.descendants()
 
 
 def test_a_job_and_its_children_die_with_their_launcher(start: Start, tmp_path: Path) -> None:
@@ -152,13 +152,13 @@ def test_a_job_and_its_children_die_with_their_launcher(start: Start, tmp_path: 
         "import os, subprocess as s, sys; s.run([sys.executable, 'job.py', str(os.getpid())])"
     )
     script(tmp_path / "job.py", JOB)
-    family = start("-c", launcher)
-    assert family.line() == "ready"
-    assert len(family.descendants()) == 2
+    tree = start("-c", launcher)
+    assert tree.line() == "ready"
+    assert len(tree.descendants()) == 2
 
-    family.head.kill()
+    tree.head.kill()
 
-    assert wait_until(family.gone, GONE_SECONDS), family.descendants()
+    assert wait_until(tree.gone, GONE_SECONDS), tree.descendants()
 
 
 def test_a_job_whose_launcher_is_already_gone_ends_at_once(start: Start, tmp_path: Path) -> None:
@@ -188,32 +188,32 @@ def test_killing_mlflow_run_leaves_no_orphan(
     (project / "MLproject").write_text(
         f"entry_points: {{main: {{command: 'exec {sys.executable} job.py $PPID'}}}}"
     )
-    family = start(
+    tree = start(
         "-m", "mlflow", "run", project, "--env-manager", "local",
         env={"MLFLOW_TRACKING_URI": sqlite_dsn},
     )  # fmt: skip
-    run_id = family.line()
+    run_id = tree.line()
     assert len(run_id) == 32
-    parents = {process.ppid() for process in family.descendants()}
-    assert family.head.pid in parents  # no shell between `mlflow run` and the job
-    assert len(family.descendants()) == 2
-    monkeypatch.setattr(psutil, "process_iter", family.members)
+    parents = {process.ppid() for process in tree.descendants()}
+    assert tree.head.pid in parents  # no shell between `mlflow run` and the job
+    assert len(tree.descendants()) == 2
+    monkeypatch.setattr(psutil, "process_iter", tree.members)
     assert launcher_is_alive(time.time(), run_id)
     assert not launcher_is_alive(time.time(), "another run")
 
-    family.head.kill()
+    tree.head.kill()
 
-    assert wait_until(family.gone, GONE_SECONDS), family.descendants()
+    assert wait_until(tree.gone, GONE_SECONDS), tree.descendants()
     assert not launcher_is_alive(time.time(), run_id)
 
 
 def test_a_launcher_without_a_job_may_own_any_run_younger_than_itself(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    family = start(script(tmp_path / "mlflow", IDLE), "run", ".")
-    monkeypatch.setattr(psutil, "process_iter", family.members)
-    assert family.line() == "here"
-    began = psutil.Process(family.head.pid).create_time()
+    tree = start(script(tmp_path / "mlflow", IDLE), "run", ".")
+    monkeypatch.setattr(psutil, "process_iter", tree.members)
+    assert tree.line() == "here"
+    began = psutil.Process(tree.head.pid).create_time()
     assert launcher_is_alive(began + 600, "any run")
     assert not launcher_is_alive(began - 10, "any run")
 
@@ -221,9 +221,9 @@ def test_a_launcher_without_a_job_may_own_any_run_younger_than_itself(
 def test_another_command_of_mlflow_launches_nothing(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    family = start(script(tmp_path / "mlflow", IDLE), "server")
-    monkeypatch.setattr(psutil, "process_iter", family.members)
-    assert family.line() == "here"
+    tree = start(script(tmp_path / "mlflow", IDLE), "server")
+    monkeypatch.setattr(psutil, "process_iter", tree.members)
+    assert tree.line() == "here"
     assert not launcher_is_alive(time.time(), "any run")
 
 
@@ -239,13 +239,13 @@ def test_a_process_id_given_out_again_is_another_process() -> None:
 
 def test_an_ended_process_is_dead_even_before_its_parent_has_noticed(start: Start) -> None:
     tell = "from brain.processes import ProcessIdentity as P; print(P.current(), flush=True)"
-    family = start("-c", f"{tell}; import time; time.sleep(600)")
-    identity = ProcessIdentity.parse(family.line())
-    assert identity.pid == family.head.pid
+    tree = start("-c", f"{tell}; import time; time.sleep(600)")
+    identity = ProcessIdentity.parse(tree.line())
+    assert identity.pid == tree.head.pid
     assert is_alive(identity) is True
-    family.head.kill()
+    tree.head.kill()
     assert wait_until(lambda: is_alive(identity) is False, GONE_SECONDS)  # a zombie by now
-    family.head.wait()
+    tree.head.wait()
     assert is_alive(identity) is False
 
 

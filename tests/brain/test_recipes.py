@@ -1,4 +1,4 @@
-"""Recipes: the same recipe has the same id everywhere, whoever found it and when."""
+"""Recipes: the same recipe has the same id everywhere, whatever search it is from."""
 
 from __future__ import annotations
 
@@ -46,15 +46,15 @@ def test_whatever_changes_the_model_changes_the_id(change: dict[str, Any]) -> No
     assert replace(RECIPE, **change).id != RECIPE.id
 
 
-def test_a_recipe_of_before_timeframe_and_label_keeps_its_id() -> None:
+def test_a_recipe_of_before_timeframe_and_target_keeps_its_id() -> None:
     old = (
         '{"family":"lightgbm","feature_set":"bars-1","horizon":6,'
         '"hyperparameters":{"learning_rate":0.05,"rounds":100},"refit":"all rows with a known '
-        'target","seed":7,"tuned_in":"","tuned_until":""}'
+        'label","seed":7,"tuned_in":"","tuned_until":""}'
     )
-    read = Recipe.from_json(old)
-    assert read == RECIPE
-    assert read.id == "4a3e426007af"
+    recipe = Recipe.from_json(old)
+    assert recipe == RECIPE
+    assert recipe.id == "4a3e426007af"
 
 
 def test_it_reads_back_what_it_wrote() -> None:

@@ -48,7 +48,7 @@ def test_another_programs_variable_does_not_name_the_store(
 def test_a_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql+psycopg://brain:hush@db/library")
     settings = load_settings()
-    assert "hush" not in f"{settings!r} {settings} {settings.shown()}"
+    assert "hush" not in f"{settings!r} {settings} {settings.run_parameters()}"
     assert settings.tracking_uri == "postgresql+psycopg://brain:hush@db/library"
 
 
@@ -71,7 +71,7 @@ def test_a_family_named_twice_is_trained_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("values", "message"),
     [
         ({"trails": 3}, "'trails' is no setting; did you mean 'trials'"),
         ({"trials": 0}, "trials=0"),
@@ -82,9 +82,11 @@ def test_a_family_named_twice_is_trained_once() -> None:
         ({"symbols": "BTC USD"}, "'BTC USD'"),
     ],
 )
-def test_wrong_settings_are_told_with_value_and_cure(given: dict[str, object], told: str) -> None:
-    with pytest.raises(SettingsError, match=told):
-        load_settings(given)
+def test_wrong_settings_are_told_with_value_and_cure(
+    values: dict[str, object], message: str
+) -> None:
+    with pytest.raises(SettingsError, match=message):
+        load_settings(values)
 
 
 def test_an_unknown_variable_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The exchanges on loopback themselves: what every client of ours is judged by."""
+"""The exchange server itself, which every client of ours is tested against."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.market.exchange_server import (
     LISTED,
     NOW,
     RENAMED,
-    Exchanges,
+    ExchangeServer,
     Faults,
     Truth,
 )
@@ -38,7 +38,7 @@ def ms(moment: pd.Timestamp | str) -> int:
     return int((moment if moment.tz else moment.tz_localize("UTC")).value // 1_000_000)
 
 
-def ask(url: str, path: str, **query: object) -> tuple[int, Any, dict[str, str]]:
+def get(url: str, path: str, **query: object) -> tuple[int, Any, dict[str, str]]:
     """Status, JSON and headers of one request."""
     try:
         with urllib.request.urlopen(f"{url}{path}?{urlencode(query)}", timeout=10) as answer:
@@ -46,34 +46,39 @@ def ask(url: str, path: str, **query: object) -> tuple[int, Any, dict[str, str]]
     except urllib.error.HTTPError as error:
         with error:
             content = error.read()
-            told = json.loads(content) if content.startswith(b"{") else content
-            return error.code, told, dict(error.headers)
+            body = json.loads(content) if content.startswith(b"{") else content
+            return error.code, body, dict(error.headers)
+
+
+def rows_of(exchange: str, answer: Any) -> list[Any]:
+    """The rows in an exchange's envelope."""
+    return answer if exchange == "binance" else (answer.get("data") or answer["result"]["list"])
 
 
 @pytest.fixture
-def exchanges() -> Iterator[Exchanges]:
-    with Exchanges() as exchanges:
-        yield exchanges
+def server() -> Iterator[ExchangeServer]:
+    with ExchangeServer() as server:
+        yield server
 
 
 @pytest.fixture
-def binance(exchanges: Exchanges) -> str:
-    return exchanges.urls["binance"]
+def binance(server: ExchangeServer) -> str:
+    return server.urls["binance"]
 
 
 @pytest.fixture
-def bybit(exchanges: Exchanges) -> str:
-    return exchanges.urls["bybit"]
+def bybit(server: ExchangeServer) -> str:
+    return server.urls["bybit"]
 
 
 @pytest.fixture
-def okx(exchanges: Exchanges) -> str:
-    return exchanges.urls["okx"]
+def okx(server: ExchangeServer) -> str:
+    return server.urls["okx"]
 
 
 class TestBinance:
     def test_gives_candles_oldest_first_and_the_running_one_last(self, binance: str) -> None:
-        _, rows, _ = ask(binance, "/fapi/v1/klines", symbol="BTCUSDT", interval="1h")
+        _, rows, _ = get(binance, "/fapi/v1/klines", symbol="BTCUSDT", interval="1h")
         assert len(rows) == 500
         assert [b[0] - a[0] for a, b in pairwise(rows)] == [HOUR] * 499
         assert rows[-1][0] == ms("2026-11-20 12:00")
@@ -84,17 +89,17 @@ class TestBinance:
     def test_takes_both_ends_of_a_window_and_starts_from_its_start(self, binance: str) -> None:
         start = ms("2026-09-01")
         window = {"symbol": "BTCUSDT", "interval": "1h", "startTime": start}
-        _, rows, _ = ask(binance, "/fapi/v1/klines", **window, endTime=start + 2 * HOUR)
+        _, rows, _ = get(binance, "/fapi/v1/klines", **window, endTime=start + 2 * HOUR)
         assert [row[0] - start for row in rows] == [0, HOUR, 2 * HOUR]
-        _, rows, _ = ask(binance, "/fapi/v1/klines", **window, limit=1500)
+        _, rows, _ = get(binance, "/fapi/v1/klines", **window, limit=1500)
         assert (rows[0][0], len(rows)) == (start, 1500)
 
-    def test_gives_what_is_true(self, exchanges: Exchanges, binance: str) -> None:
-        _, rows, _ = ask(binance, "/fapi/v1/klines", symbol="ETHUSDT", interval="15m", limit=99)
-        true = exchanges.truth.candles("binance", "ETH/USDT", "15m").tail(98)
-        assert [float(row[4]) for row in rows[:-1]] == true["close"].tolist()
-        assert [float(row[5]) for row in rows[:-1]] == true["volume"].tolist()
-        assert [float(row[7]) for row in rows[:-1]] == true["quote_volume"].tolist()
+    def test_gives_what_is_true(self, server: ExchangeServer, binance: str) -> None:
+        _, rows, _ = get(binance, "/fapi/v1/klines", symbol="ETHUSDT", interval="15m", limit=99)
+        expected = server.truth.candles("binance", "ETH/USDT", "15m").tail(98)
+        assert [float(row[4]) for row in rows[:-1]] == expected["close"].tolist()
+        assert [float(row[5]) for row in rows[:-1]] == expected["volume"].tolist()
+        assert [float(row[7]) for row in rows[:-1]] == expected["quote_volume"].tolist()
 
     @pytest.mark.parametrize(
         ("path", "query", "code"),
@@ -111,43 +116,47 @@ class TestBinance:
     def test_refuses_with_its_codes(
         self, binance: str, path: str, query: dict[str, object], code: int
     ) -> None:
-        status, told, _ = ask(binance, path, **query)
-        assert (status, told["code"]) == (400, code)
+        status, answer, _ = get(binance, path, **query)
+        assert (status, answer["code"]) == (400, code)
 
     def test_stamps_settlements_some_milliseconds_late(
-        self, exchanges: Exchanges, binance: str
+        self, server: ExchangeServer, binance: str
     ) -> None:
-        _, rows, _ = ask(binance, "/fapi/v1/fundingRate", symbol="LPTUSDT", limit=1000)
+        _, rows, _ = get(binance, "/fapi/v1/fundingRate", symbol="LPTUSDT", limit=1000)
         late = {row["fundingTime"] % 60_000 for row in rows}
         assert late > {0}
         assert max(late) < 1000
-        true = exchanges.truth.funding("binance", "LPT/USDT").tail(1000)
-        assert [float(row["fundingRate"]) for row in rows] == true["rate"].tolist()
-        assert [float(row["markPrice"]) for row in rows] == true["mark_price"].tolist()
-        hours = true["time"].diff().dropna().dt.total_seconds() / 3600
-        assert hours.tolist() == true["interval_hours"].tolist()[1:]
+        expected = server.truth.funding("binance", "LPT/USDT").tail(1000)
+        assert [float(row["fundingRate"]) for row in rows] == expected["rate"].tolist()
+        assert [float(row["markPrice"]) for row in rows] == expected["mark_price"].tolist()
+        hours = expected["time"].diff().dropna().dt.total_seconds() / 3600
+        assert hours.tolist() == expected["interval_hours"].tolist()[1:]
         assert set(hours) == {8.0, 4.0}
 
-    def test_keeps_open_interest_for_thirty_days(self, exchanges: Exchanges, binance: str) -> None:
-        asked = {"symbol": "BTCUSDT", "period": "1h"}
+    def test_keeps_open_interest_for_thirty_days(
+        self, server: ExchangeServer, binance: str
+    ) -> None:
+        query = {"symbol": "BTCUSDT", "period": "1h"}
         old = ms(NOW - pd.Timedelta(days=31))
-        status, told, _ = ask(binance, "/futures/data/openInterestHist", **asked, startTime=old)
-        assert (status, told) == (400, {"code": -1130, "msg": "parameter 'startTime' is invalid."})
-        _, rows, _ = ask(binance, "/futures/data/openInterestHist", **asked)
+        status, answer, _ = get(binance, "/futures/data/openInterestHist", **query, startTime=old)
+        refusal = {"code": -1130, "msg": "parameter 'startTime' is invalid."}
+        assert (status, answer) == (400, refusal)
+        _, rows, _ = get(binance, "/futures/data/openInterestHist", **query)
         assert len(rows) == 30
-        true = exchanges.truth.open_interest("binance", "BTC/USDT", "1h")
-        assert [float(row["sumOpenInterest"]) for row in rows[:-1]] == true["base"].tolist()[-29:]
-        assert true["time"].iloc[0] >= NOW - pd.Timedelta(days=30)
+        expected = server.truth.open_interest("binance", "BTC/USDT", "1h")
+        amounts = [float(row["sumOpenInterest"]) for row in rows[:-1]]
+        assert amounts == expected["base"].tolist()[-29:]
+        assert expected["time"].iloc[0] >= NOW - pd.Timedelta(days=30)
 
     def test_tells_of_intervals_that_are_not_eight_hours(self, binance: str) -> None:
-        _, rows, _ = ask(binance, "/fapi/v1/fundingInfo")
+        _, rows, _ = get(binance, "/fapi/v1/fundingInfo")
         hours = {row["symbol"]: row["fundingIntervalHours"] for row in rows}
         assert (hours["SOLUSDT"], hours["KAITOUSDT"], hours["LPTUSDT"]) == (4, 1, 4)
         assert "BTCUSDT" not in hours
 
     def test_lists_what_settled_with_its_delivery_date(self, binance: str) -> None:
-        _, told, _ = ask(binance, "/fapi/v1/exchangeInfo")
-        listed = {one["symbol"]: one for one in told["symbols"]}
+        _, answer, _ = get(binance, "/fapi/v1/exchangeInfo")
+        listed = {one["symbol"]: one for one in answer["symbols"]}
         assert listed["FTMUSDT"]["status"] == "SETTLING"
         assert listed["FTMUSDT"]["deliveryDate"] == ms(DELISTED)
         assert listed["POLUSDT"]["onboardDate"] == listed["MATICUSDT"]["deliveryDate"]
@@ -155,34 +164,34 @@ class TestBinance:
 
     def test_counts_weights_then_refuses_then_bans(self) -> None:
         # A minute of the limits' clock is long, so that none ends meanwhile.
-        with Exchanges(budget=0.01, scale=0.001) as exchanges:
-            url, asked = exchanges.urls["binance"], {"symbol": "BTCUSDT", "interval": "1h"}
-            _, _, headers = ask(url, "/fapi/v1/klines", **asked, limit=1500)
+        with ExchangeServer(budget=0.01, scale=0.001) as server:
+            url, query = server.urls["binance"], {"symbol": "BTCUSDT", "interval": "1h"}
+            _, _, headers = get(url, "/fapi/v1/klines", **query, limit=1500)
             assert headers["X-MBX-USED-WEIGHT-1M"] == "10"
-            codes = [ask(url, "/fapi/v1/klines", **asked, limit=1500) for _ in range(14)]
+            codes = [get(url, "/fapi/v1/klines", **query, limit=1500) for _ in range(14)]
             assert [code for code, _, _ in codes] == [200] + [429] * 10 + [418] * 3
             assert all(int(headers["Retry-After"]) >= 1 for _, _, headers in codes[1:])
-            assert len(exchanges.refused) == 13
+            assert len(server.refused) == 13
 
 
 class TestBybit:
-    def test_gives_candles_newest_first(self, exchanges: Exchanges, bybit: str) -> None:
-        asked = {"category": "linear", "symbol": "SOLUSDT", "interval": "60"}
-        _, told, _ = ask(bybit, "/v5/market/kline", **asked)
-        rows = told["result"]["list"]
-        assert (told["retCode"], len(rows)) == (0, 200)
+    def test_gives_candles_newest_first(self, server: ExchangeServer, bybit: str) -> None:
+        query = {"category": "linear", "symbol": "SOLUSDT", "interval": "60"}
+        _, answer, _ = get(bybit, "/v5/market/kline", **query)
+        rows = answer["result"]["list"]
+        assert (answer["retCode"], len(rows)) == (0, 200)
         assert rows[0][0] == str(ms("2026-11-20 12:00"))
-        true = exchanges.truth.candles("bybit", "SOL/USDT", "1h").tail(199)
-        assert [float(row[6]) for row in rows[:0:-1]] == true["quote_volume"].tolist()
+        expected = server.truth.candles("bybit", "SOL/USDT", "1h").tail(199)
+        assert [float(row[6]) for row in rows[:0:-1]] == expected["quote_volume"].tolist()
 
     def test_goes_forward_from_a_lone_start_alone(self, bybit: str) -> None:
         start = ms("2026-09-01")
-        asked = {"category": "linear", "symbol": "BTCUSDT", "interval": "60", "limit": 10}
-        _, told, _ = ask(bybit, "/v5/market/kline", **asked, start=start)
-        assert told["result"]["list"][-1][0] == str(start)
-        _, told, _ = ask(bybit, "/v5/market/kline", **asked, start=start, end=start + 99 * HOUR)
-        assert told["result"]["list"][0][0] == str(start + 99 * HOUR)
-        assert len(told["result"]["list"]) == 10
+        query = {"category": "linear", "symbol": "BTCUSDT", "interval": "60", "limit": 10}
+        _, answer, _ = get(bybit, "/v5/market/kline", **query, start=start)
+        assert answer["result"]["list"][-1][0] == str(start)
+        _, answer, _ = get(bybit, "/v5/market/kline", **query, start=start, end=start + 99 * HOUR)
+        assert answer["result"]["list"][0][0] == str(start + 99 * HOUR)
+        assert len(answer["result"]["list"]) == 10
 
     @pytest.mark.parametrize(
         ("path", "query"),
@@ -201,32 +210,32 @@ class TestBybit:
         ],
     )
     def test_refuses_within_http_200(self, bybit: str, path: str, query: dict[str, object]) -> None:
-        status, told, _ = ask(bybit, f"/v5/market/{path}", **query)
-        assert (status, told["retCode"], told["result"]) == (200, 10001, {})
+        status, answer, _ = get(bybit, f"/v5/market/{path}", **query)
+        assert (status, answer["retCode"], answer["result"]) == (200, 10001, {})
 
-    def test_pages_open_interest_by_cursor(self, exchanges: Exchanges, bybit: str) -> None:
-        asked = {"category": "linear", "symbol": "BTCUSDT", "intervalTime": "1h", "limit": 200}
+    def test_pages_open_interest_by_cursor(self, server: ExchangeServer, bybit: str) -> None:
+        query = {"category": "linear", "symbol": "BTCUSDT", "intervalTime": "1h", "limit": 200}
         start, end = ms("2026-10-01"), ms("2026-10-31") - 1
         rows: list[dict[str, str]] = []
         cursor: dict[str, str] = {}
         while True:
-            _, told, _ = ask(
-                bybit, "/v5/market/open-interest", **asked, startTime=start, endTime=end, **cursor
+            _, answer, _ = get(
+                bybit, "/v5/market/open-interest", **query, startTime=start, endTime=end, **cursor
             )
-            rows += told["result"]["list"]
-            if not told["result"]["nextPageCursor"]:
+            rows += answer["result"]["list"]
+            if not answer["result"]["nextPageCursor"]:
                 break
-            cursor = {"cursor": unquote(told["result"]["nextPageCursor"])}
-        true = exchanges.truth.open_interest("bybit", "BTC/USDT", "1h", "2026-10-01", "2026-10-31")
-        assert [float(row["openInterest"]) / 2 for row in rows[::-1]] == true["base"].tolist()
-        assert [float(r["singleOpenInterest"]) for r in rows[::-1]] == true["base"].tolist()
+            cursor = {"cursor": unquote(answer["result"]["nextPageCursor"])}
+        expected = server.truth.open_interest("bybit", "BTC/USDT", "1h", "2026-10-01", "2026-10-31")
+        assert [float(row["openInterest"]) / 2 for row in rows[::-1]] == expected["base"].tolist()
+        assert [float(r["singleOpenInterest"]) for r in rows[::-1]] == expected["base"].tolist()
         assert len(rows) == 720
 
     def test_gives_the_candle_that_a_start_falls_into(self, bybit: str) -> None:
-        asked = {"category": "linear", "symbol": "BTCUSDT", "interval": "60"}
+        query = {"category": "linear", "symbol": "BTCUSDT", "interval": "60"}
         start = ms("2026-09-01 00:20")
-        _, told, _ = ask(bybit, "/v5/market/kline", **asked, start=start, end=start + HOUR)
-        assert [row[0] for row in told["result"]["list"]] == [
+        _, answer, _ = get(bybit, "/v5/market/kline", **query, start=start, end=start + HOUR)
+        assert [row[0] for row in answer["result"]["list"]] == [
             str(ms("2026-09-01 01:00")),
             str(ms("2026-09-01 00:00")),
         ]
@@ -235,73 +244,74 @@ class TestBybit:
     def test_takes_a_cursor_as_given_or_encoded_again(
         self, bybit: str, form: Callable[[str], str]
     ) -> None:
-        asked = {"category": "linear", "symbol": "BTCUSDT", "intervalTime": "1h"}
-        first = ask(bybit, "/v5/market/open-interest", **asked)[1]["result"]
+        query = {"category": "linear", "symbol": "BTCUSDT", "intervalTime": "1h"}
+        first = get(bybit, "/v5/market/open-interest", **query)[1]["result"]
         assert first["nextPageCursor"].startswith("lastid%3D")
         cursor = form(first["nextPageCursor"])
-        rows = ask(bybit, "/v5/market/open-interest", **asked, cursor=cursor)[1]["result"]["list"]
+        rows = get(bybit, "/v5/market/open-interest", **query, cursor=cursor)[1]["result"]["list"]
         assert int(rows[0]["timestamp"]) == int(first["list"][-1]["timestamp"]) - HOUR
-        made_up = ask(bybit, "/v5/market/open-interest", **asked, cursor="x")[1]
-        assert made_up["retCode"] == 10001
+        invalid = get(bybit, "/v5/market/open-interest", **query, cursor="x")[1]
+        assert invalid["retCode"] == 10001
 
     def test_passes_over_a_lone_start_of_open_interest(self, bybit: str) -> None:
-        asked = {"category": "linear", "symbol": "BTCUSDT", "intervalTime": "1h"}
-        _, told, _ = ask(bybit, "/v5/market/open-interest", **asked, startTime=ms("2024-01-01"))
-        assert told["result"]["list"][0]["timestamp"] == str(ms("2026-11-20 12:00"))
-        assert len(told["result"]["list"]) == 50
+        query = {"category": "linear", "symbol": "BTCUSDT", "intervalTime": "1h"}
+        _, answer, _ = get(bybit, "/v5/market/open-interest", **query, startTime=ms("2024-01-01"))
+        assert answer["result"]["list"][0]["timestamp"] == str(ms("2026-11-20 12:00"))
+        assert len(answer["result"]["list"]) == 50
 
     def test_lists_in_pages_what_trades_and_apart_what_closed(
-        self, exchanges: Exchanges, bybit: str
+        self, server: ExchangeServer, bybit: str
     ) -> None:
-        first = ask(bybit, "/v5/market/instruments-info", category="linear")[1]["result"]
+        first = get(bybit, "/v5/market/instruments-info", category="linear")[1]["result"]
         cursor = unquote(first["nextPageCursor"])
-        last = ask(bybit, "/v5/market/instruments-info", category="linear", cursor=cursor)[1]
+        last = get(bybit, "/v5/market/instruments-info", category="linear", cursor=cursor)[1]
         listed = [one["symbol"] for one in first["list"] + last["result"]["list"]]
         assert (len(first["list"]), last["result"]["nextPageCursor"]) == (500, "")
         assert len(set(listed)) == len(listed)
-        closed = ask(bybit, "/v5/market/instruments-info", category="linear", status="Closed")[1]
-        told = {one["symbol"]: one["deliveryTime"] for one in closed["result"]["list"]}
-        assert told == {"FTMUSDT": str(ms(DELISTED)), "MATICUSDT": str(ms(RENAMED))}
-        every = exchanges.truth.instruments("bybit")["instrument"]
-        assert set(every) < {*listed, *told}
+        closed = get(bybit, "/v5/market/instruments-info", category="linear", status="Closed")[1]
+        delivery_times = {one["symbol"]: one["deliveryTime"] for one in closed["result"]["list"]}
+        assert delivery_times == {"FTMUSDT": str(ms(DELISTED)), "MATICUSDT": str(ms(RENAMED))}
+        every = server.truth.instruments("bybit")["instrument"]
+        assert set(every) < {*listed, *delivery_times}
 
     def test_shuts_out_who_asks_too_often(self) -> None:
-        with Exchanges(budget=0.01) as exchanges:
-            codes = [ask(exchanges.urls["bybit"], "/v5/market/time")[0] for _ in range(8)]
+        with ExchangeServer(budget=0.01) as server:
+            codes = [get(server.urls["bybit"], "/v5/market/time")[0] for _ in range(8)]
         assert codes == [200] * 6 + [403] * 2
 
 
 class TestOkx:
     def test_gives_candles_newest_first_with_contracts_and_base_units(
-        self, exchanges: Exchanges, okx: str
+        self, server: ExchangeServer, okx: str
     ) -> None:
-        asked = {"instId": "DOGE-USDT-SWAP", "bar": "1H"}
-        _, told, _ = ask(okx, "/api/v5/market/candles", **asked)
-        rows = told["data"]
-        assert (list(told), len(rows)) == (["code", "msg", "data"], 100)
+        query = {"instId": "DOGE-USDT-SWAP", "bar": "1H"}
+        _, answer, _ = get(okx, "/api/v5/market/candles", **query)
+        rows = answer["data"]
+        assert (list(answer), len(rows)) == (["code", "msg", "data"], 100)
         assert [row[8] for row in rows] == ["0"] + ["1"] * 99
         assert all(float(row[6]) == pytest.approx(1000 * float(row[5])) for row in rows)
-        true = exchanges.truth.candles("okx", "DOGE/USDT", "1h").tail(99)
-        assert [float(row[6]) for row in rows[:0:-1]] == true["volume"].tolist()
+        expected = server.truth.candles("okx", "DOGE/USDT", "1h").tail(99)
+        assert [float(row[6]) for row in rows[:0:-1]] == expected["volume"].tolist()
 
     def test_takes_cursors_as_exclusive(self, okx: str) -> None:
-        asked = {"instId": "BTC-USDT-SWAP", "bar": "1H", "limit": 300}
+        query = {"instId": "BTC-USDT-SWAP", "bar": "1H", "limit": 300}
         after, before = ms("2026-09-10"), ms("2026-09-09")
-        _, told, _ = ask(okx, "/api/v5/market/history-candles", **asked, after=after, before=before)
-        assert [row[0] for row in told["data"]] == [str(after - n * HOUR) for n in range(1, 24)]
-        _, told, _ = ask(okx, "/api/v5/market/history-candles", **asked, before=before)
-        assert told["data"][0][0] == str(ms("2026-11-20 11:00"))
-        assert len(told["data"]) == 300
+        path = "/api/v5/market/history-candles"
+        _, answer, _ = get(okx, path, **query, after=after, before=before)
+        assert [row[0] for row in answer["data"]] == [str(after - n * HOUR) for n in range(1, 24)]
+        _, answer, _ = get(okx, path, **query, before=before)
+        assert answer["data"][0][0] == str(ms("2026-11-20 11:00"))
+        assert len(answer["data"]) == 300
 
     def test_keeps_recent_candles_for_1440_bars(self, okx: str) -> None:
-        asked = {"instId": "BTC-USDT-SWAP", "bar": "1m", "after": ms("2026-11-19")}
-        assert ask(okx, "/api/v5/market/candles", **asked)[1]["data"] == []
-        assert len(ask(okx, "/api/v5/market/history-candles", **asked)[1]["data"]) == 100
+        query = {"instId": "BTC-USDT-SWAP", "bar": "1m", "after": ms("2026-11-19")}
+        assert get(okx, "/api/v5/market/candles", **query)[1]["data"] == []
+        assert len(get(okx, "/api/v5/market/history-candles", **query)[1]["data"]) == 100
 
     def test_opens_days_by_the_clock_of_hong_kong_or_utc(self, okx: str) -> None:
-        asked = {"instId": "BTC-USDT-SWAP", "limit": 1}
+        query = {"instId": "BTC-USDT-SWAP", "limit": 1}
         hours = {
-            bar: int(ask(okx, "/api/v5/market/candles", **asked, bar=bar)[1]["data"][0][0])
+            bar: int(get(okx, "/api/v5/market/candles", **query, bar=bar)[1]["data"][0][0])
             // HOUR
             % 24
             for bar in ("1D", "1Dutc")
@@ -322,25 +332,25 @@ class TestOkx:
     def test_refuses_within_http_200(
         self, okx: str, path: str, query: dict[str, object], code: str
     ) -> None:
-        status, told, _ = ask(okx, f"/api/v5/{path}", **query)
-        assert (status, told["code"], told["data"]) == (200, code, [])
+        status, answer, _ = get(okx, f"/api/v5/{path}", **query)
+        assert (status, answer["code"], answer["data"]) == (200, code, [])
 
-    def test_keeps_funding_for_about_three_months(self, exchanges: Exchanges, okx: str) -> None:
-        asked = {"instId": "BTC-USDT-SWAP"}
+    def test_keeps_funding_for_about_three_months(self, server: ExchangeServer, okx: str) -> None:
+        query = {"instId": "BTC-USDT-SWAP"}
         rows: list[dict[str, str]] = []
         cursor: dict[str, str] = {}
-        while page := ask(okx, "/api/v5/public/funding-rate-history", **asked, **cursor)[1]["data"]:
+        while page := get(okx, "/api/v5/public/funding-rate-history", **query, **cursor)[1]["data"]:
             rows += page
             cursor = {"after": page[-1]["fundingTime"]}
-        true = exchanges.truth.funding("okx", "BTC/USDT")
-        assert [float(row["fundingRate"]) for row in rows[::-1]] == true["rate"].tolist()
+        expected = server.truth.funding("okx", "BTC/USDT")
+        assert [float(row["fundingRate"]) for row in rows[::-1]] == expected["rate"].tolist()
         assert len(rows) == 93 * 3
         old = {"before": ms("2026-09-01")}
-        newest = ask(okx, "/api/v5/public/funding-rate-history", **asked, **old)[1]["data"]
+        newest = get(okx, "/api/v5/public/funding-rate-history", **query, **old)[1]["data"]
         assert newest == rows[:100]
 
     def test_tells_the_funding_of_all(self, okx: str) -> None:
-        rows = ask(okx, "/api/v5/public/funding-rate", instId="ANY")[1]["data"]
+        rows = get(okx, "/api/v5/public/funding-rate", instId="ANY")[1]["data"]
         apart = {
             row["instId"]: (int(row["fundingTime"]) - int(row["prevFundingTime"])) / HOUR
             for row in rows
@@ -353,23 +363,23 @@ class TestOkx:
         assert "BTC-USD-SWAP" in apart
 
     def test_gives_open_interest_in_contracts_and_in_base_units(
-        self, exchanges: Exchanges, okx: str
+        self, server: ExchangeServer, okx: str
     ) -> None:
         path = "/api/v5/rubik/stat/contracts/open-interest-history"
-        asked = {"instId": "DOGE-USDT-SWAP", "period": "1H"}
-        rows = ask(okx, path, **asked)[1]["data"]
+        query = {"instId": "DOGE-USDT-SWAP", "period": "1H"}
+        rows = get(okx, path, **query)[1]["data"]
         assert len(rows) == 100
         assert all(float(row[2]) == pytest.approx(1000 * float(row[1])) for row in rows)
-        true = exchanges.truth.open_interest("okx", "DOGE/USDT", "1h").tail(99)
-        assert [float(row[2]) for row in rows[:0:-1]] == true["base"].tolist()
+        expected = server.truth.open_interest("okx", "DOGE/USDT", "1h").tail(99)
+        assert [float(row[2]) for row in rows[:0:-1]] == expected["base"].tolist()
         old = ms(NOW - pd.Timedelta(days=61))
-        assert ask(okx, path, **asked, end=old)[1]["data"] == []
+        assert get(okx, path, **query, end=old)[1]["data"] == []
 
     def test_refuses_who_asks_too_often(self) -> None:
-        with Exchanges(budget=0.2) as exchanges:
-            asked = [ask(exchanges.urls["okx"], "/api/v5/public/time") for _ in range(3)]
-        assert [status for status, _, _ in asked] == [200, 200, 429]
-        assert asked[-1][1]["code"] == "50011"
+        with ExchangeServer(budget=0.2) as server:
+            answers = [get(server.urls["okx"], "/api/v5/public/time") for _ in range(3)]
+        assert [status for status, _, _ in answers] == [200, 200, 429]
+        assert answers[-1][1]["code"] == "50011"
 
 
 class TestTruth:
@@ -391,51 +401,50 @@ class TestTruth:
         )
 
     def test_withholds_holes_for_ever_and_late_rows_for_some_time(
-        self, exchanges: Exchanges, binance: str
+        self, server: ExchangeServer, binance: str
     ) -> None:
-        truth = exchanges.truth
+        truth = server.truth
         truth.hole("binance", "BTC/USDT", "candles", "2026-11-02 03:00", "2026-11-02 05:00")
         truth.hole(
             "binance", "BTC/USDT", "candles", "2026-11-02 09:00", "2026-11-02 10:00", until=3
         )
-        asked = {"symbol": "BTCUSDT", "interval": "1h", "startTime": ms("2026-11-02")}
+        query = {"symbol": "BTCUSDT", "interval": "1h", "startTime": ms("2026-11-02")}
         counts = [
-            len(ask(binance, "/fapi/v1/klines", **asked, endTime=ms("2026-11-02 23:00"))[1])
+            len(get(binance, "/fapi/v1/klines", **query, endTime=ms("2026-11-02 23:00"))[1])
             for _ in range(3)
         ]
         assert counts == [21, 21, 22]
         assert len(truth.candles("binance", "BTC/USDT", "1h", "2026-11-02", "2026-11-03")) == 22
-        rows = ask(binance, "/fapi/v1/klines", **asked, limit=5)[1]
+        rows = get(binance, "/fapi/v1/klines", **query, limit=5)[1]
         assert [(row[0] - rows[0][0]) // HOUR for row in rows] == [0, 1, 2, 5, 6]
 
     @pytest.mark.parametrize("exchange", EXCHANGES)
-    def test_swaps_volumes_on_the_wire_alone(self, exchanges: Exchanges, exchange: str) -> None:
-        exchanges.truth.swap(exchange, "BTC/USDT", "2026-11-20 10:00", "2026-11-20 11:00")
-        asked: dict[str, tuple[str, dict[str, object], int, int]] = {
+    def test_swaps_volumes_on_the_wire_alone(self, server: ExchangeServer, exchange: str) -> None:
+        server.truth.swap(exchange, "BTC/USDT", "2026-11-20 10:00", "2026-11-20 11:00")
+        requests: dict[str, tuple[str, dict[str, object], int, int]] = {
             "binance": ("/fapi/v1/klines", {"symbol": "BTCUSDT", "interval": "1h"}, 5, 7),
             "bybit": ("/v5/market/kline", {"symbol": "BTCUSDT", "interval": "60"}, 5, 6),
             "okx": ("/api/v5/market/candles", {"instId": "BTC-USDT-SWAP", "bar": "1H"}, 6, 7),
         }
-        path, query, base, quote = asked[exchange]
-        told = ask(exchanges.urls[exchange], path, **query, limit=3)[1]
-        rows = told if exchange == "binance" else (told.get("data") or told["result"]["list"])
-        rows = sorted(rows, key=lambda row: int(row[0]))
+        path, query, base, quote = requests[exchange]
+        answer = get(server.urls[exchange], path, **query, limit=3)[1]
+        rows = sorted(rows_of(exchange, answer), key=lambda row: int(row[0]))
         assert [float(row[base]) > float(row[quote]) for row in rows] == [True, False, False]
-        true = exchanges.truth.candles(exchange, "BTC/USDT", "1h").tail(2)
-        assert (true["volume"] < true["quote_volume"]).all()
-        assert float(rows[0][quote]) == true["volume"].iloc[0]
+        expected = server.truth.candles(exchange, "BTC/USDT", "1h").tail(2)
+        assert (expected["volume"] < expected["quote_volume"]).all()
+        assert float(rows[0][quote]) == expected["volume"].iloc[0]
 
     @pytest.mark.parametrize("exchange", EXCHANGES)
     def test_withholds_settlements_and_open_interest(
-        self, exchanges: Exchanges, exchange: str
+        self, server: ExchangeServer, exchange: str
     ) -> None:
         hole = ("2026-11-03", "2026-11-04")
-        exchanges.truth.hole(exchange, "BTC/USDT", "funding", *hole)
-        exchanges.truth.hole(exchange, "BTC/USDT", "open_interest", *hole, timeframe="1h")
+        server.truth.hole(exchange, "BTC/USDT", "funding", *hole)
+        server.truth.hole(exchange, "BTC/USDT", "open_interest", *hole, timeframe="1h")
         start, end = ms("2026-11-02"), ms("2026-11-05")
         name: dict[str, object] = {"symbol": "BTCUSDT"} if exchange != "okx" else {}
         window: dict[str, object] = {"startTime": start, "endTime": end - 1, "limit": 200}
-        asked: dict[str, tuple[tuple[str, dict[str, object]], ...]] = {
+        requests: dict[str, tuple[tuple[str, dict[str, object]], ...]] = {
             "binance": (
                 ("/fapi/v1/fundingRate", window),
                 ("/futures/data/openInterestHist", {"period": "1h", **window}),
@@ -459,28 +468,27 @@ class TestTruth:
             ),
         }
         counts = []
-        for path, query in asked[exchange]:
-            told = ask(exchanges.urls[exchange], path, **name, **query)[1]
-            rows = told if exchange == "binance" else (told.get("data") or told["result"]["list"])
-            counts.append(len(rows))
+        for path, query in requests[exchange]:
+            answer = get(server.urls[exchange], path, **name, **query)[1]
+            counts.append(len(rows_of(exchange, answer)))
         assert counts == [6, 48]
         span = ("BTC/USDT", "2026-11-02", "2026-11-05")
-        assert len(exchanges.truth.funding(exchange, *span)) == 6
-        assert len(exchanges.truth.funding(exchange, *span, whole=True)) == 9
+        assert len(server.truth.funding(exchange, *span)) == 6
+        assert len(server.truth.funding(exchange, *span, whole=True)) == 9
 
 
 class TestFaults:
     @pytest.mark.parametrize("exchange", EXCHANGES)
-    def test_closes_and_opens_a_port(self, exchanges: Exchanges, exchange: str) -> None:
+    def test_closes_and_opens_a_port(self, server: ExchangeServer, exchange: str) -> None:
         path = {"binance": "/fapi/v1/time", "bybit": "/v5/market/time"}.get(
             exchange, "/api/v5/public/time"
         )
-        assert ask(exchanges.urls[exchange], path)[0] == 200
-        exchanges.faults.down = {exchange}
+        assert get(server.urls[exchange], path)[0] == 200
+        server.faults.down = {exchange}
         with pytest.raises(urllib.error.URLError, match="refused"):
-            ask(exchanges.urls[exchange], path)
-        exchanges.faults.down = set()
-        assert ask(exchanges.urls[exchange], path)[0] == 200
+            get(server.urls[exchange], path)
+        server.faults.down = set()
+        assert get(server.urls[exchange], path)[0] == 200
 
     @pytest.mark.parametrize(
         ("fault", "error"),
@@ -493,21 +501,21 @@ class TestFaults:
         ],
     )
     def test_spoils_answers(
-        self, exchanges: Exchanges, binance: str, fault: str, error: type[Exception]
+        self, server: ExchangeServer, binance: str, fault: str, error: type[Exception]
     ) -> None:
-        setattr(exchanges.faults, fault, 1.0)
+        setattr(server.faults, fault, 1.0)
         with pytest.raises(error):
             urllib_json(f"{binance}/fapi/v1/exchangeInfo", timeout=0.3)
-        assert exchanges.requests[0].fault == fault
-        assert exchanges.faults.made[fault] == 1
+        assert server.requests[0].fault == fault
+        assert server.faults.counts[fault] == 1
 
     @pytest.mark.parametrize("exchange", EXCHANGES)
     def test_speaks_of_too_many_requests_in_the_exchanges_words(
-        self, exchanges: Exchanges, exchange: str
+        self, server: ExchangeServer, exchange: str
     ) -> None:
-        exchanges.faults.too_many = 1.0
-        status, told, headers = ask(exchanges.urls[exchange], "/any")
-        code = told.get("code", told.get("retCode"))
+        server.faults.too_many = 1.0
+        status, answer, headers = get(server.urls[exchange], "/any")
+        code = answer.get("code", answer.get("retCode"))
         assert (status, code) == {
             "binance": (429, -1003),
             "bybit": (200, 10006),
@@ -516,49 +524,49 @@ class TestFaults:
         assert ("Retry-After" in headers) == (exchange == "binance")
 
     def test_lets_every_request_through_after_a_streak(self) -> None:
-        with Exchanges(faults=Faults(error=1.0, streak=2)) as exchanges:
-            url = exchanges.urls["binance"]
-            codes = [ask(url, "/fapi/v1/time")[0] for _ in range(6)]
+        with ExchangeServer(faults=Faults(error=1.0, streak=2)) as server:
+            url = server.urls["binance"]
+            codes = [get(url, "/fapi/v1/time")[0] for _ in range(6)]
         assert [code == 200 for code in codes] == [False, False, True] * 2
 
     def test_is_the_same_for_the_same_seed(self) -> None:
         def codes(seed: int) -> list[int]:
-            with Exchanges(faults=Faults(seed=seed, error=0.5)) as exchanges:
-                return [ask(exchanges.urls["okx"], "/api/v5/public/time")[0] for _ in range(9)]
+            with ExchangeServer(faults=Faults(seed=seed, error=0.5)) as server:
+                return [get(server.urls["okx"], "/api/v5/public/time")[0] for _ in range(9)]
 
         assert codes(1) == codes(1) != codes(2)
 
-    def test_fails_one_symbol_always(self, exchanges: Exchanges, okx: str) -> None:
-        exchanges.faults.failing = {("okx", "SOL/USDT:USDT")}
+    def test_fails_one_symbol_always(self, server: ExchangeServer, okx: str) -> None:
+        server.faults.failing = {("okx", "SOL/USDT:USDT")}
         path = "/api/v5/market/candles"
-        assert [ask(okx, path, instId="SOL-USDT-SWAP")[0] for _ in range(4)] == [500] * 4
-        assert ask(okx, path, instId="BTC-USDT-SWAP")[0] == 200
+        assert [get(okx, path, instId="SOL-USDT-SWAP")[0] for _ in range(4)] == [500] * 4
+        assert get(okx, path, instId="BTC-USDT-SWAP")[0] == 200
 
     def test_repeats_and_shuffles_rows_and_shifts_clocks(
-        self, exchanges: Exchanges, binance: str
+        self, server: ExchangeServer, binance: str
     ) -> None:
-        exchanges.faults.duplicated = exchanges.faults.unsorted = 1.0
-        exchanges.faults.skew["binance"] = 90.0
-        rows = ask(binance, "/fapi/v1/klines", symbol="BTCUSDT", interval="1h", limit=50)[1]
+        server.faults.duplicated = server.faults.unsorted = 1.0
+        server.faults.skew["binance"] = 90.0
+        rows = get(binance, "/fapi/v1/klines", symbol="BTCUSDT", interval="1h", limit=50)[1]
         times = [row[0] for row in rows]
         assert (len(times), len(set(times))) == (55, 50)
         assert times != sorted(times)
-        assert ask(binance, "/fapi/v1/time")[1]["serverTime"] == ms(NOW) + 90_000
+        assert get(binance, "/fapi/v1/time")[1]["serverTime"] == ms(NOW) + 90_000
 
 
 class TestProcess:
     def test_serves_as_a_process_of_its_own(self, tmp_path: Path) -> None:
         ports = tmp_path / "ports.json"
         command = [sys.executable, "-m", "tests.market.exchange_server", "--port-file", str(ports)]
-        given = ["--faults", json.dumps({"error": 1.0, "streak": 1})]
+        options = ["--faults", json.dumps({"error": 1.0, "streak": 1})]
         root = Path(__file__).parents[2]
-        with subprocess.Popen([*command, *given], cwd=root) as process:
+        with subprocess.Popen([*command, *options], cwd=root) as process:
             try:
                 while not ports.exists():
                     assert process.poll() is None
                     time.sleep(0.05)
                 urls = json.loads(ports.read_text())
-                codes = [ask(urls["okx"], "/api/v5/public/time")[0] for _ in range(2)]
+                codes = [get(urls["okx"], "/api/v5/public/time")[0] for _ in range(2)]
             finally:
                 process.terminate()
         assert (codes[0] >= 500, codes[1], process.returncode) == (True, 200, 0)
@@ -573,7 +581,7 @@ def recorded() -> Path:
 
 
 def shape(value: Any) -> Any:
-    """What an answer is made of: names and sorts of fields, of a list the first row's."""
+    """Names and types of an answer's fields, of a list the first row's."""
     if isinstance(value, dict):
         return {name: shape(one) for name, one in value.items()}
     if isinstance(value, list):
@@ -586,7 +594,7 @@ def _is_row(value: list[Any]) -> bool:
 
 
 class TestRecorded:
-    """The answers have every field of the recorded ones, of the same sort."""
+    """The answers have every field of the recorded ones, of the same type."""
 
     @pytest.mark.parametrize(
         ("path", "recorded_query", "query"),
@@ -613,30 +621,29 @@ class TestRecorded:
     ) -> None:
         every = json.loads((recorded / "binance/gct_recorded.json").read_text())
         (real,) = [one["response"] for one in every[path] if one["query"] == recorded_query]
-        ours, theirs = shape(ask(binance, path, **query)[1]), shape(real)
-        assert _within(theirs, ours)
+        assert _within(shape(real), shape(get(binance, path, **query)[1]))
 
     def test_of_binances_instruments(self, recorded: Path, binance: str) -> None:
         real = json.loads((recorded / "binance/fapi_v1_exchangeInfo_20210721.json").read_text())
-        ours = ask(binance, "/fapi/v1/exchangeInfo")[1]
-        left_out = {"settlePlan", "filters"}
-        theirs = {k: v for k, v in shape(real["symbols"][0]).items() if k not in left_out}
-        assert _within(theirs, shape(ours["symbols"][0]))
-        assert set(ours) == set(real)
+        fake = get(binance, "/fapi/v1/exchangeInfo")[1]
+        exceptions = {"settlePlan", "filters"}
+        fields = {k: v for k, v in shape(real["symbols"][0]).items() if k not in exceptions}
+        assert _within(fields, shape(fake["symbols"][0]))
+        assert set(fake) == set(real)
 
     def test_of_bybit(self, recorded: Path, bybit: str) -> None:
         real = json.loads(
             (recorded / "bybit/v5_market_instruments-info_linear_20260809.json").read_text()
         )
-        ours = ask(bybit, "/v5/market/instruments-info", category="linear")[1]
-        theirs = shape(real)
-        theirs["result"]["list"][0].pop("symbolId")
+        fake = get(bybit, "/v5/market/instruments-info", category="linear")[1]
+        real_shape = shape(real)
+        real_shape["result"]["list"][0].pop("symbolId")
         for name in ("lotSizeFilter",):
-            theirs["result"]["list"][0].pop(name)
-        assert _within(theirs, shape(ours))
+            real_shape["result"]["list"][0].pop(name)
+        assert _within(real_shape, shape(fake))
         real = json.loads((recorded / "bybit/v5_market_tickers_linear_202308.json").read_text())
-        ours = ask(bybit, "/v5/market/tickers", category="linear", symbol="BTCUSDT")[1]
-        assert _within(shape(real["result"]), shape(ours["result"]))
+        fake = get(bybit, "/v5/market/tickers", category="linear", symbol="BTCUSDT")[1]
+        assert _within(shape(real["result"]), shape(fake["result"]))
 
     @pytest.mark.parametrize(
         ("name", "path", "query"),
@@ -652,34 +659,34 @@ class TestRecorded:
         lines = (recorded / "okx/recorded_small.jsonl").read_text().splitlines()
         rows = {row["endpoint"]: row["data"] for row in map(json.loads, lines)}
         real = json.loads(rows[f"api_v5_public_{name}"])
-        ours = ask(okx, f"/api/v5/{path}", instId="BTC-USDT-SWAP", **query)[1]
-        assert _within(shape(real), shape(ours))
-        assert list(real) == list(ours)
+        fake = get(okx, f"/api/v5/{path}", instId="BTC-USDT-SWAP", **query)[1]
+        assert _within(shape(real), shape(fake))
+        assert list(real) == list(fake)
         if name == "funding-rate":
-            assert list(real["data"][0]) == list(ours["data"][0])
+            assert list(real["data"][0]) == list(fake["data"][0])
 
     def test_of_okxs_candles_and_instruments(self, recorded: Path, okx: str) -> None:
         lines = (recorded / "okx/recorded_small.jsonl").read_text().splitlines()
         rows = {row["endpoint"]: row["data"] for row in map(json.loads, lines)}
-        ours = ask(okx, "/api/v5/market/candles", instId="BTC-USDT-SWAP", bar="1H", limit=2)[1]
-        assert shape(json.loads(rows["api_v5_market_candles_1H"])) == shape(ours)
+        fake = get(okx, "/api/v5/market/candles", instId="BTC-USDT-SWAP", bar="1H", limit=2)[1]
+        assert shape(json.loads(rows["api_v5_market_candles_1H"])) == shape(fake)
         real = json.loads(
             (recorded / "okx/api_v5_public_instruments_SWAP_20220513.json").read_text()
         )
-        ours = ask(okx, "/api/v5/public/instruments", instType="SWAP")[1]
-        missing = set(real["data"][0]) - set(ours["data"][0])
+        fake = get(okx, "/api/v5/public/instruments", instType="SWAP")[1]
+        missing = set(real["data"][0]) - set(fake["data"][0])
         assert missing == {"maxIcebergSz", "maxStopSz", "maxTriggerSz", "maxTwapSz"}
 
 
-def _within(theirs: Any, ours: Any) -> bool:
+def _within(real: Any, fake: Any) -> bool:
     """Whether everything of a shape is in another one."""
-    if isinstance(theirs, dict):
-        return isinstance(ours, dict) and all(
-            name in ours and _within(one, ours[name]) for name, one in theirs.items()
+    if isinstance(real, dict):
+        return isinstance(fake, dict) and all(
+            name in fake and _within(one, fake[name]) for name, one in real.items()
         )
-    if isinstance(theirs, list):
-        return isinstance(ours, list) and all(map(_within, theirs, ours))
-    return bool(theirs == ours)
+    if isinstance(real, list):
+        return isinstance(fake, list) and all(map(_within, real, fake))
+    return bool(real == fake)
 
 
 def urllib_json(url: str, timeout: float) -> Any:

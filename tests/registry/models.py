@@ -23,8 +23,8 @@ EXPERIMENT = "nightly"
 
 
 @cache
-def _kept() -> tempfile.TemporaryDirectory[str]:
-    """One saved booster, made once a process and gone with it."""
+def _booster() -> tempfile.TemporaryDirectory[str]:
+    """A folder with one saved booster; it lasts as long as the process."""
     rows = np.random.default_rng(0).standard_normal((50, 2))
     booster = lightgbm.train(
         {"verbose": -1, "num_threads": 1}, lightgbm.Dataset(rows, rows[:, 0]), 2
@@ -36,7 +36,7 @@ def _kept() -> tempfile.TemporaryDirectory[str]:
 
 def tiny_booster(folder: Path) -> Path:
     """An MLflow model folder, new."""
-    return copytree(Path(_kept().name) / "model", folder)
+    return copytree(Path(_booster().name) / "model", folder)
 
 
 def start(library: BrainLibrary) -> Run:
@@ -59,7 +59,13 @@ def add(
         Tag.TRAINED_UNTIL: "2020-01-01T00:00:00+00:00",
     }
     return library.add_version(
-        run, symbol, family, tiny_booster(folder), tags=tags, params={"rounds": 2}, note="note"
+        run,
+        symbol,
+        family,
+        tiny_booster(folder),
+        tags=tags,
+        hyperparameters={"rounds": 2},
+        note="note",
     )
 
 

@@ -1,4 +1,4 @@
-"""Descriptions: what the UI shows as text."""
+"""Descriptions and links in MLflow's UI."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CHAMPION = Champion(SYMBOL, Regime.HIGH, 7, RECORD)
 
 
 @pytest.mark.parametrize(
-    ("value", "error", "shown"),
+    ("value", "error", "text"),
     [
         (0.514, 0.98, "0.51 ± 0.98"),
         (-1, None, "-1.00 ± ?"),
@@ -44,10 +44,10 @@ CHAMPION = Champion(SYMBOL, Regime.HIGH, 7, RECORD)
         (float("nan"), 0.1, "unknown"),
     ],
 )
-def test_a_figure_is_shown_with_its_error(
-    value: float | None, error: float | None, shown: str
+def test_a_metric_is_shown_with_its_error(
+    value: float | None, error: float | None, text: str
 ) -> None:
-    assert plus_minus(value, error) == shown
+    assert plus_minus(value, error) == text
 
 
 def test_the_description_says_who_is_champion_and_why_and_leads_there() -> None:
@@ -96,7 +96,7 @@ def test_links_say_what_is_wanted() -> None:
     link = history_link("1", SYMBOL)
     assert link.isascii()
     assert not set(" \"'()") & set(link)  # would end the link in Markdown
-    assert 'tags.symbol = "BTC/USD"' in unquote(link)
+    assert 'tags.model_id LIKE "BTC-USD/%"' in unquote(link)
 
 
 def test_a_table_has_as_many_cells_in_every_line() -> None:
@@ -126,7 +126,7 @@ def test_the_list_of_models_shows_the_version(sqlite_dsn: str, tmp_path: Path) -
     assert json.loads(tags["mlflow.modelVersions"]) == [{"name": "BTC-USD", "version": 1}]
 
 
-def test_nights_are_numbered_and_their_figures_lie_at_their_number(sqlite_dsn: str) -> None:
+def test_nights_are_numbered_and_their_metrics_lie_at_their_number(sqlite_dsn: str) -> None:
     library = BrainLibrary(sqlite_dsn)
     for number in (1, 2):
         with start(library) as night, night.child("family", tags={}, note="") as run:
@@ -143,11 +143,11 @@ def test_a_run_that_mlflow_made_is_numbered_in_its_own_experiment(
     library = BrainLibrary(sqlite_dsn)
     start(library)
     elsewhere = library.client.create_experiment("elsewhere")
-    made = library.client.create_run(elsewhere).info.run_id
-    monkeypatch.setenv("MLFLOW_RUN_ID", made)
+    run_id = library.client.create_run(elsewhere).info.run_id
+    monkeypatch.setenv("MLFLOW_RUN_ID", run_id)
     assert start(library).number == 1
-    made = library.client.create_run(library.experiment(EXPERIMENT)).info.run_id
-    monkeypatch.setenv("MLFLOW_RUN_ID", made)
+    run_id = library.client.create_run(library.experiment(EXPERIMENT)).info.run_id
+    monkeypatch.setenv("MLFLOW_RUN_ID", run_id)
     assert start(library).number == 2
 
 
@@ -155,5 +155,5 @@ def test_a_run_lasts_as_long_as_its_work(sqlite_dsn: str) -> None:
     library = BrainLibrary(sqlite_dsn)
     with start(library) as night, night.child("family", tags={}, note="", seconds=60) as run:
         pass
-    found = library.client.get_run(run.id).info
-    assert 60 <= (found.end_time - found.start_time) / 1000 < 120
+    info = library.client.get_run(run.id).info
+    assert 60 <= (info.end_time - info.start_time) / 1000 < 120

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from mlflow.models import Model, ModelSignature
+from mlflow.types import ColSpec, Schema
 
 from brain.errors import (
     ArtifactStoreError,
@@ -28,7 +30,7 @@ from brain.manifest import check_folder
 from brain.naming import Family, Regime, Tag
 from brain.processes import ProcessIdentity
 from registry.library import BrainLibrary
-from registry.runs import Metric
+from registry.runs import EvaluationDataset, Metric
 from tests.registry.models import EXPERIMENT, SYMBOL, add, record, start
 
 HOST = socket.gethostname()
@@ -56,14 +58,14 @@ def test_registering_leaves_mlflow_and_the_environment_as_they_were(
 ) -> None:
     monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
     library = BrainLibrary(sqlite_dsn)
-    for number, told in enumerate((None, "sqlite:///elsewhere.db")):
-        if told:
-            monkeypatch.setenv("MLFLOW_TRACKING_URI", told)
+    for number, variable in enumerate((None, "sqlite:///elsewhere.db")):
+        if variable:
+            monkeypatch.setenv("MLFLOW_TRACKING_URI", variable)
         before = mlflow.get_tracking_uri()
         with start(library) as run:
             add(library, run, tmp_path / str(number))
         assert mlflow.get_tracking_uri() == before
-        assert os.environ.get("MLFLOW_TRACKING_URI") == told
+        assert os.environ.get("MLFLOW_TRACKING_URI") == variable
 
 
 def test_two_libraries_register_side_by_side(sqlite_dsn: str, tmp_path: Path) -> None:
@@ -75,27 +77,68 @@ def test_two_libraries_register_side_by_side(sqlite_dsn: str, tmp_path: Path) ->
     def register(number: int) -> list[int]:
         library = libraries[number]
         with start(library) as run:
-            made = [add(library, run, tmp_path / f"model-{number}-{i}") for i in range(4)]
-        return [version.number for version in made]
+            versions = [add(library, run, tmp_path / f"model-{number}-{i}") for i in range(4)]
+        return [version.number for version in versions]
 
     with ThreadPoolExecutor(2) as pool:
         assert list(pool.map(register, range(2))) == [[1, 2, 3, 4]] * 2
+
+
+def test_a_downloaded_model_names_its_inputs_in_order(
+    library: BrainLibrary, tmp_path: Path
+) -> None:
+    with start(library) as run:
+        version = add(library, run, tmp_path / "model")
+    folder = library.fetch(version, tmp_path / "fetched")
+    assert library.input_names(folder) is None
+    model = Model.load(str(folder))
+    model.signature = ModelSignature(Schema([ColSpec("double", name) for name in ("b", "a")]))
+    model.save(str(folder / "MLmodel"))
+    assert library.input_names(folder) == ("b", "a")
+    with pytest.raises(LibraryError, match=r"could not read the signature of the model in "):
+        library.input_names(tmp_path)
+
+
+def test_a_model_of_another_program_is_no_symbols_model(sqlite_dsn: str) -> None:
+    library = BrainLibrary(sqlite_dsn)
+    library.client.create_registered_model("BTC-USD")
+    library.client.create_registered_model("another model")
+    with pytest.raises(UnknownSymbolError, match=r"no model of 'BTC/USD' is registered; known: "):
+        library.model(SYMBOL)
+    assert library.symbols() == []
+    assert library.champions() == library.champions(SYMBOL) == []
+
+
+def test_a_symbols_model_has_the_aliases_and_recipes_of_all_its_cells(
+    library: BrainLibrary, tmp_path: Path
+) -> None:
+    with start(library) as run:
+        first, second = (add(library, run, tmp_path / str(i)) for i in range(2))
+    library.set_champion(SYMBOL, Regime.HIGH, record(first), second.number)
+    library.set_recipe(SYMBOL, Family.LSTM, "{}")
+    model = library.model(SYMBOL)
+    assert (model.name, model.symbol, model.is_foreign) == ("BTC-USD", SYMBOL, False)
+    assert (model.champion(Regime.HIGH), model.challenger(Regime.HIGH)) == (1, 2)
+    assert (model.champion(Regime.LOW), model.challenger(Regime.LOW)) == (None, None)
+    assert (model.recipe(Family.LSTM), model.recipe(Family.XGBOOST)) == ("{}", None)
+    assert library.champion_in(model, Regime.HIGH) == library.champion(SYMBOL, "high")
+    assert library.champions(SYMBOL) == library.champions()
 
 
 def test_files_that_are_gone_or_changed_are_not_loaded(
     library: BrainLibrary, tmp_path: Path
 ) -> None:
     with start(library) as run:
-        changed, gone = (add(library, run, tmp_path / str(i)) for i in range(2))
-    for version in (changed, gone):
+        changed, missing = (add(library, run, tmp_path / str(i)) for i in range(2))
+    for version in (changed, missing):
         location = library.client.get_logged_model(version.logged_model_id).artifact_location
-        stored = list(tmp_path.parent.rglob(f"{version.logged_model_id}/artifacts/model.lgb"))
-        assert stored, location
-        stored[0].write_text("tree") if version is changed else shutil.rmtree(stored[0].parent)
+        files = list(tmp_path.parent.rglob(f"{version.logged_model_id}/artifacts/model.lgb"))
+        assert files, location
+        files[0].write_text("tree") if version is changed else shutil.rmtree(files[0].parent)
     with pytest.raises(ModelIntegrityError, match=r"model\.lgb is not what was registered"):
         library.fetch(changed, tmp_path / "a")
     with pytest.raises(ArtifactStoreError, match=r"could not fetch BTC-USD/2"):
-        library.fetch(gone, tmp_path / "b")
+        library.fetch(missing, tmp_path / "b")
 
 
 def test_versions_that_are_fetched_to_one_folder_keep_apart(
@@ -140,12 +183,12 @@ def test_an_alias_moved_by_hand_is_followed_with_a_record_of_its_own(
     with start(library) as run:
         first, second = (add(library, run, tmp_path / str(i)) for i in range(2))
         run.metrics([Metric("high/net_sharpe", 0.5), Metric("high/bars", 300)])
-    told = record(first, regimes={"definition": {}}, bars=10, confidence=0.9)
-    library.set_champion(SYMBOL, Regime.HIGH, told, None)
+    cell_record = record(first, regimes={"definition": {}}, bars=10, confidence=0.9)
+    library.set_champion(SYMBOL, Regime.HIGH, cell_record, None)
     library.client.set_registered_model_alias("BTC-USD", "champion-high", "2")
-    found = library.champion(SYMBOL, "high")
-    assert (found.version, found.recorded) == (2, False)
-    assert found.record == record(
+    champion = library.champion(SYMBOL, "high")
+    assert (champion.version, champion.recorded) == (2, False)
+    assert champion.record == record(
         second,
         provisional=False,
         reason="the alias is at version 2, the cell's record at 1: it was moved by hand, "
@@ -156,16 +199,16 @@ def test_an_alias_moved_by_hand_is_followed_with_a_record_of_its_own(
         net_sharpe=0.5,
         regimes={"definition": {}},
     )
-    assert library.champions() == [found]
+    assert library.champions() == [champion]
 
 
 def test_an_alias_set_by_hand_needs_no_record(library: BrainLibrary, tmp_path: Path) -> None:
     with start(library) as run:
         version = add(library, run, tmp_path / "model")
     library.client.set_registered_model_alias("BTC-USD", "champion-low", "1")
-    found = library.champion(SYMBOL, "low")
-    assert (found.record.digest, found.record.bars) == (version.digest, None)
-    assert "the cell has no record: it was set by hand" in found.record.reason
+    champion = library.champion(SYMBOL, "low")
+    assert (champion.record.digest, champion.record.bars) == (version.digest, None)
+    assert "the cell has no record: it was set by hand" in champion.record.reason
 
 
 def test_a_cell_that_cannot_be_read_is_told_and_costs_no_other(
@@ -185,8 +228,8 @@ def test_a_cell_that_cannot_be_read_is_told_and_costs_no_other(
     with pytest.raises(LibraryError, match=r"version 2 of BTC-USD was not reg.*\(tag family\)"):
         library.champion(SYMBOL, "extreme")
     assert [c.regime for c in library.champions()] == [Regime.NORMAL, Regime.HIGH]
-    told = [r.getMessage() for r in caplog.records if r.name == "registry.library"]
-    assert [message.partition(":")[0] for message in told] == [
+    messages = [r.getMessage() for r in caplog.records if r.name == "registry.library"]
+    assert [message.partition(":")[0] for message in messages] == [
         "left out the champion of BTC-USD in low",
         "left out the champion of BTC-USD in extreme",
     ]
@@ -226,7 +269,7 @@ def test_runs_nest_and_end_as_they_went(library: BrainLibrary) -> None:
     night = start(library)
     with night.child("good", tags={}, note="") as good:
         good.params({"a": 1})
-        good.figures([Metric("low/rank_ic", 0.5), Metric("rank_ic", 0.1)])
+        good.metrics([Metric("low/rank_ic", 0.5), Metric("rank_ic", 0.1)])
         good.document({"x": None}, "summary.json")
     with night.child("failed", tags={}, note="") as failed:
         failed.fail()
@@ -238,6 +281,25 @@ def test_runs_nest_and_end_as_they_went(library: BrainLibrary) -> None:
     assert runs[good.id].data.metrics == {"low/rank_ic": 0.5, "rank_ic": 0.1}
 
 
+def test_a_dataset_is_an_input_of_the_run_and_of_its_metrics(
+    library: BrainLibrary, tmp_path: Path
+) -> None:
+    dataset = EvaluationDataset("BTC-USD high", "0a1b2c3d", '{"uri": "here"}', '{"horizon": 6}')
+    with start(library) as run:
+        version = add(library, run, tmp_path / "model")
+        run.datasets([dataset], context="evaluation")
+        run.metrics([Metric("rank_ic", 0.1, version.logged_model_id, dataset)])
+    inputs = library.client.get_run(run.id).inputs
+    assert inputs is not None
+    (entry,) = inputs.dataset_inputs
+    assert {tag.key: tag.value for tag in entry.tags} == {"mlflow.data.context": "evaluation"}
+    assert (entry.dataset.name, entry.dataset.digest) == ("BTC-USD high", "0a1b2c3d")
+    assert (entry.dataset.source_type, entry.dataset.source) == ("local", '{"uri": "here"}')
+    assert entry.dataset.profile == '{"horizon": 6}'
+    (metric,) = library.client.get_logged_model(version.logged_model_id).metrics or []
+    assert (metric.dataset_name, metric.dataset_digest) == ("BTC-USD high", "0a1b2c3d")
+
+
 def test_an_interrupt_ends_the_run_as_killed(library: BrainLibrary) -> None:
     with pytest.raises(KeyboardInterrupt), start(library) as night:
         raise KeyboardInterrupt
@@ -247,12 +309,12 @@ def test_an_interrupt_ends_the_run_as_killed(library: BrainLibrary) -> None:
 def test_the_run_that_mlflow_made_is_taken_over(
     library: BrainLibrary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = library.client.create_run(library.experiment(EXPERIMENT))
-    monkeypatch.setenv("MLFLOW_RUN_ID", made.info.run_id)
+    run_id = library.client.create_run(library.experiment(EXPERIMENT)).info.run_id
+    monkeypatch.setenv("MLFLOW_RUN_ID", run_id)
     with start(library) as night:
-        assert night.id == made.info.run_id
-    found = library.client.get_run(night.id)
-    assert (found.info.run_name, found.info.status) == ("a night", "FINISHED")
+        assert night.id == run_id
+    run = library.client.get_run(night.id)
+    assert (run.info.run_name, run.info.status) == ("a night", "FINISHED")
 
 
 def test_runs_of_dead_processes_are_ended_and_others_left(library: BrainLibrary) -> None:
@@ -305,11 +367,11 @@ def test_dead_runs_are_ended_in_every_experiment(library: BrainLibrary) -> None:
 def test_a_run_taken_for_dead_runs_again_once_its_job_reaches_it(
     library: BrainLibrary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = library.client.create_run(library.experiment(EXPERIMENT)).info.run_id
-    library.client.set_terminated(made, "KILLED")
-    monkeypatch.setenv("MLFLOW_RUN_ID", made)
+    run_id = library.client.create_run(library.experiment(EXPERIMENT)).info.run_id
+    library.client.set_terminated(run_id, "KILLED")
+    monkeypatch.setenv("MLFLOW_RUN_ID", run_id)
     start(library)
-    assert library.client.get_run(made).info.status == "RUNNING"
+    assert library.client.get_run(run_id).info.status == "RUNNING"
 
 
 def test_no_server_is_told_at_once_and_without_the_password() -> None:

@@ -13,15 +13,16 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from brain.errors import ArtifactStoreError, LibraryError, TrackingUnreachableError
+from brain.redact import redact
 from registry import reach
-from registry.mlflow_errors import library_errors, redact
+from registry.mlflow_errors import library_errors
 from registry.reach import check_reachable
 
 DSN = "postgresql+psycopg://brain:hush@db/library"
 
 
 @pytest.mark.parametrize(
-    ("told", "shown"),
+    ("dsn", "redacted"),
     [
         (DSN, "postgresql+psycopg://brain:***@db/library"),
         ("postgresql://u:hu/sh@db/x", "postgresql://u:***@db/x"),  # SQLAlchemy takes it so
@@ -35,8 +36,8 @@ DSN = "postgresql+psycopg://brain:hush@db/library"
         ("http://host:5000 tells me@home", "http://host:5000 tells me@home"),
     ],
 )
-def test_no_password_is_shown(told: str, shown: str) -> None:
-    assert redact(told) == shown
+def test_no_password_is_shown(dsn: str, redacted: str) -> None:
+    assert redact(dsn) == redacted
 
 
 @pytest.mark.parametrize(
@@ -49,25 +50,25 @@ def test_no_password_is_shown(told: str, shown: str) -> None:
     ],
 )
 def test_an_artifact_store_that_refuses_is_told_as_such(fault: Exception) -> None:
-    told = pytest.raises(ArtifactStoreError, match=r"could not store it: .*permissions")
-    with told, library_errors(DSN, "store it"):
+    refused = pytest.raises(ArtifactStoreError, match=r"could not store it: .*permissions")
+    with refused, library_errors(DSN, "store it"):
         raise fault
 
 
-def database(kind: type[IntegrityError | OperationalError]) -> MlflowException:
+def database_error(cause: type[IntegrityError | OperationalError]) -> MlflowException:
     """As MLflow's stores wrap what SQLAlchemy raises."""
     error = MlflowException("the database said something")
-    error.__cause__ = kind("INSERT", {}, Exception("said"))
+    error.__cause__ = cause("INSERT", {}, Exception("said"))
     return error
 
 
 def test_a_database_that_answers_with_a_refusal_is_not_called_silent() -> None:
     silent = pytest.raises(TrackingUnreachableError, match="no answer")
     with silent, library_errors(DSN, "write"):
-        raise database(OperationalError)
+        raise database_error(OperationalError)
     refused = pytest.raises(LibraryError, match=r"could not write at .*: the database said")
     with refused as caught, library_errors(DSN, "write"):
-        raise database(IntegrityError)
+        raise database_error(IntegrityError)
     assert type(caught.value) is LibraryError
 
 

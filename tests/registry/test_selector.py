@@ -1,4 +1,4 @@
-"""What Hamilton asks, on every store: SQLite, PostgreSQL, and a live MLflow server."""
+"""Hamilton's questions, on every store: SQLite, PostgreSQL, and a live MLflow server."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from brain.errors import (
     UnknownSymbolError,
 )
 from brain.naming import PRIOR, Family, Regime, challenger_alias, champion_alias
-from brain.records import CellRecord, FamilyAdvice, Selection, SwitchAdvice, Version
+from brain.records import CellRecord, Estimate, FamilyAdvice, Selection, SwitchAdvice, Version
 from registry import ModelSelector
 from registry.library import BrainLibrary
 from registry.promotion.advice import advise_family
-from registry.promotion.rule import Difference, provisional_choice
+from registry.promotion.rule import provisional_choice
 from registry.runs import Metric, Run
 from tests.registry.models import SYMBOL, add, record, start
 
@@ -33,16 +33,16 @@ ALL = {"net_sharpe": -0.4, "net_sharpe_error": 0.5, "bars": 900, "episodes": 1}
 SURE = confidence(1.2, 0.8, 340, 12)
 
 
-def judged(
-    library: BrainLibrary, night: Run, folder: Path, family: Family, figures: Mapping[str, float]
+def evaluated(
+    library: BrainLibrary, night: Run, folder: Path, family: Family, metrics: Mapping[str, float]
 ) -> Version:
     """A version whose run holds these metrics, and which is its family's second refit."""
     with night.child(f"{SYMBOL} {family}", tags={}, note="") as run:
-        run.metrics(Metric(key, value) for key, value in figures.items())
+        run.metrics(Metric(key, value) for key, value in metrics.items())
         return add(library, run, folder, SYMBOL, family, recipe=f"recipe-of-{family}")
 
 
-def evidence(version: Version, **changes: object) -> CellRecord:
+def measured_record(version: Version, **changes: object) -> CellRecord:
     return record(
         version,
         net_sharpe=1.2,
@@ -70,10 +70,10 @@ def fill(dsn: str, folder: Path) -> Cells:
     library = BrainLibrary(dsn)
     with start(library) as night:
         xgboost, old_lstm, lightgbm, lstm = (
-            judged(library, night, folder / str(i), family, {**LOW, **ALL})
+            evaluated(library, night, folder / str(i), family, {**LOW, **ALL})
             for i, family in enumerate((Family.XGBOOST, Family.LSTM, Family.LIGHTGBM, Family.LSTM))
         )
-    library.set_champion(SYMBOL, Regime.LOW, evidence(xgboost), lightgbm.number)
+    library.set_champion(SYMBOL, Regime.LOW, measured_record(xgboost), lightgbm.number)
     library.set_champion(SYMBOL, Regime.HIGH, record(old_lstm, bars=0, episodes=0), None)
     return Cells(library, ModelSelector(library), xgboost, old_lstm, lightgbm, lstm)
 
@@ -94,7 +94,7 @@ def cells(sqlite_dsn: str, tmp_path: Path) -> Cells:
 
 
 @pytest.fixture
-def _mlflow_is_there(sqlite_dsn: str) -> Iterator[None]:
+def _mlflow_at_store(sqlite_dsn: str) -> Iterator[None]:
     before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(sqlite_dsn)
     yield
@@ -102,15 +102,17 @@ def _mlflow_is_there(sqlite_dsn: str) -> Iterator[None]:
 
 
 class Spy:
-    """An MLflow client that remembers what it was asked."""
+    """An MLflow client that records the names of the methods that are called."""
 
     def __init__(self, client: Any) -> None:
         self.client = client
         self.calls: list[str] = []
 
     def __getattr__(self, name: str) -> Any:
-        self.calls.append(name)
-        return getattr(self.client, name)
+        attribute = getattr(self.client, name)
+        if callable(attribute):
+            self.calls.append(name)
+        return attribute
 
 
 def watch(library: BrainLibrary) -> list[str]:
@@ -145,11 +147,11 @@ def test_the_calls_of_the_seed_as_they_stand(everywhere: Cells) -> None:
 
 
 def test_the_champion_is_selected_by_one_question(everywhere: Cells) -> None:
-    asked = watch(everywhere.library)
-    found = everywhere.selector.select_model_for_symbol("BTC-USD", Regime.LOW)
-    assert asked == ["get_registered_model"]
+    calls = watch(everywhere.library)
+    selection = everywhere.selector.select_model_for_symbol("BTC-USD", Regime.LOW)
+    assert calls == ["get_registered_model"]
     version = everywhere.xgboost
-    assert found == Selection(
+    assert selection == Selection(
         symbol=SYMBOL,
         regime=Regime.LOW,
         model_id="BTC-USD/1",
@@ -167,9 +169,9 @@ def test_the_champion_is_selected_by_one_question(everywhere: Cells) -> None:
 
 def test_a_preference_is_served_from_the_cell_or_by_the_newest(everywhere: Cells) -> None:
     def prefer(family: Family, regime: str = "low") -> tuple[str, str, bool, str]:
-        found = everywhere.selector.select_model_for_symbol(SYMBOL, regime, family)
-        assert found.family == family
-        return found.model_id, found.uri, found.is_champion, found.reason
+        selection = everywhere.selector.select_model_for_symbol(SYMBOL, regime, family)
+        assert selection.family == family
+        return selection.model_id, selection.uri, selection.is_champion, selection.reason
 
     not_the_champion = "not the champion of regime low (BTC-USD/1, xgboost), but"
     assert prefer(Family.XGBOOST) == (
@@ -197,8 +199,8 @@ def test_a_preference_is_served_from_the_cell_or_by_the_newest(everywhere: Cells
 
 
 def test_a_version_without_a_record_shows_the_evidence_of_its_run(cells: Cells) -> None:
-    found = cells.selector.select_model_for_symbol(SYMBOL, "low", "lstm")
-    assert (found.confidence, found.digest) == (SURE, cells.lstm.digest)
+    selection = cells.selector.select_model_for_symbol(SYMBOL, "low", "lstm")
+    assert (selection.confidence, selection.digest) == (SURE, cells.lstm.digest)
     unmeasured = cells.selector.select_model_for_symbol(SYMBOL, "normal", "lstm").confidence
     assert unmeasured.probability is None
     assert unmeasured.reason == "unknown: no net Sharpe from an unknown number of bars"
@@ -206,24 +208,24 @@ def test_a_version_without_a_record_shows_the_evidence_of_its_run(cells: Cells) 
 
 def test_the_challenger_comes_before_a_newer_version(cells: Cells) -> None:
     cells.library.client.set_registered_model_alias("BTC-USD", challenger_alias(Regime.LOW), "2")
-    found = cells.selector.select_model_for_symbol(SYMBOL, "low", "lstm")
-    assert (found.model_id, found.uri) == ("BTC-USD/2", "models:/BTC-USD@challenger-low")
+    selection = cells.selector.select_model_for_symbol(SYMBOL, "low", "lstm")
+    assert (selection.model_id, selection.uri) == ("BTC-USD/2", "models:/BTC-USD@challenger-low")
 
 
-@pytest.mark.usefixtures("_mlflow_is_there")
+@pytest.mark.usefixtures("_mlflow_at_store")
 def test_the_uri_loads_what_was_selected(cells: Cells) -> None:
     for preference in (None, "lightgbm", "lstm"):
-        found = cells.selector.select_model_for_symbol(SYMBOL, "low", preference)
-        expected = cells.library.version(SYMBOL, found.version).logged_model_id
-        assert mlflow.models.get_model_info(found.uri).model_id == expected
+        selection = cells.selector.select_model_for_symbol(SYMBOL, "low", preference)
+        expected = cells.library.version(SYMBOL, selection.version).logged_model_id
+        assert mlflow.models.get_model_info(selection.uri).model_id == expected
 
 
 def test_an_alias_that_was_moved_by_hand_is_followed_and_told(cells: Cells) -> None:
     cells.library.client.set_registered_model_alias("BTC-USD", champion_alias(Regime.LOW), "4")
-    found = cells.selector.select_model_for_symbol(SYMBOL, "low")
-    assert (found.version, found.family, found.is_champion) == (4, Family.LSTM, True)
-    assert (found.digest, found.confidence) == (cells.lstm.digest, SURE)
-    assert found.reason.startswith("the alias is at version 4, the cell's record at 1: ")
+    selection = cells.selector.select_model_for_symbol(SYMBOL, "low")
+    assert (selection.version, selection.family, selection.is_champion) == (4, Family.LSTM, True)
+    assert (selection.digest, selection.confidence) == (cells.lstm.digest, SURE)
+    assert selection.reason.startswith("the alias is at version 4, the cell's record at 1: ")
     assert cells.selector.should_switch_model(SYMBOL, "BTC-USD/1", "low").to == "BTC-USD/4"
     assert cells.selector.recommend_family("low").cells == 0  # a hand on an alias is no evidence
 
@@ -241,7 +243,7 @@ def test_what_is_not_there_is_told_with_the_cure(everywhere: Cells) -> None:
 
 
 def test_bad_words_are_refused_before_the_registry_is_asked(cells: Cells) -> None:
-    asked = watch(cells.library)
+    calls = watch(cells.library)
     selector = cells.selector
     with pytest.raises(InputError, match="'BTC USD' is not a symbol"):
         selector.select_model_for_symbol("BTC USD", "low")
@@ -263,7 +265,7 @@ def test_bad_words_are_refused_before_the_registry_is_asked(cells: Cells) -> Non
             ask("ETH-USD/1")
         with pytest.raises(InputError, match="'BTC/USD/1' is not a model id"):
             ask("BTC/USD/1")
-    assert asked == []
+    assert calls == []
 
 
 def test_a_family_without_a_version_cannot_be_preferred(sqlite_dsn: str, tmp_path: Path) -> None:
@@ -292,20 +294,20 @@ def test_confidence_is_of_the_champion_the_version_or_all_bars(everywhere: Cells
 
 
 def test_no_evidence_is_unknown_and_no_size(cells: Cells) -> None:
-    found = cells.selector.get_model_confidence(SYMBOL, "high")
-    assert found == Confidence(None, None, None, 0, 0, "unknown: no net Sharpe from 0 bars")
+    unknown = cells.selector.get_model_confidence(SYMBOL, "high")
+    assert unknown == Confidence(None, None, None, 0, 0, "unknown: no net Sharpe from 0 bars")
 
 
 def test_a_recorded_probability_comes_first_and_a_missing_one_is_worked_out(cells: Cells) -> None:
-    def recorded(probability: float | None) -> Confidence:
-        cell = replace(evidence(cells.xgboost), confidence=probability)
+    def with_record(probability: float | None) -> Confidence:
+        cell = replace(measured_record(cells.xgboost), confidence=probability)
         cells.library.set_champion(SYMBOL, Regime.LOW, cell, None)
         return cells.selector.get_model_confidence(SYMBOL, "low")
 
-    assert recorded(None) == SURE
-    assert recorded(SURE.probability) == SURE
-    told = replace(SURE, probability=0.61, reason=f"as recorded; {SURE.reason}")
-    assert recorded(0.61) == told
+    assert with_record(None) == SURE
+    assert with_record(SURE.probability) == SURE
+    as_recorded = replace(SURE, probability=0.61, reason=f"as recorded; {SURE.reason}")
+    assert with_record(0.61) == as_recorded
 
 
 # --- switching ----------------------------------------------------------------------------------
@@ -333,7 +335,7 @@ def test_a_switch_is_advised_when_the_champion_is_another_version(everywhere: Ce
 def cell(regime: Regime, better: Family | None, without: Family | None = None) -> CellRecord:
     """The record that the provisional rule leads to."""
     available = [family for family in Family if family != without]
-    differences = {better: Difference(0.4, 0.1)} if better else {}
+    differences = {better: Estimate(0.4, 0.1)} if better else {}
     choice = provisional_choice(regime, available, differences)
     version = Version(SYMBOL, 1, choice.champion, "abc", "d", "2020-01-01T00:00:00+00:00", "", "")
     return record(version, reason=choice.reason, by_evidence=choice.by_evidence)
@@ -341,13 +343,13 @@ def cell(regime: Regime, better: Family | None, without: Family | None = None) -
 
 @pytest.mark.parametrize("regime", list(Regime))
 def test_without_champions_the_prior_is_advised(regime: Regime) -> None:
-    found = advise_family(regime, [])
-    assert (found.family, found.cells) == (PRIOR[regime], 0)
-    assert found.reason.startswith("prior: ")
+    advice = advise_family(regime, [])
+    assert (advice.family, advice.cells) == (PRIOR[regime], 0)
+    assert advice.reason.startswith("prior: ")
 
 
 @pytest.mark.parametrize(
-    ("better", "advised"),
+    ("better", "family"),
     [
         (["lightgbm"], "xgboost"),  # a majority of one
         (["lightgbm", "lightgbm"], "lightgbm"),
@@ -359,12 +361,12 @@ def test_without_champions_the_prior_is_advised(regime: Regime) -> None:
     ],
 )
 def test_evidence_overrides_the_prior_by_a_clear_majority(
-    better: list[str | None], advised: str
+    better: list[str | None], family: str
 ) -> None:
     records = [cell(Regime.LOW, Family(name) if name else None) for name in better]
-    found = advise_family(Regime.LOW, records)
-    assert (found.family, found.cells) == (advised, len(records))
-    assert found.reason.startswith("prior") == (advised == "xgboost")
+    advice = advise_family(Regime.LOW, records)
+    assert (advice.family, advice.cells) == (family, len(records))
+    assert advice.reason.startswith("prior") == (family == "xgboost")
 
 
 def test_a_stand_in_for_a_prior_that_was_not_trained_is_no_evidence() -> None:
@@ -382,6 +384,6 @@ def test_a_family_is_advised_from_the_champions_of_that_regime_alone(
             version = add(library, night, tmp_path / str(i), symbol)
             library.set_champion(symbol, Regime.LOW, record(version, by_evidence=True), None)
     selector = ModelSelector(library)
-    shown = "of 3 champions of regime low 3 displaced xgboost by evidence and are lightgbm"
-    assert selector.recommend_family("low") == FamilyAdvice(Family.LIGHTGBM, shown, 3)
+    reason = "of 3 champions of regime low 3 displaced xgboost by evidence and are lightgbm"
+    assert selector.recommend_family("low") == FamilyAdvice(Family.LIGHTGBM, reason, 3)
     assert selector.recommend_family(Regime.HIGH).cells == 0

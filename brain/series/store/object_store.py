@@ -1,6 +1,6 @@
 """Credentials and addresses of S3 stores, as boto3 resolves them, for deltalake and for checks.
 
-Nothing here is kept: every call resolves anew, so that rotated credentials are found.
+Nothing is cached: every call resolves anew, so that rotated credentials take effect.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from brain.redact import redact
 
 __all__ = [
     "ConditionalPuts",
-    "check_answers",
+    "bucket_and_prefix",
     "check_conditional_puts",
+    "check_reachable",
     "hide_secrets",
     "is_s3",
     "s3_client",
-    "split",
     "storage_options",
 ]
 
@@ -30,7 +30,7 @@ _S3 = re.compile(r"s3a?://(?P<bucket>[^/?#@\s]+)(?:/(?P<prefix>[^?#\s]*))?")
 _USER = re.compile(r"(?<=://)[^/@\s]+@")  # alone, it may be a key
 _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "MLFLOW_S3_ENDPOINT_URL")
 _DEFAULT_REGION = "us-east-1"
-# An address where nobody answers must be told in seconds, not in minutes.
+# An address that does not answer must be reported within seconds, not minutes.
 _CONNECT_SECONDS = 4
 _ANSWER_SECONDS = 5
 _TRANSFER_SECONDS = 30
@@ -44,14 +44,14 @@ class ConditionalPuts:
     """Whether a store keeps two writers from overwriting one another.
 
     Attributes:
-        place: what was asked, without secrets.
+        root: of the store.
         honoured: whether ``If-None-Match: *`` was refused for an object that exists.
-        said: what the store answered.
+        answer: of the store to the second writer, in words.
     """
 
-    place: str
+    root: str
     honoured: bool
-    said: str
+    answer: str
 
 
 def is_s3(root: str) -> bool:
@@ -59,19 +59,19 @@ def is_s3(root: str) -> bool:
     return root.startswith(("s3://", "s3a://"))
 
 
-def split(root: str) -> tuple[str, str]:
+def bucket_and_prefix(root: str) -> tuple[str, str]:
     """The bucket and the prefix of a root, the latter without slashes at its ends.
 
     Raises:
         InputError: the root is none of an S3 store.
     """
-    found = _S3.fullmatch(root)
-    if found is None:
+    match = _S3.fullmatch(root)
+    if match is None:
         raise InputError(
             "the address of an S3 store can't be read; write s3://bucket/prefix, and give "
             "credentials by the environment or a profile as for boto3"
         )
-    return found["bucket"], (found["prefix"] or "").strip("/")
+    return match["bucket"], (match["prefix"] or "").strip("/")
 
 
 def _session() -> Any:
@@ -84,12 +84,12 @@ def _endpoint(session: Any) -> str | None:
     for name in _ENDPOINTS:
         if os.environ.get(name):
             return os.environ[name]
-    found = session.get_scoped_config().get("endpoint_url")
-    return str(found) if found else None
+    endpoint = session.get_scoped_config().get("endpoint_url")
+    return str(endpoint) if endpoint else None
 
 
 def storage_options() -> dict[str, str]:
-    """What deltalake needs to reach the S3 store that boto3 would reach now.
+    """The storage options by which deltalake reaches the S3 store that boto3 would reach now.
 
     Raises:
         SeriesStoreError: there are no credentials, or the profile can't be used.
@@ -144,7 +144,11 @@ def hide_secrets(text: str, options: Mapping[str, str]) -> str:
 
 
 def s3_client(options: Mapping[str, str] | None = None) -> Any:
-    """A boto3 client for the same store; close it after use.
+    """A boto3 client for the store of these options; close it after use.
+
+    Args:
+        options: deltalake's storage options; if None, as of
+            :func:`brain.series.store.object_store.storage_options`.
 
     Raises:
         SeriesStoreError: there are no credentials.
@@ -152,36 +156,36 @@ def s3_client(options: Mapping[str, str] | None = None) -> Any:
     import boto3
     from botocore.config import Config
 
-    found = dict(storage_options() if options is None else options)
+    options = storage_options() if options is None else options
     return boto3.session.Session().client(
         "s3",
-        region_name=found.get("aws_region", _DEFAULT_REGION),
-        endpoint_url=found.get("aws_endpoint"),
-        aws_access_key_id=found["aws_access_key_id"],
-        aws_secret_access_key=found["aws_secret_access_key"],
-        aws_session_token=found.get("aws_session_token"),
+        region_name=options.get("aws_region", _DEFAULT_REGION),
+        endpoint_url=options.get("aws_endpoint"),
+        aws_access_key_id=options["aws_access_key_id"],
+        aws_secret_access_key=options["aws_secret_access_key"],
+        aws_session_token=options.get("aws_session_token"),
         config=Config(
             connect_timeout=_CONNECT_SECONDS,
             read_timeout=_ANSWER_SECONDS,
             retries={"total_max_attempts": _RETRIES},
-            s3={"addressing_style": "path"} if "aws_endpoint" in found else None,
+            s3={"addressing_style": "path"} if "aws_endpoint" in options else None,
         ),
     )
 
 
-def check_answers(root: str, options: Mapping[str, str]) -> None:
-    """Check that somebody answers, whatever the answer.
+def check_reachable(root: str, options: Mapping[str, str]) -> None:
+    """Check that the server answers, whatever its answer.
 
     deltalake would wait for a silent server as long as for a large file.
 
     Raises:
-        SeriesStoreError: nobody answers, within some ten seconds.
+        SeriesStoreError: there is no answer within some ten seconds.
     """
     from botocore.exceptions import BotoCoreError, ClientError
 
     client = s3_client(options)
     try:
-        client.head_bucket(Bucket=split(root)[0])
+        client.head_bucket(Bucket=bucket_and_prefix(root)[0])
     except ClientError:
         return  # an answer
     except BotoCoreError as error:
@@ -194,14 +198,19 @@ def check_answers(root: str, options: Mapping[str, str]) -> None:
 
 
 def check_conditional_puts(root: str, options: Mapping[str, str] | None = None) -> ConditionalPuts:
-    """Ask whether an S3 store honours ``If-None-Match: *``, by an object that is deleted again.
+    """Whether an S3 store honours ``If-None-Match: *``, by an object that is deleted again.
+
+    Args:
+        root: of the store.
+        options: deltalake's storage options; if None, as of
+            :func:`brain.series.store.object_store.storage_options`.
 
     Raises:
         SeriesStoreError: the store can't be reached or written.
     """
     from botocore.exceptions import BotoCoreError, ClientError
 
-    bucket, prefix = split(root)
+    bucket, prefix = bucket_and_prefix(root)
     options = storage_options() if options is None else options
     key = "/".join(part for part in (prefix, f".check-{uuid.uuid4().hex}") if part)
     client = s3_client(options)
@@ -211,8 +220,8 @@ def check_conditional_puts(root: str, options: Mapping[str, str] | None = None) 
             client.put_object(Bucket=bucket, Key=key, Body=b"second", IfNoneMatch="*")
         except ClientError as error:
             status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-            said = f"the second writer was answered {status}"
-            return ConditionalPuts(root, status in (409, 412), said)
+            answer = f"the second writer was answered {status}"
+            return ConditionalPuts(root, status in (409, 412), answer)
         finally:
             client.delete_object(Bucket=bucket, Key=key)
     except (BotoCoreError, ClientError) as error:

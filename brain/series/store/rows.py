@@ -1,4 +1,4 @@
-"""Rows on their way into the store: checked, in the table's types, and told apart from the old."""
+"""Rows for the store: checked, cast to the table's types, and compared with the stored ones."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ _CURES = {
 }
 
 
-def to_rows(kind: Kind, frame: pd.DataFrame, collected: pd.Timestamp) -> pa.Table:
+def to_rows(kind: Kind, frame: pd.DataFrame, now: pd.Timestamp) -> pa.Table:
     """A frame in the table's columns and types, without repeated keys, sorted by key.
 
     Args:
         frame: the kind's columns in any order; of several rows with one key the last counts.
-        collected: when the rows are stored.
+        now: when the rows are stored.
 
     Raises:
         InputError: a column is unknown, missing or of another type, or a key or any value that
             must be known is missing.
     """
     _check_names(kind, frame)
-    arrays = {name: _column(kind, frame, name) for name in kind.given}
+    arrays = {name: _column(kind, frame, name) for name in kind.inputs}
     table = pa.table(arrays)
     _check_symbols(table)
     table = _last_of_each_key(kind, table)
     if kind.stamped:
-        stamp = pa.scalar(collected.to_pydatetime(), _MICROSECONDS)
+        stamp = pa.scalar(now.to_pydatetime(), _MICROSECONDS)
         table = table.append_column(COLLECTED, pa.repeat(stamp, len(table)))
     if kind.monthly:
         month = pc.strftime(table[kind.time], format="%Y-%m").cast(pa.string())
@@ -49,10 +49,10 @@ def to_rows(kind: Kind, frame: pd.DataFrame, collected: pd.Timestamp) -> pa.Tabl
 
 
 def rows_with(kind: Kind, frame: pd.DataFrame, texts: Mapping[str, Sequence[str]]) -> pa.Table:
-    """A frame as of :func:`to_rows`, if all its rows have these texts.
+    """A frame in the table's columns and types, if all its rows have these texts.
 
     Raises:
-        InputError: one has others, or as for :func:`to_rows`.
+        InputError: a row has others, or as for :func:`brain.series.store.rows.to_rows`.
     """
     rows = to_rows(kind, frame, pd.Timestamp.now("UTC"))
     for column, values in texts.items():
@@ -73,32 +73,32 @@ def _check_names(kind: Kind, frame: pd.DataFrame) -> None:
     for name in frame.columns:
         if name not in kind.columns:  # `collected` may come along, and is set anew
             raise InputError(
-                f"{name!r} is no column of {kind.name}; {did_you_mean(str(name), kind.given)}"
+                f"{name!r} is no column of {kind.name}; {did_you_mean(str(name), kind.inputs)}"
             )
-    for name in kind.given:
+    for name in kind.inputs:
         if name not in frame.columns and name not in kind.nullable:
             raise InputError(f"{kind.name} lack the column {name!r}; give it")
 
 
 def _column(kind: Kind, frame: pd.DataFrame, name: str) -> pa.Array:
-    wanted, sort = kind.arrow_type(name), kind.given[name]
+    arrow_type, dtype = kind.arrow_type(name), kind.inputs[name]
     if name not in frame.columns:
-        return pa.nulls(len(frame), wanted)
+        return pa.nulls(len(frame), arrow_type)
     column = frame[name]
-    if not (_fits(column, sort) or (column.isna().all() and name in kind.nullable)):
+    if not (_fits(column, dtype) or (column.isna().all() and name in kind.nullable)):
         raise InputError(
-            f"the column {name!r} of {kind.name} is of type {column.dtype}; {_CURES[sort]}"
+            f"the column {name!r} of {kind.name} is of type {column.dtype}; {_CURES[dtype]}"
         )
     if column.isna().all():
-        array = pa.nulls(len(frame), wanted)
+        array = pa.nulls(len(frame), arrow_type)
     else:
-        if sort == "time":
+        if dtype == "time":
             column = column.dt.tz_convert("UTC").dt.as_unit("us")
-        array = pa.Array.from_pandas(column, type=wanted)
+        array = pa.Array.from_pandas(column, type=arrow_type)
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks()
-    unknown = array.null_count and name not in kind.nullable
-    if unknown and (name in kind.key or sort != "number"):
+    incomplete = array.null_count and name not in kind.nullable
+    if incomplete and (name in kind.key or dtype != "number"):
         row = pc.index(array.is_null(), True).as_py()
         raise InputError(
             f"row {row} of {kind.name} has no {name!r}; leave the row out or find its value"
@@ -106,18 +106,18 @@ def _column(kind: Kind, frame: pd.DataFrame, name: str) -> pa.Array:
     return array
 
 
-def _fits(column: pd.Series, sort: str) -> bool:
+def _fits(column: pd.Series, dtype: str) -> bool:
     types = pd.api.types
     if len(column) == 0:
         return True
-    if sort == "time":
+    if dtype == "time":
         return isinstance(column.dtype, pd.DatetimeTZDtype)
-    if sort == "text":
-        known = column.dropna() if column.dtype == object else column
-        return types.is_string_dtype(known)
+    if dtype == "text":
+        values = column.dropna() if column.dtype == object else column
+        return types.is_string_dtype(values)
     if types.is_bool_dtype(column) or not types.is_numeric_dtype(column):
         return False
-    return sort == "number" or types.is_integer_dtype(column)
+    return dtype == "number" or types.is_integer_dtype(column)
 
 
 def _check_symbols(table: pa.Table) -> None:
@@ -133,18 +133,18 @@ def _last_of_each_key(kind: Kind, table: pa.Table) -> pa.Table:
     """Sorted by key; the last of rows with the same key."""
     order = pa.array(range(len(table)), pa.int64())
     numbered = table.select(list(kind.key)).append_column("row", order)
-    found = numbered.group_by(list(kind.key)).aggregate([("row", "max")])
-    found = found.sort_by([(name, "ascending") for name in kind.key])
-    return table.take(found["row_max"]).combine_chunks()
+    last = numbered.group_by(list(kind.key)).aggregate([("row", "max")])
+    last = last.sort_by([(name, "ascending") for name in kind.key])
+    return table.take(last["row_max"]).combine_chunks()
 
 
 @dataclass(frozen=True)
 class Difference:
-    """How rows differ from those that are stored.
+    """How rows differ from those in the store.
 
     Attributes:
-        new: rows whose key is not stored.
-        changed: rows whose key is stored with other values.
+        new: rows whose key is not in the store.
+        changed: rows whose key is there with other values.
     """
 
     new: pa.Table
@@ -152,31 +152,32 @@ class Difference:
 
     @property
     def rows(self) -> pa.Table:
-        """All that has to be written."""
+        """The rows that a commit has to write."""
         return pa.concat_tables([self.new, self.changed])
 
 
-def compare(kind: Kind, rows: pa.Table, stored: pa.Table) -> Difference:
-    """Tell new rows, changed rows and those that are stored already apart.
+def compare(kind: Kind, rows: pa.Table, existing: pa.Table) -> Difference:
+    """The rows that are new and those that changed; the others are in the store already.
 
     Args:
-        rows: as of :func:`to_rows`.
-        stored: key and values of the stored rows that may have the same keys.
+        kind: of the rows.
+        rows: as of :func:`brain.series.store.rows.to_rows`.
+        existing: key and values of the store's rows that may have the same keys.
     """
-    if len(stored) == 0:
+    if len(existing) == 0:
         return Difference(rows, rows.slice(0, 0))
     position = pa.array(range(len(rows)), pa.int64())
     numbered = rows.select([*kind.key, *kind.values]).append_column("row", position)
-    there = stored.append_column("there", pa.repeat(pa.scalar(True), len(stored)))
+    marked = existing.append_column("exists", pa.repeat(pa.scalar(True), len(existing)))
     joined = numbered.join(
-        there, keys=list(kind.key), join_type="left outer", right_suffix=" stored"
+        marked, keys=list(kind.key), join_type="left outer", right_suffix=" existing"
     )
-    known = joined["there"].is_valid()
-    same = known
+    exists = joined["exists"].is_valid()
+    same = exists
     for name in kind.values:
-        same = pc.and_(same, _equal(joined[name], joined[f"{name} stored"]))
-    new = joined["row"].filter(pc.invert(known))
-    changed = joined["row"].filter(pc.and_not(known, same))
+        same = pc.and_(same, _equal(joined[name], joined[f"{name} existing"]))
+    new = joined["row"].filter(pc.invert(exists))
+    changed = joined["row"].filter(pc.and_not(exists, same))
     return Difference(_take(rows, new), _take(rows, changed))
 
 
@@ -185,5 +186,5 @@ def _take(rows: pa.Table, positions: pa.ChunkedArray) -> pa.Table:
 
 
 def _equal(left: pa.ChunkedArray, right: pa.ChunkedArray) -> pa.ChunkedArray:
-    both_unknown = pc.and_(left.is_null(), right.is_null())
-    return pc.or_(both_unknown, pc.fill_null(pc.equal(left, right), False))
+    both_null = pc.and_(left.is_null(), right.is_null())
+    return pc.or_(both_null, pc.fill_null(pc.equal(left, right), False))

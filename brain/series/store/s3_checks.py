@@ -1,4 +1,4 @@
-"""Checks of S3 stores: credentials, and each permission that is needed, by one small object."""
+"""Checks of S3 stores: the credentials, and each permission, by one small object."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 
 from brain.checks import Check, failed, ok, skipped
 from brain.errors import LibraryError
-from brain.series.store.object_store import is_s3, split
+from brain.series.store.object_store import bucket_and_prefix, is_s3
 
 __all__ = ["check_credentials", "probe_bucket"]
 
 _CREDENTIALS = "credentials"
 _PUBLIC = "the exchanges' public endpoints need none"
-# boto3's names for where it found keys.
+# boto3's names for the sources of keys.
 _SOURCES = {
     "env": "the environment",
     "shared-credentials-file": "the shared credentials file",
@@ -30,28 +30,28 @@ _ELSEWHERE = {"PermanentRedirect", "AuthorizationHeaderMalformed", "301"}
 _DENIED = {"AccessDenied", "AllAccessDisabled", "403"}
 
 
-def check_credentials(*places: str | None) -> Check:
-    """Whether boto3 finds keys for what is in S3, and where; never which.
+def check_credentials(*roots: str | None) -> Check:
+    """Whether boto3 finds keys for the roots in S3, and in which source; the keys are not shown.
 
     Args:
-        places: where artifacts and series go.
+        roots: of artifacts and series.
     """
-    wanted = [place for place in places if place and is_s3(place)]
-    if not wanted:
+    roots_in_s3 = [root for root in roots if root and is_s3(root)]
+    if not roots_in_s3:
         return skipped(_CREDENTIALS, f"nothing is kept in S3 by this machine; {_PUBLIC}")
     import botocore.session
     from botocore.exceptions import BotoCoreError
 
     session = botocore.session.Session()
     try:
-        found = session.get_credentials()
+        credentials = session.get_credentials()
     except BotoCoreError as error:
         return failed(_CREDENTIALS, str(error), "correct the profile, or AWS_PROFILE")
-    if found is None:
-        fault = f"boto3 finds no keys for {' and '.join(wanted)}"
+    if credentials is None:
+        fault = f"boto3 finds no keys for {' and '.join(roots_in_s3)}"
         cure = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
         return failed(_CREDENTIALS, fault, cure)
-    source = _SOURCES.get(found.method, found.method)
+    source = _SOURCES.get(credentials.method, credentials.method)
     profile = f", profile {session.profile!r}" if session.profile else ""
     return ok(_CREDENTIALS, f"boto3 finds keys in {source}{profile}; {_PUBLIC}")
 
@@ -64,24 +64,24 @@ def probe_bucket(client: Any, root: str) -> str:
         root: ``s3://bucket/prefix``.
 
     Returns:
-        What can be done.
+        The abilities, in words.
 
     Raises:
-        LibraryError: something can't; the permission that is missing is named.
+        LibraryError: one is lacking; the missing permission is named.
     """
-    bucket, prefix = split(root)
+    bucket, prefix = bucket_and_prefix(root)
     key = "/".join(part for part in (prefix, f".check-{uuid.uuid4().hex}") if part)
-    at = {"Bucket": bucket, "Key": key}
+    address = {"Bucket": bucket, "Key": key}
     with _step(client, root, "s3:ListBucket"):
         client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)
     with _step(client, root, "s3:PutObject"):
-        client.put_object(**at, Body=key.encode())
+        client.put_object(**address, Body=key.encode())
     try:
         with _step(client, root, "s3:GetObject"):
-            client.get_object(**at)["Body"].read()
+            client.get_object(**address)["Body"].read()
     finally:
         with _step(client, f"{root}, where {key} stays behind", "s3:DeleteObject"):
-            client.delete_object(**at)
+            client.delete_object(**address)
     return f"{root} at {client.meta.endpoint_url}: objects can be listed, put, read and deleted"
 
 
@@ -89,25 +89,25 @@ def probe_bucket(client: Any, root: str) -> str:
 def _step(client: Any, root: str, permission: str) -> Iterator[None]:
     from botocore.exceptions import BotoCoreError, ClientError
 
-    where = f"{root} at {client.meta.endpoint_url}"
+    store = f"{root} at {client.meta.endpoint_url}"
     try:
         yield
     except ClientError as error:
         code = str(error.response.get("Error", {}).get("Code", ""))
-        raise LibraryError(_explain(code, where, permission) or f"{where}: {error}") from error
+        raise LibraryError(_explain(code, store, permission) or f"{store}: {error}") from error
     except BotoCoreError as error:
         raise LibraryError(
-            f"{where} can't be used ({error}); check the endpoint, the network and the credentials"
+            f"{store} can't be used ({error}); check the endpoint, the network and the credentials"
         ) from error
 
 
-def _explain(code: str, where: str, permission: str) -> str | None:
+def _explain(code: str, store: str, permission: str) -> str | None:
     if code in _WRONG_KEYS:
-        return f"{where} refuses the keys ({code}); correct the credentials that boto3 finds"
+        return f"{store} refuses the keys ({code}); correct the credentials that boto3 finds"
     if code in _NO_BUCKET:
-        return f"{where}: there is no such bucket; make it, or correct its name and the endpoint"
+        return f"{store}: there is no such bucket; make it, or correct its name and the endpoint"
     if code in _ELSEWHERE:
-        return f"{where}: the bucket is in another region ({code}); set AWS_REGION to the bucket's"
+        return f"{store}: the bucket is in another region ({code}); set AWS_REGION to the bucket's"
     if code in _DENIED:
-        return f"{where}: {permission} is not allowed ({code}); grant {permission} to these keys"
+        return f"{store}: {permission} is not allowed ({code}); grant {permission} to these keys"
     return None

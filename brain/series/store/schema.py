@@ -1,4 +1,4 @@
-"""The kinds of market series: their columns, natural keys and partitions.
+"""The kinds of market series: their columns, keys and partitions, and migrations of their layouts.
 
 One table a kind. Times are UTC in microseconds; prices are in the quote currency, ``volume``,
 ``base`` and ``open_interest`` in base units, ``rate`` and ``funding_rate`` a fraction per interval.
@@ -12,23 +12,22 @@ from types import MappingProxyType
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from brain.errors import InputError, did_you_mean
 
 __all__ = ["COLLECTED", "KINDS", "MONTH", "Kind", "Migration", "parse_kind"]
-
-# What a look at a series counts, unless it can't be told.
-_FOUND = ("expected", "missing", "gaps", "duplicates", "stale", "outliers", "swapped")
 
 #: The column in which the store notes when it stored a row.
 COLLECTED = "collected"
 #: The partition column that readers never see: the month of a row's time, ``2026-11``.
 MONTH = "month"
 
-#: Makes the rows of one schema version from those of the version before.
+#: Makes the rows of one version of a layout from those of the version before.
 Migration = Callable[[pa.Table], pa.Table]
 
-_TYPES: dict[str, tuple[pa.DataType, str]] = {
+# By a column's dtype: its type in the table, and in pandas.
+_DTYPES: dict[str, tuple[pa.DataType, str]] = {
     "text": (pa.string(), "str"),
     "number": (pa.float64(), "float64"),
     "count": (pa.int64(), "int64"),
@@ -38,15 +37,14 @@ _TYPES: dict[str, tuple[pa.DataType, str]] = {
 
 @dataclass(frozen=True)
 class Kind:
-    """What one kind of series is made of.
+    """The layout of one kind of series.
 
     Attributes:
         name: of the kind and its table.
         key: the columns that name a row, in the order in which rows are sorted.
-        values: the other columns, each ``text``, ``number``, ``count`` or ``time``.
+        values: the dtype of the other columns: ``text``, ``number``, ``count`` or ``time``.
         nullable: values that may be missing, as a whole column or row by row.
-        time: the key's column that holds a time, by which a reading is limited; None if there is
-            none.
+        time: the key's column that holds a time, by which queries are limited; None: there is none.
         monthly: whether the table is partitioned by the month of that time, beside the exchange.
         stamped: whether the store notes in ``collected`` when it stored a row.
         version: of this layout.
@@ -65,14 +63,14 @@ class Kind:
 
     @property
     def columns(self) -> dict[str, str]:
-        """What readers get, by name: the key, the values, and when the row was stored."""
+        """Dtypes of the columns that readers get: key, values, and when the row was stored."""
         keys = {name: "time" if name == self.time else "text" for name in self.key}
         return {**keys, **self.values, **({COLLECTED: "time"} if self.stamped else {})}
 
     @property
-    def given(self) -> dict[str, str]:
-        """What writers give: all but what the store itself notes."""
-        return {name: sort for name, sort in self.columns.items() if name != COLLECTED}
+    def inputs(self) -> dict[str, str]:
+        """Dtypes of the columns that writers give: all but what the store itself notes."""
+        return {name: dtype for name, dtype in self.columns.items() if name != COLLECTED}
 
     @property
     def partitions(self) -> list[str]:
@@ -81,36 +79,36 @@ class Kind:
 
     @property
     def schema(self) -> pa.Schema:
-        """Of the table: what readers get, and the month."""
+        """Of the table: the columns of readers, and the month."""
         names = [*self.columns, *([MONTH] if self.monthly else [])]
         return pa.schema([(name, self.arrow_type(name)) for name in names])
 
     def arrow_type(self, column: str) -> pa.DataType:
-        """The type in which a column is stored."""
-        return _TYPES[self.columns.get(column, "text")][0]
+        """The type of a column in the table."""
+        return _DTYPES[self.columns.get(column, "text")][0]
 
     def empty(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """A frame without rows, with the right columns and dtypes."""
         names = list(self.columns) if columns is None else list(columns)
-        return pd.DataFrame({name: pd.Series(dtype=self._dtype(name)) for name in names})
+        return pd.DataFrame({name: pd.Series(dtype=self._pandas_dtype(name)) for name in names})
 
     def to_frame(self, rows: pa.Table) -> pd.DataFrame:
-        """Rows as readers get them: numbers that are unknown are NaN, counts ``pandas.NA``."""
+        """Rows as readers get them: unknown numbers are NaN, unknown counts ``pandas.NA``."""
         if len(rows) == 0:
             return self.empty(rows.column_names)
-        dtypes = {name: self._dtype(name) for name in rows.column_names}
+        dtypes = {name: self._pandas_dtype(name) for name in rows.column_names}
         counts = [name for name, dtype in dtypes.items() if dtype == "Int64"]
         frame: pd.DataFrame = rows.drop_columns(counts).to_pandas()
         for name in counts:
             frame[name] = rows[name].to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
         return frame[rows.column_names]
 
-    def _dtype(self, column: str) -> str:
-        sort = self.columns[column]
-        return "Int64" if sort == "count" and column in self.nullable else _TYPES[sort][1]
+    def _pandas_dtype(self, column: str) -> str:
+        dtype = self.columns[column]
+        return "Int64" if dtype == "count" and column in self.nullable else _DTYPES[dtype][1]
 
     def check_columns(self, columns: Sequence[str]) -> list[str]:
-        """The columns asked for.
+        """The columns as a list, if the kind has all of them.
 
         Raises:
             InputError: one of them is none of this kind's.
@@ -123,9 +121,25 @@ class Kind:
         return list(columns)
 
 
-def _with_found(rows: pa.Table) -> pa.Table:
-    """Of the gaps' first layout nobody knows since when they were known; looked at they were."""
+# The beginnings of reasons that layout 2 of the gaps spelled otherwise.
+_REASONS_OF_LAYOUT_2 = {
+    "the venue has no row": "the exchange has no row",
+    "older than the venue keeps": "older than the exchange keeps",
+}
+
+
+def _gaps_to_layout_2(rows: pa.Table) -> pa.Table:
+    """Layout 1 has no ``found``: the last check is the best guess at when a gap was first noted."""
     return rows.append_column("found", rows["checked"])
+
+
+def _gaps_to_layout_3(rows: pa.Table) -> pa.Table:
+    """``found`` is called ``reason_since``, and reasons speak of exchanges."""
+    names = ["reason_since" if name == "found" else name for name in rows.column_names]
+    reasons = rows["reason"]
+    for old, new in _REASONS_OF_LAYOUT_2.items():
+        reasons = pc.replace_substring_regex(reasons, pattern=f"^{old}", replacement=new)
+    return rows.set_column(names.index("reason"), "reason", reasons).rename_columns(names)
 
 
 def _kinds(*kinds: Kind) -> Mapping[str, Kind]:
@@ -133,6 +147,8 @@ def _kinds(*kinds: Kind) -> Mapping[str, Kind]:
 
 
 _SYMBOL = ("exchange", "symbol")
+# Counts of a quality record, each of which may be unknown.
+_COUNTS = ("expected", "missing", "gaps", "duplicates", "stale", "outliers", "swapped")
 
 #: Every kind of series, by name.
 KINDS = _kinds(
@@ -195,14 +211,14 @@ KINDS = _kinds(
             "count": "count",
             "reason": "text",
             "checked": "time",
-            "found": "time",
+            "reason_since": "time",
         },
-        nullable=frozenset({"found"}),
+        nullable=frozenset({"reason_since"}),
         time="start",
         monthly=False,
         stamped=False,
-        version=2,
-        migrations={1: _with_found},
+        version=3,
+        migrations={1: _gaps_to_layout_2, 2: _gaps_to_layout_3},
     ),
     Kind(
         "instruments",
@@ -226,10 +242,10 @@ KINDS = _kinds(
             "first": "time",
             "last": "time",
             "rows": "count",
-            **dict.fromkeys(_FOUND, "count"),
+            **dict.fromkeys(_COUNTS, "count"),
             "note": "text",
         },
-        nullable=frozenset({"first", "last", *_FOUND}),
+        nullable=frozenset({"first", "last", *_COUNTS}),
         time="checked",
         stamped=False,
     ),
@@ -237,7 +253,7 @@ KINDS = _kinds(
 
 
 def parse_kind(name: str, kinds: Mapping[str, Kind] = KINDS) -> Kind:
-    """The kind of that name.
+    """The kind of a name.
 
     Raises:
         InputError: there is none.

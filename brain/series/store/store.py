@@ -13,10 +13,10 @@ import pyarrow as pa
 
 from brain.errors import InputError, SeriesStoreError
 from brain.naming import present_name
-from brain.series.store.address import check_place, parse_root, store_faults
+from brain.series.store.address import check_root, parse_root, store_faults
 from brain.series.store.commits import revise_rows, tidy, upsert_rows
 from brain.series.store.object_store import ConditionalPuts, is_s3, storage_options
-from brain.series.store.queries import Limits, query, to_moment, to_texts
+from brain.series.store.queries import Limits, query, text_limits, to_timestamp
 from brain.series.store.rows import rows_with, to_rows
 from brain.series.store.schema import KINDS, Kind, parse_kind
 from brain.series.store.table import SeriesTable
@@ -26,12 +26,12 @@ __all__ = ["SeriesStore", "UpsertCounts"]
 
 @dataclass(frozen=True)
 class UpsertCounts:
-    """What an upsert did.
+    """The counts of an upsert.
 
     Attributes:
-        rows: given; keys that were given twice are counted once.
-        inserted: rows whose key was not stored before.
-        updated: rows whose key was stored with other values.
+        rows: of the frame; rows with the same key count once.
+        inserted: rows whose key was not in the store.
+        updated: rows whose key was there with other values.
     """
 
     rows: int
@@ -42,6 +42,9 @@ class UpsertCounts:
 class SeriesStore:
     """Market series by kind. Any number of processes and threads may read and write at once.
 
+    A symbol's rows are stored under the symbol that they are written with. Readers may name a
+    renamed symbol by any of its names, and get the rows of the present one.
+
     Every method raises :class:`~brain.errors.InputError` if a kind or column is unknown, and
     :class:`~brain.errors.SeriesStoreError` if the store can't be reached, read or written, or
     was written by a newer version of this program.
@@ -49,9 +52,8 @@ class SeriesStore:
     Args:
         root: a folder, made when something is first stored, or ``s3://bucket/prefix``.
         storage: deltalake's storage options; as boto3 resolves them at each use if None.
-        kinds: the layout of the tables.
-        renamed: canonical symbols, new by old: a symbol's rows are stored under its present name,
-            and readers may ask by any.
+        kinds: the layouts of the tables.
+        renamed: canonical symbols, new by old.
 
     Raises:
         InputError: the root is neither a folder's path nor an S3 address.
@@ -78,15 +80,15 @@ class SeriesStore:
         return f"SeriesStore({self.root!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Open tables stay behind when the store is handed to another process.
-        return _remake, (self.root, self._storage, self._kinds, self._renamed)
+        # Open tables can't go to another process.
+        return _rebuild, (self.root, self._storage, self._kinds, self._renamed)
 
     def kinds(self) -> list[str]:
         """The kinds of series, whether or not any are stored."""
         return list(self._kinds)
 
     def present_name(self, symbol: str) -> str:
-        """The canonical name under which a symbol's rows are stored, whatever name it is given by.
+        """The canonical symbol after all its renamings, by any of its names.
 
         Raises:
             InputError: the symbol is no linear perpetual.
@@ -95,6 +97,8 @@ class SeriesStore:
 
     def by_own_names(self) -> SeriesStore:
         """The same store, where a former name means the rows that were stored under it."""
+        if not self._renamed:
+            return self
         return SeriesStore(self.root, storage=self._storage, kinds=self._kinds)
 
     # --- reading --------------------------------------------------------------------------------
@@ -115,13 +119,13 @@ class SeriesStore:
         Args:
             kind: one of :meth:`kinds`.
             symbol, exchange, timeframe: only of these; all if None. ``BTC/USDT`` means the
-                perpetual ``BTC/USDT:USDT``, and a former name the present one.
+                perpetual ``BTC/USDT:USDT``, and a former name the present symbol.
             start, end: only rows whose time (of gaps the start, of quality when it was checked)
                 is in ``[start, end)``; a time without a zone is taken as UTC.
             columns: only these, in this order.
 
         Returns:
-            A frame of the kind's columns; what is unknown is NaN, NaT or NA. Without rows, but with
+            A frame of the kind's columns; unknown values are NaN, NaT or NA. Without rows, but with
             the right columns and dtypes, if nothing of the kind is stored.
 
         Raises:
@@ -129,20 +133,20 @@ class SeriesStore:
                 no time.
             SeriesStoreError: the store can't be read.
         """
-        found = parse_kind(kind, self._kinds)
-        names = found.check_columns(list(found.columns) if columns is None else columns)
-        texts = to_texts(symbol=symbol, exchange=exchange, timeframe=timeframe)
+        layout = parse_kind(kind, self._kinds)
+        names = layout.check_columns(list(layout.columns) if columns is None else columns)
+        texts = text_limits(symbol=symbol, exchange=exchange, timeframe=timeframe)
         if "symbol" in texts:
-            texts["symbol"] = [self._stored_as(name) for name in texts["symbol"]]
-        limits = Limits(texts, to_moment(start, "start"), to_moment(end, "end"))
-        condition = " AND ".join(limits.conditions(found))
-        order = " ORDER BY " + ", ".join(f'"{name}"' for name in found.key)
-        with self._faults(found, "read"):
-            table = self._tables[kind].find()
-            if table is None:
-                return found.empty(names)
-            rows = query(table, found, names, condition, order)
-        return found.to_frame(rows)
+            texts["symbol"] = [self._after_renaming(name) for name in texts["symbol"]]
+        limits = Limits(texts, to_timestamp(start, "start"), to_timestamp(end, "end"))
+        condition = " AND ".join(limits.conditions(layout))
+        order = " ORDER BY " + ", ".join(f'"{name}"' for name in layout.key)
+        with self._faults(layout, "read"):
+            delta = self._tables[kind].find()
+            if delta is None:
+                return layout.empty(names)
+            rows = query(delta, layout, names, condition, order)
+        return layout.to_frame(rows)
 
     def times(
         self,
@@ -155,6 +159,10 @@ class SeriesStore:
         end: object = None,
     ) -> pd.DatetimeIndex:
         """The times of one series in ``[start, end)``, sorted and unique.
+
+        Args:
+            kind: one of :meth:`kinds`.
+            exchange, symbol, timeframe, start, end: as for :meth:`read`.
 
         Raises:
             InputError: the kind has no time, or as for :meth:`read`.
@@ -179,22 +187,22 @@ class SeriesStore:
     def upsert(self, kind: str, frame: pd.DataFrame) -> UpsertCounts:
         """Store rows; a row whose key is stored already is replaced if its values differ.
 
-        When it returns, the rows are on the disk or in the object store. Doing it again changes
-        nothing, so a caller that was killed just does it again.
+        When it returns, the rows are on the disk or in the object store. A repetition changes
+        nothing, so a caller that was killed just repeats it.
 
         Args:
             kind: one of :meth:`kinds`.
             frame: the kind's columns in any order; nullable ones may be left out, ``collected``
-                is set here. Of rows with the same key the last counts. Not changed.
+                is set here. Of rows with the same key the last counts. It is not changed.
 
         Raises:
             InputError: a column is unknown, missing or of another type, or a key is missing.
         """
-        found = parse_kind(kind, self._kinds)
-        rows = to_rows(found, frame, pd.Timestamp.now("UTC"))
+        layout = parse_kind(kind, self._kinds)
+        rows = to_rows(layout, frame, pd.Timestamp.now("UTC"))
         if len(rows) == 0:
             return UpsertCounts(0, 0, 0)
-        with self._faults(found, "store"):
+        with self._faults(layout, "store"):
             inserted, updated = upsert_rows(self._tables[kind], rows)
         return UpsertCounts(len(rows), inserted, updated)
 
@@ -208,29 +216,29 @@ class SeriesStore:
     ) -> None:
         """Replace all rows of an exchange's symbols by what a function makes of them.
 
-        In one commit, and nothing that another writer stores meanwhile is lost: the rows are then
-        read again, and the function is called again.
+        In one commit. If another writer stores rows meanwhile, the rows are read and the function
+        is called again, so that nothing is lost.
 
         Args:
             kind: one of :meth:`kinds`.
             change: gets the rows as of :meth:`read`, in any order, and returns those that take
                 their place; the very frame that it got if nothing is to be written.
-            exchange, symbols: whose rows are replaced.
+            exchange, symbols: of the rows; a former name means the rows stored under it.
 
         Raises:
-            InputError: the rows are of others, or as for :meth:`upsert`.
+            InputError: a new row is of another exchange or symbol, or as for :meth:`upsert`.
         """
-        found = parse_kind(kind, self._kinds)
-        texts = to_texts(exchange=exchange, symbol=symbols)
+        layout = parse_kind(kind, self._kinds)
+        texts = text_limits(exchange=exchange, symbol=symbols)
 
-        def changed(stored: pa.Table) -> pa.Table | None:
-            before = found.to_frame(stored)
+        def change_rows(rows: pa.Table) -> pa.Table | None:
+            before = layout.to_frame(rows)
             after = change(before)
-            return None if after is before else rows_with(found, after, texts)
+            return None if after is before else rows_with(layout, after, texts)
 
         if texts["symbol"]:
-            with self._faults(found, "revise"):
-                revise_rows(self._tables[kind], changed, texts)
+            with self._faults(layout, "revise"):
+                revise_rows(self._tables[kind], change_rows, texts)
 
     # --- upkeep ---------------------------------------------------------------------------------
 
@@ -238,7 +246,7 @@ class SeriesStore:
         """Join small files, and delete those that no table has held for some hours.
 
         Args:
-            keep_hours: longer than any reading or writing takes, for it may still use such files;
+            keep_hours: longer than any reading or writing takes, which may still use such files;
                 at least one hour.
 
         Raises:
@@ -257,11 +265,11 @@ class SeriesStore:
         Raises:
             SeriesStoreError: it can't be reached or written.
         """
-        return check_place(self.root, self._options())
+        return check_root(self.root, self._options())
 
     # --- helpers --------------------------------------------------------------------------------
 
-    def _stored_as(self, symbol: str) -> str:
+    def _after_renaming(self, symbol: str) -> str:
         return present_name(symbol, self._renamed) if symbol in self._renamed else symbol
 
     def _options(self) -> dict[str, str]:
@@ -270,16 +278,16 @@ class SeriesStore:
         return storage_options() if is_s3(self.root) else {}
 
     @contextmanager
-    def _faults(self, kind: Kind, doing: str) -> Iterator[None]:
+    def _faults(self, layout: Kind, verb: str) -> Iterator[None]:
         try:
-            with store_faults(self.root, f"{doing} the {kind.name}", self._options):
+            with store_faults(self.root, f"{verb} the {layout.name}", self._options):
                 yield
         except SeriesStoreError:
-            self._tables[kind.name].forget()
+            self._tables[layout.name].forget()
             raise
 
 
-def _remake(
+def _rebuild(
     root: str,
     storage: Mapping[str, str] | None,
     kinds: Mapping[str, Kind],

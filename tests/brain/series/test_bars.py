@@ -71,8 +71,8 @@ def test_the_frame_given_is_not_changed() -> None:
     frame = bars_frame().iloc[::-1]
     frame.iloc[3, 4] = np.inf
     before = frame.copy(deep=True)
-    result = checked(frame).frame
-    result.loc[START, "open"] = 1e9
+    grid = checked(frame).frame
+    grid.loc[START, "open"] = 1e9
     pd.testing.assert_frame_equal(frame, before)
 
 
@@ -119,7 +119,7 @@ def test_what_is_neither_symbol_nor_model_name_is_refused(value: object) -> None
         parse_symbol(value)
 
 
-# What is refused.
+# Refusals.
 
 BROKEN: list[tuple[str, Callable[[], pd.DataFrame], str]] = [
     ("no close", lambda: bars_frame().drop(columns="close"), "no column 'close'"),
@@ -179,11 +179,11 @@ BROKEN: list[tuple[str, Callable[[], pd.DataFrame], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("frame", "told"), [b[1:] for b in BROKEN], ids=[b[0] for b in BROKEN])
+@pytest.mark.parametrize(("frame", "message"), [b[1:] for b in BROKEN], ids=[b[0] for b in BROKEN])
 def test_a_broken_series_is_refused_telling_what_and_where(
-    frame: Callable[[], pd.DataFrame], told: str
+    frame: Callable[[], pd.DataFrame], message: str
 ) -> None:
-    with pytest.raises(BarsError, match=rf"^BTC/USD 1h \(here\): .*{told}") as caught:
+    with pytest.raises(BarsError, match=rf"^BTC/USD 1h \(here\): .*{message}") as caught:
         checked(frame())
     assert ";" in str(caught.value)  # the cure
 
@@ -227,7 +227,7 @@ def test_arguments_of_another_kind_are_refused() -> None:
         check_bars(bars_frame(), symbol="BTC USD", timeframe="1h")
 
 
-# What is understood.
+# Accepted forms.
 
 
 def array(values: Any, dtype: Any) -> Any:
@@ -297,11 +297,11 @@ UNREADABLE: dict[str, tuple[Callable[[pd.DatetimeIndex], Any], str]] = {
 }
 
 
-@pytest.mark.parametrize(("write", "told"), UNREADABLE.values(), ids=UNREADABLE)
+@pytest.mark.parametrize(("write", "message"), UNREADABLE.values(), ids=UNREADABLE)
 def test_times_that_can_be_misread_are_refused(
-    write: Callable[[pd.DatetimeIndex], Any], told: str
+    write: Callable[[pd.DatetimeIndex], Any], message: str
 ) -> None:
-    with pytest.raises(BarsError, match=f"{told}.*; write"):
+    with pytest.raises(BarsError, match=f"{message}.*; write"):
         checked(with_times(write))
 
 
@@ -324,7 +324,7 @@ def test_integers_missing_values_and_decimals_are_cast() -> None:
     assert np.isnan(bars.frame["volume"].iloc[1])
 
 
-# What is repaired, and said.
+# Repairs.
 
 
 def test_gaps_become_rows_of_nan_and_are_counted(caplog: pytest.LogCaptureFixture) -> None:
@@ -402,7 +402,7 @@ def test_order_and_exact_repetitions_do_not_matter(data: st.DataObject, n: int, 
     pd.testing.assert_frame_equal(checked(frame.iloc[order]).frame, checked(frame).frame)
 
 
-# Travelling.
+# Other processes and digests.
 
 
 def test_bars_travel_to_another_process_at_the_size_of_their_numbers() -> None:

@@ -17,7 +17,7 @@ from brain.errors import (
     UnknownSymbolError,
 )
 from brain.series.bars import COLUMNS, check_bars
-from brain.series.files import read_folder, sample_folder
+from brain.series.files import BarSet, read_folder, sample_folder
 
 
 def bars_frame(n: int = 30, timeframe: str = "1h") -> pd.DataFrame:
@@ -27,8 +27,8 @@ def bars_frame(n: int = 30, timeframe: str = "1h") -> pd.DataFrame:
     return pd.DataFrame(columns, index=index)
 
 
-def written(form: str) -> pd.Index:
-    """The times of :func:`bars_frame` as text."""
+def times_as(form: str) -> pd.Index:
+    """The times of :func:`tests.brain.series.test_files.bars_frame` as text."""
     return pd.DatetimeIndex(bars_frame().index).strftime(form)
 
 
@@ -42,11 +42,16 @@ def write(path: Path, frame: pd.DataFrame | None = None) -> Path:
     return path
 
 
-def only_failure(folder: Path) -> BrainError:
-    result = read_folder(folder)
-    assert not result.series
-    (failure,) = result.failures.values()
-    return failure
+def errors(bar_set: BarSet) -> dict[str, BrainError]:
+    """The errors by subject, in the order of the failures."""
+    return {failure.subject: failure.error for failure in bar_set.failures}
+
+
+def only_error(folder: Path) -> BrainError:
+    bar_set = read_folder(folder)
+    assert not bar_set.bars
+    (error,) = errors(bar_set).values()
+    return error
 
 
 @pytest.mark.parametrize(
@@ -61,12 +66,12 @@ def only_failure(folder: Path) -> BrainError:
 )
 def test_a_file_is_read_by_its_name(tmp_path: Path, name: str, symbol: str) -> None:
     path = write(tmp_path / name)
-    result = read_folder(tmp_path)
-    assert not result.failures
-    (bars,) = result.series.values()
+    bar_set = read_folder(tmp_path)
+    assert not bar_set.failures
+    (bars,) = bar_set.bars.values()
     assert (bars.symbol, bars.timeframe, bars.source) == (symbol, "1h", str(path))
     assert bars.digest == digest(symbol)
-    assert result.series == {symbol: bars}
+    assert bar_set.bars == {symbol: bars}
 
 
 def test_good_files_are_read_beside_bad_ones(tmp_path: Path) -> None:
@@ -80,21 +85,21 @@ def test_good_files_are_read_beside_bad_ones(tmp_path: Path) -> None:
     write(tmp_path / "bitcoin.csv")
     write(tmp_path / "notes.txt")
     (tmp_path / "folder").mkdir()
-    result = read_folder(tmp_path)
-    assert list(result.series) == ["BTC/USD", "ETH/USD"]
-    assert {key: type(error) for key, error in result.failures.items()} == {
+    bar_set = read_folder(tmp_path)
+    assert list(bar_set.bars) == ["BTC/USD", "ETH/USD"]
+    assert {key: type(error) for key, error in errors(bar_set).items()} == {
         "ADA/USD": BarsError,
         "LTC/USD": BarsError,
         "SOL/USD": InputError,
         "XRP/USD": NotEnoughBarsError,
         "bitcoin.csv": InputError,
     }
-    assert list(result.failures) == sorted(result.failures)
+    assert list(errors(bar_set)) == sorted(errors(bar_set))
 
 
 def test_a_folder_of_bad_files_gives_failures_and_does_not_raise(tmp_path: Path) -> None:
     (tmp_path / "BTC-USD_1h.csv").touch()
-    assert isinstance(only_failure(tmp_path), NotEnoughBarsError)
+    assert isinstance(only_error(tmp_path), NotEnoughBarsError)
 
 
 @pytest.mark.parametrize(
@@ -102,20 +107,20 @@ def test_a_folder_of_bad_files_gives_failures_and_does_not_raise(tmp_path: Path)
 )
 def test_a_misnamed_file_fails_under_its_own_name(tmp_path: Path, name: str) -> None:
     write(tmp_path / name)
-    result = read_folder(tmp_path)
-    assert list(result.failures) == [name]
-    assert isinstance(result.failures[name], InputError)
-    assert "rename it as BTC-USD_1h.csv" in str(result.failures[name])
+    bar_set = read_folder(tmp_path)
+    assert list(errors(bar_set)) == [name]
+    assert isinstance(errors(bar_set)[name], InputError)
+    assert "rename it as BTC-USD_1h.csv" in str(errors(bar_set)[name])
 
 
 @pytest.mark.parametrize("second", ["BTC-USD_1h.parquet", "BTC-USD_1d.csv"])
 def test_two_files_of_one_symbol_fail_naming_both(tmp_path: Path, second: str) -> None:
     write(tmp_path / "BTC-USD_1h.csv")
     write(tmp_path / second)
-    failure = only_failure(tmp_path)
-    assert isinstance(failure, InputError)
-    assert "BTC-USD_1h.csv" in str(failure)
-    assert second in str(failure)
+    error = only_error(tmp_path)
+    assert isinstance(error, InputError)
+    assert "BTC-USD_1h.csv" in str(error)
+    assert second in str(error)
 
 
 # Asking for symbols.
@@ -125,35 +130,35 @@ def test_symbols_are_asked_for_in_either_spelling(tmp_path: Path) -> None:
     for name in ("BTC-USD", "ETH-USD", "LTC-USD"):
         write(tmp_path / f"{name}_1h.csv")
     write(tmp_path / "bitcoin.csv")
-    result = read_folder(tmp_path, ["LTC-USD", "BTC/USD", "LTC/USD"])
-    assert list(result.series) == ["BTC/USD", "LTC/USD"]
-    assert not result.failures
+    bar_set = read_folder(tmp_path, ["LTC-USD", "BTC/USD", "LTC/USD"])
+    assert list(bar_set.bars) == ["BTC/USD", "LTC/USD"]
+    assert not bar_set.failures
 
 
 def test_an_unknown_symbol_fails_with_the_closest_known_one(tmp_path: Path) -> None:
     write(tmp_path / "BTC-USD_1h.csv")
-    result = read_folder(tmp_path, ["BTC/USD", "BTC-USDT", "not one"])
-    assert list(result.series) == ["BTC/USD"]
-    assert {key: type(error) for key, error in result.failures.items()} == {
+    bar_set = read_folder(tmp_path, ["BTC/USD", "BTC-USDT", "not one"])
+    assert list(bar_set.bars) == ["BTC/USD"]
+    assert {key: type(error) for key, error in errors(bar_set).items()} == {
         "BTC/USDT": UnknownSymbolError,
         "not one": InputError,
     }
-    assert "did you mean 'BTC/USD'?" in str(result.failures["BTC/USDT"])
+    assert "did you mean 'BTC/USD'?" in str(errors(bar_set)["BTC/USDT"])
 
 
 def test_a_failure_of_a_symbol_not_asked_for_is_not_told(tmp_path: Path) -> None:
     write(tmp_path / "BTC-USD_1h.csv")
     (tmp_path / "ETH-USD_1h.csv").touch()
     assert not read_folder(tmp_path, ["BTC/USD"]).failures
-    assert list(read_folder(tmp_path, ["ETH/USD"]).failures) == ["ETH/USD"]
+    assert list(errors(read_folder(tmp_path, ["ETH/USD"]))) == ["ETH/USD"]
 
 
-@pytest.mark.parametrize(("symbols", "told"), [("BTC/USD", "give a list"), ([], "is empty")])
+@pytest.mark.parametrize(("symbols", "message"), [("BTC/USD", "give a list"), ([], "is empty")])
 def test_a_misunderstanding_about_symbols_is_refused(
-    tmp_path: Path, symbols: str | list[str], told: str
+    tmp_path: Path, symbols: str | list[str], message: str
 ) -> None:
     write(tmp_path / "BTC-USD_1h.csv")
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         read_folder(tmp_path, symbols)
 
 
@@ -196,17 +201,17 @@ def test_a_file_that_may_not_be_read_fails_alone(
         return read_bytes(self)
 
     monkeypatch.setattr(Path, "read_bytes", refuse)
-    result = read_folder(tmp_path)
-    assert list(result.series) == ["BTC/USD"]
-    assert "can't be read (Permission denied)" in str(result.failures["ETH/USD"])
+    bar_set = read_folder(tmp_path)
+    assert list(bar_set.bars) == ["BTC/USD"]
+    assert "can't be read (Permission denied)" in str(errors(bar_set)["ETH/USD"])
 
 
 def test_a_folder_or_a_dangling_link_in_place_of_a_file_fails(tmp_path: Path) -> None:
     (tmp_path / "BTC-USD_1h.parquet").mkdir()
     (tmp_path / "ETH-USD_1h.csv").symlink_to(tmp_path / "gone")
-    result = read_folder(tmp_path)
-    assert {type(error) for error in result.failures.values()} == {InputError}
-    assert list(result.failures) == ["BTC/USD", "ETH/USD"]
+    bar_set = read_folder(tmp_path)
+    assert {type(error) for error in errors(bar_set).values()} == {InputError}
+    assert list(errors(bar_set)) == ["BTC/USD", "ETH/USD"]
 
 
 BROKEN: dict[str, tuple[str, Callable[[Path], object], type[BrainError], str]] = {
@@ -284,21 +289,21 @@ BROKEN: dict[str, tuple[str, Callable[[Path], object], type[BrainError], str]] =
 }
 
 
-@pytest.mark.parametrize(("ending", "make", "kind", "told"), BROKEN.values(), ids=BROKEN)
+@pytest.mark.parametrize(("ending", "make", "expected", "message"), BROKEN.values(), ids=BROKEN)
 def test_a_broken_file_fails_telling_its_path_and_what_is_wrong(
     tmp_path: Path,
     ending: str,
     make: Callable[[Path], object],
-    kind: type[BrainError],
-    told: str,
+    expected: type[BrainError],
+    message: str,
 ) -> None:
     path = tmp_path / f"BTC-USD_1h.{ending}"
     make(path)
-    failure = only_failure(tmp_path)
-    assert type(failure) is kind
-    assert str(path) in str(failure)
-    with pytest.raises(kind, match=told):
-        raise failure
+    error = only_error(tmp_path)
+    assert type(error) is expected
+    assert str(path) in str(error)
+    with pytest.raises(expected, match=message):
+        raise error
 
 
 def test_no_damage_to_a_sample_file_goes_unnoticed(tmp_path: Path) -> None:
@@ -310,9 +315,9 @@ def test_no_damage_to_a_sample_file_goes_unnoticed(tmp_path: Path) -> None:
         damaged = bytearray(content)
         damaged[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
         (tmp_path / "LTC-USD_1d.parquet").write_bytes(damaged)
-        result = read_folder(tmp_path)
-        failed += len(result.failures)
-        assert all(bars.digest == whole for bars in result.series.values())
+        bar_set = read_folder(tmp_path)
+        failed += len(bar_set.failures)
+        assert all(bars.digest == whole for bars in bar_set.bars.values())
     assert failed > 50
 
 
@@ -334,9 +339,9 @@ def test_no_damage_to_a_sample_file_goes_unnoticed(tmp_path: Path) -> None:
 def test_usual_spellings_of_the_columns_are_understood(tmp_path: Path, names: str) -> None:
     lines = bars_frame().to_csv().splitlines()
     (tmp_path / "BTC-USD_1h.csv").write_text("\n".join([names, *lines[1:]]), encoding="utf-8")
-    result = read_folder(tmp_path)
-    assert not result.failures
-    assert result.series["BTC/USD"].digest == digest()
+    bar_set = read_folder(tmp_path)
+    assert not bar_set.failures
+    assert bar_set.bars["BTC/USD"].digest == digest()
 
 
 @pytest.mark.parametrize(
@@ -349,7 +354,7 @@ def test_usual_spellings_of_the_columns_are_understood(tmp_path: Path, names: st
 )
 def test_two_columns_that_could_be_meant_are_refused(tmp_path: Path, names: str, both: str) -> None:
     (tmp_path / "BTC-USD_1h.csv").write_text(f"{names}\n" + ",".join("1" * 7))
-    assert f"the columns {both} could all be" in str(only_failure(tmp_path))
+    assert f"the columns {both} could all be" in str(only_error(tmp_path))
 
 
 def test_columns_that_are_not_ours_are_left_out(tmp_path: Path) -> None:
@@ -367,8 +372,8 @@ def test_csv_times_are_seconds_milliseconds_or_text(tmp_path: Path, unit: str) -
     frame.index = {
         "s": pd.Index(seconds),
         "ms": pd.Index(seconds * 1000),
-        "text": written("%Y-%m-%dT%H:%M:%SZ"),
-        "naive text": written("%Y-%m-%d %H:%M"),
+        "text": times_as("%Y-%m-%dT%H:%M:%SZ"),
+        "naive text": times_as("%Y-%m-%d %H:%M"),
     }[unit]
     write(tmp_path / "BTC-USD_1h.csv", frame.rename_axis("time"))
     assert read_folder(tmp_path).bars["BTC/USD"].digest == digest()
@@ -382,7 +387,7 @@ def test_csv_times_are_seconds_milliseconds_or_text(tmp_path: Path, unit: str) -
         bars_frame().rename_axis(None),
         bars_frame().rename_axis("Date"),
         bars_frame().tz_localize(None),
-        bars_frame().set_axis(written("%Y-%m-%d %H:%M"), axis=0),
+        bars_frame().set_axis(times_as("%Y-%m-%d %H:%M"), axis=0),
         bars_frame().reset_index().rename(columns=str.title),
         bars_frame().reset_index().convert_dtypes(dtype_backend="pyarrow"),
     ],
@@ -390,9 +395,9 @@ def test_csv_times_are_seconds_milliseconds_or_text(tmp_path: Path, unit: str) -
 )
 def test_parquet_times_are_an_index_or_a_column(tmp_path: Path, frame: pd.DataFrame) -> None:
     write(tmp_path / "BTC-USD_1h.parquet", frame)
-    result = read_folder(tmp_path)
-    assert not result.failures
-    assert result.series["BTC/USD"].digest == digest()
+    bar_set = read_folder(tmp_path)
+    assert not bar_set.failures
+    assert bar_set.bars["BTC/USD"].digest == digest()
 
 
 def test_csv_numbers_come_back_exactly(tmp_path: Path) -> None:

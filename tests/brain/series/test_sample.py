@@ -47,9 +47,9 @@ DOCUMENTED = {
 
 @pytest.fixture(scope="module")
 def sample() -> dict[str, Bars]:
-    result = read_folder(sample_folder())
-    assert not result.failures
-    return result.series
+    bar_set = read_folder(sample_folder())
+    assert not bar_set.failures
+    return bar_set.bars
 
 
 def test_the_sample_holds_the_documented_series(sample: dict[str, Bars]) -> None:
@@ -62,31 +62,31 @@ def test_the_sample_holds_the_documented_series(sample: dict[str, Bars]) -> None
 
 @pytest.mark.parametrize("symbol", DOCUMENTED)
 def test_counts_gaps_and_content_are_as_documented(sample: dict[str, Bars], symbol: str) -> None:
-    first, last, rows, known, gaps, digest = DOCUMENTED[symbol]
+    first, last, rows, complete, gaps, digest = DOCUMENTED[symbol]
     bars = sample[symbol]
     missing = bars.frame["close"].isna()
     starts = missing & ~missing.shift(fill_value=False)
-    found = {time: int(n) for time, n in zip(
+    lengths = {time: int(n) for time, n in zip(
         bars.frame.index[starts], missing.groupby(starts.cumsum()).sum().loc[1:], strict=True
     )}  # fmt: skip
     assert bars.frame.index[0] == pd.Timestamp(first, tz="UTC")
     assert bars.frame.index[-1] == pd.Timestamp(last, tz="UTC")
-    assert (len(bars.frame), int((~missing).sum())) == (rows, known)
-    assert found == {pd.Timestamp(start, tz="UTC"): n for start, n in gaps.items()}
+    assert (len(bars.frame), int((~missing).sum())) == (rows, complete)
+    assert lengths == {pd.Timestamp(start, tz="UTC"): n for start, n in gaps.items()}
     assert len(bars.repairs) == 1  # the gaps, and nothing else
     assert bars.digest == digest
 
 
 def test_the_document_names_the_same_counts() -> None:
     text = (sample_folder() / "SOURCE.md").read_text(encoding="utf-8")
-    for symbol, (first, last, rows, known, gaps, _) in DOCUMENTED.items():
+    for symbol, (first, last, rows, complete, gaps, _) in DOCUMENTED.items():
         name = symbol.replace("/", "-")
         line = re.findall(rf"^\| `{name}_.*\|$", text, flags=re.MULTILINE)[0]
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         missing, number = sum(gaps.values()), len(gaps)
         plural = "gaps" if number > 1 else "gap"
         assert cells[2:] == [
-            first, last, f"{known:,}", f"{missing} in {number} {plural}", f"{rows:,}",
+            first, last, f"{complete:,}", f"{missing} in {number} {plural}", f"{rows:,}",
         ]  # fmt: skip
 
 
@@ -143,8 +143,8 @@ def test_another_archive_is_refused(tmp_path: Path) -> None:
 def test_the_archive_gives_the_sample_again(tmp_path: Path, sample: dict[str, Bars]) -> None:
     paths = make_sample(Path(SDIST), tmp_path)
     assert [path.name for path in paths] == [p.name for p in sorted(sample_folder().glob("*.par*"))]
-    made = read_folder(tmp_path).bars
-    assert {s: b.digest for s, b in made.items()} == {s: b.digest for s, b in sample.items()}
+    bars = read_folder(tmp_path).bars
+    assert {s: b.digest for s, b in bars.items()} == {s: b.digest for s, b in sample.items()}
     for path in paths:
         packaged = sample_folder() / path.name
         if pq.read_metadata(path).created_by == pq.read_metadata(packaged).created_by:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from brain.series.market_bars import bars_of
 
 from brain.errors import InputError, UnknownSymbolError
+from brain.series.source import bars_of
 from brain.series.store.store import SeriesStore
 
 TIMES = pd.date_range("2026-01-01", periods=40, freq="h", tz="UTC")
@@ -50,8 +50,8 @@ def test_candles_of_the_perpetual_become_bars_of_the_symbol_as_asked(store: Seri
 
 
 def test_what_is_not_stored_is_told_with_the_cure(store: SeriesStore) -> None:
-    wanted = "the store holds no 1h candles of BTC/USDT:USDT on okx; collect them"
-    with pytest.raises(UnknownSymbolError, match=wanted):
+    message = "the store holds no 1h candles of BTC/USDT:USDT on okx; collect them"
+    with pytest.raises(UnknownSymbolError, match=message):
         bars_of(store, "okx", "BTC/USDT", "1h")
     store.upsert("candles", candles())
     with pytest.raises(UnknownSymbolError, match="no 4h candles"):

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,21 +16,28 @@ from brain.errors import (
 from brain.series.store.store import SeriesStore
 from market.collection.batches import Batches
 from market.collection.collector import DataCollector
-from market.collection.gaps import NOT_FETCHED, GapRevision, gaps_of, open_gaps, revise_gaps
-from market.collection.grid import FixedGrid, FundingGrid, Span
-from market.collection.plan import former_names
-from market.collection.results import CollectionResult, Gap, SeriesResult
+from market.collection.gaps import open_gaps
+from market.collection.grid import FixedGrid
+from market.collection.results import CollectionResult
 from registry.library import BrainLibrary
-from tests.market.collecting import HISTORIES, Series, assert_whole, collector, settings_for
-from tests.market.exchange_server import DELISTED, EXCHANGES, NOW, RENAMED, Exchanges
+from tests.market.collectors import (
+    HISTORIES,
+    Library,
+    assert_whole,
+    collector,
+    collector_of,
+    series_result,
+    settings_for,
+)
+from tests.market.exchange_server import DELISTED, EXCHANGES, NOW, ExchangeServer
 
 END = FixedGrid.of("1h").floor(NOW)
 HOUR = pd.Timedelta(hours=1)
 
 
 @pytest.fixture(scope="module")
-def exchanges() -> Iterator[Exchanges]:
-    with Exchanges(fillers=0, scale=10) as running:
+def exchanges() -> Iterator[ExchangeServer]:
+    with ExchangeServer(fillers=0, scale=10) as running:
         yield running
 
 
@@ -40,46 +46,32 @@ def store(tmp_path: Path) -> SeriesStore:
     return SeriesStore(tmp_path / "series")
 
 
-def only(
-    exchange: str, store: SeriesStore, exchanges: Exchanges, **settings: object
-) -> DataCollector:
-    found = settings_for(exchanges.urls, **settings)
-    return DataCollector(Series(store), exchanges=[exchange], settings=found)
-
-
-def the(result: CollectionResult, **wanted: str) -> SeriesResult:
-    (found,) = [
-        each
-        for each in result.series
-        if all(getattr(each, name) == value for name, value in wanted.items())
-    ]
-    return found
-
-
 # --- what is asked for ----------------------------------------------------------------------------
 
 
 def test_nothing_asked_for_is_absent_and_names_are_kept(
-    store: SeriesStore, exchanges: Exchanges
+    store: SeriesStore, exchanges: ExchangeServer
 ) -> None:
-    told: list[tuple[str, int, int]] = []
+    calls: list[tuple[str, int, int]] = []
     names = ["BTC/USDT", "BTC/USDT:USDT", "ETH-USDT", "KATIO/USDT", "BTC", "BTC/USD:BTC"]
     result = collector(store, exchanges).collect_all_data(
-        names, 12, progress=lambda piece, done, total: told.append((str(piece), done, total))
+        names, 12, progress=lambda piece, done, total: calls.append((str(piece), done, total))
     )
     kinds = [*HISTORIES, "snapshots"]
     assert [(r.symbol, r.exchange, r.kind) for r in result.series] == [
         (name, exchange, kind) for name in names for exchange in EXCHANGES for kind in kinds
     ]
     assert list(result.by_symbol()) == names
-    assert [done for _, done, _ in told] == list(range(1, len(result.series) + 1))
-    assert {total for _, _, total in told} == {len(result.series)}
-    assert "BTC/USDT binance candles 1h: 12 rows, 0 missing" in [line for line, _, _ in told]
-    assert {str(r) for r in result.series} == {line for line, _, _ in told}
+    assert [done for _, done, _ in calls] == list(range(1, len(result.series) + 1))
+    assert {total for _, _, total in calls} == {len(result.series)}
+    assert "BTC/USDT binance candles 1h: 12 rows, 0 missing" in [line for line, _, _ in calls]
+    assert {str(r) for r in result.series} == {line for line, _, _ in calls}
     for name in names[:3]:
         assert all(r.failure is None for r in result.by_symbol()[name])
     for exchange in EXCHANGES:
-        unknown = the(result, symbol="KATIO/USDT", exchange=exchange, kind="candles").failure
+        unknown = series_result(
+            result, symbol="KATIO/USDT", exchange=exchange, kind="candles"
+        ).failure
         assert isinstance(unknown, UnknownSymbolError)
         assert str(unknown) == (
             f"{exchange} lists no perpetual KATIO/USDT:USDT; did you mean 'KAITO/USDT:USDT'?"
@@ -87,13 +79,13 @@ def test_nothing_asked_for_is_absent_and_names_are_kept(
     for name in names[4:]:
         assert all(isinstance(r.failure, InputError) for r in result.by_symbol()[name])
         assert all(r.expected is None for r in result.by_symbol()[name])
-    # CollectionRequest twice by two names, fetched and stored once.
+    # In the request by two names, fetched and stored once.
     assert len(store.read("candles", symbol="BTC/USDT", exchange="okx")) == 12
     assert set(store.read("candles")["symbol"]) == {"BTC/USDT:USDT", "ETH/USDT:USDT"}
 
 
-def test_results_are_frozen_and_make_a_table(store: SeriesStore, exchanges: Exchanges) -> None:
-    result = only("okx", store, exchanges).collect_all_data(["BTC/USDT", "NOPE/USDT"], 6)
+def test_results_are_frozen_and_make_a_table(store: SeriesStore, exchanges: ExchangeServer) -> None:
+    result = collector_of("okx", store, exchanges).collect_all_data(["BTC/USDT", "NOPE/USDT"], 6)
     with pytest.raises(dataclasses.FrozenInstanceError):
         result.series = ()  # type: ignore[misc]
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -107,7 +99,7 @@ def test_results_are_frozen_and_make_a_table(store: SeriesStore, exchanges: Exch
 
 
 @pytest.mark.parametrize(
-    ("given", "named"),
+    ("arguments", "message"),
     [
         ({"symbols": "BTC/USDT"}, "the text 'BTC/USDT'"),
         ({"symbols": []}, "symbols is empty"),
@@ -119,36 +111,38 @@ def test_results_are_frozen_and_make_a_table(store: SeriesStore, exchanges: Exch
     ],
 )
 def test_what_cannot_be_used_is_refused(
-    given: dict[str, object], named: str, store: SeriesStore, exchanges: Exchanges
+    arguments: dict[str, object], message: str, store: SeriesStore, exchanges: ExchangeServer
 ) -> None:
     before = len(exchanges.requests)
     with pytest.raises(InputError) as caught:
-        collector(store, exchanges).collect_all_data(**given)  # type: ignore[arg-type]
-    assert named in str(caught.value)
+        collector(store, exchanges).collect_all_data(**arguments)  # type: ignore[arg-type]
+    assert message in str(caught.value)
     assert len(exchanges.requests) == before
 
 
 def test_an_unknown_exchange_is_refused_before_anything_is_asked(
-    store: SeriesStore, exchanges: Exchanges
+    store: SeriesStore, exchanges: ExchangeServer
 ) -> None:
     before = len(exchanges.requests)
-    work = DataCollector(Series(store), ["okx", "binanse"], settings=settings_for(exchanges.urls))
+    work = DataCollector(Library(store), ["okx", "binanse"], settings=settings_for(exchanges.urls))
     with pytest.raises(InputError, match="binanse"):
         work.collect_all_data(["BTC/USDT"])
     assert len(exchanges.requests) == before
     with pytest.raises(InputError, match=r"exchanges is the text 'okx'"):
-        DataCollector(Series(store), "okx")
+        DataCollector(Library(store), "okx")
 
 
-def test_it_works_within_a_running_event_loop(store: SeriesStore, exchanges: Exchanges) -> None:
+def test_it_works_within_a_running_event_loop(
+    store: SeriesStore, exchanges: ExchangeServer
+) -> None:
     async def notebook() -> CollectionResult:
-        return only("okx", store, exchanges).collect_all_data(["BTC/USDT"], 6)
+        return collector_of("okx", store, exchanges).collect_all_data(["BTC/USDT"], 6)
 
     assert asyncio.run(notebook()).failures == ()
 
 
 def test_a_brain_library_is_what_it_writes_to(
-    sqlite_dsn: str, tmp_path: Path, exchanges: Exchanges
+    sqlite_dsn: str, tmp_path: Path, exchanges: ExchangeServer
 ) -> None:
     library = BrainLibrary(sqlite_dsn, series=str(tmp_path / "series"))
     work = DataCollector(library, exchanges=["bybit"], settings=settings_for(exchanges.urls))
@@ -156,25 +150,25 @@ def test_a_brain_library_is_what_it_writes_to(
     assert len(library.series.read("candles")) == 6
 
 
-def test_a_range_of_the_past(store: SeriesStore, exchanges: Exchanges) -> None:
+def test_a_range_of_the_past(store: SeriesStore, exchanges: ExchangeServer) -> None:
     until = END - 100 * HOUR
-    work = only("okx", store, exchanges)
+    work = collector_of("okx", store, exchanges)
     result = work.collect_all_data(["BTC/USDT"], 24, until=until.tz_localize(None))
-    candles = the(result, kind="candles")
+    candles = series_result(result, kind="candles")
     assert (candles.start, candles.end, candles.rows_stored) == (until - 24 * HOUR, until, 24)
     assert len(store.read("candles")) == 24
     # Later than the exchange's present is the present.
     later = work.collect_all_data(["BTC/USDT"], 24, until=NOW + 50 * HOUR)
-    assert the(later, kind="candles").end == END
+    assert series_result(later, kind="candles").end == END
 
 
-def test_another_timeframe_is_another_series(store: SeriesStore, exchanges: Exchanges) -> None:
+def test_another_timeframe_is_another_series(store: SeriesStore, exchanges: ExchangeServer) -> None:
     for timeframe in ("1h", "5m"):
-        result = only("binance", store, exchanges, timeframe=timeframe).collect_all_data(
+        result = collector_of("binance", store, exchanges, timeframe=timeframe).collect_all_data(
             ["BTC/USDT"], 4
         )
         assert result.failures == ()
-        assert the(result, kind="candles").timeframe == timeframe
+        assert series_result(result, kind="candles").timeframe == timeframe
     assert store.read("candles").groupby("timeframe").size().to_dict() == {"1h": 4, "5m": 48}
     assert store.read("open_interest").groupby("timeframe").size().to_dict() == {"1h": 4, "5m": 48}
 
@@ -183,39 +177,42 @@ def test_another_timeframe_is_another_series(store: SeriesStore, exchanges: Exch
 
 
 def test_one_that_is_listed_no_more_ends_when_it_is_found_gone(
-    store: SeriesStore, exchanges: Exchanges
+    store: SeriesStore, exchanges: ExchangeServer
 ) -> None:
     (listed,) = exchanges.truth.instruments("okx").query("instrument == 'BTC-USDT-SWAP'").index
     row = exchanges.truth.instruments("okx").loc[[listed]]
-    seen = (END - 30 * HOUR).as_unit("us")
-    row = row.assign(symbol="GONE/USDT:USDT", instrument="GONE-USDT-SWAP", seen=seen)
+    last_listed = (END - 30 * HOUR).as_unit("us")
+    row = row.assign(symbol="GONE/USDT:USDT", instrument="GONE-USDT-SWAP", seen=last_listed)
     store.upsert("instruments", row)
-    result = only("okx", store, exchanges).collect_all_data(["GONE/USDT"], 24)
+    result = collector_of("okx", store, exchanges).collect_all_data(["GONE/USDT"], 24)
     assert result.failures == ()  # that it answers "no such instrument" is no news
-    for each in result.series:
-        if each.kind != "snapshots":
-            assert "GONE-USDT-SWAP is no longer listed, and was last on 2026-11-19" in each.note
-    candles = the(result, kind="candles")
+    for series in result.series:
+        if series.kind != "snapshots":
+            assert "GONE-USDT-SWAP is no longer listed, and was last on 2026-11-19" in series.note
+    candles = series_result(result, kind="candles")
     # Nobody says when it ended: it may have traded until now.
-    assert (candles.start, candles.end, candles.missing) == (seen, END, 30)
+    assert (candles.start, candles.end, candles.missing) == (last_listed, END, 30)
     assert set(open_gaps(store)["reason"]) == {"no longer listed"}
-    again = only("okx", store, exchanges).collect_all_data(["GONE/USDT"], 48)
-    candles = the(again, kind="candles")
+    again = collector_of("okx", store, exchanges).collect_all_data(["GONE/USDT"], 48)
+    candles = series_result(again, kind="candles")
     assert (candles.end, candles.expected, candles.missing) == (END, 48, 48)
     reasons = open_gaps(store, kind="candles").set_index("start")["reason"].to_dict()
-    assert reasons == {seen - 18 * HOUR: "the exchange has no row", seen: "no longer listed"}
-    (known,) = store.read("instruments").to_dict("records")
-    assert (known["seen"], known["delisted"]) == (seen, NOW)
+    assert reasons == {
+        last_listed - 18 * HOUR: "the exchange has no row",
+        last_listed: "no longer listed",
+    }
+    (instrument,) = store.read("instruments").to_dict("records")
+    assert (instrument["seen"], instrument["delisted"]) == (last_listed, NOW)
 
 
 def test_late_rows_of_one_that_is_gone_are_still_asked_for(store: SeriesStore) -> None:
-    with Exchanges(DELISTED + 20 * HOUR, fillers=0) as exchanges:
-        truth, work = exchanges.truth, only("bybit", store, exchanges)
+    with ExchangeServer(DELISTED + 20 * HOUR, fillers=0) as exchanges:
+        truth, work = exchanges.truth, collector_of("bybit", store, exchanges)
         hole = DELISTED - 10 * HOUR, DELISTED - 8 * HOUR
         truth.hole("bybit", "FTM/USDT", "candles", *hole, until=3)
-        assert the(work.collect_all_data(["FTM/USDT"], 48), kind="candles").missing == 2
+        assert series_result(work.collect_all_data(["FTM/USDT"], 48), kind="candles").missing == 2
         truth.now = DELISTED + 50 * HOUR
-        result = the(work.collect_all_data(["FTM/USDT"], 24), kind="candles")
+        result = series_result(work.collect_all_data(["FTM/USDT"], 24), kind="candles")
         assert (result.rows_stored, result.rows_new, result.expected) == (0, 2, 0)
         assert result.note == (
             "delisted 2026-11-10 09:00; it did not trade in the range; "
@@ -224,153 +221,10 @@ def test_late_rows_of_one_that_is_gone_are_still_asked_for(store: SeriesStore) -
         assert len(open_gaps(store)) == 0
 
 
-@pytest.mark.parametrize("exchange", ["binance", "bybit"])
-@pytest.mark.parametrize("asked", ["MATIC/USDT", "POL/USDT"])
-def test_a_renamed_one_is_one_series(
-    exchange: str, asked: str, store: SeriesStore, exchanges: Exchanges
-) -> None:
-    work = only(exchange, store, exchanges, renamed="MATIC/USDT=POL/USDT")
-    hours = 24 * 20
-    result = work.collect_all_data([asked], hours)
-    assert result.failures == ()
-    assert {r.symbol for r in result.series} == {asked}
-    start = END - hours * HOUR
-    truth = exchanges.truth
-    for kind in HISTORIES:
-        frame = () if kind == "funding" else ("1h",)
-        old = getattr(truth, kind)(exchange, "MATIC/USDT", *frame, start)
-        new = getattr(truth, kind)(exchange, "POL/USDT", *frame, start)
-        assert len(old) > 10
-        assert len(new) > 10
-        right = pd.concat([old.assign(symbol="POL/USDT:USDT"), new], ignore_index=True)
-        right = right.drop_duplicates("time", keep="first")
-        found = store.read(kind).drop(columns="collected")
-        pd.testing.assert_frame_equal(
-            found, right[found.columns.tolist()].reset_index(drop=True), check_dtype=False
-        )
-        one = the(result, kind=kind)
-        assert (one.rows_stored, one.missing) == (len(right), 0)
-        assert "was MATIC/USDT:USDT" in one.note
-    assert set(store.read("instruments")["instrument"]) == {"MATICUSDT", "POLUSDT"}
-    assert RENAMED < NOW
-
-
-def test_what_was_stored_under_a_former_name_is_kept_under_the_present_one(
-    store: SeriesStore,
-) -> None:
-    """OKX strikes the old one off: what was not stored in time would be lost."""
-    with Exchanges(RENAMED - 2 * HOUR, fillers=0) as exchanges:
-        work = only("okx", store, exchanges)
-        assert work.collect_all_data(["MATIC/USDT"], 48).failures == ()
-        exchanges.truth.now = RENAMED + 30 * HOUR
-        work = only("okx", store, exchanges, renamed="MATIC/USDT=POL/USDT")
-        result = work.collect_all_data(["MATIC/USDT"], 12)
-        assert result.failures == ()
-        found = store.read("candles", symbol="POL/USDT")
-        old = exchanges.truth.candles("okx", "MATIC/USDT", "1h", RENAMED - 50 * HOUR)
-        assert (found["time"] < RENAMED - 2 * HOUR).sum() == 48
-        assert found["close"].tolist()[:48] == old["close"].tolist()[:48]
-        candles = the(result, kind="candles")  # from where the old one was last collected
-        assert (candles.start, candles.rows_stored) == (RENAMED - 2 * HOUR, 30)
-        assert candles.missing == 2  # struck off before they were asked for
-        versions = len(list(Path(store.root, "candles", "_delta_log").glob("*.json")))
-        work.collect_all_data(["POL/USDT"], 12)  # nothing is copied twice
-        assert len(list(Path(store.root, "candles", "_delta_log").glob("*.json"))) == versions
-
-
-def test_former_names() -> None:
-    a, b, c = (f"{coin}/USDT:USDT" for coin in "ABC")
-    x, y = "X/USDT:USDT", "Y/USDT:USDT"
-    assert former_names({b: c, a: b, x: y}) == {c: [a, b], y: [x]}
-    with pytest.raises(InputError, match="circle"):
-        former_names({a: b, b: a})
-
-
-# --- the gap record -------------------------------------------------------------------------------
-
-
-KEY = ("okx", "BTC/USDT:USDT", "candles", "1h")
-
-
-def revision(
-    scope: tuple[int, int], *gaps: tuple[int, int], key: tuple[str, str, str, str] = KEY
-) -> GapRevision:
-    start = END.normalize()
-    return GapRevision(
-        key,
-        FixedGrid.of("1h") if key[3] else FundingGrid(8),
-        (Span(start + scope[0] * HOUR, start + scope[1] * HOUR, 0),),
-        tuple(
-            Gap(start + low * HOUR, start + high * HOUR, high - low, NOT_FETCHED)
-            for low, high in gaps
-        ),
-    )
-
-
-def recorded(store: SeriesStore) -> list[tuple[int, int, int]]:
-    start = END.normalize()
-    (gaps,) = gaps_of(store.read("gaps")).values()
-    return [((g.start - start) // HOUR, (g.end - start) // HOUR, g.count) for g in gaps]
-
-
-def test_a_revision_leaves_what_is_beyond_its_scope(store: SeriesStore) -> None:
-    revise_gaps(store, "okx", [revision((0, 20), (0, 20))], NOW)
-    revise_gaps(store, "okx", [revision((5, 15), (7, 8))], NOW)
-    assert recorded(store) == [(0, 5, 5), (7, 8, 1), (15, 20, 5)]
-    other = ("okx", "BTC/USDT:USDT", "funding", "")
-    revise_gaps(store, "okx", [revision((0, 16), (0, 16), key=other)], NOW)
-    revise_gaps(store, "okx", [revision((0, 20))], NOW)
-    assert set(store.read("gaps")["kind"]) == {"funding"}
-    revise_gaps(store, "okx", [revision((0, 20), key=other)], NOW)
-    assert len(store.read("gaps")) == 0
-
-
-def test_revisions_at_once_lose_nothing(store: SeriesStore) -> None:
-    def revise(place: int) -> None:
-        mine = SeriesStore(store.root)
-        revise_gaps(mine, "okx", [revision((place, place + 1), (place, place + 1))], NOW)
-
-    threads = [threading.Thread(target=revise, args=(2 * n,)) for n in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert recorded(store) == [(2 * n, 2 * n + 1, 1) for n in range(8)]
-
-
-def test_rows_that_are_stored_are_no_gap(store: SeriesStore, exchanges: Exchanges) -> None:
-    """As after a crash: all of it is on record as not fetched, and some of it is there."""
-    truth = exchanges.truth
-    start = END - 48 * HOUR
-    for kind, frame in (("candles", ("1h",)), ("funding", ())):
-        rows = getattr(truth, kind)("okx", "KAITO/USDT", *frame, start)
-        store.upsert(kind, rows[10:30])
-        key = ("okx", "KAITO/USDT:USDT", kind, "1h" if frame else "")
-        whole = (Span(start, END, 48),)
-        gap = Gap(start, END, 48, NOT_FETCHED)
-        grid = FixedGrid.of("1h")
-        revise_gaps(store, "okx", [GapRevision(key, grid, whole, (gap,))], NOW)
-    found = open_gaps(store)
-    for kind in ("candles", "funding"):
-        of = found[found["kind"] == kind]
-        assert of["start"].tolist() == [start, start + 30 * HOUR]
-        assert of["end"].tolist() == [start + 10 * HOUR, END]
-        assert set(of["reason"]) == {NOT_FETCHED}
-    assert found[found["kind"] == "candles"]["count"].tolist() == [10, 18]
-    assert len(open_gaps(store, kind="candles", timeframe="1h", symbol="KAITO/USDT")) == 2
-    assert len(open_gaps(store, exchange="bybit")) == 0
-
-
-def test_no_record_is_no_gap(store: SeriesStore) -> None:
-    found = open_gaps(store)
-    assert len(found) == 0
-    assert found.dtypes.equals(store.read("gaps").dtypes)
-
-
 # --- batches --------------------------------------------------------------------------------------
 
 
-def test_many_series_share_a_commit(store: SeriesStore, exchanges: Exchanges) -> None:
+def test_many_series_share_a_commit(store: SeriesStore, exchanges: ExchangeServer) -> None:
     symbols = ["BTC/USDT", "ETH/USDT", "SOL/USDT", "DOGE/USDT", "KAITO/USDT", "LPT/USDT"]
     collector(store, exchanges).collect_all_data(symbols, 24)
     for kind in ("candles", "funding", "open_interest", "snapshots"):
@@ -381,14 +235,16 @@ def test_many_series_share_a_commit(store: SeriesStore, exchanges: Exchanges) ->
             assert_whole(store, exchanges.truth, exchange, symbol, "candles", END - 24 * HOUR, END)
 
 
-def test_a_store_that_cannot_be_written_ends_it(tmp_path: Path, exchanges: Exchanges) -> None:
+def test_a_store_that_cannot_be_written_ends_it(tmp_path: Path, exchanges: ExchangeServer) -> None:
     (tmp_path / "file").write_text("no folder")
     store = SeriesStore(tmp_path / "file" / "series")
     with pytest.raises(SeriesStoreError):
         collector(store, exchanges).collect_all_data(["BTC/USDT"], 6)
 
 
-def test_who_waits_for_a_batch_that_failed_is_told(tmp_path: Path, exchanges: Exchanges) -> None:
+def test_who_waits_for_a_batch_that_failed_is_told(
+    tmp_path: Path, exchanges: ExchangeServer
+) -> None:
     rows = exchanges.truth.candles("okx", "BTC/USDT", "1h", END - 5 * HOUR)
     (tmp_path / "file").write_text("no folder")
 
@@ -404,12 +260,12 @@ def test_who_waits_for_a_batch_that_failed_is_told(tmp_path: Path, exchanges: Ex
         asyncio.run(work())
 
 
-def test_much_is_stored_while_more_comes(store: SeriesStore, exchanges: Exchanges) -> None:
+def test_much_is_stored_while_more_comes(store: SeriesStore, exchanges: ExchangeServer) -> None:
     rows = exchanges.truth.candles("okx", "BTC/USDT", "1h", END - 100 * HOUR)
 
     async def work() -> None:
         async with Batches(store, rows=10, seconds=60) as batches:
-            with batches.giving():
+            with batches.producer():
                 for place in range(0, 100, 5):
                     await batches.add("candles", rows[place : place + 5])
                 assert len(await batches.call(lambda: store.read("candles"))) >= 70

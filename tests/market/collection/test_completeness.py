@@ -13,8 +13,8 @@ from brain.series.store.store import SeriesStore
 from market.collection.gaps import open_gaps
 from market.collection.grid import FixedGrid
 from market.collection.results import CollectionResult
-from tests.market.collecting import HISTORIES, assert_whole, collector, exists, stored
-from tests.market.exchange_server import DELISTED, EXCHANGES, LISTED, NOW, Exchanges
+from tests.market.collectors import HISTORIES, assert_whole, collector, exists, stored
+from tests.market.exchange_server import DELISTED, EXCHANGES, LISTED, NOW, ExchangeServer
 
 HOURS = 90 * 24
 START = FixedGrid.of("1h").floor(NOW) - pd.Timedelta(hours=HOURS)
@@ -31,7 +31,7 @@ _CASES = [
 
 @dataclass
 class Night:
-    exchanges: Exchanges
+    exchanges: ExchangeServer
     store: SeriesStore
     result: CollectionResult
     again: CollectionResult
@@ -40,7 +40,7 @@ class Night:
 
 @pytest.fixture(scope="module")
 def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
-    with Exchanges(fillers=20) as exchanges:
+    with ExchangeServer(fillers=20) as exchanges:
         store = SeriesStore(tmp_path_factory.mktemp("series"))
         work = collector(store, exchanges)
         result = work.collect_all_data(SYMBOLS, HOURS)
@@ -76,7 +76,7 @@ def test_what_is_missing_is_what_an_exchange_no_longer_keeps(night: Night) -> No
     }
     truth = night.exchanges.truth
     for gap in gaps.to_dict("records"):
-        reach = truth.reach(gap["exchange"], "open_interest", "1h")
+        reach = truth.oldest(gap["exchange"], "open_interest", "1h")
         assert reach is not None
         assert gap["start"] == START
         assert gap["end"] == FixedGrid.of("1h").ceil(reach)
@@ -112,14 +112,16 @@ def test_snapshots_are_of_the_present(night: Night) -> None:
 
 
 def test_instruments_are_remembered(night: Night) -> None:
-    known = night.store.read("instruments").set_index(["exchange", "symbol"])
-    assert len(known) == len(_CASES)
+    instruments = night.store.read("instruments").set_index(["exchange", "symbol"])
+    assert len(instruments) == len(_CASES)
     truth = pd.concat([night.exchanges.truth.instruments(exchange) for exchange in EXCHANGES])
-    right = truth.set_index(["exchange", "symbol"]).loc[known.index]
-    pd.testing.assert_frame_equal(known[["instrument"]], right[["instrument"]], check_dtype=False)
-    assert (known["contract_size"] == right["contract_size"]).all()
-    assert (known["listed"] == right["listed"]).all()
-    assert known["delisted"].notna().sum() == 2  # FTM, where it is still listed
+    right = truth.set_index(["exchange", "symbol"]).loc[instruments.index]
+    pd.testing.assert_frame_equal(
+        instruments[["instrument"]], right[["instrument"]], check_dtype=False
+    )
+    assert (instruments["contract_size"] == right["contract_size"]).all()
+    assert (instruments["listed"] == right["listed"]).all()
+    assert instruments["delisted"].notna().sum() == 2  # FTM, where it is still listed
 
 
 def test_series_begin_and_end_with_their_instruments(night: Night) -> None:
@@ -135,14 +137,14 @@ def test_series_begin_and_end_with_their_instruments(night: Night) -> None:
             assert "delisted 2026-11-10 09:00" in result.note
 
 
-# --- what exchanges withhold -------------------------------------------------------------------------
+# --- what exchanges withhold ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("exchange", EXCHANGES)
 def test_holes_are_recorded_and_late_rows_filled(exchange: str, tmp_path: Path) -> None:
     """Some rows never come, some at the second asking, some not on the first night."""
     hour = pd.Timedelta(hours=1)
-    with Exchanges(fillers=20) as exchanges:
+    with ExchangeServer(fillers=20) as exchanges:
         truth, store = exchanges.truth, SeriesStore(tmp_path / "series")
         for kind, coin in (
             ("candles", "BTC/USDT"),
@@ -160,11 +162,11 @@ def test_holes_are_recorded_and_late_rows_filled(exchange: str, tmp_path: Path) 
             assert result.failures == ()
             assert exists(truth, exchange, "BTC/USDT", "candles", END - 72 * hour).shape[0] == 70
             gaps = open_gaps(store)
-            gone = gaps[gaps["start"] == END - 50 * hour]
-            assert sorted(gone["kind"]) == ["candles", "funding", "open_interest"]
-            assert set(gone["end"]) == {END - 48 * hour}
-            assert set(gone["count"]) == {2}
-            assert set(gone["reason"]) == {"the exchange has no row"}
+            absent = gaps[gaps["start"] == END - 50 * hour]
+            assert sorted(absent["kind"]) == ["candles", "funding", "open_interest"]
+            assert set(absent["end"]) == {END - 48 * hour}
+            assert set(absent["count"]) == {2}
+            assert set(absent["reason"]) == {"the exchange has no row"}
             assert not (gaps["start"] == END - 40 * hour).any()
             late = gaps[gaps["start"] == END - 20 * hour]
             if night == 0:

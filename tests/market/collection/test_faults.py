@@ -1,4 +1,4 @@
-"""Requests that fail, processes that are killed, exchanges that are down: nothing lost or doubled."""
+"""Failed requests, killed processes, exchanges that are down: nothing is lost or doubled."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from market.collection.collector import DataCollector
 from market.collection.gaps import open_gaps
 from market.collection.grid import FixedGrid
 from market.collection.results import CollectionResult
-from tests.market.collecting import (
+from tests.market.collectors import (
     HISTORIES,
     KEY,
     Acknowledged,
     Job,
-    Series,
+    Library,
     assert_whole,
     collector,
     lacking,
@@ -32,7 +32,7 @@ from tests.market.collecting import (
     truths,
     uncovered,
 )
-from tests.market.exchange_server import EXCHANGES, NOW, Exchanges, Faults
+from tests.market.exchange_server import EXCHANGES, NOW, ExchangeServer, Faults
 
 END = FixedGrid.of("1h").floor(NOW)
 SYMBOLS = ("BTC/USDT", "SOL/USDT", "KAITO/USDT")
@@ -45,27 +45,27 @@ def since(hours: int) -> pd.Timestamp:
 
 
 def test_ten_percent_of_requests_fail_and_nothing_is_missing(tmp_path: Path) -> None:
-    each = 0.1 / 7
+    rate = 0.1 / 7
     faults = Faults(
         seed=3,
-        timeout=each,
-        reset=each,
-        too_many=each,
-        error=each,
-        truncated=each,
-        malformed=each,
-        empty=each,
+        timeout=rate,
+        reset=rate,
+        too_many=rate,
+        error=rate,
+        truncated=rate,
+        malformed=rate,
+        empty=rate,
         duplicated=0.1,
         unsorted=0.1,
     )
-    with Exchanges(fillers=20, faults=faults) as exchanges:
+    with ExchangeServer(fillers=20, faults=faults) as exchanges:
         store = SeriesStore(tmp_path / "series")
         work = collector(store, exchanges, request_timeout=0.5)
         result = work.collect_all_data(SYMBOLS, 45 * 24)
         assert result.failures == ()
-        share = sum(faults.made[name] for name in faults.rates) / len(exchanges.requests)
+        share = sum(faults.counts[name] for name in faults.rates) / len(exchanges.requests)
         assert 0.05 < share < 0.2
-        assert all(faults.made[name] for name in faults.rates if name != "banned")
+        assert all(faults.counts[name] for name in faults.rates if name != "banned")
         rows = sum(
             assert_whole(store, exchanges.truth, exchange, symbol, kind, since(45 * 24), NOW)
             for exchange in EXCHANGES
@@ -79,19 +79,19 @@ def test_ten_percent_of_requests_fail_and_nothing_is_missing(tmp_path: Path) -> 
 def test_twenty_kills_lose_and_double_nothing(tmp_path: Path) -> None:
     """After each SIGKILL: what was acknowledged is there, once; every hole is on record."""
     draw = random.Random(11)
-    told = tmp_path / "acknowledged"
+    log = tmp_path / "acknowledged"
     killed = turn = 0
     # Who is killed forgets what it has asked; the exchanges forget as soon here.
-    with Exchanges(fillers=0, scale=60) as exchanges:
+    with ExchangeServer(fillers=0, scale=60) as exchanges:
         store = SeriesStore(tmp_path / "series")
         while killed < 20:
             turn += 1
             assert turn <= 40
             hours = 24 + 24 * turn  # so that every one has something to do
-            job = Job(store.root, str(told), dict(exchanges.urls), KILLED, hours)
-            killed += _killed(job, told, draw.randrange(8), draw.uniform(0, 0.15))
-            _nothing_lost(store, exchanges, Acknowledged.read(told))
-        assert len(Acknowledged.read(told).keys["candles"]) > 500
+            job = Job(store.root, str(log), dict(exchanges.urls), KILLED, hours)
+            killed += _killed(job, log, draw.randrange(8), draw.uniform(0, 0.15))
+            _nothing_lost(store, exchanges, Acknowledged.read(log))
+        assert len(Acknowledged.read(log).keys["candles"]) > 500
         result = collector(store, exchanges).collect_all_data(KILLED, hours + 48)
         assert result.failures == ()
         for exchange in EXCHANGES:
@@ -102,16 +102,16 @@ def test_twenty_kills_lose_and_double_nothing(tmp_path: Path) -> None:
         assert set(open_gaps(store)["reason"]) <= {"older than the exchange keeps (30 days)"}
 
 
-def _killed(job: Job, told: Path, acknowledgements: int, seconds: float) -> bool:
+def _killed(job: Job, log: Path, acknowledgements: int, seconds: float) -> bool:
     """Kill it some time after so many of its acknowledgements; false if it was done before."""
-    before = told.stat().st_size if told.exists() else 0
+    before = log.stat().st_size if log.exists() else 0
     process = job.start()
     deadline = time.monotonic() + 60
-    said = b""
-    while process.is_alive() and said.count(b"\n") < acknowledgements:
+    lines = b""
+    while process.is_alive() and lines.count(b"\n") < acknowledgements:
         assert time.monotonic() < deadline
         time.sleep(0.01)
-        said = told.read_bytes()[before:] if told.exists() else b""
+        lines = log.read_bytes()[before:] if log.exists() else b""
     time.sleep(seconds)
     killed = process.is_alive()
     process.kill()
@@ -120,22 +120,24 @@ def _killed(job: Job, told: Path, acknowledgements: int, seconds: float) -> bool
     return killed
 
 
-def _nothing_lost(store: SeriesStore, exchanges: Exchanges, told: Acknowledged) -> None:
+def _nothing_lost(
+    store: SeriesStore, exchanges: ExchangeServer, acknowledged: Acknowledged
+) -> None:
     gaps = open_gaps(store)
     for kind, names in KEY.items():
         keys = store.read(kind, columns=names)
         assert not keys.duplicated().any()
-        found = set(
+        stored = set(
             keys.assign(time=keys["time"].astype("int64")).itertuples(index=False, name=None)
         )
-        assert told.keys[kind] <= found
-        for exchange, hours in told.hours.items():
+        assert acknowledged.keys[kind] <= stored
+        for exchange, hours in acknowledged.hours.items():
             right = truths(exchanges.truth, exchange, KILLED, kind, since(hours))
             assert len(uncovered(gaps, lacking(store, right, kind), kind)) == 0
 
 
 def test_two_collectors_at_once(tmp_path: Path) -> None:
-    with Exchanges(fillers=0) as exchanges:
+    with ExchangeServer(fillers=0) as exchanges:
         store = SeriesStore(tmp_path / "series")
         jobs = [
             Job(store.root, str(tmp_path / f"told{n}"), dict(exchanges.urls), SYMBOLS[n:], 24 * 20)
@@ -155,10 +157,10 @@ def test_two_collectors_at_once(tmp_path: Path) -> None:
 
 
 def test_a_night_that_was_missed_is_made_good(tmp_path: Path) -> None:
-    with Exchanges(fillers=0) as exchanges:
+    with ExchangeServer(fillers=0) as exchanges:
         store, truth = SeriesStore(tmp_path / "series"), exchanges.truth
         work = DataCollector(
-            Series(store), exchanges=["okx"], settings=settings_for(exchanges.urls)
+            Library(store), exchanges=["okx"], settings=settings_for(exchanges.urls)
         )
         truth.now = NOW - pd.Timedelta(days=9)
         work.collect_all_data(["BTC/USDT"], 24)
@@ -176,7 +178,7 @@ def test_a_night_that_was_missed_is_made_good(tmp_path: Path) -> None:
 class Trouble:
     """A collection that an exchange's faults marked, and what can be done afterwards."""
 
-    exchanges: Exchanges
+    exchanges: ExchangeServer
     store: SeriesStore
     root: Path
     result: CollectionResult
@@ -187,7 +189,7 @@ def troubles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Tro
     """All at once: a client goes on for some ten seconds before it gives up."""
 
     def collect(name: str) -> Trouble:
-        exchanges = stack.enter_context(Exchanges(fillers=0))
+        exchanges = stack.enter_context(ExchangeServer(fillers=0))
         if name == "series":
             exchanges.faults.failing = {("binance", "SOL/USDT:USDT")}
         else:
@@ -243,7 +245,7 @@ def test_a_series_that_fails_is_recorded_and_fetched_the_next_night(
     exchanges.faults.failing = set()
     # A shorter range: the holes of the night before are asked for wherever they are.
     settings = settings_for(exchanges.urls)
-    again = DataCollector(Series(store), exchanges=["binance"], settings=settings)
+    again = DataCollector(Library(store), exchanges=["binance"], settings=settings)
     result = again.collect_all_data(["SOL/USDT"], 3)
     assert result.failures == ()
     assert len(open_gaps(store)) == 0
@@ -256,8 +258,10 @@ def test_a_series_that_fails_is_recorded_and_fetched_the_next_night(
 
 @pytest.mark.parametrize("ahead", [90.0, -90.0])
 def test_an_exchanges_clock_decides_what_is_closed(tmp_path: Path, ahead: float) -> None:
-    """At half a minute to or past the hour, an exchange whose clock is wrong has its own opinion."""
-    with Exchanges(END + pd.Timedelta(seconds=-30 if ahead > 0 else 30), fillers=0) as exchanges:
+    """At half a minute to or past the hour, an exchange with a wrong clock closes other candles."""
+    with ExchangeServer(
+        END + pd.Timedelta(seconds=-30 if ahead > 0 else 30), fillers=0
+    ) as exchanges:
         exchanges.faults.skew = dict.fromkeys(EXCHANGES, ahead)
         store = SeriesStore(tmp_path / "series")
         result = collector(store, exchanges).collect_all_data(["KAITO/USDT"], 24)
@@ -272,13 +276,13 @@ def test_an_exchanges_clock_decides_what_is_closed(tmp_path: Path, ahead: float)
 
 def test_swapped_columns_are_passed_on(tmp_path: Path) -> None:
     """They are the quality report's to notice, not the collector's to guess."""
-    with Exchanges(fillers=0) as exchanges:
+    with ExchangeServer(fillers=0) as exchanges:
         truth, store = exchanges.truth, SeriesStore(tmp_path / "series")
         for exchange in EXCHANGES:
             truth.swap(exchange, "BTC/USDT", since(10), since(5))
         collector(store, exchanges).collect_all_data(["BTC/USDT"], 24)
         for exchange in EXCHANGES:
             right = truth.candles(exchange, "BTC/USDT", "1h", since(10), since(5))
-            found = store.read("candles", exchange=exchange, start=since(10), end=since(5))
-            assert (found["volume"] > 1000 * right["volume"]).all()
-            assert (found["close"] == right["close"]).all()
+            rows = store.read("candles", exchange=exchange, start=since(10), end=since(5))
+            assert (rows["volume"] > 1000 * right["volume"]).all()
+            assert (rows["close"] == right["close"]).all()

@@ -13,7 +13,7 @@ from market.collection.grid import (
     Span,
     as_times,
     join_spans,
-    outside,
+    parts_outside,
 )
 from market.exchanges.base import FUNDING_HOURS
 from market.exchanges.pages import intervals
@@ -79,9 +79,9 @@ def test_grid_points_are_in_utc(timeframe: str, time: str, floor: str, ceil: str
 @given(have=st.sets(st.integers(-5, 60)), start=st.integers(-5, 30), length=st.integers(0, 40))
 def test_fixed_holes_are_the_set_difference(have: set[int], start: int, length: int) -> None:
     spans = FixedGrid.of("1h").holes(times(sorted(have)), at(start), at(start + length))
-    found = [h for s in missed(spans) for h in range(int(s[0]), int(s[1]))]
-    assert found == sorted(set(range(start, start + length)) - have)
-    assert sum(span.count for span in spans) == len(found)
+    hours = [h for s in missed(spans) for h in range(int(s[0]), int(s[1]))]
+    assert hours == sorted(set(range(start, start + length)) - have)
+    assert sum(span.count for span in spans) == len(hours)
     assert all(a.end < b.start for a, b in pairwise(spans))
 
 
@@ -91,11 +91,11 @@ def test_fixed_holes_are_the_set_difference(have: set[int], start: int, length: 
 @pytest.mark.parametrize("hours", FUNDING_HOURS)
 def test_a_skipped_settlement_is_a_hole(hours: int) -> None:
     rows = settlements((0, 480, hours))
-    gone = 15 * hours
+    skipped = 15 * hours
     grid = FundingGrid(hours)
     assert grid.holes(times(rows), at(0), at(480)) == []
-    rows.remove(gone)
-    assert missed(grid.holes(times(rows), at(0), at(480))) == [(gone, gone + hours, 1)]
+    rows.remove(skipped)
+    assert missed(grid.holes(times(rows), at(0), at(480))) == [(skipped, skipped + hours, 1)]
 
 
 @pytest.mark.parametrize("present", [*FUNDING_HOURS, None])
@@ -129,8 +129,8 @@ def test_a_change_of_interval_is_no_hole(first: int, then: int) -> None:
 
 def test_a_hole_in_a_stretch_at_a_former_interval_is_found_at_that_interval() -> None:
     rows = settlements((0, 240, 8), (240, 480, 4))
-    for gone in (80, 400):
-        rows.remove(gone)
+    for skipped in (80, 400):
+        rows.remove(skipped)
     assert missed(FundingGrid(4).holes(times(rows), at(0), at(480))) == [
         (80, 88, 1),
         (400, 404, 1),
@@ -138,7 +138,7 @@ def test_a_hole_in_a_stretch_at_a_former_interval_is_found_at_that_interval() ->
 
 
 @pytest.mark.parametrize(
-    "gone",
+    "skipped",
     [
         [240],  # the last at 8 h
         [240, 244],  # and the first at 4 h
@@ -146,13 +146,13 @@ def test_a_hole_in_a_stretch_at_a_former_interval_is_found_at_that_interval() ->
         [232, 236, 240, 244, 248, 252, 256],
     ],
 )
-def test_a_hole_at_a_change_is_recorded_rather_too_wide(gone: list[int]) -> None:
+def test_a_hole_at_a_change_is_recorded_rather_too_wide(skipped: list[int]) -> None:
     rows = settlements((0, 241, 8), (244, 480, 4))
-    spans = FundingGrid(4).holes(times([r for r in rows if r not in gone]), at(0), at(480))
-    for hour in set(gone) & set(rows):
+    spans = FundingGrid(4).holes(times([r for r in rows if r not in skipped]), at(0), at(480))
+    for hour in set(skipped) & set(rows):
         assert any(span.start <= at(hour) < span.end for span in spans)
     # At most the points of the finer interval between the neighbours are recorded.
-    assert sum(span.count for span in spans) <= len(gone) + 2
+    assert sum(span.count for span in spans) <= len(skipped) + 2
 
 
 def test_the_one_hole_that_times_alone_do_not_tell() -> None:
@@ -192,22 +192,22 @@ def test_every_interval_of_the_grid_is_one_that_settlements_tell() -> None:
     """What a page tells of a settlement's interval, the grid must count by too."""
     for hours in range(1, 25):
         index = pd.DatetimeIndex([at(hours * n) for n in range(5)])
-        told = intervals(index, None)
-        assert (told == hours).all() == (hours in FUNDING_HOURS)
+        hours_of_page = intervals(index, None)
+        assert (hours_of_page == hours).all() == (hours in FUNDING_HOURS)
     assert all(24 % hours == 0 for hours in FUNDING_HOURS)
 
 
 def test_what_was_not_asked_for_covers_every_interval() -> None:
     rows = settlements((80, 160, 8))
-    spans = FundingGrid(8).unasked(times(rows), at(0), at(241))
+    spans = FundingGrid(8).possible_holes(times(rows), at(0), at(241))
     assert missed(spans) == [(0, 80, 10), (153, 241, 11)]
     hole = [r for r in rows if r != 120]
-    assert missed(FundingGrid(8).unasked(times(hole), at(80), at(160))) == [(113, 128, 1)]
+    assert missed(FundingGrid(8).possible_holes(times(hole), at(80), at(160))) == [(113, 128, 1)]
 
 
 def test_a_whole_series_leaves_nothing_to_ask() -> None:
     rows = times(settlements((0, 160, 8)))
-    assert FundingGrid(8).unasked(rows, at(0), at(159)) == []
+    assert FundingGrid(8).possible_holes(rows, at(0), at(159)) == []
 
 
 @given(
@@ -220,20 +220,20 @@ def test_single_skips_within_stretches_are_always_recorded(
     stretches: list[tuple[int, int]], data: st.DataObject
 ) -> None:
     """Each stretch is long, one settlement is skipped inside it; each is found, and no other."""
-    rows, gone, now = [], [], 0
+    rows, skipped, now = [], [], 0
     for hours, days in stretches:
         rows += list(range(now, now + 24 * days, hours))
         inside = range(now + 4 * hours, now + 24 * days - 4 * hours, hours)
-        gone.append(data.draw(st.sampled_from(list(inside))))
+        skipped.append(data.draw(st.sampled_from(list(inside))))
         now += 24 * days
-    kept = [row for row in rows if row not in gone]
+    rest = [row for row in rows if row not in skipped]
     for present in (stretches[-1][0], None):
-        spans = FundingGrid(present).holes(times(kept), at(0), at(now))
-        assert [span.start for span in spans] == [at(hour) for hour in gone]
+        spans = FundingGrid(present).holes(times(rest), at(0), at(now))
+        assert [span.start for span in spans] == [at(hour) for hour in skipped]
         assert all(span.count == 1 for span in spans)
-        asked = FundingGrid(present).unasked(times(kept), at(0), at(now))
-        for hour in gone:
-            assert any(span.start <= at(hour) < span.end for span in asked)
+        possible = FundingGrid(present).possible_holes(times(rest), at(0), at(now))
+        for hour in skipped:
+            assert any(span.start <= at(hour) < span.end for span in possible)
 
 
 # --- spans ----------------------------------------------------------------------------------------
@@ -255,7 +255,7 @@ def test_outside_is_the_set_difference(
     spans: list[tuple[int, int]], start: int, length: int
 ) -> None:
     scope = [Span(at(first), at(first + n), n) for first, n in spans]
-    left = outside(at(start), at(start + length), scope)
+    left = parts_outside(at(start), at(start + length), scope)
     covered = {h for first, n in spans for h in range(first, first + n)}
-    found = [h for a, b in left for h in range(int((a - START) / HOUR), int((b - START) / HOUR))]
-    assert found == [h for h in range(start, start + length) if h not in covered]
+    hours = [h for a, b in left for h in range(int((a - START) / HOUR), int((b - START) / HOUR))]
+    assert hours == [h for h in range(start, start + length) if h not in covered]

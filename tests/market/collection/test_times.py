@@ -3,7 +3,6 @@ are asked for less and less."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,25 +11,23 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from brain.errors import ExchangeUnreachableError, RateLimitedError
 from brain.series.store.schema import KINDS
 from brain.series.store.store import SeriesStore
-from market.collection.collector import DataCollector
-from market.collection.fetch import Outage
 from market.collection.gaps import open_gaps
 from market.collection.grid import FixedGrid, as_times
+from market.collection.times import StoredTimes
 from market.night import collect_market
 from registry.library import BrainLibrary
-from tests.market.collecting import (
+from tests.market.collectors import (
     HISTORIES,
-    Series,
     assert_whole,
+    collect,
     exists,
     lacking,
     settings_for,
     uncovered,
 )
-from tests.market.exchange_server import DELISTED, NOW, RENAMED, Exchanges
+from tests.market.exchange_server import DELISTED, NOW, ExchangeServer
 
 END = FixedGrid.of("1h").floor(NOW)
 HOUR = pd.Timedelta(hours=1)
@@ -44,44 +41,16 @@ def store(tmp_path: Path) -> SeriesStore:
 
 
 @pytest.fixture
-def exchanges() -> Iterator[Exchanges]:
-    with Exchanges(fillers=0, scale=60) as running:
+def exchanges() -> Iterator[ExchangeServer]:
+    with ExchangeServer(fillers=0, scale=60) as running:
         yield running
-
-
-def collect(
-    exchanges: Exchanges,
-    store: SeriesStore,
-    symbol: str,
-    hours: float,
-    *,
-    exchange: str = "binance",
-    until: object = None,
-    **settings: object,
-) -> None:
-    found = settings_for(exchanges.urls, **settings)
-    work = DataCollector(Series(store), exchanges=[exchange], settings=found)
-    work.collect_all_data([symbol], hours, until=until)
-
-
-def renamed_rows(
-    exchanges: Exchanges, exchange: str, kind: str, start: pd.Timestamp
-) -> pd.DataFrame:
-    """The one history of both instruments."""
-    truth = exchanges.truth
-    names = ("MATIC/USDT:USDT", "POL/USDT:USDT")
-    now, truth.now = truth.now, NOW
-    both = pd.concat([exists(truth, exchange, name, kind, start, now) for name in names])
-    truth.now = now
-    both = both[both["available"] <= now].drop_duplicates("time")
-    return both.assign(symbol=names[1]).reset_index(drop=True)
 
 
 # --- from where a series is caught up -------------------------------------------------------------
 
 
 def test_a_timeframe_that_was_switched_and_back_has_no_hole(
-    store: SeriesStore, exchanges: Exchanges
+    store: SeriesStore, exchanges: ExchangeServer
 ) -> None:
     first = exchanges.truth.now
     for day, timeframe in enumerate(("1h", "4h", "4h", "4h", "1h")):
@@ -93,7 +62,7 @@ def test_a_timeframe_that_was_switched_and_back_has_no_hole(
 
 
 def test_after_a_range_of_the_past_the_next_night_begins_there(
-    store: SeriesStore, exchanges: Exchanges
+    store: SeriesStore, exchanges: ExchangeServer
 ) -> None:
     collect(exchanges, store, "BTC/USDT", 24, until=NOW - pd.Timedelta(days=20))
     collect(exchanges, store, "BTC/USDT", 24)
@@ -103,7 +72,7 @@ def test_after_a_range_of_the_past_the_next_night_begins_there(
 
 
 def test_a_range_of_the_past_is_joined_to_what_is_stored(
-    store: SeriesStore, exchanges: Exchanges
+    store: SeriesStore, exchanges: ExchangeServer
 ) -> None:
     collect(exchanges, store, "BTC/USDT", 24)
     collect(exchanges, store, "BTC/USDT", 24, until=NOW - pd.Timedelta(days=20))
@@ -113,73 +82,11 @@ def test_a_range_of_the_past_is_joined_to_what_is_stored(
     assert set(store.read("instruments")["seen"]) == {NOW}
 
 
-# --- former names ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("exchange", ["binance", "okx"])
-def test_a_renamed_one_is_caught_up_from_its_former_name(exchange: str, store: SeriesStore) -> None:
-    with Exchanges(RENAMED - 2 * HOUR, fillers=0, scale=60) as exchanges:
-        collect(exchanges, store, "MATIC/USDT", 48, exchange=exchange)
-        exchanges.truth.now = RENAMED + 30 * HOUR
-        collect(exchanges, store, "MATIC/USDT", 12, exchange=exchange, renamed=RENAMING)
-        for kind in HISTORIES:
-            right = renamed_rows(exchanges, exchange, kind, RENAMED - 50 * HOUR)
-            missing = lacking(store, right, kind)
-            assert len(uncovered(open_gaps(store), missing, kind)) == 0
-            assert (missing["time"] <= RENAMED).all()  # struck off the list of one of them
-            assert exchange == "okx" or len(missing) == 0
-
-
-def test_what_lies_between_two_names_is_asked_for(store: SeriesStore) -> None:
-    """The new one was collected for some nights before anybody told of the renaming."""
-    with Exchanges(RENAMED - 2 * HOUR, fillers=0, scale=60) as exchanges:
-        collect(exchanges, store, "MATIC/USDT", 48)
-        exchanges.truth.now = RENAMED + 100 * HOUR
-        collect(exchanges, store, "POL/USDT", 12)
-        collect(exchanges, store, "POL/USDT", 12, renamed=RENAMING)
-        for kind in HISTORIES:
-            right = renamed_rows(exchanges, "binance", kind, RENAMED - 48 * HOUR)
-            assert len(lacking(store, right, kind)) == 0
-
-
-def test_gaps_are_carried_over_to_the_present_name(store: SeriesStore) -> None:
-    with Exchanges(RENAMED - 2 * HOUR, fillers=0, scale=60) as exchanges:
-        hole = RENAMED - 20 * HOUR, RENAMED - 15 * HOUR
-        exchanges.truth.hole("binance", "MATIC/USDT", "candles", *hole)
-        collect(exchanges, store, "MATIC/USDT", 48)
-        found = open_gaps(store)["found"].tolist()
-        exchanges.truth.now = RENAMED + 5 * HOUR
-        collect(exchanges, store, "POL/USDT", 6, renamed=RENAMING)
-        (gap,) = store.read("gaps").to_dict("records")
-        assert (gap["symbol"], gap["start"], gap["end"], gap["count"]) == (
-            "POL/USDT:USDT",
-            *hole,
-            5,
-        )
-        assert [gap["found"]] == found
-        exchanges.truth.ledger.holes.clear()
-        collect(exchanges, store, "POL/USDT", 6, renamed=RENAMING)
-        assert len(store.read("gaps")) == 0
-        right = renamed_rows(exchanges, "binance", "candles", RENAMED - 48 * HOUR)
-        assert len(lacking(store, right, "candles")) == 0
-
-
-def test_a_former_name_gives_no_rows_of_the_present_ones_time(
-    store: SeriesStore, exchanges: Exchanges
-) -> None:
-    """Both trade: said to be renamed or not, each has its own prices."""
-    collect(exchanges, store, "ETH/USDT", 24)
-    collect(exchanges, store, "SOL/USDT", 24, renamed="ETH/USDT=SOL/USDT")
-    for kind in HISTORIES:
-        start = END - 24 * HOUR
-        assert_whole(store, exchanges.truth, "binance", "SOL/USDT", kind, start, NOW)
-
-
 # --- without notice -------------------------------------------------------------------------------
 
 
 def test_hours_between_the_last_listing_and_its_end_are_on_record(store: SeriesStore) -> None:
-    with Exchanges(DELISTED - 14 * HOUR, fillers=0, scale=60) as exchanges:
+    with ExchangeServer(DELISTED - 14 * HOUR, fillers=0, scale=60) as exchanges:
         collect(exchanges, store, "FTM/USDT", 24, exchange="okx")
         # As of an exchange that does not announce it.
         store.upsert("instruments", store.read("instruments").assign(delisted=NEVER))
@@ -200,100 +107,44 @@ def test_hours_between_the_last_listing_and_its_end_are_on_record(store: SeriesS
 
 
 def test_what_is_absent_is_asked_for_once_a_night_and_then_once_a_week(
-    store: SeriesStore, exchanges: Exchanges
+    store: SeriesStore, exchanges: ExchangeServer
 ) -> None:
     start = END - 200 * HOUR
     exchanges.truth.hole("bybit", "BTC/USDT", "candles", start, start + HOUR)
-    first, asked = exchanges.truth.now, []
+    first, requests_by_day = exchanges.truth.now, []
     for day in range(15):
         exchanges.truth.now = first + pd.Timedelta(days=day)
         before = len(exchanges.requests)
         collect(exchanges, store, "BTC/USDT", 240 if day == 0 else 24, exchange="bybit")
-        made = [r for r in exchanges.requests[before:] if r.path.endswith("market/kline")]
-        asked.append(sum(int(r.query["start"]) <= start.value // 10**6 for r in made))
+        requests = [r for r in exchanges.requests[before:] if r.path.endswith("market/kline")]
+        requests_by_day.append(sum(int(r.query["start"]) <= start.value // 10**6 for r in requests))
         (gap,) = open_gaps(store, kind="candles").to_dict("records")
         assert (gap["start"], gap["reason"]) == (start, "the exchange has no row")
-        assert gap["found"] == first
-    assert asked[0] == 2
-    assert asked[1:] == [1, 1, 1] + 6 * [0] + [1] + 4 * [0]
-
-
-def test_gaps_of_the_first_layout_are_migrated(tmp_path: Path) -> None:
-    gaps = KINDS["gaps"]
-    values = {name: sort for name, sort in gaps.values.items() if name != "found"}
-    old = replace(gaps, values=values, nullable=frozenset(), version=1, migrations={})
-    row = {
-        "exchange": "okx",
-        "symbol": "BTC/USDT:USDT",
-        "kind": "candles",
-        "timeframe": "1h",
-        "start": END - HOUR,
-        "end": END,
-        "count": 1,
-        "reason": "the exchange has no row",
-        "checked": NOW,
-    }
-    frame = pd.DataFrame([row]).astype(dict.fromkeys(("start", "end"), "datetime64[us, UTC]"))
-    SeriesStore(tmp_path, kinds={**KINDS, "gaps": old}).upsert("gaps", frame)
-    (found,) = SeriesStore(tmp_path).read("gaps").to_dict("records")
-    assert found == {**row, "found": NOW}
-
-
-# --- an exchange that goes silent -----------------------------------------------------------------
-
-
-def test_an_exchange_that_was_silent_for_a_short_time_is_asked_again() -> None:
-    async def work() -> None:
-        outage, silent = Outage(pauses=(0.0, 0.0)), ExchangeUnreachableError("silent")
-        for symbol in "ABC":
-            assert await outage.standing() is None
-            outage.note(symbol, silent)
-        assert outage.error is silent
-        assert await outage.standing() is None  # the first pause is over
-        outage.note("D", silent)
-        assert outage.error is silent  # once is enough now
-        assert await outage.standing() is None
-        outage.note("D", None)  # it is back, and may be silent twice again
-        for _ in range(2):
-            for symbol in "ABC":
-                outage.note(symbol, silent)
-            assert await outage.standing() is None
-        outage.note("A", silent)
-        assert await outage.standing() is silent
-        assert await outage.standing() is silent
-
-    asyncio.run(work())
-
-
-def test_an_exchange_that_wants_fewer_requests_is_left_alone() -> None:
-    async def work() -> None:
-        outage, error = Outage(pauses=(0.0,)), RateLimitedError("fewer")
-        outage.note("A", error)
-        assert await outage.standing() is error
-
-    asyncio.run(work())
+        assert gap["reason_since"] == first
+    assert requests_by_day[0] == 2
+    assert requests_by_day[1:] == [1, 1, 1] + 6 * [0] + [1] + 4 * [0]
 
 
 # --- what is stored -------------------------------------------------------------------------------
 
 
 def test_times_of_many_symbols_are_read_together(store: SeriesStore) -> None:
-    with Exchanges(fillers=30) as exchanges:
+    with ExchangeServer(fillers=30) as exchanges:
         truth = exchanges.truth
         names = [name for name in truth.symbols("bybit") if name != "FTM/USDT:USDT"]
         start = END - 60 * HOUR
         rows = [truth.candles("bybit", name, "1h", start) for name in names]
         store.upsert("candles", pd.concat(rows))
-    stored = StoredTimes(store, "candles", "bybit", "1h")
+    reader = StoredTimes(store, "candles", "bybit", "1h")
     # Windows of many years beside short ones are read apart.
-    wanted = {name: (END - (n + 1) ** 5 * HOUR, END - n * HOUR) for n, name in enumerate(names)}
-    found = stored.times(wanted | {"NONE/USDT:USDT": (start, END)})
-    assert len(found.pop("NONE/USDT:USDT")) == 0
-    for name, (low, high) in wanted.items():
+    ranges = {name: (END - (n + 1) ** 5 * HOUR, END - n * HOUR) for n, name in enumerate(names)}
+    times = reader.times(ranges | {"NONE/USDT:USDT": (start, END)})
+    assert len(times.pop("NONE/USDT:USDT")) == 0
+    for name, (low, high) in ranges.items():
         right = store.times("candles", exchange="bybit", symbol=name, start=low, end=high)
-        np.testing.assert_array_equal(found[name], as_times(right))
-    newest = stored.newest(["BTC/USDT:USDT", "NONE/USDT:USDT"], END + 5000 * HOUR)
-    oldest = stored.oldest(["BTC/USDT:USDT", "NONE/USDT:USDT"], END - 5000 * HOUR, END)
+        np.testing.assert_array_equal(times[name], as_times(right))
+    newest = reader.newest(["BTC/USDT:USDT", "NONE/USDT:USDT"], END + 5000 * HOUR)
+    oldest = reader.oldest(["BTC/USDT:USDT", "NONE/USDT:USDT"], END - 5000 * HOUR, END)
     (last,), (first,) = newest["BTC/USDT:USDT"], oldest["BTC/USDT:USDT"]
     assert pd.Timestamp(last, unit="us", tz="UTC") == END - HOUR
     assert pd.Timestamp(first, unit="us", tz="UTC") == start
@@ -306,24 +157,23 @@ def test_times_of_many_symbols_are_read_together(store: SeriesStore) -> None:
 def test_a_store_that_cannot_be_tidied_fails_no_night(
     sqlite_dsn: str,
     tmp_path: Path,
-    exchanges: Exchanges,
+    exchanges: ExchangeServer,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     other = replace(KINDS["quality"], name="other")
     newer = SeriesStore(tmp_path / "series", kinds={"other": replace(other, version=2)})
-    newer.upsert("other", look())
+    newer.upsert("other", quality_row())
     store = SeriesStore(tmp_path / "series", kinds={**KINDS, "other": other})
     library = BrainLibrary(sqlite_dsn, store)
     settings = settings_for(exchanges.urls, exchanges="okx", symbols="BTC/USDT", hours=6)
-    with library.start("nights", "night", tags={}, note="") as run:
-        night = collect_market(library, settings, run)
+    night = collect_market(library, settings)
     assert night.done
-    (said,) = [record for record in caplog.records if record.name == "market.night"]
-    assert said.getMessage().startswith("the night's rows are stored, but small files were not")
-    assert "have layout 2" in said.getMessage()
+    (warning,) = [record for record in caplog.records if record.name == "market.night"]
+    assert warning.getMessage().startswith("the night's rows are stored, but small files were not")
+    assert "have layout 2" in warning.getMessage()
 
 
-def look() -> pd.DataFrame:
+def quality_row() -> pd.DataFrame:
     """A row of quality."""
     names = {"exchange": "okx", "symbol": "BTC/USDT:USDT", "kind": "funding", "timeframe": ""}
     return pd.DataFrame([{**names, "checked": NOW.as_unit("us"), "rows": 0, "note": ""}])

@@ -1,9 +1,9 @@
-"""Three exchanges on loopback: Binance USD-M, Bybit v5 and OKX v5 as their REST interfaces speak.
+"""A server of three fake exchanges on loopback: Binance USD-M, Bybit v5 and OKX v5, over REST.
 
-:class:`Exchanges` serves a synthetic history that :class:`Truth` knows to the last bit, with the
-page limits, orders, look-backs, error codes and rate limits of the real exchanges, and with the
-:class:`Faults` that a test asks for. Written from the exchanges' documentation and recorded answers,
-not from our clients: it is their judge.
+:class:`ExchangeServer` serves a synthetic history whose exact values are those of :class:`Truth`,
+with the page limits, orders, retention, error codes and rate limits of the real exchanges, and with
+the :class:`Faults` that a test sets. Written from the exchanges' documentation and recorded
+answers, independently of our clients, which are tested against it.
 """
 
 from tests.market.exchange_server.catalogue import (
@@ -16,7 +16,7 @@ from tests.market.exchange_server.catalogue import (
 )
 from tests.market.exchange_server.faults import Faults
 from tests.market.exchange_server.holes import Hole, Swap
-from tests.market.exchange_server.server import Exchanges, Request
+from tests.market.exchange_server.server import ExchangeServer, Request
 from tests.market.exchange_server.truth import Truth
 
 __all__ = [
@@ -26,7 +26,7 @@ __all__ = [
     "LISTED",
     "NOW",
     "RENAMED",
-    "Exchanges",
+    "ExchangeServer",
     "Faults",
     "Hole",
     "Request",

@@ -12,32 +12,32 @@ from typing import Any
 import numpy as np
 
 from tests.market.exchange_server import values
-from tests.market.exchange_server.binance_shapes import described, premium
+from tests.market.exchange_server.binance_shapes import instrument_row, premium_row
 from tests.market.exchange_server.catalogue import Listing
-from tests.market.exchange_server.exchange import Exchange, Parameters, RefusedError, Reply
+from tests.market.exchange_server.exchange import FakeExchange, Parameters, RefusedError, Reply
 from tests.market.exchange_server.faults import Faults
-from tests.market.exchange_server.limits import Fixed
-from tests.market.exchange_server.moments import HOUR, step_of
+from tests.market.exchange_server.limits import FixedWindow
+from tests.market.exchange_server.times import HOUR, step_of
 from tests.market.exchange_server.truth import Truth
 
-__all__ = ["Binance"]
+__all__ = ["FakeBinance"]
 
 _DAY = 24 * HOUR
 _INTERVALS = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d")
 _PERIODS = ("5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d")
-_MARKED_SINCE = 1_698_796_800_000  # funding rows from before tell no mark price
+_MARKED_SINCE = 1_698_796_800_000  # earlier funding rows have no mark price
 
 
-class Binance(Exchange):
-    """Serves what Binance serves."""
+class FakeBinance(FakeExchange):
+    """The endpoints of Binance."""
 
     name = "binance"
 
     def __init__(self, truth: Truth, faults: Faults, *, scale: float, budget: float) -> None:
         super().__init__(truth, faults, scale=scale, budget=budget)
-        self.weight = Fixed(2400 * budget, 60, scale)
-        self.funding_calls = Fixed(500 * budget, 300, scale)
-        self.data_calls = Fixed(1000 * budget, 300, scale)
+        self.weight = FixedWindow(2400 * budget, 60, scale)
+        self.funding_calls = FixedWindow(500 * budget, 300, scale)
+        self.data_calls = FixedWindow(1000 * budget, 300, scale)
         self.banned_until = 0.0
         self.paths = {
             "/fapi/v1/time": self.time,
@@ -50,15 +50,15 @@ class Binance(Exchange):
             "/futures/data/openInterestHist": self.open_interest_history,
         }
 
-    # How it answers.
+    # --- refusals and envelopes
 
-    def wrong(self, parameter: str, trouble: str) -> RefusedError:
-        if trouble == "missing":
+    def parameter_error(self, parameter: str, fault: str) -> RefusedError:
+        if fault == "missing":
             message = (
                 f"Mandatory parameter '{parameter}' was not sent, was empty/null, or malformed."
             )
             return _refused(-1102, message)
-        if trouble == "unknown":
+        if fault == "unknown":
             return _refused(-1104, f"Not all sent parameters were read; '{parameter}' was not.")
         if parameter in ("interval", "period"):
             return _refused(-1120, "Invalid interval.")
@@ -70,10 +70,10 @@ class Binance(Exchange):
             "legal range is '^[0-9]{1,20}$'.",
         )
 
-    def answered(self, body: Any) -> Reply:
+    def envelope(self, body: Any) -> Reply:
         return Reply(body, headers=self._used())
 
-    def lost(self) -> Reply:
+    def not_found(self) -> Reply:
         return Reply(b"<html><title>404 Not Found</title></html>", 404)
 
     def limited(self, path: str, query: Mapping[str, str]) -> Reply | None:
@@ -87,12 +87,12 @@ class Binance(Exchange):
             meter, weight = self.data_calls, 1
         if meter.take(weight):
             return None
-        if meter.refused > 10:  # who keeps on is banned, for two minutes at first
+        if meter.refused > 10:  # a ban, of two minutes at first
             self.banned_until = now + 120
             return self._ban(120)
         return self._too_many(meter.wait())
 
-    def faulty(self, fault: str) -> Reply:
+    def fault_reply(self, fault: str) -> Reply:
         wait = self.faults.retry_after
         return self._ban(wait * self.scale) if fault == "banned" else self._too_many(wait)
 
@@ -107,40 +107,40 @@ class Binance(Exchange):
         headers = {**self._used(), "Retry-After": str(wait)}
         return Reply({"code": -1003, "msg": message}, 429, headers)
 
-    def _ban(self, left: float) -> Reply:
-        wait = max(1, round(left / self.scale))
+    def _ban(self, seconds: float) -> Reply:
+        wait = max(1, round(seconds / self.scale))
         message = (
             f"Way too many requests; IP(127.0.0.1) banned until {self.clock + 1000 * wait}. Please "
             "use the websocket for live updates to avoid bans."
         )
         return Reply({"code": -1003, "msg": message}, 418, {"Retry-After": str(wait)})
 
-    # What it knows.
+    # --- endpoints
 
-    def time(self, asked: Parameters) -> Any:
+    def time(self, parameters: Parameters) -> Any:
         return {"serverTime": self.clock}
 
-    def exchange_info(self, asked: Parameters) -> Any:
+    def exchange_info(self, parameters: Parameters) -> Any:
         limits = [("REQUEST_WEIGHT", "MINUTE", 1, 2400), ("ORDERS", "MINUTE", 1, 1200)]
         return {
             "timezone": "UTC",
             "serverTime": self.clock,
             "futuresType": "U_MARGINED",
             "rateLimits": [
-                {"rateLimitType": sort, "interval": unit, "intervalNum": number, "limit": limit}
-                for sort, unit, number, limit in limits
+                {"rateLimitType": name, "interval": unit, "intervalNum": number, "limit": limit}
+                for name, unit, number, limit in limits
             ],
             "exchangeFilters": [],
             "assets": [{"asset": "USDT", "marginAvailable": True, "autoAssetExchange": "-10000"}],
-            "symbols": [described(one, self.truth) for one in self._listings()],
+            "symbols": [instrument_row(listing, self.truth) for listing in self._listings()],
         }
 
-    def klines(self, asked: Parameters) -> Any:
-        listing = self._listing(asked)
-        interval = asked.choice("interval", _INTERVALS)
+    def klines(self, parameters: Parameters) -> Any:
+        listing = self._listing(parameters)
+        interval = parameters.choice("interval", _INTERVALS)
         step = step_of(interval)
-        span, newest = _span(asked)
-        limit = asked.limit(500, 1500)
+        span, newest = _span(parameters)
+        limit = parameters.limit(500, 1500)
         times = self.rows(
             listing,
             ("candles", interval),
@@ -170,17 +170,17 @@ class Binance(Exchange):
         ]
         return self._page(f"klines {listing.id} {interval} {span} {limit}", rows)
 
-    def funding_rate(self, asked: Parameters) -> Any:
-        listing = self._listing(asked)
-        (low, high), newest = _span(asked)
-        limit = asked.limit(100, 1000)
-        if listing.sort == "dated":
+    def funding_rate(self, parameters: Parameters) -> Any:
+        listing = self._listing(parameters)
+        (low, high), newest = _span(parameters)
+        limit = parameters.limit(100, 1000)
+        if listing.contract_type == "dated":
             return []
-        every, _ = self.truth.settlements(listing)
-        late = values.jitter(listing, every)
+        settlements, _ = self.truth.settlements(listing)
+        stamps = settlements + values.jitter(listing, settlements)
 
         def source(start: int, end: int) -> Any:
-            return every[(every + late >= start) & (every + late < end)]
+            return settlements[(stamps >= start) & (stamps < end)]
 
         times = self.rows(
             listing, ("funding", None), source, (low, high), (limit, newest, 8 * HOUR)
@@ -197,48 +197,48 @@ class Binance(Exchange):
         ]
         return self._page(f"fundingRate {listing.id} {low} {high} {limit}", rows)
 
-    def funding_info(self, asked: Parameters) -> Any:
+    def funding_info(self, parameters: Parameters) -> Any:
         """Symbols with another interval than eight hours, or with adjusted bounds."""
         return [
             {
-                "symbol": one.id,
+                "symbol": listing.id,
                 "adjustedFundingRateCap": "0.02000000",
                 "adjustedFundingRateFloor": "-0.02000000",
-                "fundingIntervalHours": one.hours_at(self.truth.clock),
+                "fundingIntervalHours": listing.hours_at(self.truth.clock),
                 "disclaimer": False,
                 "updateTime": 1_752_854_309_429,
             }
-            for one in self._listings()
-            if one.sort == "perpetual"
-            and not one.gone(self.truth.clock)
-            and (one.hours_at(self.truth.clock) != 8 or one.coin.name == "DOGE")
+            for listing in self._listings()
+            if listing.contract_type == "perpetual"
+            and not listing.gone(self.truth.clock)
+            and (listing.hours_at(self.truth.clock) != 8 or listing.coin.name == "DOGE")
         ]
 
-    def premium_index(self, asked: Parameters) -> Any:
-        if asked.text("symbol", ""):
-            return premium(self._listing(asked), self.truth, self.clock)
+    def premium_index(self, parameters: Parameters) -> Any:
+        if parameters.text("symbol", ""):
+            return premium_row(self._listing(parameters), self.truth, self.clock)
         return [
-            premium(one, self.truth, self.clock)
-            for one in self._listings()
-            if one.sort != "pending"
+            premium_row(listing, self.truth, self.clock)
+            for listing in self._listings()
+            if listing.contract_type != "pending"
         ]
 
-    def open_interest(self, asked: Parameters) -> Any:
-        listing = self._listing(asked)
+    def open_interest(self, parameters: Parameters) -> Any:
+        listing = self._listing(parameters)
         if listing.gone(self.truth.clock):
             raise _refused(
                 -4108,
                 "This symbol is on delivering or delivered or settling or closed or pre-trading.",
             )
-        (held,) = values.open_interest(listing, np.array([self.truth.clock])).text()
-        return {"openInterest": held, "symbol": listing.id, "time": self.clock}
+        (amount,) = values.open_interest(listing, np.array([self.truth.clock])).text()
+        return {"openInterest": amount, "symbol": listing.id, "time": self.clock}
 
-    def open_interest_history(self, asked: Parameters) -> Any:
-        listing = self._listing(asked)
-        period = asked.choice("period", _PERIODS)
+    def open_interest_history(self, parameters: Parameters) -> Any:
+        listing = self._listing(parameters)
+        period = parameters.choice("period", _PERIODS)
         step = step_of(period)
-        (low, high), newest = _span(asked)
-        limit = asked.limit(30, 500)
+        (low, high), newest = _span(parameters)
+        limit = parameters.limit(30, 500)
         earliest = self.truth.clock - 30 * _DAY
         if 0 < low < earliest:
             raise _refused(-1130, "parameter 'startTime' is invalid.")
@@ -254,12 +254,12 @@ class Binance(Exchange):
         rows = [
             {
                 "symbol": listing.id,
-                "sumOpenInterest": held,
+                "sumOpenInterest": amount,
                 "sumOpenInterestValue": value,
                 "CMCCirculatingSupply": "0.00000000",
                 "timestamp": time,
             }
-            for held, value, time in zip(
+            for amount, value, time in zip(
                 values.open_interest(listing, times).to(8).text(),
                 values.open_interest_value(listing, times).to(8).text(),
                 times.tolist(),
@@ -273,14 +273,14 @@ class Binance(Exchange):
 
     def _listings(self) -> list[Listing]:
         return [
-            one
-            for one in self.truth.listings
-            if one.exchange == self.name
-            and (one.listed <= self.truth.clock or one.sort == "pending")
+            listing
+            for listing in self.truth.listings
+            if listing.exchange == self.name
+            and (listing.listed <= self.truth.clock or listing.contract_type == "pending")
         ]
 
-    def _listing(self, asked: Parameters) -> Listing:
-        listing = self.truth.by_id(self.name, asked.text("symbol"))
+    def _listing(self, parameters: Parameters) -> Listing:
+        listing = self.truth.by_id(self.name, parameters.text("symbol"))
         if listing is None or listing.listed > self.truth.clock:
             raise _refused(-1121, "Invalid symbol.")
         return listing
@@ -290,9 +290,9 @@ def _refused(code: int, message: str) -> RefusedError:
     return RefusedError(Reply({"code": code, "msg": message}, 400))
 
 
-def _span(asked: Parameters) -> tuple[tuple[int, int], bool]:
+def _span(parameters: Parameters) -> tuple[tuple[int, int], bool]:
     """``[low, high)``, both ends of the request being inclusive; and whether the newest rows."""
-    low, high = asked.number("startTime", None), asked.number("endTime", None)
+    low, high = parameters.number("startTime", None), parameters.number("endTime", None)
     if low is not None and high is not None and low > high:
         raise _refused(-1023, "Start time is greater than end time.")
     return (low or 0, (1 << 62) if high is None else high + 1), low is None

@@ -1,4 +1,4 @@
-"""What Binance says of an instrument and of its premium."""
+"""Binance's JSON of an instrument and of its premium."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from tests.market.exchange_server import values
 from tests.market.exchange_server.catalogue import Listing
 from tests.market.exchange_server.truth import Truth
 
-__all__ = ["described", "premium"]
+__all__ = ["instrument_row", "premium_row"]
 
 
-_NEVER = 4_133_404_800_000  # the delivery date of what is not delivered
+_NEVER = 4_133_404_800_000  # the delivery date of perpetuals
 _CONTRACTS = {"dated": "CURRENT_QUARTER", "pending": ""}
 
 
-def premium(one: Listing, truth: Truth, clock: int) -> dict[str, Any]:
+def premium_row(listing: Listing, truth: Truth, clock: int) -> dict[str, Any]:
     now = np.array([truth.clock])
-    (mark,) = values.mark(one, now).text()
-    settles = one.sort != "dated" and not one.gone(truth.clock)
-    following = truth.next_settlement(one) if settles else 0
-    rate = values.rates(one, np.array([following])).text()[0] if settles else ""
+    (mark,) = values.mark(listing, now).text()
+    settles = listing.contract_type != "dated" and not listing.gone(truth.clock)
+    following = truth.next_settlement(listing) if settles else 0
+    rate = values.rates(listing, np.array([following])).text()[0] if settles else ""
     return {
-        "symbol": one.id,
+        "symbol": listing.id,
         "markPrice": mark,
         "indexPrice": mark,
         "estimatedSettlePrice": mark,
@@ -35,26 +35,26 @@ def premium(one: Listing, truth: Truth, clock: int) -> dict[str, Any]:
     }
 
 
-def described(one: Listing, truth: Truth) -> dict[str, Any]:
-    status = "SETTLING" if one.gone(truth.clock) else "TRADING"
-    if one.sort == "pending":
+def instrument_row(listing: Listing, truth: Truth) -> dict[str, Any]:
+    status = "SETTLING" if listing.gone(truth.clock) else "TRADING"
+    if listing.contract_type == "pending":
         status = "PENDING_TRADING"
-    margin = "USDC" if one.sort == "usdc" else "USDT"
-    tick = f"{10.0**-one.coin.places:.{one.coin.places}f}"
+    margin = "USDC" if listing.contract_type == "usdc" else "USDT"
+    tick = f"{10.0**-listing.coin.places:.{listing.coin.places}f}"
     return {
-        "symbol": one.id,
-        "pair": one.id.split("_")[0],
-        "contractType": _CONTRACTS.get(one.sort, "PERPETUAL"),
-        "deliveryDate": _NEVER if one.delisted is None else one.delisted,
-        "onboardDate": one.listed,
+        "symbol": listing.id,
+        "pair": listing.id.split("_")[0],
+        "contractType": _CONTRACTS.get(listing.contract_type, "PERPETUAL"),
+        "deliveryDate": _NEVER if listing.delisted is None else listing.delisted,
+        "onboardDate": listing.listed,
         "status": status,
         "maintMarginPercent": "2.5000",
         "requiredMarginPercent": "5.0000",
-        "baseAsset": one.symbol.split("/")[0],
+        "baseAsset": listing.symbol.split("/")[0],
         "quoteAsset": margin,
         "marginAsset": margin,
-        "pricePrecision": one.coin.places,
-        "quantityPrecision": one.coin.lots,
+        "pricePrecision": listing.coin.places,
+        "quantityPrecision": listing.coin.lots,
         "baseAssetPrecision": 8,
         "quotePrecision": 8,
         "underlyingType": "COIN",

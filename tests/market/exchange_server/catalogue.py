@@ -1,4 +1,4 @@
-"""What is listed where: the instruments of three exchanges, some of them awkward on purpose."""
+"""The listings of three exchanges, with every case that a client must handle."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import cache
 
 import pandas as pd
 
-from tests.market.exchange_server.moments import milliseconds
+from tests.market.exchange_server.times import milliseconds
 
 __all__ = [
     "CHANGED",
@@ -24,7 +24,7 @@ __all__ = [
 
 EXCHANGES = ("binance", "bybit", "okx")
 
-#: The moment at which the exchanges stand still unless told otherwise.
+#: The time at which the exchanges stand by default.
 NOW = pd.Timestamp("2026-11-20 12:34:56", tz="UTC")
 #: When ``LPT`` went from eight hours between settlements to four.
 CHANGED = pd.Timestamp("2026-10-21 00:00", tz="UTC")
@@ -76,20 +76,20 @@ class Listing:
     Attributes:
         symbol: the unified name.
         id: the exchange's name.
-        sort: ``perpetual`` is what is collected; ``filler`` too, without a story; ``usdc``,
-            ``dated``, ``inverse`` and ``pending`` are what a client must not mistake for it.
-        regimes: (from when on in milliseconds, hours between settlements), oldest first.
-        listed: in milliseconds, as ``delisted``, the first moment when it is gone.
+        contract_type: ``perpetual`` is what is collected; ``filler`` too, without any special
+            case; ``usdc``, ``dated``, ``inverse`` and ``pending`` must not be mistaken for it.
+        intervals: (from when on in milliseconds, hours between settlements), oldest first.
+        listed: in milliseconds, as ``delisted``, the first time at which it is gone.
     """
 
     exchange: str
     symbol: str
     id: str
     coin: Coin
-    regimes: tuple[tuple[int, int], ...]
+    intervals: tuple[tuple[int, int], ...]
     listed: int
     delisted: int | None = None
-    sort: str = "perpetual"
+    contract_type: str = "perpetual"
 
     @property
     def contract_size(self) -> float:
@@ -98,9 +98,9 @@ class Listing:
     def gone(self, now: int) -> bool:
         return self.delisted is not None and now >= self.delisted
 
-    def hours_at(self, moment: int) -> int:
-        """Hours between the settlements that come after a moment."""
-        return [hours for since, hours in self.regimes if since <= moment or since == 0][-1]
+    def hours_at(self, time: int) -> int:
+        """Hours between the settlements after a time."""
+        return [hours for since, hours in self.intervals if since <= time or since == 0][-1]
 
 
 _COINS = {
@@ -128,15 +128,15 @@ _INVERSE = {"bybit": "BTCUSD", "okx": "BTC-USD-SWAP"}  # Binance's are on anothe
 def _perpetual(exchange: str, coin: Coin) -> Listing:
     listed = {"MON": LISTED, "POL": RENAMED}.get(coin.name, _OLDEST[exchange])
     delisted = {"FTM": DELISTED, "MATIC": RENAMED}.get(coin.name)
-    regimes: tuple[tuple[int, int], ...] = ((0, coin.hours),)
+    intervals: tuple[tuple[int, int], ...] = ((0, coin.hours),)
     if coin.name == "LPT":
-        regimes = ((0, 8), (milliseconds(CHANGED), coin.hours))
+        intervals = ((0, 8), (milliseconds(CHANGED), coin.hours))
     return Listing(
         exchange,
         f"{coin.name}/USDT:USDT",
         _IDS[exchange].format(coin.name),
         coin,
-        regimes,
+        intervals,
         milliseconds(listed),
         None if delisted is None else milliseconds(delisted),
     )
@@ -146,25 +146,33 @@ def _others(exchange: str) -> list[Listing]:
     bitcoin, old = _COINS["BTC"], milliseconds(_OLDEST[exchange])
     eight = ((0, 8),)
     expiry = milliseconds(pd.Timestamp("2026-12-25 08:00", tz="UTC"))
-    found = [
-        Listing(exchange, "BTC/USDC:USDC", _USDC[exchange], bitcoin, eight, old, sort="usdc"),
+    listings = [
+        Listing(
+            exchange, "BTC/USDC:USDC", _USDC[exchange], bitcoin, eight, old, contract_type="usdc"
+        ),
         Listing(
             exchange, "BTC/USDT:USDT-261225", _DATED[exchange], bitcoin, eight, old, expiry, "dated"
         ),
     ]
     if exchange in _INVERSE:
-        found.append(
+        listings.append(
             Listing(
-                exchange, "BTC/USD:BTC", _INVERSE[exchange], bitcoin, eight, old, sort="inverse"
+                exchange,
+                "BTC/USD:BTC",
+                _INVERSE[exchange],
+                bitcoin,
+                eight,
+                old,
+                contract_type="inverse",
             )
         )
     if exchange != "bybit":
         soon = milliseconds(pd.Timestamp("2027-01-01", tz="UTC"))
         name = _IDS[exchange].format("SOON")
-        found.append(
-            Listing(exchange, "SOON/USDT:USDT", name, bitcoin, eight, soon, sort="pending")
+        listings.append(
+            Listing(exchange, "SOON/USDT:USDT", name, bitcoin, eight, soon, contract_type="pending")
         )
-    return found
+    return listings
 
 
 @cache
@@ -187,7 +195,7 @@ def catalogue(fillers: int = 520) -> tuple[Listing, ...]:
                 coin,
                 ((0, coin.hours),),
                 milliseconds(_OLDEST["bybit"]),
-                sort="filler",
+                contract_type="filler",
             )
         )
     return tuple(listings)

@@ -1,4 +1,4 @@
-"""What the three exchanges' interfaces have in common: parameters, replies and windows of rows."""
+"""What the three fakes have in common: parameters, replies and pages of rows."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from tests.market.exchange_server.catalogue import Listing
 from tests.market.exchange_server.faults import Faults
 from tests.market.exchange_server.truth import Truth
 
-__all__ = ["Exchange", "Parameters", "RefusedError", "Reply"]
+__all__ = ["FakeExchange", "Parameters", "RefusedError", "Reply"]
 
 Times = NDArray[np.int64]
-#: Gives the existing times of a series within ``[low, high)``.
+#: The existing times of a series within ``[low, high)``.
 Source = Callable[[int, int], Times]
 
 
@@ -45,18 +45,18 @@ class RefusedError(Exception):
         self.reply = reply
 
 
-class Exchange(ABC):
-    """An exchange's interface.
+class FakeExchange(ABC):
+    """A fake of one exchange's REST interface.
 
     Args:
         truth: what exists.
-        faults: what goes wrong with pages and clocks.
+        faults: of pages and clocks.
         scale: how many times as fast as ours the clock of the rate limits runs.
         budget: the share of the real limits that is granted.
     """
 
     name: str
-    #: Parameters of each path, beside those that every path takes.
+    #: The function that makes the body of each path's answers.
     paths: Mapping[str, Callable[[Parameters], Any]]
 
     def __init__(self, truth: Truth, faults: Faults, *, scale: float, budget: float) -> None:
@@ -66,7 +66,7 @@ class Exchange(ABC):
         self.budget = budget
 
     @abstractmethod
-    def wrong(self, parameter: str, trouble: str) -> RefusedError:
+    def parameter_error(self, parameter: str, fault: str) -> RefusedError:
         """The refusal of a parameter that is ``missing``, ``malformed`` or ``unknown``."""
 
     @abstractmethod
@@ -74,16 +74,16 @@ class Exchange(ABC):
         """Count a request; the refusal where there were too many."""
 
     @abstractmethod
-    def faulty(self, fault: str) -> Reply:
+    def fault_reply(self, fault: str) -> Reply:
         """The answer of ``too_many`` or ``banned``."""
 
     @abstractmethod
-    def answered(self, body: Any) -> Reply:
+    def envelope(self, body: Any) -> Reply:
         """What a path's function returned, as the exchange wraps it."""
 
     @abstractmethod
-    def lost(self) -> Reply:
-        """The answer of a path that there is not."""
+    def not_found(self) -> Reply:
+        """The answer of an unknown path."""
 
     @property
     def clock(self) -> int:
@@ -91,25 +91,25 @@ class Exchange(ABC):
         return self.truth.clock + round(1000 * self.faults.skew.get(self.name, 0.0))
 
     def reply(self, path: str, query: Mapping[str, str], *, counted: bool = False) -> Reply:
-        """Answer one request, unless it is ``counted`` already."""
+        """The answer of one request, which is ``counted`` already or has to be."""
         refusal = None if counted else self.limited(path, query)
         if refusal is not None:
             return refusal
         function = self.paths.get(path)
         if function is None:
-            return self.lost()
+            return self.not_found()
         parameters = Parameters(self, query)
         try:
             body = function(parameters)
             parameters.finish()
-        except RefusedError as refused:
-            return refused.reply
-        return self.answered(body)
+        except RefusedError as error:
+            return error.reply
+        return self.envelope(body)
 
     def symbol_in(self, query: Mapping[str, str]) -> str | None:
-        """The unified symbol that a request is about, where it names one that exists."""
-        named = query.get("symbol") or query.get("instId")
-        listing = self.truth.by_id(self.name, named)
+        """The unified symbol of a request's instrument, if there is such an instrument."""
+        instrument_id = query.get("symbol") or query.get("instId")
+        listing = self.truth.by_id(self.name, instrument_id)
         return None if listing is None else listing.symbol
 
     def rows(
@@ -120,13 +120,13 @@ class Exchange(ABC):
         span: tuple[int, int],
         page: tuple[int, bool, int],
     ) -> Times:
-        """The times of one page, oldest first, without those that a hole holds.
+        """The times of one page, oldest first, without those in a hole.
 
         Args:
-            listing: of which instrument.
+            listing: of the rows.
             series: kind and timeframe.
             source: of all times.
-            span: ``[low, high)`` that is asked for.
+            span: ``[low, high)`` of the request.
             page: how many at most; whether the newest of them; milliseconds between rows, at least.
         """
         holes = self.truth.ledger.of(listing, *series)
@@ -140,71 +140,70 @@ class Exchange(ABC):
             high = min(high, self.truth.clock + 1)
             if listing.delisted is not None:
                 high = min(high, listing.delisted + 1)
-            found = source(max(low, high - wide * step), high)
+            times = source(max(low, high - wide * step), high)
         else:
             low = max(low, listing.listed // step * step - step)
-            found = source(low, min(high, low + wide * step))
-        left = found
+            times = source(low, min(high, low + wide * step))
+        rows = times
         for hole in holes:
             if hole.open:
-                left = left[~hole.holds(left)]
-        left = left[-limit:] if newest else left[:limit]
-        if len(left) == limit:
-            found = found[found >= left[0]] if newest else found[found <= left[-1]]
+                rows = rows[~hole.mask(rows)]
+        rows = rows[-limit:] if newest else rows[:limit]
+        if len(rows) == limit:
+            times = times[times >= rows[0]] if newest else times[times <= rows[-1]]
         for hole in holes:
-            hole.asked += bool(hole.holds(found).any())
-        return left
+            hole.requests += bool(hole.mask(times).any())
+        return rows
 
 
 class Parameters:
-    """The parameters of one request, each read once; what is left over is refused.
+    """The parameters of one request; those that no method was called for are refused.
 
-    Exchanges ignore parameters that they don't know. Here they are refused, for such a parameter is
-    a misspelt one.
+    ExchangeServer ignore unknown parameters. Here they are refused, for they are misspelt ones.
     """
 
-    def __init__(self, exchange: Exchange, query: Mapping[str, str]) -> None:
+    def __init__(self, exchange: FakeExchange, query: Mapping[str, str]) -> None:
         self._exchange = exchange
         self._query = query
-        self._read: set[str] = set()
+        self._names: set[str] = set()
 
     def text(self, name: str, default: str | None = None) -> str:
         """A parameter; it has to be there unless it has a default."""
-        self._read.add(name)
-        found = self._query.get(name, "")
-        if found:
-            return found
+        self._names.add(name)
+        value = self._query.get(name, "")
+        if value:
+            return value
         if default is None:
-            raise self._exchange.wrong(name, "missing")
+            raise self._exchange.parameter_error(name, "missing")
         return default
 
     def choice(self, name: str, among: Collection[str], default: str | None = None) -> str:
-        found = self.text(name, default)
-        if found not in among:
-            raise self._exchange.wrong(name, "malformed")
-        return found
+        value = self.text(name, default)
+        if value not in among:
+            raise self._exchange.parameter_error(name, "malformed")
+        return value
 
     def number(self, name: str, default: int | None) -> int | None:
         """A whole number that is not negative, or the default."""
-        found = self.text(name, "")
-        if not found:
+        value = self.text(name, "")
+        if not value:
             return default
-        if not (found.isascii() and found.isdigit() and len(found) <= 20):
-            raise self._exchange.wrong(name, "malformed")
-        return int(found)
+        if not (value.isascii() and value.isdigit() and len(value) <= 20):
+            raise self._exchange.parameter_error(name, "malformed")
+        return int(value)
 
-    def limit(self, default: int, most: int, *, clamp: bool = False) -> int:
-        """The number of rows of a page, 1 to ``most``; what is more is refused or clamped."""
-        found = self.number("limit", default) or 0
-        if found < 1 or (found > most and not clamp):
-            raise self._exchange.wrong("limit", "malformed")
-        return min(found, most)
+    def limit(self, default: int, largest: int, *, clamp: bool = False) -> int:
+        """The number of rows of a page, 1 to ``largest``; more are refused or clamped."""
+        limit = self.number("limit", default) or 0
+        if limit < 1 or (limit > largest and not clamp):
+            raise self._exchange.parameter_error("limit", "malformed")
+        return min(limit, largest)
 
     def __str__(self) -> str:
         return str(sorted(self._query.items()))
 
     def finish(self) -> None:
-        """Refuse what was not read."""
+        """Refuse the parameters that no method was called for."""
         for name in self._query:
-            if name not in self._read:
-                raise self._exchange.wrong(name, "unknown")
+            if name not in self._names:
+                raise self._exchange.parameter_error(name, "unknown")

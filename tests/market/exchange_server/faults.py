@@ -1,4 +1,4 @@
-"""What goes wrong on purpose, the same every time for the same seed."""
+"""Faults on purpose, the same every time for the same seed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FAULTS = (
 
 @dataclass
 class Faults:
-    """What goes wrong; every attribute may be set at any time.
+    """The faults of all exchanges; every attribute may be set at any time.
 
     The rates are shares of requests, 0 to 1. A fault is drawn from the seed, the request and how
     often the same request was made before: it doesn't depend on the order in which concurrent
@@ -36,22 +36,23 @@ class Faults:
     Attributes:
         timeout: no answer for ``hang`` seconds.
         reset: the connection is torn down.
-        too_many: "too many requests" as the exchange says it: HTTP 429 on Binance and OKX, a
+        too_many: "too many requests" in the exchange's form: HTTP 429 on Binance and OKX, a
             ``retCode`` 10006 within HTTP 200 on Bybit.
         banned: HTTP 418 on Binance, 403 on Bybit, 429 on OKX.
         error: HTTP 500, 502 or 503.
-        truncated: half of the JSON; of half of these the other half was announced too.
+        truncated: half of the JSON; for half of these with the length of the whole.
         malformed: a page of HTML with HTTP 200.
         empty: nothing, with HTTP 200.
-        duplicated: a page gives some of its rows twice.
+        duplicated: a page has some of its rows twice.
         unsorted: a page's rows are shuffled.
         streak: faults of a whole answer in a row for one and the same request, at most.
-        retry_after: seconds that answers of ``too_many`` and ``banned`` ask to wait.
+        retry_after: seconds to wait after answers of ``too_many`` and ``banned``.
         failing: (exchange, symbol) of which every request gets HTTP 500.
-        blocked: exchanges that answer every question about an instrument with HTTP 403, as their
+        blocked: exchanges that answer every request for an instrument with HTTP 403, as their
             firewalls do.
         skew: seconds by which an exchange's clock is ahead of the truth, by exchange.
-        only: exchanges that faults are for; none: all.
+        only: exchanges that faults are for; None: all.
+        counts: how often each fault occurred.
     """
 
     seed: int = 0
@@ -72,15 +73,15 @@ class Faults:
     blocked: Collection[str] = ()
     skew: dict[str, float] = field(default_factory=dict)
     only: Collection[str] | None = None
-    made: Counter[str] = field(default_factory=Counter, repr=False)
+    counts: Counter[str] = field(default_factory=Counter, repr=False)
     _down: frozenset[str] = field(default=frozenset(), repr=False)
     _streaks: Counter[str] = field(default_factory=Counter, repr=False)
-    _seen: Counter[tuple[str, str]] = field(default_factory=Counter, repr=False)
+    _draws: Counter[tuple[str, str]] = field(default_factory=Counter, repr=False)
     _switch: Callable[[frozenset[str]], None] | None = field(default=None, repr=False)
 
     @property
     def down(self) -> frozenset[str]:
-        """Exchanges whose port is closed; setting it takes effect before it returns."""
+        """ExchangeServer whose port is closed; setting it takes effect before it returns."""
         return self._down
 
     @down.setter
@@ -90,7 +91,7 @@ class Faults:
             self._switch(self._down)
 
     def attach(self, switch: Callable[[frozenset[str]], None]) -> None:
-        """Tell from now on who opens and closes the ports."""
+        """Call this from now on when ``down`` is set."""
         self._switch = switch
 
     @property
@@ -98,9 +99,9 @@ class Faults:
         return {name: getattr(self, name) for name in FAULTS}
 
     def draw(self, exchange: str, target: str) -> str | None:
-        """The fault of the next answer to a request, one of ``FAULTS``, or none."""
+        """The fault of the next answer to a request, one of ``FAULTS``, or None."""
         key = f"{exchange} {target}"
-        nth = self._again("whole", key)
+        nth = self._next_draw("whole", key)
         if self.only is not None and exchange not in self.only:
             return None
         if self._streaks[key] >= self.streak:
@@ -111,7 +112,7 @@ class Faults:
             point -= rate
             if point < 0:
                 self._streaks[key] += 1
-                self.made[name] += 1
+                self.counts[name] += 1
                 return name
         self._streaks[key] = 0
         return None
@@ -119,24 +120,24 @@ class Faults:
     def page(self, exchange: str, target: str, rows: list[Any]) -> list[Any]:
         """A page's rows, perhaps with some of them twice, perhaps shuffled."""
         key = f"{exchange} {target}"
-        nth = self._again("page", key)
+        nth = self._next_draw("page", key)
         if (self.only is not None and exchange not in self.only) or len(rows) < 2:
             return rows
-        draw = random.Random(f"{self.seed} {key} {nth}")
-        if draw.random() < self.duplicated:
-            again = draw.sample(range(len(rows)), max(1, len(rows) // 10))
-            rows = [row for i, row in enumerate(rows) for _ in range(1 + (i in again))]
-            self.made["duplicated"] += 1
-        if draw.random() < self.unsorted:
-            rows = draw.sample(rows, len(rows))
-            self.made["unsorted"] += 1
+        generator = random.Random(f"{self.seed} {key} {nth}")
+        if generator.random() < self.duplicated:
+            duplicates = generator.sample(range(len(rows)), max(1, len(rows) // 10))
+            rows = [row for i, row in enumerate(rows) for _ in range(1 + (i in duplicates))]
+            self.counts["duplicated"] += 1
+        if generator.random() < self.unsorted:
+            rows = generator.sample(rows, len(rows))
+            self.counts["unsorted"] += 1
         return rows
 
     def variant(self, exchange: str, target: str) -> float:
         """Which of a fault's forms, 0 to 1, for the present answer."""
         key = f"{exchange} {target}"
-        return chance(self.seed, "variant", key, self._seen["whole", key])
+        return chance(self.seed, "variant", key, self._draws["whole", key])
 
-    def _again(self, what: str, key: str) -> int:
-        self._seen[what, key] += 1
-        return self._seen[what, key]
+    def _next_draw(self, draw: str, key: str) -> int:
+        self._draws[draw, key] += 1
+        return self._draws[draw, key]

@@ -1,4 +1,4 @@
-"""Rows that an exchange withholds, for ever or for some time, and rows with swapped volumes."""
+"""Rows that a fake exchange withholds, for ever or for some time, and rows with swapped volumes."""
 
 from __future__ import annotations
 
@@ -9,21 +9,20 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tests.market.exchange_server.catalogue import Listing
-from tests.market.exchange_server.moments import milliseconds
+from tests.market.exchange_server.times import milliseconds
 
 __all__ = ["Hole", "Ledger", "Swap"]
 
 
 @dataclass
 class Hole:
-    """Rows that are not given.
+    """Rows that are withheld.
 
     Attributes:
-        start: the first moment of it; ``end`` is the first after it.
-        timeframe: of the series; none stands for every one.
-        until: the number of the request for such rows that gets them at last; none: they never
-            come.
-        asked: how many requests have asked for such rows.
+        start: the first time of it; ``end`` is the first after it.
+        timeframe: of the series; None stands for every one.
+        until: the number of the request for such rows that gets them; None: they never come.
+        requests: how many there were for such rows.
     """
 
     exchange: str
@@ -33,7 +32,7 @@ class Hole:
     end: pd.Timestamp
     timeframe: str | None = None
     until: int | None = None
-    asked: int = 0
+    requests: int = 0
 
     def of(self, listing: Listing, kind: str, timeframe: str | None) -> bool:
         return (self.exchange, self.symbol, self.kind) == (
@@ -42,21 +41,21 @@ class Hole:
             kind,
         ) and (self.timeframe is None or self.timeframe == timeframe)
 
-    def holds(self, times: NDArray[np.int64]) -> NDArray[np.bool_]:
-        held: NDArray[np.bool_] = (times >= milliseconds(self.start)) & (
-            times < milliseconds(self.end)
-        )
-        return held
+    def mask(self, times: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether the hole withholds each time."""
+        start, end = milliseconds(self.start), milliseconds(self.end)
+        mask: NDArray[np.bool_] = (times >= start) & (times < end)
+        return mask
 
     @property
     def open(self) -> bool:
         """Whether the next request still misses these rows."""
-        return self.until is None or self.asked + 1 < self.until
+        return self.until is None or self.requests + 1 < self.until
 
 
 @dataclass(frozen=True)
 class Swap:
-    """Candles whose base and quote volumes change places on the wire."""
+    """Candles whose base and quote volumes change places in answers."""
 
     exchange: str
     symbol: str
@@ -75,8 +74,8 @@ class Ledger:
         return [hole for hole in self.holes if hole.of(listing, kind, timeframe)]
 
     def swapped(self, listing: Listing, times: NDArray[np.int64]) -> NDArray[np.bool_]:
-        found = np.zeros(len(times), dtype=bool)
+        mask = np.zeros(len(times), dtype=bool)
         for swap in self.swaps:
             if (swap.exchange, swap.symbol) == (listing.exchange, listing.symbol):
-                found |= (times >= milliseconds(swap.start)) & (times < milliseconds(swap.end))
-        return found
+                mask |= (times >= milliseconds(swap.start)) & (times < milliseconds(swap.end))
+        return mask

@@ -1,4 +1,4 @@
-"""Rate limits: how much may be asked within how long, and what happens to who asks more."""
+"""Rate limits: how many requests are served within how long."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 
-__all__ = ["Fixed", "Sliding"]
+__all__ = ["FixedWindow", "SlidingWindow"]
 
 
 @dataclass
-class Fixed:
+class FixedWindow:
     """At most ``budget`` in every ``seconds``, counted anew at each window's start.
 
-    ``scale`` shortens the window: with 60 an exchange's minute takes a second, so that who has to wait
-    for it need not wait long. ``budget`` stays what it is.
+    ``scale`` shortens the window: with 60 an exchange's minute takes a second, so that waits are
+    short. ``budget`` stays as it is.
     """
 
     budget: float
@@ -38,29 +38,29 @@ class Fixed:
 
     def wait(self) -> int:
         """Whole seconds of the caller's time until the next window, at least 1."""
-        left = (math.floor(self.now() / self.seconds) + 1) * self.seconds - self.now()
-        return max(1, math.ceil(left / self.scale))
+        remaining = (math.floor(self.now() / self.seconds) + 1) * self.seconds - self.now()
+        return max(1, math.ceil(remaining / self.scale))
 
     def now(self) -> float:
         return time.time() * self.scale
 
 
 @dataclass
-class Sliding:
+class SlidingWindow:
     """At most ``budget`` requests in any ``seconds``; refused ones don't count."""
 
     budget: float
     seconds: float
     scale: float = 1.0
-    _taken: deque[float] = field(default_factory=deque)
+    _times: deque[float] = field(default_factory=deque)
 
     def take(self) -> bool:
         now = self.now()
-        while self._taken and self._taken[0] <= now - self.seconds:
-            self._taken.popleft()
-        if len(self._taken) >= self.budget:
+        while self._times and self._times[0] <= now - self.seconds:
+            self._times.popleft()
+        if len(self._times) >= self.budget:
             return False
-        self._taken.append(now)
+        self._times.append(now)
         return True
 
     def now(self) -> float:

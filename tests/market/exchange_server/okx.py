@@ -14,14 +14,14 @@ import numpy as np
 
 from tests.market.exchange_server import values
 from tests.market.exchange_server.catalogue import Listing
-from tests.market.exchange_server.exchange import Exchange, Parameters, RefusedError, Reply
+from tests.market.exchange_server.exchange import FakeExchange, Parameters, RefusedError, Reply
 from tests.market.exchange_server.faults import Faults
-from tests.market.exchange_server.limits import Sliding
-from tests.market.exchange_server.moments import HOUR
-from tests.market.exchange_server.okx_shapes import described, funding
+from tests.market.exchange_server.limits import SlidingWindow
+from tests.market.exchange_server.okx_shapes import funding_row, instrument_row
+from tests.market.exchange_server.times import HOUR
 from tests.market.exchange_server.truth import Truth
 
-__all__ = ["Okx"]
+__all__ = ["FakeOkx"]
 
 _DAY = 24 * HOUR
 _MINUTES = {"1m": 1, "3m": 3, "5m": 5, "15m": 15, "30m": 30}
@@ -51,15 +51,15 @@ _LIMITS = {
 }
 
 
-class Okx(Exchange):
-    """Serves what OKX serves of ``instType=SWAP``; of ``FUTURES`` one instrument's name."""
+class FakeOkx(FakeExchange):
+    """The endpoints of OKX with ``instType=SWAP``; of ``FUTURES`` one instrument's name."""
 
     name = "okx"
 
     def __init__(self, truth: Truth, faults: Faults, *, scale: float, budget: float) -> None:
         super().__init__(truth, faults, scale=scale, budget=budget)
-        self.meters: defaultdict[tuple[str, str], Sliding] = defaultdict(
-            lambda: Sliding(20 * budget, 2, scale)
+        self.meters: defaultdict[tuple[str, str], SlidingWindow] = defaultdict(
+            lambda: SlidingWindow(20 * budget, 2, scale)
         )
         self.paths = {
             "/api/v5/market/candles": self.candles,
@@ -73,65 +73,73 @@ class Okx(Exchange):
             "/api/v5/rubik/stat/contracts/open-interest-history": self.open_interest_history,
         }
 
-    # How it answers.
+    # --- refusals and envelopes
 
-    def wrong(self, parameter: str, trouble: str) -> RefusedError:
-        if trouble == "missing":
+    def parameter_error(self, parameter: str, fault: str) -> RefusedError:
+        if fault == "missing":
             return _refused("50014", f"Parameter {parameter} can not be empty.")
         return _refused("51000", f"Parameter {parameter} error.")
 
-    def answered(self, body: Any) -> Reply:
+    def envelope(self, body: Any) -> Reply:
         if isinstance(body, Reply):
             return body
         return Reply({"code": "0", "data": body, "msg": ""})
 
-    def lost(self) -> Reply:
+    def not_found(self) -> Reply:
         return Reply({"msg": "Not Found", "code": "404"}, 404)
 
     def limited(self, path: str, query: Mapping[str, str]) -> Reply | None:
-        most, apart = _LIMITS.get(path, (20, False))
-        meter = self.meters[path, query.get("instId", "") if apart else ""]
-        meter.budget = max(1.0, most * self.budget)
-        return None if meter.take() else self.faulty("too_many")
+        limit, partitioned = _LIMITS.get(path, (20, False))
+        meter = self.meters[path, query.get("instId", "") if partitioned else ""]
+        meter.budget = max(1.0, limit * self.budget)
+        return None if meter.take() else self.fault_reply("too_many")
 
-    def faulty(self, fault: str) -> Reply:
+    def fault_reply(self, fault: str) -> Reply:
         return Reply({"msg": "Too Many Requests", "code": "50011"}, 429)
 
-    # What it knows.
+    # --- endpoints
 
-    def time(self, asked: Parameters) -> Any:
+    def time(self, parameters: Parameters) -> Any:
         return [{"ts": str(self.clock)}]
 
-    def candles(self, asked: Parameters) -> Any:
-        return self._candles(asked, confirmed=False)
+    def candles(self, parameters: Parameters) -> Any:
+        return self._candles(parameters, confirmed=False)
 
-    def history_candles(self, asked: Parameters) -> Any:
-        return self._candles(asked, confirmed=True)
+    def history_candles(self, parameters: Parameters) -> Any:
+        return self._candles(parameters, confirmed=True)
 
-    def instruments(self, asked: Parameters) -> Any:
-        sort = asked.choice("instType", ("SWAP", "FUTURES"))
-        named = asked.text("instId", "")
-        found = [one for one in self._listings(sort) if named in ("", one.id)]
-        if named and not found:
-            raise _nothing()
-        return [described(one, self.truth, sort) for one in found]
+    def instruments(self, parameters: Parameters) -> Any:
+        instrument_type = parameters.choice("instType", ("SWAP", "FUTURES"))
+        instrument_id = parameters.text("instId", "")
+        listings = [
+            listing
+            for listing in self._listings(instrument_type)
+            if instrument_id in ("", listing.id)
+        ]
+        if instrument_id and not listings:
+            raise _absent()
+        return [instrument_row(listing, self.truth, instrument_type) for listing in listings]
 
-    def funding_rate(self, asked: Parameters) -> Any:
-        if asked.text("instId") == "ANY":
-            found = [one for one in self._listings("SWAP") if one.sort != "pending"]
-            return [funding(one, self.truth, self.clock) for one in found]
-        return [funding(self._listing(asked), self.truth, self.clock)]
+    def funding_rate(self, parameters: Parameters) -> Any:
+        if parameters.text("instId") == "ANY":
+            listings = [
+                listing for listing in self._listings("SWAP") if listing.contract_type != "pending"
+            ]
+            return [funding_row(listing, self.truth, self.clock) for listing in listings]
+        return [funding_row(self._listing(parameters), self.truth, self.clock)]
 
-    def funding_history(self, asked: Parameters) -> Any:
-        listing = self._listing(asked)
-        low, high, newest = self._cursors(asked, "before", "after")
-        limit = asked.limit(100, 100, clamp=True)
+    def funding_history(self, parameters: Parameters) -> Any:
+        listing = self._listing(parameters)
+        low, high, newest = self._cursors(parameters, "before", "after")
+        limit = parameters.limit(100, 100, clamp=True)
         earliest = self.truth.clock - _FUNDING_DAYS * _DAY
-        every, _ = self.truth.settlements(listing)
+        settlements, _ = self.truth.settlements(listing)
         times = self.rows(
             listing,
             ("funding", None),
-            lambda start, end: every[(every >= max(start, earliest)) & (every < end)],
+            lambda start, end: settlements[
+                (settlements >= max(start, earliest)) & (settlements < end)
+            ],
             (max(low, earliest), high),
             (limit, newest, 8 * HOUR),
         )
@@ -147,43 +155,45 @@ class Okx(Exchange):
             }
             for rate, time in zip(values.rates(listing, times).text(), times.tolist(), strict=True)
         ]
-        return self._page(asked, rows)
+        return self._page(parameters, rows)
 
-    def open_interest(self, asked: Parameters) -> Any:
+    def open_interest(self, parameters: Parameters) -> Any:
         now = np.array([self.truth.clock])
         rows = []
-        for one in self._chosen(asked):
-            (held,) = values.open_interest(one, now).text(plain=True)
+        for listing in self._selection(parameters):
+            (amount,) = values.open_interest(listing, now).text(plain=True)
             rows.append(
                 {
-                    "instId": one.id,
+                    "instId": listing.id,
                     "instType": "SWAP",
-                    "oi": held,
-                    "oiCcy": self.truth.base(one, now).text(plain=True)[0],
-                    "oiUsd": values.open_interest_value(one, now).text(plain=True)[0],
+                    "oi": amount,
+                    "oiCcy": self.truth.base(listing, now).text(plain=True)[0],
+                    "oiUsd": values.open_interest_value(listing, now).text(plain=True)[0],
                     "ts": str(self.clock),
                 }
             )
         return rows
 
-    def mark_price(self, asked: Parameters) -> Any:
+    def mark_price(self, parameters: Parameters) -> Any:
         now = np.array([self.truth.clock])
         return [
             {
-                "instId": one.id,
+                "instId": listing.id,
                 "instType": "SWAP",
-                "markPx": values.mark(one, now).text(plain=True)[0],
+                "markPx": values.mark(listing, now).text(plain=True)[0],
                 "ts": str(self.clock),
             }
-            for one in self._chosen(asked)
+            for listing in self._selection(parameters)
         ]
 
-    def open_interest_history(self, asked: Parameters) -> Any:
-        listing = self._listing(asked)
-        period = asked.choice("period", [bar for bar in _BARS if bar not in ("1m", "3m")], "5m")
+    def open_interest_history(self, parameters: Parameters) -> Any:
+        listing = self._listing(parameters)
+        period = parameters.choice(
+            "period", [bar for bar in _BARS if bar not in ("1m", "3m")], "5m"
+        )
         step, shift = _BARS[period]
-        low, high, _ = self._cursors(asked, "begin", "end")
-        limit = asked.limit(100, 100, clamp=True)
+        low, high, _ = self._cursors(parameters, "begin", "end")
+        limit = parameters.limit(100, 100, clamp=True)
         earliest = self._earliest(step, shift)
         times = self.rows(
             listing,
@@ -204,14 +214,14 @@ class Okx(Exchange):
                 strict=True,
             )
         ]
-        return self._page(asked, rows)
+        return self._page(parameters, rows)
 
-    def _candles(self, asked: Parameters, *, confirmed: bool) -> Reply:
-        listing = self._listing(asked)
-        bar = asked.choice("bar", _BARS, "1m")
+    def _candles(self, parameters: Parameters, *, confirmed: bool) -> Reply:
+        listing = self._listing(parameters)
+        bar = parameters.choice("bar", _BARS, "1m")
         step, shift = _BARS[bar]
-        low, high, newest = self._cursors(asked, "before", "after")
-        limit = asked.limit(100, 300, clamp=True)
+        low, high, newest = self._cursors(parameters, "before", "after")
+        limit = parameters.limit(100, 300, clamp=True)
         now = self.truth.clock
         earliest = 0 if confirmed else self._earliest(step, shift)
         latest = now - step + 1 if confirmed else _END  # the history has closed bars alone
@@ -241,58 +251,61 @@ class Okx(Exchange):
             )
         ]
         # Market answers have their fields in another order than public ones.
-        return Reply({"code": "0", "msg": "", "data": self._page(asked, rows)})
+        return Reply({"code": "0", "msg": "", "data": self._page(parameters, rows)})
 
     def _earliest(self, step: int, shift: int) -> int:
         return ((self.truth.clock - shift) // step - _ENTRIES + 1) * step + shift
 
-    def _cursors(self, asked: Parameters, newer: str, older: str) -> tuple[int, int, bool]:
-        """``[low, high)`` of two exclusive cursors; the newest rows of it are what is given."""
-        low, high = asked.number(newer, None), asked.number(older, None)
+    def _cursors(self, parameters: Parameters, newer: str, older: str) -> tuple[int, int, bool]:
+        """``[low, high)`` of two exclusive cursors; the page has the newest rows of it."""
+        low, high = parameters.number(newer, None), parameters.number(older, None)
         return (0 if low is None else low + 1), (_END if high is None else high), True
 
-    def _page(self, asked: Parameters, rows: list[Any]) -> list[Any]:
-        return self.faults.page(self.name, str(asked), rows[::-1])
+    def _page(self, parameters: Parameters, rows: list[Any]) -> list[Any]:
+        return self.faults.page(self.name, str(parameters), rows[::-1])
 
-    def _listings(self, sort: str) -> list[Listing]:
-        """Those that are there: OKX strikes off what is delisted."""
+    def _listings(self, instrument_type: str) -> list[Listing]:
+        """The listings of a type; OKX leaves out delisted ones."""
         return [
-            one
-            for one in self.truth.listings
-            if one.exchange == self.name
-            and (one.sort == "dated") == (sort == "FUTURES")
-            and not one.gone(self.truth.clock)
-            and (one.listed <= self.truth.clock or one.sort == "pending")
+            listing
+            for listing in self.truth.listings
+            if listing.exchange == self.name
+            and (listing.contract_type == "dated") == (instrument_type == "FUTURES")
+            and not listing.gone(self.truth.clock)
+            and (listing.listed <= self.truth.clock or listing.contract_type == "pending")
         ]
 
-    def _listing(self, asked: Parameters) -> Listing:
-        listing = self.truth.by_id(self.name, asked.text("instId"))
-        there = [*self._listings("SWAP"), *self._listings("FUTURES")]
-        if listing is None or listing not in there:
-            raise _nothing()
+    def _listing(self, parameters: Parameters) -> Listing:
+        listing = self.truth.by_id(self.name, parameters.text("instId"))
+        listings = [*self._listings("SWAP"), *self._listings("FUTURES")]
+        if listing is None or listing not in listings:
+            raise _absent()
         return listing
 
-    def _chosen(self, asked: Parameters) -> list[Listing]:
-        sort = asked.choice("instType", ("SWAP", "FUTURES"))
-        named = asked.text("instId", "")
-        found = [
-            one for one in self._listings(sort) if named in ("", one.id) and one.sort != "pending"
+    def _selection(self, parameters: Parameters) -> list[Listing]:
+        """The listings that a request is for."""
+        instrument_type = parameters.choice("instType", ("SWAP", "FUTURES"))
+        instrument_id = parameters.text("instId", "")
+        listings = [
+            listing
+            for listing in self._listings(instrument_type)
+            if instrument_id in ("", listing.id) and listing.contract_type != "pending"
         ]
-        if not found:
-            raise _nothing()
-        return found
+        if not listings:
+            raise _absent()
+        return listings
 
 
 def _refused(code: str, message: str) -> RefusedError:
     return RefusedError(Reply({"code": code, "data": [], "msg": message}))
 
 
-def _nothing() -> RefusedError:
+def _absent() -> RefusedError:
     return _refused("51001", "Instrument ID doesn't exist.")
 
 
 def _timeframe(bar: str) -> str | None:
-    """The unified name of a bar; of those that open by Hong Kong's clock there is none."""
+    """The unified name of a bar; None of those that open by Hong Kong's clock."""
     if bar in _LONG:
         return None
     return bar.removesuffix("utc").lower()

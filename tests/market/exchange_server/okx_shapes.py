@@ -1,4 +1,4 @@
-"""What OKX says of an instrument and of its funding."""
+"""OKX's JSON of an instrument and of its funding."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ import numpy as np
 
 from tests.market.exchange_server import values
 from tests.market.exchange_server.catalogue import Listing
-from tests.market.exchange_server.moments import HOUR
+from tests.market.exchange_server.times import HOUR
 from tests.market.exchange_server.truth import Truth
 
-__all__ = ["described", "funding"]
+__all__ = ["funding_row", "instrument_row"]
 
 
-def funding(one: Listing, truth: Truth, clock: int) -> dict[str, Any]:
-    following = truth.next_settlement(one)
-    interval = one.hours_at(truth.clock) * HOUR
-    now, last = values.rates(one, np.array([following, following - interval])).text()
+def funding_row(listing: Listing, truth: Truth, clock: int) -> dict[str, Any]:
+    following = truth.next_settlement(listing)
+    interval = listing.hours_at(truth.clock) * HOUR
+    now, last = values.rates(listing, np.array([following, following - interval])).text()
     return {
         "formulaType": "withRate",
         "fundingRate": now,
         "fundingTime": str(following),
         "impactValue": "20000.0000000000000000",
-        "instId": one.id,
+        "instId": listing.id,
         "instType": "SWAP",
         "interestRate": "0.0001000000000000",
         "maxFundingRate": "0.00375",
@@ -39,27 +39,27 @@ def funding(one: Listing, truth: Truth, clock: int) -> dict[str, Any]:
     }
 
 
-def described(one: Listing, truth: Truth, sort: str) -> dict[str, Any]:
-    base = one.symbol.split("/")[0]
-    inverse = one.sort == "inverse"
-    family = "-".join(one.id.split("-")[:2])
-    settle = {"usdc": "USDC", "inverse": "BTC"}.get(one.sort, "USDT")
+def instrument_row(listing: Listing, truth: Truth, instrument_type: str) -> dict[str, Any]:
+    base = listing.symbol.split("/")[0]
+    inverse = listing.contract_type == "inverse"
+    family = "-".join(listing.id.split("-")[:2])
+    settle = {"usdc": "USDC", "inverse": "BTC"}.get(listing.contract_type, "USDT")
     return {
-        "alias": "quarter" if sort == "FUTURES" else "",
+        "alias": "quarter" if instrument_type == "FUTURES" else "",
         "auctionEndTime": "",
         "baseCcy": "",
         "category": "1",
         "contTdSwTime": "",
         "ctMult": "1",
         "ctType": "inverse" if inverse else "linear",
-        "ctVal": "100" if inverse else f"{one.coin.contract:g}",
+        "ctVal": "100" if inverse else f"{listing.coin.contract:g}",
         "ctValCcy": "USD" if inverse else base,
-        "expTime": "" if one.delisted is None else str(one.delisted),
+        "expTime": "" if listing.delisted is None else str(listing.delisted),
         "instFamily": family,
-        "instId": one.id,
-        "instType": sort,
+        "instId": listing.id,
+        "instType": instrument_type,
         "lever": "100",
-        "listTime": str(one.listed),
+        "listTime": str(listing.listed),
         "lotSz": "0.01",
         "maxLmtSz": "100000000",
         "maxMktSz": "35000",
@@ -68,8 +68,8 @@ def described(one: Listing, truth: Truth, sort: str) -> dict[str, Any]:
         "quoteCcy": "",
         "ruleType": "normal",
         "settleCcy": settle,
-        "state": "preopen" if one.listed > truth.clock else "live",
+        "state": "preopen" if listing.listed > truth.clock else "live",
         "stk": "",
-        "tickSz": f"{10.0**-one.coin.places:.{one.coin.places}f}",
+        "tickSz": f"{10.0**-listing.coin.places:.{listing.coin.places}f}",
         "uly": family,
     }

@@ -1,4 +1,4 @@
-"""The ports: one for each exchange on 127.0.0.1, served from a thread with a loop of its own."""
+"""The server: a port for each exchange on 127.0.0.1, in a thread with an event loop."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from tests.market.exchange_server.binance import Binance
-from tests.market.exchange_server.bybit import Bybit
+from tests.market.exchange_server.binance import FakeBinance
+from tests.market.exchange_server.bybit import FakeBybit
 from tests.market.exchange_server.catalogue import NOW
-from tests.market.exchange_server.exchange import Exchange, Reply
+from tests.market.exchange_server.exchange import FakeExchange, Reply
 from tests.market.exchange_server.faults import Faults
-from tests.market.exchange_server.okx import Okx
+from tests.market.exchange_server.okx import FakeOkx
 from tests.market.exchange_server.truth import Truth
 
-__all__ = ["Exchanges", "Request"]
+__all__ = ["ExchangeServer", "Request"]
 
 _ERRORS = (500, 502, 503)
 _PAGE = b"<!DOCTYPE html><html><head><title>Just a moment...</title></head><body></body></html>"
@@ -34,11 +34,11 @@ _BLOCKED = (
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked, and how it went.
+    """A request, and its answer's status.
 
     Attributes:
         status: of the answer; 0 where there was none.
-        fault: which fault was made of it, if any.
+        fault: of the answer, if any.
         refused: whether it was beyond a rate limit.
         at: seconds of the monotonic clock.
     """
@@ -52,21 +52,22 @@ class Request:
     at: float
 
 
-class Exchanges:
-    """Three exchanges on loopback; a context manager.
+class ExchangeServer:
+    """The server of three fake exchanges on loopback; a context manager.
 
     Args:
-        now: the moment at which they stand; ``truth.now`` moves it.
-        scale: how many times as fast as ours the clock of the rate limits runs: with 60, who used
-            up a minute's weight waits a second. Waits in ``Retry-After`` are in our seconds.
+        now: the time at which they stand; ``truth.now`` moves it.
+        scale: how many times as fast as ours the clock of the rate limits runs: with 60, a minute's
+            weight is renewed in a second. Waits in ``Retry-After`` are in our seconds.
         budget: the share of the real rate limits that is granted, 1 for all of it.
         fillers: how many further perpetuals Bybit lists: with some 500 its list takes two pages.
+        faults: none by default.
 
     Attributes:
         urls: base URL by exchange.
-        truth: what exists; holes and swaps are made there.
-        faults: what goes wrong.
-        requests: everything that was asked, in order.
+        truth: what exists; holes and swaps are added there.
+        faults: of the answers.
+        requests: all of them, in order.
     """
 
     def __init__(
@@ -82,12 +83,12 @@ class Exchanges:
         self.faults = Faults() if faults is None else faults
         self.requests: list[Request] = []
         self.urls: dict[str, str] = {}
-        given = {"scale": scale, "budget": budget}
-        exchanges = [sort(self.truth, self.faults, **given) for sort in (Binance, Bybit, Okx)]
-        self._exchanges: dict[str, Exchange] = {exchange.name: exchange for exchange in exchanges}
+        classes = (FakeBinance, FakeBybit, FakeOkx)
+        exchanges = [c(self.truth, self.faults, scale=scale, budget=budget) for c in classes]
+        self._exchanges: dict[str, FakeExchange] = {one.name: one for one in exchanges}
         self._runners: dict[str, web.AppRunner] = {}
         self._ports: dict[str, int] = {}
-        self._broken: list[Exception] = []
+        self._errors: list[Exception] = []
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
@@ -102,7 +103,7 @@ class Exchanges:
 
     def __exit__(
         self,
-        kind: type[BaseException] | None,
+        error_type: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
@@ -111,18 +112,16 @@ class Exchanges:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
-        if self._broken and error is None:
-            raise self._broken[
-                0
-            ]  # a fault of the exchanges themselves, not one that a test asked for
+        if self._errors and error is None:
+            raise self._errors[0]  # of the server itself, not a fault that a test has set
 
     @property
     def refused(self) -> list[Request]:
         """The requests that were beyond a rate limit."""
         return [request for request in self.requests if request.refused]
 
-    def asked(self, exchange: str, path: str = "") -> list[Request]:
-        """The requests to an exchange whose path ends so."""
+    def requests_to(self, exchange: str, path: str = "") -> list[Request]:
+        """The requests to an exchange with paths of that ending."""
         return [r for r in self.requests if r.exchange == exchange and r.path.endswith(path)]
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
@@ -143,13 +142,13 @@ class Exchanges:
             try:
                 return await self._handle(exchange, request)
             except ConnectionError:
-                raise  # the caller hung up
+                raise  # the client has hung up
             except Exception as error:
-                self._broken.append(error)
+                self._errors.append(error)
                 raise
 
         app.router.add_get("/{path:.*}", handle)
-        # Who gave up waiting need not be waited for.
+        # Clients that have given up waiting need not be waited for.
         runner = web.AppRunner(
             app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1
         )
@@ -162,7 +161,7 @@ class Exchanges:
     async def _close(self, name: str) -> None:
         await self._runners.pop(name).cleanup()
 
-    async def _handle(self, exchange: Exchange, request: web.Request) -> web.StreamResponse:
+    async def _handle(self, exchange: FakeExchange, request: web.Request) -> web.StreamResponse:
         query = dict(request.query)
         target = f"{request.path}?{sorted(query.items())}"
         fault = self.faults.draw(exchange.name, target)
@@ -171,7 +170,7 @@ class Exchanges:
         if exchange.name in self.faults.blocked and query.get("symbol", query.get("instId")):
             fault = "blocked"
         counted = exchange.limited(request.path, query) if fault else None
-        reply = counted or self._whole(exchange, request.path, query, fault, target)
+        reply = counted or self._full_reply(exchange, request.path, query, fault, target)
         refused = counted is not None or (fault is None and reply.status in (418, 429, 403))
         silent = fault in ("timeout", "reset") and counted is None
         self.requests.append(
@@ -187,24 +186,24 @@ class Exchanges:
         )
         return await self._send(request, reply, None if counted else fault, exchange, target)
 
-    def _whole(
+    def _full_reply(
         self,
-        exchange: Exchange,
+        exchange: FakeExchange,
         path: str,
         query: Mapping[str, str],
         fault: str | None,
         target: str,
     ) -> Reply:
-        """The answer, in full, to a request that the rate limits let pass."""
+        """The whole answer to a request within the rate limits."""
         if fault in ("too_many", "banned"):
-            return exchange.faulty(fault)
+            return exchange.fault_reply(fault)
         if fault == "failing":
             return Reply(_PAGE, 500)
         if fault == "blocked":
             return Reply(_BLOCKED, 403)
         if fault == "error":
-            kind = int(self.faults.variant(exchange.name, target) * len(_ERRORS))
-            return Reply(_PAGE, _ERRORS[kind])
+            variant = self.faults.variant(exchange.name, target)
+            return Reply(_PAGE, _ERRORS[int(variant * len(_ERRORS))])
         if fault == "malformed":
             return Reply(_PAGE)
         if fault in ("empty", "timeout", "reset"):
@@ -212,26 +211,31 @@ class Exchanges:
         return exchange.reply(path, query, counted=fault is not None)
 
     async def _send(
-        self, request: web.Request, reply: Reply, fault: str | None, exchange: Exchange, target: str
+        self,
+        request: web.Request,
+        reply: Reply,
+        fault: str | None,
+        exchange: FakeExchange,
+        target: str,
     ) -> web.StreamResponse:
         content = reply.content
         if fault == "timeout":
             await asyncio.sleep(self.faults.hang)
         if fault == "reset":
-            _tear(request)
+            _reset(request)
         if fault == "truncated":
             half = content[: len(content) // 2]
             if self.faults.variant(exchange.name, target) < 0.5:
-                return await _cut(request, content, half)
+                return await _truncate(request, content, half)
             content = half
-        sort = "text/html" if content.startswith(b"<") else "application/json"
+        media_type = "text/html" if content.startswith(b"<") else "application/json"
         return web.Response(
-            body=content, status=reply.status, headers=reply.headers, content_type=sort
+            body=content, status=reply.status, headers=reply.headers, content_type=media_type
         )
 
 
-def _tear(request: web.Request) -> None:
-    """End the connection with a reset, as a peer that crashed does."""
+def _reset(request: web.Request) -> None:
+    """End the connection with a reset, as after a crash."""
     transport = request.transport
     if transport is not None:
         connection = transport.get_extra_info("socket")
@@ -239,8 +243,8 @@ def _tear(request: web.Request) -> None:
         transport.abort()
 
 
-async def _cut(request: web.Request, content: bytes, half: bytes) -> web.StreamResponse:
-    """Announce everything, send half, and hang up."""
+async def _truncate(request: web.Request, content: bytes, half: bytes) -> web.StreamResponse:
+    """Send half of the announced length, and hang up."""
     response = web.StreamResponse()
     response.content_type = "application/json"
     response.content_length = len(content)

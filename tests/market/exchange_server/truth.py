@@ -1,4 +1,4 @@
-"""What exists on the exchanges: the frames that a flawless collector ends up with."""
+"""What exists on the fake exchanges: the frames that a flawless collector stores."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.market.exchange_server.catalogue import (
     decimals_of,
 )
 from tests.market.exchange_server.holes import Hole, Ledger, Swap
-from tests.market.exchange_server.moments import (
+from tests.market.exchange_server.times import (
     HOUR,
     ceiling,
     grid,
@@ -30,10 +30,10 @@ __all__ = ["Truth"]
 Times = NDArray[np.int64]
 
 _DAY = 24 * HOUR
-#: Milliseconds that are still obtainable, by exchange and kind; none: everything since the listing.
-_REACH = {("binance", "open_interest"): 30 * _DAY, ("okx", "funding"): 93 * _DAY}
-#: Entries of open interest that OKX keeps.
-_OKX_ENTRIES = 1440
+#: Milliseconds that exchanges keep, by exchange and kind; all since the listing by default.
+_RETENTION = {("binance", "open_interest"): 30 * _DAY, ("okx", "funding"): 93 * _DAY}
+#: Periods of open interest that OKX keeps.
+_OKX_PERIODS = 1440
 
 
 class Truth:
@@ -41,8 +41,8 @@ class Truth:
 
     Frames have the columns of the series store's kinds, without ``collected``, and are sorted by
     time; ``[start, end)``, by default from the listing until now. Left out are rows that a hole
-    holds for ever and rows beyond an exchange's look-back; with ``whole`` they are there. Late rows
-    are there: they do exist.
+    withholds for ever and rows beyond an exchange's retention; with ``whole`` they are there. Late
+    rows are there: they do exist.
     """
 
     def __init__(self, now: pd.Timestamp | str = NOW, *, fillers: int = 520) -> None:
@@ -68,7 +68,7 @@ class Truth:
         timeframe: str | None = None,
         until: int | None = None,
     ) -> Hole:
-        """Withhold rows of ``[start, end)``, till the ``until``-th request for them or for ever."""
+        """Withhold rows of ``[start, end)``, to the ``until``-th request for them or for ever."""
         hole = Hole(exchange, perpetual(symbol), kind, utc(start), utc(end), timeframe, until)
         self.ledger.holes.append(hole)
         return hole
@@ -76,7 +76,7 @@ class Truth:
     def swap(
         self, exchange: str, symbol: str, start: pd.Timestamp | str, end: pd.Timestamp | str
     ) -> None:
-        """Let base and quote volumes of candles in ``[start, end)`` change places on the wire."""
+        """Let base and quote volumes of candles in ``[start, end)`` change places in answers."""
         self.ledger.swaps.append(Swap(exchange, perpetual(symbol), utc(start), utc(end)))
 
     def by_id(self, exchange: str, name: str | None) -> Listing | None:
@@ -90,39 +90,39 @@ class Truth:
         return [
             one.symbol
             for one in self.listings
-            if (one.exchange, one.sort) == (exchange, "perpetual")
+            if (one.exchange, one.contract_type) == (exchange, "perpetual")
         ]
 
     def instruments(self, exchange: str) -> pd.DataFrame:
-        """The linear perpetuals that the exchange tells of at ``now``.
+        """The linear perpetuals that the exchange lists at ``now``.
 
-        Among them Bybit's fillers, one in USDC, and on OKX one that will be listed (Binance doesn't
-        say yet what that is to be).
+        Among them Bybit's fillers, one in USDC, and on OKX one that will be listed (at Binance it
+        has no contract type yet).
         """
-        sorts = {"perpetual", "filler", "usdc", *(("pending",) if exchange == "okx" else ())}
-        told = [
+        types = {"perpetual", "filler", "usdc", *(("pending",) if exchange == "okx" else ())}
+        listings = [
             one
             for one in self.listings
             if one.exchange == exchange
-            and one.sort in sorts
-            and (one.listed <= self.clock or one.sort == "pending")
-            and not (exchange == "okx" and one.gone(self.clock))  # OKX strikes them off
+            and one.contract_type in types
+            and (one.listed <= self.clock or one.contract_type == "pending")
+            and not (exchange == "okx" and one.gone(self.clock))  # OKX leaves them out
         ]
         return pd.DataFrame(
             {
                 "exchange": exchange,
-                "symbol": [one.symbol for one in told],
-                "instrument": [one.id for one in told],
-                "contract_size": [one.contract_size for one in told],
+                "symbol": [one.symbol for one in listings],
+                "instrument": [one.id for one in listings],
+                "contract_size": [one.contract_size for one in listings],
                 "funding_interval_hours": [
                     np.nan if one.listed > self.clock else float(one.hours_at(self.clock))
-                    for one in told
+                    for one in listings
                 ],
-                "listed": times_index(np.array([one.listed for one in told], dtype=np.int64)),
+                "listed": times_index(np.array([one.listed for one in listings], dtype=np.int64)),
                 "delisted": pd.DatetimeIndex(
                     [
                         pd.NaT if one.delisted is None else pd.Timestamp(one.delisted, unit="ms")
-                        for one in told
+                        for one in listings
                     ]
                 )
                 .tz_localize("UTC")
@@ -144,9 +144,11 @@ class Truth:
         """Closed candles; prices in the quote currency, ``volume`` in base units."""
         listing, step = self.listing(exchange, symbol), step_of(timeframe)
         times = self.open_times(listing, step, *self._window(start, end))
-        times = self._left(listing, "candles", timeframe, times[times + step <= self.clock], whole)
+        times = self._obtainable(
+            listing, "candles", timeframe, times[times + step <= self.clock], whole
+        )
         bars = values.bars(listing, step, times, self.clock)
-        frame = _keyed(listing, times, timeframe)
+        frame = _frame(listing, times, timeframe)
         for column in ("open", "high", "low", "close", "volume", "quote_volume"):
             frame[column] = getattr(bars, column).numbers
         return frame.assign(available=times_index(times + step))
@@ -160,19 +162,21 @@ class Truth:
         *,
         whole: bool = False,
     ) -> pd.DataFrame:
-        """Settlements; ``mark_price`` where the exchange's funding history tells it (Binance)."""
+        """Settlements; ``mark_price`` where the exchange's funding history has it (Binance)."""
         listing = self.listing(exchange, symbol)
         low, high = self._window(start, end)
         times, hours = self.settlements(listing)
-        chosen = (times >= low) & (times < high)
-        apart = dict(zip(times.tolist(), hours.tolist(), strict=True))
-        times = self._left(listing, "funding", None, times[chosen], whole)
-        frame = _keyed(listing, times)
+        inside = (times >= low) & (times < high)
+        hours_by_time = dict(zip(times.tolist(), hours.tolist(), strict=True))
+        times = self._obtainable(listing, "funding", None, times[inside], whole)
+        frame = _frame(listing, times)
         frame["rate"] = values.rates(listing, times).numbers
-        frame["interval_hours"] = np.array([apart[t] for t in times.tolist()], dtype=np.float64)
-        known = exchange == "binance"
+        frame["interval_hours"] = np.array(
+            [hours_by_time[t] for t in times.tolist()], dtype=np.float64
+        )
         marks = values.mark(listing, times).numbers
-        frame["mark_price"] = marks if known else np.full(len(times), np.nan)
+        published = exchange == "binance"
+        frame["mark_price"] = marks if published else np.full(len(times), np.nan)
         return frame.assign(available=times_index(times))
 
     def open_interest(
@@ -189,13 +193,13 @@ class Truth:
         listing, step = self.listing(exchange, symbol), step_of(timeframe)
         times = self.stamps(listing, step, *self._window(start, end))
         times = times[times + step <= self.clock]
-        times = self._left(listing, "open_interest", timeframe, times, whole)
-        frame = _keyed(listing, times, timeframe)
+        times = self._obtainable(listing, "open_interest", timeframe, times, whole)
+        frame = _frame(listing, times, timeframe)
         frame["base"] = self.base(listing, times).numbers
-        # Bybit's history tells no value: it is the amount at that moment's mark price.
-        reckoned = frame["base"] * values.mark(listing, times).numbers
-        told = values.open_interest_value(listing, times).numbers
-        frame["usd"] = reckoned if exchange == "bybit" else told
+        # Bybit's history has no value: it is the amount at that time's mark price.
+        product = frame["base"] * values.mark(listing, times).numbers
+        value = values.open_interest_value(listing, times).numbers
+        frame["usd"] = product if exchange == "bybit" else value
         return frame.assign(available=times_index(times + step))
 
     def snapshot(self, exchange: str, symbol: str) -> pd.DataFrame:
@@ -203,30 +207,30 @@ class Truth:
         listing = self.listing(exchange, symbol)
         now = np.array([self.clock])
         following = np.array([self.next_settlement(listing)])
-        frame = _keyed(listing, now)
+        frame = _frame(listing, now)
         frame["mark_price"] = values.mark(listing, now).numbers
         frame["funding_rate"] = values.rates(listing, following).numbers
         frame["next_funding"] = times_index(following)
         frame["interval_hours"] = float(listing.hours_at(self.clock))
         frame["open_interest"] = self.base(listing, now).numbers
-        # Nor does Binance's present open interest.
-        reckoned = frame["open_interest"] * frame["mark_price"]
-        told = values.open_interest_value(listing, now).numbers
-        frame["open_interest_usd"] = reckoned if exchange == "binance" else told
+        # Nor has Binance's present open interest.
+        product = frame["open_interest"] * frame["mark_price"]
+        value = values.open_interest_value(listing, now).numbers
+        frame["open_interest_usd"] = product if exchange == "binance" else value
         return frame.assign(available=times_index(now))
 
-    def reach(self, exchange: str, kind: str, timeframe: str | None = None) -> pd.Timestamp | None:
-        """The earliest moment of which the exchange still tells; none: everything."""
+    def oldest(self, exchange: str, kind: str, timeframe: str | None = None) -> pd.Timestamp | None:
+        """The earliest time of a history that the exchange keeps; None: from the listing."""
         if (exchange, kind) == ("okx", "open_interest") and timeframe:
             step = step_of(timeframe)
-            earliest = (self.clock // step - _OKX_ENTRIES + 1) * step
-        elif (exchange, kind) in _REACH:
-            earliest = self.clock - _REACH[exchange, kind]
+            earliest = (self.clock // step - _OKX_PERIODS + 1) * step
+        elif (exchange, kind) in _RETENTION:
+            earliest = self.clock - _RETENTION[exchange, kind]
         else:
             return None
         return pd.Timestamp(earliest, unit="ms", tz="UTC")
 
-    # What the exchanges' interfaces ask of it.
+    # --- for the fake exchanges
 
     def open_times(self, listing: Listing, step: int, low: int, high: int, shift: int = 0) -> Times:
         """Opening times in ``[low, high)`` of candles that have begun, the running one included."""
@@ -244,12 +248,12 @@ class Truth:
         end = self.clock + 1 if listing.delisted is None else min(self.clock, listing.delisted) + 1
         times: list[Times] = []
         hours: list[Times] = []
-        for index, (since, interval) in enumerate(listing.regimes):
-            later = listing.regimes[index + 1 :]
+        for index, (since, interval) in enumerate(listing.intervals):
+            later = listing.intervals[index + 1 :]
             until = min(end, later[0][0] + 1) if later else end
-            found = grid(max(since, listing.listed) + 1, until, interval * HOUR)
-            times.append(found)
-            hours.append(np.full(len(found), interval, dtype=np.int64))
+            settlements = grid(max(since, listing.listed) + 1, until, interval * HOUR)
+            times.append(settlements)
+            hours.append(np.full(len(settlements), interval, dtype=np.int64))
         return np.concatenate(times), np.concatenate(hours)
 
     def next_settlement(self, listing: Listing) -> int:
@@ -258,9 +262,9 @@ class Truth:
 
     def base(self, listing: Listing, times: Times) -> values.Amount:
         """Open interest in base units."""
-        held = values.open_interest(listing, times)
+        amount = values.open_interest(listing, times)
         shift = decimals_of(listing.contract_size)
-        return values.Amount(held.units, held.places + shift)
+        return values.Amount(amount.units, amount.places + shift)
 
     def _window(
         self, start: pd.Timestamp | str | None, end: pd.Timestamp | str | None
@@ -268,21 +272,21 @@ class Truth:
         low = 0 if start is None else ceiling(utc(start))
         return low, self.clock + 1 if end is None else ceiling(utc(end))
 
-    def _left(
+    def _obtainable(
         self, listing: Listing, kind: str, timeframe: str | None, times: Times, whole: bool
     ) -> Times:
         if whole:
             return times
-        earliest = self.reach(listing.exchange, kind, timeframe)
+        earliest = self.oldest(listing.exchange, kind, timeframe)
         if earliest is not None:
             times = times[times >= milliseconds(earliest)]
         for hole in self.ledger.of(listing, kind, timeframe):
             if hole.until is None:
-                times = times[~hole.holds(times)]
+                times = times[~hole.mask(times)]
         return times
 
 
-def _keyed(listing: Listing, times: Times, timeframe: str | None = None) -> pd.DataFrame:
+def _frame(listing: Listing, times: Times, timeframe: str | None = None) -> pd.DataFrame:
     frame = pd.DataFrame({"exchange": listing.exchange, "symbol": listing.symbol}, index=times)
     if timeframe is not None:
         frame["timeframe"] = timeframe

@@ -55,7 +55,7 @@ def _hashed(key: np.uint64, times: Times) -> Floats:
 
 
 def chance(*words: object) -> float:
-    """A number on [0, 1) that the words determine."""
+    """A number on [0, 1), the same for the same words."""
     return float(_key(*words) >> np.uint64(11)) / float(1 << 53)
 
 
@@ -66,8 +66,8 @@ class Amount:
     units: Times
     places: int
 
-    def __getitem__(self, chosen: Any) -> Amount:
-        return Amount(self.units[chosen], self.places)
+    def __getitem__(self, index: Any) -> Amount:
+        return Amount(self.units[index], self.places)
 
     @property
     def numbers(self) -> Floats:
@@ -82,11 +82,11 @@ class Amount:
             return [str(unit * 10**-self.places) for unit in self.units.tolist()]
         wide = [f"{unit:0{self.places + 1}d}" for unit in np.abs(self.units).tolist()]
         signs = ["-" if unit < 0 else "" for unit in self.units.tolist()]
-        written = [
+        texts = [
             f"{sign}{w[: -self.places]}.{w[-self.places :]}"
             for sign, w in zip(signs, wide, strict=True)
         ]
-        return [w.rstrip("0").rstrip(".") for w in written] if plain else written
+        return [w.rstrip("0").rstrip(".") for w in texts] if plain else texts
 
     def to(self, places: int) -> Amount:
         """The same quantity, written in smaller units."""
@@ -130,18 +130,20 @@ def bars(listing: Listing, step: int, times: Times, now: int) -> Bars:
     exchange, coin = listing.exchange, listing.coin
     ends = np.minimum(times + step, now)
 
-    def drawn(*words: object) -> Floats:
+    def uniform(*words: object) -> Floats:
         return _hashed(_key(*words, exchange, listing.id, step), times)
 
     first, last = _path(listing, times), _path(listing, ends)
     width = 0.004 * np.sqrt(step / 3_600_000)
-    top = np.maximum(first, last) * (1 + width * drawn("high"))
-    bottom = np.minimum(first, last) * (1 - width * drawn("low"))
+    top = np.maximum(first, last) * (1 + width * uniform("high"))
+    bottom = np.minimum(first, last) * (1 - width * uniform("low"))
     # Two decimals of a contract are the smallest quantity on OKX.
     places = 2 + decimals_of(coin.contract) if exchange == "okx" else coin.lots
-    volume = _amount(coin.volume * (ends - times) / _MINUTE * (0.2 + 1.6 * drawn("volume")), places)
+    volume = _amount(
+        coin.volume * (ends - times) / _MINUTE * (0.2 + 1.6 * uniform("volume")), places
+    )
     quote = _QUOTE_PLACES[exchange]
-    share = 0.3 + 0.4 * drawn("taker")
+    share = 0.3 + 0.4 * uniform("taker")
     traded = volume.numbers * (first + last) / 2
     return Bars(
         times=times,
@@ -152,14 +154,14 @@ def bars(listing: Listing, step: int, times: Times, now: int) -> Bars:
         volume=volume,
         contracts=Amount(volume.units, 2 if exchange == "okx" else coin.lots),
         quote_volume=_amount(traded, quote),
-        trades=np.rint(drawn("trades") * 5_000).astype(np.int64),
+        trades=np.rint(uniform("trades") * 5_000).astype(np.int64),
         taker=_amount(volume.numbers * share, max(places, 0)),
         taker_quote=_amount(traded * share, quote),
     )
 
 
 def mark(listing: Listing, times: Times) -> Amount:
-    """The mark price at moments."""
+    """The mark price at times."""
     shift = 0.0004 * (_hashed(_key("mark", listing.exchange, listing.id), times) - 0.5)
     places = _MARK_PLACES.get(listing.exchange, listing.coin.places)
     return _amount(_path(listing, times) * (1 + shift), places)
@@ -181,7 +183,7 @@ def jitter(listing: Listing, settlements: Times) -> Times:
 
 
 def open_interest(listing: Listing, times: Times) -> Amount:
-    """Open interest at moments: in contracts on OKX, else in base units."""
+    """Open interest at times: in contracts on OKX, else in base units."""
     coin = listing.coin
     wave = 0.2 * np.sin(2 * np.pi * (times / _DAY / 29 + chance("interest", coin.name)))
     noise = 0.02 * (_hashed(_key("interest", listing.exchange, listing.id), times) - 0.5)
@@ -190,6 +192,6 @@ def open_interest(listing: Listing, times: Times) -> Amount:
 
 
 def open_interest_value(listing: Listing, times: Times) -> Amount:
-    """Open interest at moments, in the quote currency at the mark price."""
+    """Open interest at times, in the quote currency at the mark price."""
     base = open_interest(listing, times).numbers * listing.contract_size
     return _amount(base * mark(listing, times).numbers, 4)

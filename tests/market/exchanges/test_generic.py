@@ -1,4 +1,4 @@
-"""Any other exchange through ccxt, pointed at a server on loopback."""
+"""Any other exchange through ccxt, at a server on loopback."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def contract(name: str) -> dict[str, Any]:
 
 
 class Gate:
-    """What ccxt's gate asks of futures with settlement in USDT."""
+    """The endpoints that ccxt's gate requests, of futures with settlement in USDT."""
 
     def __init__(self) -> None:
         self.missing: set[int] = set()
@@ -79,7 +79,7 @@ class Gate:
         return web.json_response([])
 
 
-def ask(
+def run_client(
     work: Callable[[GenericExchange], Awaitable[Any]], gate: Callable[..., Any] | None = None
 ) -> Any:
     async def run() -> Any:
@@ -87,15 +87,15 @@ def ask(
             serving(gate or Gate()) as url,
             GenericExchange("gate", url.replace("http://", "http://me:geheim@")) as exchange,
         ):
-            exchange._exchange.options["fetchMarkets"] = {"types": ["swap"]}
+            exchange._client.options["fetchMarkets"] = {"types": ["swap"]}
             return await work(exchange)
 
     return asyncio.run(run())
 
 
-async def whole(pages: Any) -> pd.DataFrame:
-    found: list[pd.DataFrame] = [page async for page in pages]
-    return pd.concat(found, ignore_index=True)
+async def join(pages: Any) -> pd.DataFrame:
+    frames: list[pd.DataFrame] = [page async for page in pages]
+    return pd.concat(frames, ignore_index=True)
 
 
 def test_candles_come_whole_past_a_hole_and_closed() -> None:
@@ -107,50 +107,48 @@ def test_candles_come_whole_past_a_hole_and_closed() -> None:
     async def work(exchange: GenericExchange) -> pd.DataFrame:
         instrument = (await exchange.instruments())[BTC]
         assert (instrument.exchange, instrument.contract_size) == ("gate", 1.0)
-        return await whole(exchange.candles(instrument, "1h", start, NOW))
+        return await join(exchange.candles(instrument, "1h", start, NOW))
 
-    found = ask(work, gate)
-    wanted = [t for t in range(first, CLOCK - HOUR + 1, HOUR) if t not in gate.missing]
-    assert [t.value // 1_000_000 for t in found["time"]] == wanted
-    assert found["quote_volume"].isna().all()
-    assert (found["exchange"] == "gate").all()
+    rows = run_client(work, gate)
+    expected = [t for t in range(first, CLOCK - HOUR + 1, HOUR) if t not in gate.missing]
+    assert [t.value // 1_000_000 for t in rows["time"]] == expected
+    assert rows["quote_volume"].isna().all()
+    assert (rows["exchange"] == "gate").all()
 
 
 def test_funding_comes_whole() -> None:
     async def work(exchange: GenericExchange) -> pd.DataFrame:
         instrument = (await exchange.instruments())[BTC]
-        return await whole(exchange.funding(instrument, NOW - pd.Timedelta(days=30), NOW))
+        return await join(exchange.funding(instrument, NOW - pd.Timedelta(days=30), NOW))
 
-    found = ask(work)
-    assert len(found) == 90
-    assert (found["time"].diff().dropna() == pd.Timedelta(hours=8)).all()
-    assert (found["interval_hours"] == 8).all()
+    rows = run_client(work)
+    assert len(rows) == 90
+    assert (rows["time"].diff().dropna() == pd.Timedelta(hours=8)).all()
+    assert (rows["interval_hours"] == 8).all()
 
 
 def test_what_is_not_had_is_said() -> None:
     async def work(exchange: GenericExchange) -> None:
         instrument = (await exchange.instruments())[BTC]
         with pytest.raises(ExchangeRefusedError, match="open interest"):
-            await whole(exchange.open_interest(instrument, "1h", NOW, NOW))
+            await join(exchange.open_interest(instrument, "1h", NOW, NOW))
         with pytest.raises(InputError, match="no candles of '3m'"):
-            await whole(exchange.candles(instrument, "3m", NOW, NOW))
-        await exchange.probes()[0].ask()
+            await join(exchange.candles(instrument, "3m", NOW, NOW))
+        await exchange.probes()[0].run()
 
-    ask(work)
+    run_client(work)
 
 
 def test_what_ccxt_lacks_is_no_failure_of_a_collection(tmp_path: Path) -> None:
     store = SeriesStore(tmp_path / "series")
-    asked = CollectionRequest(
-        ("BTC/USDT",), hours=48, until=None, timeframe="1h", renamed={}, former={}
-    )
-    tally = Tally(asked, ["gate"], None)
+    request = CollectionRequest(("BTC/USDT",), hours=48, until=None, timeframe="1h", renamed={})
+    tally = Tally(request, ["gate"], None)
 
     async def collect(exchange: GenericExchange) -> None:
         async with Batches(store) as batches:
-            await ExchangeCollection(exchange, asked, batches, store, tally).run()
+            await ExchangeCollection(exchange, request, batches, store, tally).run()
 
-    ask(collect)
+    run_client(collect)
     results = {result.kind: result for result in tally.results()}
     assert not [result for result in results.values() if result.failure is not None]
     assert results["candles"].missing == 0
@@ -163,28 +161,28 @@ def test_what_ccxt_lacks_is_no_failure_of_a_collection(tmp_path: Path) -> None:
 def test_amounts_in_contracts_of_another_size_are_unknown() -> None:
     async def work(exchange: GenericExchange) -> None:
         bitcoin = (await exchange.instruments())[BTC]
-        assert exchange._contracts(bitcoin) == 1
+        assert exchange._base_units(bitcoin) == 1
         small = type(bitcoin)("gate", BTC, BTC, 0.001, None, None, None, "active")
-        found = await whole(exchange.candles(small, "1h", NOW - pd.Timedelta(hours=5), NOW))
-        assert np.isnan(found["volume"]).all()
-        assert (found["close"] == 2).all()
+        rows = await join(exchange.candles(small, "1h", NOW - pd.Timedelta(hours=5), NOW))
+        assert np.isnan(rows["volume"]).all()
+        assert (rows["close"] == 2).all()
 
-    ask(work)
+    run_client(work)
 
 
 def test_who_is_blocked_learns_of_the_network() -> None:
-    asked = []
+    paths = []
 
-    async def shut(request: web.Request) -> web.StreamResponse:
-        asked.append(request.path)
+    async def block(request: web.Request) -> web.StreamResponse:
+        paths.append(request.path)
         return web.Response(status=451, text="not in your country")
 
     async def work(exchange: GenericExchange) -> None:
         with pytest.raises(ExchangeBlockedError, match="permitted network"):
             await exchange.server_time()
 
-    ask(work, shut)
-    assert len(asked) == 1
+    run_client(work, block)
+    assert len(paths) == 1
 
 
 def test_errors_are_ours_and_show_no_secret() -> None:
@@ -200,4 +198,4 @@ def test_errors_are_ours_and_show_no_secret() -> None:
             await exchange.instruments()
         assert "geheim" not in f"{refused.value} {away.value} {exchange!r}"
 
-    ask(work, broken)
+    run_client(work, broken)

@@ -1,4 +1,4 @@
-"""The HTTP client at the wire: what is asked again, what is not, and what is said in the end."""
+"""The HTTP client over a socket: which requests are repeated, and which errors are raised."""
 
 from __future__ import annotations
 
@@ -23,21 +23,22 @@ from brain.errors import (
     NoSuchInstrumentError,
     RateLimitedError,
 )
-from market.http.client import Client
+from market.http.client import Client, RetryPolicy
 from market.http.limits import Limit, Limits
-from market.http.refusals import Answer, Patience, Refusal, retry_after
+from market.http.refusals import Answer, Refusal, retry_after
 from tests.market.loopback import Handler, serving
 
-QUICK = Patience(attempts=4, first=0.01, most=0.05, ban=5)
+QUICK = RetryPolicy(attempts=4, first_wait=0.01, longest_wait=0.05, longest_ban=5)
 
 
-def ask(
-    handler: Handler, work: Callable[[Client], Awaitable[Any]], user: str = "", **given: Any
+def run_client(
+    handler: Handler, work: Callable[[Client], Awaitable[Any]], user: str = "", **overrides: Any
 ) -> Any:
     async def run() -> Any:
         async with serving(handler) as address:
             url = address.replace("http://", f"http://{user}")
-            client = Client(url, exchange="binance", **{"patience": QUICK, "timeout": 5.0, **given})
+            arguments = {"retries": QUICK, "timeout": 5.0, **overrides}
+            client = Client(url, service="binance", **arguments)
             try:
                 return await work(client)
             finally:
@@ -87,38 +88,40 @@ async def slow(request: web.Request) -> web.StreamResponse:
     return web.Response()
 
 
-class Then:
-    """First the faults, then the answer; counts the requests."""
+class FaultyServer:
+    """Answers with the faults first, then with the answer; counts the requests."""
 
     def __init__(self, *faults: Handler, answer: Any = None) -> None:
-        self.faults, self.asked = list(faults), 0
+        self.faults, self.requests = list(faults), 0
         self.answer = {"fine": True} if answer is None else answer
 
     async def __call__(self, request: web.Request) -> web.StreamResponse:
-        self.asked += 1
+        self.requests += 1
         if self.faults:
             return await self.faults.pop(0)(request)
         return web.json_response(self.answer)
 
 
-PASSING = [reset, truncated, half, page, empty, broken, many]
+TRANSIENT = [reset, truncated, half, page, empty, broken, many]
 
 
-@pytest.mark.parametrize("fault", PASSING, ids=lambda f: f.__name__)
+@pytest.mark.parametrize("fault", TRANSIENT, ids=lambda f: f.__name__)
 def test_what_may_pass_is_asked_again(fault: Handler) -> None:
-    exchange = Then(fault, fault)
-    assert ask(exchange, lambda client: client.get("v1/x", {"a": 1, "b": None})) == {"fine": True}
-    assert exchange.asked == 3
+    server = FaultyServer(fault, fault)
+    assert run_client(server, lambda client: client.get("v1/x", {"a": 1, "b": None})) == {
+        "fine": True
+    }
+    assert server.requests == 3
 
 
 def test_a_slow_answer_is_asked_again() -> None:
-    exchange = Then(slow)
-    assert ask(exchange, lambda client: client.get("x"), timeout=0.3) == {"fine": True}
-    assert exchange.asked == 2
+    server = FaultyServer(slow)
+    assert run_client(server, lambda client: client.get("x"), timeout=0.3) == {"fine": True}
+    assert server.requests == 2
 
 
 @pytest.mark.parametrize(
-    ("fault", "error", "said"),
+    ("fault", "error", "message"),
     [
         (reset, ExchangeUnreachableError, "can't be reached"),
         (truncated, ExchangeUnreachableError, "can't be reached"),
@@ -127,19 +130,21 @@ def test_a_slow_answer_is_asked_again() -> None:
         (many, RateLimitedError, "HTTP 429"),
     ],
 )
-def test_what_stays_is_a_typed_error(fault: Handler, error: type[MarketError], said: str) -> None:
-    exchange = Then(*[fault] * 9)
-    with pytest.raises(error, match=said) as caught:
-        ask(exchange, lambda client: client.get("v1/x"))
+def test_what_stays_is_a_typed_error(
+    fault: Handler, error: type[MarketError], message: str
+) -> None:
+    server = FaultyServer(*[fault] * 9)
+    with pytest.raises(error, match=message) as caught:
+        run_client(server, lambda client: client.get("v1/x"))
     assert "binance: 127.0.0.1:" in str(caught.value)
     assert "4 attempts" in str(caught.value)
     # aiohttp itself sends a request again, once, whose connection was torn down.
-    assert QUICK.attempts <= exchange.asked <= 2 * QUICK.attempts
+    assert QUICK.attempts <= server.requests <= 2 * QUICK.attempts
 
 
 def test_nobody_there() -> None:
     async def run() -> None:
-        client = Client("http://127.0.0.1:9", exchange="okx", patience=QUICK)
+        client = Client("http://127.0.0.1:9", service="okx", retries=QUICK)
         with pytest.raises(ExchangeUnreachableError, match=r"okx: 127.0.0.1:9 can't .*okx_url"):
             await client.get("x")
         await client.close()
@@ -151,16 +156,16 @@ def test_a_refusal_is_not_asked_again() -> None:
     async def refuse(request: web.Request) -> web.StreamResponse:
         return web.json_response({"code": -1121, "msg": "Invalid symbol."}, status=400)
 
-    exchange = Then(refuse, refuse)
+    server = FaultyServer(refuse, refuse)
     with pytest.raises(ExchangeRefusedError, match="HTTP 400"):
-        ask(exchange, lambda client: client.get("x"))
+        run_client(server, lambda client: client.get("x"))
     with pytest.raises(ExchangeRefusedError, match="-1121: Invalid symbol"):
-        ask(
-            exchange,
+        run_client(
+            server,
             lambda client: client.get("x"),
-            judge=lambda answer: Refusal(str(answer.json["code"]), answer.json["msg"]),
+            refusal=lambda answer: Refusal(str(answer.json["code"]), answer.json["msg"]),
         )
-    assert exchange.asked == 2
+    assert server.requests == 2
 
 
 def test_a_redirection_is_not_followed() -> None:
@@ -168,7 +173,7 @@ def test_a_redirection_is_not_followed() -> None:
         raise web.HTTPFound("http://127.0.0.1:9/x")
 
     with pytest.raises(ExchangeRefusedError, match="HTTP 302"):
-        ask(elsewhere, lambda client: client.get("x"))
+        run_client(elsewhere, lambda client: client.get("x"))
 
 
 def test_a_ban_rests_all_requests_and_is_waited_out() -> None:
@@ -187,7 +192,7 @@ def test_a_ban_rests_all_requests_and_is_waited_out() -> None:
         await asyncio.sleep(0.1)  # the answer is on its way
         await asyncio.gather(first, *(client.get("other") for _ in range(5)))
 
-    ask(handler, work)
+    run_client(handler, work)
     assert len(times) == 7
     assert min(times[1:]) - times[0] >= 0.9
 
@@ -196,46 +201,46 @@ def test_a_long_ban_is_told_at_once_and_nothing_more_is_sent() -> None:
     async def banned(request: web.Request) -> web.StreamResponse:
         return web.Response(status=418, headers={"Retry-After": "7200"})
 
-    exchange = Then(banned)
+    server = FaultyServer(banned)
 
     async def work(client: Client) -> None:
         for _ in range(3):
             with pytest.raises(RateLimitedError, match=r"no request for 7(200|199) s"):
                 await client.get("x")
 
-    ask(exchange, work)
-    assert exchange.asked == 1
+    run_client(server, work)
+    assert server.requests == 1
 
 
 @pytest.mark.parametrize("status", [403, 451])
 def test_who_is_blocked_is_told_so_and_not_asked_again(status: int) -> None:
     async def shut(request: web.Request) -> web.StreamResponse:
-        said = "<html><h1>403 ERROR</h1>configured to block access from your country.</html>"
-        return web.Response(status=status, text=said, content_type="text/html")
+        text = "<html><h1>403 ERROR</h1>configured to block access from your country.</html>"
+        return web.Response(status=status, text=text, content_type="text/html")
 
-    exchange = Then(shut)
+    server = FaultyServer(shut)
     with pytest.raises(
         ExchangeBlockedError, match=f"HTTP {status}: 403 ERROR configured to"
-    ) as told:
-        ask(exchange, lambda client: client.get("x"))
-    assert exchange.asked == 1
-    assert "permitted network" in str(told.value)
-    assert "correct what was asked" not in str(told.value)
-    assert not isinstance(told.value, ExchangeRefusedError)
+    ) as caught:
+        run_client(server, lambda client: client.get("x"))
+    assert server.requests == 1
+    assert "permitted network" in str(caught.value)
+    assert "correct what was asked" not in str(caught.value)
+    assert not isinstance(caught.value, ExchangeRefusedError)
 
 
 def test_no_such_instrument_is_told_from_other_refusals() -> None:
     async def refuse(request: web.Request) -> web.StreamResponse:
         return web.json_response({"code": int(request.query["code"])}, status=400)
 
-    def judge(answer: Answer) -> Refusal:
+    def refusal(answer: Answer) -> Refusal:
         code = str(answer.json["code"])
         return Refusal(code, "", "absent" if code == "-1121" else "refused")
 
     with pytest.raises(NoSuchInstrumentError) as absent:
-        ask(refuse, lambda client: client.get("x", {"code": -1121}), judge=judge)
+        run_client(refuse, lambda client: client.get("x", {"code": -1121}), refusal=refusal)
     with pytest.raises(ExchangeRefusedError) as other:
-        ask(refuse, lambda client: client.get("x", {"code": -1102}), judge=judge)
+        run_client(refuse, lambda client: client.get("x", {"code": -1102}), refusal=refusal)
     assert not isinstance(other.value, NoSuchInstrumentError)
     assert (absent.value.code, other.value.code) == ("-1121", "-1102")
 
@@ -244,28 +249,28 @@ def test_a_ban_is_waited_out_once_at_most() -> None:
     async def shut(request: web.Request) -> web.StreamResponse:
         return web.Response(status=418)
 
-    def judge(answer: Answer) -> Refusal | None:
+    def refusal(answer: Answer) -> Refusal | None:
         return Refusal("418", "banned", "banned", 0.05) if answer.status == 418 else None
 
-    exchange = Then(shut)
-    assert ask(exchange, lambda client: client.get("x"), judge=judge) == {"fine": True}
-    assert exchange.asked == 2
-    exchange = Then(*[shut] * 9)
+    server = FaultyServer(shut)
+    assert run_client(server, lambda client: client.get("x"), refusal=refusal) == {"fine": True}
+    assert server.requests == 2
+    server = FaultyServer(*[shut] * 9)
     with pytest.raises(RateLimitedError, match=r"until 20\d\d-.* UTC .*418, banned"):
-        ask(exchange, lambda client: client.get("x"), judge=judge)
-    assert exchange.asked == 2
+        run_client(server, lambda client: client.get("x"), refusal=refusal)
+    assert server.requests == 2
 
 
 def test_the_clock_of_who_answers_is_read() -> None:
-    told = Answer(200, {"Date": "Wed, 21 Oct 2015 07:28:00 GMT"}, b"null")
-    assert told.now == datetime(2015, 10, 21, 7, 28, tzinfo=UTC).timestamp()
-    assert told.parsed == (None,)
-    nothing = Answer(200, {"Date": "soon"}, b"{")
-    assert abs(nothing.now - datetime.now(UTC).timestamp()) < 60
-    assert nothing.parsed is nothing.json is None
+    dated = Answer(200, {"Date": "Wed, 21 Oct 2015 07:28:00 GMT"}, b"null")
+    assert dated.timestamp == datetime(2015, 10, 21, 7, 28, tzinfo=UTC).timestamp()
+    assert dated.document == (None,)
+    malformed = Answer(200, {"Date": "soon"}, b"{")
+    assert abs(malformed.timestamp - datetime.now(UTC).timestamp()) < 60
+    assert malformed.document is malformed.json is None
 
 
-def test_the_exchanges_count_of_our_requests_is_heeded() -> None:
+def test_the_services_count_of_our_requests_pauses_them() -> None:
     times: list[float] = []
 
     async def handler(request: web.Request) -> web.StreamResponse:
@@ -276,17 +281,17 @@ def test_the_exchanges_count_of_our_requests_is_heeded() -> None:
         await client.get("x")
         await client.get("x")
 
-    ask(handler, work, heed=lambda headers: 0.5 if headers["x-used"] == "99" else 0.0)
+    run_client(handler, work, pause=lambda headers: 0.5 if headers["x-used"] == "99" else 0.0)
     assert times[1] - times[0] >= 0.45
 
 
 def test_no_more_requests_run_at_once_than_allowed() -> None:
-    running, most = 0, 0
+    running, peak = 0, 0
 
     async def handler(request: web.Request) -> web.StreamResponse:
-        nonlocal running, most
+        nonlocal running, peak
         running += 1
-        most = max(most, running)
+        peak = max(peak, running)
         await asyncio.sleep(0.02)
         running -= 1
         return web.json_response([])
@@ -294,15 +299,15 @@ def test_no_more_requests_run_at_once_than_allowed() -> None:
     async def work(client: Client) -> None:
         await asyncio.gather(*(client.get("x") for _ in range(20)))
 
-    ask(handler, work, parallel=3)
-    assert most == 3
+    run_client(handler, work, parallel=3)
+    assert peak == 3
 
 
 def test_credentials_are_sent_and_never_shown(caplog: pytest.LogCaptureFixture) -> None:
-    seen: list[str | None] = []
+    authorizations: list[str | None] = []
 
     async def handler(request: web.Request) -> web.StreamResponse:
-        seen.append(request.headers.get("Authorization"))
+        authorizations.append(request.headers.get("Authorization"))
         return await many(request)
 
     async def work(client: Client) -> str:
@@ -311,31 +316,31 @@ def test_credentials_are_sent_and_never_shown(caplog: pytest.LogCaptureFixture) 
         return f"{client!r} {caught.value} {caught.value.__cause__!r} {caught.value.__context__!r}"
 
     with caplog.at_level(logging.DEBUG, logger="market"):
-        shown = ask(handler, work, user="me:geheim@")
-    assert seen[0] == "Basic " + base64.b64encode(b"me:geheim").decode()
-    assert "geheim" not in shown + caplog.text
+        text = run_client(handler, work, user="me:geheim@")
+    assert authorizations[0] == "Basic " + base64.b64encode(b"me:geheim").decode()
+    assert "geheim" not in text + caplog.text
     assert "rest for" in caplog.text
 
 
 def test_a_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
+    urls: list[str] = []
 
     async def proxy(request: web.Request) -> web.StreamResponse:
-        asked.append(str(request.url))
+        urls.append(str(request.url))
         return web.json_response([1])
 
     async def run() -> Any:
         async with serving(proxy) as url:
             monkeypatch.setenv("HTTP_PROXY", url.replace("http://", "http://me:geheim@"))
             monkeypatch.setenv("http_proxy", url.replace("http://", "http://me:geheim@"))
-            client = Client("http://exchange.invalid/api", exchange="binance", patience=QUICK)
+            client = Client("http://exchange.invalid/api", service="binance", retries=QUICK)
             try:
                 return await client.get("v1/x")
             finally:
                 await client.close()
 
     assert asyncio.run(run()) == [1]
-    assert asked == ["http://exchange.invalid/api/v1/x"]
+    assert urls == ["http://exchange.invalid/api/v1/x"]
 
 
 @pytest.mark.parametrize(
@@ -343,13 +348,13 @@ def test_a_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> 
 )
 def test_what_is_no_base_url_is_refused(url: str) -> None:
     with pytest.raises(InputError, match="no base URL") as caught:
-        Client(url, exchange="okx")
+        Client(url, service="okx")
     assert "geheim" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("said", "seconds"), [("7", 7), ("-3", 0), ("soon", 0), ("", 0)])
-def test_retry_after_in_seconds(said: str, seconds: float) -> None:
-    assert retry_after({"Retry-After": said}) == seconds
+@pytest.mark.parametrize(("text", "seconds"), [("7", 7), ("-3", 0), ("soon", 0), ("", 0)])
+def test_retry_after_in_seconds(text: str, seconds: float) -> None:
+    assert retry_after({"Retry-After": text}) == seconds
 
 
 def test_retry_after_as_a_date() -> None:
@@ -376,9 +381,9 @@ def test_no_window_lets_more_through_than_the_exchange_allows(
 
 def test_a_cost_beyond_the_bucket_takes_all_of_it() -> None:
     async def run() -> None:
-        limits = Limits([Limit("weight", 10, 0.2), Limit("own", 4, 60, each=True)])
+        limits = Limits([Limit("weight", 10, 0.2), Limit("own", 4, 60, partitioned=True)])
         await limits.take({"weight": 99})
-        for instrument in "abc":  # each has its own
-            await limits.take({"own": 1}, instrument)
+        for partition in "abc":  # with a bucket for each
+            await limits.take({"own": 1}, partition)
 
     asyncio.run(run())

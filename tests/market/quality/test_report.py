@@ -1,4 +1,4 @@
-"""The report says what the records say, to people and to machines, and needs no network."""
+"""The report has what the records have, in every form, and needs no network."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ import pytest
 from rich.console import Console
 
 from brain.errors import ArtifactStoreError
-from market.quality.page import ALL_HOLES_SHOWN, HOLES_SHOWN
-from market.quality.record import COUNTS, Coverage, Hole, QualityRecord
+from market.collection.results import Gap
+from market.quality.page import GAPS_PER_PAGE, GAPS_PER_SERIES
+from market.quality.record import COUNTS, Coverage, QualityRecord
 from market.quality.report import FILES, QualityReport
 
 DAY = pd.Timestamp("2024-01-01", tz="UTC")
 HOUR = pd.Timedelta(hours=1)
 
 
-def record(**given: Any) -> QualityRecord:
+def record(**overrides: Any) -> QualityRecord:
     sound = QualityRecord(
         exchange="okx",
         symbol="BTC/USDT:USDT",
@@ -40,30 +41,30 @@ def record(**given: Any) -> QualityRecord:
         stale=0,
         outliers=0,
         swapped=0,
-        note="nothing found",
-        late=0.0,
+        note="nothing documents",
+        lateness=0.0,
         coverage=Coverage(DAY, (1.0, 1.0, 1.0, 1.0)),
     )
-    return replace(sound, **given)
+    return replace(sound, **overrides)
 
 
 def unknown() -> QualityRecord:
-    nothing: dict[str, Any] = dict.fromkeys((*COUNTS, "first", "last", "late", "coverage"))
+    nothing: dict[str, Any] = dict.fromkeys((*COUNTS, "first", "last", "lateness", "coverage"))
     return record(exchange="bybit", **{**nothing, "rows": 0, "note": "no rows: nothing is known"})
 
 
-def holed(holes: int = 1) -> QualityRecord:
-    found = tuple(
-        Hole(DAY + (24 + k) * HOUR, DAY + (25 + k) * HOUR, 1, "the exchange <has> none & says so")
-        for k in range(holes)
+def with_gaps(number: int = 1) -> QualityRecord:
+    gaps = tuple(
+        Gap(DAY + (24 + k) * HOUR, DAY + (25 + k) * HOUR, 1, "the exchange <has> none & says so")
+        for k in range(number)
     )
     return record(
         symbol="A&B<i>/USDT:USDT",
-        rows=96 - holes,
-        missing=holes,
+        rows=96 - number,
+        missing=number,
         gaps=1,
-        note=f"{holes} of 96 rows missing",
-        holes=found,
+        note=f"{number} of 96 rows missing",
+        recorded_gaps=gaps,
         coverage=Coverage(DAY, (1.0, 0.5, 0.0, 0.0)),
     )
 
@@ -94,7 +95,7 @@ class Page(HTMLParser):
 
 
 @pytest.mark.parametrize(
-    ("given", "severity"),
+    ("overrides", "severity"),
     [
         ({}, "good"),
         ({"expected": None, "missing": None, "gaps": None, "swapped": None}, "good"),
@@ -105,18 +106,18 @@ class Page(HTMLParser):
         ({"gaps": 1}, "look"),
         ({"duplicates": 1}, "poor"),
         ({"swapped": 1}, "poor"),
-        ({"late": 2.1}, "poor"),
-        ({"late": None}, "good"),
-        ({"blank": 96}, "unknown"),
+        ({"lateness": 2.1}, "poor"),
+        ({"lateness": None}, "good"),
+        ({"blank_rows": 96}, "unknown"),
         ({"rows": 0}, "unknown"),
     ],
 )
-def test_how_bad_a_series_is(given: dict[str, Any], severity: str) -> None:
-    assert record(**given).severity == severity
+def test_how_bad_a_series_is(overrides: dict[str, Any], severity: str) -> None:
+    assert record(**overrides).severity == severity
 
 
 def test_the_page_says_what_the_records_say() -> None:
-    page = Page(QualityReport([record(), holed(), unknown()]).html())
+    page = Page(QualityReport([record(), with_gaps(), unknown()]).html())
     names = [text for text in page.texts if text.endswith("candles 1h")]
     order = ["okx A&B<i>/USDT:USDT", "bybit BTC/USDT:USDT", "okx BTC/USDT:USDT"]  # worst first
     assert names[:3] == [f"{name} candles 1h" for name in order]
@@ -131,7 +132,7 @@ def test_the_page_says_what_the_records_say() -> None:
 
 def test_strips_of_coverage_share_one_axis() -> None:
     late = record(coverage=Coverage(DAY + 48 * HOUR, (1.0, 0.0, 1.0, 1.0)))
-    text = QualityReport([holed(), late, unknown()]).html()
+    text = QualityReport([with_gaps(), late, unknown()]).html()
     strips = [ET.fromstring(svg) for svg in re.findall(r"<svg.*?</svg>", text, re.DOTALL)]
     assert [svg.attrib["viewBox"] for svg in strips] == ["0 0 6 1"] * 3
     drawn = [
@@ -148,7 +149,7 @@ def test_strips_of_coverage_share_one_axis() -> None:
 
 
 def test_the_page_needs_no_network() -> None:
-    text = QualityReport([record(), holed(), unknown()]).html()
+    text = QualityReport([record(), with_gaps(), unknown()]).html()
     page = Page(text)
     assert not {tag for tag, _ in page.tags} & {"script", "link", "img", "iframe", "object"}
     assert not [attrs for _, attrs in page.tags if {"src", "href"} & set(attrs)]
@@ -157,35 +158,35 @@ def test_the_page_needs_no_network() -> None:
 
 
 def test_a_long_list_of_gaps_is_cut_on_the_page_only() -> None:
-    report = QualityReport([holed(HOLES_SHOWN + 5)])
+    report = QualityReport([with_gaps(GAPS_PER_SERIES + 5)])
     page = Page(report.html())
-    assert page.texts.count("the exchange <has> none & says so") == HOLES_SHOWN
+    assert page.texts.count("the exchange <has> none & says so") == GAPS_PER_SERIES
     assert "and 5 more, in quality.json" in page.texts
-    (found,) = json.loads(report.json())
-    assert len(found["holes"]) == HOLES_SHOWN + 5
+    (document,) = json.loads(report.json())
+    assert len(document["holes"]) == GAPS_PER_SERIES + 5
 
 
 def test_the_page_stays_small_with_very_many_gaps() -> None:
-    number = ALL_HOLES_SHOWN // HOLES_SHOWN + 3
-    page = Page(QualityReport([holed(HOLES_SHOWN)] * number).html())
-    assert page.texts.count("the exchange <has> none & says so") == ALL_HOLES_SHOWN
-    assert page.texts.count(f"and {HOLES_SHOWN} more, in quality.json") == 3
+    number = GAPS_PER_PAGE // GAPS_PER_SERIES + 3
+    page = Page(QualityReport([with_gaps(GAPS_PER_SERIES)] * number).html())
+    assert page.texts.count("the exchange <has> none & says so") == GAPS_PER_PAGE
+    assert page.texts.count(f"and {GAPS_PER_SERIES} more, in quality.json") == 3
 
 
 def test_machines_read_the_same(tmp_path: Path) -> None:
-    report = QualityReport([record(), holed(), unknown()])
+    report = QualityReport([record(), with_gaps(), unknown()])
     paths = report.write(tmp_path / "night" / "market")
     assert [path.name for path in paths] == list(FILES)
     assert paths[0].read_text("utf-8") == report.html()
-    found = json.loads(paths[1].read_text("utf-8"))
+    documents = json.loads(paths[1].read_text("utf-8"))
     frame = pd.read_parquet(paths[2])
     for name in COUNTS:
         values = [getattr(one, name) for one in report.records]
-        assert [one[name] for one in found] == values
+        assert [one[name] for one in documents] == values
         assert [None if pd.isna(v) else v for v in frame[name]] == values
         assert frame[name].dtype == "Int64"
     assert (
-        [one["severity"] for one in found]
+        [one["severity"] for one in documents]
         == list(frame["severity"])
         == [
             "good",
@@ -193,23 +194,27 @@ def test_machines_read_the_same(tmp_path: Path) -> None:
             "unknown",
         ]
     )
-    assert found[1]["holes"][0] == {
+    assert documents[1]["holes"][0] == {
         "start": "2024-01-02T00:00:00+00:00",
         "end": "2024-01-02T01:00:00+00:00",
         "count": 1,
         "reason": "the exchange <has> none & says so",
     }
-    assert found[1]["coverage"] == {"first": DAY.isoformat(), "shares": [1.0, 0.5, 0.0, 0.0]}
-    assert (found[2]["coverage"], found[2]["first"], found[2]["late"]) == (None, None, None)
+    assert documents[1]["coverage"] == {"first": DAY.isoformat(), "shares": [1.0, 0.5, 0.0, 0.0]}
+    assert (documents[2]["coverage"], documents[2]["first"], documents[2]["late"]) == (
+        None,
+        None,
+        None,
+    )
     assert report.write(tmp_path / "night" / "market") == paths  # again, over the old ones
 
 
 def test_the_console_shows_counts_and_words() -> None:
     out = Console(record=True, width=160, force_terminal=False)
-    out.print(QualityReport([record(), holed(), unknown()]).table())
+    out.print(QualityReport([record(), with_gaps(), unknown()]).table())
     text = out.export_text()
     assert "okx A&B<i>/USDT:USDT candles 1h: 1 of 96 rows missing" in text
-    assert "okx BTC/USDT:USDT candles 1h: nothing found" not in text
+    assert "okx BTC/USDT:USDT candles 1h: nothing documents" not in text
     (line,) = [row for row in text.splitlines() if "bybit" in row and "│" in row]
     assert re.split(r"\s*│\s*", line.strip("│ \n")) == [
         "bybit BTC/USDT:USDT candles 1h",

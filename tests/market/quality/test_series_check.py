@@ -1,4 +1,4 @@
-"""Planted faults are found, sound data is left alone, and what is unknown is not 0."""
+"""Planted faults are flagged, sound data is not, and what is unknown is not 0."""
 
 from __future__ import annotations
 
@@ -107,35 +107,36 @@ def snapshots(n: int = 50, seed: int = 0) -> pd.DataFrame:
     )
 
 
-MAKE: dict[str, Callable[..., pd.DataFrame]] = {
+FRAMES: dict[str, Callable[..., pd.DataFrame]] = {
     "candles": candles,
     "funding": funding,
     "open_interest": interest,
     "snapshots": snapshots,
 }
-#: What stands for a price beside series that have none.
+#: The price beside series that have none.
 PRICE = pd.Series(100.0, index=hours(500))
 
 
-def check(frame: pd.DataFrame, kind: str = "candles", **given: Any) -> QualityRecord:
+def check(frame: pd.DataFrame, kind: str = "candles", **overrides: Any) -> QualityRecord:
     timeframe = "1h" if kind in ("candles", "open_interest") else ""
-    known: dict[str, Any] = {
+    arguments: dict[str, Any] = {
         "expected": None,
         "missing": None,
         "gaps": None,
         "timeframe": timeframe,
     }
-    if "now" not in given:
+    if "now" not in overrides:
         end = frame["available"].max() if len(frame) else START
-        known["now"] = end if isinstance(end, pd.Timestamp) else START
-    known |= {"price": PRICE} if kind == "open_interest" else {}
-    return check_series(frame, kind, exchange="binance", symbol=SYMBOL, **{**known, **given})
+        arguments["now"] = end if isinstance(end, pd.Timestamp) else START
+    arguments |= {"price": PRICE} if kind == "open_interest" else {}
+    arguments |= overrides
+    return check_series(frame, kind, exchange="binance", symbol=SYMBOL, **arguments)
 
 
 @pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("kind", MAKE)
+@pytest.mark.parametrize("kind", FRAMES)
 def test_sound_series_are_left_alone(kind: str, seed: int) -> None:
-    frame = MAKE[kind](seed=seed)
+    frame = FRAMES[kind](seed=seed)
     before = frame.copy(deep=True)
     record = check(frame, kind, expected=len(frame), missing=0, gaps=0)
     assert (record.duplicates, record.stale, record.outliers) == (0, 0, 0)
@@ -200,7 +201,7 @@ def put(row: int, **values: float) -> Callable[[pd.DataFrame], pd.DataFrame]:
 def test_one_wrong_row_is_found_and_named(
     kind: str, change: Callable[[pd.DataFrame], pd.DataFrame], words: str
 ) -> None:
-    frame = change(MAKE[kind]())
+    frame = change(FRAMES[kind]())
     record = check(frame, kind)
     assert record.outliers == 1
     assert words in record.note
@@ -226,7 +227,7 @@ def test_times_off_the_grid_are_found() -> None:
 
 @pytest.mark.parametrize("kind", ["candles", "open_interest", "snapshots"])
 def test_stretches_that_stand_still_are_stale(kind: str) -> None:
-    frame = MAKE[kind]()
+    frame = FRAMES[kind]()
     values = [c for c in frame.columns if frame[c].dtype == "float64"]
     frame.loc[20:29, values] = frame.loc[20, values].to_numpy(dtype=float)
     record = check(frame, kind)
@@ -270,7 +271,7 @@ def test_periods_without_a_row_at_the_end_are_stale() -> None:
     end = frame["available"].max()
     assert check(frame, now=end + 2 * HOUR).stale == 0
     record = check(frame, now=end + 5 * HOUR)
-    assert (record.stale, record.late, record.severity) == (5, 5.0, "poor")
+    assert (record.stale, record.lateness, record.severity) == (5, 5.0, "poor")
     assert "the last row is 5.0 periods old" in record.note
     assert check(funding(), "funding", now=funding()["time"].max() + 24 * HOUR).stale == 3
 
@@ -300,7 +301,7 @@ def test_a_settlement_told_twice_is_a_duplicate() -> None:
     ],
 )
 def test_swapped_columns_are_counted_row_by_row(kind: str, names: list[str]) -> None:
-    frame = MAKE[kind]()
+    frame = FRAMES[kind]()
     part = frame.index[10:40]
     frame.loc[part, names] = frame.loc[part, names[::-1]].to_numpy()
     record = check(frame, kind)
@@ -327,29 +328,29 @@ def test_snapshots_are_compared_with_candles_and_history() -> None:
     assert "open interest half off its history: 50 rows" in contracts.note
 
 
-@pytest.mark.parametrize("kind", MAKE)
+@pytest.mark.parametrize("kind", FRAMES)
 def test_of_no_rows_nothing_is_known(kind: str) -> None:
-    record = check(MAKE[kind]().iloc[:0], kind)
+    record = check(FRAMES[kind]().iloc[:0], kind)
     assert record.rows == 0
     assert [getattr(record, name) for name in COUNTS[1:]] == [None] * 7
-    assert (record.first, record.last, record.late, record.coverage) == (None,) * 4
+    assert (record.first, record.last, record.lateness, record.coverage) == (None,) * 4
     assert (record.severity, record.note) == ("unknown", "no rows: nothing is known")
 
 
-@pytest.mark.parametrize("kind", MAKE)
+@pytest.mark.parametrize("kind", FRAMES)
 def test_of_rows_without_values_nothing_is_known(kind: str) -> None:
-    frame = MAKE[kind]()
+    frame = FRAMES[kind]()
     numbers = [c for c in frame.columns if frame[c].dtype == "float64"]
     record = check(frame.assign(**dict.fromkeys(numbers, np.nan)), kind)
-    assert (record.rows, record.blank, record.duplicates) == (len(frame), len(frame), 0)
+    assert (record.rows, record.blank_rows, record.duplicates) == (len(frame), len(frame), 0)
     assert (record.stale, record.outliers, record.swapped) == (None, None, None)
     assert record.severity == "unknown"
     assert "without any value" in record.note
 
 
-@pytest.mark.parametrize("kind", MAKE)
+@pytest.mark.parametrize("kind", FRAMES)
 def test_of_two_rows_only_what_is_wrong_by_itself_is_known(kind: str) -> None:
-    frame = MAKE[kind]().iloc[:2]
+    frame = FRAMES[kind]().iloc[:2]
     record = check(frame, kind)
     assert (record.stale, record.outliers) == (None, None)
     assert record.note == "too few rows to tell"
@@ -361,7 +362,7 @@ def test_blank_rows_are_found_and_not_covered() -> None:
     frame = candles(72)
     frame.loc[24:47, PRICES] = np.nan
     record = check(frame)
-    assert (record.blank, record.outliers, record.severity) == (24, 0, "poor")
+    assert (record.blank_rows, record.outliers, record.severity) == (24, 0, "poor")
     assert record.coverage is not None
     assert record.coverage.shares == (1.0, 0.0, 1.0)
 
@@ -375,11 +376,11 @@ def test_coverage_counts_what_belongs_to_a_day() -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("kind", MAKE)
+@pytest.mark.parametrize("kind", FRAMES)
 @settings(max_examples=10)
 @given(data=st.data())
 def test_the_order_of_rows_does_not_matter(kind: str, seed: int, data: st.DataObject) -> None:
-    frame = MAKE[kind](40, seed=seed)
+    frame = FRAMES[kind](40, seed=seed)
     numbers = [c for c in frame.columns if frame[c].dtype == "float64"]
     for _ in range(data.draw(st.integers(0, 4))):
         row, name = data.draw(st.integers(0, 39)), data.draw(st.sampled_from(numbers))
@@ -494,9 +495,9 @@ def test_power_on_recorded_hours(swapped_hours: pd.DataFrame, factor: float, pow
     rows = np.arange(50, len(frame) - 50, 97)
     frame.loc[rows, "close"] *= factor
     frame["high"] = frame[["high", "close"]].max(axis=1)
-    found = bars(frame, "1h").outliers
-    assert found is not None
-    assert power <= found / len(rows) <= 1.0
+    outliers = bars(frame, "1h").outliers
+    assert outliers is not None
+    assert power <= outliers / len(rows) <= 1.0
 
 
 def test_recorded_funding_raises_no_false_alarm() -> None:
@@ -519,9 +520,9 @@ def store(tmp_path: Path) -> SeriesStore:
 
 
 def gap(start: int, end: int, reason: str, **names: str) -> pd.DataFrame:
-    known = {"exchange": "binance", "symbol": SYMBOL, "kind": "candles", "timeframe": "1h", **names}
+    key = {"exchange": "binance", "symbol": SYMBOL, "kind": "candles", "timeframe": "1h", **names}
     times = {"start": START + start * HOUR, "end": START + end * HOUR, "checked": START}
-    frame = pd.DataFrame([{**known, **times, "count": end - start, "reason": reason}])
+    frame = pd.DataFrame([{**key, **times, "count": end - start, "reason": reason}])
     return frame.astype(dict.fromkeys(times, "datetime64[us, UTC]"))
 
 
@@ -541,11 +542,11 @@ def instrument(listed: pd.Timestamp | None, delisted: pd.Timestamp | None = None
     return frame.astype(dict.fromkeys(("listed", "delisted", "seen"), "datetime64[us, UTC]"))
 
 
-def of_store(store: SeriesStore, kind: str = "candles", **given: Any) -> QualityRecord:
+def check_stored(store: SeriesStore, kind: str = "candles", **overrides: Any) -> QualityRecord:
     timeframe = "1h" if kind in ("candles", "open_interest") else ""
     span: dict[str, Any] = {"start": START, "end": START + 500 * HOUR, "now": START + 500 * HOUR}
     series = [("binance", "BTC/USDT", kind, timeframe)]
-    (record,) = check_store(store, series, **{**span, **given})
+    (record,) = check_store(store, series, **{**span, **overrides})
     return record
 
 
@@ -553,12 +554,12 @@ def test_holes_of_a_store_are_counted_and_explained(store: SeriesStore) -> None:
     store.upsert("candles", candles().drop(index=[*range(100, 110), 200, *range(497, 500)]))
     store.upsert("gaps", gap(100, 110, "the exchange has none"))
     store.upsert("gaps", gap(100, 400, "of another series", timeframe="5m"))
-    record = of_store(store)
+    record = check_stored(store)
     assert (record.rows, record.expected, record.missing, record.gaps) == (486, 500, 14, 3)
     assert record.note.startswith("14 of 500 rows missing; the last row is 3.0 periods old")
     assert record.note.endswith("4 missing rows in no recorded gap; the exchange has none: 10 rows")
-    (hole,) = record.holes
-    assert (hole.count, hole.reason) == (10, "the exchange has none")
+    (recorded,) = record.recorded_gaps
+    assert (recorded.count, recorded.reason) == (10, "the exchange has none")
     assert record.coverage is not None
     assert len(record.coverage.shares) == 21
     np.testing.assert_allclose(record.coverage.shares[4], 14 / 24)
@@ -567,24 +568,28 @@ def test_holes_of_a_store_are_counted_and_explained(store: SeriesStore) -> None:
 def test_the_record_is_kept(store: SeriesStore) -> None:
     store.upsert("candles", candles())
     store.upsert("funding", funding(60))
-    records = [of_store(store), of_store(store, "funding"), of_store(store, "open_interest")]
-    assert records == [
-        of_store(store),
-        of_store(store, "funding"),
-        of_store(store, "open_interest"),
+    records = [
+        check_stored(store),
+        check_stored(store, "funding"),
+        check_stored(store, "open_interest"),
     ]
-    kept = store.read("quality")
-    assert len(kept) == 3  # the same moment twice is one record
-    assert list(kept["kind"]) == ["candles", "funding", "open_interest"]
-    assert list(kept["rows"]) == [500, 60, 0]
-    assert kept["swapped"].isna().tolist() == [False, True, True]
-    assert kept["missing"].isna().tolist() == [False, False, True]
-    expected = records_frame(records).astype({"checked": kept["checked"].dtype})
-    assert list(kept["note"]) == list(expected["note"])
+    assert records == [
+        check_stored(store),
+        check_stored(store, "funding"),
+        check_stored(store, "open_interest"),
+    ]
+    rows = store.read("quality")
+    assert len(rows) == 3  # the same moment twice is one record
+    assert list(rows["kind"]) == ["candles", "funding", "open_interest"]
+    assert list(rows["rows"]) == [500, 60, 0]
+    assert rows["swapped"].isna().tolist() == [False, True, True]
+    assert rows["missing"].isna().tolist() == [False, False, True]
+    expected = records_frame(records).astype({"checked": rows["checked"].dtype})
+    assert list(rows["note"]) == list(expected["note"])
 
 
 def test_of_a_series_that_nobody_knows_nothing_is_known(store: SeriesStore) -> None:
-    record = of_store(store)
+    record = check_stored(store)
     assert [getattr(record, name) for name in COUNTS] == [0, *[None] * 7]
     assert record.severity == "unknown"
     assert check_store(store, [], start=START, end=START + HOUR, now=START) == ()
@@ -593,7 +598,7 @@ def test_of_a_series_that_nobody_knows_nothing_is_known(store: SeriesStore) -> N
 def test_only_the_time_of_a_listing_is_expected(store: SeriesStore) -> None:
     store.upsert("candles", candles().iloc[100:300])
     store.upsert("instruments", instrument(START + 100 * HOUR, START + 300 * HOUR))
-    record = of_store(store)
+    record = check_stored(store)
     assert (record.expected, record.missing, record.stale) == (200, 0, 0)
     assert record.severity == "good"
 
@@ -603,25 +608,25 @@ def test_the_candle_of_the_listing_belongs_to_it(store: SeriesStore) -> None:
     store.upsert("candles", candles().iloc[:1])
     store.upsert("instruments", instrument(listed))
     end = START + HOUR
-    assert of_store(store, end=end, now=end).expected == 1
+    assert check_stored(store, end=end, now=end).expected == 1
     store.upsert("instruments", instrument(START + 8 * HOUR))
     store.upsert("funding", funding(3).iloc[2:])
     end = START + 17 * HOUR
-    record = of_store(store, "funding", end=end, now=end)
+    record = check_stored(store, "funding", end=end, now=end)
     assert (record.expected, record.missing) == (1, 0)  # none is due at the listing itself
 
 
 def test_rows_that_came_later_are_no_gap(store: SeriesStore) -> None:
     store.upsert("gaps", gap(0, 500, "not fetched yet"))
     store.upsert("candles", candles().drop(index=range(490, 500)))
-    record = of_store(store)
-    assert [(hole.count, hole.reason) for hole in record.holes] == [(10, "not fetched yet")]
+    record = check_stored(store)
+    assert [(gap.count, gap.reason) for gap in record.recorded_gaps] == [(10, "not fetched yet")]
     assert (record.missing, "in no recorded gap" in record.note) == (10, False)
 
 
 def test_a_listed_series_without_rows_is_missing(store: SeriesStore) -> None:
     store.upsert("instruments", instrument(START))
-    record = of_store(store)
+    record = check_stored(store)
     assert (record.rows, record.expected, record.missing, record.gaps) == (0, 500, 500, 1)
     assert (record.stale, record.severity) == (None, "unknown")
 
@@ -629,34 +634,34 @@ def test_a_listed_series_without_rows_is_missing(store: SeriesStore) -> None:
 def test_what_has_not_ended_is_not_missing(store: SeriesStore) -> None:
     store.upsert("candles", candles())
     now = START + 500 * HOUR + pd.Timedelta(minutes=59)
-    record = of_store(store, end=START + 600 * HOUR, now=now)
+    record = check_stored(store, end=START + 600 * HOUR, now=now)
     assert (record.expected, record.missing, record.severity) == (500, 0, "good")
 
 
 def test_settlements_missing_are_counted_at_their_own_interval(store: SeriesStore) -> None:
     every_four = funding(100).assign(time=hours(100, "4h"), interval_hours=4.0)
     store.upsert("funding", every_four.drop(index=[50, 51]))
-    record = of_store(store, "funding", end=START + 400 * HOUR, now=START + 400 * HOUR)
+    record = check_stored(store, "funding", end=START + 400 * HOUR, now=START + 400 * HOUR)
     assert (record.expected, record.missing, record.gaps) == (100, 2, 1)
 
 
 def test_prices_come_from_the_candles_of_the_store(store: SeriesStore) -> None:
     rows = interest()
     store.upsert("open_interest", rows.rename(columns={"base": "usd", "usd": "base"}))
-    assert of_store(store, "open_interest").swapped is None
+    assert check_stored(store, "open_interest").swapped is None
     store.upsert("candles", candles())
-    assert of_store(store, "open_interest").swapped == 300
+    assert check_stored(store, "open_interest").swapped == 300
     store.upsert("open_interest", rows)
     store.upsert("snapshots", snapshots().assign(open_interest=1e7, open_interest_usd=1e9))
-    record = of_store(store, "snapshots")
+    record = check_stored(store, "snapshots")
     assert (record.outliers, record.expected, record.missing) == (50, None, None)
     assert "open interest half off its history: 50 rows" in record.note
 
 
 def test_a_range_must_be_one(store: SeriesStore) -> None:
     with pytest.raises(InputError, match="is empty"):
-        of_store(store, end=START)
+        check_stored(store, end=START)
     with pytest.raises(InputError, match="without a zone"):
-        of_store(store, now=pd.Timestamp("2024-01-01"))
+        check_stored(store, now=pd.Timestamp("2024-01-01"))
     with pytest.raises(InputError, match="no kind that is checked"):
-        of_store(store, "liquidations")
+        check_stored(store, "liquidations")

@@ -9,8 +9,8 @@ import pytest
 
 from brain.errors import LibraryError
 from brain.naming import PRIOR, Family, Regime
-from brain.records import CellRecord
-from registry.promotion.rule import Choice, Difference, provisional_choice
+from brain.records import CellRecord, Estimate
+from registry.promotion.rule import Choice, provisional_choice
 
 ALL = list(Family)
 
@@ -26,39 +26,39 @@ def test_without_evidence_the_prior_is_champion(regime: Regime) -> None:
 @pytest.mark.parametrize(
     ("difference", "champion"),
     [
-        (Difference(0.0021, 0.001), Family.LSTM),
-        (Difference(0.0019, 0.001), Family.XGBOOST),
-        (Difference(-0.0021, 0.001), Family.XGBOOST),
-        (Difference(0.5, math.nan), Family.XGBOOST),
-        (Difference(math.nan, math.nan), Family.XGBOOST),
+        (Estimate(0.0021, 0.001), Family.LSTM),
+        (Estimate(0.0019, 0.001), Family.XGBOOST),
+        (Estimate(-0.0021, 0.001), Family.XGBOOST),
+        (Estimate(0.5, math.nan), Family.XGBOOST),
+        (Estimate(math.nan, math.nan), Family.XGBOOST),
     ],
 )
 def test_only_more_than_two_standard_errors_beat_the_prior(
-    difference: Difference, champion: Family
+    difference: Estimate, champion: Family
 ) -> None:
-    found = provisional_choice(Regime.LOW, ALL, {Family.LSTM: difference})
-    assert found.champion == champion
-    assert ("no family is clearly better" in found.reason) == (
+    choice = provisional_choice(Regime.LOW, ALL, {Family.LSTM: difference})
+    assert choice.champion == champion
+    assert ("no family is clearly better" in choice.reason) == (
         champion == Family.XGBOOST and math.isfinite(difference.error)
     )
 
 
 def test_of_several_better_ones_the_best_is_champion_and_the_prior_its_challenger() -> None:
-    differences = {Family.LSTM: Difference(0.3, 0.1), Family.LIGHTGBM: Difference(0.4, 0.1)}
-    found = provisional_choice(Regime.LOW, ALL, differences)
-    assert (found.champion, found.challenger) == (Family.LIGHTGBM, Family.XGBOOST)
-    assert "0.4 ± 0.1" in found.reason
-    assert found.by_evidence
+    differences = {Family.LSTM: Estimate(0.3, 0.1), Family.LIGHTGBM: Estimate(0.4, 0.1)}
+    choice = provisional_choice(Regime.LOW, ALL, differences)
+    assert (choice.champion, choice.challenger) == (Family.LIGHTGBM, Family.XGBOOST)
+    assert "0.4 ± 0.1" in choice.reason
+    assert choice.by_evidence
 
 
 def test_a_larger_but_uncertain_difference_does_not_hide_a_certain_one() -> None:
-    differences = {Family.LSTM: Difference(0.3, 0.2), Family.LIGHTGBM: Difference(0.1, 0.01)}
+    differences = {Family.LSTM: Estimate(0.3, 0.2), Family.LIGHTGBM: Estimate(0.1, 0.01)}
     assert provisional_choice(Regime.LOW, ALL, differences).champion == Family.LIGHTGBM
 
 
 def test_if_the_prior_was_not_trained_another_stands_in_and_says_so() -> None:
-    found = provisional_choice(Regime.LOW, [Family.LSTM], {})
-    assert found == Choice(Family.LSTM, None, "the prior, xgboost, was not trained")
+    choice = provisional_choice(Regime.LOW, [Family.LSTM], {})
+    assert choice == Choice(Family.LSTM, None, "the prior, xgboost, was not trained")
 
 
 def test_no_family_at_all_is_an_error() -> None:

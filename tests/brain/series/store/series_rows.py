@@ -43,7 +43,7 @@ def candles(
     )
 
 
-def gaps(*symbols: str, exchange: str = "okx", **changed: Any) -> pd.DataFrame:
+def gaps(*symbols: str, exchange: str = "okx", **columns: Any) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "exchange": exchange,
@@ -56,5 +56,5 @@ def gaps(*symbols: str, exchange: str = "okx", **changed: Any) -> pd.DataFrame:
             "reason": "the exchange was down",
             "checked": utc("2026-02-01"),
         }
-        | changed
+        | columns
     )

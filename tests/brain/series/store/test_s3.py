@@ -65,8 +65,8 @@ def test_it_works_the_same_everywhere(root: str) -> None:
     assert store.upsert("candles", candles()) == UpsertCounts(48, 48, 0)
     assert store.upsert("candles", candles(rows=50)) == UpsertCounts(50, 2, 0)
     assert store.upsert("candles", candles(rows=3, price=7)).updated == 3
-    found = SeriesStore(root).read("candles", symbol="BTC/USDT", end="2026-10-31T03:00")
-    assert_frame_equal(found[candles().columns], candles(rows=3, price=7))
+    rows = SeriesStore(root).read("candles", symbol="BTC/USDT", end="2026-10-31T03:00")
+    assert_frame_equal(rows[candles().columns], candles(rows=3, price=7))
     store.upsert("gaps", gaps(BTC, ETH))
     store.revise("gaps", lambda _: gaps(), exchange="okx", symbols=[BTC])
     store.upkeep()
@@ -83,9 +83,9 @@ def test_writers_at_once_neither_lose_nor_double_rows(root: str) -> None:
 
     with ThreadPoolExecutor(3) as pool:
         list(pool.map(write, range(3)))
-    found = SeriesStore(root).read("candles")
-    assert not found.duplicated(KEYS).any()
-    assert len(found) == 3 * 4 + 5
+    rows = SeriesStore(root).read("candles")
+    assert not rows.duplicated(KEYS).any()
+    assert len(rows) == 3 * 4 + 5
 
 
 # --- S3 alone -----------------------------------------------------------------------------------
@@ -96,9 +96,9 @@ def test_a_store_that_ignores_conditions_is_found_out(
 ) -> None:
     for name, value in s3_unsafe.environment.items():
         monkeypatch.setenv(name, value)
-    found = SeriesStore(f"s3://{s3_unsafe.bucket}/series").check()
-    assert not found.honoured
-    assert "overwrote" in found.said
+    puts = SeriesStore(f"s3://{s3_unsafe.bucket}/series").check()
+    assert not puts.honoured
+    assert "overwrote" in puts.answer
     with closing(s3_client()) as client:
         assert "Contents" not in client.list_objects_v2(Bucket=s3_unsafe.bucket)
 
@@ -180,8 +180,8 @@ def test_nobody_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_no_secret_is_in_a_message() -> None:
     options = {"aws_secret_access_key": "hush", "aws_session_token": "told", "aws_region": "eu"}
-    said = "http://u:hu/sh@s http://hush3@s http://s/?X-Amz-Security-Token=hush4&x=1 eu told hush"
-    assert hide_secrets(said, options) == (
+    text = "http://u:hu/sh@s http://hush3@s http://s/?X-Amz-Security-Token=hush4&x=1 eu told hush"
+    assert hide_secrets(text, options) == (
         "http://***@s http://***@s http://s/?X-Amz-Security-Token=***&x=1 eu *** ***"
     )
 
@@ -219,14 +219,14 @@ def test_a_profile_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
         "[profile trading]\nregion = eu-west-1\nendpoint_url = https://minio.example\n"
     )
     monkeypatch.setenv("AWS_PROFILE", "trading")
-    found = storage_options()
-    assert found["aws_access_key_id"] == "one"
-    assert found["aws_secret_access_key"] == "two"
-    assert found["aws_session_token"] == "three"
-    assert found["aws_region"] == "eu-west-1"
-    assert found["aws_endpoint"] == "https://minio.example"
-    assert "aws_allow_http" not in found
-    assert found["aws_conditional_put"] == "etag"
+    options = storage_options()
+    assert options["aws_access_key_id"] == "one"
+    assert options["aws_secret_access_key"] == "two"
+    assert options["aws_session_token"] == "three"
+    assert options["aws_region"] == "eu-west-1"
+    assert options["aws_endpoint"] == "https://minio.example"
+    assert "aws_allow_http" not in options
+    assert options["aws_conditional_put"] == "etag"
 
 
 @pytest.mark.usefixtures("keys")
@@ -234,6 +234,6 @@ def test_the_closest_endpoint_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "aws_endpoint" not in storage_options()
     for name in ("MLFLOW_S3_ENDPOINT_URL", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
         monkeypatch.setenv(name, f"http://{name.lower().replace('_', '-')}")
-        found = storage_options()
-        assert found["aws_endpoint"] == f"http://{name.lower().replace('_', '-')}"
-        assert found["aws_allow_http"] == "true"
+        options = storage_options()
+        assert options["aws_endpoint"] == f"http://{name.lower().replace('_', '-')}"
+        assert options["aws_allow_http"] == "true"

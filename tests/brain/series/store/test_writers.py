@@ -48,7 +48,7 @@ def test_what_was_acknowledged_survives_kills(tmp_path: Path, processes: ForkSer
     root, log = tmp_path / "series", tmp_path / "acknowledged"
     log.touch()
     chance = random.Random(7)
-    wanted = pd.Series(dtype="float64")
+    acknowledged = pd.Series(dtype="float64")
     done = 0
     for _kill in range(KILLS):
         writer = processes.Process(target=write_for_ever, args=(str(root), str(log), done))
@@ -60,15 +60,15 @@ def test_what_was_acknowledged_survives_kills(tmp_path: Path, processes: ForkSer
         writer.kill()
         writer.join()
         for number in map(int, log.read_text().split()[done:]):
-            wanted = batch(number).set_index("time")["open"].combine_first(wanted)
+            acknowledged = batch(number).set_index("time")["open"].combine_first(acknowledged)
             done = number + 1
-        found = SeriesStore(root).read("candles")
-        assert not found.duplicated(KEYS).any()
-        prices = found.set_index("time")["open"]
-        assert set(wanted.index) <= set(prices.index)
+        rows = SeriesStore(root).read("candles")
+        assert not rows.duplicated(KEYS).any()
+        prices = rows.set_index("time")["open"]
+        assert set(acknowledged.index) <= set(prices.index)
         # The batch that was under way is there as a whole or not at all.
-        both = batch(done).set_index("time")["open"].combine_first(wanted)
-        assert prices.equals(wanted) or prices.equals(both.rename("open"))
+        both = batch(done).set_index("time")["open"].combine_first(acknowledged)
+        assert prices.equals(acknowledged) or prices.equals(both.rename("open"))
     assert done >= KILLS
     store = SeriesStore(root)
     store.upkeep()
@@ -83,8 +83,8 @@ def write_share(root: str, share: int, start: float) -> None:
         own = candles("2026-10-31 12:00", 24, symbol=f"C{share}/USDT:USDT", price=step)
         shared = candles("2026-10-31 12:00", 24, price=100 * share + step)
         store.upsert("candles", pd.concat([own, shared, candles("2026-10-31", 10 * step)]))
-        found = gaps(BTC, exchange=f"e{share % 2}", count=step)
-        store.revise("gaps", partial(_instead, found), exchange=f"e{share % 2}", symbols=[BTC])
+        new = gaps(BTC, exchange=f"e{share % 2}", count=step)
+        store.revise("gaps", partial(_instead, new), exchange=f"e{share % 2}", symbols=[BTC])
 
 
 def _instead(new: pd.DataFrame, before: pd.DataFrame) -> pd.DataFrame:
@@ -101,12 +101,12 @@ def test_writers_in_several_processes_neither_lose_nor_double_rows(
     for writer in writers:
         writer.join(120)
     assert [writer.exitcode for writer in writers] == [0] * 4
-    found = SeriesStore(root).read("candles")
-    assert not found.duplicated(KEYS).any()
+    rows = SeriesStore(root).read("candles")
+    assert not rows.duplicated(KEYS).any()
     for share in range(4):
-        own = found[found["symbol"] == f"C{share}/USDT:USDT"]
+        own = rows[rows["symbol"] == f"C{share}/USDT:USDT"]
         assert list(own["open"]) == [5.0 + n for n in range(24)]
-    assert len(found[found["symbol"] == BTC]) == 50
+    assert len(rows[rows["symbol"] == BTC]) == 50
     assert sorted(SeriesStore(root).read("gaps")["exchange"]) == ["e0", "e1"]
 
 
@@ -120,6 +120,6 @@ def test_one_store_serves_several_threads(tmp_path: Path) -> None:
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(work, range(20)))
-    found = store.read("candles")
-    assert not found.duplicated(KEYS).any()
-    assert len(found) == 5 * 24 + 30
+    rows = store.read("candles")
+    assert not rows.duplicated(KEYS).any()
+    assert len(rows) == 5 * 24 + 30

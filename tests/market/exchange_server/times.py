@@ -1,4 +1,4 @@
-"""Moments in milliseconds, as the exchanges count, and as frames hold them."""
+"""Times in milliseconds, as the exchanges count, and as frames hold them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ HOUR = 3_600_000
 _UNITS = {"m": 60_000, "h": HOUR, "d": 24 * HOUR}
 
 
-def milliseconds(moment: pd.Timestamp) -> int:
-    return int(moment.value // 1_000_000)
+def milliseconds(time: pd.Timestamp) -> int:
+    return int(time.value // 1_000_000)
 
 
 def step_of(timeframe: str) -> int:
@@ -27,13 +27,13 @@ def times_index(times: Times) -> pd.DatetimeIndex:
     return pd.DatetimeIndex(pd.to_datetime(times, unit="ms", utc=True)).as_unit("us")
 
 
-def utc(moment: pd.Timestamp | str) -> pd.Timestamp:
-    moment = pd.Timestamp(moment)
-    return moment.tz_localize("UTC") if moment.tz is None else moment.tz_convert("UTC")
+def utc(time: pd.Timestamp | str) -> pd.Timestamp:
+    time = pd.Timestamp(time)
+    return time.tz_localize("UTC") if time.tz is None else time.tz_convert("UTC")
 
 
-def ceiling(moment: pd.Timestamp) -> int:
-    return -(-moment.value // 1_000_000)
+def ceiling(time: pd.Timestamp) -> int:
+    return -(-time.value // 1_000_000)
 
 
 def grid(low: int, high: int, step: int, shift: int = 0) -> Times:

@@ -1,5 +1,4 @@
-"""What the collector's tests share: a library of series alone, comparisons with the truth, and
-collectors in processes of their own that may be killed."""
+"""Collectors for tests, also in processes that may be killed, and comparisons with the truth."""
 
 from __future__ import annotations
 
@@ -18,7 +17,8 @@ from brain.naming import perpetual
 from brain.series.store.store import SeriesStore, UpsertCounts
 from brain.settings import Settings, load_settings
 from market.collection.collector import DataCollector
-from tests.market.exchange_server import Exchanges, Truth
+from market.collection.results import CollectionResult, SeriesResult
+from tests.market.exchange_server import ExchangeServer, Truth
 
 HISTORIES = ("candles", "funding", "open_interest")
 KEY = {
@@ -29,8 +29,8 @@ KEY = {
 
 
 @dataclass
-class Series:
-    """As much of a Brain Library as a collector needs."""
+class Library:
+    """The part of a Brain Library that a collector needs."""
 
     series: SeriesStore
 
@@ -39,8 +39,39 @@ def settings_for(urls: Mapping[str, str], **overrides: Any) -> Settings:
     return load_settings({f"{exchange}_url": url for exchange, url in urls.items()} | overrides)
 
 
-def collector(store: SeriesStore, exchanges: Exchanges, **overrides: Any) -> DataCollector:
-    return DataCollector(Series(store), settings=settings_for(exchanges.urls, **overrides))
+def collector(store: SeriesStore, exchanges: ExchangeServer, **overrides: Any) -> DataCollector:
+    return DataCollector(Library(store), settings=settings_for(exchanges.urls, **overrides))
+
+
+def collector_of(
+    exchange: str, store: SeriesStore, exchanges: ExchangeServer, **overrides: Any
+) -> DataCollector:
+    settings = settings_for(exchanges.urls, **overrides)
+    return DataCollector(Library(store), exchanges=[exchange], settings=settings)
+
+
+def collect(
+    exchanges: ExchangeServer,
+    store: SeriesStore,
+    symbol: str,
+    hours: float,
+    *,
+    exchange: str = "binance",
+    until: object = None,
+    **overrides: Any,
+) -> CollectionResult:
+    work = collector_of(exchange, store, exchanges, **overrides)
+    return work.collect_all_data([symbol], hours, until=until)
+
+
+def series_result(result: CollectionResult, **fields: str) -> SeriesResult:
+    """The one result whose fields have these values."""
+    (one,) = [
+        series
+        for series in result.series
+        if all(getattr(series, name) == value for name, value in fields.items())
+    ]
+    return one
 
 
 # --- against the truth ----------------------------------------------------------------------------
@@ -50,9 +81,9 @@ def exists(
     truth: Truth, exchange: str, symbol: str, kind: str, start: object = None, end: object = None
 ) -> pd.DataFrame:
     """The rows that a flawless collector ends up with, hourly where there is a timeframe."""
-    ask: Callable[..., pd.DataFrame] = getattr(truth, kind)
-    frame = () if kind == "funding" else ("1h",)
-    return ask(exchange, symbol, *frame, start, end)
+    rows: Callable[..., pd.DataFrame] = getattr(truth, kind)
+    timeframe = () if kind == "funding" else ("1h",)
+    return rows(exchange, symbol, *timeframe, start, end)
 
 
 def stored(
@@ -63,8 +94,8 @@ def stored(
     start: object = None,
     end: object = None,
 ) -> pd.DataFrame:
-    found = store.read(kind, exchange=exchange, symbol=symbol, start=start, end=end)
-    return found.drop(columns="collected")
+    rows = store.read(kind, exchange=exchange, symbol=symbol, start=start, end=end)
+    return rows.drop(columns="collected")
 
 
 def assert_whole(
@@ -78,9 +109,9 @@ def assert_whole(
 ) -> int:
     """Every row that exists is stored, once, with its very values; returns how many there are."""
     right = exists(truth, exchange, symbol, kind, start, end)
-    found = stored(store, exchange, symbol, kind, start, end)
-    assert len(found) / max(len(right), 1) == (1.0 if len(right) else 0.0), (exchange, symbol, kind)
-    pd.testing.assert_frame_equal(found, right[found.columns.tolist()], check_dtype=False)
+    rows = stored(store, exchange, symbol, kind, start, end)
+    assert len(rows) / max(len(right), 1) == (1.0 if len(right) else 0.0), (exchange, symbol, kind)
+    pd.testing.assert_frame_equal(rows, right[rows.columns.tolist()], check_dtype=False)
     return len(right)
 
 
@@ -88,14 +119,14 @@ def uncovered(gaps: pd.DataFrame, missing: pd.DataFrame, kind: str) -> pd.DataFr
     """The missing rows that no gap on record covers."""
     ranges: dict[tuple[str, str], list[tuple[pd.Timestamp, pd.Timestamp]]] = {}
     for gap in gaps[gaps["kind"] == kind].to_dict("records"):
-        of = (gap["exchange"], gap["symbol"])
-        ranges.setdefault(of, []).append((gap["start"], gap["end"]))
+        series = (gap["exchange"], gap["symbol"])
+        ranges.setdefault(series, []).append((gap["start"], gap["end"]))
     rows = zip(missing["exchange"], missing["symbol"], missing["time"], strict=True)
     covered = [
         any(start <= time < end for start, end in ranges.get((exchange, symbol), ()))
         for exchange, symbol, time in rows
     ]
-    return missing[[not each for each in covered]] if covered else missing
+    return missing[[not inside for inside in covered]] if covered else missing
 
 
 def lacking(store: SeriesStore, right: pd.DataFrame, kind: str) -> pd.DataFrame:
@@ -109,7 +140,7 @@ def lacking(store: SeriesStore, right: pd.DataFrame, kind: str) -> pd.DataFrame:
 
 
 class Acknowledging(SeriesStore):
-    """Writes down what was acknowledged, at once and without a buffer."""
+    """Logs what it has acknowledged to a file, at once and without a buffer."""
 
     def __init__(self, root: str | Path, path: str, hours: int) -> None:
         super().__init__(root)
@@ -117,23 +148,23 @@ class Acknowledging(SeriesStore):
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
     def upsert(self, kind: str, frame: pd.DataFrame) -> UpsertCounts:
-        done = super().upsert(kind, frame)
+        counts = super().upsert(kind, frame)
         if kind in KEY:
             keys = frame[KEY[kind]].assign(time=frame["time"].astype("int64"))
-            self._say({"kind": kind, "keys": keys.to_numpy(dtype=object).tolist()})
-        return done
+            self._log({"kind": kind, "keys": keys.to_numpy(dtype=object).tolist()})
+        return counts
 
     def revise(self, kind: str, change: Any, *, exchange: str, symbols: Sequence[str]) -> None:
         super().revise(kind, change, exchange=exchange, symbols=symbols)
-        self._say({"kind": kind, "exchange": exchange, "hours": self._hours})
+        self._log({"kind": kind, "exchange": exchange, "hours": self._hours})
 
-    def _say(self, said: Mapping[str, Any]) -> None:
-        os.write(self._file, json.dumps(said).encode() + b"\n")
+    def _log(self, entry: Mapping[str, Any]) -> None:
+        os.write(self._file, json.dumps(entry).encode() + b"\n")
 
 
 @dataclass
 class Acknowledged:
-    """What a killed collector had been told is stored."""
+    """What the store had acknowledged to a killed collector."""
 
     keys: dict[str, set[tuple[Any, ...]]] = field(
         default_factory=lambda: {kind: set() for kind in KEY}
@@ -143,16 +174,16 @@ class Acknowledged:
 
     @classmethod
     def read(cls, path: Path) -> Acknowledged:
-        found = cls()
+        acknowledged = cls()
         lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
         for line in lines:  # the last, if torn, has no end of line
-            said = json.loads(line)
-            if said["kind"] == "gaps":
-                exchange, hours = said["exchange"], said["hours"]
-                found.hours[exchange] = max(hours, found.hours.get(exchange, 0))
+            entry = json.loads(line)
+            if entry["kind"] == "gaps":
+                exchange, hours = entry["exchange"], entry["hours"]
+                acknowledged.hours[exchange] = max(hours, acknowledged.hours.get(exchange, 0))
             else:
-                found.keys[said["kind"]] |= {tuple(key) for key in said["keys"]}
-        return found
+                acknowledged.keys[entry["kind"]] |= {tuple(key) for key in entry["keys"]}
+        return acknowledged
 
 
 @dataclass(frozen=True)
@@ -168,7 +199,7 @@ class Job:
     def run(self) -> None:
         store = Acknowledging(self.root, self.acknowledged, self.hours)
         # Often, so that a kill finds a collection in every state.
-        work = DataCollector(Series(store), settings=settings_for(self.urls), commit_after=0.1)
+        work = DataCollector(Library(store), settings=settings_for(self.urls), commit_after=0.1)
         work.collect_all_data(self.symbols, self.hours)
 
     def start(self) -> ForkServerProcess:

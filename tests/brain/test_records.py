@@ -1,0 +1,136 @@
+"""Evidence and its metrics, and the values that name versions and champions."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, strategies as st
+
+from brain.naming import Family, Regime
+from brain.records import CellRecord, Champion, Estimate, Evidence, Version
+
+EVIDENCE = Evidence(
+    bars=340,
+    episodes=12,
+    net_sharpe=Estimate(1.25, 0.5),
+    rank_ic=Estimate(0.03, 0.01),
+    hit_rate=Estimate(0.52, 0.02),
+    max_drawdown=Estimate(0.11, 0.04),
+)
+KEYS = [
+    "net_sharpe",
+    "net_sharpe_error",
+    "rank_ic",
+    "rank_ic_error",
+    "hit_rate",
+    "hit_rate_error",
+    "max_drawdown",
+    "max_drawdown_error",
+    "bars",
+    "episodes",
+]
+UNKNOWN = Estimate(math.nan, math.nan)
+
+
+def equal(first: Evidence, second: Evidence) -> bool:
+    """Whether all values are equal, or unknown in both."""
+    return repr(first) == repr(second)
+
+
+def test_metrics_have_their_keys_in_order() -> None:
+    metrics = EVIDENCE.to_metrics()
+    assert list(metrics) == KEYS
+    assert list(metrics.values()) == [1.25, 0.5, 0.03, 0.01, 0.52, 0.02, 0.11, 0.04, 340.0, 12.0]
+    assert {type(value) for value in metrics.values()} == {float}
+
+
+@pytest.mark.parametrize("regime", list(Regime))
+def test_a_regime_is_the_prefix_of_its_keys(regime: Regime) -> None:
+    metrics = EVIDENCE.to_metrics(regime)
+    assert list(metrics) == [f"{regime}/{key}" for key in KEYS]
+    assert list(metrics.values()) == list(EVIDENCE.to_metrics().values())
+
+
+def test_the_keys_of_a_regime_read_as_people_know_them() -> None:
+    assert "high/net_sharpe_error" in EVIDENCE.to_metrics(Regime.HIGH)
+
+
+@pytest.mark.parametrize("regime", [None, *Regime])
+def test_metrics_read_back_among_others(regime: Regime | None) -> None:
+    other = replace(EVIDENCE, bars=7, net_sharpe=Estimate(9.0, 9.0))
+    metrics: dict[str, float] = {"seconds/fit": 3.0, "missing/all": 0.1}
+    for key in (None, *Regime):
+        metrics |= (EVIDENCE if key == regime else other).to_metrics(key)
+    assert Evidence.from_metrics(metrics, regime) == EVIDENCE
+
+
+def test_unknown_values_are_left_out_and_read_back_as_unknown() -> None:
+    evidence = replace(
+        EVIDENCE,
+        bars=None,
+        episodes=None,
+        net_sharpe=Estimate(1.25, math.nan),
+        rank_ic=UNKNOWN,
+        max_drawdown=UNKNOWN,
+    )
+    metrics = evidence.to_metrics(Regime.LOW)
+    assert list(metrics) == ["low/net_sharpe", "low/hit_rate", "low/hit_rate_error"]
+    assert equal(Evidence.from_metrics(metrics, Regime.LOW), evidence)
+
+
+def test_infinity_is_unknown() -> None:
+    evidence = replace(EVIDENCE, net_sharpe=Estimate(math.inf, -math.inf))
+    assert list(evidence.to_metrics()) == KEYS[2:]
+    again = Evidence.from_metrics(evidence.to_metrics())
+    assert equal(again, replace(EVIDENCE, net_sharpe=UNKNOWN))
+
+
+def test_no_bars_are_not_unknown() -> None:
+    evidence = Evidence(0, 0, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN)
+    assert evidence.to_metrics() == {"bars": 0.0, "episodes": 0.0}
+    assert equal(Evidence.from_metrics({"bars": 0.0, "episodes": 0.0}), evidence)
+
+
+def test_without_metrics_everything_is_unknown() -> None:
+    evidence = Evidence(None, None, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN)
+    assert equal(Evidence.from_metrics({}), evidence)
+    assert equal(Evidence.from_metrics(EVIDENCE.to_metrics(), Regime.HIGH), evidence)
+    assert evidence.to_metrics() == {}
+
+
+VALUES = st.just(math.nan) | st.floats(-1e6, 1e6)
+ESTIMATES = st.builds(Estimate, VALUES, VALUES)
+COUNTS = st.none() | st.integers(0, 10**9)
+
+
+@given(
+    evidence=st.builds(Evidence, COUNTS, COUNTS, ESTIMATES, ESTIMATES, ESTIMATES, ESTIMATES),
+    regime=st.sampled_from([None, *Regime]),
+)
+def test_any_evidence_reads_back(evidence: Evidence, regime: Regime | None) -> None:
+    metrics = evidence.to_metrics(regime)
+    again = Evidence.from_metrics(metrics, regime)
+    assert equal(again, evidence)
+    assert again.to_metrics(regime) == metrics
+
+
+def test_the_estimates_by_name_begin_with_the_net_sharpe_ratio() -> None:
+    assert list(EVIDENCE.estimates()) == ["net_sharpe", "rank_ic", "hit_rate", "max_drawdown"]
+    assert EVIDENCE.estimates()["hit_rate"] == Estimate(0.52, 0.02)
+
+
+def test_an_estimate_has_a_normal_interval() -> None:
+    assert Estimate(1.0, 0.5).interval() == pytest.approx((0.02, 1.98))
+    assert Estimate(1.0, 0.5).interval(z=1.0) == (0.5, 1.5)
+
+
+def test_versions_and_champions_have_ids() -> None:
+    version = Version("BTC/USDT:USDT", 7, Family.LSTM, "r", "d", "2026-11-22", "run", "m")
+    assert version.id == "BTC-USDT_USDT/7"
+    record = CellRecord(7, "d", Family.LSTM, "r", "2026-11-22", True, "prior", 1, 1, "")
+    champion = Champion("BTC/USDT:USDT", Regime.HIGH, 7, record)
+    assert champion.model_id == version.id
+    assert champion.uri == "models:/BTC-USDT_USDT@champion-high"
+    assert champion.recorded
