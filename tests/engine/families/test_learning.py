@@ -80,7 +80,9 @@ def test_the_size_of_the_next_return_is_foretold_as_well_as_by_the_last_day(
     found = judged(np.where(both, prediction, np.nan), dataset)
     plain = judged(np.where(both, last_day, np.nan), dataset)
 
-    assert found.bars == plain.bars > 10_000
+    assert found.bars == plain.bars
+    assert plain.bars is not None
+    assert plain.bars > 10_000
     assert found.rank_ic.value >= 0.35
     assert found.rank_ic.value >= plain.rank_ic.value - 0.05
 
