@@ -25,8 +25,9 @@ from brain.errors import (
 )
 from brain.naming import Family
 from engine.families import family
-from engine.families.arrays import MIN_TARGETS, Array
+from engine.families.arrays import MIN_TARGETS
 from engine.families.base import FittedModel, ModelFamily
+from engine.kernels.columns import Floats
 
 FEATURES = 6
 NAMES = [f"feature_{i}" for i in range(FEATURES)]
@@ -39,7 +40,7 @@ HYPERPARAMETERS: dict[Family, dict[str, float]] = {
 each_family = pytest.mark.parametrize("name", list(Family))
 
 
-def planted(rows: int, seed: int = 0) -> tuple[Array, Array]:
+def planted(rows: int, seed: int = 0) -> tuple[Floats, Floats]:
     """Rows with 5 % missing, and a target that the first two features drive; heavy-tailed noise."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(rows, FEATURES))
@@ -49,7 +50,7 @@ def planted(rows: int, seed: int = 0) -> tuple[Array, Array]:
 
 
 def fit(
-    name: Family, rows: Array, target: Array, seed: int = 7, **hyperparameters: float
+    name: Family, rows: Floats, target: Floats, seed: int = 7, **hyperparameters: float
 ) -> FittedModel:
     return family(name).fit(
         rows, target, hyperparameters=HYPERPARAMETERS[name] | hyperparameters, seed=seed
@@ -67,7 +68,7 @@ def _numpy_state() -> str:
     return repr(np.random.get_state())  # noqa: NPY002
 
 
-def rank_ic(prediction: Array, target: Array) -> float:
+def rank_ic(prediction: Floats, target: Floats) -> float:
     valid = np.isfinite(prediction) & np.isfinite(target)
     return float(spearmanr(prediction[valid], target[valid]).statistic)
 
@@ -276,7 +277,7 @@ def test_a_missing_feature_is_not_a_zero(name: Family) -> None:
     ],
 )
 def test_unusable_input_is_refused_with_its_place(
-    name: Family, rows: Array, target: Array, message: str
+    name: Family, rows: Floats, target: Floats, message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
         family(name).fit(rows, target, hyperparameters={}, seed=1)

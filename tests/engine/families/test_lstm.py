@@ -13,10 +13,10 @@ from mlflow.models import Model
 
 from brain.errors import ModelIntegrityError, TrainingError
 from engine.families import family
-from engine.families.arrays import Array
 from engine.families.lstm import FittedLstm
 from engine.families.lstm_network import LstmNetwork, Shape
 from engine.families.lstm_training import Batches, LstmTraining, train
+from engine.kernels.columns import Floats
 
 FEATURES = 5
 NAMES = [f"feature_{i}" for i in range(FEATURES)]
@@ -24,7 +24,7 @@ WINDOWS = (1, 3, 24)
 COUNTS = (0, 1, 2, 7, 300)
 
 
-def random_rows(count: int, missing: float = 0.0, seed: int = 0) -> Array:
+def random_rows(count: int, missing: float = 0.0, seed: int = 0) -> Floats:
     rng = np.random.default_rng(seed)
     rows = rng.normal(size=(count, FEATURES)) * [1, 10, 1e-3, 1e4, 1] + [0, 5, 1, 1e6, 0]
     rows[rng.random(rows.shape) < missing] = np.nan

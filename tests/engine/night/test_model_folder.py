@@ -21,8 +21,8 @@ from mlflow.models import Model
 
 from brain.naming import Family, Regime, champion_alias, model_name
 from engine.families import family
-from engine.families.arrays import Array
 from engine.families.base import FittedModel
+from engine.kernels.columns import Floats
 from tests.servers import sqlite_template
 
 NAMES = [f"feature_{i}" for i in range(6)]
@@ -72,12 +72,12 @@ class Registry:
     answers: list[list[object]]
     folder: Path
 
-    def predicted(self, name: Family, frame: str) -> Array:
+    def predicted(self, name: Family, frame: str) -> Floats:
         file = f"{champion_alias(REGIME[name])}-{frame}.parquet"
         return pd.read_parquet(self.folder / file)["prediction"].to_numpy(dtype=float)
 
 
-def random_rows(count: int, missing: float) -> Array:
+def random_rows(count: int, missing: float) -> Floats:
     rng = np.random.default_rng(count)
     rows = rng.normal(size=(count, len(NAMES)))
     rows[rng.random(rows.shape) < missing] = np.nan
