@@ -1,6 +1,6 @@
-"""Hamilton's side: champions in memory and fast predictions.
+"""The executor's side: champions in memory and fast predictions.
 
-Imports registry and, of engine, the features and regimes kernels.
+Imports the standard-library part of brain and, of engine, the kernels.
 """
 
 from __future__ import annotations

@@ -160,9 +160,9 @@ def decide(
     models = str(night.folder / "models")
     monkeypatch.setattr(sys, "argv", ["hamilton", SYMBOL, "--models", models, *arguments])
     code = hamilton.main()
-    said = capsys.readouterr()
-    faults = [line for line in said.err.splitlines() if line.startswith("flat")]
-    return [f"exit code {code}", *said.out.splitlines(), *faults]
+    output = capsys.readouterr()
+    faults = [line for line in output.err.splitlines() if line.startswith("flat")]
+    return [f"exit code {code}", *output.out.splitlines(), *faults]
 
 
 # --- the night's records ------------------------------------------------------------------------
@@ -173,9 +173,9 @@ def test_the_night_has_recorded_how_sure_it_is(night: Night) -> None:
     for cell in records:
         evidence = (cell.net_sharpe, cell.net_sharpe_error, cell.bars, cell.episodes)
         assert cell.confidence == confidence(*evidence).probability
-    known = [cell.confidence for cell in records if cell.confidence is not None]
-    assert 0 < len(known) < 4  # two regimes have no bars to judge by
-    assert all(0 < probability < 1 for probability in known)
+    probabilities = [cell.confidence for cell in records if cell.confidence is not None]
+    assert 0 < len(probabilities) < 4  # two regimes have no bars to evaluate on
+    assert all(0 < probability < 1 for probability in probabilities)
 
 
 # --- hamilton.py --------------------------------------------------------------------------------
@@ -209,14 +209,14 @@ def test_a_version_is_downloaded_once_and_checked_every_time(
     tmp_path: Path,
 ) -> None:
     first = decide(night, monkeypatch, capsys, "--models", str(tmp_path))
-    (kept,) = tmp_path.iterdir()
-    assert kept.name == night.champion.record.digest
+    (folder,) = tmp_path.iterdir()
+    assert folder.name == night.champion.record.digest
     monkeypatch.delattr(BrainLibrary, "fetch")
     assert decide(night, monkeypatch, capsys, "--models", str(tmp_path)) == first
-    (kept / "model.ubj").write_bytes(b"forged")
-    said = decide(night, monkeypatch, capsys, "--models", str(tmp_path))
-    assert said[0] == "exit code 2"
-    assert "model.ubj is not what was registered" in said[-1]
+    (folder / "model.ubj").write_bytes(b"forged")
+    lines = decide(night, monkeypatch, capsys, "--models", str(tmp_path))
+    assert lines[0] == "exit code 2"
+    assert "model.ubj is not what was registered" in lines[-1]
 
 
 @pytest.mark.usefixtures("_champions_stay")
@@ -231,15 +231,15 @@ def test_every_family_predicts_from_recent_bars_as_from_the_whole_history(
     numbers = {night.library.version(SYMBOL, n).family: n for n in (1, 2, 3)}
     version = night.library.version(SYMBOL, numbers[name])
     cell = crown(night, version, sharpe=0.6)
-    said = decide(night, monkeypatch, capsys, "--limit", "0.5", "--using", version.id)
+    lines = decide(night, monkeypatch, capsys, "--limit", "0.5", "--using", version.id)
     expected = night.predicted(version, tmp_path / "model")
-    assert said[0] == "exit code 0"
-    assert said[3] == f"no switch: {version.id} is champion of regime low"
-    told = float(said[4].split()[1].rstrip(","))
-    assert told == pytest.approx(expected, abs=1e-4)
+    assert lines[0] == "exit code 0"
+    assert lines[3] == f"no switch: {version.id} is champion of regime low"
+    prediction = float(lines[4].split()[1].rstrip(","))
+    assert prediction == pytest.approx(expected, abs=1e-4)
     size = float(np.sign(expected)) * 0.5 * (2 * (cell.confidence or 0) - 1)
     assert size != 0
-    assert said[5].startswith(f"position {size:+.4f}: confidence 0.86, net Sharpe 0.60 ± 0.50 ")
+    assert lines[5].startswith(f"position {size:+.4f}: confidence 0.86, net Sharpe 0.60 ± 0.50 ")
 
 
 @pytest.mark.usefixtures("_champions_stay")
@@ -247,16 +247,16 @@ def test_unknown_confidence_stays_flat_and_says_so(
     night: Night, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     crown(night, night.library.version(SYMBOL, night.champion.version), sharpe=None)
-    said = decide(night, monkeypatch, capsys)
-    assert said[4] == "flat: confidence unknown: no net Sharpe from 400 bars"
+    lines = decide(night, monkeypatch, capsys)
+    assert lines[4] == "flat: confidence unknown: no net Sharpe from 400 bars"
 
 
 def test_the_bars_may_end_where_training_ended(
     night: Night, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said = decide(night, monkeypatch, capsys, "--bars", str(night.past))
-    assert said[0] == "exit code 0"
-    assert said[1] == f"ETH/USD at {night.bars.close_time[-NEW - 1]}: regime normal"
+    lines = decide(night, monkeypatch, capsys, "--bars", str(night.past))
+    assert lines[0] == "exit code 0"
+    assert lines[1] == f"ETH/USD at {night.bars.close_time[-NEW - 1]}: regime normal"
 
 
 def test_an_unknown_regime_stays_flat_and_says_so(
@@ -268,10 +268,10 @@ def test_an_unknown_regime_stays_flat_and_says_so(
     frame = night.bars.frame.copy()
     frame.iloc[-20:-1] = np.nan
     folder = write(replace(night.bars, frame=frame), tmp_path / "bars")
-    said = decide(night, monkeypatch, capsys, "--bars", str(folder))
-    assert said[0] == "exit code 0"
-    assert said[1].endswith("regime unknown")
-    assert said[2] == "flat: the regime is unknown"
+    lines = decide(night, monkeypatch, capsys, "--bars", str(folder))
+    assert lines[0] == "exit code 0"
+    assert lines[1].endswith("regime unknown")
+    assert lines[2] == "flat: the regime is unknown"
 
 
 def test_bars_that_end_before_training_did_are_an_error(
@@ -282,9 +282,9 @@ def test_bars_that_end_before_training_did_are_an_error(
 ) -> None:
     older = replace(night.bars, frame=night.bars.frame[: -NEW - 1])
     folder = write(older, tmp_path / "bars")
-    said = decide(night, monkeypatch, capsys, "--bars", str(folder))
-    assert said[0] == "exit code 2"
-    assert re.match("flat, by an error: the state's last bar closes .* give newer bars", said[1])
+    lines = decide(night, monkeypatch, capsys, "--bars", str(folder))
+    assert lines[0] == "exit code 2"
+    assert re.match("flat, by an error: the state's last bar closes .* give newer bars", lines[1])
 
 
 def test_a_registry_without_champions_is_an_error(
@@ -293,8 +293,8 @@ def test_a_registry_without_champions_is_an_error(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    said = decide(replace(night, uri=sqlite_dsn), monkeypatch, capsys)
-    assert said == [
+    lines = decide(replace(night, uri=sqlite_dsn), monkeypatch, capsys)
+    assert lines == [
         "exit code 2",
         "flat, by an error: ETH/USD has no champion; run the nightly job for it",
     ]
@@ -304,10 +304,10 @@ def test_a_registry_without_champions_is_an_error(
 def test_a_champion_that_does_not_tell_its_regimes_is_passed_over(
     night: Night, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = decide(night, monkeypatch, capsys)
+    prediction = decide(night, monkeypatch, capsys)
     newest = replace(night.champion.record, regimes={}, trained_until="2099-01-01T00:00:00+00:00")
     night.library.set_champion(SYMBOL, Regime.LOW, newest, None)
-    assert decide(night, monkeypatch, capsys)[1] == told[1]
+    assert decide(night, monkeypatch, capsys)[1] == prediction[1]
 
     before = {regime: night.library.champion(SYMBOL, regime).record for regime in REGIMES}
     try:
@@ -347,11 +347,11 @@ def test_a_model_that_knows_the_market_predicts_where_the_market_is_unknown(
             run, SYMBOL, name, tmp_path / "model", tags=tags, hyperparameters={}, note=""
         )
     crown(night, version, sharpe=0.6)
-    said = decide(night, monkeypatch, capsys)
+    lines = decide(night, monkeypatch, capsys)
     rows = feature_frame(night.bars).to_numpy()
     unknown = np.full((len(rows), len(MARKET_FEATURES)), np.nan)
     expected = fitted.predict(np.column_stack([rows, unknown]))[-1]
-    assert float(said[3].split()[1].rstrip(",")) == pytest.approx(expected, abs=1e-4)
+    assert float(lines[3].split()[1].rstrip(",")) == pytest.approx(expected, abs=1e-4)
 
 
 # --- hamilton_ten_lines.py ----------------------------------------------------------------------

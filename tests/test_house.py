@@ -107,6 +107,7 @@ def planted(rooms: Path, module: str, statement: str) -> Iterator[None]:
         ("market.planted", "from engine.kernels import regimes"),
         ("engine.planted", "import serving"),
         ("engine.planted", "import mlproject"),
+        ("engine.night.planted", "import mlflow"),
         ("engine.planted", "from market import DataCollector"),
         ("engine.kernels.windows", "def late():\n    import pandas"),
         ("analysis.planted", "from market.collection import DataCollector"),

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from brain.errors import NotEnoughBarsError
 from brain.series.bars import Bars
 from engine.data.frames import bar_volatility, feature_frame, regime_series, target_frame
+from engine.kernels.columns import Floats
 from engine.kernels.features import FEATURE_SET
 from engine.kernels.perpetuals import MARKET_FEATURE_SET
 from engine.kernels.regime_state import RegimeDefinition, RegimeState
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from engine.data.market_series import MarketSeries
 
 __all__ = ["MIN_ROWS", "Dataset", "make_dataset"]
-
-Array = NDArray[np.float64]
 
 #: Rows with a known target below which no model is fitted: half of them are needed to train on,
 #: and the regimes are unknown for the first 252.
@@ -55,9 +54,9 @@ class Dataset:
     close_time: pd.DatetimeIndex
     names: tuple[str, ...]
     feature_set: str
-    features: Array
-    target: Array
-    forward_return: Array
+    features: Floats
+    target: Floats
+    forward_return: Floats
     regimes: NDArray[np.int8]
     definition: RegimeDefinition
     state: RegimeState
@@ -69,7 +68,7 @@ class Dataset:
 
     @property
     def target_name(self) -> str:
-        """What the target is, apart from its horizon."""
+        """The target without its horizon, as recipes name it."""
         return target_name(self.definition.window)
 
     @property

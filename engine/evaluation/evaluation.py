@@ -20,16 +20,15 @@ from scipy.stats import rankdata
 from brain.naming import REGIMES
 from brain.records import Estimate, Evidence
 from engine.evaluation.bootstrap import BlockBootstrap, block_length
+from engine.kernels.columns import Floats
 
 __all__ = ["ALL", "evaluate", "net_returns", "paired_difference"]
-
-Array = NDArray[np.float64]
 
 #: The key of the evidence over all bars, whatever their regime.
 ALL = "all"
 
 
-def net_returns(prediction: Array, forward_return: Array, *, horizon: int, cost: float) -> Array:
+def net_returns(prediction: Floats, forward_return: Floats, *, horizon: int, cost: float) -> Floats:
     """The net return of the position that each prediction opens.
 
     Args:
@@ -55,9 +54,9 @@ def net_returns(prediction: Array, forward_return: Array, *, horizon: int, cost:
 
 
 def evaluate(
-    prediction: Array,
-    target: Array,
-    forward_return: Array,
+    prediction: Floats,
+    target: Floats,
+    forward_return: Floats,
     regimes: NDArray[np.int8],
     *,
     horizon: int,
@@ -94,7 +93,9 @@ def evaluate(
     }
 
 
-def paired_difference(net: Array, other: Array, mask: NDArray[np.bool_], horizon: int) -> Estimate:
+def paired_difference(
+    net: Floats, other: Floats, mask: NDArray[np.bool_], horizon: int
+) -> Estimate:
     """The mean of ``net`` less ``other`` on the same rows, per position.
 
     Args:
@@ -113,9 +114,9 @@ def paired_difference(net: Array, other: Array, mask: NDArray[np.bool_], horizon
 
 
 def _evidence(
-    prediction: Array,
-    target: Array,
-    net: Array,
+    prediction: Floats,
+    target: Floats,
+    net: Floats,
     episodes: int,
     *,
     trades_a_year: float,
@@ -138,23 +139,23 @@ def _episodes(mask: NDArray[np.bool_], valid: NDArray[np.bool_]) -> int:
     return int(np.unique(stretch[mask & valid]).size)
 
 
-def _spread(draws: Array) -> float:
+def _spread(draws: Floats) -> float:
     finite = draws[np.isfinite(draws)]
     return float(finite.std(ddof=1)) if finite.size > 1 else float("nan")
 
 
-def _root(variance: Array) -> Array:
+def _root(variance: Floats) -> Floats:
     """Standard deviation; NaN where the variance is nothing but rounding (about 1e-16)."""
     return np.sqrt(np.where(variance > 1e-12, variance, np.nan))
 
 
-def _correlation(moments: Array) -> Array:
+def _correlation(moments: Floats) -> Floats:
     """Pearson correlation from means of x, y, xx, yy, xy in the last axis."""
     x, y, xx, yy, xy = np.moveaxis(moments, -1, 0)
     return np.asarray((xy - x * y) / (_root(xx - x * x) * _root(yy - y * y)))
 
 
-def _rank_ic(prediction: Array, target: Array, draws: BlockBootstrap) -> Estimate:
+def _rank_ic(prediction: Floats, target: Floats, draws: BlockBootstrap) -> Estimate:
     if prediction.size < 3:
         return Estimate(np.nan, np.nan)
     # Ranks centred on 0 with unit scale keep the moments well conditioned. They are computed once:
@@ -165,7 +166,7 @@ def _rank_ic(prediction: Array, target: Array, draws: BlockBootstrap) -> Estimat
     return Estimate(float(value), _spread(_correlation(draws.means(moments))))
 
 
-def _hit_rate(prediction: Array, target: Array, draws: BlockBootstrap) -> Estimate:
+def _hit_rate(prediction: Floats, target: Floats, draws: BlockBootstrap) -> Estimate:
     moved = target != 0
     hits = (moved & (np.sign(prediction) == np.sign(target))).astype(float)
     moments = np.column_stack([hits, moved.astype(float)])
@@ -176,13 +177,13 @@ def _hit_rate(prediction: Array, target: Array, draws: BlockBootstrap) -> Estima
     return Estimate(float(hits.sum() / moved.sum()), _spread(share))
 
 
-def _sharpe(net: Array, trades_a_year: float, draws: BlockBootstrap) -> Estimate:
+def _sharpe(net: Floats, trades_a_year: float, draws: BlockBootstrap) -> Estimate:
     if net.size < 3 or not net.std() > 0:
         return Estimate(np.nan, np.nan)
     scaled = net / net.std()
     moments = np.column_stack([scaled, scaled * scaled])
 
-    def ratio(means: Array) -> Array:
+    def ratio(means: Floats) -> Floats:
         mean, square = means.T
         return np.asarray(np.sqrt(trades_a_year) * mean / _root(square - mean**2))
 
@@ -190,11 +191,11 @@ def _sharpe(net: Array, trades_a_year: float, draws: BlockBootstrap) -> Estimate
     return Estimate(float(value), _spread(ratio(draws.means(moments))))
 
 
-def _drawdown(net: Array, draws: BlockBootstrap) -> Estimate:
+def _drawdown(net: Floats, draws: BlockBootstrap) -> Estimate:
     if net.size == 0:
         return Estimate(np.nan, np.nan)
 
-    def deepest(paths: Array) -> Array:
+    def deepest(paths: Floats) -> Floats:
         wealth = np.cumsum(paths, axis=1)
         peak = np.maximum(np.maximum.accumulate(wealth, axis=1), 0)
         return np.asarray((peak - wealth).max(axis=1))

@@ -14,14 +14,12 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from brain.errors import InputError, NotEnoughBarsError
 from engine.families.base import ModelFamily
+from engine.kernels.columns import Floats
 
 __all__ = ["Fold", "TrainingPlan", "out_of_sample", "walk_forward"]
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -107,13 +105,13 @@ class TrainingPlan:
 
 def out_of_sample(
     family: ModelFamily,
-    rows: Array,
-    target: Array,
+    rows: Floats,
+    target: Floats,
     folds: tuple[Fold, ...],
     *,
     hyperparameters: Mapping[str, Any],
     seed: int,
-) -> Array:
+) -> Floats:
     """Walk forward: fit on each fold's past, predict its test rows.
 
     Args:

@@ -8,18 +8,16 @@ import numpy as np
 import numpy.typing as npt
 
 from brain.errors import InputError, NotEnoughBarsError, TrainingError
+from engine.kernels.columns import Floats
 
 __all__ = [
     "MIN_TARGETS",
-    "Array",
     "check_rows",
     "check_seed",
     "check_target",
     "clip_outliers",
     "training_rows",
 ]
-
-Array = npt.NDArray[np.float64]
 
 #: A fit on fewer targets than this could not be distinguished from chance.
 MIN_TARGETS = 50
@@ -28,14 +26,14 @@ MIN_TARGETS = 50
 _LARGEST = float(np.finfo(np.float32).max)
 
 
-def _numbers(values: npt.ArrayLike, name: str) -> Array:
+def _numbers(values: npt.ArrayLike, name: str) -> Floats:
     try:
         return np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise InputError(f"the {name} hold something that is no number ({error})") from error
 
 
-def check_rows(rows: npt.ArrayLike, *, width: int | None = None) -> Array:
+def check_rows(rows: npt.ArrayLike, *, width: int | None = None) -> Floats:
     """Feature rows as a C-contiguous float64 array (N, F); NaN stays, as "missing".
 
     Args:
@@ -65,7 +63,7 @@ def check_rows(rows: npt.ArrayLike, *, width: int | None = None) -> Array:
     return np.ascontiguousarray(array)
 
 
-def check_target(target: npt.ArrayLike, rows: Array) -> Array:
+def check_target(target: npt.ArrayLike, rows: Floats) -> Floats:
     """One target per row as a float64 array (N,); NaN stays, as "no target".
 
     Args:
@@ -88,7 +86,7 @@ def check_target(target: npt.ArrayLike, rows: Array) -> Array:
     return array
 
 
-def training_rows(rows: Array, target: Array, *, look_back: int = 1) -> npt.NDArray[np.intp]:
+def training_rows(rows: Floats, target: Floats, *, look_back: int = 1) -> npt.NDArray[np.intp]:
     """The places of the rows to learn from, ascending.
 
     They have a target, a full look-back, and at least one feature in it that is not NaN.
@@ -120,7 +118,7 @@ def training_rows(rows: Array, target: Array, *, look_back: int = 1) -> npt.NDAr
     return places
 
 
-def clip_outliers(values: Array) -> tuple[Array, float, float]:
+def clip_outliers(values: Floats) -> tuple[Floats, float, float]:
     """Targets clipped at ten robust standard deviations, their median, and that deviation.
 
     It is 1.4826 × the median absolute deviation, which estimates the standard deviation of a normal

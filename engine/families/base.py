@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy.typing as npt
 
 from brain.naming import Family
-from engine.families.arrays import Array
 from engine.families.hyperparameters import Hyperparameter, Number, defaults, suggest
+from engine.kernels.columns import Floats
 
 if TYPE_CHECKING:
     import optuna
@@ -48,7 +48,7 @@ class FittedModel(ABC):
     width: int
 
     @abstractmethod
-    def predict(self, rows: npt.ArrayLike) -> Array:
+    def predict(self, rows: npt.ArrayLike) -> Floats:
         """Predictions (N,) for consecutive rows (N, F), in the target's units.
 
         NaN where the look-back is not full, or has no input at all; see the module's docstring.

@@ -42,7 +42,6 @@ from brain.errors import ModelIntegrityError, TrainingError
 from brain.naming import Family
 from engine.families import model_files
 from engine.families.arrays import (
-    Array,
     check_rows,
     check_seed,
     check_target,
@@ -51,6 +50,7 @@ from engine.families.arrays import (
 )
 from engine.families.base import FittedModel, ModelFamily
 from engine.families.hyperparameters import Hyperparameter, Number, settle
+from engine.kernels.columns import Floats
 
 if TYPE_CHECKING:
     import lightgbm
@@ -113,8 +113,8 @@ class _Boosted(ModelFamily):
     @abstractmethod
     def _train(
         self,
-        rows: Array,
-        target: Array,
+        rows: Floats,
+        target: Floats,
         hyperparameters: Mapping[str, Number],
         loss: _Loss,
         seed: int,
@@ -129,8 +129,8 @@ class LightGbm(_Boosted):
 
     def _train(
         self,
-        rows: Array,
-        target: Array,
+        rows: Floats,
+        target: Floats,
         hyperparameters: Mapping[str, Number],
         loss: _Loss,
         seed: int,
@@ -186,7 +186,7 @@ class FittedLightGbm(FittedModel):
         self.booster = booster
         self.width = booster.num_feature()
 
-    def predict(self, rows: npt.ArrayLike) -> Array:
+    def predict(self, rows: npt.ArrayLike) -> Floats:
         inputs = check_rows(rows, width=self.width)
         if not len(inputs):
             return np.empty(0)
@@ -221,8 +221,8 @@ class XgBoost(_Boosted):
 
     def _train(
         self,
-        rows: Array,
-        target: Array,
+        rows: Floats,
+        target: Floats,
         hyperparameters: Mapping[str, Number],
         loss: _Loss,
         seed: int,
@@ -274,7 +274,7 @@ class FittedXgBoost(FittedModel):
         self.booster = booster
         self.width = booster.num_features()
 
-    def predict(self, rows: npt.ArrayLike) -> Array:
+    def predict(self, rows: npt.ArrayLike) -> Floats:
         inputs = check_rows(rows, width=self.width)
         if not len(inputs):
             return np.empty(0)

@@ -17,7 +17,6 @@ from brain.errors import ModelIntegrityError
 from brain.naming import Family
 from engine.families import model_files
 from engine.families.arrays import (
-    Array,
     check_rows,
     check_seed,
     check_target,
@@ -28,6 +27,7 @@ from engine.families.base import FittedModel, ModelFamily
 from engine.families.hyperparameters import Hyperparameter, Number, settle
 from engine.families.lstm_network import LstmNetwork, Shape, export_rows, export_window
 from engine.families.threads import one_thread
+from engine.kernels.columns import Floats
 
 if TYPE_CHECKING:
     from engine.families.model_files import Model
@@ -123,7 +123,7 @@ class FittedLstm(FittedModel):
         self.look_back = network.shape.window
         self.width = network.shape.features
 
-    def predict(self, rows: npt.ArrayLike) -> Array:
+    def predict(self, rows: npt.ArrayLike) -> Floats:
         inputs = check_rows(rows, width=self.width)
         prediction = np.empty(len(inputs))
         with one_thread(), torch.inference_mode():
@@ -174,7 +174,7 @@ def _shape(features: int, hyperparameters: Mapping[str, Number]) -> Shape:
     )
 
 
-def _set_scaler(network: LstmNetwork, rows: Array) -> None:
+def _set_scaler(network: LstmNetwork, rows: Floats) -> None:
     """Set the features' scaler: median and interquartile range (of a normal: 1.349 sd)."""
     with warnings.catch_warnings():
         # A feature without a value has no quartiles: NaN, which keeps it missing.

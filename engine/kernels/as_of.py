@@ -9,7 +9,7 @@ from engine.kernels.windows import ratio
 
 __all__ = ["STALE", "AsOf"]
 
-#: Periods after which a row says nothing of the present.
+#: Periods after which a row no longer holds for the present.
 STALE = 2.0
 
 

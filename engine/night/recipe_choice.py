@@ -72,7 +72,7 @@ def _misfit(recipe: Recipe, dataset: Dataset, plan: TrainingPlan) -> str | None:
     first_fold = plan.walk(len(dataset), dataset.horizon)[0]
     train_end = dataset.close_time[first_fold.train_end - 1]
     if datetime.fromisoformat(recipe.tuned_until) > train_end:
-        return f"tuned on bars until {recipe.tuned_until} of which some will be judged"
+        return f"tuned on bars until {recipe.tuned_until} of which some are for the evaluation"
     return None
 
 

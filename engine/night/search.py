@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from brain.errors import NotEnoughBarsError, TrainingError
@@ -23,6 +22,7 @@ from brain.recipes import Recipe
 from engine import families
 from engine.data.dataset import Dataset
 from engine.evaluation.walk_forward import TrainingPlan, out_of_sample, walk_forward
+from engine.kernels.columns import Floats
 
 if TYPE_CHECKING:
     import optuna
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 __all__ = ["Search", "search"]
 
 logger = logging.getLogger(__name__)
-
-Array = NDArray[np.float64]
 
 # A trial may need more than the rows have, such as an LSTM's long window; another may not.
 _TRIAL_ERRORS = (TrainingError, NotEnoughBarsError)
@@ -73,7 +71,7 @@ def search(dataset: Dataset, family: Family, plan: TrainingPlan) -> Search:
         embargo=plan.embargo,
     )
     model = families.family(family)
-    predictions: dict[int, Array] = {}
+    predictions: dict[int, Floats] = {}
 
     def attempt(trial: optuna.Trial) -> float:
         hyperparameters = model.suggest(trial)
@@ -145,7 +143,7 @@ def _trials(study: optuna.Study) -> pd.DataFrame:
     )
 
 
-def _frame(predictions: dict[int, Array], close_time: pd.DatetimeIndex) -> pd.DataFrame:
+def _frame(predictions: dict[int, Floats], close_time: pd.DatetimeIndex) -> pd.DataFrame:
     import pandas as pd
 
     frame = pd.DataFrame(predictions, index=close_time).dropna(how="all")
@@ -153,7 +151,7 @@ def _frame(predictions: dict[int, Array], close_time: pd.DatetimeIndex) -> pd.Da
     return frame
 
 
-def _rank_correlation(prediction: Array, target: Array) -> float:
+def _rank_correlation(prediction: Floats, target: Floats) -> float:
     valid = np.isfinite(prediction) & np.isfinite(target)
     x, y = prediction[valid], target[valid]
     if x.size < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:

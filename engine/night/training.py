@@ -8,9 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from brain.errors import BrainError, TrainingError
 from brain.naming import Family
 from brain.recipes import Recipe
@@ -20,11 +17,10 @@ from brain.workers import side_by_side
 from engine.data.dataset import Dataset
 from engine.evaluation.evaluation import evaluate, net_returns
 from engine.evaluation.walk_forward import TrainingPlan, out_of_sample
+from engine.kernels.columns import Floats
 from engine.night.search import Search, search
 
 __all__ = ["Result", "SearchResult", "Task", "TrainingResult", "run_all", "train", "tune"]
-
-Array = NDArray[np.float64]
 
 Result = TypeVar("Result", "TrainingResult", "SearchResult")
 
@@ -66,8 +62,8 @@ class TrainingResult:
     recipe: Recipe
     search: Search | None
     evidence: dict[str, Evidence]
-    prediction: Array
-    net: Array
+    prediction: Floats
+    net: Floats
     folder: Path
     seconds: dict[str, float]
 
@@ -138,7 +134,7 @@ def train(task: Task) -> TrainingResult:
     )
 
 
-def _evidence(task: Task, prediction: Array) -> dict[str, Evidence]:
+def _evidence(task: Task, prediction: Floats) -> dict[str, Evidence]:
     dataset = task.dataset
     return evaluate(
         prediction,

@@ -46,15 +46,15 @@ class Market:
 
         return self._where(young)
 
-    def _where(self, chosen: Callable[[Rows], NDArray[np.bool_]]) -> Market:
+    def _where(self, mask: Callable[[Rows], NDArray[np.bool_]]) -> Market:
         return Market(
-            [_those(rows, chosen(rows)) for rows in self.funding],
-            [_those(rows, chosen(rows)) for rows in self.open_interest],
+            [_masked(rows, mask(rows)) for rows in self.funding],
+            [_masked(rows, mask(rows)) for rows in self.open_interest],
         )
 
 
-def _those(rows: R, chosen: NDArray[np.bool_]) -> R:
-    columns: dict[str, Any] = {name: column[chosen] for name, column in vars(rows).items()}
+def _masked(rows: R, mask: NDArray[np.bool_]) -> R:
+    columns: dict[str, Any] = {name: column[mask] for name, column in vars(rows).items()}
     return replace(rows, **columns)
 
 
@@ -97,7 +97,7 @@ def market_of(bars: Bars, seed: int = 0, *, missing: float = 0.1, first: int = 0
     start, end = bars.frame.index[first], bars.close_time[-1]
     funding, open_interest = [], []
     for exchange, hours in zip(EXCHANGES, (8, 4, 1), strict=True):
-        time = _some(rng, pd.date_range(start, end, freq=f"{hours}h"), missing)
+        time = _sample(rng, pd.date_range(start, end, freq=f"{hours}h"), missing)
         funding.append(
             pd.DataFrame(
                 {
@@ -112,7 +112,7 @@ def market_of(bars: Bars, seed: int = 0, *, missing: float = 0.1, first: int = 0
             )
         )
         period = max(bars.step, pd.Timedelta(hours=1))
-        time = _some(rng, pd.date_range(start, end, freq=period), missing)
+        time = _sample(rng, pd.date_range(start, end, freq=period), missing)
         base = 1e4 * np.exp(np.cumsum(0.02 * rng.standard_normal(len(time))))
         open_interest.append(
             pd.DataFrame(
@@ -127,14 +127,16 @@ def market_of(bars: Bars, seed: int = 0, *, missing: float = 0.1, first: int = 0
                 }
             )
         )
-    return MarketSeries(bars.symbol, _stored(pd.concat(funding)), _stored(pd.concat(open_interest)))
+    return MarketSeries(
+        bars.symbol, _as_stored(pd.concat(funding)), _as_stored(pd.concat(open_interest))
+    )
 
 
-def _some(rng: np.random.Generator, times: pd.DatetimeIndex, missing: float) -> pd.DatetimeIndex:
+def _sample(rng: np.random.Generator, times: pd.DatetimeIndex, missing: float) -> pd.DatetimeIndex:
     return times[rng.random(len(times)) >= missing]
 
 
-def _stored(frame: pd.DataFrame) -> pd.DataFrame:
+def _as_stored(frame: pd.DataFrame) -> pd.DataFrame:
     """As the series store gives it back."""
     times = dict.fromkeys(("time", "available"), "datetime64[us, UTC]")
     return frame.astype(times).reset_index(drop=True)

@@ -57,13 +57,13 @@ def simulate(
     drift = strength * np.concatenate([[0.0], signal[:-1]])
     returns = _VOLATILITY * (drift + np.sqrt(1 - strength**2) * rng.standard_normal(rows))
     close = 100 * np.exp(np.cumsum(returns))
-    opened = np.concatenate([[100.0], close[:-1]])
+    open_ = np.concatenate([[100.0], close[:-1]])
     shadows = _VOLATILITY * rng.lognormal(0.0, 0.5, rows)
     frame = pd.DataFrame(
         {
-            "open": opened,
-            "high": np.maximum(opened, close) * np.exp(shadows * (1 - below)),
-            "low": np.minimum(opened, close) * np.exp(-shadows * below),
+            "open": open_,
+            "high": np.maximum(open_, close) * np.exp(shadows * (1 - below)),
+            "low": np.minimum(open_, close) * np.exp(-shadows * below),
             "close": close,
             "volume": rng.lognormal(3.0, 0.5, rows),
         },

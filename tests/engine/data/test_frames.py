@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from brain.series.bars import Bars
+from engine.data import frames
+from engine.data.dataset import make_dataset
 from engine.data.frames import feature_frame, regime_series, target_frame
 from engine.kernels.features import FEATURES, bar_features
 from engine.kernels.regime_state import RegimeDefinition
@@ -38,13 +42,13 @@ def test_the_calendar_is_that_of_the_close(bars: Bars) -> None:
     assert last_of_the_day["hour_cos"].dropna().eq(1.0).all()
 
 
-def test_labels_stand_on_the_grid_of_the_bars(path: Path, bars: Bars) -> None:
+def test_targets_stand_on_the_grid_of_the_bars(path: Path, bars: Bars) -> None:
     frame = target_frame(bars, 4, DEFINITION)
     pd.testing.assert_index_equal(frame.index, bars.frame.index)
-    known = volatility(*path.prices(), 12)
+    sigma = volatility(*path.prices(), 12)
     for name, values in {
         "forward_return": forward_return(path.close, 4),
-        "target": scaled_target(path.close, known, 4),
+        "target": scaled_target(path.close, sigma, 4),
     }.items():
         assert np.array_equal(frame[name], values, equal_nan=True), name
 
@@ -65,6 +69,26 @@ def test_the_unit_of_the_index_does_not_matter(bars: Bars) -> None:
     other = Bars(bars.symbol, bars.timeframe, coarse)
     assert np.array_equal(feature_frame(other), feature_frame(bars), equal_nan=True)
     assert regime_series(other, DEFINITION)[1] == regime_series(bars, DEFINITION)[1]
+
+
+def test_targets_and_regimes_of_a_dataset_share_one_volatility(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bars = random_path(2, 900).bars()
+    targets, (codes, state) = target_frame(bars, 4), regime_series(bars)
+    windows = []
+
+    def count(open_: Any, high: Any, low: Any, close: Any, window: int) -> Any:
+        windows.append(window)
+        return volatility(open_, high, low, close, window)
+
+    monkeypatch.setattr(frames, "volatility", count)
+    dataset = make_dataset(bars, horizon=4)
+    assert windows == [RegimeDefinition().window]
+    assert np.array_equal(dataset.target, targets["target"], equal_nan=True)
+    assert np.array_equal(dataset.forward_return, targets["forward_return"], equal_nan=True)
+    assert np.array_equal(dataset.regimes, codes)
+    assert dataset.state == state
 
 
 def test_the_standard_definition_is_taken_if_none_is_given(bars: Bars) -> None:

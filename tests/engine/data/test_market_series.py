@@ -52,9 +52,9 @@ def test_market_features_follow_those_of_the_bars_on_their_grid(
     assert list(frame.columns) == [*FEATURES, *MARKET_FEATURES]
     pd.testing.assert_index_equal(frame.index, bars.frame.index)
     pd.testing.assert_frame_equal(frame[list(FEATURES)], feature_frame(bars), check_exact=True)
-    known = frame[MARKET].notna()
-    assert not known[:399].any().any()
-    assert known[600:].mean().min() > 0.7
+    valid = frame[MARKET].notna()
+    assert not valid[:399].any().any()
+    assert valid[600:].mean().min() > 0.7
 
 
 def test_a_row_is_joined_at_the_close_and_not_at_the_open(bars: Bars) -> None:
@@ -69,8 +69,8 @@ def test_a_row_is_joined_at_the_close_and_not_at_the_open(bars: Bars) -> None:
         }
     )
     series = MarketSeries(SYMBOL, funding, market_of(bars).open_interest[:0])
-    known = feature_frame(bars, series)["funding_8h"].notna()
-    assert known.to_numpy().nonzero()[0].tolist() == list(range(500, 517))
+    valid = feature_frame(bars, series)["funding_8h"].notna()
+    assert valid.to_numpy().nonzero()[0].tolist() == list(range(500, 517))
 
 
 def test_the_order_of_rows_and_the_unit_of_times_do_not_matter(
@@ -80,10 +80,10 @@ def test_the_order_of_rows_and_the_unit_of_times_do_not_matter(
     kinds = (market.funding, market.open_interest)
     shuffled = MarketSeries(SYMBOL, *(frame.sample(frac=1.0, random_state=1) for frame in kinds))
     coarse = MarketSeries(SYMBOL, *(frame.astype(times) for frame in kinds))
-    wanted = feature_frame(bars, market)
+    expected = feature_frame(bars, market)
     for other in (shuffled, coarse):
         assert other.digest == market.digest
-        pd.testing.assert_frame_equal(feature_frame(bars, other), wanted, check_exact=True)
+        pd.testing.assert_frame_equal(feature_frame(bars, other), expected, check_exact=True)
 
 
 def test_a_row_that_was_never_published_does_not_count(bars: Bars, market: MarketSeries) -> None:
@@ -149,12 +149,12 @@ def test_every_family_takes_the_market_as_missing_where_it_is(
         dataset.features, 3.0 * silent + 0.5 * noise, hyperparameters=hyperparameters, seed=1
     )
 
-    known, unknown, zero = (dataset.features[700:].copy() for _ in range(3))
+    present, unknown, zero = (dataset.features[700:].copy() for _ in range(3))
     unknown[:, -len(MARKET) :] = np.nan
     zero[:, -len(MARKET) :] = 0.0
-    predictions = [model.predict(rows)[model.look_back - 1 :] for rows in (known, unknown, zero)]
-    assert all(np.isfinite(found).all() for found in predictions)
-    with_market, without, with_zeros = (float(np.median(found)) for found in predictions)
+    predictions = [model.predict(rows)[model.look_back - 1 :] for rows in (present, unknown, zero)]
+    assert all(np.isfinite(prediction).all() for prediction in predictions)
+    with_market, without, with_zeros = (float(np.median(prediction)) for prediction in predictions)
     assert without - with_market > 1.0
     assert without - with_zeros > 1.0
 
@@ -167,12 +167,12 @@ def test_what_is_stored_is_read_back(tmp_path: Path, bars: Bars, market: MarketS
     assert read_market_series(store, SYMBOL, (), "1h") is None
     store.upsert("funding", market.funding)
     store.upsert("open_interest", market.open_interest)
-    found = read_market_series(store, SYMBOL, ("binance", "bybit", "okx"), "1h")
-    assert found is not None
-    assert found.symbol == SYMBOL
-    assert found.digest == market.digest
-    wanted = feature_frame(bars, market)
-    pd.testing.assert_frame_equal(feature_frame(bars, found), wanted, check_exact=True)
+    series = read_market_series(store, SYMBOL, ("binance", "bybit", "okx"), "1h")
+    assert series is not None
+    assert series.symbol == SYMBOL
+    assert series.digest == market.digest
+    expected = feature_frame(bars, market)
+    pd.testing.assert_frame_equal(feature_frame(bars, series), expected, check_exact=True)
 
     every = read_market_series(store, "SIM/USD:USD", (), "1h")
     assert every is not None

@@ -27,11 +27,11 @@ def plain_net(prediction: Array, forward: Array, horizon: int, cost: float) -> l
     net = []
     for t, (p, r) in enumerate(zip(prediction, forward, strict=True)):
         before = prediction[t - horizon] if t >= horizon else 0.0
-        held = 0.0 if np.isnan(before) else np.sign(before)
+        lagged = 0.0 if np.isnan(before) else np.sign(before)
         after = t + horizon
         follows = after < len(prediction) and np.isfinite(prediction[after] * forward[after])
         end = 0.0 if follows else abs(np.sign(p))
-        net.append(np.sign(p) * (np.exp(r) - 1) - cost * (abs(np.sign(p) - held) + end))
+        net.append(np.sign(p) * (np.exp(r) - 1) - cost * (abs(np.sign(p) - lagged) + end))
     return net
 
 
@@ -167,14 +167,14 @@ def test_paired_difference_is_tighter_than_its_parts() -> None:
     net = net_returns(prediction, forward, horizon=1, cost=0.0)
     other = net + 0.001 * np.random.default_rng(1).standard_normal(3000)
     rows = np.ones(3000, dtype=bool)
-    found = paired_difference(net, other - 0.0005, rows, horizon=1)
-    assert found.value == pytest.approx(0.0005, abs=1e-4)
-    assert found.error < 0.1 * net.std() / np.sqrt(3000) * 5
-    low, high = found.interval()
+    difference = paired_difference(net, other - 0.0005, rows, horizon=1)
+    assert difference.value == pytest.approx(0.0005, abs=1e-4)
+    assert difference.error < 0.1 * net.std() / np.sqrt(3000) * 5
+    low, high = difference.interval()
     assert low < 0.0005 < high
 
 
 def test_paired_difference_of_no_common_rows_is_unknown() -> None:
     nothing = np.full(50, np.nan)
-    found = paired_difference(nothing, np.zeros(50), np.ones(50, dtype=bool), horizon=1)
-    assert np.isnan([found.value, found.error]).all()
+    difference = paired_difference(nothing, np.zeros(50), np.ones(50, dtype=bool), horizon=1)
+    assert np.isnan([difference.value, difference.error]).all()

@@ -1,4 +1,4 @@
-"""Walk-forward splits: nothing that trains overlaps what is judged."""
+"""Walk-forward splits: no training row overlaps a row of the evaluation."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ PLANS = st.fixed_dictionaries(
 
 
 @given(PLANS)
-def test_no_training_label_reaches_into_the_test_block(plan: dict[str, Any]) -> None:
+def test_no_training_target_reaches_into_the_test_block(plan: dict[str, Any]) -> None:
     for fold in walk_forward(**plan):
-        last_label_ends = fold.train_end - 1 + plan["horizon"]
-        assert last_label_ends + plan["embargo"] < fold.test_start
+        target_end = fold.train_end - 1 + plan["horizon"]
+        assert target_end + plan["embargo"] < fold.test_start
 
 
 @given(PLANS)

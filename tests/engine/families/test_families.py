@@ -25,8 +25,9 @@ from brain.errors import (
 )
 from brain.naming import Family
 from engine.families import family
-from engine.families.arrays import MIN_TARGETS, Array
+from engine.families.arrays import MIN_TARGETS
 from engine.families.base import FittedModel, ModelFamily
+from engine.kernels.columns import Floats
 
 FEATURES = 6
 NAMES = [f"feature_{i}" for i in range(FEATURES)]
@@ -39,7 +40,7 @@ HYPERPARAMETERS: dict[Family, dict[str, float]] = {
 each_family = pytest.mark.parametrize("name", list(Family))
 
 
-def planted(rows: int, seed: int = 0) -> tuple[Array, Array]:
+def planted(rows: int, seed: int = 0) -> tuple[Floats, Floats]:
     """Rows with 5 % missing, and a target that the first two features drive; heavy-tailed noise."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(rows, FEATURES))
@@ -49,7 +50,7 @@ def planted(rows: int, seed: int = 0) -> tuple[Array, Array]:
 
 
 def fit(
-    name: Family, rows: Array, target: Array, seed: int = 7, **hyperparameters: float
+    name: Family, rows: Floats, target: Floats, seed: int = 7, **hyperparameters: float
 ) -> FittedModel:
     return family(name).fit(
         rows, target, hyperparameters=HYPERPARAMETERS[name] | hyperparameters, seed=seed
@@ -67,9 +68,9 @@ def _numpy_state() -> str:
     return repr(np.random.get_state())  # noqa: NPY002
 
 
-def rank_ic(prediction: Array, target: Array) -> float:
-    known = np.isfinite(prediction) & np.isfinite(target)
-    return float(spearmanr(prediction[known], target[known]).statistic)
+def rank_ic(prediction: Floats, target: Floats) -> float:
+    valid = np.isfinite(prediction) & np.isfinite(target)
+    return float(spearmanr(prediction[valid], target[valid]).statistic)
 
 
 def test_an_unknown_family_is_refused_with_the_closest_name() -> None:
@@ -103,16 +104,16 @@ def test_few_rows_give_as_many_predictions(
     assert fitted[name].predict(planted(count)[0].reshape(count, FEATURES)).shape == (count,)
 
 
-@given(seed=st.integers(0, 1000), cut=st.integers(1, 59), missing=st.sampled_from([0.0, 0.3, 0.95]))
+@given(seed=st.integers(0, 1000), end=st.integers(1, 59), missing=st.sampled_from([0.0, 0.3, 0.95]))
 @settings(max_examples=15, deadline=None)
 def test_a_prediction_does_not_depend_on_later_rows(
-    fitted: Mapping[Family, FittedModel], seed: int, cut: int, missing: float
+    fitted: Mapping[Family, FittedModel], seed: int, end: int, missing: float
 ) -> None:
     rng = np.random.default_rng(seed)
     rows = rng.normal(size=(60, FEATURES))
     rows[rng.random(rows.shape) < missing] = np.nan
     for model in fitted.values():
-        whole, part = model.predict(rows)[:cut], model.predict(rows[:cut])
+        whole, part = model.predict(rows)[:end], model.predict(rows[:end])
         np.testing.assert_allclose(part, whole, rtol=0, atol=1e-9)
 
 
@@ -207,11 +208,11 @@ def test_wild_targets_do_not_drown_the_signal(name: Family) -> None:
 def test_rows_without_target_are_context_only(name: Family) -> None:
     rows, target = planted(600)
     held_out = np.arange(600) >= 400
-    known = np.where(held_out, np.nan, target)
-    model = fit(name, rows, known)
+    targets = np.where(held_out, np.nan, target)
+    model = fit(name, rows, targets)
     other = rows.copy()
     other[held_out] *= 50
-    np.testing.assert_array_equal(model.predict(rows), fit(name, other, known).predict(rows))
+    np.testing.assert_array_equal(model.predict(rows), fit(name, other, targets).predict(rows))
 
 
 @each_family
@@ -276,7 +277,7 @@ def test_a_missing_feature_is_not_a_zero(name: Family) -> None:
     ],
 )
 def test_unusable_input_is_refused_with_its_place(
-    name: Family, rows: Array, target: Array, message: str
+    name: Family, rows: Floats, target: Floats, message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
         family(name).fit(rows, target, hyperparameters={}, seed=1)
@@ -293,11 +294,11 @@ def test_prediction_refuses_other_widths_and_infinities(
 
 
 @each_family
-@pytest.mark.parametrize("known", [0, MIN_TARGETS - 1])
-def test_too_few_targets_are_refused(name: Family, known: int) -> None:
+@pytest.mark.parametrize("count", [0, MIN_TARGETS - 1])
+def test_too_few_targets_are_refused(name: Family, count: int) -> None:
     rows, target = planted(400)
-    target[: 400 - known] = np.nan
-    with pytest.raises(NotEnoughBarsError, match=f"{known} of 400 rows .* give a longer history"):
+    target[: 400 - count] = np.nan
+    with pytest.raises(NotEnoughBarsError, match=f"{count} of 400 rows .* give a longer history"):
         fit(name, rows, target)
 
 
@@ -354,16 +355,16 @@ def test_suggestions_are_complete_valid_and_include_the_defaults(name: Family) -
     model = family(name)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
     study.enqueue_trial(model.defaults())
-    seen = [model.suggest(study.ask()) for _ in range(20)]
-    assert seen[0] == model.defaults()
-    for hyperparameters in seen:
+    suggestions = [model.suggest(study.ask()) for _ in range(20)]
+    assert suggestions[0] == model.defaults()
+    for hyperparameters in suggestions:
         assert hyperparameters.keys() == model.space.keys()
         for hyperparameter, value in hyperparameters.items():
             assert model.space[hyperparameter].check(hyperparameter, value) == value
     searched = {
         hyperparameter
         for hyperparameter in model.space
-        if len({p[hyperparameter] for p in seen}) > 1
+        if len({p[hyperparameter] for p in suggestions}) > 1
     }
     assert 4 <= len(searched) <= 6
 
@@ -373,8 +374,8 @@ def test_a_fitted_model_can_be_sent_to_another_process(
     name: Family, fitted: Mapping[Family, FittedModel]
 ) -> None:
     rows = planted(20)[0]
-    sent = pickle.loads(pickle.dumps(fitted[name]))
-    np.testing.assert_array_equal(sent.predict(rows), fitted[name].predict(rows))
+    copy = pickle.loads(pickle.dumps(fitted[name]))
+    np.testing.assert_array_equal(copy.predict(rows), fitted[name].predict(rows))
 
 
 @each_family

@@ -45,7 +45,7 @@ def predict(dataset: Dataset, name: Family, plan: TrainingPlan) -> Array:
     )
 
 
-def judged(prediction: Array, dataset: Dataset) -> Evidence:
+def evaluation(prediction: Array, dataset: Dataset) -> Evidence:
     return evaluate(
         prediction,
         dataset.target,
@@ -77,20 +77,19 @@ def test_the_size_of_the_next_return_is_foretold_as_well_as_by_the_last_day(
 
     prediction = predict(dataset, name, TrainingPlan(folds=3))
     both = np.isfinite(prediction) & np.isfinite(last_day)
-    found = judged(np.where(both, prediction, np.nan), dataset)
-    plain = judged(np.where(both, last_day, np.nan), dataset)
+    evidence = evaluation(np.where(both, prediction, np.nan), dataset)
+    plain = evaluation(np.where(both, last_day, np.nan), dataset)
 
-    assert found.bars == plain.bars
-    assert plain.bars is not None
-    assert plain.bars > 10_000
-    assert found.rank_ic.value >= 0.35
-    assert found.rank_ic.value >= plain.rank_ic.value - 0.05
+    assert evidence.bars is not None
+    assert evidence.bars == plain.bars > 10_000
+    assert evidence.rank_ic.value >= 0.35
+    assert evidence.rank_ic.value >= plain.rank_ic.value - 0.05
 
 
 # --- a return signal of known strength ----------------------------------------------------------
 
-#: Much to learn from and little to judge on: what a model has not yet learnt of the signal is then
-#: small beside the error of its evidence. With 2,000 bars to learn from it is not.
+#: Much to learn from and little to evaluate on: what a model has not yet learnt of the signal is
+#: then small beside the error of its evidence. With 2,000 bars to learn from it is not.
 LATE = TrainingPlan(folds=1, first_test=0.8)
 
 
@@ -124,20 +123,20 @@ def planted(request: pytest.FixtureRequest) -> Planted:
 
 def test_a_planted_signal_is_found_at_its_strength(planted: Planted) -> None:
     """The planted value is the rank correlation of the true signal, on the same rows."""
-    known = np.isfinite(planted.prediction)
-    truth = judged(np.where(known, planted.signal, np.nan), planted.dataset)
-    found = judged(planted.prediction, planted.dataset)
-    low, high = found.rank_ic.interval()
+    valid = np.isfinite(planted.prediction)
+    truth = evaluation(np.where(valid, planted.signal, np.nan), planted.dataset)
+    evidence = evaluation(planted.prediction, planted.dataset)
+    low, high = evidence.rank_ic.interval()
 
-    assert truth.bars == found.bars == 1999
+    assert truth.bars == evidence.bars == 1999
     assert truth.rank_ic.value == pytest.approx(0.3, abs=0.05)
     assert 0 < low < truth.rank_ic.value < high
 
 
 def test_a_planted_signal_earns_more_than_no_signal(planted: Planted) -> None:
-    found = judged(planted.prediction, planted.dataset)
-    assert found.hit_rate.interval()[0] > 0.5
-    assert found.net_sharpe.interval()[0] > 0
+    evidence = evaluation(planted.prediction, planted.dataset)
+    assert evidence.hit_rate.interval()[0] > 0.5
+    assert evidence.net_sharpe.interval()[0] > 0
 
     net, none = (
         net_returns(prediction, planted.dataset.forward_return, horizon=1, cost=COST)
@@ -147,23 +146,23 @@ def test_a_planted_signal_earns_more_than_no_signal(planted: Planted) -> None:
     assert more.value > 2 * more.error
 
 
-def test_nothing_is_found_under_shuffled_labels(planted: Planted) -> None:
+def test_nothing_is_found_under_shuffled_targets(planted: Planted) -> None:
     """Three standard errors: a false alarm in one of a hundred changes of whatever is random.
 
     Over 24 other shuffles LightGBM's mean is .004 ± .005.
     """
-    low, high = judged(planted.from_shuffled, planted.shuffled).rank_ic.interval(3)
+    low, high = evaluation(planted.from_shuffled, planted.shuffled).rank_ic.interval(3)
     assert low < 0 < high
 
 
-def test_whoever_has_seen_the_shuffled_labels_is_found_out(planted: Planted) -> None:
-    """The test above can fail: a model that was trained on what it is judged on does."""
+def test_whoever_has_seen_the_shuffled_targets_is_found_out(planted: Planted) -> None:
+    """The test above can fail: a model that was trained on what it is evaluated on does."""
     shuffled, tested = planted.shuffled, np.isfinite(planted.from_shuffled)
     rows, target = shuffled.features[tested], shuffled.target[tested]
-    seen = family(planted.name).fit(rows, target, hyperparameters={}, seed=LATE.seed)
+    model = family(planted.name).fit(rows, target, hyperparameters={}, seed=LATE.seed)
     prediction = np.full(len(shuffled), np.nan)
-    prediction[tested] = seen.predict(rows)
-    assert judged(prediction, shuffled).rank_ic.interval()[0] > 0
+    prediction[tested] = model.predict(rows)
+    assert evaluation(prediction, shuffled).rank_ic.interval()[0] > 0
 
 
 def test_simulated_bars_hide_the_signal_from_everything_but_the_shadows() -> None:
@@ -171,8 +170,8 @@ def test_simulated_bars_hide_the_signal_from_everything_but_the_shadows() -> Non
     frame = simulation.bars.frame
     tops, bottoms = frame[["open", "close"]].max(axis=1), frame[["open", "close"]].min(axis=1)
     above, below = np.log(frame["high"] / tops), np.log(bottoms / frame["low"])
-    shown = (below / (above + below)).to_numpy()
-    np.testing.assert_allclose((shown - 0.5) * np.sqrt(12), simulation.signal, atol=1e-9)
+    share = (below / (above + below)).to_numpy()
+    np.testing.assert_allclose((share - 0.5) * np.sqrt(12), simulation.signal, atol=1e-9)
     following = np.log(frame["close"]).diff().shift(-1)
     for column in ("volume", "close"):
         change = np.log(frame[column]).diff()

@@ -13,10 +13,10 @@ from mlflow.models import Model
 
 from brain.errors import ModelIntegrityError, TrainingError
 from engine.families import family
-from engine.families.arrays import Array
 from engine.families.lstm import FittedLstm
 from engine.families.lstm_network import LstmNetwork, Shape
 from engine.families.lstm_training import Batches, LstmTraining, train
+from engine.kernels.columns import Floats
 
 FEATURES = 5
 NAMES = [f"feature_{i}" for i in range(FEATURES)]
@@ -24,7 +24,7 @@ WINDOWS = (1, 3, 24)
 COUNTS = (0, 1, 2, 7, 300)
 
 
-def some_rows(count: int, missing: float = 0.0, seed: int = 0) -> Array:
+def random_rows(count: int, missing: float = 0.0, seed: int = 0) -> Floats:
     rng = np.random.default_rng(seed)
     rows = rng.normal(size=(count, FEATURES)) * [1, 10, 1e-3, 1e4, 1] + [0, 5, 1, 1e6, 0]
     rows[rng.random(rows.shape) < missing] = np.nan
@@ -32,7 +32,7 @@ def some_rows(count: int, missing: float = 0.0, seed: int = 0) -> Array:
 
 
 def fit(window: int, **hyperparameters: float) -> FittedLstm:
-    rows = some_rows(300, missing=0.1)
+    rows = random_rows(300, missing=0.1)
     target = np.nan_to_num(rows[:, 0]) + np.random.default_rng(1).normal(size=300)
     small = {"window": window, "hidden": 8, "width": 6, "batch": 64, "epochs": 2}
     model = family("lstm").fit(rows, target, hyperparameters=small | hyperparameters, seed=1)
@@ -62,7 +62,7 @@ def test_the_graph_of_rows_predicts_as_the_torch_module(
     saved: tuple[FittedLstm, Path], count: int, missing: float
 ) -> None:
     model, folder = saved
-    rows = some_rows(count, missing, seed=2)
+    rows = random_rows(count, missing, seed=2)
     (values,) = session(folder / "model.onnx").run(["prediction"], {"rows": rows})
     expected = model.predict(rows)
     assert values.shape == (count,)
@@ -78,7 +78,7 @@ def test_the_graph_of_one_window_predicts_as_the_graph_of_rows(
     saved: tuple[FittedLstm, Path], missing: float
 ) -> None:
     model, folder = saved
-    rows = some_rows(60, missing, seed=3)
+    rows = random_rows(60, missing, seed=3)
     (expected,) = session(folder / "model.onnx").run(None, {"rows": rows})
     window = session(folder / "window.onnx")
     assert window.get_inputs()[0].shape == [model.look_back, FEATURES]
@@ -92,7 +92,7 @@ def test_the_graph_of_one_window_predicts_as_the_graph_of_rows(
 
 def test_a_window_without_any_input_is_unknown_and_the_others_are_not() -> None:
     model = fit(3)
-    rows = some_rows(20)
+    rows = random_rows(20)
     rows[8:13] = np.nan
     unknown = np.isnan(model.predict(rows))
     assert np.flatnonzero(unknown).tolist() == [0, 1, 10, 11, 12]
@@ -100,7 +100,7 @@ def test_a_window_without_any_input_is_unknown_and_the_others_are_not() -> None:
 
 def test_a_missing_bar_counts_as_missing_and_not_as_its_median() -> None:
     model = fit(3)
-    rows = some_rows(20)
+    rows = random_rows(20)
     hole, median = rows.copy(), rows.copy()
     hole[10] = np.nan
     median[10] = model.network.centre.numpy()
@@ -111,7 +111,7 @@ def test_long_series_are_predicted_in_pieces_that_fit_together(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     model = fit(24)
-    rows = some_rows(300, missing=0.1)
+    rows = random_rows(300, missing=0.1)
     whole = model.predict(rows)
     monkeypatch.setattr("engine.families.lstm._CHUNK", 7)
     np.testing.assert_allclose(model.predict(rows), whole, rtol=0, atol=1e-6)
@@ -119,7 +119,7 @@ def test_long_series_are_predicted_in_pieces_that_fit_together(
 
 
 def test_a_features_first_absence_in_service_moves_nothing() -> None:
-    rows = some_rows(300)
+    rows = random_rows(300)
     target = rows[:, 0] + np.random.default_rng(1).normal(size=300)
     model = family("lstm").fit(rows, target, hyperparameters={"window": 3, "epochs": 2}, seed=1)
     absent, median = rows.copy(), rows.copy()
@@ -129,7 +129,7 @@ def test_a_features_first_absence_in_service_moves_nothing() -> None:
 
 
 def test_the_scaler_is_fitted_on_rows_with_a_target_only() -> None:
-    rows = some_rows(300)
+    rows = random_rows(300)
     target = np.random.default_rng(1).normal(size=300)
     target[200:] = np.nan
     hyperparameters = {"window": 3, "epochs": 1}
@@ -144,13 +144,13 @@ def test_the_scaler_is_fitted_on_rows_with_a_target_only() -> None:
 
 def test_a_score_can_be_differentiated_back_to_its_inputs() -> None:
     network = fit(3).network
-    inputs = network.prepare(torch.tensor(some_rows(3))).unsqueeze(0).requires_grad_()
+    inputs = network.prepare(torch.tensor(random_rows(3))).unsqueeze(0).requires_grad_()
     (gradient,) = torch.autograd.grad(network.score(inputs).sum(), inputs)
     assert gradient.shape == (1, 3, 2 * FEATURES)
     assert gradient.abs().sum() > 0
 
 
-class _Heard(logging.Handler):
+class _Messages(logging.Handler):
     def __init__(self) -> None:
         super().__init__()
         self.messages: list[str] = []
@@ -189,15 +189,15 @@ def test_training_is_silent_and_leaves_no_files(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     # Its handler writes to what was standard error when it was imported; listen beside it.
-    log, heard = logging.getLogger("pytorch_lightning"), _Heard()
-    log.addHandler(heard)
+    log, handler = logging.getLogger("pytorch_lightning"), _Messages()
+    log.addHandler(handler)
     try:
         train(training(torch.zeros(50, 2 * FEATURES)), batches(), epochs=1)
-        assert heard.messages == []
+        assert handler.messages == []
         logging.getLogger("pytorch_lightning.utilities.rank_zero").info("others may speak")
-        assert heard.messages == ["others may speak"]
+        assert handler.messages == ["others may speak"]
     finally:
-        log.removeHandler(heard)
+        log.removeHandler(handler)
     assert capfd.readouterr().out == ""
     assert list(tmp_path.iterdir()) == []
 

@@ -44,9 +44,9 @@ def test_every_feature_is_known_on_a_complete_history() -> None:
 
 
 @given(st.integers(0, 10_000), st.integers(0, 500), st.sampled_from([0.0, 0.02, 0.3]))
-def test_cutting_the_tail_off_changes_nothing_before(seed: int, cut: int, missing: float) -> None:
+def test_cutting_the_tail_off_changes_nothing_before(seed: int, end: int, missing: float) -> None:
     path = random_path(seed, 500, missing)
-    assert same(rows_of(path[:cut]), rows_of(path)[:cut])
+    assert same(rows_of(path[:end]), rows_of(path)[:end])
 
 
 @given(st.integers(0, 10_000), st.integers(LOOK_BACK, 500), st.sampled_from([0.0, 0.02, 0.3]))
@@ -73,9 +73,9 @@ def test_units_of_price_and_volume_do_not_matter(seed: int, price: float, volume
 @pytest.mark.parametrize("value", [np.nan, 0.0, -1.0, np.inf])
 def test_a_bar_without_four_positive_prices_knows_nothing(column: str, value: float) -> None:
     path = random_path(3, 400)
-    broken = getattr(path, column).copy()
-    broken[300] = value
-    rows = rows_of(replace(path, **{column: broken}))
+    prices = getattr(path, column).copy()
+    prices[300] = value
+    rows = rows_of(replace(path, **{column: prices}))
     assert np.isnan(rows[300]).all()
     assert same(rows, rows_of(path.without(300)))
 
@@ -94,10 +94,10 @@ def test_a_return_with_a_missing_end_is_missing_and_windows_skip_the_bar() -> No
     assert same(holed[touched.stop :].to_numpy(), whole[touched.stop :].to_numpy())
 
 
-@pytest.mark.parametrize(("gone", "known"), [(12, True), (13, False)])
-def test_a_window_wants_half_of_its_bars(gone: int, known: bool) -> None:
-    path = random_path(4, 400).without(slice(399 - gone, 399))
-    assert frame_of(path).position_24.notna()[399] == known
+@pytest.mark.parametrize(("holes", "valid"), [(12, True), (13, False)])
+def test_a_window_wants_half_of_its_bars(holes: int, valid: bool) -> None:
+    path = random_path(4, 400).without(slice(399 - holes, 399))
+    assert frame_of(path).position_24.notna()[399] == valid
 
 
 def test_a_missing_volume_hides_the_volume_features_alone() -> None:
@@ -160,10 +160,10 @@ def test_a_flat_bar_among_others_misses_its_own_ratios_only() -> None:
 @pytest.mark.parametrize("missing", [0.0, 0.1])
 def test_formulas_agree_with_a_plain_twin(missing: float) -> None:
     path = random_path(7, 500, missing)
-    found, twin = frame_of(path), plain_twin(path)
+    features, twin = frame_of(path), plain_twin(path)
     assert len(twin.columns) > 30
     for name in twin:
-        np.testing.assert_allclose(found[name], twin[name], rtol=1e-7, atol=1e-9, err_msg=name)
+        np.testing.assert_allclose(features[name], twin[name], rtol=1e-7, atol=1e-9, err_msg=name)
         assert twin[name].notna().sum() > 50, name
 
 

@@ -65,15 +65,15 @@ shares = st.sampled_from([0.0, 0.1, 0.6])
 
 
 @given(seeds, st.integers(0, 400), shares)
-def test_what_comes_later_changes_nothing_before(seed: int, cut: int, missing: float) -> None:
+def test_what_comes_later_changes_nothing_before(seed: int, end: int, missing: float) -> None:
     path = random_path(seed, 400, missing / 5)
     market = random_market(path, seed, missing=missing)
     whole = rows_of(path, market)
-    assert same(rows_of(path[:cut], market), whole[:cut])
-    if cut:
-        then = market.published(int(path.close_time_ns[cut - 1]))
-        assert same(rows_of(path[:cut], then), whole[:cut])
-        assert same(rows_of(path, then)[:cut], whole[:cut])
+    assert same(rows_of(path[:end], market), whole[:end])
+    if end:
+        public = market.published(int(path.close_time_ns[end - 1]))
+        assert same(rows_of(path[:end], public), whole[:end])
+        assert same(rows_of(path, public)[:end], whole[:end])
 
 
 @given(seeds, st.integers(MARKET_LOOK_BACK, 400), shares)
@@ -81,8 +81,8 @@ def test_the_last_look_back_bars_give_the_last_row(seed: int, end: int, missing:
     path = random_path(seed, 400, missing / 5)
     market = random_market(path, seed, missing=missing)
     recent = path[end - MARKET_LOOK_BACK : end]
-    found = rows_of(recent, market.stamped(int(recent.close_time_ns[0])))
-    assert same(found[-1], rows_of(path, market)[end - 1])
+    features = rows_of(recent, market.stamped(int(recent.close_time_ns[0])))
+    assert same(features[-1], rows_of(path, market)[end - 1])
 
 
 def test_one_bar_less_than_the_look_back_is_too_few() -> None:
@@ -114,10 +114,10 @@ def test_an_old_row_that_is_published_late_replaces_nothing() -> None:
 def test_a_rate_is_stale_two_of_its_intervals_after_its_settlement(hours: float, bars: int) -> None:
     path = random_path(0, 40)
     rows = funding((1, 1e-4), hours=hours, start=start_of(path))
-    found = frame_of(path, Market([rows], ()))
-    assert found["funding_8h"].notna().tolist() == [i <= bars for i in range(40)]
-    assert found["funding_8h"][0] == 1e-4 * 8 / hours
-    elapsed = found["funding_elapsed"].dropna()
+    features = frame_of(path, Market([rows], ()))
+    assert features["funding_8h"].notna().tolist() == [i <= bars for i in range(40)]
+    assert features["funding_8h"][0] == 1e-4 * 8 / hours
+    elapsed = features["funding_elapsed"].dropna()
     np.testing.assert_allclose(elapsed, np.arange(bars + 1) / hours)
 
 
@@ -142,21 +142,21 @@ def test_an_exchange_that_falls_out_is_no_change_of_open_interest() -> None:
     start = start_of(path)
     small = [(h, 100.0 * 1.01**h) for h in range(100)]
     large = [(h, 9000.0 * 1.01**h) for h in range(40)]
-    found = frame_of(
+    features = frame_of(
         path, Market((), [interest(*small, start=start), interest(*large, start=start)])
     )
-    np.testing.assert_allclose(found["oi_change_1"].dropna(), np.log(1.01))
+    np.testing.assert_allclose(features["oi_change_1"].dropna(), np.log(1.01))
     # Its last row stands for one bar more, so that its change over 24 bars is that of 23.
-    np.testing.assert_allclose(found["oi_change_24"].dropna(), 24 * np.log(1.01), rtol=1 / 40)
-    assert found["oi_change_1"].notna().sum() == 99
+    np.testing.assert_allclose(features["oi_change_24"].dropna(), 24 * np.log(1.01), rtol=1 / 40)
+    assert features["oi_change_1"].notna().sum() == 99
 
 
 def test_between_two_bars_that_know_the_same_row_the_change_is_unknown() -> None:
     path = random_path(1, 30)
     rows = [(h, 100.0 + h) for h in range(30) if h != 10]
-    found = frame_of(path, Market((), [interest(*rows, start=start_of(path))]))["oi_change_1"]
-    assert np.flatnonzero(found.isna()).tolist() == [0, 10]  # the first, and where one is late
-    assert found[11] == pytest.approx(np.log(111 / 109))
+    features = frame_of(path, Market((), [interest(*rows, start=start_of(path))]))["oi_change_1"]
+    assert np.flatnonzero(features.isna()).tolist() == [0, 10]  # the first, and where one is late
+    assert features[11] == pytest.approx(np.log(111 / 109))
 
 
 def test_the_spread_wants_two_exchanges_and_an_unknown_one_changes_no_bit() -> None:
@@ -216,18 +216,18 @@ def test_a_rate_that_cannot_be_is_unknown_and_not_the_one_before(rate: float, ho
     rates, intervals = good.rate.copy(), good.interval_hours.copy()
     rates[1], intervals[1] = rate, hours
     bad = replace(good, rate=rates, interval_hours=intervals)
-    found = frame_of(path, Market([bad], ()))["funding_8h"]
-    known = [i < 7 or 15 <= i < 32 for i in range(40)]
-    assert found.notna().tolist() == known
+    features = frame_of(path, Market([bad], ()))["funding_8h"]
+    valid = [i < 7 or 15 <= i < 32 for i in range(40)]
+    assert features.notna().tolist() == valid
 
 
 @pytest.mark.parametrize("value", [np.nan, 0.0, -1.0, np.inf])
 def test_open_interest_that_cannot_be_is_unknown(value: float) -> None:
     path = random_path(0, 60)
     rows = interest(*[(h, value if h == 40 else 5.0 + h) for h in range(60)], start=start_of(path))
-    found = frame_of(path, Market((), [rows]))
-    assert np.flatnonzero(found["oi_change_1"].isna()).tolist() == [0, 40, 41]
-    assert np.isnan(found["oi_turnover_24"][40])
+    features = frame_of(path, Market((), [rows]))
+    assert np.flatnonzero(features["oi_change_1"].isna()).tolist() == [0, 40, 41]
+    assert np.isnan(features["oi_turnover_24"][40])
 
 
 @given(
@@ -262,10 +262,10 @@ def test_columns_of_unequal_length_are_refused() -> None:
 def test_formulas_agree_with_a_plain_twin() -> None:
     path = random_path(7, 600, 0.02)
     market = random_market(path, 7)
-    found, twin = frame_of(path, market), plain_twin(path, market)
+    features, twin = frame_of(path, market), plain_twin(path, market)
     assert list(twin) == list(MARKET_FEATURES)
     for name in twin:
-        np.testing.assert_allclose(found[name], twin[name], rtol=1e-7, atol=1e-12, err_msg=name)
+        np.testing.assert_allclose(features[name], twin[name], rtol=1e-7, atol=1e-12, err_msg=name)
         assert twin[name].notna().sum() > 50, name
 
 
@@ -275,19 +275,19 @@ def plain_twin(path: Path, market: Market) -> pd.DataFrame:
     _, _, _, c, v = (pd.Series(column) for column in path.columns()[:5])
     rates, elapsed = {}, {}
     for k, rows in enumerate(market.funding):
-        known = _as_of(rows, rows.interval_hours * HOUR, closes)
-        known["interval_hours"] = known["interval_hours"].where(known["rate"].notna())
-        rates[k] = known["rate"] * 8 / known["interval_hours"]
-        elapsed[k] = (closes - known["time_ns"]) / (known["interval_hours"] * HOUR)
+        rows_at = _as_of(rows, rows.interval_hours * HOUR, closes)
+        rows_at["interval_hours"] = rows_at["interval_hours"].where(rows_at["rate"].notna())
+        rates[k] = rows_at["rate"] * 8 / rows_at["interval_hours"]
+        elapsed[k] = (closes - rows_at["time_ns"]) / (rows_at["interval_hours"] * HOUR)
     rate = pd.DataFrame(rates)
     changes, values = {1: {}, 24: {}, 168: {}}, {}  # type: ignore[var-annotated]
     for k, stamps in enumerate(market.open_interest):
-        known = _as_of(stamps, np.full(len(stamps.base), HOUR), closes)
+        rows_at = _as_of(stamps, np.full(len(stamps.base), HOUR), closes)
         for h in changes:
-            moved: Any = np.log(known["base"] / known["base"].shift(h))
-            changes[h][k] = moved.where(known["time_ns"] > known["time_ns"].shift(h))
-        values[k] = np.log(known["usd"].fillna(known["base"] * c))
-    change = {h: pd.DataFrame(found).mean(axis=1) for h, found in changes.items()}
+            moved: Any = np.log(rows_at["base"] / rows_at["base"].shift(h))
+            changes[h][k] = moved.where(rows_at["time_ns"] > rows_at["time_ns"].shift(h))
+        values[k] = np.log(rows_at["usd"].fillna(rows_at["base"] * c))
+    change = {h: pd.DataFrame(columns).mean(axis=1) for h, columns in changes.items()}
     funding_8h = rate.mean(axis=1)
     day = 24 * (v * c).rolling(24, min_periods=12).mean()
     twin = {
@@ -296,7 +296,7 @@ def plain_twin(path: Path, market: Market) -> pd.DataFrame:
         "funding_mean_168": funding_8h.rolling(168, min_periods=84).mean(),
         "funding_spread": (rate.max(axis=1) - rate.min(axis=1)).where(rate.count(axis=1) > 1),
         "funding_elapsed": pd.DataFrame(elapsed).mean(axis=1),
-        **{f"oi_change_{h}": found for h, found in change.items()},
+        **{f"oi_change_{h}": columns for h, columns in change.items()},
         "oi_turnover_24": pd.DataFrame(values).mean(axis=1) - np.log(day),
         "oi_flow_24": change[24] * np.sign(np.log(c / c.shift(24))),
     }
@@ -308,12 +308,12 @@ def _as_of(
 ) -> pd.DataFrame:
     """Row by row: the newest of those published by each close, blank where it is stale."""
     table = pd.DataFrame(vars(rows)).assign(period=period).sort_values("time_ns")
-    known = []
+    rows_at = []
     for close in closes:
         last = table[table.available_ns <= close].tail(1)
         fresh = len(last) == 1 and close - last.time_ns.item() <= 2 * last.period.item()
-        known.append(last.iloc[0].to_dict() if fresh else {})
-    return pd.DataFrame(known, columns=list(table)).astype(float)
+        rows_at.append(last.iloc[0].to_dict() if fresh else {})
+    return pd.DataFrame(rows_at, columns=list(table)).astype(float)
 
 
 def test_the_executor_needs_no_pandas_for_it() -> None:

@@ -21,12 +21,12 @@ QUICK = RegimeDefinition(min_bars=50)
 LOW, NORMAL, HIGH, EXTREME = range(4)
 
 
-def known(path: Path, definition: RegimeDefinition = QUICK) -> np.ndarray:
+def bar_volatility(path: Path, definition: RegimeDefinition = QUICK) -> np.ndarray:
     return volatility(*path.prices(), definition.window)
 
 
 def classified(path: Path, definition: RegimeDefinition = QUICK) -> tuple[np.ndarray, RegimeState]:
-    return classify(known(path, definition), path.close_time_ns, definition)
+    return classify(bar_volatility(path, definition), path.close_time_ns, definition)
 
 
 # Volatility
@@ -49,18 +49,18 @@ def test_it_finds_the_volatility_of_a_random_walk() -> None:
     steps = np.concatenate([np.zeros((2000, 1)), ticks], axis=1)
     start = np.concatenate([[0.0], np.cumsum(ticks[:-1, -1])])
     prices = np.exp(steps + start[:, None])
-    found = volatility(
+    sigma = volatility(
         prices[:, 0], prices.max(axis=1), prices.min(axis=1), prices[:, -1], window=2000
     )
     # Extremes of a walk in 1000 steps fall short of those of a continuous one by some 2 %.
-    assert found[-1] == pytest.approx(0.01, rel=0.05)
+    assert sigma[-1] == pytest.approx(0.01, rel=0.05)
 
 
 def test_half_of_the_window_must_be_there() -> None:
     path = random_path(1, 100)
     # 12 bars missing in a row take 13 gaps with them: 11 are left.
-    assert np.isfinite(known(path.without(slice(80, 91)))[99])
-    assert np.isnan(known(path.without(slice(80, 92)))[99])
+    assert np.isfinite(bar_volatility(path.without(slice(80, 91)))[99])
+    assert np.isnan(bar_volatility(path.without(slice(80, 92)))[99])
 
 
 def test_a_price_that_stands_still_has_no_volatility() -> None:
@@ -73,14 +73,14 @@ def test_a_bar_whose_close_lies_outside_its_range_has_no_variance() -> None:
     assert np.isnan(volatility(o, o, o, c, 2)).all()  # high and low both at the open
 
 
-# Targets
+# Codes
 
 
-def plain_twin(known: np.ndarray, definition: RegimeDefinition) -> list[int]:
+def plain_twin(volatility: np.ndarray, definition: RegimeDefinition) -> list[int]:
     """The documented rule, bar by bar, with a dictionary for the histogram."""
     counts: Counter[int] = Counter()
     regime, stay, codes = UNKNOWN, 0, []
-    for value in known:
+    for value in volatility:
         if math.isnan(value):
             codes.append(UNKNOWN)
             continue
@@ -100,29 +100,29 @@ def plain_twin(known: np.ndarray, definition: RegimeDefinition) -> list[int]:
 def plain_next(regime: int, stay: int, percentile: float, definition: RegimeDefinition) -> int:
     cuts, margins = definition.cuts, definition.margins
     if regime == UNKNOWN:
-        return len([cut for cut in cuts if percentile >= cut])
-    wanted = regime
-    while wanted < EXTREME and percentile >= cuts[wanted] + margins[wanted]:
-        wanted += 1
-    while wanted > LOW and percentile < cuts[wanted - 1] - margins[wanted - 1]:
-        wanted -= 1
-    if stay < definition.dwell and wanted != EXTREME:
+        return len([level for level in cuts if percentile >= level])
+    candidate = regime
+    while candidate < EXTREME and percentile >= cuts[candidate] + margins[candidate]:
+        candidate += 1
+    while candidate > LOW and percentile < cuts[candidate - 1] - margins[candidate - 1]:
+        candidate -= 1
+    if stay < definition.dwell and candidate != EXTREME:
         return regime
-    return wanted
+    return candidate
 
 
 @given(st.integers(0, 10_000), st.sampled_from([0.0, 0.05, 0.4]))
-def test_labels_agree_with_a_plain_twin(seed: int, missing: float) -> None:
+def test_codes_agree_with_a_plain_twin(seed: int, missing: float) -> None:
     path = random_path(seed, 400, missing)
-    assert classified(path)[0].tolist() == plain_twin(known(path), QUICK)
+    assert classified(path)[0].tolist() == plain_twin(bar_volatility(path), QUICK)
 
 
-def test_the_histogram_labels_as_the_exact_percentile_does() -> None:
+def test_the_histogram_classifies_as_the_exact_percentile_does() -> None:
     path = random_path(3, 4000)
     definition, exact = RegimeDefinition(), []
     history: list[float] = []
     regime, stay = UNKNOWN, 0
-    for value in known(path, definition).tolist():
+    for value in bar_volatility(path, definition).tolist():
         code = UNKNOWN
         if not math.isnan(value):
             if len(history) >= definition.min_bars:
@@ -143,7 +143,7 @@ def test_resuming_anywhere_gives_the_same_codes_and_the_same_state(
 ) -> None:
     path = random_path(seed, 400, 0.1)
     whole, end = classified(path)
-    values, pieces, state = known(path), [], None
+    values, pieces, state = bar_volatility(path), [], None
     for start, stop in zip([0, *sorted(cuts)], [*sorted(cuts), 400], strict=True):
         codes, state = classify(values[start:stop], path.close_time_ns[start:stop], QUICK, state)
         state = RegimeState.from_json(state.to_json())
@@ -153,18 +153,18 @@ def test_resuming_anywhere_gives_the_same_codes_and_the_same_state(
 
 
 @given(st.integers(0, 10_000), st.integers(0, 400))
-def test_cutting_the_tail_off_changes_no_label(seed: int, cut: int) -> None:
+def test_cutting_the_tail_off_changes_no_code(seed: int, end: int) -> None:
     path = random_path(seed, 400, 0.1)
-    assert classified(path[:cut])[0].tolist() == classified(path)[0][:cut].tolist()
+    assert classified(path[:end])[0].tolist() == classified(path)[0][:end].tolist()
 
 
-def test_nothing_is_labelled_before_enough_volatilities_are_counted() -> None:
+def test_nothing_is_classified_before_enough_volatilities_are_counted() -> None:
     path = random_path(5, 400).without(slice(100, 140))
     codes, state = classified(path, RegimeDefinition())
-    first = int(np.flatnonzero(~np.isnan(known(path)))[RegimeDefinition().min_bars])
+    first = int(np.flatnonzero(~np.isnan(bar_volatility(path)))[RegimeDefinition().min_bars])
     assert (codes[:first] == UNKNOWN).all()
     assert codes[first] != UNKNOWN
-    assert state.n == np.isfinite(known(path)).sum()
+    assert state.n == np.isfinite(bar_volatility(path)).sum()
 
 
 def test_codes_are_int8() -> None:
@@ -224,7 +224,7 @@ def test_an_unknown_bar_has_no_regime_and_leaves_the_dwell_as_it_was() -> None:
 
 
 @pytest.mark.parametrize(("percentile", "code"), [(0.26, NORMAL), (0.76, HIGH), (0.96, EXTREME)])
-def test_the_first_label_needs_no_margin(percentile: float, code: int) -> None:
+def test_the_first_code_needs_no_margin(percentile: float, code: int) -> None:
     assert walk(percentile, start=UNKNOWN, stay=0) == [code]
 
 
@@ -235,7 +235,7 @@ def test_no_volatility_at_all_is_low_and_is_counted() -> None:
     assert (after.bins[0], after.counts[0]) == (-64_000, 3)
 
 
-def test_margins_and_dwell_calm_the_labels() -> None:
+def test_margins_and_dwell_calm_the_regimes() -> None:
     path = random_path(6, 5000)
     restless = RegimeDefinition(margins=(0.0, 0.0, 0.0), dwell=1)
 
@@ -259,7 +259,7 @@ def test_times_must_be_a_full_grid(times: list[int]) -> None:
 
 
 @pytest.mark.parametrize("late", [0, 2, 5])
-def test_labelling_goes_on_with_the_very_next_bar(late: int) -> None:
+def test_classifying_goes_on_with_the_very_next_bar(late: int) -> None:
     path = random_path(7, 100)
     _, state = classified(path)
     with pytest.raises(InputError, match="consecutive bars"):
@@ -288,7 +288,7 @@ def test_a_state_goes_with_its_definition() -> None:
     st.integers(0, 80),
     st.sampled_from([0.0, 0.1]),
 )
-def test_the_executor_labels_the_present_as_training_would(
+def test_the_executor_classifies_the_present_as_training_would(
     seed: int, one: int, other: int, more: int, missing: float
 ) -> None:
     trained, now = sorted((one, other))
@@ -311,9 +311,9 @@ def test_the_present_regime_has_a_name() -> None:
 
 
 def behind(path: Path, trained: int, bars: int) -> RegimeState:
-    _, stored = classified(path[:trained])
+    _, state = classified(path[:trained])
     recent = path[len(path) - bars :]
-    return catch_up(*recent.prices(), recent.close_time_ns, QUICK, stored)[1]
+    return catch_up(*recent.prices(), recent.close_time_ns, QUICK, state)[1]
 
 
 def test_an_executor_too_far_behind_is_told_how_many_bars_it_needs() -> None:
@@ -333,25 +333,25 @@ def test_no_bars_are_not_enough() -> None:
 
 def test_a_state_newer_than_the_bars_is_refused() -> None:
     path = random_path(9, 400)
-    _, stored = classified(path)
+    _, state = classified(path)
     recent = path[:390]
     with pytest.raises(InputError, match="after the newest bar"):
-        catch_up(*recent.prices(), recent.close_time_ns, QUICK, stored)
+        catch_up(*recent.prices(), recent.close_time_ns, QUICK, state)
 
 
 def test_a_state_between_the_bars_is_refused() -> None:
     path = random_path(9, 400)
-    _, stored = classified(path[:350])
+    _, state = classified(path[:350])
     with pytest.raises(InputError, match="not among the bars"):
-        catch_up(*path.prices(), path.close_time_ns + HOUR // 2, QUICK, stored)
+        catch_up(*path.prices(), path.close_time_ns + HOUR // 2, QUICK, state)
 
 
 def test_recent_bars_with_a_hole_in_time_are_refused() -> None:
     path = random_path(9, 400)
-    _, stored = classified(path[:350])
+    _, state = classified(path[:350])
     holed = Path(*(np.delete(column, 380) for column in path.columns()))
     with pytest.raises(InputError, match="consecutive bars"):
-        catch_up(*holed.prices(), holed.close_time_ns, QUICK, stored)
+        catch_up(*holed.prices(), holed.close_time_ns, QUICK, state)
 
 
 def test_a_state_that_has_seen_nothing_cannot_be_caught_up() -> None:
@@ -362,9 +362,9 @@ def test_a_state_that_has_seen_nothing_cannot_be_caught_up() -> None:
 
 def test_prices_and_times_of_unequal_length_are_refused() -> None:
     path = random_path(9, 400)
-    _, stored = classified(path[:350])
+    _, state = classified(path[:350])
     with pytest.raises(InputError, match="open has shape"):
-        catch_up(*path.prices(), path.close_time_ns[:-1], QUICK, stored)
+        catch_up(*path.prices(), path.close_time_ns[:-1], QUICK, state)
 
 
 # What travels

@@ -26,15 +26,15 @@ def scaled(path: Path, horizon: int, **options: Any) -> np.ndarray:
 
 
 @given(st.integers(0, 10_000), st.integers(1, 30), st.integers(0, 200))
-def test_cutting_the_tail_off_hides_the_last_labels_and_changes_no_other(
-    seed: int, horizon: int, cut: int
+def test_cutting_the_tail_off_hides_the_last_targets_and_changes_no_other(
+    seed: int, horizon: int, end: int
 ) -> None:
     path = random_path(seed, 200, 0.1)
     for targets in (lambda p: scaled(p, horizon), lambda p: forward_return(p.close, horizon)):
-        whole, short = targets(path), targets(path[:cut])
-        kept = max(cut - horizon, 0)
-        assert np.array_equal(short[:kept], whole[:kept], equal_nan=True)
-        assert np.isnan(short[kept:]).all()
+        whole, short = targets(path), targets(path[:end])
+        valid = max(end - horizon, 0)
+        assert np.array_equal(short[:valid], whole[:valid], equal_nan=True)
+        assert np.isnan(short[valid:]).all()
 
 
 @given(st.integers(0, 10_000), st.integers(1, 30))
@@ -47,8 +47,8 @@ def test_the_forward_return_agrees_with_a_plain_twin(seed: int, horizon: int) ->
 
 
 def test_a_return_is_unknown_where_either_close_is() -> None:
-    found = forward_return(np.array([1.0, nan, math.e, 1.0, 0.0]), 1)
-    assert np.array_equal(found, [nan, nan, -1.0, nan, nan], equal_nan=True)
+    returns = forward_return(np.array([1.0, nan, math.e, 1.0, 0.0]), 1)
+    assert np.array_equal(returns, [nan, nan, -1.0, nan, nan], equal_nan=True)
 
 
 def test_a_horizon_beyond_the_end_leaves_nothing_known() -> None:
@@ -56,37 +56,37 @@ def test_a_horizon_beyond_the_end_leaves_nothing_known() -> None:
         assert np.isnan(forward_return(np.ones(n), 3)).all()
 
 
-def test_the_label_counts_standard_deviations_of_the_horizon() -> None:
+def test_the_target_counts_standard_deviations_of_the_horizon() -> None:
     close = np.array([100.0, 101.0, 102.0, 103.0, 104.0])
-    found = scaled_target(close, np.full(5, 0.02), 4)
-    assert found[0] == pytest.approx(math.log(1.04) / (0.02 * 2))
-    assert np.isnan(found[1:]).all()
+    target = scaled_target(close, np.full(5, 0.02), 4)
+    assert target[0] == pytest.approx(math.log(1.04) / (0.02 * 2))
+    assert np.isnan(target[1:]).all()
 
 
-def test_the_label_is_about_as_wide_at_every_horizon_and_in_every_unit() -> None:
+def test_the_target_is_about_as_wide_at_every_horizon_and_in_every_unit() -> None:
     path = random_path(0, 5000)
     spread = [np.nanstd(scaled(path, horizon, limit=math.inf)) for horizon in (1, 4, 24)]
     assert max(spread) / min(spread) < 1.5
     np.testing.assert_allclose(scaled(path.scaled(7.0, 1.0), 4), scaled(path, 4), rtol=1e-9)
 
 
-def test_labels_are_cut_off_at_the_limit() -> None:
+def test_targets_are_clipped_at_the_limit() -> None:
     path = random_path(0, 5000)
-    free, cut = scaled(path, 1, limit=math.inf), scaled(path, 1)
+    free, clipped = scaled(path, 1, limit=math.inf), scaled(path, 1)
     assert np.nanmax(np.abs(free)) > 2 * LIMIT
-    assert np.nanmax(cut) == LIMIT
-    assert np.nanmin(cut) == -LIMIT
+    assert np.nanmax(clipped) == LIMIT
+    assert np.nanmin(clipped) == -LIMIT
     inside = np.abs(free) < LIMIT
-    assert np.array_equal(cut[inside], free[inside])
+    assert np.array_equal(clipped[inside], free[inside])
     assert np.nanmax(np.abs(scaled(path, 1, limit=1.0))) == 1.0
 
 
 @pytest.mark.parametrize("none", [0.0, 1e-12, nan])
-def test_without_a_volatility_there_is_no_label(none: float) -> None:
+def test_without_a_volatility_there_is_no_target(none: float) -> None:
     close = np.array([100.0, 101.0, 102.0])
-    found = scaled_target(close, np.array([none, 0.01, 0.01]), 1)
-    assert np.isnan(found[0])
-    assert found[1] == pytest.approx(math.log(102 / 101) / 0.01)
+    target = scaled_target(close, np.array([none, 0.01, 0.01]), 1)
+    assert np.isnan(target[0])
+    assert target[1] == pytest.approx(math.log(102 / 101) / 0.01)
 
 
 def test_the_positive_control_is_the_size_of_the_next_move() -> None:
@@ -96,11 +96,11 @@ def test_the_positive_control_is_the_size_of_the_next_move() -> None:
 
 def test_predictions_in_volatility_units_can_be_undone() -> None:
     path = random_path(1, 300)
-    known, size = volatility(*path.prices(), 24), next_absolute_return(path.close)
-    scaled_size = in_volatility_units(size, known, 1, limit=math.inf)
-    sound = np.isfinite(scaled_size)
-    assert sound.sum() > 250
-    np.testing.assert_allclose((scaled_size * known)[sound], size[sound])
+    sigma, size = volatility(*path.prices(), 24), next_absolute_return(path.close)
+    scaled_size = in_volatility_units(size, sigma, 1, limit=math.inf)
+    valid = np.isfinite(scaled_size)
+    assert valid.sum() > 250
+    np.testing.assert_allclose((scaled_size * sigma)[valid], size[valid])
 
 
 @pytest.mark.parametrize("horizon", [0, -1, 1.0, True, None])

@@ -77,8 +77,8 @@ def test_the_headline_comes_first_and_a_key_without_a_regime_shows_all_bars(
         evidence = result.evidence[regime]
         assert last[f"{regime}/bars"].value == evidence.bars
         sharpe = last.get(f"{regime}/net_sharpe")
-        known = np.isfinite(evidence.net_sharpe.value)
-        assert (sharpe is not None) == known  # unknown is not zero
+        valid = np.isfinite(evidence.net_sharpe.value)
+        assert (sharpe is not None) == valid  # unknown is not zero
         assert sharpe is None or sharpe.value == evidence.net_sharpe.value
 
 
@@ -91,4 +91,4 @@ def test_the_note_begins_with_the_headline_and_shows_every_regime(
     assert "LINKS" in note
     for regime in REGIMES:
         assert f"**{regime}**" in note
-    assert "unknown" in note  # the sample has no bars of the extreme regime to judge on
+    assert "unknown" in note  # the sample has no bars of the extreme regime to evaluate on

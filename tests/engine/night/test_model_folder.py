@@ -21,8 +21,8 @@ from mlflow.models import Model
 
 from brain.naming import Family, Regime, champion_alias, model_name
 from engine.families import family
-from engine.families.arrays import Array
 from engine.families.base import FittedModel
+from engine.kernels.columns import Floats
 from tests.servers import sqlite_template
 
 NAMES = [f"feature_{i}" for i in range(6)]
@@ -63,21 +63,21 @@ for alias in sys.argv[1:]:
 
 
 @dataclass(frozen=True)
-class Stored:
+class Registry:
     """Three models in a registry, and what a stranger got from them."""
 
     uri: str
     models: Mapping[Family, FittedModel]
     frames: Mapping[str, pd.DataFrame]
-    said: list[list[object]]
+    answers: list[list[object]]
     folder: Path
 
-    def predicted(self, name: Family, frame: str) -> Array:
+    def predicted(self, name: Family, frame: str) -> Floats:
         file = f"{champion_alias(REGIME[name])}-{frame}.parquet"
         return pd.read_parquet(self.folder / file)["prediction"].to_numpy(dtype=float)
 
 
-def some_rows(count: int, missing: float) -> Array:
+def random_rows(count: int, missing: float) -> Floats:
     rng = np.random.default_rng(count)
     rows = rng.normal(size=(count, len(NAMES)))
     rows[rng.random(rows.shape) < missing] = np.nan
@@ -86,7 +86,7 @@ def some_rows(count: int, missing: float) -> Array:
 
 @pytest.fixture(scope="module")
 def models() -> dict[Family, FittedModel]:
-    rows = some_rows(400, 0.05)
+    rows = random_rows(400, 0.05)
     target = np.nan_to_num(rows[:, 0]) + np.random.default_rng(1).normal(size=400)
     return {
         name: family(name).fit(rows, target, hyperparameters=hyperparameters, seed=1)
@@ -95,9 +95,9 @@ def models() -> dict[Family, FittedModel]:
 
 
 @pytest.fixture(scope="module")
-def stored(
+def registry(
     models: dict[Family, FittedModel], _templates: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Stored:
+) -> Registry:
     folder = tmp_path_factory.mktemp("registry")
     (folder / "mlflow.db").write_bytes(sqlite_template(_templates).read_bytes())
     uri = f"sqlite:///{folder / 'mlflow.db'}"
@@ -107,15 +107,15 @@ def stored(
     for name, model in models.items():
         _register(client, experiment, name, model, folder / name)
     frames = {
-        "whole": pd.DataFrame(some_rows(40, 0.0), columns=NAMES),
-        "holed": pd.DataFrame(some_rows(50, 0.3), columns=NAMES).assign(feature_2=np.nan),
-        "single": pd.DataFrame(some_rows(1, 0.0), columns=NAMES),
+        "whole": pd.DataFrame(random_rows(40, 0.0), columns=NAMES),
+        "holed": pd.DataFrame(random_rows(50, 0.3), columns=NAMES).assign(feature_2=np.nan),
+        "single": pd.DataFrame(random_rows(1, 0.0), columns=NAMES),
     }
     stranger = folder / "stranger"
     stranger.mkdir()
     for key, frame in frames.items():
         frame.to_parquet(stranger / f"{key}.parquet")
-    return Stored(uri, models, frames, _ask(stranger, uri), stranger)
+    return Registry(uri, models, frames, _run_stranger(stranger, uri), stranger)
 
 
 def _register(
@@ -130,13 +130,13 @@ def _register(
     )
     client.log_model_artifacts(logged.model_id, str(folder))
     client.finalize_logged_model(logged.model_id, "READY")
-    made = client.create_model_version(
+    entry = client.create_model_version(
         NAME, source=logged.artifact_location, run_id=run.info.run_id, model_id=logged.model_id
     )
-    client.set_registered_model_alias(NAME, champion_alias(REGIME[name]), made.version)
+    client.set_registered_model_alias(NAME, champion_alias(REGIME[name]), entry.version)
 
 
-def _ask(folder: Path, uri: str) -> list[list[object]]:
+def _run_stranger(folder: Path, uri: str) -> list[list[object]]:
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {
         "MLFLOW_TRACKING_URI": uri,
         "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
@@ -158,26 +158,26 @@ def _ask(folder: Path, uri: str) -> list[list[object]]:
 @each_family
 @pytest.mark.parametrize("frame", ["whole", "holed", "single"])
 def test_a_champion_loaded_by_its_alias_predicts_as_the_fitted_model(
-    stored: Stored, name: Family, frame: str
+    registry: Registry, name: Family, frame: str
 ) -> None:
-    expected = stored.models[name].predict(stored.frames[frame])
-    values = stored.predicted(name, frame)
-    assert values.shape == (len(stored.frames[frame]),)
+    expected = registry.models[name].predict(registry.frames[frame])
+    values = registry.predicted(name, frame)
+    assert values.shape == (len(registry.frames[frame]),)
     np.testing.assert_array_equal(np.isnan(values), np.isnan(expected))
     # Boosters are the same code on the same bytes; the LSTM moves from torch to ONNX Runtime.
     tolerance = 1e-6 if name is Family.LSTM else 0.0
     np.testing.assert_allclose(values, expected, rtol=0, atol=tolerance)
     if frame != "single":
-        assert np.isfinite(values).sum() == len(values) - stored.models[name].look_back + 1
+        assert np.isfinite(values).sum() == len(values) - registry.models[name].look_back + 1
 
 
-def test_neither_torch_nor_our_code_is_needed(stored: Stored) -> None:
-    assert len(stored.said) == 9
-    assert not any(torch or ours for _, _, _, torch, ours in stored.said)
+def test_neither_torch_nor_our_code_is_needed(registry: Registry) -> None:
+    assert len(registry.answers) == 9
+    assert not any(torch or engine for _, _, _, torch, engine in registry.answers)
 
 
-def test_mlflow_gives_a_frame_for_onnx_and_an_array_for_boosters(stored: Stored) -> None:
-    kinds = {(alias, kind) for alias, _, kind, _, _ in stored.said}
+def test_mlflow_gives_a_frame_for_onnx_and_an_array_for_boosters(registry: Registry) -> None:
+    kinds = {(alias, kind) for alias, _, kind, _, _ in registry.answers}
     assert kinds == {
         (champion_alias(Regime.LOW), "ndarray"),
         (champion_alias(Regime.NORMAL), "ndarray"),
@@ -186,31 +186,31 @@ def test_mlflow_gives_a_frame_for_onnx_and_an_array_for_boosters(stored: Stored)
 
 
 @each_family
-def test_a_column_that_is_absent_altogether_is_refused(stored: Stored, name: Family) -> None:
+def test_a_column_that_is_absent_altogether_is_refused(registry: Registry, name: Family) -> None:
     alias = champion_alias(REGIME[name])
-    model = mlflow.pyfunc.load_model(str(stored.folder / alias))
+    model = mlflow.pyfunc.load_model(str(registry.folder / alias))
     with pytest.raises(mlflow.MlflowException, match="Model is missing inputs"):
-        model.predict(stored.frames["whole"].drop(columns=NAMES[3]))
+        model.predict(registry.frames["whole"].drop(columns=NAMES[3]))
 
 
 @each_family
-def test_columns_are_found_by_their_names(stored: Stored, name: Family) -> None:
-    model = mlflow.pyfunc.load_model(str(stored.folder / champion_alias(REGIME[name])))
-    shuffled = stored.frames["whole"][NAMES[::-1]].assign(other=1.0)
+def test_columns_are_found_by_their_names(registry: Registry, name: Family) -> None:
+    model = mlflow.pyfunc.load_model(str(registry.folder / champion_alias(REGIME[name])))
+    shuffled = registry.frames["whole"][NAMES[::-1]].assign(other=1.0)
     values = np.asarray(model.predict(shuffled)).reshape(-1)
-    np.testing.assert_array_equal(values, stored.predicted(name, "whole"))
+    np.testing.assert_array_equal(values, registry.predicted(name, "whole"))
 
 
 @each_family
 def test_an_empty_frame_gives_an_empty_prediction_and_a_living_process(
-    stored: Stored, name: Family
+    registry: Registry, name: Family
 ) -> None:
-    model = mlflow.pyfunc.load_model(str(stored.folder / champion_alias(REGIME[name])))
+    model = mlflow.pyfunc.load_model(str(registry.folder / champion_alias(REGIME[name])))
     if name is Family.LIGHTGBM:
         with pytest.raises(ValueError, match="Input data must be 2 dimensional and non empty"):
-            model.predict(stored.frames["whole"][:0])
+            model.predict(registry.frames["whole"][:0])
     else:
-        assert len(model.predict(stored.frames["whole"][:0])) == 0
+        assert len(model.predict(registry.frames["whole"][:0])) == 0
 
 
 @each_family
@@ -254,7 +254,7 @@ def test_the_native_file_knows_its_features_and_one_model_can_be_saved_under_oth
             assert model.booster.feature_names == names  # type: ignore[attr-defined]
             assert models[name].booster.feature_names is None  # type: ignore[attr-defined]
         np.testing.assert_array_equal(
-            model.predict(some_rows(9, 0.0)), models[name].predict(some_rows(9, 0.0))
+            model.predict(random_rows(9, 0.0)), models[name].predict(random_rows(9, 0.0))
         )
 
 

@@ -50,8 +50,8 @@ def library(sqlite_dsn: str) -> BrainLibrary:
 
 
 def quick(library: BrainLibrary) -> Settings:
-    wanted = {"families": "lightgbm", "folds": 2, "trials": 1, "jobs": 1}
-    return load_settings({"tracking_uri": library.dsn, **wanted})
+    options = {"families": "lightgbm", "folds": 2, "trials": 1, "jobs": 1}
+    return load_settings({"tracking_uri": library.dsn, **options})
 
 
 @pytest.fixture
@@ -89,7 +89,10 @@ def test_a_recipe_that_answers_the_question_is_refitted_in_silence(
         ({"target": "scaled-return-1 limit=3 window=24"}, "whose target is .* and not .*limit=2"),
         ({"feature_set": "bars-0"}, "whose feature_set is 'bars-0' and not 'bars-1'"),
         ({"seed": 8}, "whose seed is 8 and not 7"),
-        ({"tuned_until": "2020-03-01T00:00:00+00:00"}, "tuned on bars until 2020-03-01.*judged"),
+        (
+            {"tuned_until": "2020-03-01T00:00:00+00:00"},
+            "tuned on bars until 2020-03-01.*evaluation",
+        ),
         ({"tuned_until": ""}, "Invalid isoformat"),
         ({"tuned_until": "2020-01-01"}, "can't compare offset-naive"),
     ],
@@ -110,7 +113,7 @@ def test_one_that_does_not_is_searched_again_and_the_log_says_why(
     assert re.search(why, record.getMessage())
 
 
-def test_another_window_of_the_volatility_is_another_label(bars: Bars, dataset: Dataset) -> None:
+def test_another_window_of_the_volatility_is_another_target(bars: Bars, dataset: Dataset) -> None:
     wide = make_dataset(bars, horizon=6, definition=RegimeDefinition(window=48))
     assert wide.target_name != dataset.target_name == target_name(24)
     assert target_name(24, limit=3.0) != target_name(24)
@@ -140,16 +143,16 @@ def test_the_market_makes_another_recipe_and_each_run_says_how_much_of_it_is_mis
     library: BrainLibrary, bars: Bars, market: MarketSeries, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings = quick(library)
-    known = {SYMBOL: market}
+    markets = {SYMBOL: market}
     with library.start("nightly", "night", tags={Tag.ROLE: "night"}, note="") as night:
         (plain,), failed = train_symbols(library, settings, {SYMBOL: bars}, night)
-        (joined,), again = train_symbols(library, settings, {SYMBOL: bars}, night, markets=known)
-        found, wrong = tune_symbols(library, settings, {SYMBOL: bars}, night, markets=known)
+        (joined,), again = train_symbols(library, settings, {SYMBOL: bars}, night, markets=markets)
+        searches, wrong = tune_symbols(library, settings, {SYMBOL: bars}, night, markets=markets)
     assert failed == again == wrong == []
     assert "feature_set is 'bars-1' and not 'bars-1+market-1', does not fit" in caplog.text
-    assert found[0].search.recipe.feature_set == "bars-1+market-1"
-    stored = Recipe.from_json(library.recipe(SYMBOL, Family.LIGHTGBM) or "")
-    assert (stored.timeframe, stored.target, stored.trials) == ("1h", target_name(24), 1)
+    assert searches[0].search.recipe.feature_set == "bars-1+market-1"
+    recipe = Recipe.from_json(library.recipe(SYMBOL, Family.LIGHTGBM) or "")
+    assert (recipe.timeframe, recipe.target, recipe.trials) == ("1h", target_name(24), 1)
 
     runs = [
         library.client.get_run(result.versions[Family.LIGHTGBM].run_id).data
@@ -174,8 +177,8 @@ def test_series_of_another_symbol_fail_alone(
     settings = quick(library)
     wrong = replace(market, symbol="BTC/USD")
     with library.start("nightly", "night", tags={Tag.ROLE: "night"}, note="") as night:
-        found, (failure,) = tune_symbols(
+        searches, (failure,) = tune_symbols(
             library, settings, {SYMBOL: bars}, night, markets={SYMBOL: wrong}
         )
-    assert found == []
+    assert searches == []
     assert "the market series are of BTC/USD and the bars of SIM/USD" in str(failure.error)

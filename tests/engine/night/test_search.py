@@ -38,7 +38,7 @@ def dataset(bars: Bars) -> Dataset:
 
 
 @pytest.fixture(scope="module")
-def found(dataset: Dataset) -> Search:
+def result(dataset: Dataset) -> Search:
     return search(dataset, Family.LIGHTGBM, PLAN)
 
 
@@ -56,8 +56,8 @@ def inner_folds(dataset: Dataset) -> tuple[Fold, ...]:
     )
 
 
-def rows_of(found: Search) -> list[dict[str, Any]]:
-    return [{str(k): v for k, v in row.items()} for row in found.trials.to_dict("records")]
+def rows_of(result: Search) -> list[dict[str, Any]]:
+    return [{str(k): v for k, v in row.items()} for row in result.trials.to_dict("records")]
 
 
 def assert_same(one: Search, other: Search) -> None:
@@ -72,8 +72,8 @@ def assert_same(one: Search, other: Search) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_other_bars_from_the_first_judged_one_on_change_nothing(
-    bars: Bars, dataset: Dataset, found: Search, seed: int
+def test_other_bars_from_the_first_test_row_on_change_nothing(
+    bars: Bars, dataset: Dataset, result: Search, seed: int
 ) -> None:
     """Whole bars are replaced, so that neither a feature nor a target may look ahead either."""
     later = slice(first_fold(dataset).test_start, None)
@@ -84,11 +84,11 @@ def test_other_bars_from_the_first_judged_one_on_change_nothing(
         check_bars(frame, symbol=bars.symbol, timeframe=bars.timeframe), horizon=HORIZON
     )
     assert not np.array_equal(changed.target, dataset.target, equal_nan=True)
-    assert_same(search(changed, Family.LIGHTGBM, PLAN), found)
+    assert_same(search(changed, Family.LIGHTGBM, PLAN), result)
 
 
 def test_other_rows_after_the_first_training_row_change_nothing(
-    dataset: Dataset, found: Search
+    dataset: Dataset, result: Search
 ) -> None:
     later = slice(first_fold(dataset).train_end, None)
     features, target = dataset.features.copy(), dataset.target.copy()
@@ -100,29 +100,29 @@ def test_other_rows_after_the_first_training_row_change_nothing(
         forward_return=target,
         regimes=dataset.regimes * 0,
     )
-    assert_same(search(changed, Family.LIGHTGBM, PLAN), found)
+    assert_same(search(changed, Family.LIGHTGBM, PLAN), result)
 
 
-def test_the_last_row_that_it_may_see_matters(dataset: Dataset, found: Search) -> None:
+def test_the_last_row_that_it_may_see_matters(dataset: Dataset, result: Search) -> None:
     """The tests above can fail."""
     target = dataset.target.copy()
     target[: first_fold(dataset).train_end] *= -1
     changed = search(replace(dataset, target=target), Family.LIGHTGBM, PLAN)
-    assert not changed.predictions.equals(found.predictions)
+    assert not changed.predictions.equals(result.predictions)
 
 
-def test_the_recipe_says_until_when_it_was_tuned(dataset: Dataset, found: Search) -> None:
-    seen = first_fold(dataset).train_end
-    assert found.recipe.tuned_until == dataset.close_time[seen - 1].isoformat()
+def test_the_recipe_says_until_when_it_was_tuned(dataset: Dataset, result: Search) -> None:
+    end = first_fold(dataset).train_end
+    assert result.recipe.tuned_until == dataset.close_time[end - 1].isoformat()
 
 
 # --- what it keeps ------------------------------------------------------------------------------
 
 
-def test_the_budget_is_kept_and_the_defaults_come_first(dataset: Dataset, found: Search) -> None:
+def test_the_budget_is_kept_and_the_defaults_come_first(dataset: Dataset, result: Search) -> None:
     space = families.family(Family.LIGHTGBM).space
-    assert list(found.trials["trial"]) == [0, 1, 2]
-    first, second = ({k: v for k, v in t.items() if k in space} for t in rows_of(found)[:2])
+    assert list(result.trials["trial"]) == [0, 1, 2]
+    first, second = ({k: v for k, v in t.items() if k in space} for t in rows_of(result)[:2])
     assert first == {name: space[name].default for name in first}
     assert first.keys() == second.keys()
     assert first != second
@@ -130,33 +130,37 @@ def test_the_budget_is_kept_and_the_defaults_come_first(dataset: Dataset, found:
     assert single.recipe.hyperparameters == families.family(Family.LIGHTGBM).defaults()
 
 
-def test_the_best_trial_becomes_the_recipe(dataset: Dataset, found: Search) -> None:
-    best = max(rows_of(found), key=lambda trial: trial["rank_ic"])
-    chosen = found.recipe.hyperparameters
-    assert set(chosen) == set(families.family(Family.LIGHTGBM).space)
-    assert {k: v for k, v in best.items() if k in chosen}.items() <= dict(chosen).items()
-    assert found.recipe.seed == PLAN.seed
-    assert found.recipe.horizon == HORIZON
+def test_the_best_trial_becomes_the_recipe(dataset: Dataset, result: Search) -> None:
+    best = max(rows_of(result), key=lambda trial: trial["rank_ic"])
+    hyperparameters = result.recipe.hyperparameters
+    assert set(hyperparameters) == set(families.family(Family.LIGHTGBM).space)
+    assert {k: v for k, v in best.items() if k in hyperparameters}.items() <= dict(
+        hyperparameters
+    ).items()
+    assert result.recipe.seed == PLAN.seed
+    assert result.recipe.horizon == HORIZON
 
 
 def test_each_trial_keeps_the_series_by_which_it_was_ranked(
-    dataset: Dataset, found: Search
+    dataset: Dataset, result: Search
 ) -> None:
     tested = [row for fold in inner_folds(dataset) for row in range(fold.test_start, fold.test_end)]
-    assert list(found.predictions.columns) == ["0", "1", "2"]
-    pd.testing.assert_index_equal(found.predictions.index, dataset.close_time[tested])
+    assert list(result.predictions.columns) == ["0", "1", "2"]
+    pd.testing.assert_index_equal(result.predictions.index, dataset.close_time[tested])
     target = pd.Series(dataset.target, index=dataset.close_time)
-    for trial in rows_of(found):
-        series = found.predictions[str(trial["trial"])]
+    for trial in rows_of(result):
+        series = result.predictions[str(trial["trial"])]
         assert series.notna().all()
         rank_ic = series.corr(target.reindex(series.index), method="spearman")
         assert rank_ic == pytest.approx(trial["rank_ic"])
 
 
-def test_the_same_seed_finds_the_same_and_another_does_not(dataset: Dataset, found: Search) -> None:
-    assert_same(search(dataset, Family.LIGHTGBM, PLAN), found)
+def test_the_same_seed_finds_the_same_and_another_does_not(
+    dataset: Dataset, result: Search
+) -> None:
+    assert_same(search(dataset, Family.LIGHTGBM, PLAN), result)
     other = search(dataset, Family.LIGHTGBM, replace(PLAN, seed=8))
-    assert not other.trials.drop(columns="seconds").equals(found.trials.drop(columns="seconds"))
+    assert not other.trials.drop(columns="seconds").equals(result.trials.drop(columns="seconds"))
 
 
 # --- what becomes of those that fail ------------------------------------------------------------
@@ -229,14 +233,14 @@ def numbered(dataset: Dataset) -> Dataset:
     return replace(dataset, features=features)
 
 
-def test_no_trial_predicts_what_its_own_labels_overlap(
+def test_no_trial_predicts_what_its_own_targets_overlap(
     numbered: Dataset, use: Callable[[Any], None]
 ) -> None:
     use(lambda _, rows: Since(rows[-1, 0]))
-    kept = search(numbered, Family.LIGHTGBM, PLAN).predictions
-    assert kept.shape == (sum(f.test_end - f.test_start for f in inner_folds(numbered)), 3)
+    predictions = search(numbered, Family.LIGHTGBM, PLAN).predictions
+    assert predictions.shape == (sum(f.test_end - f.test_start for f in inner_folds(numbered)), 3)
     # The first row after the last training target's end, the embargo left out, and one further.
-    assert kept.to_numpy().min() == HORIZON + PLAN.embargo + 1
+    assert predictions.to_numpy().min() == HORIZON + PLAN.embargo + 1
 
 
 @pytest.mark.parametrize("error", [TrainingError, NotEnoughBarsError])
