@@ -123,22 +123,22 @@ class Preparation:
             return neighbours(np.union1d(times[symbol], far), gaps[symbol], start, end, step)
 
         nearest = {listing.symbol: of(listing.symbol, NO_TIMES) for listing in listings}
-        collected_before = {listing.symbol: self._collected_before(listing) for listing in listings}
+        last_collections = {listing.symbol: self._last_collection(listing) for listing in listings}
         lone = [
             symbol
-            for symbol, time in collected_before.items()
+            for symbol, time in last_collections.items()
             if not nearest[symbol].inside and not len(times[symbol]) and time is not None
         ]
         newest = reader.newest(lone, start - _CONTEXT)
         oldest = reader.oldest(set(lone) - set(newest), end + _CONTEXT, self.period.now)
         nearest |= {symbol: of(symbol, far) for symbol, far in (newest | oldest).items()}
-        for symbol, time in collected_before.items():
+        for symbol, time in last_collections.items():
             if nearest[symbol].nowhere:
                 # Nothing is on record, though it was collected: it did not trade yet.
                 nearest[symbol] = replace(nearest[symbol], before=time)
         return nearest
 
-    def _collected_before(self, listing: Listing) -> pd.Timestamp | None:
+    def _last_collection(self, listing: Listing) -> pd.Timestamp | None:
         """When a listing was last collected; None if it never was."""
         times = (self.last_listed[name] for name in listing.names if name in self.last_listed)
         return max(times, default=None)

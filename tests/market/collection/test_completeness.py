@@ -35,7 +35,7 @@ class Night:
     store: SeriesStore
     result: CollectionResult
     again: CollectionResult
-    asked_again: list[str]
+    paths_again: list[str]
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def test_limits_were_kept(night: Night) -> None:
 def test_asking_again_asks_for_no_history(night: Night) -> None:
     history = ("klines", "/kline", "history-candles", "fundingRate", "funding/history")
     more = ("funding-rate-history", "openInterestHist", "open-interest-history")
-    assert [path for path in night.asked_again if path.endswith((*history, *more))] == []
+    assert [path for path in night.paths_again if path.endswith((*history, *more))] == []
     assert {r.rows_new for r in night.again.series if r.kind in HISTORIES} == {0}
     assert [r.rows_stored for r in night.again.series] == [
         r.rows_stored for r in night.result.series

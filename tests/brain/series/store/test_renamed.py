@@ -32,12 +32,12 @@ def again(store: SeriesStore) -> SeriesStore:
     return reopened
 
 
-@pytest.mark.parametrize("opened", [lambda store: store, again])
+@pytest.mark.parametrize("reopen", [lambda store: store, again])
 @pytest.mark.parametrize("name", [OLD, "MATIC/USDT", MIDDLE, "POLY/USDT", NEW, "POL/USDT"])
 def test_any_name_reads_the_rows_of_the_present_one(
-    name: str, opened: Callable[[SeriesStore], SeriesStore], store: SeriesStore
+    name: str, reopen: Callable[[SeriesStore], SeriesStore], store: SeriesStore
 ) -> None:
-    reader = opened(store)
+    reader = reopen(store)
     rows = reader.read("candles", symbol=name)
     assert_frame_equal(rows[candles().columns], candles(symbol=NEW, price=2))
     assert reader.present_name(name) == NEW
@@ -63,12 +63,12 @@ def test_several_names_are_read_together(store: SeriesStore) -> None:
 
 def test_by_its_own_names_a_former_name_means_its_own_rows(store: SeriesStore) -> None:
     own = store.by_own_names()
-    for opened in (own, again(own)):
+    for reader in (own, again(own)):
         for name in (OLD, "MATIC/USDT"):
-            rows = opened.read("candles", symbol=name)
+            rows = reader.read("candles", symbol=name)
             assert_frame_equal(rows[candles().columns], candles(symbol=OLD, price=1))
-        assert len(opened.read("candles", symbol=MIDDLE)) == 0
-        assert opened.present_name("MATIC/USDT") == OLD
+        assert len(reader.read("candles", symbol=MIDDLE)) == 0
+        assert reader.present_name("MATIC/USDT") == OLD
     assert own.by_own_names() is own
 
 
