@@ -1,4 +1,4 @@
-"""The rankings of every night, logged on runs of their own and read back as a frame."""
+"""The rankings of every night, logged on runs and read back as a frame."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Rankings:
     def write(
         self, run: Run, symbol: str, date: dt.date | str, models: Sequence[ModelAnalysis]
     ) -> None:
-        """Log a symbol's rankings of one night on a run of their own.
+        """Log a symbol's rankings of one night.
 
         Args:
             run: of this symbol and night alone; it gets the tags that :meth:`read` looks for.

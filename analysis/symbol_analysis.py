@@ -156,7 +156,7 @@ def _note(night: Run, analysis: SymbolAnalysis) -> str:
     if analysis.drift:
         drift = analysis.drift.analysis
         lines.append(
-            f"- {len(drift.drifted)} of {drift.comparable} features judged have drifted in the "
+            f"- {len(drift.drifted)} of {drift.comparable} comparable features have drifted in the "
             f"last {drift.recent.rows} bars: {_enumeration(drift.drifted[:_FIRST_FEATURES])}"
         )
     lines += [f"- **{failure}**" for failure in analysis.failures]

@@ -41,7 +41,7 @@ HORIZON = 1
 CAUSE = "range_4_24"
 
 _BARS = 1500
-_PARAMS: dict[Family, dict[str, float]] = {
+_HYPERPARAMETERS: dict[Family, dict[str, float]] = {
     Family.LIGHTGBM: {"rounds": 30, "min_rows": 20},
     Family.XGBOOST: {"rounds": 30, "min_rows": 20},
     Family.LSTM: {
@@ -73,7 +73,7 @@ def dataset() -> Dataset:
 def fitted(name: Family) -> FittedModel:
     """A model of the family on the dataset."""
     data = dataset()
-    return family(name).fit(data.features, data.target, hyperparameters=_PARAMS[name], seed=1)
+    return family(name).fit(data.features, data.target, hyperparameters=_HYPERPARAMETERS[name], seed=1)
 
 
 @cache
@@ -84,11 +84,11 @@ def _saved(name: Family, features: tuple[str, ...]) -> tempfile.TemporaryDirecto
         width = len(FEATURES)
         columns = [FEATURES.index(f) if f in FEATURES else width for f in features]
         rows = np.column_stack([dataset().features, np.full(len(dataset()), np.nan)])[:, columns]
-        model = family(name).fit(rows, dataset().target, hyperparameters=_PARAMS[name], seed=1)
+        model = family(name).fit(rows, dataset().target, hyperparameters=_HYPERPARAMETERS[name], seed=1)
     folder = tempfile.TemporaryDirectory()
     path = Path(folder.name) / "model"
     model.save(path, features=features, model=Model())
-    recipe = Recipe(name, FEATURE_SET, HORIZON, _PARAMS[name], 1)
+    recipe = Recipe(name, FEATURE_SET, HORIZON, _HYPERPARAMETERS[name], 1)
     (path / RECIPE).write_text(recipe.to_json())
     return folder
 
