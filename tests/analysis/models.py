@@ -73,7 +73,9 @@ def dataset() -> Dataset:
 def fitted(name: Family) -> FittedModel:
     """A model of the family on the dataset."""
     data = dataset()
-    return family(name).fit(data.features, data.target, hyperparameters=_HYPERPARAMETERS[name], seed=1)
+    return family(name).fit(
+        data.features, data.target, hyperparameters=_HYPERPARAMETERS[name], seed=1
+    )
 
 
 @cache
@@ -84,7 +86,9 @@ def _saved(name: Family, features: tuple[str, ...]) -> tempfile.TemporaryDirecto
         width = len(FEATURES)
         columns = [FEATURES.index(f) if f in FEATURES else width for f in features]
         rows = np.column_stack([dataset().features, np.full(len(dataset()), np.nan)])[:, columns]
-        model = family(name).fit(rows, dataset().target, hyperparameters=_HYPERPARAMETERS[name], seed=1)
+        model = family(name).fit(
+            rows, dataset().target, hyperparameters=_HYPERPARAMETERS[name], seed=1
+        )
     folder = tempfile.TemporaryDirectory()
     path = Path(folder.name) / "model"
     model.save(path, features=features, model=Model())
