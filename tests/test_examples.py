@@ -24,7 +24,7 @@ from engine.data.dataset import make_dataset
 from engine.data.frames import feature_frame, regime_series
 from engine.families import family
 from engine.kernels.features import FEATURE_SET
-from engine.kernels.perpetuals import MARKET_FEATURES
+from engine.kernels.market_features import MARKET_FEATURES
 from engine.kernels.targets import target_name
 from engine.night.model_folder import write_model
 from examples import hamilton

@@ -16,7 +16,7 @@ from mlflow.entities import Run
 
 from brain.naming import REGIMES
 from engine.kernels.features import FEATURES
-from engine.kernels.perpetuals import MARKET_FEATURES
+from engine.kernels.market_features import MARKET_FEATURES
 from market.collection.collector import DataCollector
 from registry.library import BrainLibrary
 from tests.jobs import Outcome, run_job

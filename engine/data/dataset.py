@@ -14,7 +14,7 @@ from brain.series.bars import Bars
 from engine.data.frames import bar_volatility, feature_frame, regime_series, target_frame
 from engine.kernels.columns import Floats
 from engine.kernels.features import FEATURE_SET
-from engine.kernels.perpetuals import MARKET_FEATURE_SET
+from engine.kernels.market_features import MARKET_FEATURE_SET
 from engine.kernels.regime_state import RegimeDefinition, RegimeState
 from engine.kernels.targets import target_name
 

@@ -10,7 +10,7 @@ import pandas as pd
 from brain.errors import InputError
 from brain.naming import perpetual
 from engine.kernels.features import FEATURES, bar_features
-from engine.kernels.perpetuals import MARKET_FEATURES, market_features
+from engine.kernels.market_features import MARKET_FEATURES, perpetual_features
 from engine.kernels.regime_state import RegimeDefinition, RegimeState
 from engine.kernels.regimes import classify, volatility
 from engine.kernels.targets import forward_return, scaled_target
@@ -32,8 +32,8 @@ def feature_frame(bars: Bars, market: MarketSeries | None = None) -> pd.DataFram
 
     Returns:
         Columns :data:`engine.kernels.features.FEATURES`, with a market also
-        :data:`engine.kernels.perpetuals.MARKET_FEATURES`, float64, on the bars' own grid; NaN is
-        unknown. A row is known at its bar's close, not at the open time in the index.
+        :data:`engine.kernels.market_features.MARKET_FEATURES`, float64, on the bars' own grid; NaN
+        is unknown. A row is known at its bar's close, not at the open time in the index.
 
     Raises:
         InputError: the market series are another symbol's.
@@ -43,7 +43,7 @@ def feature_frame(bars: Bars, market: MarketSeries | None = None) -> pd.DataFram
     if market is not None:
         _check_symbols(bars, market)
         funding, open_interest = market.funding_rows(), market.open_interest_rows()
-        columns = market_features(*prices, volume, times, funding, open_interest)
+        columns = perpetual_features(*prices, volume, times, funding, open_interest)
         rows, names = np.column_stack([rows, columns]), (*FEATURES, *MARKET_FEATURES)
     return pd.DataFrame(rows, index=bars.frame.index, columns=list(names))
 

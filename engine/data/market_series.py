@@ -13,7 +13,7 @@ import pandas as pd
 
 from brain.errors import InputError
 from brain.naming import parse_symbol, perpetual
-from engine.kernels.perpetuals import FundingRows, OpenInterestRows
+from engine.kernels.market_features import FundingRows, OpenInterestRows
 
 if TYPE_CHECKING:
     from brain.series.store.store import SeriesStore

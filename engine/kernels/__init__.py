@@ -17,13 +17,13 @@ if TYPE_CHECKING:
         LOOK_BACK as LOOK_BACK,
         bar_features as bar_features,
     )
-    from engine.kernels.perpetuals import (
+    from engine.kernels.market_features import (
         MARKET_FEATURE_SET as MARKET_FEATURE_SET,
         MARKET_FEATURES as MARKET_FEATURES,
         MARKET_LOOK_BACK as MARKET_LOOK_BACK,
         FundingRows as FundingRows,
         OpenInterestRows as OpenInterestRows,
-        market_features as market_features,
+        perpetual_features as perpetual_features,
     )
     from engine.kernels.regime_state import (
         UNKNOWN as UNKNOWN,
@@ -45,9 +45,9 @@ __all__, __getattr__, __dir__ = face(
     __name__,
     {
         "engine.kernels.features": "FEATURES FEATURE_SET LOOK_BACK bar_features",
-        "engine.kernels.perpetuals": (
+        "engine.kernels.market_features": (
             "FundingRows MARKET_FEATURES MARKET_FEATURE_SET MARKET_LOOK_BACK OpenInterestRows "
-            "market_features"
+            "perpetual_features"
         ),
         "engine.kernels.regime_state": "RegimeDefinition RegimeState UNKNOWN",
         "engine.kernels.regimes": "catch_up classify volatility",

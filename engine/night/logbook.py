@@ -19,7 +19,7 @@ from brain.records import Evidence, Version
 from brain.text import plus_minus
 from engine.data.dataset import Dataset
 from engine.evaluation.evaluation import ALL
-from engine.kernels.perpetuals import MARKET_FEATURES
+from engine.kernels.market_features import MARKET_FEATURES
 from engine.night.search import Search
 from engine.night.training import SearchResult, TrainingResult
 from registry.descriptions import history_link, markdown_table, run_link

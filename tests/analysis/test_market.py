@@ -23,7 +23,7 @@ from brain.naming import Family
 from engine.data.dataset import Dataset, make_dataset
 from engine.families import family
 from engine.kernels.features import FEATURES
-from engine.kernels.perpetuals import MARKET_FEATURES
+from engine.kernels.market_features import MARKET_FEATURES
 from tests.engine.markets import market_of
 from tests.engine.simulate import simulate
 

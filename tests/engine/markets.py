@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from brain.series.bars import Bars
 from engine.data.market_series import MarketSeries
-from engine.kernels.perpetuals import FundingRows, OpenInterestRows, market_features
+from engine.kernels.market_features import FundingRows, OpenInterestRows, perpetual_features
 from tests.engine.paths import HOUR, Path
 
 __all__ = ["Market", "market_of", "random_market", "rows_of"]
@@ -60,7 +60,7 @@ def _masked(rows: R, mask: NDArray[np.bool_]) -> R:
 
 def rows_of(path: Path, market: Market) -> NDArray[np.float64]:
     """The kernel's features."""
-    return market_features(*path.columns(), market.funding, market.open_interest)
+    return perpetual_features(*path.columns(), market.funding, market.open_interest)
 
 
 def random_market(

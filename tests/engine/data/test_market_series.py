@@ -18,7 +18,7 @@ from engine.data.frames import feature_frame
 from engine.data.market_series import MarketSeries, read_market_series
 from engine.families import family
 from engine.kernels.features import FEATURE_SET, FEATURES
-from engine.kernels.perpetuals import MARKET_FEATURES
+from engine.kernels.market_features import MARKET_FEATURES
 from tests.engine.markets import market_of
 from tests.engine.simulate import simulate
 

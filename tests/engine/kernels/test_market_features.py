@@ -14,7 +14,7 @@ from hypothesis import given, strategies as st
 from numpy.typing import NDArray
 
 from brain.errors import InputError
-from engine.kernels.perpetuals import (
+from engine.kernels.market_features import (
     MARKET_FEATURE_SET,
     MARKET_FEATURES,
     MARKET_LOOK_BACK,
@@ -318,7 +318,7 @@ def _as_of(
 
 def test_the_executor_needs_no_pandas_for_it() -> None:
     code = (
-        "import sys, engine.kernels.perpetuals;"
+        "import sys, engine.kernels.market_features;"
         "print([m for m in ('pandas', 'scipy', 'mlflow', 'torch') if m in sys.modules])"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -53,7 +53,7 @@ __all__ = [
     "MARKET_LOOK_BACK",
     "FundingRows",
     "OpenInterestRows",
-    "market_features",
+    "perpetual_features",
 ]
 
 #: Names this list of features and their formulas; a change of either needs a new name.
@@ -111,7 +111,7 @@ class OpenInterestRows:
     usd: Floats
 
 
-def market_features(
+def perpetual_features(
     open_: Floats,
     high: Floats,
     low: Floats,
