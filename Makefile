@@ -45,7 +45,7 @@ compile  = $(call wheels,cpu) $(BIN)/uv pip compile -q pyproject.toml --python-v
 cut_off  = sed -i.orig 's/^\(torch==[0-9.]*\)+cpu/\1/'
 
 .DEFAULT_GOAL := help
-.PHONY: help nightly test lint format lock ui bench screenshots clean
+.PHONY: help nightly test soak lint format lock ui bench screenshots clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -87,11 +87,11 @@ lock: $(MADE) ## resolve pyproject.toml into requirements.txt and requirements-d
 
 # The job, `mlflow run` and the server must agree where everything is: the settings say it.
 agree = settings="$$(python -m mlproject prepare)" && eval "$$settings"
-nightly ui test bench screenshots: export MLFLOW_DISABLE_TELEMETRY := true
-nightly ui test bench screenshots: export DO_NOT_TRACK := 1
+nightly ui test soak bench screenshots: export MLFLOW_DISABLE_TELEMETRY := true
+nightly ui test soak bench screenshots: export DO_NOT_TRACK := 1
 # The links that MLflow would print hold the password that the server's address may hold.
 nightly: export MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT ?= true
-nightly ui test bench screenshots lint format: export PATH := $(CURDIR)/$(BIN):$(PATH)
+nightly ui test soak bench screenshots lint format: export PATH := $(CURDIR)/$(BIN):$(PATH)
 # An unreachable server is told in seconds; the client's own patience is four minutes.
 nightly: export MLFLOW_HTTP_REQUEST_MAX_RETRIES ?= 2
 nightly: export MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR ?= 1
@@ -115,9 +115,12 @@ ui: $(VENV) ## look at the runs and the registry in a browser
 
 # No number of threads is right for many test processes at once but one. A file's tests share their
 # servers and nights, so they stay in one process.
-test bench: export OMP_NUM_THREADS := 1
+test soak bench: export OMP_NUM_THREADS := 1
 test: $(DEV) ## run every test
 	@python -m pytest -n $(TEST_PROCESSES) --dist loadfile $(ARGS)
+
+soak: $(DEV) ## run the tests that are slow or repeat much
+	@python -m pytest -m soak -n $(TEST_PROCESSES) --dist loadfile $(ARGS)
 
 bench: $(DEV) ## run a benchmark: make bench ARGS=nightly
 	@python -m benchmarks $(ARGS)

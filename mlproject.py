@@ -1,6 +1,7 @@
 """The entry points that ``MLproject`` names, one function each; they only compose the rooms.
 
-``python -m mlproject nightly --symbols BTC/USD`` by hand; ``mlflow run . -e nightly`` otherwise.
+``brain nightly --symbols BTC/USD`` where the project is installed, ``python -m mlproject`` in a
+checkout; ``mlflow run . -e nightly`` otherwise.
 """
 
 from __future__ import annotations
@@ -19,12 +20,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import click
-
 from brain.artifacts import MARKET, SUMMARY
 from brain.errors import BrainError, InputError
 from brain.naming import Role, Tag
 from brain.work import Failure, Progress
+
+try:
+    import click
+except ModuleNotFoundError:
+    # The base install is the executor's, and has no commands.
+    sys.exit("error: commands need click; pip install 'brain-library[platform]'")
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -42,6 +47,7 @@ _UNUSABLE = 2  # nothing could be done
 _INTERRUPTED = 130
 _MOST_FAULTS = 3  # in one line
 _AUTO = "auto"
+_ROOMS = ("brain", "registry", "market", "engine", "analysis", "serving")
 _ALIASES = {"exchanges": ("--exchange",)}  # what people write for one
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -376,7 +382,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # MLflow would print two links for each run, with the password that the server's address holds.
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     try:
-        return int(cli.main(arguments, prog_name="mlproject", standalone_mode=False) or 0)
+        return int(cli.main(arguments, prog_name="brain", standalone_mode=False) or 0)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return error.exit_code
@@ -388,6 +394,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if "--debug" in arguments:
             raise
         return _print_error(str(error), _UNUSABLE)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in _ROOMS or "--debug" in arguments:
+            raise
+        cure = "this command needs it; pip install 'brain-library[platform]'"
+        return _print_error(f"{error.name} is not installed, and {cure}", _UNUSABLE)
 
 
 def _print_error(message: str, code: int) -> int:

@@ -1,11 +1,17 @@
-"""Tasks in worker processes, one thread each; a failure of one task stops no other."""
+"""Tasks in worker processes, one thread each; a failure of one task stops no other.
+
+Every worker process has a pool of its own, so that one that dies ends its own task alone, which is
+then tried once more in another process.
+"""
 
 from __future__ import annotations
 
 import logging
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from concurrent.futures import BrokenExecutor, ThreadPoolExecutor, as_completed
+from typing import Any, TypeVar
 
 from brain.errors import BrainError
 from brain.processes import die_with_parent
@@ -19,6 +25,13 @@ logger = logging.getLogger(__name__)
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
+_ATTEMPTS = 2
+_IDLE_SECONDS = 300
+# More than one thread a library in each of several processes makes all of them crawl.
+_ONE_THREAD = dict.fromkeys(
+    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1"
+)
+
 
 def side_by_side(
     work: Callable[[Task], Result],
@@ -29,7 +42,7 @@ def side_by_side(
     failure: Callable[[Task, BrainError], Failure],
     fault: type[BrainError],
 ) -> Iterator[Result | Failure]:
-    """Do the tasks in worker processes.
+    """Do the tasks in worker processes; in this one if there would be one worker.
 
     Args:
         work: function of a task.
@@ -37,47 +50,100 @@ def side_by_side(
         jobs: worker processes at most.
         cost: of a task, relative to the others.
         failure: makes the failure of a task from an error of ours.
-        fault: class of our error for a library's error or the death of a worker.
+        fault: class of our error for a library's error or the death of two workers.
 
     Returns:
         A result or a failure for each task, as they are done.
     """
-    from joblib import Parallel, delayed
-    from joblib.externals.loky.process_executor import TerminatedWorkerError
-
-    if not tasks:
+    queue = sorted(tasks, key=cost, reverse=True)
+    workers = min(jobs, len(queue))
+    if workers <= 1:
+        yield from (_attempt(work, task, failure, fault) for task in queue)
         return
-    waiting = dict(enumerate(sorted(tasks, key=cost, reverse=True)))
+    crew = _Crew()
+    with ThreadPoolExecutor(workers, thread_name_prefix="worker") as threads:
+        futures = [threads.submit(crew.do, work, task, failure, fault) for task in queue]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        finally:
+            for future in futures:
+                future.cancel()
+            crew.end()
+
+
+class _Crew:
+    """The workers of one call. Each thread that calls :meth:`do` has one at a time."""
+
+    def __init__(self) -> None:
+        self._busy: set[Any] = set()
+        self._ending = False
+
+    def do(
+        self,
+        work: Callable[[Task], Result],
+        task: Task,
+        failure: Callable[[Task, BrainError], Failure],
+        fault: type[BrainError],
+    ) -> Result | Failure:
+        """A task's result or failure, by a worker; by a second one if the first dies of it."""
+        for attempt in range(1, _ATTEMPTS + 1):
+            pool = _idle_pool()
+            self._busy.add(pool)
+            try:
+                outcome: Result | Failure
+                outcome = pool.submit(_attempt, work, task, failure, fault).result()
+            except BrokenExecutor as error:
+                if self._ending:
+                    raise
+                logger.warning("a worker process died, attempt %d of %d", attempt, _ATTEMPTS)
+                logger.debug("%s", error)
+            else:
+                with _lock:
+                    _pools.append(pool)
+                return outcome
+            finally:
+                self._busy.discard(pool)
+        cause = "two worker processes died of it, for want of memory perhaps; ask for fewer jobs"
+        return failure(task, fault(cause))
+
+    def end(self) -> None:
+        """Kill the workers that are still at work: nobody waits for their results."""
+        self._ending = True
+        for pool in list(self._busy):
+            pool.shutdown(wait=False, kill_workers=True)
+
+
+# Workers that have imported what they need wait here for the next call.
+_pools: list[Any] = []
+_lock = threading.Lock()
+
+
+def _idle_pool() -> Any:
+    """A pool of one process."""
+    from joblib.externals.loky import ProcessPoolExecutor
+
+    with _lock:
+        if _pools:
+            return _pools.pop()
     # A worker that imported torch looks like a leak to the pool, which replaces it; no warning.
     warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
-    parallel = Parallel(n_jobs=min(jobs, len(tasks)), return_as="generator_unordered")
-    calls = [
-        delayed(_attempt)(work, number, task, failure, fault) for number, task in waiting.items()
-    ]
-    try:
-        for number, result in parallel(calls):
-            del waiting[number]
-            yield result
-    except TerminatedWorkerError:
-        for task in waiting.values():
-            cause = "its worker process died, for want of memory perhaps; ask for fewer jobs"
-            yield failure(task, fault(cause))
+    return ProcessPoolExecutor(max_workers=1, timeout=_IDLE_SECONDS, env=_ONE_THREAD)
 
 
 def _attempt(
     work: Callable[[Task], Result],
-    number: int,
     task: Task,
     failure: Callable[[Task, BrainError], Failure],
     fault: type[BrainError],
-) -> tuple[int, Result | Failure]:
+) -> Result | Failure:
     die_with_parent()
     try:
-        return number, work(task)
+        return work(task)
     except BrainError as error:
-        return number, failure(task, error)
+        return failure(task, error)
     except Exception as error:
         # A library's error in one task must not stop the others.
-        failed = failure(task, fault(f"{type(error).__name__}: {error}"))
-        logger.exception("%s failed", failed.what)
-        return number, failed
+        outcome = failure(task, fault(f"{type(error).__name__}: {error}"))
+        logger.exception("%s failed", outcome.what)
+        return outcome
