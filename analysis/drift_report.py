@@ -25,6 +25,7 @@ from analysis.drift import (
     trailing_thresholds,
 )
 from analysis.sampling import Array
+from brain.artifacts import DRIFT_STATISTIC, EVIDENTLY, EVIDENTLY_REPORT
 from brain.errors import AnalysisError
 from engine.data.dataset import Dataset
 
@@ -98,7 +99,7 @@ def compare(task: DriftTask) -> DriftResult:
     )
     task.folder.mkdir(parents=True)
     document = json.dumps(drift_document(analysis), indent=1, allow_nan=False)
-    (task.folder / "drift.json").write_text(document)
+    (task.folder / DRIFT_STATISTIC).write_text(document)
     middle = time.perf_counter()
     places = [names.index(name) for name in reported]
     _report(recent[:, places], training[:, places], reported, task.folder)
@@ -156,8 +157,8 @@ def _report(recent: Array, training: Array, names: Sequence[str], folder: Path) 
 
         with np.errstate(all="ignore"), _reference_errors():
             snapshot = Report([DataDriftPreset()]).run(*frames)
-            snapshot.save_html(str(folder / "evidently.html"))
-            (folder / "evidently.json").write_text(snapshot.json())
+            snapshot.save_html(str(folder / EVIDENTLY_REPORT))
+            (folder / EVIDENTLY).write_text(snapshot.json())
 
 
 @contextmanager
