@@ -18,7 +18,7 @@ from analysis.documents import drift_document
 from analysis.drift import (
     ColumnDrift,
     DriftAnalysis,
-    Span,
+    WindowExtent,
     Windows,
     choose_windows,
     stability,
@@ -91,8 +91,8 @@ def compare(task: DriftTask) -> DriftResult:
     reported = [c.feature for c in columns if c.feature not in unknown][: task.columns]
     analysis = DriftAnalysis(
         symbol=task.symbol,
-        recent=_span(close_time[windows.recent]),
-        training=_span(close_time[windows.training]),
+        recent=_extent(close_time[windows.recent]),
+        training=_extent(close_time[windows.training]),
         columns=columns,
         reported=tuple(reported),
         unknown=unknown,
@@ -133,8 +133,8 @@ def _columns(features: Array, names: Sequence[str], windows: Windows) -> tuple[C
     )
 
 
-def _span(times: pd.DatetimeIndex) -> Span:
-    return Span(times[0].isoformat(), times[-1].isoformat(), len(times))
+def _extent(times: pd.DatetimeIndex) -> WindowExtent:
+    return WindowExtent(times[0].isoformat(), times[-1].isoformat(), len(times))
 
 
 def _report(recent: Array, training: Array, names: Sequence[str], folder: Path) -> None:

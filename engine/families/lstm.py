@@ -63,7 +63,7 @@ class Lstm(ModelFamily):
         hyperparameters: Mapping[str, Number],
         seed: int,
     ) -> FittedLstm:
-        from engine.families.lstm_training import Batches, LstmTraining, train
+        from engine.families.lstm_training import LstmTraining, WindowBatches, train
 
         hyperparameters = settle(self.space, hyperparameters)
         seed = check_seed(seed)
@@ -79,7 +79,7 @@ class Lstm(ModelFamily):
             clipped, centre, scale = clip_outliers(targets[ends])
             network.target_centre.fill_(centre)
             network.target_scale.fill_(scale)
-            batches = Batches(
+            batches = WindowBatches(
                 torch.tensor(ends),
                 torch.tensor((clipped - centre) / scale, dtype=torch.float32),
                 size=int(hyperparameters["batch"]),
