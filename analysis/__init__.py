@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         Method as Method,
         ModelAnalysis as ModelAnalysis,
         NightlyAnalysis as NightlyAnalysis,
-        NoteKind as NoteKind,
+        NoteReason as NoteReason,
         Ranking as Ranking,
     )
     from analysis.tables import champions_table as champions_table
@@ -45,7 +45,7 @@ __all__, __getattr__, __dir__ = face(
         "analysis.rankings": "Rankings",
         "analysis.results": (
             "Additivity FeatureImportance FeatureNote Method ModelAnalysis "
-            "NightlyAnalysis NoteKind Ranking"
+            "NightlyAnalysis NoteReason Ranking"
         ),
         "analysis.tables": "champions_table",
         "analysis.trends": (

@@ -129,7 +129,7 @@ def _importance_lines(model: ModelAnalysis) -> Iterator[dict[str, Any]]:
             yield {"method": ranking.method, **_finite_fields(feature), "note": None}
     for note in model.notes:
         nothing = dict.fromkeys(("method", "importance", "share", "rank", "error"))
-        yield {"feature": note.feature, **nothing, "note": note.kind}
+        yield {"feature": note.feature, **nothing, "note": note.reason}
 
 
 def drift_document(drift: DriftAnalysis) -> dict[str, Any]:
@@ -167,7 +167,7 @@ def _rankings(model: ModelAnalysis) -> dict[str, Any]:
         "family": str(model.family),
         "model_id": model.model_id,
         "additivity": _finite_fields(model.additivity),
-        "notes": {note.feature: note.kind.name.lower() for note in model.notes},
+        "notes": {note.feature: note.reason.name.lower() for note in model.notes},
         "rankings": {
             str(method): {
                 "rows": ranking.rows,

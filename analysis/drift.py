@@ -24,7 +24,7 @@ __all__ = [
     "MIN_HISTORY",
     "ColumnDrift",
     "DriftAnalysis",
-    "Span",
+    "WindowExtent",
     "Windows",
     "choose_windows",
     "stability",
@@ -44,7 +44,7 @@ _MOST_HISTORY = 200
 
 
 @dataclass(frozen=True)
-class Span:
+class WindowExtent:
     """Consecutive rows, by the close times of the first and the last (ISO 8601, UTC)."""
 
     start: str
@@ -91,8 +91,8 @@ class DriftAnalysis:
     """
 
     symbol: str
-    recent: Span
-    training: Span
+    recent: WindowExtent
+    training: WindowExtent
     columns: tuple[ColumnDrift, ...]
     reported: tuple[str, ...]
     unknown: tuple[str, ...]

@@ -18,13 +18,14 @@ from analysis.documents import drift_document
 from analysis.drift import (
     ColumnDrift,
     DriftAnalysis,
-    Span,
+    WindowExtent,
     Windows,
     choose_windows,
     stability,
     trailing_thresholds,
 )
 from analysis.sampling import Array
+from brain.artifacts import DRIFT_STATISTIC, EVIDENTLY, EVIDENTLY_REPORT
 from brain.errors import AnalysisError
 from engine.data.dataset import Dataset
 
@@ -90,15 +91,15 @@ def compare(task: DriftTask) -> DriftResult:
     reported = [c.feature for c in columns if c.feature not in unknown][: task.columns]
     analysis = DriftAnalysis(
         symbol=task.symbol,
-        recent=_span(close_time[windows.recent]),
-        training=_span(close_time[windows.training]),
+        recent=_extent(close_time[windows.recent]),
+        training=_extent(close_time[windows.training]),
         columns=columns,
         reported=tuple(reported),
         unknown=unknown,
     )
     task.folder.mkdir(parents=True)
     document = json.dumps(drift_document(analysis), indent=1, allow_nan=False)
-    (task.folder / "drift.json").write_text(document)
+    (task.folder / DRIFT_STATISTIC).write_text(document)
     middle = time.perf_counter()
     places = [names.index(name) for name in reported]
     _report(recent[:, places], training[:, places], reported, task.folder)
@@ -132,8 +133,8 @@ def _columns(features: Array, names: Sequence[str], windows: Windows) -> tuple[C
     )
 
 
-def _span(times: pd.DatetimeIndex) -> Span:
-    return Span(times[0].isoformat(), times[-1].isoformat(), len(times))
+def _extent(times: pd.DatetimeIndex) -> WindowExtent:
+    return WindowExtent(times[0].isoformat(), times[-1].isoformat(), len(times))
 
 
 def _report(recent: Array, training: Array, names: Sequence[str], folder: Path) -> None:
@@ -156,8 +157,8 @@ def _report(recent: Array, training: Array, names: Sequence[str], folder: Path) 
 
         with np.errstate(all="ignore"), _reference_errors():
             snapshot = Report([DataDriftPreset()]).run(*frames)
-            snapshot.save_html(str(folder / "evidently.html"))
-            (folder / "evidently.json").write_text(snapshot.json())
+            snapshot.save_html(str(folder / EVIDENTLY_REPORT))
+            (folder / EVIDENTLY).write_text(snapshot.json())
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from analysis.explainers.base import Contributions, Explainer
 from analysis.importance import align, by_contribution, by_correlation, by_shuffling, rank_features
 from analysis.results import Additivity, FeatureNote, Method, ModelAnalysis, Ranking
 from analysis.sampling import Array, Rows, spread, stratified
+from brain.artifacts import IMPORTANCE, IMPORTANCE_TABLE
 from brain.errors import InputError, NotEnoughBarsError
 from brain.naming import Family
 from engine.data.dataset import Dataset, make_dataset
@@ -239,8 +240,8 @@ def _write_tables(analysis: ModelAnalysis, folder: Path) -> None:
     )
     document = importance_document(analysis)
     table = pa.Table.from_pylist(document["table"], schema=schema)
-    pq.write_table(table, folder / "importance.parquet")
-    (folder / "importance.json").write_text(json.dumps(document, indent=1, allow_nan=False))
+    pq.write_table(table, folder / IMPORTANCE_TABLE)
+    (folder / IMPORTANCE).write_text(json.dumps(document, indent=1, allow_nan=False))
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from analysis.explainers.base import Contributions
 from analysis.results import Method, ModelAnalysis, Ranking
 from analysis.sampling import Array
+from brain.artifacts import BEESWARM, IMPORTANCE_FIGURE
 
 __all__ = ["write_figures"]
 
@@ -47,11 +48,11 @@ def write_figures(
     with _without_a_screen():
         with _figure() as figure:
             _bars(figure, model)
-            figure.savefig(folder / "importance.png", dpi=_DPI)
+            figure.savefig(folder / IMPORTANCE_FIGURE, dpi=_DPI)
         if contributions is not None:
             with _figure() as figure:
                 _beeswarm(figure, model, contributions, values, names)
-                figure.savefig(folder / "beeswarm.png", dpi=_DPI)
+                figure.savefig(folder / BEESWARM, dpi=_DPI)
 
 
 @contextmanager

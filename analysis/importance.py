@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from analysis.explainers.base import Explainer
-from analysis.results import FeatureImportance, FeatureNote, Method, NoteKind, Ranking
+from analysis.results import FeatureImportance, FeatureNote, Method, NoteReason, Ranking
 from analysis.sampling import Array, Rows, mean_and_error
 
 __all__ = ["align", "by_contribution", "by_correlation", "by_shuffling", "rank_features"]
@@ -41,18 +41,18 @@ def align(
     for column, name in enumerate(features):
         if name in columns:
             aligned[:, column] = rows[:, columns[name]]
-        kind = _flaw(aligned[:, column]) if name in columns else NoteKind.ABSENT
-        if kind:
-            notes.append(FeatureNote(name, kind))
-    notes += [FeatureNote(name, NoteKind.NEW) for name in names if name not in set(features)]
+        reason = _flaw(aligned[:, column]) if name in columns else NoteReason.ABSENT
+        if reason:
+            notes.append(FeatureNote(name, reason))
+    notes += [FeatureNote(name, NoteReason.NEW) for name in names if name not in set(features)]
     return aligned, notes
 
 
-def _flaw(column: Array) -> NoteKind | None:
+def _flaw(column: Array) -> NoteReason | None:
     values = column[~np.isnan(column)]
     if values.size == 0:
-        return NoteKind.UNKNOWN
-    return NoteKind.CONSTANT if values.min() == values.max() else None
+        return NoteReason.UNKNOWN
+    return NoteReason.CONSTANT if values.min() == values.max() else None
 
 
 def by_contribution(values: Array) -> tuple[Array, Array]:

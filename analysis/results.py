@@ -26,7 +26,7 @@ __all__ = [
     "Method",
     "ModelAnalysis",
     "NightlyAnalysis",
-    "NoteKind",
+    "NoteReason",
     "Ranking",
     "parse_method",
     "ranking_frame",
@@ -74,7 +74,7 @@ def parse_method(value: Method | str) -> Method:
         ) from None
 
 
-class NoteKind(StrEnum):
+class NoteReason(StrEnum):
     """Why a feature has no importance."""
 
     CONSTANT = "constant in the data"
@@ -88,10 +88,10 @@ class FeatureNote:
     """A feature that has no importance tonight, and why; that is not an importance of 0."""
 
     feature: str
-    kind: NoteKind
+    reason: NoteReason
 
     def __str__(self) -> str:
-        return f"{self.feature}: {self.kind}"
+        return f"{self.feature}: {self.reason}"
 
 
 @dataclass(frozen=True)

@@ -1,36 +1,79 @@
-"""Paths among the artifacts of runs and the files of models."""
+"""Folders and files among a run's artifacts and among a model's files: each name once."""
 
 from __future__ import annotations
 
 __all__ = [
     "BEESWARM",
     "DRIFT",
-    "DRIFT_REPORT",
+    "DRIFT_STATISTIC",
+    "EVIDENTLY",
+    "EVIDENTLY_REPORT",
     "EXPLANATION",
+    "IMPORTANCE",
+    "IMPORTANCE_FIGURE",
+    "IMPORTANCE_TABLE",
+    "LIGHTGBM",
+    "LSTM_SHAPE",
+    "LSTM_WEIGHTS",
+    "LSTM_WINDOW",
     "MANIFEST",
     "MARKET",
+    "OUT_OF_SAMPLE",
+    "QUALITY",
+    "QUALITY_REPORT",
+    "QUALITY_TABLE",
     "RANKINGS",
     "RECIPE",
     "REGIMES",
     "SUMMARY",
+    "TRIALS",
+    "TRIAL_PREDICTIONS",
+    "XGBOOST",
 ]
 
-#: On a night's run: its document, and the folder of the quality report.
-SUMMARY = "summary.json"
-MARKET = "market"
+# --- on a night's run ---------------------------------------------------------------------------
 
-#: On the run of a symbol's analysis.
+#: The night as JSON.
+SUMMARY = "summary.json"
+#: The folder of the quality report: a page, and the same as JSON and as a table.
+MARKET = "market"
+QUALITY_REPORT = "quality.html"
+QUALITY = "quality.json"
+QUALITY_TABLE = "quality.parquet"
+
+# --- on the run of a symbol's analysis ----------------------------------------------------------
+
 RANKINGS = "rankings.json"
 
-#: On a version's run: the folders of its explanation and of its data's drift, and a file of each
-#: that descriptions link to.
-EXPLANATION = "explanation"
-DRIFT = "drift"
-BEESWARM = f"{EXPLANATION}/beeswarm.png"
-DRIFT_REPORT = f"{DRIFT}/evidently.html"
+# --- on a version's run -------------------------------------------------------------------------
 
-#: Among a model's files: the hash of every file; the recipe; the definition and state by which new
-#: bars are classified into regimes as the bars of the training were.
+#: Predictions, targets, returns and regimes of the evaluation.
+OUT_OF_SAMPLE = "out_of_sample.parquet"
+#: A search's trials, and their predictions.
+TRIALS = "trials.parquet"
+TRIAL_PREDICTIONS = "trial_predictions.parquet"
+#: The folder of a champion's explanation, and its files.
+EXPLANATION = "explanation"
+IMPORTANCE = "importance.json"
+IMPORTANCE_TABLE = "importance.parquet"
+IMPORTANCE_FIGURE = "importance.png"
+BEESWARM = "beeswarm.png"
+#: The folder of its data's drift, and its files: our statistic, and Evidently's report.
+DRIFT = "drift"
+DRIFT_STATISTIC = "drift.json"
+EVIDENTLY_REPORT = "evidently.html"
+EVIDENTLY = "evidently.json"
+
+# --- among a model's files ----------------------------------------------------------------------
+
+#: Every file's hash; the recipe; what classifies the present as the past was classified.
 MANIFEST = "manifest.json"
 RECIPE = "recipe.json"
 REGIMES = "regimes.json"
+#: The boosters, where MLflow's flavours write them.
+LIGHTGBM = "model.lgb"
+XGBOOST = "model.ubj"
+#: The LSTM's weights and shape, and its graph of one window; its graph of rows is MLflow's own.
+LSTM_WEIGHTS = "weights.safetensors"
+LSTM_SHAPE = "lstm.json"
+LSTM_WINDOW = "window.onnx"

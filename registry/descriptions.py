@@ -9,12 +9,12 @@ import re
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
-from brain.artifacts import BEESWARM, DRIFT_REPORT
+from brain.artifacts import BEESWARM, DRIFT, EVIDENTLY_REPORT, EXPLANATION
 from brain.naming import model_name
 from brain.records import Champion
 from brain.text import plus_minus
 
-__all__ = ["describe_model", "history_link", "markdown_table", "run_link"]
+__all__ = ["describe_model", "explanation_links", "history_link", "markdown_table", "run_link"]
 
 # Text above this mark is by people and stays. The UI does not show the mark.
 _MARK = "<!-- the night writes what is below -->"
@@ -25,6 +25,15 @@ def run_link(experiment_id: str, run_id: str, artifact: str | None = None) -> st
     """The page of a run, or of one of its artifacts; if that is missing, of all of them."""
     page = f"#/experiments/{experiment_id}/runs/{run_id}"
     return page if artifact is None else f"{page}/artifacts/{artifact}"
+
+
+def explanation_links(page: str) -> str:
+    """Links from a run's page to its importances and its drift report; only a champion has them."""
+    files = f"{page}/artifacts"
+    return (
+        f"[importances]({files}/{EXPLANATION}/{BEESWARM}), "
+        f"[drift]({files}/{DRIFT}/{EVIDENTLY_REPORT})"
+    )
 
 
 def history_link(experiment_id: str, symbol: str) -> str:
@@ -53,7 +62,7 @@ def describe_model(
             plus_minus(champion.record.net_sharpe, champion.record.net_sharpe_error),
             champion.record.bars,
             champion.record.episodes,
-            _explanation_links(links.get(champion.version)),
+            explanation_links(links[champion.version]) if champion.version in links else "",
             champion.record.reason,
         )
         for champion in champions
@@ -94,10 +103,3 @@ def _visible(cell: str) -> str:
 def _gap(column: str, width: int) -> str:
     """Blanks that make a column's head wider than its cells: the UI has no space between them."""
     return "&emsp;" * (2 + max(0, width - len(column)) // 2)
-
-
-def _explanation_links(run: str | None) -> str:
-    if run is None:
-        return ""
-    files = f"{run}/artifacts"
-    return f"[importances]({files}/{BEESWARM}), [drift]({files}/{DRIFT_REPORT})"

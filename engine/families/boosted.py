@@ -38,6 +38,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from brain.artifacts import LIGHTGBM, XGBOOST
 from brain.errors import ModelIntegrityError, TrainingError
 from brain.naming import Family
 from engine.families import model_files
@@ -169,7 +170,7 @@ class LightGbm(_Boosted):
     def load(self, folder: Path) -> FittedLightGbm:
         import lightgbm as lgb
 
-        path = model_files.model_file(folder, "model.lgb")
+        path = model_files.model_file(folder, LIGHTGBM)
         try:
             return FittedLightGbm(lgb.Booster(model_file=str(path)))
         except lgb.basic.LightGBMError as error:
@@ -257,7 +258,7 @@ class XgBoost(_Boosted):
     def load(self, folder: Path) -> FittedXgBoost:
         import xgboost as xgb
 
-        path = model_files.model_file(folder, "model.ubj")
+        path = model_files.model_file(folder, XGBOOST)
         try:
             return FittedXgBoost(xgb.Booster({"nthread": 1}, model_file=str(path)))
         except xgb.core.XGBoostError as error:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from brain.artifacts import LSTM_SHAPE, LSTM_WEIGHTS, LSTM_WINDOW
 from brain.errors import ModelIntegrityError
 from brain.naming import Family
 from engine.families import model_files
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
 
 __all__ = ["FittedLstm", "Lstm"]
 
-_WEIGHTS = "weights.safetensors"
-_SHAPE = "lstm.json"
-_WINDOW = "window.onnx"
 # Rows per forward pass: bounds memory, and stays in the cache.
 _CHUNK = 2048
 
@@ -65,7 +63,7 @@ class Lstm(ModelFamily):
         hyperparameters: Mapping[str, Number],
         seed: int,
     ) -> FittedLstm:
-        from engine.families.lstm_training import Batches, LstmTraining, train
+        from engine.families.lstm_training import LstmTraining, WindowBatches, train
 
         hyperparameters = settle(self.space, hyperparameters)
         seed = check_seed(seed)
@@ -81,7 +79,7 @@ class Lstm(ModelFamily):
             clipped, centre, scale = clip_outliers(targets[ends])
             network.target_centre.fill_(centre)
             network.target_scale.fill_(scale)
-            batches = Batches(
+            batches = WindowBatches(
                 torch.tensor(ends),
                 torch.tensor((clipped - centre) / scale, dtype=torch.float32),
                 size=int(hyperparameters["batch"]),
@@ -101,8 +99,8 @@ class Lstm(ModelFamily):
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
-        weights = model_files.model_file(folder, _WEIGHTS)
-        shape = model_files.model_file(folder, _SHAPE)
+        weights = model_files.model_file(folder, LSTM_WEIGHTS)
+        shape = model_files.model_file(folder, LSTM_SHAPE)
         try:
             network = LstmNetwork(Shape(**json.loads(shape.read_text())))
             network.load_state_dict(load_file(weights))
@@ -159,9 +157,9 @@ class FittedLstm(FittedModel):
             onnx_session_options={"intra_op_num_threads": 1, "inter_op_num_threads": 1},
             save_as_external_data=False,
         )
-        (folder / _WINDOW).write_bytes(window)
-        save_file(self.network.state_dict(), folder / _WEIGHTS)
-        (folder / _SHAPE).write_text(json.dumps(asdict(self.network.shape), indent=1))
+        (folder / LSTM_WINDOW).write_bytes(window)
+        save_file(self.network.state_dict(), folder / LSTM_WEIGHTS)
+        (folder / LSTM_SHAPE).write_text(json.dumps(asdict(self.network.shape), indent=1))
 
 
 def _shape(features: int, hyperparameters: Mapping[str, Number]) -> Shape:

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from brain.errors import TrainingError
 from engine.families.lstm_network import LstmNetwork
 
-__all__ = ["Batches", "LstmTraining", "train"]
+__all__ = ["LstmTraining", "WindowBatches", "train"]
 
 
-class Batches:
-    """Batches of (window ends, scaled targets), shuffled again each epoch, from one seed.
+class WindowBatches:
+    """WindowBatches of (window ends, scaled targets), shuffled again each epoch, from one seed.
 
     Windows are gathered by index batch by batch: there never is an array (N, T, F).
     """
@@ -90,7 +90,7 @@ class LstmTraining(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
 
 
-def train(module: LstmTraining, batches: Batches, *, epochs: int) -> None:
+def train(module: LstmTraining, batches: WindowBatches, *, epochs: int) -> None:
     """Run the epochs: no logger, no checkpoints, no progress bar, no message, gradients clipped.
 
     Raises:

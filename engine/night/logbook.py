@@ -7,12 +7,11 @@ import json
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from brain.artifacts import BEESWARM, DRIFT_REPORT
+from brain.artifacts import OUT_OF_SAMPLE, TRIAL_PREDICTIONS, TRIALS
 from brain.naming import REGIMES, Role, Tag, model_name
 from brain.recipes import Recipe
 from brain.records import Evidence, Version
@@ -22,7 +21,7 @@ from engine.evaluation.evaluation import ALL
 from engine.kernels.market_features import MARKET_FEATURES
 from engine.night.search import Search
 from engine.night.training import SearchResult, TrainingResult
-from registry.descriptions import history_link, markdown_table, run_link
+from registry.descriptions import explanation_links, history_link, markdown_table, run_link
 from registry.library import BrainLibrary
 from registry.runs import EvaluationDataset, Metric, Run
 
@@ -113,8 +112,8 @@ def log_search(library: BrainLibrary, night: Run, dataset: Dataset, result: Sear
 
 
 def _write_search(search: Search, folder: Path) -> None:
-    search.trials.to_parquet(folder / "trials.parquet")
-    search.predictions.to_parquet(folder / "trial_predictions.parquet")
+    search.trials.to_parquet(folder / TRIALS)
+    search.predictions.to_parquet(folder / TRIAL_PREDICTIONS)
 
 
 def _tags(dataset: Dataset, recipe: Recipe) -> dict[str, str]:
@@ -204,7 +203,7 @@ def _attach_tables(run: Run, dataset: Dataset, result: TrainingResult) -> None:
     )
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        table.dropna(subset="prediction").to_parquet(folder / "out_of_sample.parquet")
+        table.dropna(subset="prediction").to_parquet(folder / OUT_OF_SAMPLE)
         if result.search is not None:
             _write_search(result.search, folder)
         run.artifacts(folder)
@@ -241,10 +240,10 @@ def _row(key: str, evidence: Evidence) -> tuple[object, ...]:
 
 def _links(run: Run, symbol: str) -> str:
     """Links from a version; a champion has its explanation among its run's files."""
-    file = partial(run_link, run.experiment_id, run.id)
+    page = run_link(run.experiment_id, run.id)
+    files = run_link(run.experiment_id, run.id, "")
     return (
-        f"[Files]({file('')}), for a champion with its [importances]"
-        f"({file(BEESWARM)}) and [drift]({file(DRIFT_REPORT)}) · "
+        f"[Files]({files}), for a champion with its {explanation_links(page)} · "
         f"[{symbol} over the nights]({history_link(run.experiment_id, symbol)}) (group by the tag "
         "*family*)"
     )

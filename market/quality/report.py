@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from brain.artifacts import QUALITY, QUALITY_REPORT, QUALITY_TABLE
 from brain.errors import ArtifactStoreError
 from brain.series.times import when
 from market.quality.page import page
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["FILES", "QualityReport"]
 
 #: The files of :meth:`QualityReport.write`: a page, JSON, and a table.
-FILES = ("quality.html", "quality.json", "quality.parquet")
+FILES = (QUALITY_REPORT, QUALITY, QUALITY_TABLE)
 
 _STATES: dict[Severity, str] = {
     "good": "good",

@@ -7,7 +7,7 @@ import pytest
 
 from analysis.explainers import explainer
 from analysis.importance import align, by_correlation, by_shuffling, rank_features
-from analysis.results import FeatureNote, Method, NoteKind, Ranking
+from analysis.results import FeatureNote, Method, NoteReason, Ranking
 from analysis.sampling import mean_and_error, spread, stratified
 from brain.naming import Family
 from engine.kernels.features import FEATURES
@@ -49,10 +49,10 @@ def test_the_columns_that_a_model_wants_come_in_its_order_and_flaws_are_named() 
     assert np.isnan(aligned[:, :2]).all()
     assert aligned[:, 2:].tolist() == [[5.0, 1.0], [5.0, 2.0]]
     assert set(notes) == {
-        FeatureNote("empty", NoteKind.UNKNOWN),
-        FeatureNote("gone", NoteKind.ABSENT),
-        FeatureNote("flat", NoteKind.CONSTANT),
-        FeatureNote("late", NoteKind.NEW),
+        FeatureNote("empty", NoteReason.UNKNOWN),
+        FeatureNote("gone", NoteReason.ABSENT),
+        FeatureNote("flat", NoteReason.CONSTANT),
+        FeatureNote("late", NoteReason.NEW),
     }
     assert str(notes[0]) == "empty: not known in any row of the data"
 

@@ -20,7 +20,7 @@ from analysis import (
     Method,
     NightlyAnalysis,
     NightlyFeatureAnalysis,
-    NoteKind,
+    NoteReason,
     Rankings,
     Stage,
     run_nightly_feature_analysis,
@@ -186,12 +186,12 @@ def test_flawed_and_new_features_are_named_and_have_no_importance(
     features[-2, FEATURES.index("body")] = 2.0
     analysis = analyse(service, datasets={SYMBOL: replace(dataset(), features=features)})
     assert analysis.failures == ()
-    notes = {note.feature: note.kind for _, note in analysis.notes}
+    notes = {note.feature: note.reason for _, note in analysis.notes}
     assert notes == {
-        "hour_sin": NoteKind.CONSTANT,
-        "weekend": NoteKind.UNKNOWN,
-        FEATURES[0]: NoteKind.NEW,
-        "discontinued": NoteKind.ABSENT,
+        "hour_sin": NoteReason.CONSTANT,
+        "weekend": NoteReason.UNKNOWN,
+        FEATURES[0]: NoteReason.NEW,
+        "discontinued": NoteReason.ABSENT,
     }
     (model,) = analysis.models
     for ranking in model.rankings.values():

@@ -18,7 +18,7 @@ from analysis.results import (
     FeatureNote,
     Method,
     ModelAnalysis,
-    NoteKind,
+    NoteReason,
     Ranking,
 )
 from brain.artifacts import RANKINGS
@@ -56,7 +56,7 @@ def analysis(
         model_id=f"{model_name(symbol)}/{version}",
         rankings={method: Ranking(method, 100, 5, tuple(features)) for method in methods},
         additivity=Additivity(1e-9, 1e-6),
-        notes=(FeatureNote("flat", NoteKind.CONSTANT),),
+        notes=(FeatureNote("flat", NoteReason.CONSTANT),),
     )
 
 

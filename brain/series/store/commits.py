@@ -13,7 +13,7 @@ import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import DeltaError
 
-from brain.series.store.queries import Limits, partitions_of, query, quoted, rows_near
+from brain.series.store.queries import RowFilter, partitions_of, query, quoted, rows_near
 from brain.series.store.rows import compare
 from brain.series.store.schema import MONTH, Kind
 from brain.series.store.sync import sync_commits
@@ -93,10 +93,10 @@ def revise_rows(
     Args:
         table: whose rows are replaced.
         change: returns the rows that take the place of those that it gets; None leaves them.
-        texts: values by text column, as of :class:`~brain.series.store.queries.Limits`; one
+        texts: values by text column, as of :class:`~brain.series.store.queries.RowFilter`; one
             exchange among them.
     """
-    condition = " AND ".join(Limits(texts).conditions(table.kind))
+    condition = " AND ".join(RowFilter(texts).conditions(table.kind))
 
     def revise() -> None:
         delta = table.find_or_create()
@@ -112,7 +112,7 @@ def _replace(
 ) -> None:
     kind = table.kind
     version = delta.version()
-    condition = " AND ".join(Limits(texts).conditions(kind))
+    condition = " AND ".join(RowFilter(texts).conditions(kind))
     (exchange,) = texts["exchange"]
     partitions = [exchange]
     if kind.monthly:

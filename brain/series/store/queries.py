@@ -15,13 +15,13 @@ from brain.errors import InputError
 from brain.series.store.schema import MONTH, Kind
 
 __all__ = [
-    "Limits",
+    "RowFilter",
     "partitions_of",
     "query",
     "quoted",
     "rows_near",
     "run_sql",
-    "text_limits",
+    "text_filter",
     "to_timestamp",
 ]
 
@@ -30,7 +30,7 @@ _FEW_SYMBOLS = 20
 
 
 @dataclass(frozen=True)
-class Limits:
+class RowFilter:
     """Which rows a query reads.
 
     Attributes:
@@ -44,7 +44,7 @@ class Limits:
     end: pd.Timestamp | None = None
 
     def conditions(self, kind: Kind) -> list[str]:
-        """The limits as SQL, with those of the partitions.
+        """The conditions in SQL, with those of the partitions.
 
         Raises:
             InputError: the kind has no time or no timeframe, and one is given.
@@ -66,7 +66,7 @@ class Limits:
         return conditions
 
 
-def text_limits(**columns: str | Sequence[str] | None) -> dict[str, list[str]]:
+def text_filter(**columns: str | Sequence[str] | None) -> dict[str, list[str]]:
     """Values by text column; None and an empty timeframe are no limit.
 
     ``BTC/USDT`` means the perpetual ``BTC/USDT:USDT``.

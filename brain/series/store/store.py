@@ -16,7 +16,7 @@ from brain.naming import present_name
 from brain.series.store.address import check_root, parse_root, store_faults
 from brain.series.store.commits import revise_rows, tidy, upsert_rows
 from brain.series.store.object_store import ConditionalPuts, is_s3, storage_options
-from brain.series.store.queries import Limits, query, text_limits, to_timestamp
+from brain.series.store.queries import RowFilter, query, text_filter, to_timestamp
 from brain.series.store.rows import rows_with, to_rows
 from brain.series.store.schema import KINDS, Kind, parse_kind
 from brain.series.store.table import SeriesTable
@@ -135,11 +135,11 @@ class SeriesStore:
         """
         layout = parse_kind(kind, self._kinds)
         names = layout.check_columns(list(layout.columns) if columns is None else columns)
-        texts = text_limits(symbol=symbol, exchange=exchange, timeframe=timeframe)
+        texts = text_filter(symbol=symbol, exchange=exchange, timeframe=timeframe)
         if "symbol" in texts:
             texts["symbol"] = [self._after_renaming(name) for name in texts["symbol"]]
-        limits = Limits(texts, to_timestamp(start, "start"), to_timestamp(end, "end"))
-        condition = " AND ".join(limits.conditions(layout))
+        row_filter = RowFilter(texts, to_timestamp(start, "start"), to_timestamp(end, "end"))
+        condition = " AND ".join(row_filter.conditions(layout))
         order = " ORDER BY " + ", ".join(f'"{name}"' for name in layout.key)
         with self._faults(layout, "read"):
             delta = self._tables[kind].find()
@@ -229,7 +229,7 @@ class SeriesStore:
             InputError: a new row is of another exchange or symbol, or as for :meth:`upsert`.
         """
         layout = parse_kind(kind, self._kinds)
-        texts = text_limits(exchange=exchange, symbol=symbols)
+        texts = text_filter(exchange=exchange, symbol=symbols)
 
         def change_rows(rows: pa.Table) -> pa.Table | None:
             before = layout.to_frame(rows)

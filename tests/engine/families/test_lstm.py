@@ -15,7 +15,7 @@ from brain.errors import ModelIntegrityError, TrainingError
 from engine.families import family
 from engine.families.lstm import FittedLstm
 from engine.families.lstm_network import LstmNetwork, Shape
-from engine.families.lstm_training import Batches, LstmTraining, train
+from engine.families.lstm_training import LstmTraining, WindowBatches, train
 from engine.kernels.columns import Floats
 
 FEATURES = 5
@@ -164,8 +164,8 @@ def training(inputs: torch.Tensor, rate: float = 0.01) -> LstmTraining:
     return LstmTraining(network, inputs, elbow=1.0, learning_rate=rate, weight_decay=0.0)
 
 
-def batches(count: int = 50, size: int = 16) -> Batches:
-    return Batches(torch.arange(2, count), torch.ones(count - 2), size=size, seed=1)
+def batches(count: int = 50, size: int = 16) -> WindowBatches:
+    return WindowBatches(torch.arange(2, count), torch.ones(count - 2), size=size, seed=1)
 
 
 def test_a_loss_that_is_not_finite_ends_the_fit() -> None:
