@@ -92,25 +92,27 @@ class GenericExchange(Exchange):
     async def instruments(self) -> dict[str, Instrument]:
         async with self._instruments_lock:
             if self._instruments is None:
-                listings = await self._request("the markets", self._client.load_markets)
-                instruments = (self._instrument(listing) for listing in listings.values())
+                ccxt_markets = await self._request("the markets", self._client.load_markets)
+                instruments = (
+                    self._instrument(ccxt_market) for ccxt_market in ccxt_markets.values()
+                )
                 self._instruments = {i.symbol: i for i in instruments if i is not None}
             return dict(self._instruments)
 
-    def _instrument(self, listing: Mapping[str, Any]) -> Instrument | None:
-        if not listing.get("swap") or not listing.get("linear"):
+    def _instrument(self, ccxt_market: Mapping[str, Any]) -> Instrument | None:
+        if not ccxt_market.get("swap") or not ccxt_market.get("linear"):
             return None
-        symbol = canonical(str(listing.get("base")), str(listing.get("quote")))
-        if symbol is None or symbol != listing.get("symbol"):
+        symbol = canonical(str(ccxt_market.get("base")), str(ccxt_market.get("quote")))
+        if symbol is None or symbol != ccxt_market.get("symbol"):
             return None
-        active = listing.get("active")
+        active = ccxt_market.get("active")
         return Instrument(
             exchange=self.name,
             symbol=symbol,
-            id=str(listing["symbol"]),  # ccxt's methods take its own unified name
-            contract_size=_number(listing.get("contractSize")),
+            id=str(ccxt_market["symbol"]),  # ccxt's methods take its own unified name
+            contract_size=_number(ccxt_market.get("contractSize")),
             funding_interval_hours=None,
-            listed=_time(listing.get("created")),
+            listed=_time(ccxt_market.get("created")),
             delisted=None,
             status="unknown" if active is None else "active" if active else "inactive",
         )
