@@ -11,7 +11,7 @@ from analysis.results import Method, NightlyAnalysis
 from brain.records import Champion
 from brain.text import plus_minus
 from brain.work import Failure
-from engine.evaluation.evaluation import ALL
+from engine.evaluation.metrics import ALL
 from engine.night.symbols import SymbolResult
 from engine.night.training import SearchResult
 

@@ -77,7 +77,7 @@ def train(data: Any, family: Any, trials: int, clock: StageClock) -> dict[str, A
     import mlflow
 
     from engine import families
-    from engine.evaluation.evaluation import evaluate, net_returns
+    from engine.evaluation.metrics import evaluate, net_returns
     from engine.evaluation.walk_forward import TrainingPlan, out_of_sample
     from engine.night.search import search
 
@@ -166,7 +166,7 @@ def name_champions(data: Any, trained: dict[Any, Any], clock: StageClock) -> dic
     from mlflow import MlflowClient
 
     from brain.naming import PRIOR, REGIMES
-    from engine.evaluation.evaluation import paired_difference
+    from engine.evaluation.metrics import paired_difference
     from registry.promotion.rule import provisional_choice
 
     champions = {}

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         MarketSeries as MarketSeries,
         read_market_series as read_market_series,
     )
-    from engine.evaluation.evaluation import evaluate as evaluate
+    from engine.evaluation.metrics import evaluate as evaluate
     from engine.evaluation.walk_forward import (
         TrainingPlan as TrainingPlan,
         out_of_sample as out_of_sample,
@@ -48,7 +48,7 @@ __all__, __getattr__, __dir__ = face(
         "engine.night.champions": "CellChoice champion_models choose_champions name_champions",
         "engine.data.dataset": "Dataset make_dataset",
         "engine.data.frames": "feature_frame target_frame regime_series",
-        "engine.evaluation.evaluation": "evaluate",
+        "engine.evaluation.metrics": "evaluate",
         "engine.data.market_series": "MarketSeries read_market_series",
         "engine.night.symbols": "SymbolResult train_symbols tune_symbols",
         "brain.recipes": "Recipe",

@@ -43,7 +43,7 @@ from brain.naming import (
 from brain.recipes import Recipe
 from brain.records import CellRecord
 from engine.data.frames import feature_frame
-from engine.evaluation.evaluation import ALL
+from engine.evaluation.metrics import ALL
 from engine.families.boosted import XgBoost
 from engine.kernels.features import FEATURE_SET, FEATURES
 from registry.library import BrainLibrary

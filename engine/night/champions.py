@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from brain.confidence import confidence
 from brain.naming import PRIOR, REGIMES, Family, Regime, model_id, model_name
 from brain.records import CellRecord, Champion, Estimate
-from engine.evaluation.evaluation import paired_difference
+from engine.evaluation.metrics import paired_difference
 from engine.night.model_folder import regime_document
 from registry.descriptions import run_link
 from registry.library import BrainLibrary

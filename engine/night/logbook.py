@@ -17,7 +17,7 @@ from brain.recipes import Recipe
 from brain.records import Evidence, Version
 from brain.text import plus_minus
 from engine.data.dataset import Dataset
-from engine.evaluation.evaluation import ALL
+from engine.evaluation.metrics import ALL
 from engine.kernels.market_features import MARKET_FEATURES
 from engine.night.search import Search
 from engine.night.training import SearchResult, TrainingResult

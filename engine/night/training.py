@@ -15,7 +15,7 @@ from brain.records import Evidence
 from brain.work import Failure
 from brain.workers import side_by_side
 from engine.data.dataset import Dataset
-from engine.evaluation.evaluation import evaluate, net_returns
+from engine.evaluation.metrics import evaluate, net_returns
 from engine.evaluation.walk_forward import TrainingPlan, out_of_sample
 from engine.kernels.columns import Floats
 from engine.night.search import Search, search

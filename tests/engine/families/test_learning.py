@@ -17,7 +17,7 @@ from brain.records import Evidence
 from brain.series.bars import Bars
 from brain.series.files import read_folder, sample_folder
 from engine.data.dataset import Dataset, make_dataset
-from engine.evaluation.evaluation import ALL, evaluate, net_returns, paired_difference
+from engine.evaluation.metrics import ALL, evaluate, net_returns, paired_difference
 from engine.evaluation.walk_forward import TrainingPlan, out_of_sample
 from engine.families import family
 from engine.kernels.targets import next_absolute_return

@@ -12,7 +12,7 @@ from brain.recipes import Recipe
 from brain.records import Version
 from brain.series.files import read_folder, sample_folder
 from engine.data.dataset import Dataset, make_dataset
-from engine.evaluation.evaluation import ALL, evaluate
+from engine.evaluation.metrics import ALL, evaluate
 from engine.night import logbook
 from engine.night.model_folder import regime_document
 from engine.night.training import TrainingResult

@@ -9,7 +9,7 @@ from scipy.stats import spearmanr
 
 from brain.naming import REGIMES
 from engine.evaluation.bootstrap import MIN_BLOCKS, block_length
-from engine.evaluation.evaluation import ALL, evaluate, net_returns, paired_difference
+from engine.evaluation.metrics import ALL, evaluate, net_returns, paired_difference
 
 Array = NDArray[np.float64]
 
