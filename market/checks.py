@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from brain.checks import Check, failed, ok, skipped
+from brain.checks import CONFIGURATION, Check, failed, ok, skipped
 from brain.errors import BrainError, ExchangeUnreachableError, InputError, MarketError
 from brain.settings import Settings
 from market.exchanges import EXCHANGES, Exchange, Probe, exchange_of
@@ -63,7 +63,7 @@ def check_exchanges(settings: Settings, *, live: bool, seconds: float = _SECONDS
     try:
         exchanges = [exchange_of(settings, name) for name in names]
     except InputError as error:
-        return [failed("configuration", error)]
+        return [failed(CONFIGURATION, error)]
     reports = asyncio.run(_reports(exchanges, live, seconds))
     return [_clock_check(reports), *(check for report in reports for check in report.checks)]
 
