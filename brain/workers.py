@@ -8,9 +8,16 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures import (
+    BrokenExecutor,
+    CancelledError,
+    Future,
+    ThreadPoolExecutor,
+    as_completed,
+)
 from typing import Any, TypeVar
 
 from brain.errors import BrainError
@@ -27,6 +34,7 @@ Result = TypeVar("Result")
 
 _ATTEMPTS = 2
 _IDLE_SECONDS = 300
+_UPTAKE_SECONDS = 5.0
 # More than one thread a library in each of several processes makes all of them crawl.
 _ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1"
@@ -50,7 +58,7 @@ def side_by_side(
         jobs: worker processes at most.
         cost: of a task, relative to the others.
         failure: makes the failure of a task from an error of ours.
-        fault: class of our error for a library's error or the death of two workers.
+        fault: class of our error for a library's error or the deaths of two workers.
 
     Returns:
         A result or a failure for each task, as they are done.
@@ -76,8 +84,9 @@ class _Crew:
     """The workers of one call. Each thread that calls :meth:`do` has one at a time."""
 
     def __init__(self) -> None:
-        self._busy: set[Any] = set()
+        self._busy: dict[Any, Future[Any]] = {}
         self._ending = False
+        self._start = threading.Lock()
 
     def do(
         self,
@@ -88,11 +97,15 @@ class _Crew:
     ) -> Result | Failure:
         """A task's result or failure, by a worker; by a second one if the first dies of it."""
         for attempt in range(1, _ATTEMPTS + 1):
-            pool = _idle_pool()
-            self._busy.add(pool)
+            # An idle worker may be dead without anybody's notice: the second try is a new one's.
+            pool = _idle_pool() if attempt == 1 else _new_pool()
             try:
-                outcome: Result | Failure
-                outcome = pool.submit(_attempt, work, task, failure, fault).result()
+                with self._start:
+                    if self._ending:
+                        raise CancelledError
+                    future = pool.submit(_attempt, work, task, failure, fault)
+                    self._busy[pool] = future
+                outcome: Result | Failure = future.result()
             except BrokenExecutor as error:
                 if self._ending:
                     raise
@@ -103,14 +116,22 @@ class _Crew:
                     _pools.append(pool)
                 return outcome
             finally:
-                self._busy.discard(pool)
-        cause = "two worker processes died of it, for want of memory perhaps; ask for fewer jobs"
+                self._busy.pop(pool, None)
+        cause = (
+            "its worker process died, and another one that tried it again, for want of memory "
+            "perhaps; ask for fewer jobs"
+        )
         return failure(task, fault(cause))
 
     def end(self) -> None:
         """Kill the workers that are still at work: nobody waits for their results."""
-        self._ending = True
-        for pool in list(self._busy):
+        with self._start:
+            self._ending = True
+        for pool, future in list(self._busy.items()):
+            # The pool's own thread breaks if a task is gone that it has not taken up yet.
+            deadline = time.monotonic() + _UPTAKE_SECONDS
+            while not (future.running() or future.done()) and time.monotonic() < deadline:
+                time.sleep(0.01)
             pool.shutdown(wait=False, kill_workers=True)
 
 
@@ -120,12 +141,16 @@ _lock = threading.Lock()
 
 
 def _idle_pool() -> Any:
-    """A pool of one process."""
-    from joblib.externals.loky import ProcessPoolExecutor
-
+    """A pool of one process, which may have been at work before."""
     with _lock:
         if _pools:
             return _pools.pop()
+    return _new_pool()
+
+
+def _new_pool() -> Any:
+    from joblib.externals.loky import ProcessPoolExecutor
+
     # A worker that imported torch looks like a leak to the pool, which replaces it; no warning.
     warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
     return ProcessPoolExecutor(max_workers=1, timeout=_IDLE_SECONDS, env=_ONE_THREAD)

@@ -139,11 +139,16 @@ def test_a_night_that_is_asked_to_end_ends_its_runs_and_workers_itself(
     assert statuses(library) == {("night", "KILLED"), ("symbol", "KILLED"), ("family", "FINISHED")}
 
 
-def test_a_worker_that_is_killed_fails_its_family_and_the_job_goes_on(
+def test_a_worker_that_is_killed_twice_fails_its_family_and_the_job_goes_on(
     start: Start, library: BrainLibrary
 ) -> None:
     tree = start(*job("train"))
-    for worker in workers(tree):
+    first = workers(tree)
+    for worker in first:
+        os.kill(worker, signal.SIGKILL)
+    # Another one tries again.
+    assert wait_until(lambda: bool(set(workers(tree)) - set(first)), GONE_SECONDS)
+    for worker in set(workers(tree)) - set(first):
         os.kill(worker, signal.SIGKILL)
 
     assert tree.head.stdout is not None
