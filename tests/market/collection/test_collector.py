@@ -41,11 +41,6 @@ def exchanges() -> Iterator[ExchangeServer]:
         yield running
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> SeriesStore:
-    return SeriesStore(tmp_path / "series")
-
-
 # --- what is asked for ----------------------------------------------------------------------------
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -31,17 +30,6 @@ END = FixedGrid.of("1h").floor(NOW)
 HOUR = pd.Timedelta(hours=1)
 OLD, NEW = "MATIC/USDT:USDT", "POL/USDT:USDT"
 RENAMING = "MATIC/USDT=POL/USDT"
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> SeriesStore:
-    return SeriesStore(tmp_path / "series")
-
-
-@pytest.fixture
-def exchanges() -> Iterator[ExchangeServer]:
-    with ExchangeServer(fillers=0, scale=60) as running:
-        yield running
 
 
 def renamed_rows(

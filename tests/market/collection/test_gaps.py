@@ -43,11 +43,6 @@ def exchanges() -> Iterator[ExchangeServer]:
         yield running
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> SeriesStore:
-    return SeriesStore(tmp_path / "series")
-
-
 # --- revisions ------------------------------------------------------------------------------------
 
 

@@ -3,7 +3,6 @@ are asked for less and less."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,17 +32,6 @@ END = FixedGrid.of("1h").floor(NOW)
 HOUR = pd.Timedelta(hours=1)
 NEVER = pd.Series([pd.NaT], dtype="datetime64[us, UTC]")
 RENAMING = "MATIC/USDT=POL/USDT"
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> SeriesStore:
-    return SeriesStore(tmp_path / "series")
-
-
-@pytest.fixture
-def exchanges() -> Iterator[ExchangeServer]:
-    with ExchangeServer(fillers=0, scale=60) as running:
-        yield running
 
 
 # --- from where a series is caught up -------------------------------------------------------------
