@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from brain.artifacts import MARKET, SUMMARY
-from brain.errors import BrainError, InputError
+from brain.errors import BrainError
 from brain.naming import Role, Tag
 from brain.work import Failure, Progress
 
@@ -35,9 +35,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from brain.series.bars import Bars
-    from brain.series.files import BarSet
+    from brain.series.source import BarSource
     from brain.settings import Settings
     from registry.library import BrainLibrary
+    from registry.nights import StoppedNight
     from registry.runs import Run
 
 __all__ = ["cli", "main"]
@@ -45,7 +46,6 @@ __all__ = ["cli", "main"]
 _PARTLY = 1  # some symbols or families failed, the others are done
 _UNUSABLE = 2  # nothing could be done
 _INTERRUPTED = 130
-_MOST_FAULTS = 3  # in one line
 _AUTO = "auto"
 _ROOMS = ("brain", "registry", "market", "engine", "analysis", "serving")
 _ALIASES = {"exchanges": ("--exchange",)}  # what people write for one
@@ -143,34 +143,25 @@ _source = "symbols", "bars", "exchanges", "timeframe"
 @_setting_options(*_source, "hours", *_training)
 def nightly(**overrides: str | None) -> int:
     """Collect, train and register every symbol's families, explain the best, name the champions."""
-    from analysis.documents import night_document
-    from analysis.nightly import NightlyFeatureAnalysis
+    from analysis.documents import join_documents
+    from analysis.night import Night
     from analysis.tables import champions_table, models_table
-    from engine.night.champions import champion_models, choose_champions, name_champions
-    from engine.night.symbols import train_symbols
 
     with _job(Role.NIGHT, overrides, collects=True) as job:
-        with job.stage("train and register"):
-            results, failures = job.run_engine(train_symbols, "Training")
-            job.done = any(result.versions for result in results)
-            job.add(failures)
-            choices = [(r, choose_champions(job.library, r)) for r in results if r.versions]
-        with job.stage("analyse"):
-            analysis = NightlyFeatureAnalysis(job.library, job.settings).run_nightly_analysis(
-                models={r.dataset.symbol: champion_models(r, cells) for r, cells in choices},
-                datasets={r.dataset.symbol: r.dataset for r, _ in choices},
-                night=job.run,
-                progress=job.progress("Explaining"),
-            )
-            job.add(analysis.failures)
-        with job.stage("name champions"):
-            champions = [
-                c for result, cells in choices for c in name_champions(job.library, result, cells)
-            ]
-        versions = [v for result in results for v in result.versions.values()]
-        document = night_document(champions, versions, analysis, job.failures, job.seconds)
+        # Decisions that pool over symbols belong here, before the first symbol begins.
+        night = Night(job.library, job.settings, job.bars, job.run, job.stopped)
+        with job.progress("Training", "Explaining") as (training, explaining):
+            done = {part.symbol: part for part in night.symbols(training, explaining)}
+        parts = [done[symbol] for symbol in job.bars]
+        for part in parts:
+            job.add(part.failures)
+            job.add_seconds(part.seconds)
+        documents = [part.document for part in parts if part.document]
+        job.done = any(document["versions"] for document in documents)
+        document = join_documents(documents, job.failures, job.seconds)
         job.run.document({**document, "market": job.market}, SUMMARY)
-        job.out.print(models_table(analysis, ()))
+        champions = [champion for part in parts for champion in part.champions]
+        job.out.print(models_table([line for part in parts for line in part.lines], ()))
         job.out.print(champions_table(champions, job.failures))
     return job.exit_code
 
@@ -181,20 +172,20 @@ def analyze(**overrides: str | None) -> int:
     """Explain the champions of every symbol, and compare its recent bars with its past."""
     from analysis.documents import analysis_document
     from analysis.nightly import NightlyFeatureAnalysis
-    from analysis.tables import models_table
+    from analysis.tables import model_lines, models_table
 
     with _job(Role.ANALYSIS, overrides) as job:
-        with job.stage("analyse"):
+        with job.stage("analyse"), job.progress("Explaining") as (explaining,):
             analysis = NightlyFeatureAnalysis(job.library, job.settings).run_nightly_analysis(
                 symbols=job.settings.symbols or None,
                 datasets=job.bars,
                 night=job.run,
-                progress=job.progress("Explaining"),
+                progress=explaining,
             )
-            job.done = bool(analysis.models)
-            job.add(analysis.failures)
+        job.done = bool(analysis.models)
+        job.add(analysis.failures)
         job.run.document(analysis_document(analysis, job.failures, job.seconds), SUMMARY)
-        job.out.print(models_table(analysis, job.failures))
+        job.out.print(models_table(model_lines(analysis.models), job.failures))
     return job.exit_code
 
 
@@ -203,13 +194,19 @@ def analyze(**overrides: str | None) -> int:
 def train(**overrides: str | None) -> int:
     """Train, evaluate and register every symbol's families; champions stay as they are."""
     from analysis.tables import versions_table
-    from engine.night.symbols import train_symbols
+    from engine.night.symbols import each_training
 
     with _job(Role.TRAINING, overrides) as job:
-        results, failures = job.run_engine(train_symbols, "Training")
-        job.done = any(result.versions for result in results)
-        job.add(failures)
-        job.out.print(versions_table(results, job.failures))
+        versions = []
+        for result in job.each_symbol(each_training, "Training"):
+            if isinstance(result, Failure):
+                job.add([result])
+            else:
+                job.add(result.failures)
+                versions += result.evidence()
+        versions.sort(key=lambda entry: (entry[0].symbol, entry[0].family))
+        job.done = bool(versions)
+        job.out.print(versions_table(versions, job.failures))
     return job.exit_code
 
 
@@ -218,13 +215,16 @@ def train(**overrides: str | None) -> int:
 def tune(**overrides: str | None) -> int:
     """Search for hyperparameters and store the recipes; nothing is registered."""
     from analysis.tables import recipes_table
-    from engine.night.symbols import tune_symbols
+    from engine.night.symbols import each_tuning
 
     with _job(Role.SEARCH, overrides) as job:
-        results, failures = job.run_engine(tune_symbols, "Searching")
-        job.done = bool(results)
-        job.add(failures)
-        job.out.print(recipes_table(results, job.failures))
+        searches = []
+        for result in job.each_symbol(each_tuning, "Searching"):
+            job.add(result.failures)
+            searches += result.searches
+        searches.sort(key=lambda search: search.symbol)
+        job.done = bool(searches)
+        job.out.print(recipes_table(searches, job.failures))
     return job.exit_code
 
 
@@ -235,6 +235,8 @@ class _Job:
     Attributes:
         run: on which the job is logged.
         out: where people look.
+        bars: by symbol, each read when it is asked for.
+        stopped: the night that this one continues, if any.
         market: the collected series, for the summary; None if the job collects none.
         seconds: by stage.
         done: whether anything is done, so that failures are of a part only.
@@ -245,6 +247,7 @@ class _Job:
     run: Run
     out: Console
     bars: Mapping[str, Bars] = field(default_factory=dict)
+    stopped: StoppedNight | None = None
     market: list[dict[str, Any]] | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     done: bool = False
@@ -266,16 +269,22 @@ class _Job:
         """Note how long a stage took."""
         start = time.perf_counter()
         yield
-        self.seconds[name] = round(time.perf_counter() - start, 2)
+        self.add_seconds({name: time.perf_counter() - start})
+
+    def add_seconds(self, seconds: Mapping[str, float]) -> None:
+        """Add to the seconds of stages."""
+        for name, more in seconds.items():
+            self.seconds[name] = round(self.seconds.get(name, 0.0) + more, 2)
 
     def add(self, failures: Iterable[Failure]) -> None:
         """Add a stage's failures."""
         self._failures |= {failure.what: failure for failure in failures}
 
-    def progress(self, title: str) -> Progress:
+    def progress(self, *titles: str) -> AbstractContextManager[tuple[Progress, ...]]:
+        """See :func:`brain.console.progress`."""
         from brain.console import progress
 
-        return progress(title, self.out)
+        return progress(self.out, *titles)
 
     def collect(self) -> None:
         """Make the series complete, as far as the exchanges allow."""
@@ -283,7 +292,8 @@ class _Job:
         from registry.runs import Metric
 
         with self.stage("collect"):
-            night = collect_market(self.library, self.settings, self.progress("Collecting"))
+            with self.progress("Collecting") as (collecting,):
+                night = collect_market(self.library, self.settings, collecting)
             self.run.metrics(Metric(key, value) for key, value in night.metrics().items())
             with tempfile.TemporaryDirectory(prefix="brain-") as scratch:
                 night.report.write(scratch)
@@ -294,19 +304,19 @@ class _Job:
         if night.report.records:
             self.out.print(night.report.table())
 
-    def use(self, bars: BarSet) -> None:
-        """Make these bars the job's; there must be some."""
-        _require_bars(bars, self.failures)
-        self.bars = bars.bars
+    def use(self, bars: BarSource) -> None:
+        """Make these bars the job's; some must be sound."""
+        bars.check(self.failures)
+        self.bars = bars
         self.add(bars.failures)
 
-    def run_engine(self, work: Callable[..., _Result], title: str) -> _Result:
+    def each_symbol(self, work: Callable[..., Iterator[_Result]], title: str) -> Iterator[_Result]:
         """The Engine's work on the bars, with funding and open interest where there are any."""
-        from engine.data.market_series import read_all_market_series
+        from engine.data.market_series import open_markets
 
-        market = read_all_market_series(self.library, self.settings, self.bars)
-        progress = self.progress(title)
-        return work(self.library, self.settings, self.bars, self.run, progress, markets=market)
+        market = open_markets(self.library, self.settings)
+        with self.progress(title) as (progress,):
+            yield from work(self.library, self.settings, self.bars, self.run, progress, market)
 
     def print_failures(self) -> None:
         for failure in self.failures:
@@ -325,7 +335,7 @@ def _job(
         reads: whether bars are worked on.
     """
     from brain.console import console
-    from brain.series.source import describe_source, read_bars, reads_store
+    from brain.series.source import describe_source, open_bars, reads_store
     from brain.settings import load_settings
     from market.night import check_collection
     from registry.library import BrainLibrary
@@ -338,35 +348,36 @@ def _job(
     if collects and (reads_store(settings) or not reads):
         check_collection(settings)
     elif reads:
-        bars = read_bars(settings, library)
-        _require_bars(bars, ())
+        bars = open_bars(settings, library)
+        bars.check()
+    stopped = None
+    if role is Role.NIGHT:
+        stopped = library.stopped_night(settings.experiment, settings.digest())
     start = datetime.now(UTC)
-    number = len(settings.symbols if bars is None else bars.bars)
+    number = len(settings.symbols if bars is None else bars)
     source = describe_source(settings) if reads else " and ".join(settings.exchanges)
+    note = f"{role.capitalize()} of {number} symbols from {source}, {start:%c} UTC."
+    out = console()
+    if stopped is not None:
+        note += f" {stopped}"
+        out.print(str(stopped), markup=False)
     with library.start(
         settings.experiment,
         f"{role} {start:%Y-%m-%d %H:%M}",
-        tags={Tag.ROLE: role},
-        note=f"{role.capitalize()} of {number} symbols from {source}, {start:%c} UTC.",
+        tags={Tag.ROLE: role, Tag.SETTINGS: settings.digest()},
+        note=note,
+        continues=stopped,
     ) as run:
         run.params({f"setting.{k}": v for k, v in settings.run_parameters().items()})
-        job = _Job(settings, library, run, console())
+        job = _Job(settings, library, run, out, stopped=stopped)
         if bars is None:
             job.collect()
         if reads:
-            job.use(bars or read_bars(settings, library))
+            job.use(bars or open_bars(settings, library))
         yield job
         if job.failures:
             run.fail()
-
-
-def _require_bars(bars: BarSet, failures: Sequence[Failure]) -> None:
-    """Without any bars, raise an error that tells the failures."""
-    if bars.bars:
-        return
-    faults = [str(failure.error) for failure in (*bars.failures, *failures)]
-    more = [f"and {len(faults) - _MOST_FAULTS} more"] if len(faults) > _MOST_FAULTS else []
-    raise InputError(" | ".join(faults[:_MOST_FAULTS] + more))
+        run.complete()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -19,6 +19,7 @@ __all__ = [
     "drift_document",
     "failures_document",
     "importance_document",
+    "join_documents",
     "night_document",
     "rankings_document",
 ]
@@ -50,6 +51,24 @@ def night_document(
         "champions": [_champion(champion) for champion in champions],
         "versions": [{**asdict(version), "model_id": version.id} for version in versions],
         **analysis_document(analysis, failures, seconds),
+    }
+
+
+def join_documents(
+    parts: Sequence[Mapping[str, Any]], failures: Sequence[Failure], seconds: Mapping[str, float]
+) -> dict[str, Any]:
+    """A night from its symbols' parts.
+
+    Args:
+        parts: documents of nights of one symbol each, in the order of their entries.
+        failures: of the whole night.
+        seconds: by stage.
+    """
+    lists = ("champions", "versions", "analyses", "drift")
+    return {
+        **{key: [entry for part in parts for entry in part[key]] for key in lists},
+        "failures": failures_document(failures),
+        "seconds": dict(seconds),
     }
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,27 +12,27 @@ from typing import TYPE_CHECKING
 
 from analysis.drift_report import DriftResult
 from analysis.explanation import Explanation
+from analysis.failures import Stage
 from analysis.rankings import Rankings, parse_date
 from analysis.results import Method, NightlyAnalysis, parse_method
-from analysis.scope import choose_data, choose_versions
+from analysis.scope import DataReader, choose_data, choose_versions
 from analysis.symbol_analysis import SymbolAnalysis, log_analysis
 from analysis.tasks import symbol_tasks
 from analysis.trends import FeatureShifts, FeatureTrends, shifts, trends
-from analysis.workers import Task, analyse_all
-from brain.errors import InputError
-from brain.naming import Role, Tag, model_name, parse_symbol
-from brain.series.source import read_bars
-from brain.work import Failure, Progress
+from analysis.workers import analysis_call
+from brain.errors import BrainError, InputError, LibraryError
+from brain.naming import Role, Tag, parse_symbol
+from brain.series.source import BarSource, open_bars
+from brain.work import Failure, Progress, Tally
+from brain.workers import Unit, outcomes, run_units
 from engine.data.dataset import Dataset
-from engine.data.market_series import read_all_market_series
+from engine.data.market_series import open_markets
 from registry.library import BrainLibrary
 
 if TYPE_CHECKING:
     from brain.records import Version
     from brain.series.bars import Bars
-    from brain.series.files import BarSet
     from brain.settings import Settings
-    from engine.data.market_series import MarketSeries
     from registry.runs import Run
 
 __all__ = ["NightlyFeatureAnalysis", "run_nightly_feature_analysis"]
@@ -57,6 +56,7 @@ class NightlyFeatureAnalysis:
     def __init__(self, brain_library: BrainLibrary, settings: Settings) -> None:
         self.library = brain_library
         self.settings = settings
+        self._market = open_markets(brain_library, settings)
 
     def run_nightly_analysis(
         self,
@@ -87,23 +87,63 @@ class NightlyFeatureAnalysis:
             NoChampionError: neither symbols nor models are named, and no symbol has a champion.
         """
         versions, failures = choose_versions(self.library, symbols, models)
-        data, data_failures = choose_data(list(versions), datasets, self._read_bars)
+        data, data_failures = choose_data(list(versions), datasets, self._open_bars)
         failures += data_failures
-        without_market = [symbol for symbol in data if not isinstance(data[symbol], Dataset)]
-        markets = read_all_market_series(self.library, self.settings, without_market)
-        with self._night(night) as run, tempfile.TemporaryDirectory(prefix="brain-") as name:
-            scratch = Path(name)
-            analyses, tasks = self._prepare(versions, data, markets, scratch)
-            self._run_tasks(run, analyses, tasks, scratch, progress)
-            failures += [failure for analysis in analyses.values() for failure in analysis.failures]
-            if failures and night is None:
+        tally = Tally(progress, sum(len(versions[symbol]) + 1 for symbol in data))
+        with self._night(night) as run:
+            units = (
+                self._symbol_unit(symbol, versions[symbol], read, run, tally)
+                for symbol, read in data.items()
+            )
+            analyses = {a.symbol: a for a in run_units(units, jobs=self.settings.jobs)}
+            result = _night_of(run, [analyses[symbol] for symbol in data], failures)
+            if result.failures and night is None:
                 run.fail()
-        return NightlyAnalysis(
-            date=parse_date(run.day),
-            models=tuple(model for analysis in analyses.values() for model in analysis.models),
-            drifts=tuple(a.drift.analysis for a in analyses.values() if a.drift),
-            failures=tuple(failures),
-        )
+        return result
+
+    def analyse_models(
+        self, symbol: str, models: Sequence[str], data: Dataset | Bars, night: Run, tally: Tally
+    ) -> Unit[NightlyAnalysis]:
+        """A unit that analyses models of one symbol, see :mod:`brain.workers`.
+
+        Args:
+            symbol: of models and data.
+            models: their ids; without any, nothing is done.
+            data: funding and open interest are joined to bars.
+            night: the parent run.
+            tally: expects a piece for each model and one for the data, if there are models.
+        """
+        if not models:
+            return _night_of(night, [], [])
+        versions, failures = choose_versions(self.library, None, {symbol: models})
+        tally.expect(-len(failures))
+        if symbol not in versions:
+            tally.expect(-1)
+            return _night_of(night, [], failures)
+        analysis = yield from self._analyse(versions[symbol], data, night, tally)
+        return _night_of(night, [analysis], failures)
+
+    def _analyse(
+        self, versions: Sequence[Version], data: Dataset | Bars, night: Run, tally: Tally
+    ) -> Unit[SymbolAnalysis]:
+        """A unit that analyses versions of one symbol, at least one."""
+        symbol = versions[0].symbol
+        market = None if isinstance(data, Dataset) else self._market(symbol)
+        analysis = SymbolAnalysis(symbol, {version.id: version for version in versions})
+
+        def add(result: Explanation | DriftResult | Failure) -> None:
+            analysis.add(result)
+            tally.add(result)
+
+        with tempfile.TemporaryDirectory(prefix="brain-") as scratch:
+            tasks, failures = symbol_tasks(
+                self.library, self.settings, versions, data, Path(scratch), market
+            )
+            analysis.failures += failures
+            tally.expect(-len(failures))
+            yield from outcomes([analysis_call(task) for task in tasks], add)
+            log_analysis(self.library, night, analysis)
+        return analysis
 
     def get_feature_importance_trends(
         self, symbol: str, days: int = 30, *, until: dt.date | str | None = None
@@ -174,51 +214,22 @@ class NightlyFeatureAnalysis:
         ) as run:
             yield run
 
-    def _read_bars(self, symbols: Sequence[str]) -> BarSet:
-        return read_bars(self.settings, self.library, symbols)
+    def _open_bars(self, symbols: Sequence[str]) -> BarSource:
+        return open_bars(self.settings, self.library, symbols)
 
-    def _prepare(
-        self,
-        versions: Mapping[str, Sequence[Version]],
-        data: Mapping[str, Dataset | Bars],
-        markets: Mapping[str, MarketSeries],
-        scratch: Path,
-    ) -> tuple[dict[str, SymbolAnalysis], list[Task]]:
-        """Every symbol's analysis, still without results, and all their tasks."""
-        analyses: dict[str, SymbolAnalysis] = {}
-        tasks: list[Task] = []
-        for symbol, symbol_data in data.items():
-            new_tasks, failures = symbol_tasks(
-                self.library,
-                self.settings,
-                versions[symbol],
-                symbol_data,
-                scratch / model_name(symbol),
-                markets.get(symbol),
-            )
-            by_id = {version.id: version for version in versions[symbol]}
-            analyses[symbol] = SymbolAnalysis(symbol, by_id, len(new_tasks), failures=failures)
-            tasks += new_tasks
-        return analyses, tasks
-
-    def _run_tasks(
-        self,
-        night: Run,
-        analyses: Mapping[str, SymbolAnalysis],
-        tasks: Sequence[Task],
-        scratch: Path,
-        progress: Progress | None,
-    ) -> None:
-        """Do the tasks, and log each symbol's analysis as soon as it is complete."""
-        results = analyse_all(tasks, jobs=self.settings.jobs)
-        for done, result in enumerate(results, start=1):
-            analysis = analyses[_symbol(result)]
-            analysis.add(result)
-            if analysis.pending == 0:
-                log_analysis(self.library, night, analysis)
-                shutil.rmtree(scratch / model_name(analysis.symbol))
-            if progress:
-                progress(result, done, len(tasks))
+    def _symbol_unit(
+        self, symbol: str, versions: Sequence[Version], read: DataReader, night: Run, tally: Tally
+    ) -> Unit[SymbolAnalysis]:
+        """As :meth:`_analyse`, the data's reading included."""
+        try:
+            data = read()
+        except LibraryError:
+            raise
+        except BrainError as error:
+            tally.expect(-len(versions) - 1)
+            failure = Failure(symbol, error, Stage.BARS, symbol=symbol)
+            return SymbolAnalysis(symbol, {}, failures=[failure])
+        return (yield from self._analyse(versions, data, night, tally))
 
 
 def run_nightly_feature_analysis(
@@ -240,8 +251,16 @@ def run_nightly_feature_analysis(
     return service.run_nightly_analysis(symbols=symbols)
 
 
-def _symbol(result: Explanation | DriftResult | Failure) -> str:
-    return result.symbol if isinstance(result, Failure) else result.analysis.symbol
+def _night_of(
+    night: Run, analyses: Sequence[SymbolAnalysis], failures: Sequence[Failure]
+) -> NightlyAnalysis:
+    """The symbols' analyses and failures, and the failures of symbols without an analysis."""
+    return NightlyAnalysis(
+        date=parse_date(night.day),
+        models=tuple(model for analysis in analyses for model in analysis.models),
+        drifts=tuple(a.drift.analysis for a in analyses if a.drift),
+        failures=(*failures, *(f for analysis in analyses for f in analysis.failures)),
+    )
 
 
 def _days(days: int, until: dt.date | str | None) -> tuple[dt.date, dt.date]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from analysis.failures import Stage, catch_failure
@@ -21,13 +22,16 @@ from brain.work import Failure
 if TYPE_CHECKING:
     from brain.records import Version
     from brain.series.bars import Bars
-    from brain.series.files import BarSet
+    from brain.series.source import BarSource
     from engine.data.dataset import Dataset
     from registry.library import BrainLibrary
 
-__all__ = ["choose_data", "choose_versions"]
+__all__ = ["DataReader", "choose_data", "choose_versions"]
 
 V = TypeVar("V")
+
+#: Reads the data of one symbol.
+DataReader = Callable[[], "Dataset | Bars"]
 
 
 def choose_versions(
@@ -51,14 +55,20 @@ def choose_versions(
     """
     failures: list[Failure] = []
     ids_by_symbol = _by_symbol(models or {}, failures)
+    for key, value in (models or {}).items():
+        if isinstance(value, str):
+            raise InputError(f"the models of {key} are the text {value!r}; give [{value!r}]")
+    parsed = None if symbols is None else _parsed(symbols, failures)
     champions: dict[str, set[str]] = {}
-    for champion in library.champions():
-        champions.setdefault(champion.symbol, set()).add(champion.model_id)
+    # One search brings all champions; models that are named need none.
+    if models is None or not set(parsed or ()) <= set(ids_by_symbol):
+        for champion in library.champions():
+            champions.setdefault(champion.symbol, set()).add(champion.model_id)
     if symbols is None and models is None and not champions:
         raise NoChampionError("no symbol has a champion to analyse; run the nightly job first")
     candidates = champions if models is None else ids_by_symbol
     versions: dict[str, list[Version]] = {}
-    for symbol in _symbols(symbols, candidates, failures):
+    for symbol in sorted(candidates) if parsed is None else parsed:
         ids = ids_by_symbol.get(symbol, champions.get(symbol, set()))
         if not ids:
             error = NoChampionError(f"{symbol} has no champion to analyse; run the nightly job")
@@ -72,32 +82,36 @@ def choose_versions(
 def choose_data(
     symbols: Sequence[str],
     datasets: Mapping[str, Dataset | Bars] | None,
-    read_bars: Callable[[Sequence[str]], BarSet],
-) -> tuple[Mapping[str, Dataset | Bars], list[Failure]]:
-    """The data to analyse.
+    open_bars: Callable[[Sequence[str]], BarSource],
+) -> tuple[dict[str, DataReader], list[Failure]]:
+    """The data to analyse; none is read yet.
 
     Args:
         symbols: whose.
-        datasets: by symbol; if None, bars are read.
-        read_bars: reads the bars of symbols.
+        datasets: by symbol; if None, they are bars of the source.
+        open_bars: opens the source of the symbols' bars.
 
     Returns:
-        Datasets or bars by symbol, and a failure for each symbol without any.
+        By symbol what reads its dataset or bars, and a failure for each symbol without any.
     """
     failures: list[Failure] = []
+    if not symbols:
+        return {}, failures
     if datasets is None:
-        if not symbols:
-            return {}, failures
-        bars = read_bars(symbols)
+        datasets = bars = open_bars(symbols)
         failures += [replace(failure, part=Stage.BARS) for failure in bars.failures]
-        return bars.bars, failures
-    data = _by_symbol(datasets, failures)
+        missing = {failure.symbol for failure in failures}
+        symbols = [symbol for symbol in symbols if symbol not in missing]
+    keys = _by_symbol({key: key for key in datasets}, failures)
     for symbol in symbols:
-        if symbol not in data:
-            cure = did_you_mean(symbol, data)
+        if symbol not in keys:
+            cure = did_you_mean(symbol, keys)
             error = UnknownSymbolError(f"no dataset of {symbol} is given; {cure}")
             failures.append(Failure(symbol, error, Stage.BARS, symbol=symbol))
-    return {symbol: data[symbol] for symbol in symbols if symbol in data}, failures
+    readers: dict[str, DataReader] = {
+        symbol: partial(datasets.__getitem__, keys[symbol]) for symbol in symbols if symbol in keys
+    }
+    return readers, failures
 
 
 def _version(library: BrainLibrary, symbol: str, model_id: str) -> Version:
@@ -127,12 +141,8 @@ def _place(model_id: str) -> tuple[int, str]:
         return 0, str(model_id)
 
 
-def _symbols(
-    symbols: Iterable[str] | None, candidates: Mapping[str, object], failures: list[Failure]
-) -> list[str]:
-    """The symbols in their usual spelling, each once; all candidates if None."""
-    if symbols is None:
-        return sorted(candidates)
+def _parsed(symbols: Iterable[str], failures: list[Failure]) -> list[str]:
+    """The symbols in their usual spelling, each once."""
     if isinstance(symbols, str):
         raise InputError(f"symbols is the text {symbols!r}; give a list, as [{symbols!r}]")
     parsed: dict[str, None] = {}
@@ -146,8 +156,6 @@ def _by_symbol(entries: Mapping[str, V], failures: list[Failure]) -> dict[str, V
     """The entries by symbols in their usual spelling."""
     parsed: dict[str, V] = {}
     for key, value in entries.items():
-        if isinstance(value, str):
-            raise InputError(f"the models of {key} are the text {value!r}; give [{value!r}]")
         with catch_failure(failures, str(key), Stage.CHOICE):
             parsed[parse_symbol(key)] = value
     return parsed

@@ -34,7 +34,6 @@ class SymbolAnalysis:
     Attributes:
         symbol: of all of them.
         versions: by model id; their runs get the files.
-        pending: how many tasks have no result yet.
         explanations: of versions.
         drift: of the symbol's data; None if there is none yet, or if it failed.
         failures: of tasks, and of what could not be fetched or logged.
@@ -42,7 +41,6 @@ class SymbolAnalysis:
 
     symbol: str
     versions: Mapping[str, Version]
-    pending: int
     explanations: list[Explanation] = field(default_factory=list)
     drift: DriftResult | None = None
     failures: list[Failure] = field(default_factory=list)
@@ -55,7 +53,6 @@ class SymbolAnalysis:
 
     def add(self, result: Explanation | DriftResult | Failure) -> None:
         """Add a task's result; an explanation that does not add up is a failure too."""
-        self.pending -= 1
         if isinstance(result, Failure):
             self.failures.append(result)
         elif isinstance(result, DriftResult):
@@ -82,7 +79,7 @@ def log_analysis(library: BrainLibrary, night: Run, analysis: SymbolAnalysis) ->
     Args:
         library: where the versions' runs are.
         night: the parent run.
-        analysis: without pending tasks.
+        analysis: with all its results.
 
     Raises:
         TrackingUnreachableError: the tracking server does not answer.

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from rich.markup import escape
 from rich.table import Table
 
-from analysis.results import Method, NightlyAnalysis
-from brain.records import Champion
+from analysis.results import Method, ModelAnalysis
+from brain.records import Champion, Evidence, Version
 from brain.text import plus_minus
 from brain.work import Failure
-from engine.evaluation.metrics import ALL
-from engine.night.symbols import SymbolResult
 from engine.night.training import SearchResult
 
-__all__ = ["champions_table", "models_table", "recipes_table", "versions_table"]
+__all__ = ["champions_table", "model_lines", "models_table", "recipes_table", "versions_table"]
 
 _CAPTION = "net Sharpe: annualised, out of sample, after costs, ± one standard error"
 
@@ -48,24 +46,24 @@ def champions_table(champions: Sequence[Champion], failures: Sequence[Failure]) 
     return _with_failures(table, failures)
 
 
-def versions_table(results: Sequence[SymbolResult], failures: Sequence[Failure]) -> Table:
+def versions_table(
+    versions: Sequence[tuple[Version, Evidence]], failures: Sequence[Failure]
+) -> Table:
     """The registered versions with their evidence over all regimes; failures below."""
     table = Table(title="Versions", caption=_CAPTION)
     for column in ("symbol", "family", "recipe"):
         table.add_column(column)
     for column in ("version", "net Sharpe", "bars"):
         table.add_column(column, justify="right")
-    for result in results:
-        for family, version in sorted(result.versions.items()):
-            evidence = result.trainings[family].evidence[ALL]
-            table.add_row(
-                version.symbol,
-                family,
-                version.recipe,
-                str(version.number),
-                plus_minus(evidence.net_sharpe.value, evidence.net_sharpe.error, "+"),
-                str(evidence.bars),
-            )
+    for version, evidence in versions:
+        table.add_row(
+            version.symbol,
+            version.family,
+            version.recipe,
+            str(version.number),
+            plus_minus(evidence.net_sharpe.value, evidence.net_sharpe.error, "+"),
+            str(evidence.bars),
+        )
     return _with_failures(table, failures)
 
 
@@ -90,17 +88,25 @@ def recipes_table(results: Sequence[SearchResult], failures: Sequence[Failure]) 
     return _with_failures(table, failures)
 
 
-def models_table(analysis: NightlyAnalysis, failures: Sequence[Failure]) -> Table:
-    """The explained versions with their three most important features; failures below."""
+def models_table(lines: Sequence[tuple[str, ...]], failures: Sequence[Failure]) -> Table:
+    """The lines of the explained versions; failures below."""
     table = Table(title="Explained", caption="by SHAP; off: largest miss of contributions + base")
     for column in ("symbol", "model", "family", "first", "second", "third"):
         table.add_column(column)
     for column in ("off", "rows", "without importance"):
         table.add_column(column, justify="right")
-    for model in analysis.models:
+    for line in lines:
+        table.add_row(*line)
+    return _with_failures(table, failures)
+
+
+def model_lines(models: Iterable[ModelAnalysis]) -> list[tuple[str, ...]]:
+    """A line of :func:`models_table` a version, with its three most important features."""
+    lines = []
+    for model in models:
         ranking = model.rankings.get(Method.SHAP)
         best = [f"{f.feature} {f.share:.0%}" for f in ranking.features[:3]] if ranking else []
-        table.add_row(
+        line = (
             model.symbol,
             model.model_id,
             model.family,
@@ -109,7 +115,8 @@ def models_table(analysis: NightlyAnalysis, failures: Sequence[Failure]) -> Tabl
             str(ranking.rows) if ranking else "unknown",
             str(len(model.notes)),
         )
-    return _with_failures(table, failures)
+        lines.append(line)
+    return lines
 
 
 def _with_failures(table: Table, failures: Sequence[Failure]) -> Table:

@@ -1,8 +1,6 @@
-"""The tasks of an analysis side by side in worker processes, one thread each."""
+"""The tasks of an analysis as calls for worker processes."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator, Sequence
 
 from analysis.drift_report import DriftResult, DriftTask, compare
 from analysis.explanation import Explanation, ExplanationTask, explain
@@ -10,9 +8,9 @@ from analysis.failures import Stage
 from brain.errors import AnalysisError, BrainError
 from brain.naming import Family
 from brain.work import Failure
-from brain.workers import side_by_side
+from brain.workers import Call
 
-__all__ = ["Task", "analyse_all"]
+__all__ = ["Task", "analysis_call"]
 
 Task = ExplanationTask | DriftTask
 
@@ -21,13 +19,9 @@ _COST = {Family.LSTM: 3, Family.XGBOOST: 1, Family.LIGHTGBM: 1}
 _DRIFT_COST = 2
 
 
-def analyse_all(
-    tasks: Sequence[Task], *, jobs: int
-) -> Iterator[Explanation | DriftResult | Failure]:
-    """The tasks' results as they are done; see :func:`brain.workers.side_by_side`."""
-    return side_by_side(
-        _analyse, tasks, jobs=jobs, cost=_cost, failure=_failure, fault=AnalysisError
-    )
+def analysis_call(task: Task) -> Call:
+    """A task for a worker; see :class:`brain.workers.Call`."""
+    return Call(_analyse, task, _failure, AnalysisError, _cost(task))
 
 
 def _analyse(task: Task) -> Explanation | DriftResult:

@@ -1,9 +1,13 @@
 """Console output: progress of long work, and the width of tables.
 
-On a terminal a bar moves; elsewhere, as in a log file, each finished piece is a line.
+On a terminal bars move; elsewhere, as in a log file, each finished piece is a line.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 
 from rich.console import Console
 from rich.progress import (
@@ -11,6 +15,7 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress as ProgressBar,
     SpinnerColumn,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
 )
@@ -26,13 +31,14 @@ def console() -> Console:
     return out if out.is_terminal else Console(highlight=False, width=max(out.width, 140))
 
 
-def progress(title: str, out: Console) -> Progress:
-    """Show progress under a title; the bar disappears after the last piece.
+@contextmanager
+def progress(out: Console, *titles: str) -> Iterator[tuple[Progress, ...]]:
+    """Show progress, a bar for each title, for as long as the block lasts.
 
-    Returns:
-        A function to call after each piece of work.
+    Yields:
+        For each title a function to call after each piece of work.
     """
-    bar = ProgressBar(
+    bars = ProgressBar(
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(),
@@ -42,13 +48,10 @@ def progress(title: str, out: Console) -> Progress:
         transient=True,
         disable=not out.is_terminal,
     )
-    task = bar.add_task(title, total=None)
-    bar.start()
 
-    def advance(piece: object, done: int, total: int) -> None:
-        bar.update(task, completed=done, total=total)
+    def advance(bar: TaskID, piece: object, done: int, total: int) -> None:
+        bars.update(bar, completed=done, total=total)
         out.print(f"  {done}/{total} {piece}", markup=False)
-        if done == total:
-            bar.stop()
 
-    return advance
+    with bars:
+        yield tuple(partial(advance, bars.add_task(title, total=None)) for title in titles)

@@ -78,6 +78,10 @@ class Tag(StrEnum):
     PROCESS = "process"
     NIGHT = "night"
     DATE = "date"
+    SETTINGS = "settings"
+    CONTINUES = "continues"
+    BARS = "bars"
+    COMPLETE = "complete"
 
 
 class Role(StrEnum):

@@ -7,6 +7,8 @@ tracking store is MLflow's own ``MLFLOW_TRACKING_URI``.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -163,6 +165,12 @@ class Settings(BaseSettings):
         """The settings that a run logs: all but addresses, which may hold a password."""
         hidden = {"tracking_uri", "series", "binance_url", "bybit_url", "okx_url"}
         return self.model_dump(mode="json", exclude=hidden)
+
+    def digest(self) -> str:
+        """SHA-256 of what decides the results of a job: equal for two starts of one night."""
+        indifferent = {"tracking_uri", "jobs", "request_timeout", "reap_after_hours"}
+        values = self.model_dump(mode="json", exclude=indifferent)
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
     @classmethod
     def settings_customise_sources(

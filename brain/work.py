@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from brain.errors import BrainError
 
-__all__ = ["Failure", "Progress"]
+__all__ = ["Failure", "Progress", "Tally"]
 
 #: The call after each piece of work: the piece, whose ``str`` is a line for people, the number of
 #: pieces that are done, and the number of all pieces.
@@ -37,3 +37,27 @@ class Failure:
 
     def __str__(self) -> str:
         return f"{self.what} failed: {self.error}"
+
+
+class Tally:
+    """Counts pieces of work for a progress, where their number is learnt along the way.
+
+    Args:
+        progress: called after each piece; nobody is if None.
+        expected: number of pieces, as far as it can be told before any is begun.
+    """
+
+    def __init__(self, progress: Progress | None, expected: int) -> None:
+        self._progress = progress
+        self._expected = expected
+        self._done = 0
+
+    def expect(self, more: int) -> None:
+        """Correct the number of pieces by so many; fewer than thought are negative."""
+        self._expected += more
+
+    def add(self, piece: object) -> None:
+        """Count a piece that is done."""
+        self._done += 1
+        if self._progress is not None:
+            self._progress(piece, self._done, self._expected)

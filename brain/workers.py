@@ -1,7 +1,11 @@
-"""Tasks in worker processes, one thread each; a failure of one task stops no other.
+"""Units of work side by side, their calls in worker processes; a call's failure stops no other.
 
-Every worker process has a pool of its own, so that one that dies ends its own task alone, which is
-then tried once more in another process.
+A unit is a generator: it yields calls for the workers and gets their outcomes back, and does all
+else, reading and storing, in the process that runs it. So memory is that of the units in flight,
+however many there are.
+
+Every worker process has a pool of its own, so that one that dies ends its own call alone, which is
+then tried once more in another process. Workers have one thread each.
 """
 
 from __future__ import annotations
@@ -10,26 +14,28 @@ import logging
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import (
+    FIRST_COMPLETED,
     BrokenExecutor,
     CancelledError,
     Future,
     ThreadPoolExecutor,
-    as_completed,
+    wait,
 )
-from typing import Any, TypeVar
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Generic, Self, TypeVar
 
 from brain.errors import BrainError
 from brain.processes import die_with_parent
 from brain.work import Failure
 
-__all__ = ["side_by_side"]
+__all__ = ["Call", "Unit", "outcomes", "run_units"]
 
 logger = logging.getLogger(__name__)
 
 
-Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 _ATTEMPTS = 2
@@ -41,61 +47,169 @@ _ONE_THREAD = dict.fromkeys(
 )
 
 
-def side_by_side(
-    work: Callable[[Task], Result],
-    tasks: Sequence[Task],
-    *,
-    jobs: int,
-    cost: Callable[[Task], float],
-    failure: Callable[[Task, BrainError], Failure],
-    fault: type[BrainError],
-) -> Iterator[Result | Failure]:
-    """Do the tasks in worker processes; in this one if there would be one worker.
+@dataclass(frozen=True)
+class Call:
+    """A function of a task, for a worker process.
+
+    Attributes:
+        work: function of the task.
+        task: for the function.
+        failure: makes the task's failure from an error of ours.
+        fault: class of our error for a library's error or the deaths of two workers.
+        cost: relative to the unit's other calls; the most expensive one starts first.
+    """
+
+    work: Callable[[Any], Any]
+    task: Any
+    failure: Callable[[Any, BrainError], Failure]
+    fault: type[BrainError]
+    cost: float = 1.0
+
+
+#: Yields calls, is sent the outcome of one of them each time, and returns the unit's result.
+Unit = Generator[Sequence[Call], Any, Result]
+
+
+def outcomes(calls: Sequence[Call], handle: Callable[[Any], None]) -> Unit[None]:
+    """Part of a unit, for ``yield from``: do the calls, and handle each outcome once it is there.
 
     Args:
-        work: function of a task.
-        tasks: the most expensive start first, so that workers end at about the same time.
-        jobs: worker processes at most.
-        cost: of a task, relative to the others.
-        failure: makes the failure of a task from an error of ours.
-        fault: class of our error for a library's error or the deaths of two workers.
+        calls: side by side.
+        handle: called with each call's result or failure, in the process that runs the unit.
+    """
+    new = calls
+    for _ in calls:
+        handle((yield new))
+        new = ()
+
+
+def run_units(units: Iterable[Unit[Result]], *, jobs: int) -> Iterator[Result]:
+    """Run units, as many side by side as there are workers.
+
+    A unit begins once there is a place for it. If one raises an error, or the caller gives up, the
+    workers are killed and the error is raised in the other units too.
+
+    Args:
+        units: taken one by one; the earliest one's calls are done first.
+        jobs: units in flight and worker processes at most; with one, all is done in this process.
 
     Returns:
-        A result or a failure for each task, as they are done.
+        The units' results, in the order in which they are done.
     """
-    queue = sorted(tasks, key=cost, reverse=True)
-    workers = min(jobs, len(queue))
-    if workers <= 1:
-        yield from (_attempt(work, task, failure, fault) for task in queue)
-        return
-    crew = _Crew()
-    with ThreadPoolExecutor(workers, thread_name_prefix="worker") as threads:
-        futures = [threads.submit(crew.do, work, task, failure, fault) for task in queue]
+    source, flights = iter(units), list[_Flight[Result]]()
+    with _Crew(jobs) if jobs > 1 else _ThisProcess() as workers:
         try:
-            for future in as_completed(futures):
-                yield future.result()
-        finally:
-            for future in futures:
-                future.cancel()
-            crew.end()
+            while True:
+                for flight in flights:
+                    flight.start_calls(workers, jobs - _at_work(flights))
+                if len(flights) < jobs and (unit := next(source, None)) is not None:
+                    flights.append(flight := _Flight(unit))
+                    flight.resume(None)
+                elif flights:
+                    flight, outcome = _next_outcome(flights)
+                    flight.resume(outcome)
+                else:
+                    return
+                if flight.ended:
+                    flights.remove(flight)
+                    yield flight.result
+        except BaseException as error:
+            workers.end()
+            for flight in flights:
+                flight.abort(error)
+            raise
+
+
+@dataclass(eq=False)
+class _Flight(Generic[Result]):
+    """A unit that has begun.
+
+    Attributes:
+        waiting: calls that no worker has yet, the most expensive one first.
+        at_work: the workers' futures.
+    """
+
+    unit: Unit[Result]
+    waiting: list[Call] = field(default_factory=list)
+    at_work: set[Future[Any]] = field(default_factory=set)
+    ended: bool = False
+    _result: Result | None = None
+
+    @property
+    def result(self) -> Result:
+        return self._result  # type: ignore[return-value]  # the unit's own, which may be None
+
+    def resume(self, outcome: Any) -> None:
+        """Run the unit until it waits for its next outcome, or ends."""
+        try:
+            calls = self.unit.send(outcome)
+        except StopIteration as stop:
+            self.ended, self._result = True, stop.value
+        else:
+            self.waiting = sorted([*self.waiting, *calls], key=lambda call: call.cost, reverse=True)
+
+    def start_calls(self, workers: _Crew | _ThisProcess, places: int) -> None:
+        """Give idle workers their calls."""
+        for call in self.waiting[:places]:
+            self.at_work.add(workers.submit(call))
+        del self.waiting[:places]
+
+    def abort(self, error: BaseException) -> None:
+        """End the unit, which may still tidy up after itself; its own errors don't matter now."""
+        with suppress(BaseException):
+            self.unit.throw(error)
+
+
+def _at_work(flights: Sequence[_Flight[Any]]) -> int:
+    return sum(len(flight.at_work) for flight in flights)
+
+
+def _next_outcome(flights: Sequence[_Flight[Any]]) -> tuple[_Flight[Any], Any]:
+    """Wait for a call to be done: its unit, and its result or failure."""
+    futures = {future: flight for flight in flights for future in flight.at_work}
+    done, _ = wait(futures, return_when=FIRST_COMPLETED)
+    future = done.pop()
+    flight = futures[future]
+    flight.at_work.remove(future)
+    return flight, future.result()
+
+
+class _ThisProcess:
+    """No workers: a call is done when it is submitted."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def submit(self, call: Call) -> Future[Any]:
+        future: Future[Any] = Future()
+        future.set_result(_attempt(call))
+        return future
+
+    def end(self) -> None: ...
 
 
 class _Crew:
-    """The workers of one call. Each thread that calls :meth:`do` has one at a time."""
+    """Worker processes; a context manager. A thread of this process waits for each one's call."""
 
-    def __init__(self) -> None:
+    def __init__(self, jobs: int) -> None:
+        self._threads = ThreadPoolExecutor(jobs, thread_name_prefix="worker")
         self._busy: dict[Any, Future[Any]] = {}
         self._ending = False
         self._start = threading.Lock()
 
-    def do(
-        self,
-        work: Callable[[Task], Result],
-        task: Task,
-        failure: Callable[[Task, BrainError], Failure],
-        fault: type[BrainError],
-    ) -> Result | Failure:
-        """A task's result or failure, by a worker; by a second one if the first dies of it."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._threads.shutdown(cancel_futures=True)
+
+    def submit(self, call: Call) -> Future[Any]:
+        return self._threads.submit(self._do, call)
+
+    def _do(self, call: Call) -> Any:
+        """A call's result or failure, by a worker; by a second one if the first dies of it."""
         for attempt in range(1, _ATTEMPTS + 1):
             # An idle worker may be dead without anybody's notice: the second try is a new one's.
             pool = _idle_pool() if attempt == 1 else _new_pool()
@@ -103,9 +217,9 @@ class _Crew:
                 with self._start:
                     if self._ending:
                         raise CancelledError
-                    future = pool.submit(_attempt, work, task, failure, fault)
+                    future = pool.submit(_attempt, call)
                     self._busy[pool] = future
-                outcome: Result | Failure = future.result()
+                outcome = future.result()
             except BrokenExecutor as error:
                 if self._ending:
                     raise
@@ -121,7 +235,7 @@ class _Crew:
             "its worker process died, and another one that tried it again, for want of memory "
             "perhaps; ask for fewer jobs"
         )
-        return failure(task, fault(cause))
+        return call.failure(call.task, call.fault(cause))
 
     def end(self) -> None:
         """Kill the workers that are still at work: nobody waits for their results."""
@@ -156,19 +270,14 @@ def _new_pool() -> Any:
     return ProcessPoolExecutor(max_workers=1, timeout=_IDLE_SECONDS, env=_ONE_THREAD)
 
 
-def _attempt(
-    work: Callable[[Task], Result],
-    task: Task,
-    failure: Callable[[Task, BrainError], Failure],
-    fault: type[BrainError],
-) -> Result | Failure:
+def _attempt(call: Call) -> Any:
     die_with_parent()
     try:
-        return work(task)
+        return call.work(call.task)
     except BrainError as error:
-        return failure(task, error)
+        return call.failure(call.task, error)
     except Exception as error:
         # A library's error in one task must not stop the others.
-        outcome = failure(task, fault(f"{type(error).__name__}: {error}"))
-        logger.exception("%s failed", outcome.what)
-        return outcome
+        failure = call.failure(call.task, call.fault(f"{type(error).__name__}: {error}"))
+        logger.exception("%s failed", failure.what)
+        return failure

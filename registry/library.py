@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,8 +33,10 @@ from brain.redact import redact
 from brain.settings import load_settings
 from registry.cells import champion_of, evidence_of, set_champion
 from registry.descriptions import describe_model
+from registry.documents import read_documents
 from registry.mlflow_errors import library_errors
 from registry.models import SymbolModel, ensure_model, find_model, symbol_models
+from registry.nights import StoppedNight, find_stopped_night
 from registry.rankings import read_rankings
 from registry.reach import check_reachable
 from registry.runs import Run
@@ -135,19 +137,59 @@ class BrainLibrary:
             root = self.client.get_experiment(identifier).artifact_location
         check_writable(root)
 
-    def start(self, experiment: str, name: str, *, tags: Mapping[str, str], note: str) -> Run:
-        """Start a run, or take over the one that ``mlflow run`` has created for this process."""
+    def start(
+        self,
+        experiment: str,
+        name: str,
+        *,
+        tags: Mapping[str, str],
+        note: str,
+        continues: StoppedNight | None = None,
+    ) -> Run:
+        """Start a run, or take over the one that ``mlflow run`` has created for this process.
+
+        Args:
+            experiment: of the run, where none is taken over.
+            name, tags: of the run.
+            note: description, in Markdown.
+            continues: the night that the run continues, with its number and day.
+        """
+        run_id = os.environ.get("MLFLOW_RUN_ID")
+        identifier = self._experiment_id(experiment)
+        number = continues.number if continues else self._next_number(identifier)
+        if continues:
+            tags = {**tags, Tag.CONTINUES: continues.run_id}
+        if run_id:
+            run = Run(self.client, run_id, identifier, name, number=number)
+            run.adopt(tags=tags, note=note)
+        else:
+            run = Run.create(self.client, identifier, name, tags=tags, note=note, number=number)
+        if continues:
+            run.day = continues.day
+        return run
+
+    def stopped_night(self, experiment: str, settings: str) -> StoppedNight | None:
+        """The night that the next start with these settings continues, if any.
+
+        See :func:`registry.nights.find_stopped_night`.
+
+        Args:
+            experiment: of the nights, where no run is to be taken over.
+            settings: digest of the settings.
+        """
+        return find_stopped_night(self.client, self._experiment_id(experiment), settings)
+
+    def documents(self, run_ids: Sequence[str], file: str) -> list[dict[str, Any]]:
+        """The JSON document of that name of each run, in the runs' order."""
+        return read_documents(self.client, run_ids, file)
+
+    def _experiment_id(self, experiment: str) -> str:
+        """The id of the experiment in which this process' run is."""
         run_id = os.environ.get("MLFLOW_RUN_ID")
         if not run_id:
-            identifier = self.experiment(experiment)
-            number = self._next_number(identifier)
-            return Run.create(self.client, identifier, name, tags=tags, note=note, number=number)
+            return self.experiment(experiment)
         with library_errors(self.dsn, f"take over run {run_id}"):
-            identifier = self.client.get_run(run_id).info.experiment_id
-        number = self._next_number(identifier)
-        run = Run(self.client, run_id, identifier, name, number=number)
-        run.adopt(tags=tags, note=note)
-        return run
+            return str(self.client.get_run(run_id).info.experiment_id)
 
     def _next_number(self, experiment_id: str) -> int:
         """The number of the job that starts now: one more than the latest one's."""
@@ -162,7 +204,7 @@ class BrainLibrary:
         return int(number) + 1 if number.isdecimal() else 1
 
     def reap(self, *, after_hours: float = 24.0) -> list[str]:
-        """End the runs whose process is dead, as KILLED, in every experiment.
+        """End the runs whose process is dead, in every experiment: as KILLED, if not complete.
 
         Only runs that this library or an ``mlflow run`` of this project has started.
 

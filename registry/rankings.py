@@ -8,20 +8,15 @@ month of a symbol is one search and thirty small files, on any store.
 from __future__ import annotations
 
 import datetime as dt
-import json
-import tempfile
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from mlflow import MlflowClient
-from mlflow.exceptions import MlflowException
 
 from brain.artifacts import RANKINGS
-from brain.errors import ArtifactStoreError
 from brain.naming import Role, Tag
+from registry.documents import read_documents
 from registry.mlflow_errors import library_errors
 from registry.paging import all_pages, experiment_ids
 from registry.runs import Run
@@ -29,7 +24,6 @@ from registry.runs import Run
 __all__ = ["read_rankings", "write_rankings"]
 
 _PAGE = 1000
-_DOWNLOADS = 8
 
 
 def write_rankings(run: Run, symbol: str, date: dt.date, document: Mapping[str, Any]) -> None:
@@ -58,7 +52,7 @@ def read_rankings(
         ArtifactStoreError: a document is missing or can't be read.
     """
     nights = [night for night in _nights(client, symbol) if since <= night.date <= until]
-    documents = _documents(client, nights)
+    documents = read_documents(client, [night.run_id for night in nights], RANKINGS)
     return [(night.date, document) for night, document in zip(nights, documents, strict=True)]
 
 
@@ -87,25 +81,3 @@ def _nights(client: MlflowClient, symbol: str) -> list[_Night]:
         _Night(dt.date.fromisoformat(run.data.tags[Tag.DATE]), run.info.start_time, run.info.run_id)
         for run in runs
     )
-
-
-def _documents(client: MlflowClient, nights: Sequence[_Night]) -> list[dict[str, Any]]:
-    with (
-        tempfile.TemporaryDirectory(prefix="brain-") as scratch,
-        ThreadPoolExecutor(_DOWNLOADS) as pool,
-    ):
-        return list(pool.map(lambda night: _document(client, night, Path(scratch)), nights))
-
-
-def _document(client: MlflowClient, night: _Night, scratch: Path) -> dict[str, Any]:
-    folder = scratch / night.run_id
-    folder.mkdir()
-    doing = f"read the rankings of {night.date} from run {night.run_id}"
-    with library_errors(client.tracking_uri, doing):
-        try:
-            path = client.download_artifacts(night.run_id, RANKINGS, str(folder))
-            return dict(json.loads(Path(path).read_text()))
-        except (MlflowException, OSError, ValueError) as error:
-            raise ArtifactStoreError(
-                f"could not {doing}: {error}; restore the file or delete the run"
-            ) from error

@@ -85,7 +85,7 @@ class Run:
     Attributes:
         number: of the job in its experiment, from 1; 0 if it has none. It is the step of every
             metric, so that grouping runs by a tag draws a line over the nights.
-        day: UTC date on which the job started, ``2026-11-23``.
+        day: UTC date on which the job, or the night that it continues, started, ``2026-11-23``.
     """
 
     number: int
@@ -235,6 +235,14 @@ class Run:
         """End the run as FAILED, also if no exception passes."""
         self._failed = True
 
+    def complete(self) -> None:
+        """Note that all work of this run is done and stored, so that only its end is missing."""
+        self.tag({Tag.COMPLETE: self._status})
+
+    @property
+    def _status(self) -> str:
+        return "FAILED" if self._failed else "FINISHED"
+
     def __enter__(self) -> Self:
         return self
 
@@ -247,7 +255,7 @@ class Run:
         if error is not None and not isinstance(error, Exception):
             status = "KILLED"
         else:
-            status = "FAILED" if error or self._failed else "FINISHED"
+            status = "FAILED" if error else self._status
         with self._errors("end"):
             self.client.set_terminated(self.id, status)
 

@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 
 def reap_runs(client: MlflowClient, after_hours: float) -> list[str]:
-    """End the runs whose process is dead, as KILLED, in every experiment.
+    """End the runs whose process is dead, in every experiment.
 
     See :meth:`registry.library.BrainLibrary.reap`.
     """
@@ -39,7 +39,7 @@ def reap_runs(client: MlflowClient, after_hours: float) -> list[str]:
         )
         dead = [run for run in running if _is_dead(run, after_hours)]
         for run in dead:
-            client.set_terminated(run.info.run_id, "KILLED")
+            client.set_terminated(run.info.run_id, run.data.tags.get(Tag.COMPLETE, "KILLED"))
             logger.warning("ended run %s, whose process is dead", run.info.run_name)
     return [run.info.run_id for run in dead]
 

@@ -42,6 +42,7 @@ from brain.naming import (
 )
 from brain.recipes import Recipe
 from brain.records import CellRecord
+from brain.workers import Unit
 from engine.data.frames import feature_frame
 from engine.evaluation.metrics import ALL
 from engine.families.boosted import XgBoost
@@ -414,8 +415,12 @@ def library(sqlite_dsn: str, monkeypatch: pytest.MonkeyPatch) -> BrainLibrary:
 @pytest.fixture
 def without_analysis(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nights that explain nothing, where it is not what the test is about."""
-    nothing = NightlyAnalysis(dt.date(2020, 1, 1), (), (), ())
-    monkeypatch.setattr(NightlyFeatureAnalysis, "run_nightly_analysis", lambda *_, **__: nothing)
+
+    def nothing(*_: object) -> Unit[NightlyAnalysis]:
+        return NightlyAnalysis(dt.date(2020, 1, 1), (), (), ())
+        yield
+
+    monkeypatch.setattr(NightlyFeatureAnalysis, "analyse_models", nothing)
 
 
 def test_a_search_leaves_recipes_and_no_model_and_the_next_night_refits_them(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
         read_folder as read_folder,
         sample_folder as sample_folder,
     )
-    from brain.series.source import read_bars as read_bars
+    from brain.series.source import BarSource as BarSource, open_bars as open_bars
     from brain.series.store.store import SeriesStore as SeriesStore, UpsertCounts as UpsertCounts
 
 __all__, __getattr__, __dir__ = face(
@@ -21,7 +21,7 @@ __all__, __getattr__, __dir__ = face(
     {
         "brain.series.bars": "Bars check_bars",
         "brain.series.files": "BarSet read_folder sample_folder",
-        "brain.series.source": "read_bars",
+        "brain.series.source": "BarSource open_bars",
         "brain.series.store.store": "SeriesStore UpsertCounts",
     },
 )

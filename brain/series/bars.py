@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from numbers import Real
 from typing import Any, NoReturn
@@ -101,6 +101,10 @@ class Bars:
         digest.update(_nanoseconds(self.frame.index).astype("<i8").tobytes())
         digest.update(np.ascontiguousarray(values).tobytes())
         return digest.hexdigest()
+
+    def until(self, close_time: pd.Timestamp) -> Bars:
+        """The bars that were complete at a moment; repairs are those of the whole series."""
+        return replace(self, frame=self.frame[self.close_time <= close_time])
 
     def __repr__(self) -> str:
         index = self.frame.index

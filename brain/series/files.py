@@ -34,7 +34,7 @@ from brain.naming import parse_symbol, symbol_of
 from brain.series.bars import COLUMNS, Bars, check_bars, parse_timeframe
 from brain.work import Failure
 
-__all__ = ["BarSet", "read_folder", "sample_folder"]
+__all__ = ["BarSet", "folder_files", "read_files", "read_folder", "sample_folder"]
 
 _ENDINGS = (".parquet", ".csv")
 
@@ -87,18 +87,29 @@ def read_folder(folder: str | Path, symbols: Iterable[str] | None = None) -> Bar
         InputError: the folder does not exist, is no folder, can't be listed or holds no Parquet or
             CSV file; or ``symbols`` is a single text, or empty.
     """
-    folder = Path(folder)
+    files, failures = folder_files(folder, symbols)
     bars: dict[str, Bars] = {}
-    files, failures = _by_symbol(_paths(folder))
-    if symbols is not None:
-        files, failures = _selection(symbols, files, folder)
     for symbol, paths in files.items():
         try:
-            bars[symbol] = _bars(symbol, paths)
+            bars[symbol] = read_files(symbol, paths)
         except BrainError as error:
             failures.append(Failure(symbol, error, symbol=symbol))
     failures.sort(key=lambda failure: failure.what)
-    return BarSet(dict(sorted(bars.items())), tuple(failures))
+    return BarSet(bars, tuple(failures))
+
+
+def folder_files(
+    folder: str | Path, symbols: Iterable[str] | None = None
+) -> tuple[dict[str, list[Path]], list[Failure]]:
+    """The files of each symbol of a folder, sorted; nothing is read.
+
+    Arguments, failures and errors are those of :func:`read_folder`, as far as names tell them.
+    """
+    folder = Path(folder)
+    files, failures = _by_symbol(_paths(folder))
+    if symbols is not None:
+        files, failures = _selection(symbols, files, folder)
+    return dict(sorted(files.items())), failures
 
 
 def _paths(folder: Path) -> list[Path]:
@@ -164,7 +175,12 @@ def _selection(
     return selection, [Failure(name, error, symbol=name) for name, error in failures.items()]
 
 
-def _bars(symbol: str, paths: list[Path]) -> Bars:
+def read_files(symbol: str, paths: list[Path]) -> Bars:
+    """A symbol's bars from its only file.
+
+    Raises:
+        InputError, NotEnoughBarsError, BarsError: as in :func:`read_folder`.
+    """
     if len(paths) > 1:
         names = " and ".join(repr(path.name) for path in paths)
         raise InputError(f"{symbol} is in {len(paths)} files, {names}; keep one of them")

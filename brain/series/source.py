@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from brain.errors import BrainError, LibraryError, SettingsError, UnknownSymbolError
+from brain.errors import (
+    BrainError,
+    InputError,
+    LibraryError,
+    SettingsError,
+    UnknownSymbolError,
+)
 from brain.series.bars import Bars, check_bars, parse_timeframe
-from brain.series.files import BarSet, read_folder, sample_folder
+from brain.series.files import folder_files, read_files, sample_folder
 from brain.work import Failure
 
 if TYPE_CHECKING:
     from brain.series.store.store import SeriesStore
     from brain.settings import Settings
 
-__all__ = ["BarSet", "SeriesLibrary", "bars_of", "describe_source", "read_bars", "reads_store"]
+__all__ = [
+    "BarSource",
+    "SeriesLibrary",
+    "bars_of",
+    "describe_source",
+    "open_bars",
+    "reads_store",
+]
+
+_MOST_ERRORS = 3  # in one line
 
 
 class SeriesLibrary(Protocol):
@@ -37,42 +52,87 @@ def describe_source(settings: Settings) -> str:
     return str(settings.bars or sample_folder())
 
 
-def read_bars(
+class BarSource(Mapping[str, Bars]):
+    """The bars of several symbols, each read when it is asked for.
+
+    Reading a symbol raises BarsError, NotEnoughBarsError, InputError or UnknownSymbolError if its
+    bars can't be used, and SeriesStoreError if the store can't be read.
+
+    Args:
+        symbols: of the source.
+        read: reads one symbol's bars.
+        failures: of other symbols, or of files without a symbol in their names.
+    """
+
+    def __init__(
+        self, symbols: Iterable[str], read: Callable[[str], Bars], failures: Iterable[Failure] = ()
+    ) -> None:
+        self._symbols = dict.fromkeys(symbols)
+        self._read = read
+        self.failures = tuple(failures)
+        self._first: tuple[str, Bars] | None = None
+
+    def __getitem__(self, symbol: str) -> Bars:
+        if symbol not in self._symbols:
+            raise KeyError(symbol)
+        first, self._first = self._first, None
+        return first[1] if first and first[0] == symbol else self._read(symbol)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._symbols)
+
+    def __len__(self) -> int:
+        return len(self._symbols)
+
+    def check(self, failures: Sequence[Failure] = ()) -> None:
+        """Look for a symbol whose bars can be used; those before it become failures.
+
+        Args:
+            failures: that may be the reason why there is none.
+
+        Raises:
+            InputError: there is none; the message tells the failures.
+        """
+        for symbol in tuple(self._symbols):
+            try:
+                self._first = (symbol, self._read(symbol))
+                return
+            except LibraryError:
+                raise
+            except BrainError as error:
+                del self._symbols[symbol]
+                self.failures += (Failure(symbol, error, symbol=symbol),)
+        errors = [str(f.error) for f in (*sorted(self.failures, key=str), *failures)]
+        more = [f"and {len(errors) - _MOST_ERRORS} more"] if len(errors) > _MOST_ERRORS else []
+        raise InputError(" | ".join(errors[:_MOST_ERRORS] + more))
+
+
+def open_bars(
     settings: Settings, library: SeriesLibrary, symbols: Sequence[str] | None = None
-) -> BarSet:
-    """The symbols' bars, and the failures of others.
+) -> BarSource:
+    """The bars of a job.
 
     Args:
         settings: with the folder of bars, or the exchanges, of which the first one's candles are
             read.
         library: with the series store.
-        symbols: to read; those of the settings if None, and all of a folder if there are none.
+        symbols: whose; those of the settings if None, and all of a folder if there are none.
 
     Raises:
         InputError: the folder can't be used.
         SettingsError: the bars are from the series store, and there are no symbols.
-        SeriesStoreError: the store can't be read.
     """
     names = tuple(symbols if symbols is not None else settings.symbols)
     if not reads_store(settings):
-        return read_folder(settings.bars or sample_folder(), names or None)
+        files, failures = folder_files(settings.bars or sample_folder(), names or None)
+        return BarSource(files, lambda symbol: read_files(symbol, files[symbol]), failures)
     if not names:
         raise SettingsError(
             "exchanges are named and no symbols; name these too, for example "
             "BRAIN_SYMBOLS=BTC/USDT,ETH/USDT"
         )
-    bars: dict[str, Bars] = {}
-    failures: list[Failure] = []
-    for symbol in names:
-        try:
-            bars[symbol] = bars_of(
-                library.series, settings.exchanges[0], symbol, settings.timeframe
-            )
-        except LibraryError:
-            raise
-        except BrainError as error:
-            failures.append(Failure(symbol, error, symbol=symbol))
-    return BarSet(bars, tuple(failures))
+    exchange, timeframe = settings.exchanges[0], settings.timeframe
+    return BarSource(names, lambda symbol: bars_of(library.series, exchange, symbol, timeframe))
 
 
 def bars_of(store: SeriesStore, exchange: str, symbol: str, timeframe: str) -> Bars:

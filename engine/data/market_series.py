@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from engine.kernels.columns import Floats, Times
     from registry.library import BrainLibrary
 
-__all__ = ["MarketSeries", "read_all_market_series", "read_market_series"]
+__all__ = ["MarketReader", "MarketSeries", "open_markets", "read_market_series"]
 
 _TIMES = ("time", "available")
 _FUNDING = ("rate", "interval_hours")
@@ -101,6 +101,10 @@ class MarketSeries:
         )
 
 
+#: A symbol's market series; None if it has none.
+MarketReader = Callable[[str], MarketSeries | None]
+
+
 def read_market_series(
     store: SeriesStore, symbol: str, exchanges: Sequence[str], timeframe: str
 ) -> MarketSeries | None:
@@ -138,26 +142,23 @@ def read_market_series(
     return MarketSeries(symbol, funding, open_interest)
 
 
-def read_all_market_series(
-    library: BrainLibrary, settings: Settings, symbols: Iterable[str]
-) -> dict[str, MarketSeries]:
-    """The symbols' market series of the settings' exchanges, by symbol; a symbol may have none.
+def open_markets(library: BrainLibrary, settings: Settings) -> MarketReader:
+    """Reads a symbol's market series of the settings' exchanges; None where there are none.
 
     Args:
         library: whose series store is read.
         settings: exchanges, and the timeframe of open interest.
-        symbols: to look for.
 
-    Raises:
-        SeriesStoreError: the store can't be read.
+    Returns:
+        A function of the symbol; it raises SeriesStoreError if the store can't be read.
     """
-    if not settings.exchanges:
-        return {}
-    markets = {
-        symbol: read_market_series(library.series, symbol, settings.exchanges, settings.timeframe)
-        for symbol in symbols
-    }
-    return {symbol: market for symbol, market in markets.items() if market is not None}
+
+    def read(symbol: str) -> MarketSeries | None:
+        if not settings.exchanges:
+            return None
+        return read_market_series(library.series, symbol, settings.exchanges, settings.timeframe)
+
+    return read
 
 
 def _by_exchange(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:

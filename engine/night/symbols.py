@@ -1,54 +1,88 @@
-"""The Engine's part of a night: train every symbol's families, and register them."""
+"""The Engine's part of a night: train a symbol's families, and register them.
+
+A symbol is a unit of work, see :mod:`brain.workers`: its data is in memory while it is in flight.
+"""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from brain.errors import BrainError
-from brain.naming import Family, Role, Tag, model_name
-from brain.records import Version
+from brain.errors import BrainError, LibraryError
+from brain.naming import Family, Role, Tag
+from brain.records import Evidence, Version
 from brain.series.bars import Bars
 from brain.settings import Settings
-from brain.work import Failure, Progress
+from brain.work import Failure, Progress, Tally
+from brain.workers import Unit, outcomes, run_units
 from engine.data.dataset import Dataset, make_dataset
-from engine.data.market_series import MarketSeries
+from engine.data.market_series import MarketReader, MarketSeries
+from engine.evaluation.metrics import ALL
 from engine.evaluation.walk_forward import TrainingPlan
 from engine.night.logbook import log_search, log_training
 from engine.night.recipe_choice import reusable_recipe
-from engine.night.training import (
-    Result,
-    SearchResult,
-    Task,
-    TrainingResult,
-    run_all,
-    train,
-    tune,
-)
+from engine.night.training import SearchResult, Task, TrainingResult, training_call, tuning_call
 from registry.library import BrainLibrary
 from registry.runs import Run
 
-__all__ = ["SymbolResult", "train_symbols", "tune_symbols"]
+__all__ = [
+    "SymbolData",
+    "SymbolResult",
+    "SymbolSearches",
+    "each_training",
+    "each_tuning",
+    "read_symbol",
+    "symbol_run",
+    "train_families",
+    "train_symbols",
+    "tune_symbols",
+]
+
+
+@dataclass(frozen=True)
+class SymbolData:
+    """What a symbol's models are trained on.
+
+    Attributes:
+        bars: the symbol's.
+        dataset: made of them.
+    """
+
+    bars: Bars
+    dataset: Dataset
 
 
 @dataclass
 class SymbolResult:
-    """A symbol's part of a night.
+    """A symbol's trainings.
 
     Attributes:
         dataset: the symbol's.
         run: the symbol's, a child of the night.
         trainings: the models by family, without their searches.
         versions: of the same models, as registered.
+        failures: of families.
     """
 
     dataset: Dataset
     run: Run
     trainings: dict[Family, TrainingResult] = field(default_factory=dict)
     versions: dict[Family, Version] = field(default_factory=dict)
+    failures: list[Failure] = field(default_factory=list)
+
+    def evidence(self) -> list[tuple[Version, Evidence]]:
+        """Each version with its evidence over all regimes."""
+        return [(v, self.trainings[f].evidence[ALL]) for f, v in sorted(self.versions.items())]
+
+
+@dataclass
+class SymbolSearches:
+    """A symbol's searches, and the failures of its other families."""
+
+    searches: list[SearchResult] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
 
 
 def train_symbols(
@@ -71,33 +105,43 @@ def train_symbols(
         markets: funding and open interest by symbol; other symbols have no such features.
 
     Returns:
-        The results of the symbols that have a dataset, and the failures; one symbol's failure does
-        not stop the others.
+        The results of the symbols that have a dataset, all in memory, and the failures; one
+        symbol's failure does not stop the others.
 
     Raises:
         LibraryError: the tracking server or the artifact store fails; then nothing can go on.
     """
-    datasets, failures = _datasets(settings, bars, markets)
-    with ExitStack() as runs, tempfile.TemporaryDirectory(prefix="brain-") as scratch:
-        results = {
-            symbol: SymbolResult(
-                dataset, runs.enter_context(_symbol_run(night, bars[symbol], dataset))
-            )
-            for symbol, dataset in datasets.items()
-        }
-        tasks = [
-            _task(library, settings, dataset, family, Path(scratch))
-            for dataset in datasets.values()
-            for family in settings.families
-        ]
-        outcomes = run_all(train, tasks, jobs=settings.jobs)
-        for outcome in _with_progress(outcomes, len(tasks), progress):
-            if isinstance(outcome, Failure):
-                failures.append(outcome)
-                results[outcome.symbol].run.fail()
-            else:
-                _register(library, results[outcome.symbol], outcome)
-    return list(results.values()), failures
+    results: list[SymbolResult] = []
+    failures: list[Failure] = []
+    reader = (markets or {}).get
+    for result in each_training(library, settings, bars, night, progress, reader):
+        if isinstance(result, Failure):
+            failures.append(result)
+        else:
+            results.append(result)
+            failures += result.failures
+    return results, failures
+
+
+def each_training(
+    library: BrainLibrary,
+    settings: Settings,
+    bars: Mapping[str, Bars],
+    night: Run,
+    progress: Progress | None,
+    market: MarketReader,
+) -> Iterator[SymbolResult | Failure]:
+    """As :func:`train_symbols`, symbol by symbol; a failure is of a symbol without a dataset."""
+    tally = Tally(progress, len(bars) * len(settings.families))
+
+    def unit(symbol: str) -> Unit[SymbolResult | Failure]:
+        data = read_symbol(settings, symbol, bars, market, tally)
+        if isinstance(data, Failure):
+            return data
+        with symbol_run(night, data) as run:
+            return (yield from train_families(library, settings, data.dataset, run, tally))
+
+    yield from run_units(map(unit, bars), jobs=settings.jobs)
 
 
 def tune_symbols(
@@ -113,31 +157,125 @@ def tune_symbols(
 
     The next night refits them. Arguments, failures and errors are those of :func:`train_symbols`.
     """
-    datasets, failures = _datasets(settings, bars, markets)
     searches: list[SearchResult] = []
-    tasks = [
-        Task(dataset, family, None, _plan(settings), Path())
-        for dataset in datasets.values()
-        for family in settings.families
-    ]
-    outcomes = run_all(tune, tasks, jobs=settings.jobs)
-    for outcome in _with_progress(outcomes, len(tasks), progress):
-        if isinstance(outcome, Failure):
-            failures.append(outcome)
-        else:
-            log_search(library, night, datasets[outcome.symbol], outcome)
-            searches.append(outcome)
+    failures: list[Failure] = []
+    reader = (markets or {}).get
+    for result in each_tuning(library, settings, bars, night, progress, reader):
+        searches += result.searches
+        failures += result.failures
     return searches, failures
 
 
-def _with_progress(
-    outcomes: Iterator[Result | Failure], count: int, progress: Progress | None
-) -> Iterator[Result | Failure]:
-    """Each outcome; progress is called after the caller's work on it."""
-    for done, outcome in enumerate(outcomes, start=1):
-        yield outcome
-        if progress:
-            progress(outcome, done, count)
+def each_tuning(
+    library: BrainLibrary,
+    settings: Settings,
+    bars: Mapping[str, Bars],
+    night: Run,
+    progress: Progress | None,
+    market: MarketReader,
+) -> Iterator[SymbolSearches]:
+    """As :func:`tune_symbols`, symbol by symbol."""
+    tally = Tally(progress, len(bars) * len(settings.families))
+
+    def unit(symbol: str) -> Unit[SymbolSearches]:
+        data = read_symbol(settings, symbol, bars, market, tally)
+        if isinstance(data, Failure):
+            return SymbolSearches(failures=[data])
+        return (yield from _tune_families(library, settings, data.dataset, night, tally))
+
+    yield from run_units(map(unit, bars), jobs=settings.jobs)
+
+
+def read_symbol(
+    settings: Settings, symbol: str, bars: Mapping[str, Bars], market: MarketReader, tally: Tally
+) -> SymbolData | Failure:
+    """Read a symbol's bars and make its dataset, before any run, so that bad bars get none.
+
+    Args:
+        settings: of the training.
+        symbol: whose.
+        bars: by symbol.
+        market: reads funding and open interest.
+        tally: of the families, which a symbol without a dataset hasn't got.
+
+    Raises:
+        LibraryError: the series store can't be read.
+    """
+    try:
+        symbol_bars = bars[symbol]
+        dataset = make_dataset(symbol_bars, horizon=settings.horizon, market=market(symbol))
+        _plan(settings).walk(len(dataset), dataset.horizon)
+    except LibraryError:
+        raise
+    except BrainError as error:
+        tally.expect(-len(settings.families))
+        return Failure(symbol, error, symbol=symbol)
+    return SymbolData(symbol_bars, dataset)
+
+
+def symbol_run(night: Run, data: SymbolData) -> Run:
+    """A new child of the night's run, for the symbol's families."""
+    bars, dataset = data.bars, data.dataset
+    tags: dict[str, str] = {
+        Tag.ROLE: Role.SYMBOL,
+        Tag.SYMBOL: dataset.symbol,
+        Tag.TIMEFRAME: dataset.timeframe,
+        Tag.TRAINED_UNTIL: dataset.trained_until,
+        Tag.BARS: bars.digest,
+    }
+    repairs = "".join(f"\n- {repair}" for repair in bars.repairs) or " none"
+    note = f"{len(dataset)} {bars.timeframe} bars of {bars.symbol}. Repairs:{repairs}"
+    return night.child(f"{dataset.symbol} {night.day}", tags=tags, note=note)
+
+
+def train_families(
+    library: BrainLibrary, settings: Settings, dataset: Dataset, run: Run, tally: Tally
+) -> Unit[SymbolResult]:
+    """A unit that trains and registers a symbol's families in child runs of the symbol's."""
+    result = SymbolResult(dataset, run)
+    plan = _plan(settings)
+
+    def register(outcome: TrainingResult | Failure) -> None:
+        if isinstance(outcome, Failure):
+            result.failures.append(outcome)
+            run.fail()
+        else:
+            version = log_training(library, run, dataset, outcome)
+            result.versions[outcome.family] = version
+            # The trials are stored by now, and large.
+            result.trainings[outcome.family] = replace(outcome, search=None)
+        tally.add(outcome)
+
+    with tempfile.TemporaryDirectory(prefix="brain-") as scratch:
+        recipes = {
+            family: None if settings.retune else reusable_recipe(library, dataset, family, plan)
+            for family in settings.families
+        }
+        tasks = [
+            Task(dataset, family, recipe, plan, Path(scratch) / family)
+            for family, recipe in recipes.items()
+        ]
+        yield from outcomes([training_call(task) for task in tasks], register)
+    return result
+
+
+def _tune_families(
+    library: BrainLibrary, settings: Settings, dataset: Dataset, night: Run, tally: Tally
+) -> Unit[SymbolSearches]:
+    result = SymbolSearches()
+
+    def store(outcome: SearchResult | Failure) -> None:
+        if isinstance(outcome, Failure):
+            result.failures.append(outcome)
+        else:
+            log_search(library, night, dataset, outcome)
+            result.searches.append(outcome.without_predictions())
+        tally.add(outcome)
+
+    plan = _plan(settings)
+    tasks = [Task(dataset, family, None, plan, Path()) for family in settings.families]
+    yield from outcomes([tuning_call(task) for task in tasks], store)
+    return result
 
 
 def _plan(settings: Settings) -> TrainingPlan:
@@ -149,57 +287,3 @@ def _plan(settings: Settings) -> TrainingPlan:
         cost=settings.cost_bps / 10_000,
         seed=settings.seed,
     )
-
-
-def _datasets(
-    settings: Settings, bars: Mapping[str, Bars], markets: Mapping[str, MarketSeries] | None
-) -> tuple[dict[str, Dataset], list[Failure]]:
-    """The symbols' datasets, before any run, so that bad bars get none; and the failures."""
-    datasets: dict[str, Dataset] = {}
-    failures: list[Failure] = []
-    for symbol in bars:
-        try:
-            market = markets.get(symbol) if markets else None
-            dataset = make_dataset(bars[symbol], horizon=settings.horizon, market=market)
-            _plan(settings).walk(len(dataset), dataset.horizon)
-        except BrainError as error:
-            failures.append(Failure(symbol, error, symbol=symbol))
-        else:
-            datasets[symbol] = dataset
-    return datasets, failures
-
-
-def _symbol_run(night: Run, bars: Bars, dataset: Dataset) -> Run:
-    tags: dict[str, str] = {
-        Tag.ROLE: Role.SYMBOL,
-        Tag.SYMBOL: dataset.symbol,
-        Tag.TIMEFRAME: dataset.timeframe,
-        Tag.TRAINED_UNTIL: dataset.trained_until,
-    }
-    repairs = "".join(f"\n- {repair}" for repair in bars.repairs) or " none"
-    note = f"{len(dataset)} {bars.timeframe} bars of {bars.symbol}. Repairs:{repairs}"
-    return night.child(f"{dataset.symbol} {night.day}", tags=tags, note=note)
-
-
-def _task(
-    library: BrainLibrary,
-    settings: Settings,
-    dataset: Dataset,
-    family: Family,
-    scratch: Path,
-) -> Task:
-    plan = _plan(settings)
-    return Task(
-        dataset=dataset,
-        family=family,
-        recipe=None if settings.retune else reusable_recipe(library, dataset, family, plan),
-        plan=plan,
-        folder=scratch / model_name(dataset.symbol) / family,
-    )
-
-
-def _register(library: BrainLibrary, result: SymbolResult, training: TrainingResult) -> None:
-    version = log_training(library, result.run, result.dataset, training)
-    result.versions[training.family] = version
-    # The trials are stored by now, and large.
-    result.trainings[training.family] = replace(training, search=None)

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
 from brain.errors import BrainError, TrainingError
 from brain.naming import Family
 from brain.recipes import Recipe
 from brain.records import Evidence
 from brain.work import Failure
-from brain.workers import side_by_side
+from brain.workers import Call
 from engine.data.dataset import Dataset
 from engine.evaluation.metrics import evaluate, net_returns
 from engine.evaluation.walk_forward import TrainingPlan, out_of_sample
 from engine.kernels.columns import Floats
 from engine.night.search import Search, search
 
-__all__ = ["Result", "SearchResult", "Task", "TrainingResult", "run_all", "train", "tune"]
-
-Result = TypeVar("Result", "TrainingResult", "SearchResult")
+__all__ = [
+    "SearchResult",
+    "Task",
+    "TrainingResult",
+    "train",
+    "training_call",
+    "tune",
+    "tuning_call",
+]
 
 # Relative cost of a family's fit on the same rows.
 _COST = {Family.LSTM: 8, Family.XGBOOST: 1, Family.LIGHTGBM: 1}
@@ -78,6 +82,11 @@ class SearchResult:
     symbol: str
     family: Family
     search: Search
+
+    def without_predictions(self) -> SearchResult:
+        """The same without the trials' predictions, which are large."""
+        nothing = self.search.predictions.iloc[:0].copy()
+        return replace(self, search=replace(self.search, predictions=nothing))
 
     def __str__(self) -> str:
         return f"{self.symbol} {self.family}: {len(self.search.trials)} trials"
@@ -158,20 +167,14 @@ def tune(task: Task) -> SearchResult:
     )
 
 
-def run_all(
-    work: Callable[[Task], Result], tasks: Sequence[Task], *, jobs: int
-) -> Iterator[Result | Failure]:
-    """:func:`train` or :func:`tune` side by side, see :func:`brain.workers.side_by_side`.
+def training_call(task: Task) -> Call:
+    """:func:`train` for a worker."""
+    return Call(train, task, _failure, TrainingError, _cost(task))
 
-    Args:
-        work: one of the two.
-        tasks: to do.
-        jobs: worker processes at most.
 
-    Returns:
-        A result or a failure for each task, as they are done.
-    """
-    return side_by_side(work, tasks, jobs=jobs, cost=_cost, failure=_failure, fault=TrainingError)
+def tuning_call(task: Task) -> Call:
+    """:func:`tune` for a worker."""
+    return Call(tune, task, _failure, TrainingError, _cost(task))
 
 
 def _cost(task: Task) -> int:

@@ -28,7 +28,7 @@ from analysis import (
 from analysis.explainers.lstm import LstmExplainer
 from analysis.explainers.trees import TreeExplainer
 from analysis.explanation import ExplanationTask
-from analysis.workers import analyse_all
+from analysis.workers import analysis_call
 from brain.errors import (
     AnalysisError,
     ArtifactStoreError,
@@ -41,6 +41,7 @@ from brain.errors import (
 )
 from brain.naming import Family, Regime
 from brain.records import Version
+from brain.workers import outcomes, run_units
 from engine.families.boosted import FittedLightGbm
 from engine.kernels.features import FEATURES
 from registry.library import BrainLibrary
@@ -354,7 +355,9 @@ def test_models_whose_worker_dies_are_failures_too(tmp_path: Path) -> None:
         )
         for number in (1, 2)
     ]
-    failures = list(analyse_all(tasks, jobs=2))
+    failures: list[object] = []
+    unit = outcomes([analysis_call(task) for task in tasks], failures.append)
+    list(run_units([unit], jobs=2))
     assert sorted(str(failure).partition(",")[0] for failure in failures) == [
         "SIM-USD/1 explanation failed: its worker process died",
         "SIM-USD/2 explanation failed: its worker process died",

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import pytest
 
-from brain.errors import BrainError, InputError, TrainingError
+from brain.errors import BrainError, InputError, LibraryError, TrainingError
 from brain.work import Failure
-from brain.workers import side_by_side
+from brain.workers import Call, Unit, outcomes as unit_outcomes, run_units
 
 
 @dataclass(frozen=True)
@@ -50,15 +51,17 @@ def failure(task: Task, error: BrainError) -> Failure:
     return Failure(str(task.number), error)
 
 
-def outcomes(tasks: list[Task], jobs: int = 2, work: object = square) -> Iterator[object]:
-    return side_by_side(
-        work,  # type: ignore[arg-type]
-        tasks,
-        jobs=jobs,
-        cost=lambda task: task.number,
-        failure=failure,
-        fault=TrainingError,
-    )
+def calls_of(tasks: list[Task], work: Callable[[Task], object] = square) -> list[Call]:
+    return [Call(work, task, failure, TrainingError, cost=task.number) for task in tasks]
+
+
+def outcomes(
+    tasks: list[Task], jobs: int = 2, work: Callable[[Task], object] = square
+) -> list[object]:
+    """The outcomes of one unit's calls, as they are done."""
+    done: list[object] = []
+    assert list(run_units([unit_outcomes(calls_of(tasks, work), done.append)], jobs=jobs)) == [None]
+    return done
 
 
 def test_a_worker_that_dies_costs_nothing_where_another_does_its_task(tmp_path: Path) -> None:
@@ -112,10 +115,93 @@ def test_without_tasks_no_worker_starts() -> None:
     assert list(outcomes([])) == []
 
 
-def test_workers_of_an_abandoned_call_are_killed(tmp_path: Path) -> None:
-    calls = outcomes([Task(number, tmp_path) for number in range(6)], work=nap)
-    next(calls)
+def test_workers_of_abandoned_units_are_killed(tmp_path: Path) -> None:
+    def unit(number: int) -> Unit[int]:
+        yield from unit_outcomes(calls_of([Task(number, tmp_path)], nap), lambda _: None)
+        return number
+
+    results = run_units(map(unit, range(6)), jobs=2)
+    next(results)
     start = time.monotonic()
-    calls.close()  # type: ignore[attr-defined]
+    results.close()  # type: ignore[attr-defined]
     assert time.monotonic() - start < 5  # nothing is waited for
     assert len(list(tmp_path.iterdir())) <= 4
+
+
+# --- units --------------------------------------------------------------------------------------
+
+
+class Log:
+    """Units that note when they begin and end."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.events: list[tuple[str, int]] = []
+
+    def unit(self, number: int, calls: int = 2) -> Unit[list[object]]:
+        self.events.append(("begin", number))
+        done: list[object] = []
+        try:
+            for _ in range(calls):
+                yield from unit_outcomes(calls_of([Task(number, self.folder)]), done.append)
+        except BaseException as error:
+            self.events.append((type(error).__name__, number))
+            raise
+        self.events.append(("end", number))
+        return done
+
+    def in_flight(self) -> int:
+        """The most units that had begun and not ended."""
+        counts = itertools.accumulate(1 if event == "begin" else -1 for event, _ in self.events)
+        return max(counts)
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 3])
+def test_as_many_units_are_in_flight_as_there_are_jobs(jobs: int, tmp_path: Path) -> None:
+    log = Log(tmp_path)
+    results = list(run_units(map(log.unit, range(6)), jobs=jobs))
+    assert sorted(results) == [[n**2, n**2] for n in range(6)]
+    assert log.in_flight() == jobs
+    begun = [number for event, number in log.events if event == "begin"]
+    assert begun == list(range(6))
+
+
+def test_a_result_is_there_before_the_next_unit_begins(tmp_path: Path) -> None:
+    log = Log(tmp_path)
+    for result in run_units(map(log.unit, range(3)), jobs=1):
+        number = len(log.events) // 2 - 1
+        assert result == [number**2] * 2
+        assert log.events[-1] == ("end", number)
+
+
+def test_a_unit_without_calls_has_a_result_too(tmp_path: Path) -> None:
+    log = Log(tmp_path)
+    units = [log.unit(0, calls=0), log.unit(1), log.unit(2, calls=0)]
+    assert sorted(run_units(units, jobs=2)) == [[], [], [1, 1]]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_an_error_of_one_unit_ends_the_others_with_it(jobs: int, tmp_path: Path) -> None:
+    log = Log(tmp_path)
+
+    def faulty() -> Unit[list[object]]:
+        yield from unit_outcomes(calls_of([Task(2, tmp_path)]), lambda _: None)
+        raise LibraryError("the server is gone")
+
+    units = [log.unit(1, calls=99), faulty(), log.unit(3)]
+    if jobs == 1:
+        units.pop(0)
+    with pytest.raises(LibraryError, match="the server is gone"):
+        list(run_units(units, jobs=jobs))
+    assert log.events == ([("begin", 1), ("LibraryError", 1)] if jobs == 2 else [])
+
+
+def test_the_earlier_units_calls_come_first(tmp_path: Path) -> None:
+    order: list[object] = []
+
+    def unit(number: int) -> Unit[None]:
+        tasks = [Task(number, tmp_path), Task(number + 1, tmp_path)]
+        yield from unit_outcomes(calls_of(tasks), order.append)
+
+    list(run_units(map(unit, (1, 3, 5)), jobs=1))
+    assert order == [4, 1, 16, 9, 36, 25]

@@ -1,0 +1,185 @@
+"""A symbol's night as one unit of work: train, register, analyse, name its champions.
+
+It needs nothing of the other symbols, and no decision but those made before the night began. So a
+night that is stopped leaves the symbols that are done with their champions, and the start that
+continues it takes these over.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from analysis.documents import night_document
+from analysis.nightly import NightlyFeatureAnalysis
+from analysis.tables import model_lines
+from brain.artifacts import SUMMARY
+from brain.errors import BrainError, LibraryError
+from brain.work import Failure, Progress, Tally
+from brain.workers import Unit, run_units
+from engine.data.market_series import open_markets
+from engine.night.champions import champion_models, choose_champions, name_champions
+from engine.night.symbols import SymbolData, read_symbol, symbol_run, train_families
+
+if TYPE_CHECKING:
+
+    from brain.records import Champion
+    from brain.series.bars import Bars
+    from brain.settings import Settings
+    from registry.library import BrainLibrary
+    from registry.nights import CompleteSymbol, StoppedNight
+    from registry.runs import Run
+
+__all__ = ["Night", "SymbolNight"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class SymbolNight:
+    """A symbol's part of a night.
+
+    Attributes:
+        symbol: of the part.
+        champions: of its cells.
+        document: its part of the night's summary; empty if it has no dataset.
+        lines: its lines of the table of explained models; none if an earlier start explained them.
+        failures: of the symbol, its families and its analysis.
+        seconds: by stage.
+    """
+
+    symbol: str
+    champions: list[Champion] = field(default_factory=list)
+    document: dict[str, Any] = field(default_factory=dict)
+    lines: list[tuple[str, ...]] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Note how long a stage took."""
+        start = time.perf_counter()
+        yield
+        seconds = self.seconds.get(name, 0.0) + time.perf_counter() - start
+        self.seconds[name] = round(seconds, 2)
+
+
+class Night:
+    """The symbols of a night.
+
+    Args:
+        library: where models are registered and champions named.
+        settings: of the night.
+        bars: by symbol, each read when its unit begins.
+        run: the night's.
+        stopped: the night that this one continues, if any.
+    """
+
+    def __init__(
+        self,
+        library: BrainLibrary,
+        settings: Settings,
+        bars: Mapping[str, Bars],
+        run: Run,
+        stopped: StoppedNight | None = None,
+    ) -> None:
+        self._library = library
+        self._settings = settings
+        self._bars = bars
+        self._run = run
+        self._complete = dict(stopped.symbols) if stopped else {}
+        self._analysis = NightlyFeatureAnalysis(library, settings)
+        self._market = open_markets(library, settings)
+
+    def symbols(self, training: Progress, explaining: Progress) -> Iterator[SymbolNight]:
+        """Each symbol's part as it is done, see :func:`brain.workers.run_units`.
+
+        Args:
+            training: called after each family.
+            explaining: called after each explanation and each comparison of data.
+
+        Raises:
+            LibraryError: the tracking server or the artifact store fails; then nothing can go on.
+        """
+        families = len(self._settings.families)
+        trained = Tally(training, len(self._bars) * families)
+        # As many champions as families, and the data, until a symbol's champions are chosen.
+        explained = Tally(explaining, len(self._bars) * (families + 1))
+        units = (self._unit(symbol, trained, explained) for symbol in self._bars)
+        yield from run_units(units, jobs=self._settings.jobs)
+
+    def _unit(self, symbol: str, trained: Tally, explained: Tally) -> Unit[SymbolNight]:
+        families = len(self._settings.families)
+        complete = self._complete.get(symbol)
+        if complete is not None and self._has_bars_of(complete, symbol):
+            trained.expect(-families)
+            explained.expect(-families - 1)
+            return self._former_part(symbol, complete)
+        part = SymbolNight(symbol)
+        with part.stage("train and register"):
+            data = read_symbol(self._settings, symbol, self._bars, self._market, trained)
+        if isinstance(data, Failure):
+            explained.expect(-families - 1)
+            part.failures.append(data)
+            return part
+        yield from self._work(part, data, trained, explained)
+        return part
+
+    def _work(
+        self, part: SymbolNight, data: SymbolData, trained: Tally, explained: Tally
+    ) -> Unit[None]:
+        """All that is done in the symbol's run, the last of it to note that it is complete."""
+        library, settings, dataset = self._library, self._settings, data.dataset
+        with symbol_run(self._run, data) as run:
+            with part.stage("train and register"):
+                result = yield from train_families(library, settings, dataset, run, trained)
+                choices = choose_champions(library, result)
+            models = champion_models(result, choices)
+            explained.expect(len(models) + bool(models) - len(settings.families) - 1)
+            with part.stage("analyse"):
+                analysis = yield from self._analysis.analyse_models(
+                    part.symbol, models, dataset, self._run, explained
+                )
+            with part.stage("name champions"):
+                part.champions = name_champions(library, result, choices)
+            part.failures += [*result.failures, *analysis.failures]
+            part.lines = model_lines(analysis.models)
+            versions = list(result.versions.values())
+            part.document = night_document(
+                part.champions, versions, analysis, part.failures, part.seconds
+            )
+            if not result.failures:
+                run.document(part.document, SUMMARY)
+                run.complete()
+
+    def _has_bars_of(self, complete: CompleteSymbol, symbol: str) -> bool:
+        """Whether tonight's bars begin with those of the complete part."""
+        import pandas as pd
+
+        try:
+            bars = self._bars[symbol].until(pd.Timestamp(complete.trained_until))
+        except LibraryError:
+            raise
+        except BrainError:
+            return False
+        if bars.digest == complete.bars:
+            return True
+        logger.warning("%s has other bars than when it was done, and is done again", symbol)
+        return False
+
+    def _former_part(self, symbol: str, complete: CompleteSymbol) -> SymbolNight:
+        (document,) = self._library.documents([complete.run_id], SUMMARY)
+        return SymbolNight(
+            symbol,
+            champions=self._library.champions(symbol) if document["champions"] else [],
+            document=document,
+            failures=[
+                Failure(what, BrainError(error), symbol=symbol)
+                for what, error in document["failures"].items()
+            ],
+            seconds=document["seconds"],
+        )
