@@ -26,7 +26,6 @@ from engine.night.champions import champion_models, choose_champions, name_champ
 from engine.night.symbols import SymbolData, read_symbol, symbol_run, train_families
 
 if TYPE_CHECKING:
-
     from brain.records import Champion
     from brain.series.bars import Bars
     from brain.settings import Settings

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.stages import OTHER, StageClock
 
-__all__ = ["FITTING", "NOT_FITTING", "SHARED", "Night", "run_night"]
+__all__ = ["FITTING", "IMPORTS", "NOT_FITTING", "SHARED", "Night", "run_night"]
 
 IMPORTS = "imports"
 BARS = "bars, features, targets"

@@ -26,7 +26,7 @@ from brain.console import console
 from brain.errors import BrainError
 from brain.naming import parse_symbol
 
-__all__ = ["BENCHMARK", "Readings", "artifacts", "measure", "report"]
+__all__ = ["BENCHMARK", "Readings", "artifacts", "environment", "make_store", "measure", "report"]
 
 ROOT = Path(__file__).parents[1]
 TIMES_FASTER = 3.0
@@ -86,7 +86,7 @@ def measure(runs: int, symbols: str, trials: int) -> Report:
     out = console()
     with tempfile.TemporaryDirectory(prefix="benchmark-") as scratch:
         folder = Path(scratch)
-        _make_store(folder / "template.db")
+        make_store(folder / "template.db")
         ours, theirs = interleave(
             lambda: _run("our_night", folder, names, trials),
             lambda: _run("tutorial_night", folder, names, trials),
@@ -175,7 +175,7 @@ def _measured(stage: str, side: Sequence[Readings]) -> bool:
     return all(stage in one.megabytes for one in side)
 
 
-def _make_store(file: Path) -> None:
+def make_store(file: Path) -> None:
     """A tracking store with its tables: neither night pays for their making."""
     subprocess.run(
         [sys.executable, "-m", "mlflow", "db", "upgrade", f"sqlite:///{file}"],
@@ -192,7 +192,7 @@ def _run(module: str, folder: Path, symbols: tuple[str, ...], trials: int) -> Re
         done = subprocess.run(
             [sys.executable, "-m", f"benchmarks.{module}"],
             cwd=home,
-            env=_environment(home) | order.environment(),
+            env=environment(home) | order.environment(),
             capture_output=True,
             text=True,
             check=False,
@@ -205,7 +205,7 @@ def _run(module: str, folder: Path, symbols: tuple[str, ...], trials: int) -> Re
         return Readings(readings["seconds"], readings["megabytes"], files)
 
 
-def _environment(home: Path) -> dict[str, str]:
+def environment(home: Path) -> dict[str, str]:
     """No settings of the user's, one thread, a store of its own."""
     others = {k: v for k, v in os.environ.items() if not k.startswith(("BRAIN_", "MLFLOW_"))}
     return {

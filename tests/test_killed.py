@@ -1,21 +1,26 @@
-"""Jobs that are killed during training: what stays of them, and what clears it up."""
+"""Jobs that are killed: what stays of them, what clears it up, and what continues them."""
 
 from __future__ import annotations
 
 import os
+import random
 import signal
 import sys
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 import mlproject
-from brain.naming import Tag
+from brain.naming import REGIMES, Tag, model_name
 from brain.series.files import sample_folder
 from registry.library import BrainLibrary
 from tests.brain.test_processes import GONE_SECONDS, READY_SECONDS, ROOT, ProcessTree, wait_until
 from tests.engine.simulate import simulate
+from tests.jobs import run_job
 
 #: LightGBM is done in a quarter of the time that the LSTM takes: then the killing starts.
 SLOW = {
@@ -63,7 +68,12 @@ def start(library: BrainLibrary, tmp_path: Path) -> Iterator[Start]:
 
 
 def workers(tree: ProcessTree) -> list[int]:
-    return [p.pid for p in tree.descendants() if "popen_loky" in " ".join(p.cmdline())]
+    # A process that ends meanwhile has no command line.
+    return [
+        process.pid
+        for process in tree.members(["cmdline"])
+        if "popen_loky" in " ".join(process.info["cmdline"] or ())
+    ]
 
 
 def job(command: str) -> list[str]:
@@ -163,3 +173,114 @@ def test_a_worker_that_is_killed_twice_fails_its_family_and_the_job_goes_on(
     }
     assert library.version("BTC/USD", 1).family == "lightgbm"
     assert wait_until(tree.gone, GONE_SECONDS), tree.descendants()
+
+
+# --- nights of several symbols, killed at random moments ----------------------------------------
+
+SYMBOLS = ("AAA/USD", "BBB/USD", "CCC/USD", "DDD/USD", "EEE/USD")
+FIVE = ("--families", "lightgbm", "--trials", "1", "--folds", "2", "--jobs", "2", "--bars", "bars")
+#: Lines of progress of such a night: a model, its explanation and its data for each symbol.
+LINES = 3 * len(SYMBOLS)
+
+
+@dataclass(frozen=True)
+class Kill:
+    """A process that is killed at a moment that the seed draws."""
+
+    victim: str
+    seed: int
+
+    def __str__(self) -> str:
+        return f"{self.victim}-{self.seed}"
+
+
+KILLS = [Kill("worker" if seed % 3 == 2 else "job", seed) for seed in range(20)]
+SHORT = [pytest.param(kill, id=str(kill)) for kill in KILLS[:3]]
+LONG = [pytest.param(kill, id=str(kill), marks=pytest.mark.soak) for kill in KILLS[3:]]
+
+
+@pytest.fixture
+def five_symbols(tmp_path: Path) -> None:
+    (tmp_path / "bars").mkdir()
+    for seed, symbol in enumerate(SYMBOLS):
+        bars = simulate(900, strength=0.3, seed=seed, symbol=symbol, timeframe="1d").bars
+        path = tmp_path / "bars" / f"{model_name(symbol)}_1d.parquet"
+        bars.frame.reset_index().to_parquet(path, index=False)
+
+
+@pytest.fixture
+def five_symbol_night(
+    library: BrainLibrary, tmp_path: Path, five_symbols: None
+) -> Iterator[ProcessTree]:
+    command = [sys.executable, "-m", "mlproject", "nightly", *FIVE]
+    tree = ProcessTree(command, tmp_path, {"MLFLOW_TRACKING_URI": library.dsn})
+    yield tree
+    tree.end()
+
+
+def kill(tree: ProcessTree, order: Kill) -> str:
+    """Kill once so many lines of progress are there, and a little later.
+
+    Returns:
+        The rest of what the job printed.
+    """
+    draw = random.Random(order.seed)
+    for _ in range(draw.randint(1 if order.victim == "worker" else 0, LINES)):
+        tree.line()
+    time.sleep(draw.uniform(0, 0.5))
+    if order.victim == "job":
+        tree.head.kill()
+    elif at_work := workers(tree):  # at the very end there may be none
+        os.kill(draw.choice(at_work), signal.SIGKILL)
+    assert tree.head.stdout is not None
+    return tree.head.stdout.read()
+
+
+def complete_symbols(library: BrainLibrary) -> Counter[str]:
+    """How often each symbol's part of a night is complete."""
+    runs = library.client.search_runs([library.experiment("nightly")])
+    return Counter(
+        run.data.tags[Tag.SYMBOL]
+        for run in runs
+        if run.data.tags[Tag.ROLE] == "symbol" and Tag.COMPLETE in run.data.tags
+    )
+
+
+def champions_by_symbol(library: BrainLibrary) -> dict[str, list[tuple[str, int]]]:
+    champions: dict[str, list[tuple[str, int]]] = {}
+    for champion in library.champions():
+        champions.setdefault(champion.symbol, []).append((champion.regime, champion.version))
+    return champions
+
+
+@pytest.mark.parametrize("order", SHORT + LONG)
+def test_a_killed_night_keeps_what_is_complete_and_the_next_start_does_the_rest(
+    order: Kill, five_symbol_night: ProcessTree, library: BrainLibrary
+) -> None:
+    rest = kill(five_symbol_night, order)
+    code = five_symbol_night.head.wait(READY_SECONDS)
+    assert wait_until(five_symbol_night.gone, GONE_SECONDS), five_symbol_night.descendants()
+    complete, champions = complete_symbols(library), champions_by_symbol(library)
+    assert all(len(champions[symbol]) == len(REGIMES) for symbol in complete)
+    if order.victim == "worker":
+        assert code == 0, rest
+        assert len(complete) == len(SYMBOLS)
+        return
+
+    again = run_job("nightly", *FIVE)
+    assert again.code == 0, again.out + again.err
+    stopped = ("night", "KILLED") in statuses(library)
+    assert ("Continues the night" in again.out) is stopped
+    if stopped:
+        names = ", ".join(sorted(complete)) or "no symbol"
+        assert f"complete there, {names}." in " ".join(again.out.split())
+        # Nothing is done twice.
+        assert complete_symbols(library) == dict.fromkeys(SYMBOLS, 1)
+        for symbol in complete:
+            assert champions_by_symbol(library)[symbol] == champions[symbol]
+            assert len(library.client.search_model_versions(f"name='{model_name(symbol)}'")) == 1
+    assert {symbol: len(cells) for symbol, cells in champions_by_symbol(library).items()} == (
+        dict.fromkeys(SYMBOLS, len(REGIMES))
+    )
+    assert "RUNNING" not in {status for _, status in statuses(library)}
+    assert all(symbol in again.out.partition("Champions")[2] for symbol in SYMBOLS)

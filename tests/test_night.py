@@ -47,6 +47,8 @@ from engine.data.frames import feature_frame
 from engine.evaluation.metrics import ALL
 from engine.families.boosted import XgBoost
 from engine.kernels.features import FEATURE_SET, FEATURES
+from engine.night.champions import CellChoice, name_champions
+from engine.night.symbols import SymbolResult
 from registry.library import BrainLibrary
 from tests.engine.simulate import simulate
 from tests.jobs import Outcome, run_job
@@ -721,6 +723,90 @@ def test_artifacts_that_fail_in_mid_night_leave_no_version_and_old_champions(
         for role in ("night", "symbol", "family")
         for status in ("FINISHED", "FAILED")
     }
+
+
+@pytest.fixture
+def interrupted(
+    library: BrainLibrary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without_analysis: None
+) -> tuple[str, ...]:
+    """A night of three symbols that is interrupted at the second; its command."""
+    for symbol in ("AAA/USD", "BBB/USD", "CCC/USD"):
+        write(tmp_path / "bars", symbol)
+    command = ("nightly", "--bars", "bars", "--families", "lightgbm", *QUICK)
+
+    def interrupt(library: BrainLibrary, result: SymbolResult, choices: list[CellChoice]) -> object:
+        if result.dataset.symbol == "BBB/USD":
+            raise KeyboardInterrupt
+        return name_champions(library, result, choices)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("analysis.night.name_champions", interrupt)
+        assert run_job(*command).code == 130
+    assert {c.symbol for c in library.champions()} == {"AAA/USD"}
+    return command
+
+
+def versions(library: BrainLibrary) -> Counter[str]:
+    return Counter(version.name for version in library.client.search_model_versions())
+
+
+def test_the_next_start_of_a_night_does_what_is_missing_and_says_so(
+    library: BrainLibrary, interrupted: tuple[str, ...]
+) -> None:
+    done = run_job(*interrupted)
+    assert (done.code, done.complaints) == (0, [])
+    assert "which was stopped: complete there, AAA/USD." in " ".join(done.out.split())
+    assert "1/2 BBB/USD lightgbm trained in" in done.out
+    assert "2/2 CCC/USD lightgbm trained in" in done.out
+    assert versions(library) == {"AAA-USD": 1, "BBB-USD": 2, "CCC-USD": 1}
+    nights = [r for r in runs_of(library.client) if r.data.tags[Tag.ROLE] == "night"]
+    assert [r.info.status for r in nights] == ["KILLED", "FINISHED"]
+    assert len({r.data.tags[Tag.NIGHT] for r in nights}) == 1
+    assert "Continues the night" in nights[1].data.tags["mlflow.note.content"]
+    summary = mlflow.artifacts.load_dict(f"{nights[1].info.artifact_uri}/summary.json")
+    symbols = ["AAA/USD", "BBB/USD", "CCC/USD"]
+    assert [c["symbol"] for c in summary["champions"]] == [s for s in symbols for _ in REGIMES]
+    assert [v["symbol"] for v in summary["versions"]] == symbols
+    assert all(symbol in done.out.partition("Champions")[2] for symbol in symbols)
+    # The night is complete now, and the next start is the next night's.
+    again = run_job(*interrupted)
+    assert "Continues" not in again.out
+    assert versions(library) == {"AAA-USD": 2, "BBB-USD": 3, "CCC-USD": 2}
+
+
+def test_a_symbol_with_corrected_bars_is_done_again_and_new_bars_are_no_correction(
+    library: BrainLibrary,
+    interrupted: tuple[str, ...],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    frame = frame_of("AAA/USD")
+    later = frame[-5:].assign(time=frame["time"][-5:] + pd.Timedelta(days=5))
+    write(tmp_path / "bars", "AAA/USD", pd.concat([frame, later]))
+    with monkeypatch.context() as patch:
+        patch.setattr("analysis.night.name_champions", None)  # stops the night at BBB/USD again
+        with pytest.raises(TypeError):
+            run_job(*interrupted)
+    assert versions(library)["AAA-USD"] == 1
+    write(tmp_path / "bars", "AAA/USD", frame.assign(volume=frame["volume"] * 2))
+    done = run_job(*interrupted)
+    assert done.code == 0
+    assert "AAA/USD has other bars than when it was done, and is done again" in caplog.text
+    assert versions(library)["AAA-USD"] == 2
+
+
+def test_failures_of_complete_symbols_are_told_by_the_start_that_continues(
+    library: BrainLibrary, interrupted: tuple[str, ...]
+) -> None:
+    (part,) = [r for r in runs_of(library.client) if r.data.tags.get(Tag.COMPLETE)]
+    document = mlflow.artifacts.load_dict(f"{part.info.artifact_uri}/summary.json")
+    failures = {"AAA/USD drift": "too few bars"}
+    library.client.log_dict(part.info.run_id, document | {"failures": failures}, "summary.json")
+    done = run_job(*interrupted)
+    assert done.code == 1
+    assert "AAA/USD drift" in done.out
+    assert "too few bars" in done.out
 
 
 def test_a_process_of_its_own_says_one_line_too(library: BrainLibrary, tmp_path: Path) -> None:

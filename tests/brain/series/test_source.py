@@ -7,9 +7,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from brain.errors import InputError, UnknownSymbolError
-from brain.series.source import bars_of
+from brain.errors import BarsError, InputError, SeriesStoreError, UnknownSymbolError
+from brain.series.bars import Bars, check_bars
+from brain.series.source import BarSource, bars_of
 from brain.series.store.store import SeriesStore
+from brain.work import Failure
 
 TIMES = pd.date_range("2026-01-01", periods=40, freq="h", tz="UTC")
 
@@ -65,3 +67,69 @@ def test_what_cannot_be_asked_for_is_refused(store: SeriesStore) -> None:
         bars_of(store, "okx", "BTC/USDT", "1y")
     with pytest.raises(InputError, match="not a linear perpetual"):
         bars_of(store, "okx", "SPX", "1h")
+
+
+# --- bars that are read one symbol at a time ----------------------------------------------------
+
+
+class Reader:
+    """Reads all symbols but the bad ones, and keeps count."""
+
+    def __init__(self, *bad: str) -> None:
+        self.bad = bad
+        self.symbols: list[str] = []
+
+    def __call__(self, symbol: str) -> Bars:
+        self.symbols.append(symbol)
+        if symbol in self.bad:
+            raise BarsError(f"{symbol} is broken")
+        return check_bars(candles().drop(columns="symbol"), symbol=symbol, timeframe="1h")
+
+
+def test_bars_are_read_when_they_are_asked_for_and_not_before() -> None:
+    read = Reader()
+    source = BarSource(["AAA", "BBB", "CCC"], read)
+    assert (list(source), len(source), "BBB" in list(source), read.symbols) == (
+        ["AAA", "BBB", "CCC"],
+        3,
+        True,
+        [],
+    )
+    assert source["BBB"].symbol == "BBB"
+    assert read.symbols == ["BBB"]
+    with pytest.raises(KeyError):
+        source["DDD"]
+    assert read.symbols == ["BBB"]
+
+
+def test_a_check_reads_until_a_symbol_is_sound_and_reads_none_twice() -> None:
+    read = Reader("AAA", "DDD")
+    source = BarSource(["AAA", "BBB", "CCC", "DDD"], read)
+    source.check()
+    assert read.symbols == ["AAA", "BBB"]
+    assert list(source) == ["BBB", "CCC", "DDD"]
+    assert [(f.symbol, str(f.error)) for f in source.failures] == [("AAA", "AAA is broken")]
+    assert source["BBB"].symbol == "BBB"
+    assert read.symbols == ["AAA", "BBB"]
+    assert source["BBB"].symbol == "BBB"  # nothing is kept
+    assert read.symbols == ["AAA", "BBB", "BBB"]
+    with pytest.raises(BarsError, match="DDD is broken"):
+        source["DDD"]
+
+
+def test_without_a_sound_symbol_the_first_reasons_are_told() -> None:
+    names = [f"S{number}" for number in range(5)]
+    nameless = Failure("notes.csv", InputError("'notes.csv' is not named as a file of bars"))
+    source = BarSource(names, Reader(*names), [nameless])
+    with pytest.raises(InputError) as error:
+        source.check([Failure("okx", InputError("okx is down"))])
+    message = "S0 is broken | S1 is broken | S2 is broken | and 4 more"
+    assert str(error.value) == message
+
+
+def test_a_store_that_cannot_be_read_is_no_symbols_fault() -> None:
+    def read(_symbol: str) -> Bars:
+        raise SeriesStoreError("the store is gone")
+
+    with pytest.raises(SeriesStoreError):
+        BarSource(["AAA"], read).check()
