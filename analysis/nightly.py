@@ -92,8 +92,8 @@ class NightlyFeatureAnalysis:
         tally = Tally(progress, sum(len(versions[symbol]) + 1 for symbol in data))
         with self._night(night) as run:
             units = (
-                self._symbol_unit(symbol, versions[symbol], read, run, tally)
-                for symbol, read in data.items()
+                self._symbol_unit(symbol, versions[symbol], reader, run, tally)
+                for symbol, reader in data.items()
             )
             analyses = {a.symbol: a for a in run_units(units, jobs=self.settings.jobs)}
             result = _night_of(run, [analyses[symbol] for symbol in data], failures)
@@ -218,11 +218,11 @@ class NightlyFeatureAnalysis:
         return open_bars(self.settings, self.library, symbols)
 
     def _symbol_unit(
-        self, symbol: str, versions: Sequence[Version], read: DataReader, night: Run, tally: Tally
+        self, symbol: str, versions: Sequence[Version], reader: DataReader, night: Run, tally: Tally
     ) -> Unit[SymbolAnalysis]:
         """As :meth:`_analyse`, the data's reading included."""
         try:
-            data = read()
+            data = reader()
         except LibraryError:
             raise
         except BrainError as error:

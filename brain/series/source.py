@@ -60,15 +60,18 @@ class BarSource(Mapping[str, Bars]):
 
     Args:
         symbols: of the source.
-        read: reads one symbol's bars.
+        reader: reads one symbol's bars.
         failures: of other symbols, or of files without a symbol in their names.
     """
 
     def __init__(
-        self, symbols: Iterable[str], read: Callable[[str], Bars], failures: Iterable[Failure] = ()
+        self,
+        symbols: Iterable[str],
+        reader: Callable[[str], Bars],
+        failures: Iterable[Failure] = (),
     ) -> None:
         self._symbols = dict.fromkeys(symbols)
-        self._read = read
+        self._reader = reader
         self.failures = tuple(failures)
         self._first: tuple[str, Bars] | None = None
 
@@ -76,7 +79,7 @@ class BarSource(Mapping[str, Bars]):
         if symbol not in self._symbols:
             raise KeyError(symbol)
         first, self._first = self._first, None
-        return first[1] if first and first[0] == symbol else self._read(symbol)
+        return first[1] if first and first[0] == symbol else self._reader(symbol)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._symbols)
@@ -95,7 +98,7 @@ class BarSource(Mapping[str, Bars]):
         """
         for symbol in tuple(self._symbols):
             try:
-                self._first = (symbol, self._read(symbol))
+                self._first = (symbol, self._reader(symbol))
                 return
             except LibraryError:
                 raise

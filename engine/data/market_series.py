@@ -153,12 +153,12 @@ def open_markets(library: BrainLibrary, settings: Settings) -> MarketReader:
         A function of the symbol; it raises SeriesStoreError if the store can't be read.
     """
 
-    def read(symbol: str) -> MarketSeries | None:
+    def reader(symbol: str) -> MarketSeries | None:
         if not settings.exchanges:
             return None
         return read_market_series(library.series, symbol, settings.exchanges, settings.timeframe)
 
-    return read
+    return reader
 
 
 def _by_exchange(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:

@@ -87,32 +87,32 @@ class Reader:
 
 
 def test_bars_are_read_when_they_are_asked_for_and_not_before() -> None:
-    read = Reader()
-    source = BarSource(["AAA", "BBB", "CCC"], read)
-    assert (list(source), len(source), "BBB" in list(source), read.symbols) == (
+    reader = Reader()
+    source = BarSource(["AAA", "BBB", "CCC"], reader)
+    assert (list(source), len(source), "BBB" in list(source), reader.symbols) == (
         ["AAA", "BBB", "CCC"],
         3,
         True,
         [],
     )
     assert source["BBB"].symbol == "BBB"
-    assert read.symbols == ["BBB"]
+    assert reader.symbols == ["BBB"]
     with pytest.raises(KeyError):
         source["DDD"]
-    assert read.symbols == ["BBB"]
+    assert reader.symbols == ["BBB"]
 
 
 def test_a_check_reads_until_a_symbol_is_sound_and_reads_none_twice() -> None:
-    read = Reader("AAA", "DDD")
-    source = BarSource(["AAA", "BBB", "CCC", "DDD"], read)
+    reader = Reader("AAA", "DDD")
+    source = BarSource(["AAA", "BBB", "CCC", "DDD"], reader)
     source.check()
-    assert read.symbols == ["AAA", "BBB"]
+    assert reader.symbols == ["AAA", "BBB"]
     assert list(source) == ["BBB", "CCC", "DDD"]
     assert [(f.symbol, str(f.error)) for f in source.failures] == [("AAA", "AAA is broken")]
     assert source["BBB"].symbol == "BBB"
-    assert read.symbols == ["AAA", "BBB"]
+    assert reader.symbols == ["AAA", "BBB"]
     assert source["BBB"].symbol == "BBB"  # nothing is kept
-    assert read.symbols == ["AAA", "BBB", "BBB"]
+    assert reader.symbols == ["AAA", "BBB", "BBB"]
     with pytest.raises(BarsError, match="DDD is broken"):
         source["DDD"]
 
@@ -128,8 +128,8 @@ def test_without_a_sound_symbol_the_first_reasons_are_told() -> None:
 
 
 def test_a_store_that_cannot_be_read_is_no_symbols_fault() -> None:
-    def read(_symbol: str) -> Bars:
+    def reader(_symbol: str) -> Bars:
         raise SeriesStoreError("the store is gone")
 
     with pytest.raises(SeriesStoreError):
-        BarSource(["AAA"], read).check()
+        BarSource(["AAA"], reader).check()
