@@ -1,0 +1,64 @@
+"""The price at which a decision is filled: after the close of the bar that made it.
+
+A decision at bar t's close can be filled at the next bar's open, where opens are prices of their
+own. Where most opens only repeat the close before, the open is the very price that the decision was
+made on, and nobody can trade at it any more: there the decision is worked through the next bar and
+filled at its typical price, the mean of high, low and close. A fill at the decision's own close is
+a diagnostic of how much of a figure is gone a moment later.
+
+A kernel on NumPy arrays. Row t's fill is known when bar t + 1 is.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import numpy as np
+
+from engine.kernels.columns import Floats, valid_prices
+
+__all__ = ["Fill", "choose_fill", "fill_prices", "repeated_opens"]
+
+
+class Fill(StrEnum):
+    """Where the order of a decision is filled."""
+
+    OPEN = "open"
+    WORKED = "worked"
+    CLOSE = "close"
+
+
+#: The share of opens that repeat the close before, above which opens are no prices of their own.
+MOST_REPEATED = 0.5
+
+
+def repeated_opens(open_: Floats, close: Floats) -> float:
+    """The share of bars whose open is the close of the bar before, 0 to 1; NaN without two bars."""
+    known = valid_prices(open_[1:], close[:-1])
+    if not known.any():
+        return float("nan")
+    return float((open_[1:][known] == close[:-1][known]).mean())
+
+
+def choose_fill(open_: Floats, close: Floats) -> Fill:
+    """The fill of a series: at opens if these are prices of their own, worked otherwise."""
+    share = repeated_opens(open_, close)
+    return Fill.OPEN if share <= MOST_REPEATED else Fill.WORKED
+
+
+def fill_prices(open_: Floats, high: Floats, low: Floats, close: Floats, fill: Fill) -> Floats:
+    """The price at which each bar's decision is filled, (N,).
+
+    Args:
+        open_, high, low, close: (N,) on the full time grid; NaN is a missing bar.
+        fill: where.
+
+    Returns:
+        (N,); NaN where the bar of the fill is missing, as it is after the last row.
+    """
+    if fill is Fill.CLOSE:
+        return np.where(valid_prices(close), close, np.nan)
+    price = open_ if fill is Fill.OPEN else (high + low + close) / 3.0
+    later = np.full(close.shape, np.nan)
+    later[:-1] = np.where(valid_prices(price), price, np.nan)[1:]
+    return later

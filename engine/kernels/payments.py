@@ -1,0 +1,98 @@
+"""What a long position of one unit pays for funding in each bar.
+
+A position pays at a settlement if it was opened before it and not closed before it; with a positive
+rate longs pay shorts. The payment is the rate times the last close at the settlement.
+
+A kernel on NumPy arrays.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.kernels.columns import Floats, Times
+
+__all__ = ["Funding", "funding"]
+
+_HOUR_NS = 3_600_000_000_000
+
+
+@dataclass(frozen=True)
+class Funding:
+    """The payments of each bar, in the quote currency.
+
+    Attributes:
+        before, after: (N,) until the bar's fills, and from then to its close; NaN is unknown.
+    """
+
+    before: Floats
+    after: Floats
+
+
+def funding(
+    close: Floats,
+    close_time_ns: Times,
+    step_ns: int,
+    settlement_ns: Times,
+    rate: Floats,
+    interval_hours: Floats,
+    *,
+    filled_after: float,
+) -> Funding:
+    """The payments of a series of settlements.
+
+    Args:
+        close: (N,) NaN is a missing bar.
+        close_time_ns: (N,) on the full grid.
+        step_ns: length of a bar.
+        settlement_ns: (M,) in the order of time.
+        rate: (M,) fraction per interval; NaN is unknown.
+        interval_hours: (M,) since the settlement before.
+        filled_after: moment of the fills, as a share of the bar: 0 at its open, 0.5 worked through.
+
+    Returns:
+        Zero in bars without a settlement; NaN in those of which it is unknown, since a settlement
+        is missing: before the first, after the last, or where two are further apart than the later
+        one's interval.
+    """
+    rows = len(close)
+    inside = (settlement_ns > close_time_ns[0] - step_ns) & (settlement_ns <= close_time_ns[-1])
+    times, rates = settlement_ns[inside], rate[inside]
+    bar = np.searchsorted(close_time_ns, times, side="left")
+    last = _last_close(close)
+    price = np.where(times == close_time_ns[bar], last[bar], last[np.maximum(bar - 1, 0)])
+    early = times <= close_time_ns[bar] - round(step_ns * (1.0 - filled_after))
+    unknown = _unknown(close_time_ns, step_ns, settlement_ns, interval_hours)
+    parts = []
+    for chosen in (early, ~early):
+        amount = np.zeros(rows)
+        np.add.at(amount, bar[chosen], price[chosen] * rates[chosen])
+        parts.append(np.where(unknown, np.nan, amount))
+    return Funding(*parts)
+
+
+def _unknown(
+    close_time_ns: Times, step_ns: int, settlement_ns: Times, interval_hours: Floats
+) -> NDArray[np.bool_]:
+    """The bars in which a settlement may be missing, (N,)."""
+    if not len(settlement_ns):
+        return np.ones(len(close_time_ns), dtype=np.bool_)
+    interval = np.round(interval_hours * _HOUR_NS).astype(np.int64)
+    # From each settlement's end of what its predecessor tells, to where its own interval begins.
+    ends = settlement_ns - interval
+    starts = np.concatenate([[np.iinfo(np.int64).min], settlement_ns[:-1]])
+    holes = ends > starts
+    starts, ends = starts[holes], ends[holes]
+    begun = np.searchsorted(starts, close_time_ns, side="left")
+    over = np.searchsorted(ends, close_time_ns - step_ns, side="right")
+    return (begun > over) | (close_time_ns >= settlement_ns[-1] + interval[-1])
+
+
+def _last_close(close: Floats) -> Floats:
+    """(N,) the last known close at each bar; NaN before there is any."""
+    known = np.isfinite(close)
+    last = np.maximum.accumulate(np.where(known, np.arange(len(close)), -1))
+    return np.where(last < 0, np.nan, close[last])
