@@ -54,19 +54,48 @@ class Evidence:
     Attributes:
         bars: rows with a prediction and an outcome; None is unknown.
         episodes: unbroken stretches of the regime among these rows; None is unknown.
+        years: time span of all predictions; NaN is unknown.
         net_sharpe: annualised Sharpe ratio of the net returns, risk-free rate 0 (Sharpe 1994).
         rank_ic: Spearman correlation of prediction and target.
         hit_rate: share of right directions among the rows with a move, in [0, 1].
         max_drawdown: the largest fall of the summed net returns from their running maximum, as a
             share of the capital, over the regime's bars in their order.
+        gross_sharpe: before costs and funding.
+        delayed_sharpe: before costs and funding, every decision filled one more bar late.
+        gain_bp: mean gross return of a position, in basis points.
+        break_even_bp: the cost of each unit traded that would leave nothing, in basis points.
+        long_sharpe, reversal_sharpe: net, of what the model is compared with on the same bars and
+            at the same costs: always long, and the last bar's return reversed.
     """
 
     bars: int | None
     episodes: int | None
+    years: float
     net_sharpe: Estimate
     rank_ic: Estimate
     hit_rate: Estimate
     max_drawdown: Estimate
+    gross_sharpe: Estimate
+    delayed_sharpe: Estimate
+    gain_bp: Estimate
+    break_even_bp: Estimate
+    long_sharpe: Estimate
+    reversal_sharpe: Estimate
+
+    def caveats(self) -> tuple[str, ...]:
+        """What takes the sign of the gross Sharpe ratio away, in a few words each."""
+        gross = self.gross_sharpe.value
+        caveats = []
+        if gross > 0.0 >= self.net_sharpe.value:
+            caveats.append("costs take all of it")
+        if gross > 0.0 >= self.delayed_sharpe.value:
+            caveats.append("one more bar of delay takes all of it")
+        return tuple(caveats)
+
+    @property
+    def beats_flat(self) -> bool:
+        """Whether the net Sharpe ratio is credibly above 0; an unknown one is not."""
+        return self.net_sharpe.interval()[0] > 0.0
 
     def estimates(self) -> dict[str, Estimate]:
         """The estimates by name; tables and plots begin with the first."""
@@ -86,6 +115,7 @@ class Evidence:
         for name in _COUNTS:
             number = getattr(self, name)
             metrics[name] = math.nan if number is None else float(number)
+        metrics[_YEARS] = self.years
         return {_key(name, regime): v for name, v in metrics.items() if math.isfinite(v)}
 
     @classmethod
@@ -104,11 +134,24 @@ class Evidence:
             return None if math.isnan(value(name)) else int(value(name))
 
         estimates = {name: Estimate(value(name), value(f"{name}_error")) for name in _ESTIMATES}
-        return cls(**{name: number(name) for name in _COUNTS}, **estimates)  # type: ignore[arg-type]
+        counts = {name: number(name) for name in _COUNTS}
+        return cls(**counts, years=value(_YEARS), **estimates)  # type: ignore[arg-type]
 
 
-_ESTIMATES = ("net_sharpe", "rank_ic", "hit_rate", "max_drawdown")
+_ESTIMATES = (
+    "net_sharpe",
+    "rank_ic",
+    "hit_rate",
+    "max_drawdown",
+    "gross_sharpe",
+    "delayed_sharpe",
+    "gain_bp",
+    "break_even_bp",
+    "long_sharpe",
+    "reversal_sharpe",
+)
 _COUNTS = ("bars", "episodes")
+_YEARS = "years"
 
 
 def _key(name: str, regime: Regime | None) -> str:

@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from brain.errors import NotEnoughBarsError
 from brain.series.bars import Bars
-from engine.data.frames import bar_volatility, feature_frame, regime_series, target_frame
+from engine.data.frames import bar_fill, bar_volatility, feature_frame, regime_series, target_frame
 from engine.kernels.columns import Floats
 from engine.kernels.features import FEATURE_SET
+from engine.kernels.fills import Fill
 from engine.kernels.market_features import MARKET_FEATURE_SET
 from engine.kernels.regime_state import RegimeDefinition, RegimeState
-from engine.kernels.targets import target_name
+from engine.kernels.targets import reach, target_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,7 +41,10 @@ class Dataset:
         feature_set: name of these features and their formulas.
         features: (N, F) float64, NaN missing.
         target: (N,) forward log return in units of the volatility known at the time, NaN unknown.
-        forward_return: (N,) log return over the next ``horizon`` bars, NaN unknown.
+        forward_return: (N,) log return of a long position from the decision's fill to the fill
+            ``horizon`` bars later, NaN unknown.
+        fill: where decisions are filled.
+        fill_price, close: (N,) of each bar's decision, and of the bar; NaN unknown or missing.
         regimes: (N,) codes into :data:`brain.naming.REGIMES`, -1 unknown.
         definition, state: of the regimes, to classify the bars to come in the same way.
         digest: of the bars and the market series behind the rows.
@@ -57,6 +61,9 @@ class Dataset:
     features: Floats
     target: Floats
     forward_return: Floats
+    fill: Fill
+    fill_price: Floats
+    close: Floats
     regimes: NDArray[np.int8]
     definition: RegimeDefinition
     state: RegimeState
@@ -69,7 +76,12 @@ class Dataset:
     @property
     def target_name(self) -> str:
         """The target without its horizon, as recipes name it."""
-        return target_name(self.definition.window)
+        return target_name(self.definition.window, self.fill)
+
+    @property
+    def reach(self) -> int:
+        """Rows after its own that a row's target needs."""
+        return reach(self.horizon)
 
     @property
     def trained_until(self) -> str:
@@ -83,6 +95,7 @@ def make_dataset(
     horizon: int,
     definition: RegimeDefinition | None = None,
     market: MarketSeries | None = None,
+    fill: Fill | None = None,
 ) -> Dataset:
     """A symbol's dataset from its bars.
 
@@ -91,6 +104,7 @@ def make_dataset(
         horizon: bars that the target looks forward.
         definition: of the regimes; the standard one if None.
         market: the symbol's funding and open interest; there are no features of them if None.
+        fill: where decisions are filled; chosen by the bars if None.
 
     Raises:
         InputError: the market series are another symbol's.
@@ -98,7 +112,8 @@ def make_dataset(
     """
     definition = definition or RegimeDefinition()
     volatility = bar_volatility(bars, definition)
-    targets = target_frame(bars, horizon, definition, volatility=volatility)
+    fill = fill or bar_fill(bars)
+    targets = target_frame(bars, horizon, definition, volatility=volatility, fill=fill)
     count = int(targets["target"].notna().sum())
     if count < MIN_ROWS:
         raise NotEnoughBarsError(
@@ -118,6 +133,9 @@ def make_dataset(
         features=features.to_numpy(),
         target=targets["target"].to_numpy(),
         forward_return=targets["forward_return"].to_numpy(),
+        fill=fill,
+        fill_price=targets["fill"].to_numpy(),
+        close=bars.frame["close"].to_numpy(dtype=np.float64),
         regimes=regimes.to_numpy(),
         definition=definition,
         state=state,

@@ -10,6 +10,7 @@ import pandas as pd
 from brain.errors import InputError
 from brain.naming import perpetual
 from engine.kernels.features import FEATURES, bar_features
+from engine.kernels.fills import Fill, choose_fill, fill_prices
 from engine.kernels.market_features import MARKET_FEATURES, perpetual_features
 from engine.kernels.regime_state import RegimeDefinition, RegimeState
 from engine.kernels.regimes import classify, volatility
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from engine.data.market_series import MarketSeries
     from engine.kernels.columns import Floats, Times
 
-__all__ = ["bar_volatility", "feature_frame", "regime_series", "target_frame"]
+__all__ = ["bar_fill", "bar_volatility", "feature_frame", "regime_series", "target_frame"]
 
 
 def feature_frame(bars: Bars, market: MarketSeries | None = None) -> pd.DataFrame:
@@ -61,12 +62,18 @@ def bar_volatility(bars: Bars, definition: RegimeDefinition | None = None) -> Fl
     return volatility(*_prices(bars), (definition or RegimeDefinition()).window)
 
 
+def bar_fill(bars: Bars) -> Fill:
+    """Where decisions on these bars are filled, see :mod:`engine.kernels.fills`."""
+    return choose_fill(_column(bars, "open"), _column(bars, "close"))
+
+
 def target_frame(
     bars: Bars,
     horizon: int,
     definition: RegimeDefinition | None = None,
     *,
     volatility: Floats | None = None,
+    fill: Fill | None = None,
 ) -> pd.DataFrame:
     """The return to come of every bar, as such and as a training target.
 
@@ -75,21 +82,24 @@ def target_frame(
         horizon: bars to look forward.
         definition: its window is that of the target's volatility; the standard one if None.
         volatility: (N,) of :func:`bar_volatility` by that definition; computed if None.
+        fill: of each bar's decision; that of :func:`bar_fill` if None.
 
     Returns:
-        Columns ``forward_return`` and ``target`` (:func:`engine.kernels.targets.scaled_target`),
-        float64, on the bars' own grid; NaN is unknown.
+        Columns ``fill`` (price, :func:`engine.kernels.fills.fill_prices`), ``forward_return`` and
+        ``target`` (:func:`engine.kernels.targets.scaled_target`), float64, on the bars' own grid;
+        NaN is unknown.
 
     Raises:
         InputError: the horizon is not a whole number of at least 1.
     """
     if volatility is None:
         volatility = bar_volatility(bars, definition)
-    close = _column(bars, "close")
+    price = fill_prices(*_prices(bars), fill or bar_fill(bars))
     return pd.DataFrame(
         {
-            "forward_return": forward_return(close, horizon),
-            "target": scaled_target(close, volatility, horizon),
+            "fill": price,
+            "forward_return": forward_return(price, horizon),
+            "target": scaled_target(price, volatility, horizon),
         },
         index=bars.frame.index,
     )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import norm, t as student
 
 __all__ = ["MIN_BLOCKS", "BlockBootstrap", "block_length"]
 
@@ -17,6 +18,7 @@ __all__ = ["MIN_BLOCKS", "BlockBootstrap", "block_length"]
 MIN_BLOCKS = 5
 
 _REPETITIONS = 400
+_NORMAL = float(norm.ppf(0.975))
 
 
 def block_length(horizon: int) -> int:
@@ -44,6 +46,23 @@ class BlockBootstrap:
     def enough(self) -> bool:
         """Whether the rows make :data:`MIN_BLOCKS` blocks."""
         return self.rows >= MIN_BLOCKS * self.block
+
+    @property
+    def widening(self) -> float:
+        """What makes ± 1.96 standard deviations of the draws cover with this few blocks.
+
+        Draws of ``b`` blocks have (b − 1)/b of the variance, and the variance is itself an estimate
+        from b blocks: the quantile is Student's with b − 1 degrees of freedom.
+        """
+        blocks = self.rows // self.block
+        if blocks < 2:
+            return float("nan")
+        return float(np.sqrt(blocks / (blocks - 1)) * student.ppf(0.975, blocks - 1) / _NORMAL)
+
+    def error(self, draws: NDArray[np.float64]) -> float:
+        """The standard error from a statistic's draws; NaN without two that are finite."""
+        finite = draws[np.isfinite(draws)]
+        return float(finite.std(ddof=1)) * self.widening if finite.size > 1 else float("nan")
 
     def _starts(self) -> NDArray[np.int64]:
         blocks = -(-self.rows // self.block)

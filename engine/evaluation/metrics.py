@@ -1,11 +1,9 @@
 """The evaluation of a model: its metrics out of sample in each regime, with standard errors.
 
-A prediction at bar t's close is traded as a small position of its own: one ``horizon``-th of the
-capital in the direction of the prediction, held for ``horizon`` bars and then handed over to the
-prediction of that moment (overlapping portfolios, Jegadeesh & Titman 1993). The position that is
-opened pays for the change of direction between the two; without a next position whose net return
-is known, the position that is closed pays for its end. So every row has one net return, which
-belongs to the regime of the row.
+A prediction at bar t's close is traded as one of ``horizon`` overlapping positions (Jegadeesh &
+Titman 1993), filled after it and marked to market bar by bar (:mod:`engine.kernels.profit`). The
+returns of the whole capital are those over all bars; those of a regime are the profit of the
+positions that were decided in it, over their capital, on the bars that have any.
 
 Every metric has the standard error of a block bootstrap (:mod:`engine.evaluation.bootstrap`). A
 metric that can't be computed is NaN, and so is the error of too few bars: unknown, not zero.
@@ -17,131 +15,96 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from brain.naming import REGIMES
 from brain.records import Estimate, Evidence
 from engine.evaluation.bootstrap import BlockBootstrap, block_length
+from engine.evaluation.trading import ALL, KEYS, Trading, always_in, reversal
 from engine.kernels.columns import Floats
+from engine.kernels.profit import Profit
 
-__all__ = ["ALL", "evaluate", "net_returns", "paired_difference"]
+__all__ = ["evaluate", "net_returns", "paired_difference"]
 
-#: The key of the evidence over all bars, whatever their regime.
-ALL = "all"
-
-
-def net_returns(prediction: Floats, forward_return: Floats, *, horizon: int, cost: float) -> Floats:
-    """The net return of the position that each prediction opens.
-
-    Args:
-        prediction: (N,), its sign is the direction; NaN opens nothing.
-        forward_return: (N,) log return over the next ``horizon`` bars; NaN is unknown.
-        horizon: bars that a position is held.
-        cost: paid on each unit traded, as a share (0.0005 is 5 basis points).
-
-    Returns:
-        (N,) simple returns on the position's capital; NaN where prediction or outcome is unknown.
-        A position pays for the change of direction from the position before it, and for its own end
-        if the next position has no net return: an unknown prediction, an unknown outcome, or the
-        end of the rows.
-    """
-    side = np.sign(prediction)
-    gross = side * np.expm1(forward_return)
-    lagged = np.zeros_like(side)
-    lagged[horizon:] = np.nan_to_num(side[:-horizon])
-    ends = np.ones(side.shape, dtype=np.bool_)
-    ends[:-horizon] = ~np.isfinite(gross[horizon:])
-    traded = np.abs(side - lagged) + np.where(ends, np.abs(side), 0.0)
-    return np.asarray(gross - cost * traded)
+_BASIS_POINTS = 1e4
 
 
 def evaluate(
-    prediction: Floats,
-    target: Floats,
-    forward_return: Floats,
-    regimes: NDArray[np.int8],
-    *,
-    horizon: int,
-    cost: float,
-    bars_per_year: float,
+    prediction: Floats, target: Floats, forward_return: Floats, trading: Trading
 ) -> dict[str, Evidence]:
     """Evaluate one model's out-of-sample predictions, over all bars and regime by regime.
 
     Args:
         prediction, target, forward_return: (N,) consecutive rows, oldest first; NaN is unknown.
-        regimes: (N,) codes into :data:`brain.naming.REGIMES`, -1 unknown.
-        horizon: bars that target and return look forward.
-        cost: paid on each unit traded, as a share.
-        bars_per_year: bars in a year of trading, for the annualised Sharpe ratio.
+        trading: on the same rows.
 
     Returns:
-        The evidence for :data:`ALL` and for each of the four regimes.
+        The evidence for each of :data:`engine.evaluation.trading.KEYS`.
     """
-    net = net_returns(prediction, forward_return, horizon=horizon, cost=cost)
-    valid = np.isfinite(net) & np.isfinite(target)
-    masks: dict[str, NDArray[np.bool_]] = {ALL: np.ones_like(valid)}
-    masks |= {regime: regimes == code for code, regime in enumerate(REGIMES)}
-    trades_a_year = bars_per_year / horizon
-    return {
-        name: _evidence(
-            prediction[mask & valid],
-            target[mask & valid],
-            net[mask & valid],
-            _episodes(mask, valid),
-            trades_a_year=trades_a_year,
-            horizon=horizon,
-        )
-        for name, mask in masks.items()
-    }
+    return {key: _evidence(key, prediction, target, forward_return, trading) for key in KEYS}
 
 
-def paired_difference(
-    net: Floats, other: Floats, mask: NDArray[np.bool_], horizon: int
-) -> Estimate:
-    """The mean of ``net`` less ``other`` on the same rows, per position.
+def net_returns(prediction: Floats, trading: Trading, key: str = ALL) -> Floats:
+    """The net return of each bar, (N,), on the capital of a key's decisions.
+
+    NaN on bars without a decision, on missing bars, and where funding is unknown. A return that is
+    known never changes.
+    """
+    result = trading.profit(always_in(prediction), key)
+    return result.net / trading.capital(result, key)
+
+
+def paired_difference(net: Floats, other: Floats, horizon: int) -> Estimate:
+    """The mean of ``net`` less ``other`` on the same bars.
 
     Args:
-        net, other: (N,) net returns, NaN unknown; rows where either is unknown don't count.
-        mask: (N,) the rows to compare, for example those of one regime.
+        net, other: (N,) net returns, NaN unknown; bars where either is unknown don't count.
         horizon: bars that a position is held.
 
     Returns:
-        Value and error are NaN without a common row.
+        Value and error are NaN without a common bar.
     """
-    difference = (net - other)[mask & np.isfinite(net) & np.isfinite(other)]
+    difference = (net - other)[np.isfinite(net) & np.isfinite(other)]
     if difference.size == 0:
         return Estimate(np.nan, np.nan)
-    draws = BlockBootstrap(difference.size, block_length(horizon)).means(difference[:, None])
-    return Estimate(float(difference.mean()), _spread(draws[:, 0]))
+    draws = BlockBootstrap(difference.size, block_length(horizon))
+    return Estimate(float(difference.mean()), draws.error(draws.means(difference[:, None])[:, 0]))
 
 
 def _evidence(
-    prediction: Floats,
-    target: Floats,
-    net: Floats,
-    episodes: int,
-    *,
-    trades_a_year: float,
-    horizon: int,
+    key: str, prediction: Floats, target: Floats, forward_return: Floats, trading: Trading
 ) -> Evidence:
-    draws = BlockBootstrap(net.size, block_length(horizon))
+    position = always_in(prediction)
+    members = trading.members(key)
+    valid = np.isfinite(prediction) & np.isfinite(target) & np.isfinite(forward_return)
+    rows = members & valid
+    draws = BlockBootstrap(int(rows.sum()), block_length(trading.horizon))
+    result = trading.profit(position, key)
+    capital = trading.capital(result, key)
+    net = result.net / capital
+    decided = np.isfinite(position)
     return Evidence(
-        bars=int(net.size),
-        episodes=episodes,
-        rank_ic=_rank_ic(prediction, target, draws),
-        hit_rate=_hit_rate(prediction, target, draws),
-        net_sharpe=_sharpe(net, trades_a_year, draws),
-        max_drawdown=_drawdown(net / horizon, draws),
+        bars=int(rows.sum()),
+        episodes=_episodes(members, valid, trading.regimes),
+        years=float(decided.sum() / trading.bars_per_year),
+        net_sharpe=_sharpe(net, trading),
+        rank_ic=_rank_ic(prediction[rows], target[rows], draws),
+        hit_rate=_hit_rate(prediction[rows], target[rows], draws),
+        max_drawdown=_drawdown(net, trading),
+        gross_sharpe=_sharpe(result.gross / capital, trading),
+        delayed_sharpe=_delayed(position, trading, key),
+        gain_bp=_gain(position[rows] * np.expm1(forward_return[rows]), draws),
+        break_even_bp=_break_even(result, capital, trading),
+        long_sharpe=_benchmark(np.where(decided, 1.0, np.nan), trading, key),
+        reversal_sharpe=_benchmark(reversal(trading.close, decided), trading, key),
     )
 
 
-def _episodes(mask: NDArray[np.bool_], valid: NDArray[np.bool_]) -> int:
-    """Stretches of the mask with at least one valid row."""
-    stretch = np.cumsum(mask & ~np.concatenate([[False], mask[:-1]]))
-    return int(np.unique(stretch[mask & valid]).size)
-
-
-def _spread(draws: Floats) -> float:
-    finite = draws[np.isfinite(draws)]
-    return float(finite.std(ddof=1)) if finite.size > 1 else float("nan")
+def _episodes(
+    members: NDArray[np.bool_], valid: NDArray[np.bool_], regimes: NDArray[np.int8]
+) -> int:
+    """Stretches of the members with at least one valid row; unknown regimes end none."""
+    known = (regimes >= 0) | members
+    inside, counts = members[known], valid[known]
+    stretch = np.cumsum(inside & ~np.concatenate([[False], inside[:-1]]))
+    return int(np.unique(stretch[inside & counts]).size)
 
 
 def _root(variance: Floats) -> Floats:
@@ -163,36 +126,76 @@ def _rank_ic(prediction: Floats, target: Floats, draws: BlockBootstrap) -> Estim
     x, y = (rankdata(v) / v.size - 0.5 for v in (prediction, target))
     moments = np.column_stack([x, y, x * x, y * y, x * y])
     value = _correlation(moments.mean(axis=0)[None, :])[0]
-    return Estimate(float(value), _spread(_correlation(draws.means(moments))))
+    return Estimate(float(value), draws.error(_correlation(draws.means(moments))))
 
 
 def _hit_rate(prediction: Floats, target: Floats, draws: BlockBootstrap) -> Estimate:
     moved = target != 0
     hits = (moved & (np.sign(prediction) == np.sign(target))).astype(float)
-    moments = np.column_stack([hits, moved.astype(float)])
     if not moved.any():
         return Estimate(np.nan, np.nan)
-    right, total = draws.means(moments).T
-    share = np.divide(right, total, out=np.full_like(total, np.nan), where=total > 0)
-    return Estimate(float(hits.sum() / moved.sum()), _spread(share))
+    moments = np.column_stack([hits, moved.astype(float)])
+    return Estimate(float(hits.sum() / moved.sum()), draws.error(_quotient(draws.means(moments))))
 
 
-def _sharpe(net: Floats, trades_a_year: float, draws: BlockBootstrap) -> Estimate:
-    if net.size < 3 or not net.std() > 0:
+def _gain(returns: Floats, draws: BlockBootstrap) -> Estimate:
+    """The mean of the positions' gross returns, in basis points."""
+    if returns.size == 0:
         return Estimate(np.nan, np.nan)
-    scaled = net / net.std()
+    points = _BASIS_POINTS * returns[:, None]
+    return Estimate(float(points.mean()), draws.error(draws.means(points)[:, 0]))
+
+
+def _break_even(result: Profit, capital: Floats, trading: Trading) -> Estimate:
+    """The cost of each unit traded that would leave nothing, in basis points."""
+    columns = np.column_stack([_BASIS_POINTS * result.gross, result.turnover])
+    columns = columns[np.isfinite(capital) & np.isfinite(columns).all(axis=1)]
+    if not columns[:, 1].sum() > 0.0:
+        return Estimate(np.nan, np.nan)
+    draws = BlockBootstrap(len(columns), block_length(trading.horizon))
+    gross, traded = columns.sum(axis=0)
+    return Estimate(float(gross / traded), draws.error(_quotient(draws.means(columns))))
+
+
+def _quotient(means: Floats) -> Floats:
+    """The first column over the second, NaN where that is not positive."""
+    above, below = means.T
+    return np.divide(above, below, out=np.full_like(below, np.nan), where=below > 0.0)
+
+
+def _delayed(position: Floats, trading: Trading, key: str) -> Estimate:
+    """The gross Sharpe ratio of the same decisions, each filled one more bar late."""
+    result = trading.profit(position, key, delay=1)
+    return _sharpe(result.gross / trading.capital(result, key), trading)
+
+
+def _benchmark(position: Floats, trading: Trading, key: str) -> Estimate:
+    """The net Sharpe ratio of another rule at the same costs."""
+    result = trading.profit(position, key)
+    return _sharpe(result.net / trading.capital(result, key), trading)
+
+
+def _sharpe(returns: Floats, trading: Trading) -> Estimate:
+    """The annualised Sharpe ratio of the returns that are known."""
+    known = returns[np.isfinite(returns)]
+    if known.size < 3 or not known.std() > 0:
+        return Estimate(np.nan, np.nan)
+    scaled = known / known.std()
     moments = np.column_stack([scaled, scaled * scaled])
+    draws = BlockBootstrap(known.size, block_length(trading.horizon))
 
     def ratio(means: Floats) -> Floats:
         mean, square = means.T
-        return np.asarray(np.sqrt(trades_a_year) * mean / _root(square - mean**2))
+        annual = np.sqrt(trading.existing_per_year)
+        return np.asarray(annual * mean / _root(square - mean**2))
 
     value = ratio(moments.mean(axis=0)[None, :])[0]
-    return Estimate(float(value), _spread(ratio(draws.means(moments))))
+    return Estimate(float(value), draws.error(ratio(draws.means(moments))))
 
 
-def _drawdown(net: Floats, draws: BlockBootstrap) -> Estimate:
-    if net.size == 0:
+def _drawdown(returns: Floats, trading: Trading) -> Estimate:
+    known = returns[np.isfinite(returns)]
+    if known.size == 0:
         return Estimate(np.nan, np.nan)
 
     def deepest(paths: Floats) -> Floats:
@@ -200,4 +203,5 @@ def _drawdown(net: Floats, draws: BlockBootstrap) -> Estimate:
         peak = np.maximum(np.maximum.accumulate(wealth, axis=1), 0)
         return np.asarray((peak - wealth).max(axis=1))
 
-    return Estimate(float(deepest(net[None, :])[0]), _spread(deepest(draws.paths(net))))
+    draws = BlockBootstrap(known.size, block_length(trading.horizon))
+    return Estimate(float(deepest(known[None, :])[0]), draws.error(deepest(draws.paths(known))))

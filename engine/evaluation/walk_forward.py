@@ -1,8 +1,8 @@
 """Purged and embargoed walk-forward: the plan, its folds, and the out-of-sample predictions.
 
-Row t is known at bar t's close, and its target looks ``horizon`` bars further. A row may therefore
-train a model that is evaluated from row ``test_start`` on only if its target has ended before that:
-the last ``horizon`` rows are *purged*, and ``embargo`` rows more are left out, so that the rows of
+Row t is known at bar t's close, and its target needs ``reach`` rows more. A row may therefore train
+a model that is evaluated from row ``test_start`` on only if its target has ended before that: the
+last ``reach`` rows are *purged*, and ``embargo`` rows more are left out, so that the rows of
 the evaluation are no near copies of those of the training (López de Prado 2018, chapter 7).
 """
 
@@ -32,7 +32,7 @@ class Fold:
 
 
 def walk_forward(
-    rows: int, *, folds: int, first_test: float, horizon: int, embargo: int
+    rows: int, *, folds: int, first_test: float, reach: int, embargo: int
 ) -> tuple[Fold, ...]:
     """An expanding walk over ``rows`` rows in ``folds`` steps of equal length.
 
@@ -40,7 +40,7 @@ def walk_forward(
         rows: number of consecutive rows, oldest first.
         folds: number of test blocks; together they cover every row from the first test row on.
         first_test: share of the rows before the first test row, in (0, 1).
-        horizon: bars that a target looks forward. With too small a value the targets of the
+        reach: rows after its own that a target needs. With too small a value the targets of the
             training reach into the test block.
         embargo: further rows left out between training and test.
 
@@ -48,19 +48,19 @@ def walk_forward(
         InputError: an argument is out of range.
         NotEnoughBarsError: a training or test block would be empty.
     """
-    if folds < 1 or horizon < 1 or embargo < 0 or not 0 < first_test < 1:
+    if folds < 1 or reach < 1 or embargo < 0 or not 0 < first_test < 1:
         raise InputError(
-            f"folds={folds}, horizon={horizon}, embargo={embargo}, first_test={first_test}: "
-            "folds and horizon start at 1, embargo at 0, and first_test lies between 0 and 1"
+            f"folds={folds}, reach={reach}, embargo={embargo}, first_test={first_test}: "
+            "folds and reach start at 1, embargo at 0, and first_test lies between 0 and 1"
         )
     edges = np.linspace(round(rows * first_test), rows, folds + 1).round().astype(int)
     steps = tuple(
-        Fold(int(start) - horizon - embargo, int(start), int(end)) for start, end in pairwise(edges)
+        Fold(int(start) - reach - embargo, int(start), int(end)) for start, end in pairwise(edges)
     )
     if steps[0].train_end < 1 or any(step.test_end <= step.test_start for step in steps):
         raise NotEnoughBarsError(
             f"{rows} rows are too few for {folds} folds after {first_test:.0%} of the rows with "
-            f"horizon {horizon} and embargo {embargo}; bring more bars or ask for fewer folds"
+            f"reach {reach} and embargo {embargo}; bring more bars or ask for fewer folds"
         )
     return steps
 
@@ -72,7 +72,7 @@ class TrainingPlan:
     Attributes:
         folds: test blocks of the walk-forward.
         first_test: share of the rows before the first test row.
-        embargo: rows left out between training and test, beyond the target's horizon.
+        embargo: rows left out between training and test, beyond the target's reach.
         trials: hyperparameter trials, the family's defaults being the first.
         tuning_folds: test blocks inside the first training fold.
         cost: paid on each unit traded, as a share.
@@ -87,7 +87,7 @@ class TrainingPlan:
     cost: float = 0.0005
     seed: int = 7
 
-    def walk(self, rows: int, horizon: int) -> tuple[Fold, ...]:
+    def walk(self, rows: int, reach: int) -> tuple[Fold, ...]:
         """The folds on which a model of that many rows is evaluated.
 
         Raises:
@@ -98,7 +98,7 @@ class TrainingPlan:
             rows,
             folds=self.folds,
             first_test=self.first_test,
-            horizon=horizon,
+            reach=reach,
             embargo=self.embargo,
         )
 

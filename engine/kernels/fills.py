@@ -17,7 +17,7 @@ import numpy as np
 
 from engine.kernels.columns import Floats, valid_prices
 
-__all__ = ["Fill", "choose_fill", "fill_prices", "repeated_opens"]
+__all__ = ["MOST_REPEATED", "Fill", "choose_fill", "fill_prices", "repeated_opens"]
 
 
 class Fill(StrEnum):

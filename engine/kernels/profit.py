@@ -33,13 +33,15 @@ class Profit:
 
     Attributes:
         gross: (N,) of prices.
-        cost: (N,) paid for what was traded.
+        turnover: (N,) traded, in units of the capital.
+        cost: (N,) paid for it.
         funding: (N,) received; negative where it was paid. NaN where it is unknown.
         slots: (N,) decisions that were held or closed in the bar, flat ones included; at most the
             horizon.
     """
 
     gross: Floats
+    turnover: Floats
     cost: Floats
     funding: Floats
     slots: NDArray[np.int64]
@@ -96,14 +98,15 @@ def profit(
     traded_at = _next_bar(price)
     mark = _last_known(close)
     gross = _next_bar(held) * _changes(mark) + traded * np.where(traded, mark - traded_at, 0.0)
-    paid = cost * traded_at * _turnover(units, decided, group, fillable, horizon)
+    turnover = traded_at * _turnover(units, decided, group, fillable, horizon)
     received = np.zeros(rows)
     if funding is not None:
         received = -(_product(_next_bar(held), funding.before) + _product(held, funding.after))
     exists = valid_prices(close)
     return Profit(
         gross=_at_bars(gross, exists),
-        cost=_at_bars(paid, exists),
+        turnover=_at_bars(turnover, exists),
+        cost=_at_bars(cost * turnover, exists),
         funding=_at_bars(received, exists),
         slots=np.minimum(slots.touched(), horizon),
     )

@@ -1,7 +1,9 @@
 """The target of a model: the return to come, in units of the volatility known at the bar's close.
 
-A kernel on NumPy arrays. A target at bar t needs the close at t + horizon, so the last ``horizon``
-rows are NaN, and every split must purge as many rows between training and test.
+A kernel on NumPy arrays. The return is that of a long position from the fill of the bar's decision
+to the fill ``horizon`` bars later (:mod:`engine.kernels.fills`), before costs. A fill lies in the
+next bar, so a target at bar t needs bar t + horizon + 1: the last horizon + 1 rows are NaN, and
+every split must purge as many rows between training and test (:func:`reach`).
 
 Two things make a target learnable. Divided by the volatility known at the time, it looks alike in
 calm and in wild years, while trees can't predict beyond the values that they were trained on. And
@@ -17,6 +19,7 @@ import numpy as np
 
 from brain.errors import InputError
 from engine.kernels.columns import Floats
+from engine.kernels.fills import Fill
 from engine.kernels.windows import positive_log, ratio
 
 __all__ = [
@@ -25,12 +28,13 @@ __all__ = [
     "forward_return",
     "in_volatility_units",
     "next_absolute_return",
+    "reach",
     "scaled_target",
     "target_name",
 ]
 
 #: Names the target's formula; a change of it needs a new name.
-TARGET = "scaled-return-1"
+TARGET = "scaled-return-2"
 
 #: Targets are clipped here, in standard deviations either way.
 LIMIT = 2.0
@@ -39,34 +43,43 @@ LIMIT = 2.0
 _LEAST_VOLATILITY = 1e-8
 
 
-def target_name(window: int, limit: float = LIMIT) -> str:
-    """The target in a recipe: the formula, its limit and its volatility's window in bars."""
-    return f"{TARGET} limit={limit:g} window={window}"
+def reach(horizon: int) -> int:
+    """Rows after its own that a target needs: the horizon, and the bar of the last fill."""
+    return horizon + 1
 
 
-def forward_return(close: Floats, horizon: int) -> Floats:
-    """Log return over the next ``horizon`` bars, ``ln(C[t + horizon] / C[t])``, (N,).
+def target_name(window: int, fill: Fill, limit: float = LIMIT) -> str:
+    """The target in a recipe: formula, fill, limit and its volatility's window in bars."""
+    return f"{TARGET} fill={fill} limit={limit:g} window={window}"
 
-    NaN in the last ``horizon`` rows, and where either of the two closes is missing (not a
+
+def forward_return(price: Floats, horizon: int) -> Floats:
+    """Log return over the next ``horizon`` rows, ``ln(P[t + horizon] / P[t])``, (N,).
+
+    NaN in the last ``horizon`` rows, and where either of the two prices is missing (not a
     positive, finite number).
+
+    Args:
+        price: (N,) fills or closes on the full time grid.
+        horizon: rows.
 
     Raises:
         InputError: the horizon is not a whole number of at least 1.
     """
     if not isinstance(horizon, int) or isinstance(horizon, bool) or horizon < 1:
         raise InputError(f"horizon {horizon!r} is not a number of bars; write 1 or more")
-    later = np.full(close.shape, np.nan)
-    later[:-horizon] = close[horizon:]
-    return positive_log(ratio(later, close))
+    later = np.full(price.shape, np.nan)
+    later[:-horizon] = price[horizon:]
+    return positive_log(ratio(later, price))
 
 
-def scaled_target(close: Floats, volatility: Floats, horizon: int, limit: float = LIMIT) -> Floats:
+def scaled_target(price: Floats, volatility: Floats, horizon: int, limit: float = LIMIT) -> Floats:
     """The forward return in units of the volatility known at the time, (N,).
 
     :func:`forward_return` over ``volatility * sqrt(horizon)``, clipped at ``limit`` either way.
 
     Args:
-        close: (N,) on the full time grid.
+        price: (N,) fills on the full time grid.
         volatility: (N,) of one bar's log return, known at the bar's close, such as
             :func:`engine.kernels.regimes.volatility` gives.
         horizon: bars.
@@ -79,7 +92,7 @@ def scaled_target(close: Floats, volatility: Floats, horizon: int, limit: float 
         InputError: the horizon is not a whole number of at least 1, the limit isn't positive, or
             the arrays differ in length.
     """
-    return in_volatility_units(forward_return(close, horizon), volatility, horizon, limit)
+    return in_volatility_units(forward_return(price, horizon), volatility, horizon, limit)
 
 
 def next_absolute_return(close: Floats) -> Floats:

@@ -51,11 +51,11 @@ def choose_champions(library: BrainLibrary, result: SymbolResult) -> list[CellCh
     if not set(PRIOR.values()) <= set(result.versions):
         champions = {c.regime: c.version for c in library.champions(result.dataset.symbol)}
     choices = []
-    for code, regime in enumerate(REGIMES):
+    for regime in REGIMES:
         if PRIOR[regime] not in result.versions and regime in champions:
             choices.append(CellChoice(regime, champions[regime], None, None))
             continue
-        differences = _differences(result, code, PRIOR[regime])
+        differences = _differences(result, regime)
         choice = provisional_choice(regime, list(result.versions), differences)
         record = _record(result, regime, choice)
         challenger = result.versions[choice.challenger].number if choice.challenger else None
@@ -92,13 +92,13 @@ def name_champions(
     return [library.champion(symbol, choice.regime) for choice in choices]
 
 
-def _differences(result: SymbolResult, code: int, prior: Family) -> dict[Family, Estimate]:
+def _differences(result: SymbolResult, regime: Regime) -> dict[Family, Estimate]:
+    prior = PRIOR[regime]
     if prior not in result.trainings:
         return {}
-    mask = result.dataset.regimes == code
-    benchmark = result.trainings[prior].net
+    benchmark, horizon = result.trainings[prior].net[regime], result.dataset.horizon
     return {
-        family: paired_difference(training.net, benchmark, mask, result.dataset.horizon)
+        family: paired_difference(training.net[regime], benchmark, horizon)
         for family, training in result.trainings.items()
         if family != prior
     }
@@ -109,6 +109,7 @@ def _record(result: SymbolResult, regime: Regime, choice: Choice) -> CellRecord:
     version = result.versions[family]
     evidence = result.trainings[family].evidence[regime]
     sharpe = evidence.net_sharpe
+    flat = () if evidence.beats_flat else ("not credibly better than flat",)
     probability = confidence(
         sharpe.value, sharpe.error, evidence.bars, evidence.episodes
     ).probability
@@ -119,7 +120,7 @@ def _record(result: SymbolResult, regime: Regime, choice: Choice) -> CellRecord:
         recipe=version.recipe,
         trained_until=version.trained_until,
         provisional=True,
-        reason=choice.reason,
+        reason="; ".join([choice.reason, *flat, *evidence.caveats()]),
         by_evidence=choice.by_evidence,
         bars=evidence.bars,
         episodes=evidence.episodes,

@@ -17,7 +17,7 @@ from brain.recipes import Recipe
 from brain.records import Evidence, Version
 from brain.text import plus_minus
 from engine.data.dataset import Dataset
-from engine.evaluation.metrics import ALL
+from engine.evaluation.trading import ALL
 from engine.kernels.market_features import MARKET_FEATURES
 from engine.night.search import Search
 from engine.night.training import SearchResult, TrainingResult
@@ -196,7 +196,9 @@ def _attach_tables(run: Run, dataset: Dataset, result: TrainingResult) -> None:
             "prediction": result.prediction,
             "target": dataset.target,
             "forward_return": dataset.forward_return,
-            "net": result.net,
+            "fill": dataset.fill_price,
+            "close": dataset.close,
+            "net": result.net[ALL],
             "regime": [REGIMES[code].value if code >= 0 else None for code in dataset.regimes],
         },
         index=dataset.close_time.rename("close_time"),

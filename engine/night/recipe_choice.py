@@ -69,7 +69,7 @@ def _misfit(recipe: Recipe, dataset: Dataset, plan: TrainingPlan) -> str | None:
     for name, value in tonight.items():
         if getattr(recipe, name) != value:
             return f"whose {name} is {getattr(recipe, name)!r} and not {value!r}"
-    first_fold = plan.walk(len(dataset), dataset.horizon)[0]
+    first_fold = plan.walk(len(dataset), dataset.reach)[0]
     train_end = dataset.close_time[first_fold.train_end - 1]
     if datetime.fromisoformat(recipe.tuned_until) > train_end:
         return f"tuned on bars until {recipe.tuned_until} of which some are for the evaluation"

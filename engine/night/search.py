@@ -62,12 +62,12 @@ def search(dataset: Dataset, family: Family, plan: TrainingPlan) -> Search:
     """
     import optuna
 
-    end = plan.walk(len(dataset), dataset.horizon)[0].train_end
+    end = plan.walk(len(dataset), dataset.reach)[0].train_end
     folds = walk_forward(
         end,
         folds=plan.tuning_folds,
         first_test=plan.first_test,
-        horizon=dataset.horizon,
+        reach=dataset.reach,
         embargo=plan.embargo,
     )
     model = families.family(family)

@@ -204,7 +204,7 @@ def read_symbol(
     try:
         symbol_bars = bars[symbol]
         dataset = make_dataset(symbol_bars, horizon=settings.horizon, market=market(symbol))
-        _plan(settings).walk(len(dataset), dataset.horizon)
+        _plan(settings).walk(len(dataset), dataset.reach)
     except LibraryError:
         raise
     except BrainError as error:

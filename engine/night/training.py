@@ -14,6 +14,7 @@ from brain.work import Failure
 from brain.workers import Call
 from engine.data.dataset import Dataset
 from engine.evaluation.metrics import evaluate, net_returns
+from engine.evaluation.trading import KEYS, trading_of
 from engine.evaluation.walk_forward import TrainingPlan, out_of_sample
 from engine.kernels.columns import Floats
 from engine.night.search import Search, search
@@ -56,7 +57,8 @@ class TrainingResult:
         search: behind the recipe; None if the task had a recipe.
         evidence: by regime and over all bars.
         prediction: (N,) out-of-sample predictions, NaN before the first test row.
-        net: (N,) net return of the position that each prediction opens, NaN unknown.
+        net: (N,) net return of each bar by the key of the decisions, see
+            :func:`engine.evaluation.metrics.net_returns`.
         folder: of the MLflow model.
         seconds: by stage.
     """
@@ -67,7 +69,7 @@ class TrainingResult:
     search: Search | None
     evidence: dict[str, Evidence]
     prediction: Floats
-    net: Floats
+    net: dict[str, Floats]
     folder: Path
     seconds: dict[str, float]
 
@@ -112,12 +114,14 @@ def train(task: Task) -> TrainingResult:
         family,
         dataset.features,
         dataset.target,
-        task.plan.walk(len(dataset), dataset.horizon),
+        task.plan.walk(len(dataset), dataset.reach),
         hyperparameters=recipe.hyperparameters,
         seed=recipe.seed,
     )
     clock.lap("walk_forward")
-    evidence = _evidence(task, prediction)
+    trading = trading_of(dataset, task.plan.cost)
+    evidence = evaluate(prediction, dataset.target, dataset.forward_return, trading)
+    net = {key: net_returns(prediction, trading, key) for key in KEYS}
     clock.lap("judge")
     fitted = family.fit(
         dataset.features,
@@ -135,24 +139,9 @@ def train(task: Task) -> TrainingResult:
         search=trials,
         evidence=evidence,
         prediction=prediction,
-        net=net_returns(
-            prediction, dataset.forward_return, horizon=dataset.horizon, cost=task.plan.cost
-        ),
+        net=net,
         folder=task.folder,
         seconds=clock.seconds,
-    )
-
-
-def _evidence(task: Task, prediction: Floats) -> dict[str, Evidence]:
-    dataset = task.dataset
-    return evaluate(
-        prediction,
-        dataset.target,
-        dataset.forward_return,
-        dataset.regimes,
-        horizon=dataset.horizon,
-        cost=task.plan.cost,
-        bars_per_year=dataset.bars_per_year,
     )
 
 

@@ -47,7 +47,7 @@ def provisional_choice(
     Args:
         regime: of the cell.
         available: families with a version.
-        differences: net return per position minus that of the prior family, in the regime, by
+        differences: net return per bar minus that of the prior family, in the regime, by
             family.
 
     Raises:
@@ -75,7 +75,7 @@ def provisional_choice(
     return Choice(
         better[0],
         prior,
-        f"earned {best.value:.2g} ± {best.error:.2g} more per position than {prior}",
+        f"earned {best.value:.2g} ± {best.error:.2g} more per bar than {prior}",
         by_evidence=True,
     )
 
