@@ -78,6 +78,7 @@ def train(data: Any, family: Any, trials: int, clock: StageClock) -> dict[str, A
 
     from engine import families
     from engine.evaluation.metrics import evaluate, net_returns
+    from engine.evaluation.trading import KEYS, trading_of
     from engine.evaluation.walk_forward import TrainingPlan, out_of_sample
     from engine.night.search import search
 
@@ -88,7 +89,7 @@ def train(data: Any, family: Any, trials: int, clock: StageClock) -> dict[str, A
     hyperparameters = dict(found.recipe.hyperparameters)
     model = families.family(family)
     with clock.stage(WALK_FORWARD):
-        walk = plan.walk(len(data), data.horizon)
+        walk = plan.walk(len(data), data.reach)
         prediction = out_of_sample(
             model,
             data.features,
@@ -98,16 +99,9 @@ def train(data: Any, family: Any, trials: int, clock: StageClock) -> dict[str, A
             seed=plan.seed,
         )
     with clock.stage(EVIDENCE):
-        evidence = evaluate(
-            prediction,
-            data.target,
-            data.forward_return,
-            data.regimes,
-            horizon=data.horizon,
-            cost=plan.cost,
-            bars_per_year=data.bars_per_year,
-        )
-        net = net_returns(prediction, data.forward_return, horizon=data.horizon, cost=plan.cost)
+        trading = trading_of(data, plan.cost)
+        evidence = evaluate(prediction, data.target, data.forward_return, trading)
+        net = {key: net_returns(prediction, trading, key) for key in KEYS}
     with clock.stage(LOG):
         mlflow.autolog(disable=False, silent=True)
         with mlflow.start_run(run_name=f"{data.symbol} {family}", nested=True) as run:
@@ -172,13 +166,13 @@ def name_champions(data: Any, trained: dict[Any, Any], clock: StageClock) -> dic
     champions = {}
     client = MlflowClient()
     with clock.stage(CHAMPIONS):
-        for code, regime in enumerate(REGIMES):
+        for regime in REGIMES:
             prior = PRIOR[regime]
             differences = {}
             for family, one in trained.items():
                 if family != prior:
                     differences[family] = paired_difference(
-                        one["net"], trained[prior]["net"], data.regimes == code, data.horizon
+                        one["net"][regime], trained[prior]["net"][regime], data.horizon
                     )
             choice = provisional_choice(regime, list(trained), differences)
             name = data.symbol.replace("/", "-")

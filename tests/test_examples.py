@@ -24,6 +24,7 @@ from engine.data.dataset import make_dataset
 from engine.data.frames import feature_frame, regime_series
 from engine.families import family
 from engine.kernels.features import FEATURE_SET
+from engine.kernels.fills import Fill
 from engine.kernels.market_features import MARKET_FEATURES
 from engine.kernels.targets import target_name
 from engine.night.model_folder import write_model
@@ -111,7 +112,8 @@ def night(_templates: Path, tmp_path_factory: pytest.TempPathFactory) -> Night:
     for name, params in QUICK.items():
         recipe = Recipe(
             name, FEATURE_SET, 6, params, 7,
-            timeframe="1d", target=target_name(24), tuned_until="2017-01-01T00:00:00+00:00",
+            timeframe="1d", target=target_name(24, Fill.WORKED),
+            tuned_until="2017-01-01T00:00:00+00:00",
         )  # fmt: skip
         library.set_recipe(SYMBOL, name, recipe.to_json())
     done = subprocess.run(

@@ -44,7 +44,7 @@ from brain.recipes import Recipe
 from brain.records import CellRecord
 from brain.workers import Unit
 from engine.data.frames import feature_frame
-from engine.evaluation.metrics import ALL
+from engine.evaluation.trading import ALL
 from engine.families.boosted import XgBoost
 from engine.kernels.features import FEATURE_SET, FEATURES
 from engine.night.champions import CellChoice, name_champions

@@ -19,7 +19,7 @@ from brain.work import Failure, Progress, Tally
 from brain.workers import Unit, outcomes, run_units
 from engine.data.dataset import Dataset, make_dataset
 from engine.data.market_series import MarketReader, MarketSeries
-from engine.evaluation.metrics import ALL
+from engine.evaluation.trading import ALL
 from engine.evaluation.walk_forward import TrainingPlan
 from engine.night.logbook import log_search, log_training
 from engine.night.recipe_choice import reusable_recipe

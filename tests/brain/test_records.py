@@ -14,10 +14,17 @@ from brain.records import CellRecord, Champion, Estimate, Evidence, Version
 EVIDENCE = Evidence(
     bars=340,
     episodes=12,
+    years=2.5,
     net_sharpe=Estimate(1.25, 0.5),
     rank_ic=Estimate(0.03, 0.01),
     hit_rate=Estimate(0.52, 0.02),
     max_drawdown=Estimate(0.11, 0.04),
+    gross_sharpe=Estimate(2.5, 0.5),
+    delayed_sharpe=Estimate(1.5, 0.5),
+    gain_bp=Estimate(6.0, 2.0),
+    break_even_bp=Estimate(3.0, 1.0),
+    long_sharpe=Estimate(0.8, 0.6),
+    reversal_sharpe=Estimate(-0.5, 0.5),
 )
 KEYS = [
     "net_sharpe",
@@ -28,10 +35,24 @@ KEYS = [
     "hit_rate_error",
     "max_drawdown",
     "max_drawdown_error",
+    "gross_sharpe",
+    "gross_sharpe_error",
+    "delayed_sharpe",
+    "delayed_sharpe_error",
+    "gain_bp",
+    "gain_bp_error",
+    "break_even_bp",
+    "break_even_bp_error",
+    "long_sharpe",
+    "long_sharpe_error",
+    "reversal_sharpe",
+    "reversal_sharpe_error",
     "bars",
     "episodes",
+    "years",
 ]
 UNKNOWN = Estimate(math.nan, math.nan)
+NOTHING = Evidence(None, None, math.nan, *[UNKNOWN] * 10)
 
 
 def equal(first: Evidence, second: Evidence) -> bool:
@@ -42,7 +63,8 @@ def equal(first: Evidence, second: Evidence) -> bool:
 def test_metrics_have_their_keys_in_order() -> None:
     metrics = EVIDENCE.to_metrics()
     assert list(metrics) == KEYS
-    assert list(metrics.values()) == [1.25, 0.5, 0.03, 0.01, 0.52, 0.02, 0.11, 0.04, 340.0, 12.0]
+    values = [1.25, 0.5, 0.03, 0.01, 0.52, 0.02, 0.11, 0.04, 2.5, 0.5, 1.5, 0.5, 6.0, 2.0, 3.0, 1.0]
+    assert list(metrics.values()) == [*values, 0.8, 0.6, -0.5, 0.5, 340.0, 12.0, 2.5]
     assert {type(value) for value in metrics.values()} == {float}
 
 
@@ -67,14 +89,7 @@ def test_metrics_read_back_among_others(regime: Regime | None) -> None:
 
 
 def test_unknown_values_are_left_out_and_read_back_as_unknown() -> None:
-    evidence = replace(
-        EVIDENCE,
-        bars=None,
-        episodes=None,
-        net_sharpe=Estimate(1.25, math.nan),
-        rank_ic=UNKNOWN,
-        max_drawdown=UNKNOWN,
-    )
+    evidence = replace(NOTHING, net_sharpe=Estimate(1.25, math.nan), hit_rate=EVIDENCE.hit_rate)
     metrics = evidence.to_metrics(Regime.LOW)
     assert list(metrics) == ["low/net_sharpe", "low/hit_rate", "low/hit_rate_error"]
     assert equal(Evidence.from_metrics(metrics, Regime.LOW), evidence)
@@ -88,13 +103,41 @@ def test_infinity_is_unknown() -> None:
 
 
 def test_no_bars_are_not_unknown() -> None:
-    evidence = Evidence(0, 0, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN)
+    evidence = replace(NOTHING, bars=0, episodes=0)
     assert evidence.to_metrics() == {"bars": 0.0, "episodes": 0.0}
     assert equal(Evidence.from_metrics({"bars": 0.0, "episodes": 0.0}), evidence)
 
 
+@pytest.mark.parametrize(
+    ("gross", "net", "late", "caveats"),
+    [
+        (2.0, 1.0, 1.0, ()),
+        (2.0, -0.1, 1.0, ("costs take all of it",)),
+        (2.0, 1.0, 0.0, ("one more bar of delay takes all of it",)),
+        (-1.0, -2.0, -1.0, ()),
+        (math.nan, math.nan, math.nan, ()),
+    ],
+)
+def test_what_takes_the_sign_away_is_told(
+    gross: float, net: float, late: float, caveats: tuple[str, ...]
+) -> None:
+    evidence = replace(
+        EVIDENCE,
+        gross_sharpe=Estimate(gross, 1.0),
+        net_sharpe=Estimate(net, 1.0),
+        delayed_sharpe=Estimate(late, 1.0),
+    )
+    assert evidence.caveats() == caveats
+
+
+def test_only_what_is_two_errors_above_nothing_beats_it() -> None:
+    assert EVIDENCE.beats_flat
+    for estimate in (Estimate(0.9, 0.5), Estimate(1.0, math.nan), UNKNOWN, Estimate(-2.0, 0.1)):
+        assert not replace(EVIDENCE, net_sharpe=estimate).beats_flat
+
+
 def test_without_metrics_everything_is_unknown() -> None:
-    evidence = Evidence(None, None, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN)
+    evidence = NOTHING
     assert equal(Evidence.from_metrics({}), evidence)
     assert equal(Evidence.from_metrics(EVIDENCE.to_metrics(), Regime.HIGH), evidence)
     assert evidence.to_metrics() == {}
@@ -106,7 +149,7 @@ COUNTS = st.none() | st.integers(0, 10**9)
 
 
 @given(
-    evidence=st.builds(Evidence, COUNTS, COUNTS, ESTIMATES, ESTIMATES, ESTIMATES, ESTIMATES),
+    evidence=st.builds(Evidence, COUNTS, COUNTS, VALUES, *[ESTIMATES] * 10),
     regime=st.sampled_from([None, *Regime]),
 )
 def test_any_evidence_reads_back(evidence: Evidence, regime: Regime | None) -> None:

@@ -40,6 +40,8 @@ def simulate(
 ) -> Simulation:
     """Bars whose next log return correlates with where the shadow of this bar lies.
 
+    Opens are prices of their own, a hundredth of a bar's move from the close before.
+
     Returns are ``0.01 * (strength * signal[t - 1] + sqrt(1 - strength²) * noise[t])``. The signal
     is drawn anew for each bar and shows as the share of the bar's shadows that lies below its body;
     nothing else in the bars, volume included, says anything of what comes.
@@ -57,7 +59,8 @@ def simulate(
     drift = strength * np.concatenate([[0.0], signal[:-1]])
     returns = _VOLATILITY * (drift + np.sqrt(1 - strength**2) * rng.standard_normal(rows))
     close = 100 * np.exp(np.cumsum(returns))
-    open_ = np.concatenate([[100.0], close[:-1]])
+    aside = 0.01 * _VOLATILITY * np.random.default_rng([seed, 1]).standard_normal(rows)
+    open_ = np.concatenate([[100.0], close[:-1]]) * np.exp(aside)
     shadows = _VOLATILITY * rng.lognormal(0.0, 0.5, rows)
     frame = pd.DataFrame(
         {

@@ -17,7 +17,8 @@ from brain.records import Evidence
 from brain.series.bars import Bars
 from brain.series.files import read_folder, sample_folder
 from engine.data.dataset import Dataset, make_dataset
-from engine.evaluation.metrics import ALL, evaluate, net_returns, paired_difference
+from engine.evaluation.metrics import evaluate, net_returns, paired_difference
+from engine.evaluation.trading import ALL, trading_of
 from engine.evaluation.walk_forward import TrainingPlan, out_of_sample
 from engine.families import family
 from engine.kernels.targets import next_absolute_return
@@ -34,7 +35,7 @@ each_family = pytest.mark.parametrize("name", list(Family))
 def predict(dataset: Dataset, name: Family, plan: TrainingPlan) -> Array:
     """Out-of-sample predictions of the dataset's target."""
     model = family(name)
-    walk = plan.walk(len(dataset), dataset.horizon)
+    walk = plan.walk(len(dataset), dataset.reach)
     return out_of_sample(
         model,
         dataset.features,
@@ -50,10 +51,7 @@ def evaluation(prediction: Array, dataset: Dataset) -> Evidence:
         prediction,
         dataset.target,
         dataset.forward_return,
-        dataset.regimes,
-        horizon=dataset.horizon,
-        cost=COST,
-        bars_per_year=dataset.bars_per_year,
+        trading_of(dataset, COST),
     )[ALL]
 
 
@@ -129,7 +127,7 @@ def test_a_planted_signal_is_found_at_its_strength(planted: Planted) -> None:
     evidence = evaluation(planted.prediction, planted.dataset)
     low, high = evidence.rank_ic.interval()
 
-    assert truth.bars == evidence.bars == 1999
+    assert truth.bars == evidence.bars == 1998
     assert truth.rank_ic.value == pytest.approx(0.3, abs=0.05)
     assert 0 < low < truth.rank_ic.value < high
 
@@ -140,10 +138,10 @@ def test_a_planted_signal_earns_more_than_no_signal(planted: Planted) -> None:
     assert evidence.net_sharpe.interval()[0] > 0
 
     net, none = (
-        net_returns(prediction, planted.dataset.forward_return, horizon=1, cost=COST)
+        net_returns(prediction, trading_of(planted.dataset, COST))
         for prediction in (planted.prediction, planted.from_shuffled)
     )
-    more = paired_difference(net, none, np.ones(len(net), dtype=bool), horizon=1)
+    more = paired_difference(net, none, horizon=1)
     assert more.value > 2 * more.error
 
 

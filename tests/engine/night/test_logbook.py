@@ -12,7 +12,8 @@ from brain.recipes import Recipe
 from brain.records import Version
 from brain.series.files import read_folder, sample_folder
 from engine.data.dataset import Dataset, make_dataset
-from engine.evaluation.metrics import ALL, evaluate
+from engine.evaluation.metrics import evaluate
+from engine.evaluation.trading import ALL, trading_of
 from engine.night import logbook
 from engine.night.model_folder import regime_document
 from engine.night.training import TrainingResult
@@ -28,15 +29,7 @@ def data() -> Dataset:
 @pytest.fixture(scope="module")
 def result(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> TrainingResult:
     prediction = np.where(np.arange(len(data)) < 400, np.nan, data.features[:, 0])
-    evidence = evaluate(
-        prediction,
-        data.target,
-        data.forward_return,
-        data.regimes,
-        horizon=data.horizon,
-        cost=0.0005,
-        bars_per_year=data.bars_per_year,
-    )
+    evidence = evaluate(prediction, data.target, data.forward_return, trading_of(data, 0.0005))
     return TrainingResult(
         symbol=SYMBOL,
         family=Family.LIGHTGBM,
@@ -44,7 +37,7 @@ def result(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> TrainingR
         search=None,
         evidence=evidence,
         prediction=prediction,
-        net=prediction,
+        net={ALL: prediction},
         folder=tmp_path_factory.mktemp("model"),
         seconds={"refit": 1.0},
     )

@@ -17,6 +17,7 @@ from brain.settings import Settings, load_settings
 from engine.data.dataset import Dataset, make_dataset
 from engine.data.market_series import MarketSeries
 from engine.evaluation.walk_forward import TrainingPlan
+from engine.kernels.fills import Fill
 from engine.kernels.regime_state import RegimeDefinition
 from engine.kernels.targets import target_name
 from engine.night.recipe_choice import reusable_recipe
@@ -115,8 +116,9 @@ def test_one_that_does_not_is_searched_again_and_the_log_says_why(
 
 def test_another_window_of_the_volatility_is_another_target(bars: Bars, dataset: Dataset) -> None:
     wide = make_dataset(bars, horizon=6, definition=RegimeDefinition(window=48))
-    assert wide.target_name != dataset.target_name == target_name(24)
-    assert target_name(24, limit=3.0) != target_name(24)
+    assert wide.target_name != dataset.target_name == target_name(24, dataset.fill)
+    assert target_name(24, Fill.OPEN, limit=3.0) != target_name(24, Fill.OPEN)
+    assert target_name(24, Fill.WORKED) != target_name(24, Fill.OPEN)
 
 
 @pytest.mark.parametrize(("trials", "level"), [(8, "WARNING"), (2, "INFO")])
@@ -152,7 +154,7 @@ def test_the_market_makes_another_recipe_and_each_run_says_how_much_of_it_is_mis
     assert "feature_set is 'bars-1' and not 'bars-1+market-1', does not fit" in caplog.text
     assert searches[0].search.recipe.feature_set == "bars-1+market-1"
     recipe = Recipe.from_json(library.recipe(SYMBOL, Family.LIGHTGBM) or "")
-    assert (recipe.timeframe, recipe.target, recipe.trials) == ("1h", target_name(24), 1)
+    assert (recipe.timeframe, recipe.target, recipe.trials) == ("1h", joined.dataset.target_name, 1)
 
     runs = [
         library.client.get_run(result.versions[Family.LIGHTGBM].run_id).data

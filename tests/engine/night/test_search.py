@@ -43,7 +43,7 @@ def result(dataset: Dataset) -> Search:
 
 
 def first_fold(dataset: Dataset) -> Fold:
-    return PLAN.walk(len(dataset), dataset.horizon)[0]
+    return PLAN.walk(len(dataset), dataset.reach)[0]
 
 
 def inner_folds(dataset: Dataset) -> tuple[Fold, ...]:
@@ -51,7 +51,7 @@ def inner_folds(dataset: Dataset) -> tuple[Fold, ...]:
         first_fold(dataset).train_end,
         folds=PLAN.tuning_folds,
         first_test=PLAN.first_test,
-        horizon=dataset.horizon,
+        reach=dataset.reach,
         embargo=PLAN.embargo,
     )
 
