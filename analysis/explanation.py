@@ -22,7 +22,7 @@ from analysis.results import Additivity, FeatureNote, Method, ModelAnalysis, Ran
 from analysis.sampling import Array, Rows, spread, stratified
 from brain.artifacts import IMPORTANCE, IMPORTANCE_TABLE
 from brain.errors import InputError, NotEnoughBarsError
-from brain.naming import Family
+from brain.naming import Family, Fill
 from engine.data.dataset import Dataset, make_dataset
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ class ExplanationTask:
         seed: of the samples and of the shuffling.
         folder: where the files go; made by the task.
         market: funding and open interest to join to bars; a dataset has them.
+        fill: of the decisions on bars; chosen by these if None.
     """
 
     symbol: str
@@ -69,6 +70,7 @@ class ExplanationTask:
     seed: int
     folder: Path
     market: MarketSeries | None = None
+    fill: Fill | None = None
 
 
 @dataclass(frozen=True)
@@ -213,7 +215,7 @@ class _Measures:
 
 def _dataset(task: ExplanationTask) -> Dataset:
     if not isinstance(task.data, Dataset):
-        return make_dataset(task.data, horizon=task.horizon, market=task.market)
+        return make_dataset(task.data, horizon=task.horizon, market=task.market, fill=task.fill)
     if task.data.horizon != task.horizon:
         raise InputError(
             f"{task.model_id} looks {task.horizon} bars ahead and the dataset of {task.symbol} "

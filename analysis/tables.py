@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 from rich.markup import escape
@@ -16,6 +17,9 @@ from engine.night.training import SearchResult
 __all__ = ["champions_table", "model_lines", "models_table", "recipes_table", "versions_table"]
 
 _CAPTION = "net Sharpe: annualised, out of sample, after costs, ± one standard error"
+#: Beside it: before costs, each decision filled one more bar late, always long, the last return
+#: reversed, and the cost that would leave nothing.
+_BESIDE = ("gross", "late", "long", "reversal", "even at")
 
 
 def champions_table(champions: Sequence[Champion], failures: Sequence[Failure]) -> Table:
@@ -25,10 +29,18 @@ def champions_table(champions: Sequence[Champion], failures: Sequence[Failure]) 
         champions: one a row, in their order.
         failures: one a row.
     """
-    table = Table(title="Champions", caption=_CAPTION)
+    fills = dict.fromkeys(c.record.fill for c in champions if c.record.fill)
+    caption = "\n".join(
+        [
+            f"{_CAPTION}; decisions are {', or '.join(fills)}" if fills else _CAPTION,
+            "gross: before costs; late: gross, one more bar late; long, reversal: net, always "
+            "long and the last return reversed; even at: the cost that would leave nothing",
+        ]
+    )
+    table = Table(title="Champions", caption=caption)
     for column in ("symbol", "regime", "champion"):
         table.add_column(column)
-    for column in ("version", "net Sharpe", "bars", "episodes"):
+    for column in ("version", "net Sharpe", *_BESIDE, "bars", "episodes"):
         table.add_column(column, justify="right")
     table.add_column("why", overflow="fold")
     for champion in champions:
@@ -39,11 +51,25 @@ def champions_table(champions: Sequence[Champion], failures: Sequence[Failure]) 
             record.family,
             str(champion.version),
             plus_minus(record.net_sharpe, record.net_sharpe_error, "+"),
+            *_beside(record.evidence),
             str(record.bars),
             str(record.episodes),
             record.reason,
         )
     return _with_failures(table, failures)
+
+
+def _beside(evidence: Evidence) -> list[str]:
+    """What stands beside a net Sharpe ratio; errors are on the run."""
+    estimates = (
+        evidence.gross_sharpe,
+        evidence.delayed_sharpe,
+        evidence.long_sharpe,
+        evidence.reversal_sharpe,
+    )
+    points = evidence.break_even_bp.value
+    values = ["?" if math.isnan(e.value) else f"{e.value:+.1f}" for e in estimates]
+    return [*values, "?" if math.isnan(points) else f"{points:.1f} bp"]
 
 
 def versions_table(

@@ -112,6 +112,7 @@ def explanation_task(
         model=folder,
         features=features,
         horizon=Recipe.from_json(recipe.read_text()).horizon,
+        fill=settings.fill,
         samples={"rows": settings.explain_rows, "windows": settings.explain_windows},
         seed=settings.seed,
         folder=scratch / "explanation",

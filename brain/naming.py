@@ -15,6 +15,7 @@ __all__ = [
     "PRIOR",
     "REGIMES",
     "Family",
+    "Fill",
     "Regime",
     "Role",
     "Tag",
@@ -24,6 +25,7 @@ __all__ = [
     "model_id",
     "model_name",
     "parse_family",
+    "parse_fill",
     "parse_model_id",
     "parse_regime",
     "parse_symbol",
@@ -62,6 +64,24 @@ PRIOR: dict[Regime, Family] = {
     Regime.HIGH: Family.LSTM,
     Regime.EXTREME: Family.LIGHTGBM,
 }
+
+
+class Fill(StrEnum):
+    """Where the order of a decision is filled."""
+
+    OPEN = "open"
+    WORKED = "worked"
+    CLOSE = "close"
+
+    def describe(self, timeframe: str) -> str:
+        """The fill in words, for bars of a timeframe: ``worked through the next 1d bar``."""
+        match self:
+            case Fill.OPEN:
+                return f"filled at the next {timeframe} bar's open"
+            case Fill.WORKED:
+                return f"worked through the next {timeframe} bar"
+            case _:
+                return f"filled at the {timeframe} bar's own close"
 
 
 class Tag(StrEnum):
@@ -210,6 +230,20 @@ def parse_family(value: str) -> Family:
     except ValueError:
         raise UnknownFamilyError(
             f"no model family is called {value!r}; {did_you_mean(str(value), list(Family))}"
+        ) from None
+
+
+def parse_fill(value: str) -> Fill:
+    """The fill of that name.
+
+    Raises:
+        InputError: there is none.
+    """
+    try:
+        return Fill(value)
+    except ValueError:
+        raise InputError(
+            f"no fill is called {value!r}; {did_you_mean(value, list(Fill))}"
         ) from None
 
 

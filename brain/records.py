@@ -196,6 +196,8 @@ class CellRecord:
         decided: time of the promotion, ISO 8601 in UTC; empty if unknown.
         confidence: probability that the net Sharpe ratio is above 0; None without evidence.
         ledger: entry of the promotion ledger; None if there is none.
+        fill: where its decisions are taken to be filled, in words; empty if unknown.
+        metrics: its evidence in the regime, see :meth:`brain.records.Evidence.to_metrics`.
         regimes: definition and state of the regimes, to classify new bars the same way; empty if
             unknown (each version's files have them too).
     """
@@ -215,7 +217,14 @@ class CellRecord:
     confidence: float | None = None
     ledger: str | None = None
     by_evidence: bool = False
+    fill: str = ""
+    metrics: Mapping[str, float] = field(default_factory=dict)
     regimes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def evidence(self) -> Evidence:
+        """The evidence in the regime; unknown where the record has none."""
+        return Evidence.from_metrics(self.metrics)
 
     def to_json(self) -> str:
         """Compact JSON; numbers that are not finite become null."""

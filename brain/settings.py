@@ -24,7 +24,15 @@ from pydantic_settings import (
 )
 
 from brain.errors import BrainError, InputError, SettingsError, did_you_mean
-from brain.naming import Family, parse_family, parse_symbol, perpetual, present_name
+from brain.naming import (
+    Family,
+    Fill,
+    parse_family,
+    parse_fill,
+    parse_symbol,
+    perpetual,
+    present_name,
+)
 
 __all__ = ["Settings", "load_settings"]
 
@@ -59,6 +67,10 @@ def _lower_words(value: object) -> object:
     if not isinstance(words, list | tuple):
         return words
     return tuple(dict.fromkeys(str(word).lower() for word in words))
+
+
+def _fill(value: object) -> object:
+    return parse_fill(value.lower()) if isinstance(value, str) else value
 
 
 def _renamed(value: object) -> object:
@@ -136,6 +148,9 @@ class Settings(BaseSettings):
     embargo: int = Field(default=24, ge=0, description="bars left out between training and test")
     trials: int = Field(default=8, ge=1, description="hyperparameter trials of a family")
     retune: bool = Field(default=False, description="search again although a recipe is stored")
+    fill: Annotated[Fill | None, BeforeValidator(_fill)] = Field(
+        default=None, description="where decisions are filled: open, worked; by the bars if none"
+    )
     cost_bps: float = Field(default=5.0, ge=0, description="cost of each unit traded, basis points")
     seed: int = Field(default=7, ge=0, lt=2**31, description="of every fit and search")
     jobs: int = Field(

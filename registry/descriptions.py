@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from brain.artifacts import BEESWARM, DRIFT, EVIDENTLY_REPORT, EXPLANATION
 from brain.naming import model_name
-from brain.records import Champion
+from brain.records import Champion, Evidence
 from brain.text import plus_minus
 
 __all__ = ["describe_model", "explanation_links", "history_link", "markdown_table", "run_link"]
@@ -60,6 +60,7 @@ def describe_model(
             champion.record.family,
             f"[{champion.version}](#/models/{model_name(symbol)}/versions/{champion.version})",
             plus_minus(champion.record.net_sharpe, champion.record.net_sharpe_error),
+            *_beside(champion.record.evidence),
             champion.record.bars,
             champion.record.episodes,
             explanation_links(links[champion.version]) if champion.version in links else "",
@@ -72,6 +73,8 @@ def describe_model(
         "champion",
         "version",
         "net Sharpe",
+        "always long",
+        "reversal",
         "bars",
         "episodes",
         "explained",
@@ -84,6 +87,12 @@ def describe_model(
     )
     table = markdown_table(columns, rows) if rows else "No champion yet.\n"
     return f"{preface}\n\n{introduction}{table}".lstrip()
+
+
+def _beside(evidence: Evidence) -> list[str]:
+    """The net Sharpe ratios that the champion's is compared with."""
+    estimates = (evidence.long_sharpe, evidence.reversal_sharpe)
+    return [plus_minus(estimate.value, estimate.error) for estimate in estimates]
 
 
 def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from brain.confidence import confidence, position_size
-from brain.naming import REGIMES, Family, Regime, Tag
+from brain.naming import REGIMES, Family, Fill, Regime, Tag
 from brain.recipes import Recipe
 from brain.records import CellRecord, Champion, Version
 from brain.series.bars import Bars
@@ -24,7 +24,6 @@ from engine.data.dataset import make_dataset
 from engine.data.frames import feature_frame, regime_series
 from engine.families import family
 from engine.kernels.features import FEATURE_SET
-from engine.kernels.fills import Fill
 from engine.kernels.market_features import MARKET_FEATURES
 from engine.kernels.targets import target_name
 from engine.night.model_folder import write_model

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brain.errors import NotEnoughBarsError
+from brain.naming import Fill
 from brain.series.bars import Bars
 from engine.data.frames import bar_fill, bar_volatility, feature_frame, regime_series, target_frame
 from engine.kernels.columns import Floats
 from engine.kernels.features import FEATURE_SET
-from engine.kernels.fills import Fill
 from engine.kernels.market_features import MARKET_FEATURE_SET
 from engine.kernels.regime_state import RegimeDefinition, RegimeState
 from engine.kernels.targets import reach, target_name

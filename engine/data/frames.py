@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from brain.errors import InputError
-from brain.naming import perpetual
+from brain.naming import Fill, perpetual
 from engine.kernels.features import FEATURES, bar_features
-from engine.kernels.fills import Fill, choose_fill, fill_prices
+from engine.kernels.fills import choose_fill, fill_prices
 from engine.kernels.market_features import MARKET_FEATURES, perpetual_features
 from engine.kernels.regime_state import RegimeDefinition, RegimeState
 from engine.kernels.regimes import classify, volatility

@@ -11,21 +11,12 @@ A kernel on NumPy arrays. Row t's fill is known when bar t + 1 is.
 
 from __future__ import annotations
 
-from enum import StrEnum
-
 import numpy as np
 
+from brain.naming import Fill
 from engine.kernels.columns import Floats, valid_prices
 
-__all__ = ["MOST_REPEATED", "Fill", "choose_fill", "fill_prices", "repeated_opens"]
-
-
-class Fill(StrEnum):
-    """Where the order of a decision is filled."""
-
-    OPEN = "open"
-    WORKED = "worked"
-    CLOSE = "close"
+__all__ = ["MOST_REPEATED", "choose_fill", "fill_prices", "repeated_opens"]
 
 
 #: The share of opens that repeat the close before, above which opens are no prices of their own.

@@ -18,8 +18,8 @@ import math
 import numpy as np
 
 from brain.errors import InputError
+from brain.naming import Fill
 from engine.kernels.columns import Floats
-from engine.kernels.fills import Fill
 from engine.kernels.windows import positive_log, ratio
 
 __all__ = [

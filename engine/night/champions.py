@@ -127,6 +127,8 @@ def _record(result: SymbolResult, regime: Regime, choice: Choice) -> CellRecord:
         net_sharpe=sharpe.value,
         net_sharpe_error=sharpe.error,
         confidence=probability,
+        fill=result.dataset.fill.describe(result.dataset.timeframe),
+        metrics=evidence.to_metrics(),
         decided=datetime.now(UTC).isoformat(timespec="seconds"),
         regimes=regime_document(result.dataset),
     )

@@ -30,6 +30,12 @@ __all__ = ["log_search", "log_training"]
 # The run's own metrics come last, so that the key without a regime shows all bars.
 _ORDER = (*REGIMES, ALL)
 
+_COLUMNS = ("regime", "rank IC", "hit rate", "net Sharpe", "max drawdown", "bars", "episodes")
+_COMPARISON = (
+    *("regime", "gross Sharpe", "one bar later", "break-even", "gain"),
+    *("always long", "reversal", "but"),
+)
+
 
 def log_training(
     library: BrainLibrary, symbol_run: Run, dataset: Dataset, result: TrainingResult
@@ -135,6 +141,7 @@ def _params(dataset: Dataset, recipe: Recipe) -> dict[str, object]:
         "feature_set": dataset.feature_set,
         "target": recipe.target,
         "rows": len(dataset),
+        "fill": dataset.fill,
         "refit": recipe.refit,
         "seed": recipe.seed,
         "tuned_until": recipe.tuned_until,
@@ -212,16 +219,21 @@ def _attach_tables(run: Run, dataset: Dataset, result: TrainingResult) -> None:
 
 
 def _note(dataset: Dataset, result: TrainingResult, links: str = "") -> str:
-    columns = ("regime", "rank IC", "hit rate", "net Sharpe", "max drawdown", "bars", "episodes")
     rows = [_row(key, result.evidence[key]) for key in _ORDER]
-    sharpe = result.evidence[ALL].net_sharpe
+    comparison = [_comparison(key, result.evidence[key]) for key in _ORDER]
+    overall = result.evidence[ALL]
+    sharpe = overall.net_sharpe
     # The UI's lists show a description's first words only.
     return (
         f"Net Sharpe {plus_minus(sharpe.value, sharpe.error)} of {result.symbol} {result.family}, "
         f"recipe `{result.recipe.id}`, {dataset.horizon} bars ahead on {dataset.timeframe} bars "
         f"until {dataset.close_time[-1]:%Y-%m-%d %H:%M} UTC. {links}\n\n"
-        "Out of sample, after costs, ± one standard error:\n\n"
-        f"{markdown_table(columns, rows)}"
+        f"Out of sample, after costs, ± one standard error, over {overall.years:.1f} years; each "
+        f"decision is {dataset.fill.describe(dataset.timeframe)}:\n\n"
+        f"{markdown_table(_COLUMNS, rows)}\n"
+        "Before costs, one more bar late, and what it is compared with on the same bars and at the "
+        "same costs; the break-even cost of each unit traded, and the gain of a position, in basis "
+        f"points:\n\n{markdown_table(_COMPARISON, comparison)}"
     )
 
 
@@ -237,6 +249,22 @@ def _row(key: str, evidence: Evidence) -> tuple[object, ...]:
         *(plus_minus(estimate.value, estimate.error) for estimate in estimates),
         evidence.bars,
         evidence.episodes,
+    )
+
+
+def _comparison(key: str, evidence: Evidence) -> tuple[object, ...]:
+    estimates = (
+        evidence.gross_sharpe,
+        evidence.delayed_sharpe,
+        evidence.break_even_bp,
+        evidence.gain_bp,
+        evidence.long_sharpe,
+        evidence.reversal_sharpe,
+    )
+    return (
+        f"**{key}**",
+        *(plus_minus(estimate.value, estimate.error) for estimate in estimates),
+        "; ".join(evidence.caveats()),
     )
 
 

@@ -203,7 +203,9 @@ def read_symbol(
     """
     try:
         symbol_bars = bars[symbol]
-        dataset = make_dataset(symbol_bars, horizon=settings.horizon, market=market(symbol))
+        dataset = make_dataset(
+            symbol_bars, horizon=settings.horizon, market=market(symbol), fill=settings.fill
+        )
         _plan(settings).walk(len(dataset), dataset.reach)
     except LibraryError:
         raise

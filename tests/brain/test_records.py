@@ -160,7 +160,9 @@ def test_any_evidence_reads_back(evidence: Evidence, regime: Regime | None) -> N
 
 
 def test_the_estimates_by_name_begin_with_the_net_sharpe_ratio() -> None:
-    assert list(EVIDENCE.estimates()) == ["net_sharpe", "rank_ic", "hit_rate", "max_drawdown"]
+    names = list(EVIDENCE.estimates())
+    assert names[:4] == ["net_sharpe", "rank_ic", "hit_rate", "max_drawdown"]
+    assert [f"{name}_error" for name in names] == KEYS[1:-3:2]
     assert EVIDENCE.estimates()["hit_rate"] == Estimate(0.52, 0.02)
 
 

@@ -10,7 +10,8 @@ from hypothesis import given, strategies as st
 from numpy.typing import NDArray
 
 from brain.errors import InputError
-from engine.kernels.fills import Fill, choose_fill, fill_prices, repeated_opens
+from brain.naming import Fill
+from engine.kernels.fills import choose_fill, fill_prices, repeated_opens
 from engine.kernels.payments import Funding, funding
 from engine.kernels.profit import profit
 

@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from brain.naming import Family, Tag
+from brain.naming import Family, Fill, Tag
 from brain.recipes import Recipe
 from brain.series.bars import Bars
 from brain.settings import Settings, load_settings
 from engine.data.dataset import Dataset, make_dataset
 from engine.data.market_series import MarketSeries
 from engine.evaluation.walk_forward import TrainingPlan
-from engine.kernels.fills import Fill
 from engine.kernels.regime_state import RegimeDefinition
 from engine.kernels.targets import target_name
 from engine.night.recipe_choice import reusable_recipe
