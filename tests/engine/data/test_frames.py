@@ -6,11 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from brain.naming import Fill
 from brain.series.bars import Bars
 from engine.data import frames
 from engine.data.dataset import make_dataset
 from engine.data.frames import feature_frame, regime_series, target_frame
 from engine.kernels.features import FEATURES, bar_features
+from engine.kernels.fills import fill_prices
 from engine.kernels.regime_state import RegimeDefinition
 from engine.kernels.regimes import catch_up, volatility
 from engine.kernels.targets import forward_return, scaled_target
@@ -42,13 +44,16 @@ def test_the_calendar_is_that_of_the_close(bars: Bars) -> None:
     assert last_of_the_day["hour_cos"].dropna().eq(1.0).all()
 
 
-def test_targets_stand_on_the_grid_of_the_bars(path: Path, bars: Bars) -> None:
-    frame = target_frame(bars, 4, DEFINITION)
+@pytest.mark.parametrize("fill", Fill)
+def test_targets_stand_on_the_grid_of_the_bars(path: Path, bars: Bars, fill: Fill) -> None:
+    frame = target_frame(bars, 4, DEFINITION, fill=fill)
     pd.testing.assert_index_equal(frame.index, bars.frame.index)
     sigma = volatility(*path.prices(), 12)
+    price = fill_prices(*path.prices(), fill)
     for name, values in {
-        "forward_return": forward_return(path.close, 4),
-        "target": scaled_target(path.close, sigma, 4),
+        "fill": price,
+        "forward_return": forward_return(price, 4),
+        "target": scaled_target(price, sigma, 4),
     }.items():
         assert np.array_equal(frame[name], values, equal_nan=True), name
 

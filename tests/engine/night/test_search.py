@@ -20,6 +20,7 @@ from engine import families
 from engine.data.dataset import Dataset, make_dataset
 from engine.evaluation.walk_forward import Fold, TrainingPlan, walk_forward
 from engine.families.base import FittedModel, ModelFamily
+from engine.kernels.targets import reach
 from engine.night.search import Search, search
 from tests.engine.simulate import simulate
 
@@ -240,7 +241,7 @@ def test_no_trial_predicts_what_its_own_targets_overlap(
     predictions = search(numbered, Family.LIGHTGBM, PLAN).predictions
     assert predictions.shape == (sum(f.test_end - f.test_start for f in inner_folds(numbered)), 3)
     # The first row after the last training target's end, the embargo left out, and one further.
-    assert predictions.to_numpy().min() == HORIZON + PLAN.embargo + 1
+    assert predictions.to_numpy().min() == reach(HORIZON) + PLAN.embargo + 1
 
 
 @pytest.mark.parametrize("error", [TrainingError, NotEnoughBarsError])
