@@ -135,7 +135,8 @@ def collect(**overrides: str | None) -> int:
     return job.exit_code
 
 
-_training = "families", "horizon", "folds", "trials", "retune", "seed", "jobs"
+_trading = "fill", "instrument", "cost_bps"
+_training = "families", "horizon", *_trading, "folds", "trials", "retune", "seed", "jobs"
 _source = "symbols", "bars", "exchanges", "timeframe"
 
 

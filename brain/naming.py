@@ -16,6 +16,7 @@ __all__ = [
     "REGIMES",
     "Family",
     "Fill",
+    "Instrument",
     "Regime",
     "Role",
     "Tag",
@@ -26,6 +27,7 @@ __all__ = [
     "model_name",
     "parse_family",
     "parse_fill",
+    "parse_instrument",
     "parse_model_id",
     "parse_regime",
     "parse_symbol",
@@ -82,6 +84,13 @@ class Fill(StrEnum):
                 return f"worked through the next {timeframe} bar"
             case _:
                 return f"filled at the {timeframe} bar's own close"
+
+
+class Instrument(StrEnum):
+    """What is traded: positions in perpetuals pay and receive funding."""
+
+    SPOT = "spot"
+    PERPETUAL = "perpetual"
 
 
 class Tag(StrEnum):
@@ -244,6 +253,20 @@ def parse_fill(value: str) -> Fill:
     except ValueError:
         raise InputError(
             f"no fill is called {value!r}; {did_you_mean(value, list(Fill))}"
+        ) from None
+
+
+def parse_instrument(value: str) -> Instrument:
+    """The instrument of that name.
+
+    Raises:
+        InputError: there is none.
+    """
+    try:
+        return Instrument(value)
+    except ValueError:
+        raise InputError(
+            f"no instrument is called {value!r}; {did_you_mean(value, list(Instrument))}"
         ) from None
 
 

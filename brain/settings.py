@@ -27,8 +27,10 @@ from brain.errors import BrainError, InputError, SettingsError, did_you_mean
 from brain.naming import (
     Family,
     Fill,
+    Instrument,
     parse_family,
     parse_fill,
+    parse_instrument,
     parse_symbol,
     perpetual,
     present_name,
@@ -71,6 +73,10 @@ def _lower_words(value: object) -> object:
 
 def _fill(value: object) -> object:
     return parse_fill(value.lower()) if isinstance(value, str) else value
+
+
+def _instrument(value: object) -> object:
+    return parse_instrument(value.lower()) if isinstance(value, str) else value
 
 
 def _renamed(value: object) -> object:
@@ -150,6 +156,10 @@ class Settings(BaseSettings):
     retune: bool = Field(default=False, description="search again although a recipe is stored")
     fill: Annotated[Fill | None, BeforeValidator(_fill)] = Field(
         default=None, description="where decisions are filled: open, worked; by the bars if none"
+    )
+    instrument: Annotated[Instrument | None, BeforeValidator(_instrument)] = Field(
+        default=None,
+        description="spot, perpetual; if none, collected candles are perpetuals', files spot",
     )
     cost_bps: float = Field(default=5.0, ge=0, description="cost of each unit traded, basis points")
     seed: int = Field(default=7, ge=0, lt=2**31, description="of every fit and search")

@@ -16,6 +16,7 @@ from engine.data.frames import bar_fill, bar_volatility, feature_frame, regime_s
 from engine.kernels.columns import Floats
 from engine.kernels.features import FEATURE_SET
 from engine.kernels.market_features import MARKET_FEATURE_SET
+from engine.kernels.payments import Funding, funding
 from engine.kernels.regime_state import RegimeDefinition, RegimeState
 from engine.kernels.targets import reach, target_name
 
@@ -49,6 +50,7 @@ class Dataset:
         definition, state: of the regimes, to classify the bars to come in the same way.
         digest: of the bars and the market series behind the rows.
         source: of the bars.
+        funding: what a long position pays in each bar; None if it pays none.
     """
 
     symbol: str
@@ -69,6 +71,7 @@ class Dataset:
     state: RegimeState
     digest: str
     source: str
+    funding: Funding | None = None
 
     def __len__(self) -> int:
         return len(self.target)
@@ -96,6 +99,7 @@ def make_dataset(
     definition: RegimeDefinition | None = None,
     market: MarketSeries | None = None,
     fill: Fill | None = None,
+    funding_exchange: str | None = None,
 ) -> Dataset:
     """A symbol's dataset from its bars.
 
@@ -105,6 +109,8 @@ def make_dataset(
         definition: of the regimes; the standard one if None.
         market: the symbol's funding and open interest; there are no features of them if None.
         fill: where decisions are filled; chosen by the bars if None.
+        funding_exchange: whose funding positions pay, as the market series tell it; unknown where
+            these tell nothing. None if the instrument has no funding.
 
     Raises:
         InputError: the market series are another symbol's.
@@ -141,6 +147,24 @@ def make_dataset(
         state=state,
         digest=_digest(bars, market),
         source=bars.source,
+        funding=_funding(bars, market, funding_exchange, fill) if funding_exchange else None,
+    )
+
+
+def _funding(bars: Bars, market: MarketSeries | None, exchange: str, fill: Fill) -> Funding:
+    close = bars.frame["close"].to_numpy(dtype=np.float64)
+    if market is None:
+        unknown = np.full(len(close), np.nan)
+        return Funding(unknown, unknown)
+    rows = market.settlements(exchange)
+    return funding(
+        close,
+        bars.close_time.as_unit("ns").asi8,
+        bars.step.value,
+        rows.time_ns,
+        rows.rate,
+        rows.interval_hours,
+        filled_after=0.5 if fill is Fill.WORKED else 0.0,
     )
 
 

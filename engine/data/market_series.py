@@ -81,6 +81,12 @@ class MarketSeries:
             for _, rows in _by_exchange(self.funding)
         ]
 
+    def settlements(self, exchange: str) -> FundingRows:
+        """One exchange's rows in the order of time; none if it has none."""
+        rows = self.funding[self.funding["exchange"] == exchange]
+        rows = rows.dropna(subset=["time"]).sort_values("time", kind="stable")
+        return FundingRows(*_times(rows), _values(rows, "rate"), _values(rows, "interval_hours"))
+
     def open_interest_rows(self) -> list[OpenInterestRows]:
         """The kernel's rows of each exchange, always in the same order of exchanges."""
         return [

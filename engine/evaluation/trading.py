@@ -90,6 +90,7 @@ def trading_of(dataset: Dataset, cost: float) -> Trading:
         horizon=dataset.horizon,
         cost=cost,
         bars_per_year=dataset.bars_per_year,
+        funding=dataset.funding,
     )
 
 

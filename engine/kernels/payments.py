@@ -80,7 +80,8 @@ def _unknown(
     """The bars in which a settlement may be missing, (N,)."""
     if not len(settlement_ns):
         return np.ones(len(close_time_ns), dtype=np.bool_)
-    interval = np.round(interval_hours * _HOUR_NS).astype(np.int64)
+    # An unknown interval tells nothing of what came before.
+    interval = np.round(np.nan_to_num(interval_hours) * _HOUR_NS).astype(np.int64)
     # From each settlement's end of what its predecessor tells, to where its own interval begins.
     ends = settlement_ns - interval
     starts = np.concatenate([[np.iinfo(np.int64).min], settlement_ns[:-1]])

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from brain.errors import BrainError, LibraryError
-from brain.naming import Family, Role, Tag
+from brain.naming import Family, Instrument, Role, Tag
 from brain.records import Evidence, Version
 from brain.series.bars import Bars
+from brain.series.source import reads_store
 from brain.settings import Settings
 from brain.work import Failure, Progress, Tally
 from brain.workers import Unit, outcomes, run_units
@@ -204,7 +205,11 @@ def read_symbol(
     try:
         symbol_bars = bars[symbol]
         dataset = make_dataset(
-            symbol_bars, horizon=settings.horizon, market=market(symbol), fill=settings.fill
+            symbol_bars,
+            horizon=settings.horizon,
+            market=market(symbol),
+            fill=settings.fill,
+            funding_exchange=_funding_exchange(settings),
         )
         _plan(settings).walk(len(dataset), dataset.reach)
     except LibraryError:
@@ -278,6 +283,14 @@ def _tune_families(
     tasks = [Task(dataset, family, None, plan, Path()) for family in settings.families]
     yield from outcomes([tuning_call(task) for task in tasks], store)
     return result
+
+
+def _funding_exchange(settings: Settings) -> str | None:
+    """The exchange whose funding positions pay; None if they pay none."""
+    collected = reads_store(settings)
+    if settings.instrument is Instrument.SPOT or (settings.instrument is None and not collected):
+        return None
+    return settings.exchanges[0] if settings.exchanges else "unknown"
 
 
 def _plan(settings: Settings) -> TrainingPlan:
