@@ -21,7 +21,7 @@ from engine.evaluation.trading import ALL, KEYS, Trading, always_in, reversal
 from engine.kernels.columns import Floats
 from engine.kernels.profit import Profit
 
-__all__ = ["evaluate", "net_returns", "paired_difference"]
+__all__ = ["evaluate", "net_returns", "paired_difference", "sharpe_ratio"]
 
 _BASIS_POINTS = 1e4
 
@@ -84,11 +84,11 @@ def _evidence(
         bars=int(rows.sum()),
         episodes=_episodes(members, valid, trading.regimes),
         years=float(decided.sum() / trading.bars_per_year),
-        net_sharpe=_sharpe(net, trading),
+        net_sharpe=sharpe_ratio(net, trading),
         rank_ic=_rank_ic(prediction[rows], target[rows], draws),
         hit_rate=_hit_rate(prediction[rows], target[rows], draws),
         max_drawdown=_drawdown(net, trading),
-        gross_sharpe=_sharpe(result.gross / capital, trading),
+        gross_sharpe=sharpe_ratio(result.gross / capital, trading),
         delayed_sharpe=_delayed(position, trading, key),
         gain_bp=_gain(position[rows] * np.expm1(forward_return[rows]), draws),
         break_even_bp=_break_even(result, capital, trading),
@@ -166,17 +166,17 @@ def _quotient(means: Floats) -> Floats:
 def _delayed(position: Floats, trading: Trading, key: str) -> Estimate:
     """The gross Sharpe ratio of the same decisions, each filled one more bar late."""
     result = trading.profit(position, key, delay=1)
-    return _sharpe(result.gross / trading.capital(result, key), trading)
+    return sharpe_ratio(result.gross / trading.capital(result, key), trading)
 
 
 def _benchmark(position: Floats, trading: Trading, key: str) -> Estimate:
     """The net Sharpe ratio of another rule at the same costs."""
     result = trading.profit(position, key)
-    return _sharpe(result.net / trading.capital(result, key), trading)
+    return sharpe_ratio(result.net / trading.capital(result, key), trading)
 
 
-def _sharpe(returns: Floats, trading: Trading) -> Estimate:
-    """The annualised Sharpe ratio of the returns that are known."""
+def sharpe_ratio(returns: Floats, trading: Trading) -> Estimate:
+    """The annualised Sharpe ratio of the returns that are known, risk-free rate 0."""
     known = returns[np.isfinite(returns)]
     if known.size < 3 or not known.std() > 0:
         return Estimate(np.nan, np.nan)
