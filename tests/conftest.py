@@ -33,7 +33,9 @@ def pytest_configure() -> None:
     """Properties must not fail on a busy machine, nor differ from run to run."""
     from hypothesis import settings
 
-    settings.register_profile("house", deadline=None, derandomize=True, print_blob=True)
+    house = settings(deadline=None, derandomize=True, print_blob=True)
+    settings.register_profile("house", house, max_examples=40)
+    settings.register_profile("soak", house, max_examples=400)
     settings.register_profile("hunt", deadline=None, max_examples=1000)
     settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "house"))
 
