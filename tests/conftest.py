@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,6 +39,28 @@ def pytest_configure() -> None:
     settings.register_profile("soak", house, max_examples=400)
     settings.register_profile("hunt", deadline=None, max_examples=1000)
     settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "house"))
+
+
+#: Tests of models and of whole nights: Lightning, Evidently and SHAP take long to import.
+_OF_MODELS = ("tests/analysis/", "tests/engine/", *(f"tests/test_{name}.py" for name in (
+    "benchmarks", "benchmarks_market", "examples", "house", "market_night", "night",
+)))  # fmt: skip
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Of two test processes one takes the tests of models, and the other never imports for them.
+
+    More processes share out the files as they like.
+    """
+    from xdist.scheduler import LoadFileScheduling
+
+    class TwoProcesses(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "models" if nodeid.startswith(_OF_MODELS) else super()._split_scope(nodeid)
+
+    by_file = config.option.dist == "loadfile"
+    return TwoProcesses(config, log) if by_file and len(config.option.tx) == 2 else None
 
 
 @pytest.fixture(scope="session")
