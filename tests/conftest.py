@@ -148,3 +148,24 @@ def dsn(request: pytest.FixtureRequest) -> str:
         case _:
             server: MlflowServer = request.getfixturevalue("mlflow_server")
             return server.uri
+
+
+@pytest.fixture(scope="module", params=_STORES)
+def shared_dsn(
+    request: pytest.FixtureRequest, _templates: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """A store of each kind in turn, empty at first, for tests of a module that only read it."""
+    match request.param:
+        case "sqlite":
+            path = tmp_path_factory.mktemp("store") / "mlflow.db"
+            shutil.copy(sqlite_template(_templates), path)
+            yield f"sqlite:///{path}"
+        case "postgres":
+            postgres: PostgresServer = request.getfixturevalue("_postgres_server")
+            uri = postgres.fresh()
+            yield uri
+            postgres.drop(uri)
+        case _:
+            server: MlflowServer = request.getfixturevalue("_mlflow_server")
+            server.reset()
+            yield server.uri
