@@ -48,7 +48,7 @@ from engine.families.boosted import XgBoost
 from engine.kernels.features import FEATURE_SET, FEATURES
 from registry.library import BrainLibrary
 from tests.engine.simulate import simulate
-from tests.jobs import Outcome, run_job
+from tests.jobs import BRIEF_ANALYSIS, Outcome, run_job
 from tests.servers import MlflowServer, copy_database, sqlite_template
 
 SYMBOLS = ("AAA/USD", "BBB/USD")
@@ -141,7 +141,8 @@ def nights(_templates: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         write(folder / "bars", symbol)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setenv("MLFLOW_TRACKING_URI", dsn)
+        for name, value in {"MLFLOW_TRACKING_URI": dsn, **BRIEF_ANALYSIS}.items():
+            patch.setenv(name, value)
         first = run_job("nightly", "--bars", "bars", *QUICK)
         aliases = {symbol: aliases_of(dsn, symbol) for symbol in SYMBOLS}
         second = run_job("nightly", "--bars", "bars", "--symbols", SYMBOLS[0], *QUICK)
@@ -517,7 +518,8 @@ def test_a_family_that_fails_is_in_the_table_and_its_cells_keep_their_champions(
 def test_a_night_on_a_server_is_the_same(
     mlflow_server: MlflowServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server.uri)
+    for name, value in {"MLFLOW_TRACKING_URI": mlflow_server.uri, **BRIEF_ANALYSIS}.items():
+        monkeypatch.setenv(name, value)
     bars = write(tmp_path / "bars", "AAA/USD")
     night = run_job("nightly", "--bars", str(bars), "--families", "lightgbm", *QUICK)
     assert (night.code, night.complaints) == (0, [])
