@@ -181,7 +181,7 @@ rows = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=settings.default.max_examples // 4)  # each of several commits
+@settings(max_examples=settings().max_examples // 4)  # each of several commits
 @given(batches=st.lists(rows, min_size=1, max_size=5))
 def test_any_upserts_leave_what_a_dictionary_would(
     batches: list[list[tuple[str, str, int, float]]], tmp_path_factory: pytest.TempPathFactory
@@ -414,8 +414,8 @@ def summed_up(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store whose log deltalake has summed up, as it does every hundred commits."""
     folder = tmp_path_factory.mktemp("summed-up") / "series"
     store = SeriesStore(folder)
-    for value in range(102):
-        store.upsert("candles", candles().assign(close=float(value)))
+    for hour in pd.date_range("2026-10-25", periods=102, freq="h"):
+        store.upsert("candles", candles(str(hour), 1))
     return folder
 
 
