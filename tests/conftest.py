@@ -53,9 +53,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     More processes share out the files as they like.
     """
-    from xdist.scheduler import LoadFileScheduling
+    from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 
-    class TwoProcesses(LoadFileScheduling):  # type: ignore[misc]  # it comes without types
+    class TwoProcesses(LoadFileScheduling):  # type: ignore[misc]
         def _split_scope(self, nodeid: str) -> str:
             return "models" if nodeid.startswith(_OF_MODELS) else super()._split_scope(nodeid)
 

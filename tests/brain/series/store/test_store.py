@@ -414,8 +414,8 @@ def summed_up(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store whose log deltalake has summed up, as it does every hundred commits."""
     folder = tmp_path_factory.mktemp("summed-up") / "series"
     store = SeriesStore(folder)
-    for value in range(102):
-        store.upsert("candles", candles().assign(close=float(value)))
+    for hour in pd.date_range("2026-10-25", periods=102, freq="h"):
+        store.upsert("candles", candles(str(hour), 1))
     return folder
 
 
