@@ -119,8 +119,10 @@ test soak bench: export OMP_NUM_THREADS := 1
 test: $(DEV) ## run every test
 	@python -m pytest -n $(TEST_PROCESSES) --dist loadfile $(ARGS)
 
+# Properties are asked again, of ten times as many examples.
+soak: export HYPOTHESIS_PROFILE := soak
 soak: $(DEV) ## run the tests that are slow or repeat much
-	@python -m pytest -m soak -n $(TEST_PROCESSES) --dist loadfile $(ARGS)
+	@python -m pytest -m "soak or hypothesis" -n $(TEST_PROCESSES) --dist loadfile $(ARGS)
 
 bench: $(DEV) ## run a benchmark: make bench ARGS=nightly
 	@python -m benchmarks $(ARGS)

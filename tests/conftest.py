@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,9 +34,33 @@ def pytest_configure() -> None:
     """Properties must not fail on a busy machine, nor differ from run to run."""
     from hypothesis import settings
 
-    settings.register_profile("house", deadline=None, derandomize=True, print_blob=True)
+    house = settings(deadline=None, derandomize=True, print_blob=True)
+    settings.register_profile("house", house, max_examples=40)
+    settings.register_profile("soak", house, max_examples=400)
     settings.register_profile("hunt", deadline=None, max_examples=1000)
     settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "house"))
+
+
+#: Tests of models and of whole nights: Lightning, Evidently and SHAP take long to import.
+_OF_MODELS = ("tests/analysis/", "tests/engine/", *(f"tests/test_{name}.py" for name in (
+    "benchmarks", "benchmarks_market", "examples", "house", "market_night", "night",
+)))  # fmt: skip
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Of two test processes one takes the tests of models, and the other never imports for them.
+
+    More processes share out the files as they like.
+    """
+    from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
+
+    class TwoProcesses(LoadFileScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            return "models" if nodeid.startswith(_OF_MODELS) else super()._split_scope(nodeid)
+
+    by_file = config.option.dist == "loadfile"
+    return TwoProcesses(config, log) if by_file and len(config.option.tx) == 2 else None
 
 
 @pytest.fixture(scope="session")
@@ -123,3 +148,24 @@ def dsn(request: pytest.FixtureRequest) -> str:
         case _:
             server: MlflowServer = request.getfixturevalue("mlflow_server")
             return server.uri
+
+
+@pytest.fixture(scope="module", params=_STORES)
+def shared_dsn(
+    request: pytest.FixtureRequest, _templates: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """A store of each kind in turn, empty at first, for tests of a module that only read it."""
+    match request.param:
+        case "sqlite":
+            path = tmp_path_factory.mktemp("store") / "mlflow.db"
+            shutil.copy(sqlite_template(_templates), path)
+            yield f"sqlite:///{path}"
+        case "postgres":
+            postgres: PostgresServer = request.getfixturevalue("_postgres_server")
+            uri = postgres.fresh()
+            yield uri
+            postgres.drop(uri)
+        case _:
+            server: MlflowServer = request.getfixturevalue("_mlflow_server")
+            server.reset()
+            yield server.uri

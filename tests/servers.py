@@ -24,7 +24,14 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-__all__ = ["MlflowServer", "PostgresServer", "free_port", "running", "sqlite_template"]
+__all__ = [
+    "MlflowServer",
+    "PostgresServer",
+    "copy_database",
+    "free_port",
+    "running",
+    "sqlite_template",
+]
 
 # Busy machines start these slowly; a start that fails is recognised by the exit.
 _START_SECONDS = 120.0
@@ -141,12 +148,12 @@ class MlflowServer:
         with running(command, self._answers, log, env=env, stop=signal.SIGKILL):
             # The first request creates the default experiment.
             urllib.request.urlopen(f"{self.uri}/api/2.0/mlflow/experiments/get?experiment_id=0")
-            _copy_database(self.database, self._fresh)
+            copy_database(self.database, self._fresh)
             yield self
 
     def reset(self) -> None:
         """Delete every run and model, while the server runs."""
-        _copy_database(self._fresh, self.database)
+        copy_database(self._fresh, self.database)
 
     def _answers(self) -> bool:
         try:
@@ -156,7 +163,7 @@ class MlflowServer:
             return False
 
 
-def _copy_database(source: Path, target: Path) -> None:
+def copy_database(source: Path, target: Path) -> None:
     """Replace a database's content in one transaction, visible to its open connections."""
     with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(target)) as new:
         old.backup(new)

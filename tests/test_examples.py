@@ -5,9 +5,10 @@ from __future__ import annotations
 import ast
 import os
 import re
+import runpy
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,13 +21,16 @@ from brain.recipes import Recipe
 from brain.records import CellRecord, Champion, Version
 from brain.series.bars import Bars
 from brain.series.files import read_folder, sample_folder
+from brain.settings import load_settings
 from engine.data.dataset import make_dataset
 from engine.data.frames import feature_frame, regime_series
 from engine.families import family
 from engine.kernels.features import FEATURE_SET
 from engine.kernels.market_features import MARKET_FEATURES
 from engine.kernels.targets import target_name
+from engine.night.champions import choose_champions, name_champions
 from engine.night.model_folder import write_model
+from engine.night.symbols import train_symbols
 from examples import hamilton
 from registry.library import BrainLibrary
 from tests.engine.markets import market_of
@@ -34,6 +38,7 @@ from tests.servers import sqlite_template
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
+TEN_LINES = EXAMPLES / "hamilton_ten_lines.py"
 SYMBOL = "ETH/USD"
 #: Bars of the sample that the night has not seen. The regime has changed since.
 NEW = 40
@@ -42,22 +47,6 @@ QUICK: dict[Family, dict[str, int]] = {
     Family.XGBOOST: {"rounds": 40},
     Family.LSTM: {"window": 12, "hidden": 4, "epochs": 1},
 }
-# The Engine's part of a night, in a process of its own: it leaves settings of MLflow behind.
-NIGHT = """
-import sys
-from engine.night.champions import choose_champions, name_champions
-from engine.night.symbols import train_symbols
-from brain.series.files import read_folder
-from registry import BrainLibrary, load_settings
-
-settings = load_settings({"folds": 1, "jobs": 1})
-library = BrainLibrary(settings.tracking_uri)
-series = read_folder(sys.argv[1]).bars
-with library.start("nightly", "night", tags={"role": "night"}, note="") as run:
-    (result,), failures = train_symbols(library, settings, series, run)
-    assert not failures, failures
-    name_champions(library, result, choose_champions(library, result))
-"""
 
 
 @dataclass(frozen=True)
@@ -115,13 +104,22 @@ def night(_templates: Path, tmp_path_factory: pytest.TempPathFactory) -> Night:
             tuned_until="2017-01-01T00:00:00+00:00",
         )  # fmt: skip
         library.set_recipe(SYMBOL, name, recipe.to_json())
-    done = subprocess.run(
-        [sys.executable, "-c", NIGHT, str(past)],
-        env=os.environ | {"MLFLOW_TRACKING_URI": uri, "PYTHONPATH": str(ROOT)},
-        cwd=folder, capture_output=True, text=True, check=False, timeout=240,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("MLFLOW_TRACKING_URI", uri)
+        name_champions_of(past)
     return Night(uri, library, folder, past, bars)
+
+
+def name_champions_of(bars: Path) -> None:
+    """The Engine's part of a night."""
+    settings = load_settings({"folds": 1, "jobs": 1})
+    library = BrainLibrary(settings.tracking_uri)
+    series = read_folder(bars).bars
+    with library.start("nightly", "night", tags={Tag.ROLE: "night"}, note="") as run:
+        (result,), failures = train_symbols(library, settings, series, run)
+        assert not failures, failures
+        name_champions(library, result, choose_champions(library, result))
 
 
 @pytest.fixture
@@ -358,30 +356,61 @@ def test_a_model_that_knows_the_market_predicts_where_the_market_is_unknown(
 # --- hamilton_ten_lines.py ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("regime", "ending"), [("low", "parquet"), ("normal", "csv")])
-def test_ten_lines_predict_on_rows_from_a_file(
-    night: Night, regime: str, ending: str, tmp_path: Path
-) -> None:
+def rows_in(file: Path, night: Night) -> Path:
     rows = feature_frame(night.bars).tail(60)
-    file = tmp_path / f"rows.{ending}"
-    rows.to_parquet(file) if ending == "parquet" else rows.to_csv(file, index=False)
-    script = str(EXAMPLES / "hamilton_ten_lines.py")
-    done = night.run(script, "ETH-USD", regime, str(file), cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    rows.to_csv(file, index=False) if file.suffix == ".csv" else rows.to_parquet(file)
+    return file
+
+
+def assert_predicts(output: str, night: Night, regime: str, scratch: Path) -> None:
+    """The champion's prediction after the rows of the file."""
     champion = night.library.champion(SYMBOL, regime)
     version = night.library.version(SYMBOL, champion.version)
-    value, rest = done.stdout.split(maxsplit=1)
-    assert float(value) == pytest.approx(night.predicted(version, tmp_path / "model"), abs=1e-6)
+    value, rest = output.split(maxsplit=1)
+    assert float(value) == pytest.approx(night.predicted(version, scratch), abs=1e-6)
     assert rest == "after 60 given rows\n"
 
 
-def test_ten_lines_predict_on_made_up_rows_too(night: Night, tmp_path: Path) -> None:
-    # The LSTM: other than the boosters' its predictions come in a frame.
-    script = str(EXAMPLES / "hamilton_ten_lines.py")
-    done = night.run(script, "ETH-USD", "high", cwd=tmp_path)
+def test_ten_lines_predict_on_rows_from_a_file(night: Night, tmp_path: Path) -> None:
+    file = rows_in(tmp_path / "rows.parquet", night)
+    done = night.run(str(TEN_LINES), "ETH-USD", "low", str(file), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+    assert_predicts(done.stdout, night, "low", tmp_path / "model")
+
+
+TenLines = Callable[..., str]
+
+
+@pytest.fixture
+def ten_lines(
+    night: Night, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> TenLines:
+    """Runs them in this process, which has MLflow loaded already."""
+
+    def run(*arguments: str) -> str:
+        monkeypatch.setattr(sys, "argv", [str(TEN_LINES), *arguments])
+        capsys.readouterr()
+        runpy.run_path(str(TEN_LINES), run_name="__main__")
+        return capsys.readouterr().out
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", night.uri)
+    monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
+    monkeypatch.chdir(night.folder)
+    return run
+
+
+def test_ten_lines_predict_on_rows_from_a_text_file(
+    night: Night, ten_lines: TenLines, tmp_path: Path
+) -> None:
+    output = ten_lines("ETH-USD", "normal", str(rows_in(tmp_path / "rows.csv", night)))
+    assert_predicts(output, night, "normal", tmp_path / "model")
+
+
+def test_ten_lines_predict_on_made_up_rows_too(night: Night, ten_lines: TenLines) -> None:
+    # The LSTM: other than the boosters' its predictions come in a frame.
+    output = ten_lines("ETH-USD", "high")
     assert night.library.champion(SYMBOL, Regime.HIGH).record.family == Family.LSTM
-    value, rest = done.stdout.split(maxsplit=1)
+    value, rest = output.split(maxsplit=1)
     assert np.isfinite(float(value))
     assert rest == "after 600 made-up rows\n"
 
@@ -396,9 +425,9 @@ def code_lines(file: Path) -> list[str]:
 
 
 def test_ten_lines_are_ten_and_need_mlflow_and_pandas_alone() -> None:
-    file = EXAMPLES / "hamilton_ten_lines.py"
-    assert len(code_lines(file)) == 10
-    imported = [line.split()[1] for line in code_lines(file) if line.startswith(("import", "from"))]
+    assert len(code_lines(TEN_LINES)) == 10
+    lines = code_lines(TEN_LINES)
+    imported = [line.split()[1] for line in lines if line.startswith(("import", "from"))]
     assert imported == ["sys", "mlflow", "pandas"]
 
 

@@ -15,18 +15,21 @@ from pathlib import Path
 import pytest
 
 import mlproject
-from brain.naming import REGIMES, Tag, model_name
-from brain.series.files import sample_folder
+from brain.naming import REGIMES, Family, Tag, model_name
+from brain.recipes import Recipe
+from brain.series.files import read_folder, sample_folder
+from engine.data.dataset import make_dataset
 from registry.library import BrainLibrary
 from tests.brain.test_processes import GONE_SECONDS, READY_SECONDS, ROOT, ProcessTree, wait_until
 from tests.engine.simulate import simulate
-from tests.jobs import run_job
+from tests.jobs import BRIEF_ANALYSIS, run_job
 
-#: LightGBM is done in a quarter of the time that the LSTM takes: then the killing starts.
+SYMBOL = "ETH/USD"
+#: LightGBM is done in a moment, and XGBoost, by its stored recipe, in minutes: then it is killed.
 SLOW = {
     "bars": str(sample_folder()),
-    "symbols": "BTC/USD",
-    "families": "lightgbm,lstm",
+    "symbols": SYMBOL,
+    "families": "lightgbm,xgboost",
     "trials": "1",
     "folds": "1",
     "jobs": "2",
@@ -45,6 +48,12 @@ def library(sqlite_dsn: str, monkeypatch: pytest.MonkeyPatch) -> BrainLibrary:
 @pytest.fixture
 def start(library: BrainLibrary, tmp_path: Path) -> Iterator[Start]:
     """Start ``python …`` and wait until a family is trained while the other is in the midst."""
+    dataset = make_dataset(read_folder(sample_folder(), [SYMBOL]).bars[SYMBOL], horizon=6)
+    slow = Recipe(
+        Family.XGBOOST, dataset.feature_set, 6, {"rounds": 100_000}, 7,
+        timeframe="1d", target=dataset.target_name, tuned_until="2017-01-01T00:00:00+00:00",
+    )  # fmt: skip
+    library.set_recipe(SYMBOL, Family.XGBOOST, slow.to_json())
     trees: list[ProcessTree] = []
     scratch = tmp_path / "scratch"
     scratch.mkdir()
@@ -58,7 +67,7 @@ def start(library: BrainLibrary, tmp_path: Path) -> Iterator[Start]:
         while not lines or "trained in" not in lines[-1]:
             lines.append(tree.line())
             assert lines[-1] or tree.head.poll() is None, lines
-        assert "1/2 BTC/USD lightgbm trained in" in lines[-1]
+        assert f"1/2 {SYMBOL} lightgbm trained in" in lines[-1]
         assert len(workers(tree)) == 2
         return tree
 
@@ -111,7 +120,7 @@ def test_a_killed_night_leaves_no_process_and_the_next_start_ends_its_runs(
     assert statuses(library) == expected
     assert not list(Path("/dev/shm").glob(f"*[-_]{tree.head.pid}[-_]*"))  # the workers' memory
     # What was registered before is whole, and nothing points to a night that never ended.
-    library.fetch(library.version("BTC/USD", 1), tmp_path / "fetched")
+    library.fetch(library.version(SYMBOL, 1), tmp_path / "fetched")
     assert len(library.client.search_model_versions()) == 1
     assert library.champions() == []
 
@@ -164,14 +173,14 @@ def test_a_worker_that_is_killed_twice_fails_its_family_and_the_job_goes_on(
     assert tree.head.stdout is not None
     output = tree.head.stdout.read()
     assert tree.head.wait(READY_SECONDS) == 1
-    assert "BTC/USD lstm" in output
+    assert f"{SYMBOL} xgboost" in output
     assert "its worker process died" in output
     assert statuses(library) == {
         ("training", "FAILED"),
         ("symbol", "FAILED"),
         ("family", "FINISHED"),
     }
-    assert library.version("BTC/USD", 1).family == "lightgbm"
+    assert library.version(SYMBOL, 1).family == "lightgbm"
     assert wait_until(tree.gone, GONE_SECONDS), tree.descendants()
 
 
@@ -213,7 +222,7 @@ def five_symbol_night(
     library: BrainLibrary, tmp_path: Path, five_symbols: None
 ) -> Iterator[ProcessTree]:
     command = [sys.executable, "-m", "mlproject", "nightly", *FIVE]
-    tree = ProcessTree(command, tmp_path, {"MLFLOW_TRACKING_URI": library.dsn})
+    tree = ProcessTree(command, tmp_path, {"MLFLOW_TRACKING_URI": library.dsn, **BRIEF_ANALYSIS})
     yield tree
     tree.end()
 
@@ -255,7 +264,10 @@ def champions_by_symbol(library: BrainLibrary) -> dict[str, list[tuple[str, int]
 
 @pytest.mark.parametrize("order", SHORT + LONG)
 def test_a_killed_night_keeps_what_is_complete_and_the_next_start_does_the_rest(
-    order: Kill, five_symbol_night: ProcessTree, library: BrainLibrary
+    order: Kill,
+    five_symbol_night: ProcessTree,
+    library: BrainLibrary,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     rest = kill(five_symbol_night, order)
     code = five_symbol_night.head.wait(READY_SECONDS)
@@ -267,6 +279,8 @@ def test_a_killed_night_keeps_what_is_complete_and_the_next_start_does_the_rest(
         assert len(complete) == len(SYMBOLS)
         return
 
+    for name, value in BRIEF_ANALYSIS.items():
+        monkeypatch.setenv(name, value)
     again = run_job("nightly", *FIVE)
     assert again.code == 0, again.out + again.err
     stopped = ("night", "KILLED") in statuses(library)

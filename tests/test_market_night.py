@@ -19,7 +19,7 @@ from engine.kernels.features import FEATURES
 from engine.kernels.market_features import MARKET_FEATURES
 from market.collection.collector import DataCollector
 from registry.library import BrainLibrary
-from tests.jobs import Outcome, run_job
+from tests.jobs import BRIEF_ANALYSIS, Outcome, run_job
 from tests.market.exchange_server import ExchangeServer
 from tests.servers import free_port, sqlite_template
 
@@ -75,7 +75,8 @@ def night(
     dsn = f"sqlite:///{folder / 'mlflow.db'}"
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setenv("MLFLOW_TRACKING_URI", dsn)
+        for name, value in {"MLFLOW_TRACKING_URI": dsn, **BRIEF_ANALYSIS}.items():
+            patch.setenv(name, value)
         patch.setenv("BRAIN_EXCHANGES", ",".join(EXCHANGES))
         patch.setenv("BRAIN_SYMBOLS", "BTC/USDT")
         connect(patch, exchanges.urls)
@@ -186,7 +187,11 @@ def test_a_night_without_a_network_goes_on_with_what_it_has(
 ) -> None:
     options = ("--exchanges", "bybit", "--symbols", "BTC/USDT", "--hours", str(HOURS))
     assert run_job("collect", *options).code == 0
-    monkeypatch.setenv("BRAIN_BYBIT_URL", f"http://127.0.0.1:{free_port()}")
+    for name, value in {
+        "BRAIN_BYBIT_URL": f"http://127.0.0.1:{free_port()}",
+        **BRIEF_ANALYSIS,
+    }.items():
+        monkeypatch.setenv(name, value)
     done = run_job("nightly", *options, *QUICK[2:], "--families", "lightgbm")
     assert done.code == 1
     assert "bybit, all 4 series" in done.out

@@ -51,8 +51,8 @@ from engine.night.champions import CellChoice, name_champions
 from engine.night.symbols import SymbolResult
 from registry.library import BrainLibrary
 from tests.engine.simulate import simulate
-from tests.jobs import Outcome, run_job
-from tests.servers import MlflowServer, sqlite_template
+from tests.jobs import BRIEF_ANALYSIS, Outcome, run_job
+from tests.servers import MlflowServer, copy_database, sqlite_template
 
 SYMBOLS = ("AAA/USD", "BBB/USD")
 #: 900 daily bars from 2020 on: half of them to learn from, and all of it done in seconds.
@@ -62,6 +62,13 @@ PARENT = "mlflow.parentRunId"
 #: Folders that the analysis adds to a champion's run.
 EXPLAINED = {"explanation", "drift"}
 QUICK = ("--trials", "1", "--folds", "2", "--jobs", "1")
+BOOSTERS = ("--families", "lightgbm,xgboost", *QUICK)
+
+
+def nothing(*_: object) -> Unit[NightlyAnalysis]:
+    """In the place of an analysis."""
+    return NightlyAnalysis(dt.date(2020, 1, 1), (), (), ())
+    yield
 
 
 def frame_of(symbol: str, rows: int = BARS) -> pd.DataFrame:
@@ -142,7 +149,8 @@ def nights(_templates: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         write(folder / "bars", symbol)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setenv("MLFLOW_TRACKING_URI", dsn)
+        for name, value in {"MLFLOW_TRACKING_URI": dsn, **BRIEF_ANALYSIS}.items():
+            patch.setenv(name, value)
         first = run_job("nightly", "--bars", "bars", *QUICK)
         aliases = {symbol: aliases_of(dsn, symbol) for symbol in SYMBOLS}
         second = run_job("nightly", "--bars", "bars", "--symbols", SYMBOLS[0], *QUICK)
@@ -417,11 +425,6 @@ def library(sqlite_dsn: str, monkeypatch: pytest.MonkeyPatch) -> BrainLibrary:
 @pytest.fixture
 def without_analysis(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nights that explain nothing, where it is not what the test is about."""
-
-    def nothing(*_: object) -> Unit[NightlyAnalysis]:
-        return NightlyAnalysis(dt.date(2020, 1, 1), (), (), ())
-        yield
-
     monkeypatch.setattr(NightlyFeatureAnalysis, "analyse_models", nothing)
 
 
@@ -475,17 +478,31 @@ def test_a_broken_recipe_is_told_and_searched_anew(
     Recipe.from_json(library.recipe("AAA/USD", Family.LIGHTGBM) or "")
 
 
+@pytest.fixture(scope="module")
+def night_of_boosters(_templates: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the bars and the store of a night that explained nothing."""
+    folder = tmp_path_factory.mktemp("boosters")
+    (folder / "mlflow.db").write_bytes(sqlite_template(_templates).read_bytes())
+    write(folder / "bars", "AAA/USD")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
+        patch.setattr(NightlyFeatureAnalysis, "analyse_models", nothing)
+        assert run_job("nightly", "--bars", "bars", *BOOSTERS).code == 0
+    return folder
+
+
 @pytest.mark.usefixtures("without_analysis")
 @pytest.mark.parametrize("error", [TrainingError, ZeroDivisionError])
 def test_a_family_that_fails_is_in_the_table_and_its_cells_keep_their_champions(
     library: BrainLibrary,
+    night_of_boosters: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     error: type[Exception],
 ) -> None:
-    bars = write(tmp_path / "bars", "AAA/USD")
-    options = ("--bars", str(bars), "--families", "lightgbm,xgboost", *QUICK)
-    assert run_job("nightly", *options).code == 0
+    copy_database(night_of_boosters / "mlflow.db", tmp_path / "mlflow.db")
+    options = ("--bars", str(night_of_boosters / "bars"), *BOOSTERS)
     before = {c.regime: c for c in library.champions()}
 
     def fail(*_: object, **__: object) -> None:
@@ -509,7 +526,8 @@ def test_a_family_that_fails_is_in_the_table_and_its_cells_keep_their_champions(
 def test_a_night_on_a_server_is_the_same(
     mlflow_server: MlflowServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server.uri)
+    for name, value in {"MLFLOW_TRACKING_URI": mlflow_server.uri, **BRIEF_ANALYSIS}.items():
+        monkeypatch.setenv(name, value)
     bars = write(tmp_path / "bars", "AAA/USD")
     night = run_job("nightly", "--bars", str(bars), "--families", "lightgbm", *QUICK)
     assert (night.code, night.complaints) == (0, [])

@@ -10,9 +10,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from evidently import Report
-from evidently.metrics import MinValue
-from evidently.tests import Reference, eq
 from mlflow.models import Model
 
 from analysis.drift_report import DriftTask, _reference_errors, compare
@@ -89,6 +86,10 @@ def test_the_market_is_compared_too(tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("ignore")  # Evidently's own
 def test_a_reference_that_evidently_lacks_is_an_error_of_ours() -> None:
     """The library's exception is no ``Exception``: nothing else on its way would catch it."""
+    from evidently import Report
+    from evidently.metrics import MinValue
+    from evidently.tests import Reference, eq
+
     frame = pd.DataFrame({"a": [1.0, 2.0, 3.0]})
     wanting = Report([MinValue(column="a", tests=[eq(Reference(relative=0.1))])])
     with pytest.raises(AnalysisError, match="Reference data not found for"), _reference_errors():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +28,7 @@ from registry.promotion.advice import advise_family
 from registry.promotion.rule import provisional_choice
 from registry.runs import Metric, Run
 from tests.registry.models import SYMBOL, add, record, start
+from tests.servers import copy_database, sqlite_template
 
 LOW = {"low/net_sharpe": 1.2, "low/net_sharpe_error": 0.8, "low/bars": 340, "low/episodes": 12}
 ALL = {"net_sharpe": -0.4, "net_sharpe_error": 0.5, "bars": 900, "episodes": 1}
@@ -83,14 +85,40 @@ def _no_run_of_mlflow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
 
 
-@pytest.fixture
-def everywhere(dsn: str, tmp_path: Path) -> Cells:
-    return fill(dsn, tmp_path)
+def fill_once(dsn: str, folder: Path) -> Cells:
+    """As :func:`fill`, outside of a test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_RUN_ID", raising=False)
+        patch.chdir(folder)  # artifacts go below it
+        return fill(dsn, folder)
+
+
+@pytest.fixture(scope="module")
+def filled(shared_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Cells:
+    return fill_once(shared_dsn, tmp_path_factory.mktemp("filled"))
 
 
 @pytest.fixture
-def cells(sqlite_dsn: str, tmp_path: Path) -> Cells:
-    return fill(sqlite_dsn, tmp_path)
+def everywhere(filled: Cells) -> Cells:
+    """The cells on each kind of store, to be read only."""
+    library = BrainLibrary(filled.library.dsn)
+    return replace(filled, library=library, selector=ModelSelector(library))
+
+
+@pytest.fixture(scope="module")
+def filled_file(_templates: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Cells]:
+    folder = tmp_path_factory.mktemp("filled")
+    file = Path(shutil.copy(sqlite_template(_templates), folder / "mlflow.db"))
+    return file, fill_once(f"sqlite:///{file}", folder)
+
+
+@pytest.fixture
+def cells(filled_file: tuple[Path, Cells], sqlite_dsn: str, tmp_path: Path) -> Cells:
+    """The cells in a store of the test's own; their artifacts are all tests'."""
+    file, filled = filled_file
+    copy_database(file, tmp_path / "mlflow.db")
+    library = BrainLibrary(sqlite_dsn)
+    return replace(filled, library=library, selector=ModelSelector(library))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from brain.errors import BarsError, InputError, NotEnoughBarsError
 from brain.naming import parse_symbol
@@ -392,7 +392,6 @@ def test_one_bar_is_a_series() -> None:
     assert len(checked(bars_frame(1)).frame) == 1
 
 
-@settings(max_examples=60, deadline=None)
 @given(data=st.data(), n=st.integers(2, 40), gap=st.integers(0, 5))
 def test_order_and_exact_repetitions_do_not_matter(data: st.DataObject, n: int, gap: int) -> None:
     frame = bars_frame(n, seed=n).drop(bars_frame(n).index[1 : 1 + min(gap, n // 2 - 1)])

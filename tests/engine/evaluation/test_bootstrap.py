@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from arch.bootstrap import CircularBlockBootstrap, IIDBootstrap
 from numpy.typing import NDArray
 
 from engine.evaluation.bootstrap import BlockBootstrap
@@ -88,6 +87,8 @@ STATISTICS = pytest.mark.parametrize(
 def test_standard_errors_are_those_of_arch_but_for_the_chance_of_the_draws(
     values: Array, statistic: Callable[[Array], Array], draws: Callable[[Array], Array]
 ) -> None:
+    from arch.bootstrap import CircularBlockBootstrap
+
     arch = CircularBlockBootstrap(BLOCK, values, seed=2).apply(statistic, REPETITIONS)[:, 0]
     assert distance(draws(values), arch) < 3.0
 
@@ -97,6 +98,8 @@ def test_a_bootstrap_of_single_rows_has_other_standard_errors(
     values: Array, statistic: Callable[[Array], Array], draws: Callable[[Array], Array]
 ) -> None:
     """The test above can fail."""
+    from arch.bootstrap import IIDBootstrap
+
     arch = IIDBootstrap(values, seed=2).apply(statistic, REPETITIONS)[:, 0]
     assert distance(draws(values), arch) > 10.0
 

@@ -64,16 +64,20 @@ def hourly() -> Bars:
 
 
 @each_family
+@pytest.mark.parametrize("folds", [1, pytest.param(3, marks=pytest.mark.soak)])
 def test_the_size_of_the_next_return_is_foretold_as_well_as_by_the_last_day(
-    hourly: Bars, name: Family
+    hourly: Bars, name: Family, folds: int
 ) -> None:
-    """The target is |log return| as it is: each family's loss must cope with its tails."""
+    """The target is |log return| as it is: each family's loss must cope with its tails.
+
+    Several folds are evaluated on the same bars as one, and learn from more.
+    """
     close = hourly.frame["close"]
     size = next_absolute_return(close.to_numpy())
     dataset = replace(make_dataset(hourly, horizon=1), target=size)
     last_day = np.log(close).diff().abs().rolling(24).mean().to_numpy()
 
-    prediction = predict(dataset, name, TrainingPlan(folds=3))
+    prediction = predict(dataset, name, TrainingPlan(folds=folds))
     both = np.isfinite(prediction) & np.isfinite(last_day)
     evidence = evaluation(np.where(both, prediction, np.nan), dataset)
     plain = evaluation(np.where(both, last_day, np.nan), dataset)

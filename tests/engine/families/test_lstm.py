@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnxruntime
@@ -15,8 +17,10 @@ from brain.errors import ModelIntegrityError, TrainingError
 from engine.families import family
 from engine.families.lstm import FittedLstm
 from engine.families.lstm_network import LstmNetwork, Shape
-from engine.families.lstm_training import LstmTraining, WindowBatches, train
 from engine.kernels.columns import Floats
+
+if TYPE_CHECKING:
+    from engine.families.lstm_training import LstmTraining, WindowBatches
 
 FEATURES = 5
 NAMES = [f"feature_{i}" for i in range(FEATURES)]
@@ -31,11 +35,13 @@ def random_rows(count: int, missing: float = 0.0, seed: int = 0) -> Floats:
     return rows
 
 
-def fit(window: int, **hyperparameters: float) -> FittedLstm:
+@cache
+def fit(window: int) -> FittedLstm:
+    """A small model; the tests leave it as it is."""
     rows = random_rows(300, missing=0.1)
     target = np.nan_to_num(rows[:, 0]) + np.random.default_rng(1).normal(size=300)
     small = {"window": window, "hidden": 8, "width": 6, "batch": 64, "epochs": 2}
-    model = family("lstm").fit(rows, target, hyperparameters=small | hyperparameters, seed=1)
+    model = family("lstm").fit(rows, target, hyperparameters=small, seed=1)
     assert isinstance(model, FittedLstm)
     return model
 
@@ -160,12 +166,22 @@ class _Messages(logging.Handler):
 
 
 def training(inputs: torch.Tensor, rate: float = 0.01) -> LstmTraining:
+    from engine.families.lstm_training import LstmTraining
+
     network = LstmNetwork(Shape(features=FEATURES, window=2, width=4, hidden=4, dropout=0.0))
     return LstmTraining(network, inputs, elbow=1.0, learning_rate=rate, weight_decay=0.0)
 
 
 def batches(count: int = 50, size: int = 16) -> WindowBatches:
+    from engine.families.lstm_training import WindowBatches
+
     return WindowBatches(torch.arange(2, count), torch.ones(count - 2), size=size, seed=1)
+
+
+def train(module: LstmTraining, batches: WindowBatches, *, epochs: int) -> None:
+    from engine.families import lstm_training
+
+    lstm_training.train(module, batches, epochs=epochs)
 
 
 def test_a_loss_that_is_not_finite_ends_the_fit() -> None:

@@ -76,7 +76,8 @@ def test_ten_percent_of_requests_fail_and_nothing_is_missing(tmp_path: Path) -> 
         assert set(open_gaps(store)["kind"]) == {"open_interest"}  # beyond the look-back alone
 
 
-def test_twenty_kills_lose_and_double_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", [10, pytest.param(20, marks=pytest.mark.soak)])
+def test_kills_lose_and_double_nothing(tmp_path: Path, kills: int) -> None:
     """After each SIGKILL: what was acknowledged is there, once; every hole is on record."""
     draw = random.Random(11)
     log = tmp_path / "acknowledged"
@@ -84,9 +85,9 @@ def test_twenty_kills_lose_and_double_nothing(tmp_path: Path) -> None:
     # Who is killed forgets what it has asked; the exchanges forget as soon here.
     with ExchangeServer(fillers=0, scale=60) as exchanges:
         store = SeriesStore(tmp_path / "series")
-        while killed < 20:
+        while killed < kills:
             turn += 1
-            assert turn <= 40
+            assert turn <= 2 * kills
             hours = 24 + 24 * turn  # so that every one has something to do
             job = Job(store.root, str(log), dict(exchanges.urls), KILLED, hours)
             killed += _killed(job, log, draw.randrange(8), draw.uniform(0, 0.15))

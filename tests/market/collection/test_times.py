@@ -94,23 +94,35 @@ def test_hours_between_the_last_listing_and_its_end_are_on_record(store: SeriesS
 # --- how often the absent is asked for ------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {0: 2, 1: 1, 2: 1, 3: 1, 4: 0, 9: 0, 10: 1, 11: 0},
+        pytest.param(
+            dict(enumerate([2, 1, 1, 1, *6 * [0], 1, *4 * [0]])),
+            marks=pytest.mark.soak,
+            id="every night",
+        ),
+    ],
+)
 def test_what_is_absent_is_asked_for_once_a_night_and_then_once_a_week(
-    store: SeriesStore, exchanges: ExchangeServer
+    store: SeriesStore, exchanges: ExchangeServer, asked: dict[int, int]
 ) -> None:
+    """How often it is asked for on which day; between those days there is no night."""
     start = END - 200 * HOUR
     exchanges.truth.hole("bybit", "BTC/USDT", "candles", start, start + HOUR)
-    first, requests_by_day = exchanges.truth.now, []
-    for day in range(15):
+    first, requests_by_day = exchanges.truth.now, {}
+    for day in asked:
         exchanges.truth.now = first + pd.Timedelta(days=day)
         before = len(exchanges.requests)
         collect(exchanges, store, "BTC/USDT", 240 if day == 0 else 24, exchange="bybit")
         requests = [r for r in exchanges.requests[before:] if r.path.endswith("market/kline")]
-        requests_by_day.append(sum(int(r.query["start"]) <= start.value // 10**6 for r in requests))
+        starts = [int(r.query["start"]) for r in requests]
+        requests_by_day[day] = sum(time <= start.value // 10**6 for time in starts)
         (gap,) = open_gaps(store, kind="candles").to_dict("records")
         assert (gap["start"], gap["reason"]) == (start, "the exchange has no row")
         assert gap["reason_since"] == first
-    assert requests_by_day[0] == 2
-    assert requests_by_day[1:] == [1, 1, 1] + 6 * [0] + [1] + 4 * [0]
+    assert requests_by_day == asked
 
 
 # --- what is stored -------------------------------------------------------------------------------

@@ -239,9 +239,13 @@ def test_a_quiet_market_may_repeat_itself() -> None:
     rng = np.random.default_rng(3)
     frame = candles(3000)
     quiet = np.flatnonzero(rng.random(3000) < 0.4)
-    for row in quiet[quiet > 0]:
-        last = frame.loc[row - 1, "close"]
-        frame.loc[row, [*PRICES, "volume", "quote_volume"]] = [last] * 4 + [0.0, 0.0]
+    quiet = quiet[quiet > 0]
+    close = frame["close"].to_numpy(copy=True)
+    for row in quiet:
+        close[row] = close[row - 1]
+    for name in PRICES:
+        frame.loc[quiet, name] = close[quiet]
+    frame.loc[quiet, ["volume", "quote_volume"]] = 0.0
     record = check(frame)
     assert record.stale == 0
     values = [*PRICES, "volume", "quote_volume"]

@@ -7,6 +7,7 @@ import os
 import pickle
 import time
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import numpy as np
@@ -180,7 +181,7 @@ rows = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=25)
+@settings(max_examples=settings().max_examples // 4)  # each of several commits
 @given(batches=st.lists(rows, min_size=1, max_size=5))
 def test_any_upserts_leave_what_a_dictionary_would(
     batches: list[list[tuple[str, str, int, float]]], tmp_path_factory: pytest.TempPathFactory
@@ -408,12 +409,21 @@ def test_a_table_that_is_broken_is_told(store: SeriesStore) -> None:
         SeriesStore(store.root).read("candles")
 
 
+@pytest.fixture(scope="module")
+def summed_up(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store whose log deltalake has summed up, as it does every hundred commits."""
+    folder = tmp_path_factory.mktemp("summed-up") / "series"
+    store = SeriesStore(folder)
+    for hour in pd.date_range("2026-10-25", periods=102, freq="h"):
+        store.upsert("candles", candles(str(hour), 1))
+    return folder
+
+
 @pytest.mark.parametrize("content", [b"", b"PAR1 and then the power went"])
 def test_a_checkpoint_that_the_power_cut_off_costs_nothing(
-    store: SeriesStore, content: bytes, caplog: pytest.LogCaptureFixture
+    summed_up: Path, tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for value in range(102):  # deltalake sums the log up every hundred commits
-        store.upsert("candles", candles().assign(close=float(value)))
+    store = SeriesStore(copytree(summed_up, tmp_path / "series"))
     whole, versions = store.read("candles"), commits(store)
     (summary,) = Path(store.root, "candles", "_delta_log").glob("*.checkpoint.parquet")
     summary.write_bytes(content)

@@ -110,7 +110,8 @@ def test_writers_in_several_processes_neither_lose_nor_double_rows(
     assert sorted(SeriesStore(root).read("gaps")["exchange"]) == ["e0", "e1"]
 
 
-def test_one_store_serves_several_threads(tmp_path: Path) -> None:
+@pytest.mark.parametrize("writes", [10, pytest.param(20, marks=pytest.mark.soak)])
+def test_one_store_serves_several_threads(tmp_path: Path, writes: int) -> None:
     store = SeriesStore(tmp_path)
 
     def work(number: int) -> None:
@@ -119,7 +120,7 @@ def test_one_store_serves_several_threads(tmp_path: Path) -> None:
         assert len(store.read("candles", symbol=f"C{number % 5}/USDT")) == 24
 
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(work, range(20)))
+        list(pool.map(work, range(writes)))
     rows = store.read("candles")
     assert not rows.duplicated(KEYS).any()
     assert len(rows) == 5 * 24 + 30
