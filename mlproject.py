@@ -135,7 +135,7 @@ def collect(**overrides: str | None) -> int:
     return job.exit_code
 
 
-_trading = "fill", "instrument", "cost_bps"
+_trading = "fill", "product", "cost_bps"
 _training = "families", "horizon", *_trading, "folds", "trials", "retune", "seed", "jobs"
 _source = "symbols", "bars", "exchanges", "timeframe"
 

@@ -16,7 +16,7 @@ __all__ = [
     "REGIMES",
     "Family",
     "Fill",
-    "Instrument",
+    "Product",
     "Regime",
     "Role",
     "Tag",
@@ -27,8 +27,8 @@ __all__ = [
     "model_name",
     "parse_family",
     "parse_fill",
-    "parse_instrument",
     "parse_model_id",
+    "parse_product",
     "parse_regime",
     "parse_symbol",
     "perpetual",
@@ -86,7 +86,7 @@ class Fill(StrEnum):
                 return f"filled at the {timeframe} bar's own close"
 
 
-class Instrument(StrEnum):
+class Product(StrEnum):
     """What is traded: positions in perpetuals pay and receive funding."""
 
     SPOT = "spot"
@@ -256,17 +256,17 @@ def parse_fill(value: str) -> Fill:
         ) from None
 
 
-def parse_instrument(value: str) -> Instrument:
-    """The instrument of that name.
+def parse_product(value: str) -> Product:
+    """The product of that name.
 
     Raises:
         InputError: there is none.
     """
     try:
-        return Instrument(value)
+        return Product(value)
     except ValueError:
         raise InputError(
-            f"no instrument is called {value!r}; {did_you_mean(value, list(Instrument))}"
+            f"no product is called {value!r}; {did_you_mean(value, list(Product))}"
         ) from None
 
 

@@ -27,10 +27,10 @@ from brain.errors import BrainError, InputError, SettingsError, did_you_mean
 from brain.naming import (
     Family,
     Fill,
-    Instrument,
+    Product,
     parse_family,
     parse_fill,
-    parse_instrument,
+    parse_product,
     parse_symbol,
     perpetual,
     present_name,
@@ -75,8 +75,8 @@ def _fill(value: object) -> object:
     return parse_fill(value.lower()) if isinstance(value, str) else value
 
 
-def _instrument(value: object) -> object:
-    return parse_instrument(value.lower()) if isinstance(value, str) else value
+def _product(value: object) -> object:
+    return parse_product(value.lower()) if isinstance(value, str) else value
 
 
 def _renamed(value: object) -> object:
@@ -157,7 +157,7 @@ class Settings(BaseSettings):
     fill: Annotated[Fill | None, BeforeValidator(_fill)] = Field(
         default=None, description="where decisions are filled: open, worked; by the bars if none"
     )
-    instrument: Annotated[Instrument | None, BeforeValidator(_instrument)] = Field(
+    product: Annotated[Product | None, BeforeValidator(_product)] = Field(
         default=None,
         description="spot, perpetual; if none, collected candles are perpetuals', files spot",
     )

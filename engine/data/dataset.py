@@ -110,7 +110,7 @@ def make_dataset(
         market: the symbol's funding and open interest; there are no features of them if None.
         fill: where decisions are filled; chosen by the bars if None.
         funding_exchange: whose funding positions pay, as the market series tell it; unknown where
-            these tell nothing. None if the instrument has no funding.
+            these tell nothing. None if positions pay none.
 
     Raises:
         InputError: the market series are another symbol's.

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         LOOK_BACK as LOOK_BACK,
         bar_features as bar_features,
     )
+    from engine.kernels.fills import choose_fill as choose_fill, fill_prices as fill_prices
     from engine.kernels.market_features import (
         MARKET_FEATURE_SET as MARKET_FEATURE_SET,
         MARKET_FEATURES as MARKET_FEATURES,
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
         OpenInterestRows as OpenInterestRows,
         perpetual_features as perpetual_features,
     )
+    from engine.kernels.payments import Funding as Funding, funding as funding
+    from engine.kernels.profit import Profit as Profit, profit as profit
     from engine.kernels.regime_state import (
         UNKNOWN as UNKNOWN,
         RegimeDefinition as RegimeDefinition,
@@ -49,6 +52,9 @@ __all__, __getattr__, __dir__ = face(
             "FundingRows MARKET_FEATURES MARKET_FEATURE_SET MARKET_LOOK_BACK OpenInterestRows "
             "perpetual_features"
         ),
+        "engine.kernels.fills": "choose_fill fill_prices",
+        "engine.kernels.payments": "Funding funding",
+        "engine.kernels.profit": "Profit profit",
         "engine.kernels.regime_state": "RegimeDefinition RegimeState UNKNOWN",
         "engine.kernels.regimes": "catch_up classify volatility",
         "engine.kernels.targets": "forward_return scaled_target target_name",

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from brain.errors import BrainError, LibraryError
-from brain.naming import Family, Instrument, Role, Tag
+from brain.naming import Family, Product, Role, Tag
 from brain.records import Evidence, Version
 from brain.series.bars import Bars
 from brain.series.source import reads_store
@@ -288,7 +288,7 @@ def _tune_families(
 def _funding_exchange(settings: Settings) -> str | None:
     """The exchange whose funding positions pay; None if they pay none."""
     collected = reads_store(settings)
-    if settings.instrument is Instrument.SPOT or (settings.instrument is None and not collected):
+    if settings.product is Product.SPOT or (settings.product is None and not collected):
         return None
     return settings.exchanges[0] if settings.exchanges else "unknown"
 
