@@ -171,7 +171,7 @@ class Night:
         return False
 
     def _former_part(self, symbol: str, complete: CompleteSymbol) -> SymbolNight:
-        (document,) = self._library.documents([complete.run_id], SUMMARY)
+        document = self._library.document(complete.run_id, SUMMARY)
         return SymbolNight(
             symbol,
             champions=self._library.champions(symbol) if document["champions"] else [],

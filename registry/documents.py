@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,15 @@ __all__ = ["read_documents"]
 _DOWNLOADS = 8
 
 
-def read_documents(client: MlflowClient, run_ids: Sequence[str], file: str) -> list[dict[str, Any]]:
+def read_documents(
+    client: MlflowClient, runs: Mapping[str, str], file: str
+) -> list[dict[str, Any]]:
     """The document of that name of each run, in the runs' order.
+
+    Args:
+        client: of the tracking server.
+        runs: by their ids what the documents are, for messages: ``the rankings of 2026-11-01``.
+        file: name of the documents.
 
     Raises:
         ArtifactStoreError: a document is missing or can't be read.
@@ -30,13 +38,16 @@ def read_documents(client: MlflowClient, run_ids: Sequence[str], file: str) -> l
         tempfile.TemporaryDirectory(prefix="brain-") as scratch,
         ThreadPoolExecutor(_DOWNLOADS) as pool,
     ):
-        return list(pool.map(lambda run: _document(client, run, file, Path(scratch)), run_ids))
+        reader = partial(_document, client, file, Path(scratch))
+        return list(pool.map(reader, runs, runs.values()))
 
 
-def _document(client: MlflowClient, run_id: str, file: str, scratch: Path) -> dict[str, Any]:
+def _document(
+    client: MlflowClient, file: str, scratch: Path, run_id: str, what: str
+) -> dict[str, Any]:
     folder = scratch / run_id
     folder.mkdir()
-    doing = f"read {file} of run {run_id}"
+    doing = f"read {what} from run {run_id}"
     with library_errors(client.tracking_uri, doing):
         try:
             path = client.download_artifacts(run_id, file, str(folder))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -179,9 +179,10 @@ class BrainLibrary:
         """
         return find_stopped_night(self.client, self._experiment_id(experiment), settings)
 
-    def documents(self, run_ids: Sequence[str], file: str) -> list[dict[str, Any]]:
-        """The JSON document of that name of each run, in the runs' order."""
-        return read_documents(self.client, run_ids, file)
+    def document(self, run_id: str, file: str) -> dict[str, Any]:
+        """A JSON document among a run's artifacts."""
+        (document,) = read_documents(self.client, {run_id: file}, file)
+        return document
 
     def _experiment_id(self, experiment: str) -> str:
         """The id of the experiment in which this process' run is."""

@@ -52,7 +52,8 @@ def read_rankings(
         ArtifactStoreError: a document is missing or can't be read.
     """
     nights = [night for night in _nights(client, symbol) if since <= night.date <= until]
-    documents = read_documents(client, [night.run_id for night in nights], RANKINGS)
+    runs = {night.run_id: f"the rankings of {night.date}" for night in nights}
+    documents = read_documents(client, runs, RANKINGS)
     return [(night.date, document) for night, document in zip(nights, documents, strict=True)]
 
 

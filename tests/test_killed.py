@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import sys
 import time
@@ -14,8 +15,7 @@ from pathlib import Path
 
 import pytest
 
-import mlproject
-from brain.naming import REGIMES, Family, Tag, model_name
+from brain.naming import REGIMES, Family, Tag, model_name, symbol_of
 from brain.recipes import Recipe
 from brain.series.files import read_folder, sample_folder
 from engine.data.dataset import make_dataset
@@ -85,72 +85,20 @@ def workers(tree: ProcessTree) -> list[int]:
     ]
 
 
-def job(command: str) -> list[str]:
-    return ["-m", "mlproject", command, *(f"--{k}={v}" for k, v in SLOW.items())]
+def job(command: str, options: dict[str, str]) -> list[str]:
+    return ["-m", "mlproject", command, *(f"--{k}={v}" for k, v in options.items())]
 
 
 def statuses(library: BrainLibrary) -> set[tuple[str, str]]:
     """Role and status of every run."""
     runs = library.client.search_runs([library.experiment("nightly")])
-    return {(run.data.tags[Tag.ROLE], run.info.status) for run in runs}
-
-
-def start_again(tmp_path: Path) -> int:
-    """The shortest job that there is."""
-    frame = simulate(900, strength=0.3, seed=1, timeframe="1d").bars.frame.reset_index()
-    bars = tmp_path / "bars"
-    bars.mkdir()
-    frame.to_parquet(bars / "SIM-USD_1d.parquet")
-    handler = signal.getsignal(signal.SIGTERM)
-    options = ("--bars", str(bars), "--families", "lightgbm", "--trials", "1", "--jobs", "1")
-    try:
-        return mlproject.main(["tune", *options])
-    finally:
-        signal.signal(signal.SIGTERM, handler)
-
-
-def test_a_killed_night_leaves_no_process_and_the_next_start_ends_its_runs(
-    start: Start, library: BrainLibrary, tmp_path: Path
-) -> None:
-    tree = start(*job("nightly"))
-    tree.head.kill()
-
-    assert wait_until(tree.gone, GONE_SECONDS), tree.descendants()
-    expected = {("night", "RUNNING"), ("symbol", "RUNNING"), ("family", "FINISHED")}
-    assert statuses(library) == expected
-    assert not list(Path("/dev/shm").glob(f"*[-_]{tree.head.pid}[-_]*"))  # the workers' memory
-    # What was registered before is whole, and nothing points to a night that never ended.
-    library.fetch(library.version(SYMBOL, 1), tmp_path / "fetched")
-    assert len(library.client.search_model_versions()) == 1
-    assert library.champions() == []
-
-    assert start_again(tmp_path) == 0
-    assert statuses(library) >= {("night", "KILLED"), ("symbol", "KILLED"), ("family", "FINISHED")}
-    assert "RUNNING" not in {status for _, status in statuses(library)}
-
-
-def test_a_killed_mlflow_run_leaves_no_process_and_the_next_start_ends_its_runs(
-    start: Start, library: BrainLibrary, tmp_path: Path
-) -> None:
-    parameters = [word for k, v in SLOW.items() for word in ("-P", f"{k}={v}")]
-    tree = start(
-        *("-m", "mlflow", "run", str(ROOT), "-e", "nightly", "--env-manager", "local"),
-        *("--experiment-name", "nightly", *parameters),
-    )
-    tree.head.kill()
-
-    assert wait_until(tree.gone, GONE_SECONDS), tree.descendants()
-    assert statuses(library) >= {("night", "RUNNING"), ("symbol", "RUNNING")}
-
-    assert start_again(tmp_path) == 0
-    assert statuses(library) >= {("night", "KILLED"), ("symbol", "KILLED")}
-    assert "RUNNING" not in {status for _, status in statuses(library)}
+    return {(run.data.tags.get(Tag.ROLE, ""), run.info.status) for run in runs}
 
 
 def test_a_night_that_is_asked_to_end_ends_its_runs_and_workers_itself(
     start: Start, library: BrainLibrary
 ) -> None:
-    tree = start(*job("nightly"))
+    tree = start(*job("nightly", SLOW))
     tree.head.terminate()
 
     assert tree.head.wait(READY_SECONDS) == 130
@@ -161,7 +109,7 @@ def test_a_night_that_is_asked_to_end_ends_its_runs_and_workers_itself(
 def test_a_worker_that_is_killed_twice_fails_its_family_and_the_job_goes_on(
     start: Start, library: BrainLibrary
 ) -> None:
-    tree = start(*job("train"))
+    tree = start(*job("train", SLOW))
     first = workers(tree)
     for worker in first:
         os.kill(worker, signal.SIGKILL)
@@ -187,7 +135,7 @@ def test_a_worker_that_is_killed_twice_fails_its_family_and_the_job_goes_on(
 # --- nights of several symbols, killed at random moments ----------------------------------------
 
 SYMBOLS = ("AAA/USD", "BBB/USD", "CCC/USD", "DDD/USD", "EEE/USD")
-FIVE = ("--families", "lightgbm", "--trials", "1", "--folds", "2", "--jobs", "2", "--bars", "bars")
+FIVE = {"families": "lightgbm", "trials": "1", "folds": "2", "jobs": "2"}
 #: Lines of progress of such a night: a model, its explanation and its data for each symbol.
 LINES = 3 * len(SYMBOLS)
 
@@ -200,29 +148,48 @@ class Kill:
     seed: int
 
     def __str__(self) -> str:
-        return f"{self.victim}-{self.seed}"
+        return f"{self.victim} {self.seed}"
 
 
-KILLS = [Kill("worker" if seed % 3 == 2 else "job", seed) for seed in range(20)]
+KILLS = [Kill(("job", "mlflow run", "worker")[seed % 3], seed) for seed in range(20)]
 SHORT = [pytest.param(kill, id=str(kill)) for kill in KILLS[:3]]
 LONG = [pytest.param(kill, id=str(kill), marks=pytest.mark.soak) for kill in KILLS[3:]]
 
 
 @pytest.fixture
-def five_symbols(tmp_path: Path) -> None:
-    (tmp_path / "bars").mkdir()
+def bars(tmp_path: Path) -> Path:
+    """Bars of five symbols."""
+    folder = tmp_path / "bars"
+    folder.mkdir()
     for seed, symbol in enumerate(SYMBOLS):
-        bars = simulate(900, strength=0.3, seed=seed, symbol=symbol, timeframe="1d").bars
-        path = tmp_path / "bars" / f"{model_name(symbol)}_1d.parquet"
-        bars.frame.reset_index().to_parquet(path, index=False)
+        series = simulate(900, strength=0.3, seed=seed, symbol=symbol, timeframe="1d").bars
+        path = folder / f"{model_name(symbol)}_1d.parquet"
+        series.frame.reset_index().to_parquet(path, index=False)
+    return folder
 
 
 @pytest.fixture
-def five_symbol_night(
-    library: BrainLibrary, tmp_path: Path, five_symbols: None
+def night(
+    order: Kill,
+    library: BrainLibrary,
+    bars: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[ProcessTree]:
-    command = [sys.executable, "-m", "mlproject", "nightly", *FIVE]
-    tree = ProcessTree(command, tmp_path, {"MLFLOW_TRACKING_URI": library.dsn, **BRIEF_ANALYSIS})
+    """A night of five symbols that has just begun, as the job itself or by ``mlflow run``."""
+    # `mlflow run` works in the project's folder, where the series would be looked for.
+    for name, value in {**BRIEF_ANALYSIS, "BRAIN_SERIES": str(tmp_path / "series")}.items():
+        monkeypatch.setenv(name, value)
+    options = {**FIVE, "bars": str(bars)}
+    if order.victim == "mlflow run":
+        parameters = [word for k, v in options.items() for word in ("-P", f"{k}={v}")]
+        project = (str(ROOT), "-e", "nightly", "--env-manager", "local")
+        command = ["-m", "mlflow", "run", *project, "--experiment-name", "nightly", *parameters]
+    else:
+        command = job("nightly", options)
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = {"MLFLOW_TRACKING_URI": library.dsn, "PATH": path}
+    tree = ProcessTree([sys.executable, *command], tmp_path, environment)
     yield tree
     tree.end()
 
@@ -234,10 +201,13 @@ def kill(tree: ProcessTree, order: Kill) -> str:
         The rest of what the job printed.
     """
     draw = random.Random(order.seed)
-    for _ in range(draw.randint(1 if order.victim == "worker" else 0, LINES)):
-        tree.line()
+    lines = draw.randint(1 if order.victim == "worker" else 0, LINES)
+    while lines:
+        line = tree.line()
+        assert line or tree.head.poll() is None
+        lines -= bool(re.match(r"\d+/\d+ ", line))
     time.sleep(draw.uniform(0, 0.5))
-    if order.victim == "job":
+    if order.victim != "worker":
         tree.head.kill()
     elif at_work := workers(tree):  # at the very end there may be none
         os.kill(draw.choice(at_work), signal.SIGKILL)
@@ -251,7 +221,7 @@ def complete_symbols(library: BrainLibrary) -> Counter[str]:
     return Counter(
         run.data.tags[Tag.SYMBOL]
         for run in runs
-        if run.data.tags[Tag.ROLE] == "symbol" and Tag.COMPLETE in run.data.tags
+        if run.data.tags.get(Tag.ROLE) == "symbol" and Tag.COMPLETE in run.data.tags
     )
 
 
@@ -264,26 +234,29 @@ def champions_by_symbol(library: BrainLibrary) -> dict[str, list[tuple[str, int]
 
 @pytest.mark.parametrize("order", SHORT + LONG)
 def test_a_killed_night_keeps_what_is_complete_and_the_next_start_does_the_rest(
-    order: Kill,
-    five_symbol_night: ProcessTree,
-    library: BrainLibrary,
-    monkeypatch: pytest.MonkeyPatch,
+    order: Kill, night: ProcessTree, library: BrainLibrary, bars: Path, tmp_path: Path
 ) -> None:
-    rest = kill(five_symbol_night, order)
-    code = five_symbol_night.head.wait(READY_SECONDS)
-    assert wait_until(five_symbol_night.gone, GONE_SECONDS), five_symbol_night.descendants()
+    rest = kill(night, order)
+    code = night.head.wait(READY_SECONDS)
+    assert wait_until(night.gone, GONE_SECONDS), night.descendants()
+    assert not list(Path("/dev/shm").glob(f"*[-_]{night.head.pid}[-_]*"))  # the workers' memory
     complete, champions = complete_symbols(library), champions_by_symbol(library)
     assert all(len(champions[symbol]) == len(REGIMES) for symbol in complete)
+    # What is registered is whole.
+    for version in library.client.search_model_versions():
+        library.fetch(library.version(symbol_of(version.name), 1), tmp_path / version.name)
     if order.victim == "worker":
         assert code == 0, rest
         assert len(complete) == len(SYMBOLS)
         return
 
-    for name, value in BRIEF_ANALYSIS.items():
-        monkeypatch.setenv(name, value)
-    again = run_job("nightly", *FIVE)
+    before = statuses(library)
+    # In this process, which has imported everything; how many jobs there are makes no other night.
+    options = {**FIVE, "bars": str(bars), "jobs": "1"}
+    again = run_job("nightly", *(f"--{k}={v}" for k, v in options.items()))
     assert again.code == 0, again.out + again.err
     stopped = ("night", "KILLED") in statuses(library)
+    assert stopped is (("night", "RUNNING") in before)
     assert ("Continues the night" in again.out) is stopped
     if stopped:
         names = ", ".join(sorted(complete)) or "no symbol"

@@ -58,7 +58,7 @@ def test_a_stopped_nights_complete_symbols_are_told(library: BrainLibrary) -> No
     assert (found.run_id, found.number, found.day) == (first.id, first.number, first.day)
     assert {name: part.run_id for name, part in found.symbols.items()} == {"AAA/USD": done.id}
     assert str(found) == "Continues the night, which was stopped: complete there, AAA/USD."
-    assert library.documents([done.id], "summary.json") == [{"symbol": "AAA/USD"}]
+    assert library.document(done.id, "summary.json") == {"symbol": "AAA/USD"}
 
 
 def test_a_start_that_continues_has_number_and_day_of_the_first(library: BrainLibrary) -> None:
