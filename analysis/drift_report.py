@@ -27,6 +27,7 @@ from analysis.drift import (
 from analysis.sampling import Array
 from brain.artifacts import DRIFT_STATISTIC, EVIDENTLY, EVIDENTLY_REPORT
 from brain.errors import AnalysisError
+from brain.workers import fresh_folder
 from engine.data.dataset import Dataset
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def compare(task: DriftTask) -> DriftResult:
         reported=tuple(reported),
         unknown=unknown,
     )
-    task.folder.mkdir(parents=True)
+    fresh_folder(task.folder)
     document = json.dumps(drift_document(analysis), indent=1, allow_nan=False)
     (task.folder / DRIFT_STATISTIC).write_text(document)
     middle = time.perf_counter()

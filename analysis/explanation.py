@@ -23,6 +23,7 @@ from analysis.sampling import Array, Rows, spread, stratified
 from brain.artifacts import IMPORTANCE, IMPORTANCE_TABLE
 from brain.errors import InputError, NotEnoughBarsError
 from brain.naming import Family, Fill
+from brain.workers import fresh_folder
 from engine.data.dataset import Dataset, make_dataset
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def explain(task: ExplanationTask) -> Explanation:
         task.symbol, task.family, task.model_id, rankings, additivity, tuple(notes), seconds
     )
     with _lap(seconds, "files"):
-        task.folder.mkdir(parents=True)
+        fresh_folder(task.folder)
         _write_tables(analysis, task.folder)
         beeswarm = contributions if additivity.holds else None
         write_figures(analysis, beeswarm, rows[measures.explained], task.features, task.folder)

@@ -11,6 +11,7 @@ then tried once more in another process. Workers have one thread each.
 from __future__ import annotations
 
 import logging
+import shutil
 import threading
 import time
 import warnings
@@ -25,13 +26,14 @@ from concurrent.futures import (
 )
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 
 from brain.errors import BrainError
 from brain.processes import die_with_parent
 from brain.work import Failure
 
-__all__ = ["Call", "Unit", "outcomes", "run_units"]
+__all__ = ["Call", "Unit", "fresh_folder", "outcomes", "run_units"]
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +54,7 @@ class Call:
     """A function of a task, for a worker process.
 
     Attributes:
-        work: function of the task.
+        work: function of the task; a second try comes after a first that was cut off anywhere.
         task: for the function.
         failure: makes the task's failure from an error of ours.
         fault: class of our error for a library's error or the deaths of two workers.
@@ -64,6 +66,12 @@ class Call:
     failure: Callable[[Any, BrainError], Failure]
     fault: type[BrainError]
     cost: float = 1.0
+
+
+def fresh_folder(folder: Path) -> None:
+    """Make a folder for a task's files, without what a worker that died of the task left in it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
 
 
 #: Yields calls, is sent the outcome of one of them each time, and returns the unit's result.

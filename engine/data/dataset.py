@@ -16,7 +16,7 @@ from engine.data.frames import bar_fill, bar_volatility, feature_frame, regime_s
 from engine.kernels.columns import Floats
 from engine.kernels.features import FEATURE_SET
 from engine.kernels.market_features import MARKET_FEATURE_SET
-from engine.kernels.payments import Funding, funding
+from engine.kernels.payments import Funding, funding_payments
 from engine.kernels.regime_state import RegimeDefinition, RegimeState
 from engine.kernels.targets import reach, target_name
 
@@ -157,7 +157,7 @@ def _funding(bars: Bars, market: MarketSeries | None, exchange: str, fill: Fill)
         unknown = np.full(len(close), np.nan)
         return Funding(unknown, unknown)
     rows = market.settlements(exchange)
-    return funding(
+    return funding_payments(
         close,
         bars.close_time.as_unit("ns").asi8,
         bars.step.value,

@@ -11,7 +11,7 @@ from brain.naming import REGIMES
 from engine.data.dataset import Dataset
 from engine.kernels.columns import Floats
 from engine.kernels.payments import Funding
-from engine.kernels.profit import Profit, profit
+from engine.kernels.profit import Profit, position_profit
 from engine.kernels.windows import lag
 
 __all__ = ["ALL", "KEYS", "Trading", "always_in", "reversal", "trading_of"]
@@ -62,7 +62,7 @@ class Trading:
 
     def profit(self, position: Floats, key: str = ALL, *, delay: int = 0) -> Profit:
         """The profit of the decisions of a key's rows, each that many bars late."""
-        return profit(
+        return position_profit(
             lag(position, delay),
             self.fill,
             self.close,

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
         OpenInterestRows as OpenInterestRows,
         perpetual_features as perpetual_features,
     )
-    from engine.kernels.payments import Funding as Funding, funding as funding
-    from engine.kernels.profit import Profit as Profit, profit as profit
+    from engine.kernels.payments import Funding as Funding, funding_payments as funding_payments
+    from engine.kernels.profit import Profit as Profit, position_profit as position_profit
     from engine.kernels.regime_state import (
         UNKNOWN as UNKNOWN,
         RegimeDefinition as RegimeDefinition,
@@ -53,8 +53,8 @@ __all__, __getattr__, __dir__ = face(
             "perpetual_features"
         ),
         "engine.kernels.fills": "choose_fill fill_prices",
-        "engine.kernels.payments": "Funding funding",
-        "engine.kernels.profit": "Profit profit",
+        "engine.kernels.payments": "Funding funding_payments",
+        "engine.kernels.profit": "Profit position_profit",
         "engine.kernels.regime_state": "RegimeDefinition RegimeState UNKNOWN",
         "engine.kernels.regimes": "catch_up classify volatility",
         "engine.kernels.targets": "forward_return scaled_target target_name",

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from engine.kernels.columns import Floats, Times
 
-__all__ = ["Funding", "funding"]
+__all__ = ["Funding", "funding_payments"]
 
 _HOUR_NS = 3_600_000_000_000
 
@@ -32,7 +32,7 @@ class Funding:
     after: Floats
 
 
-def funding(
+def funding_payments(
     close: Floats,
     close_time_ns: Times,
     step_ns: int,

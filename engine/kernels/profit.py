@@ -24,7 +24,7 @@ from brain.errors import InputError
 from engine.kernels.columns import Floats, valid_prices
 from engine.kernels.payments import Funding
 
-__all__ = ["Profit", "profit"]
+__all__ = ["Profit", "position_profit"]
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Profit:
         return self.gross - self.cost + self.funding
 
 
-def profit(
+def position_profit(
     position: Floats,
     fill: Floats,
     close: Floats,

@@ -11,7 +11,7 @@ from brain.naming import Family
 from brain.recipes import Recipe
 from brain.records import Evidence
 from brain.work import Failure
-from brain.workers import Call
+from brain.workers import Call, fresh_folder
 from engine.data.dataset import Dataset
 from engine.evaluation.metrics import evaluate, net_returns
 from engine.evaluation.trading import KEYS, trading_of
@@ -39,7 +39,7 @@ class Task:
 
     Attributes:
         recipe: to refit; None to search for one.
-        folder: of the model's files; it must not exist yet.
+        folder: of the model's files; what is in it is deleted.
     """
 
     dataset: Dataset
@@ -130,6 +130,7 @@ def train(task: Task) -> TrainingResult:
         seed=recipe.seed,
     )
     clock.lap("refit")
+    fresh_folder(task.folder)
     write_model(fitted, dataset, recipe, task.folder)
     clock.lap("save")
     return TrainingResult(

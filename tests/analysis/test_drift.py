@@ -203,7 +203,11 @@ def test_the_report_and_the_figures_are_written_and_flaws_are_named(tmp_path: Pa
 def test_bars_are_compared_by_their_features(tmp_path: Path) -> None:
     bars = simulate(1500, strength=0.0, seed=5).bars
     last = bars.close_time[-1].isoformat()
+    # A worker that died of the task has left something.
+    (tmp_path / "drift").mkdir()
+    (tmp_path / "drift" / "half.html").touch()
     drift = compare(DriftTask("SIM/USD", bars, last, 100, 1, tmp_path / "drift")).analysis
     assert drift.training.start == bars.close_time[LOOK_BACK - 1].isoformat()
     assert drift.recent.rows == 100
     assert len(drift.columns) == len(FEATURES)
+    assert not (tmp_path / "drift" / "half.html").exists()

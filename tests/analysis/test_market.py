@@ -58,7 +58,11 @@ def test_the_market_feature_that_matters_is_found(tmp_path: Path) -> None:
         seed=1,
         folder=tmp_path / "explanation",
     )
+    # A worker that died of the task has left something.
+    task.folder.mkdir()
+    (task.folder / "half.png").touch()
     analysis = explain(task).analysis
+    assert not (task.folder / "half.png").exists()
     assert analysis.notes == ()
     assert set(analysis.rankings) == set(Method)
     for method in (Method.SHAP, Method.PERMUTATION):

@@ -30,6 +30,7 @@ RECORD = CellRecord(
     decided="2026-11-23T01:00:00+00:00",
     net_sharpe=0.514,
     net_sharpe_error=0.98,
+    metrics={"long_sharpe": 0.8, "long_sharpe_error": 0.6, "reversal_sharpe": -0.2},
 )
 CHAMPION = Champion(SYMBOL, Regime.HIGH, 7, RECORD)
 
@@ -58,6 +59,8 @@ def test_the_description_says_who_is_champion_and_why_and_leads_there() -> None:
         "lstm",
         "[7](#/models/BTC-USD/versions/7)",
         "0.51 ± 0.98",
+        "0.80 ± 0.60",
+        "-0.20 ± ?",
         "120",
         "9",
         "[importances](#/experiments/1/runs/abc/artifacts/explanation/beeswarm.png), "

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from brain.errors import InputError
 from brain.naming import Fill
 from engine.kernels.fills import choose_fill, fill_prices, repeated_opens
-from engine.kernels.payments import Funding, funding
-from engine.kernels.profit import profit
+from engine.kernels.payments import Funding, funding_payments
+from engine.kernels.profit import position_profit
 
 Array = NDArray[np.float64]
 HOUR = 3_600_000_000_000
@@ -123,7 +123,7 @@ def test_profit_equals_a_ledger_of_orders_units_and_cash(horizon: int, fill: Fil
     for seed in range(8):
         market = Market(250, seed)
         prices = fill_prices(*market.prices, fill)
-        result = profit(market.position, prices, market.close, horizon=horizon, cost=COST)
+        result = position_profit(market.position, prices, market.close, horizon=horizon, cost=COST)
         expected = Ledger(market, prices, horizon).net()
         np.testing.assert_allclose(result.net, expected, rtol=0, atol=1e-12)
         assert np.isnan(result.net).any()
@@ -139,10 +139,14 @@ def test_funding_is_paid_by_what_was_opened_before_and_not_closed_before(
     market = Market(200, seed=sum(intervals), hours=hours)
     prices = fill_prices(*market.prices, Fill.OPEN)
     rows = market.settlements(intervals)
-    payments = funding(market.close, market.times, hours * HOUR, *rows, filled_after=filled_after)
+    payments = funding_payments(
+        market.close, market.times, hours * HOUR, *rows, filled_after=filled_after
+    )
     first = int(np.argmax(np.isfinite(market.close))) + 1
     assert np.isfinite(payments.before[first:]).all()
-    result = profit(market.position, prices, market.close, horizon=3, cost=COST, funding=payments)
+    result = position_profit(
+        market.position, prices, market.close, horizon=3, cost=COST, funding=payments
+    )
     orders = Ledger(market, prices, 3)
     orders.settlements = list(zip(rows[0].tolist(), rows[1].tolist(), strict=True))
     orders.filled_after = filled_after
@@ -154,11 +158,13 @@ def test_funding_is_paid_by_what_was_opened_before_and_not_closed_before(
 def test_the_profits_of_groups_add_up_to_the_whole() -> None:
     market = Market(300, seed=3)
     prices = fill_prices(*market.prices, Fill.WORKED)
-    whole = profit(market.position, prices, market.close, horizon=4, cost=COST)
+    whole = position_profit(market.position, prices, market.close, horizon=4, cost=COST)
     total, slots = np.zeros(300), np.zeros(300, dtype=int)
     for regime in range(3):
         members = market.regimes == regime
-        part = profit(market.position, prices, market.close, horizon=4, cost=COST, members=members)
+        part = position_profit(
+            market.position, prices, market.close, horizon=4, cost=COST, members=members
+        )
         orders = Ledger(market, prices, 4)
         orders.chosen = members
         np.testing.assert_allclose(part.net, orders.net(), rtol=0, atol=1e-12)
@@ -180,13 +186,15 @@ def test_a_profit_that_is_known_never_changes(
         open_, high, low, close = (column[:end] for column in market.prices)
         times = market.times[:end]
         known = moments <= times[-1]
-        payments = funding(
+        payments = funding_payments(
             close, times, HOUR, moments[known], rate[known], hours[known], filled_after=0.0
         )
         fills = fill_prices(open_, high, low, close, fill)
         position = market.position[:end]
         results.append(
-            profit(position, fills, close, horizon=horizon, cost=COST, funding=payments).net
+            position_profit(
+                position, fills, close, horizon=horizon, cost=COST, funding=payments
+            ).net
         )
     whole, head = results
     np.testing.assert_array_equal(head[np.isfinite(head)], whole[:cut][np.isfinite(head)])
@@ -195,12 +203,12 @@ def test_a_profit_that_is_known_never_changes(
 def test_an_opening_is_paid_whatever_came_before() -> None:
     nan = np.nan
     ones = np.ones(5)
-    flat = profit(np.array([nan, 1.0, 1.0, 1.0, 0.0]), ones, ones, horizon=1, cost=0.0005)
+    flat = position_profit(np.array([nan, 1.0, 1.0, 1.0, 0.0]), ones, ones, horizon=1, cost=0.0005)
     np.testing.assert_allclose(flat.net, [0.0, 0.0, -0.0005, 0.0, 0.0], atol=1e-18)
     # A bar that does not exist holds nothing: the decision before it is not filled.
     close = np.array([1.0, nan, 1.0, 1.0, 1.0])
     fill = fill_prices(close, close, close, close, Fill.OPEN)
-    gap = profit(ones, fill, close, horizon=1, cost=0.0005)
+    gap = position_profit(ones, fill, close, horizon=1, cost=0.0005)
     np.testing.assert_allclose(gap.net, [0.0, nan, -0.0005, 0.0, 0.0], atol=1e-18)
 
 
@@ -208,21 +216,21 @@ def test_unknown_funding_leaves_unknown_what_is_held_and_nothing_else() -> None:
     ones = np.ones(6)
     payments = Funding(np.zeros(6), np.array([0.0, 0.0, 0.0, np.nan, 0.0, np.nan]))
     position = np.array([0.0, 0.0, 1.0, 0.0, 0.0, 0.0])
-    net = profit(position, ones, ones, horizon=1, cost=0.0, funding=payments).net
+    net = position_profit(position, ones, ones, horizon=1, cost=0.0, funding=payments).net
     assert np.isnan(net).tolist() == [False, False, False, True, False, False]
 
 
 def test_settlements_that_may_be_missing_are_unknown() -> None:
     times = (np.arange(24, dtype=np.int64) + 1) * HOUR
     settlements = np.array([4, 8, 20], dtype=np.int64) * HOUR  # those at 12 and 16 are missing
-    payments = funding(
+    payments = funding_payments(
         np.ones(24), times, HOUR, settlements, np.zeros(3), np.full(3, 4.0), filled_after=0.0
     )
     unknown = np.flatnonzero(np.isnan(payments.after)) + 1
     # Hours that end at 9 to 16, and the one that ends when the next settlement is due.
     assert unknown.tolist() == [*range(9, 17), 24]
     none = np.array([], dtype=np.int64)
-    payments = funding(
+    payments = funding_payments(
         np.ones(24), times, HOUR, none, none.astype(float), none.astype(float), filled_after=0.0
     )
     assert np.isnan(payments.before).all()
@@ -251,6 +259,6 @@ def test_opens_that_repeat_the_close_are_no_prices_of_their_own() -> None:
 def test_what_does_not_match_is_told() -> None:
     ones = np.ones(3)
     with pytest.raises(InputError, match="horizon 0 is not a number of bars"):
-        profit(ones, ones, ones, horizon=0, cost=0.0)
+        position_profit(ones, ones, ones, horizon=0, cost=0.0)
     with pytest.raises(InputError, match=r"\(3,\) positions, \(2,\) fills"):
-        profit(ones, ones[:2], ones, horizon=1, cost=0.0)
+        position_profit(ones, ones[:2], ones, horizon=1, cost=0.0)
