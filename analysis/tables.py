@@ -69,7 +69,7 @@ def _beside(evidence: Evidence) -> list[str]:
     )
     points = evidence.break_even_bp.value
     values = ["?" if math.isnan(e.value) else f"{e.value:+.1f}" for e in estimates]
-    return [*values, "?" if math.isnan(points) else f"{points:.1f} bp"]
+    return [*values, "?" if math.isnan(points) else f"{points:.1f} bp" if points > 0 else "none"]
 
 
 def versions_table(

@@ -109,7 +109,7 @@ def _record(result: SymbolResult, regime: Regime, choice: Choice) -> CellRecord:
     version = result.versions[family]
     evidence = result.trainings[family].evidence[regime]
     sharpe = evidence.net_sharpe
-    flat = () if evidence.beats_flat else ("not credibly better than flat",)
+    flat = () if evidence.beats_flat else ("not shown to beat flat",)
     probability = confidence(
         sharpe.value, sharpe.error, evidence.bars, evidence.episodes
     ).probability
