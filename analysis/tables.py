@@ -17,9 +17,9 @@ from engine.night.training import SearchResult
 __all__ = ["champions_table", "model_lines", "models_table", "recipes_table", "versions_table"]
 
 _CAPTION = "net Sharpe: annualised, out of sample, after costs, ± one standard error"
-#: Beside it: before costs, each decision filled one more bar late, always long, the last return
-#: reversed, and the cost that would leave nothing.
-_BESIDE = ("gross", "late", "long", "reversal", "even at")
+#: Beside it: before costs and each decision filled one more bar late; always long and the last
+#: return reversed; the cost that would leave nothing.
+_BESIDE = ("gross, late", "long, reversal", "even at")
 
 
 def champions_table(champions: Sequence[Champion], failures: Sequence[Failure]) -> Table:
@@ -38,7 +38,8 @@ def champions_table(champions: Sequence[Champion], failures: Sequence[Failure]) 
         ]
     )
     table = Table(title="Champions", caption=caption)
-    for column in ("symbol", "regime", "champion"):
+    table.add_column("symbol", no_wrap=True)
+    for column in ("regime", "champion"):
         table.add_column(column)
     for column in ("version", "net Sharpe", *_BESIDE, "bars", "episodes"):
         table.add_column(column, justify="right")
@@ -68,8 +69,11 @@ def _beside(evidence: Evidence) -> list[str]:
         evidence.reversal_sharpe,
     )
     points = evidence.break_even_bp.value
-    values = ["?" if math.isnan(e.value) else f"{e.value:+.1f}" for e in estimates]
-    return [*values, "?" if math.isnan(points) else f"{points:.1f} bp" if points > 0 else "none"]
+    gross, late, long, reversal = (
+        "?" if math.isnan(e.value) else f"{e.value:+.1f}" for e in estimates
+    )
+    even = "?" if math.isnan(points) else f"{points:.1f} bp" if points > 0 else "none"
+    return [f"{gross}, {late}", f"{long}, {reversal}", even]
 
 
 def versions_table(

@@ -213,7 +213,7 @@ def test_a_familys_run_has_parameters_figures_and_a_dataset_per_regime(nights: N
         assert sum(key.startswith("hp.") for key in params) > 5
 
         by_regime = [metrics[f"{regime}/bars"] for regime in REGIMES]
-        assert 0 < sum(by_regime) <= metrics["bars"] == BARS // 2 - 6
+        assert 0 < sum(by_regime) <= metrics["bars"] == BARS // 2 - 7
         assert {"rank_ic", "rank_ic_error", "net_sharpe", "net_sharpe_error"} <= metrics.keys()
         for regime, bars in zip(REGIMES, by_regime, strict=True):
             for name in ("hit_rate", "net_sharpe", "max_drawdown"):
@@ -242,7 +242,9 @@ def test_a_familys_run_describes_itself_and_keeps_its_series(nights: Nights) -> 
         client.download_artifacts(run.info.run_id, "out_of_sample.parquet", str(nights.folder))
     )
     assert len(series) == BARS // 2
-    assert {"prediction", "target", "forward_return", "net", "regime"} == set(series)
+    assert set(series) == {
+        *("prediction", "target", "forward_return", "close", "fill", "net", "regime")
+    }
 
 
 def test_every_champions_run_is_explained_and_every_symbols_rankings_are_kept(
