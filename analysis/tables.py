@@ -41,7 +41,7 @@ def champions_table(champions: Sequence[Champion], failures: Sequence[Failure]) 
     table.add_column("symbol", no_wrap=True)
     for column in ("regime", "champion"):
         table.add_column(column)
-    for column in ("version", "net Sharpe", *_BESIDE, "bars", "episodes"):
+    for column in ("version", "net Sharpe", *_BESIDE, "bars, episodes"):
         table.add_column(column, justify="right")
     table.add_column("why", overflow="fold")
     for champion in champions:
@@ -53,8 +53,7 @@ def champions_table(champions: Sequence[Champion], failures: Sequence[Failure]) 
             str(champion.version),
             plus_minus(record.net_sharpe, record.net_sharpe_error, "+"),
             *_beside(record.evidence),
-            str(record.bars),
-            str(record.episodes),
+            f"{record.bars}, {record.episodes}",
             record.reason,
         )
     return _with_failures(table, failures)

@@ -26,9 +26,9 @@ __all__ = ["console", "progress"]
 
 
 def console() -> Console:
-    """Standard output, at least 140 columns wide where it is no terminal."""
+    """Standard output, at least 160 columns wide where it is no terminal."""
     out = Console(highlight=False)
-    return out if out.is_terminal else Console(highlight=False, width=max(out.width, 140))
+    return out if out.is_terminal else Console(highlight=False, width=max(out.width, 160))
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from brain.confidence import Confidence
@@ -100,6 +100,13 @@ class Evidence:
     def estimates(self) -> dict[str, Estimate]:
         """The estimates by name; tables and plots begin with the first."""
         return {name: getattr(self, name) for name in _ESTIMATES}
+
+    def without_errors(self) -> Evidence:
+        """The same with unknown errors: of too few rows to estimate any."""
+        return replace(
+            self,
+            **{k: Estimate(e.value, math.nan) for k, e in self.estimates().items()},  # type: ignore[arg-type]
+        )
 
     def to_metrics(self, regime: Regime | None = None) -> dict[str, float]:
         """The metrics of a run by their keys: ``high/net_sharpe``, ``high/net_sharpe_error``, ….

@@ -80,7 +80,7 @@ def _evidence(
     capital = trading.capital(result, key)
     net = result.net / capital
     decided = np.isfinite(position)
-    return Evidence(
+    evidence = Evidence(
         bars=int(rows.sum()),
         episodes=_episodes(members, valid, trading.regimes),
         years=float(decided.sum() / trading.bars_per_year),
@@ -95,6 +95,7 @@ def _evidence(
         long_sharpe=_benchmark(np.where(decided, 1.0, np.nan), trading, key),
         reversal_sharpe=_benchmark(reversal(trading.close, decided), trading, key),
     )
+    return evidence if draws.enough else evidence.without_errors()
 
 
 def _episodes(
