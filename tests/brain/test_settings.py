@@ -79,6 +79,9 @@ def test_a_family_named_twice_is_trained_once() -> None:
         ({"first_test": 1.0}, "first_test=1.0"),
         ({"jobs": "many"}, "jobs='many'"),
         ({"families": "lstn"}, "did you mean 'lstm'"),
+        ({"fill": "opne"}, "did you mean 'open'"),
+        ({"product": "perpetuals"}, "did you mean 'perpetual'"),
+        ({"cost_bps": "-1"}, "cost_bps='-1'"),
         ({"symbols": "BTC USD"}, "'BTC USD'"),
     ],
 )

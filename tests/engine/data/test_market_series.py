@@ -16,6 +16,8 @@ from brain.series.store.store import SeriesStore
 from engine.data.dataset import Dataset, make_dataset
 from engine.data.frames import feature_frame
 from engine.data.market_series import MarketSeries, read_market_series
+from engine.evaluation.metrics import net_returns
+from engine.evaluation.trading import trading_of
 from engine.families import family
 from engine.kernels.features import FEATURE_SET, FEATURES
 from engine.kernels.market_features import MARKET_FEATURES
@@ -210,3 +212,32 @@ def test_what_is_not_stored_is_none(tmp_path: Path, market: MarketSeries) -> Non
         repr(half)
         == f"MarketSeries(SIM/USD, {len(half.funding)} settlements, 0 rows of open interest)"
     )
+
+
+# --- paid by positions --------------------------------------------------------------------------
+
+
+def test_positions_pay_the_funding_of_their_exchange_where_it_is_told(
+    bars: Bars, market: MarketSeries
+) -> None:
+    exchange = str(market.funding["exchange"].iloc[0])
+    data = make_dataset(bars, horizon=4, market=market, funding_exchange=exchange)
+    rows = market.settlements(exchange)
+    assert (np.diff(rows.time_ns) > 0).all()
+    assert data.funding is not None
+    paid = data.funding.before + data.funding.after
+    assert np.isnan(paid[:300]).all()  # before the first settlement
+    told = np.isfinite(paid)
+    assert told.any()
+    assert np.count_nonzero(paid[told]) > 0
+    net = net_returns(np.ones(len(data)), trading_of(data, 0.0))
+    gross = net_returns(np.ones(len(data)), replace(trading_of(data, 0.0), funding=None))
+    assert np.isnan(net[1:][~told[1:]]).all()
+    assert np.nanmax(np.abs((net - gross)[told])) > 0
+
+
+def test_without_series_what_a_perpetual_pays_is_unknown_and_spot_pays_nothing(bars: Bars) -> None:
+    perpetual = make_dataset(bars, horizon=4, funding_exchange="okx")
+    assert perpetual.funding is not None
+    assert np.isnan(perpetual.funding.after).all()
+    assert make_dataset(bars, horizon=4).funding is None
