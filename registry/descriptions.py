@@ -5,6 +5,7 @@ Links are relative to the page that holds them, so they work wherever the UI is 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote
@@ -60,7 +61,7 @@ def describe_model(
             champion.record.family,
             f"[{champion.version}](#/models/{model_name(symbol)}/versions/{champion.version})",
             plus_minus(champion.record.net_sharpe, champion.record.net_sharpe_error),
-            *_beside(champion.record.evidence),
+            _beside(champion.record.evidence),
             champion.record.bars,
             champion.record.episodes,
             explanation_links(links[champion.version]) if champion.version in links else "",
@@ -73,8 +74,7 @@ def describe_model(
         "champion",
         "version",
         "net Sharpe",
-        "always long",
-        "reversal",
+        "long, reversal",
         "bars",
         "episodes",
         "explained",
@@ -89,10 +89,10 @@ def describe_model(
     return f"{preface}\n\n{introduction}{table}".lstrip()
 
 
-def _beside(evidence: Evidence) -> list[str]:
-    """The net Sharpe ratios that the champion's is compared with."""
-    estimates = (evidence.long_sharpe, evidence.reversal_sharpe)
-    return [plus_minus(estimate.value, estimate.error) for estimate in estimates]
+def _beside(evidence: Evidence) -> str:
+    """The net Sharpe ratios that the champion's is compared with; their errors are on the run."""
+    values = (evidence.long_sharpe.value, evidence.reversal_sharpe.value)
+    return ", ".join("unknown" if math.isnan(value) else f"{value:.2f}" for value in values)
 
 
 def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -59,8 +59,7 @@ def test_the_description_says_who_is_champion_and_why_and_leads_there() -> None:
         "lstm",
         "[7](#/models/BTC-USD/versions/7)",
         "0.51 ± 0.98",
-        "0.80 ± 0.60",
-        "-0.20 ± ?",
+        "0.80, -0.20",
         "120",
         "9",
         "[importances](#/experiments/1/runs/abc/artifacts/explanation/beeswarm.png), "
