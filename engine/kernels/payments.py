@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.kernels.columns import Floats, Times
+from engine.kernels.windows import last_known
 
 __all__ = ["Funding", "funding_payments"]
 
@@ -62,7 +63,7 @@ def funding_payments(
     inside = (settlement_ns > close_time_ns[0] - step_ns) & (settlement_ns <= close_time_ns[-1])
     times, rates = settlement_ns[inside], rate[inside]
     bar = np.searchsorted(close_time_ns, times, side="left")
-    last = _last_close(close)
+    last = last_known(close)
     price = np.where(times == close_time_ns[bar], last[bar], last[np.maximum(bar - 1, 0)])
     early = times <= close_time_ns[bar] - round(step_ns * (1.0 - filled_after))
     unknown = _unknown(close_time_ns, step_ns, settlement_ns, interval_hours)
@@ -90,10 +91,3 @@ def _unknown(
     begun = np.searchsorted(starts, close_time_ns, side="left")
     over = np.searchsorted(ends, close_time_ns - step_ns, side="right")
     return (begun > over) | (close_time_ns >= settlement_ns[-1] + interval[-1])
-
-
-def _last_close(close: Floats) -> Floats:
-    """(N,) the last known close at each bar; NaN before there is any."""
-    known = np.isfinite(close)
-    last = np.maximum.accumulate(np.where(known, np.arange(len(close)), -1))
-    return np.where(last < 0, np.nan, close[last])

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from brain.errors import InputError
 from engine.kernels.columns import Floats, valid_prices
 from engine.kernels.payments import Funding
+from engine.kernels.windows import lag, last_known
 
 __all__ = ["Profit", "position_profit"]
 
@@ -95,13 +96,14 @@ def position_profit(
     mine = units * group
     traded = slots.opened(mine) - slots.closed(mine)
     held = np.where(slots.held() > 0, np.cumsum(traded), 0.0)
-    traded_at = _next_bar(price)
-    mark = _last_known(close)
-    gross = _next_bar(held) * _changes(mark) + traded * np.where(traded, mark - traded_at, 0.0)
+    before, traded_at = lag(held, 1, 0.0), lag(price, 1, 0.0)
+    mark = last_known(close)
+    moves = np.nan_to_num(mark - lag(mark, 1))  # none before there is a close
+    gross = before * moves + traded * np.where(traded, mark - traded_at, 0.0)
     turnover = traded_at * _turnover(units, decided, group, fillable, horizon)
     received = np.zeros(rows)
     if funding is not None:
-        received = -(_product(_next_bar(held), funding.before) + _product(held, funding.after))
+        received = -(_product(before, funding.before) + _product(held, funding.after))
     exists = valid_prices(close)
     return Profit(
         gross=_at_bars(gross, exists),
@@ -187,24 +189,6 @@ def _turnover(
     inside = bars < rows
     np.add.at(paid, bars[inside], np.abs(units[late[inside]]))
     return paid
-
-
-def _next_bar(values: Floats, first: float = 0.0) -> Floats:
-    """(N,) each bar's value of the bar before."""
-    return np.concatenate([[first], values[:-1]])
-
-
-def _last_known(close: Floats) -> Floats:
-    """(N,) the last known close at each bar; the first one before there is any."""
-    known = valid_prices(close)
-    if not known.any():
-        return np.ones(len(close))
-    last = np.maximum.accumulate(np.where(known, np.arange(len(close)), -1))
-    return close[np.where(last < 0, np.argmax(known), last)]
-
-
-def _changes(values: Floats) -> Floats:
-    return np.diff(values, prepend=values[:1])
 
 
 def _product(units: Floats, amount: Floats) -> Floats:

@@ -21,6 +21,7 @@ from engine.kernels.columns import Floats
 
 __all__ = [
     "lag",
+    "last_known",
     "positive_log",
     "ratio",
     "rolling_count",
@@ -38,6 +39,13 @@ def lag(x: Floats, bars: int, fill: float = np.nan) -> Floats:
     if bars < len(x):
         shifted[bars:] = x[:-bars]
     return shifted
+
+
+def last_known(x: Floats) -> Floats:
+    """The last value that is not NaN at each bar, (N,); NaN before there is one."""
+    known = ~np.isnan(x)
+    last = np.maximum.accumulate(np.where(known, np.arange(len(x)), -1))
+    return np.where(last < 0, np.nan, x[last])
 
 
 def rolling_count(x: Floats, window: int) -> NDArray[np.int64]:
