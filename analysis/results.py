@@ -8,8 +8,8 @@ from dataclasses import astuple, dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from brain.errors import InputError, did_you_mean
-from brain.naming import Family, parse_model_id
+from brain.errors import InputError
+from brain.naming import Family, parse_member, parse_model_id
 from brain.text import finite
 from brain.work import Failure
 
@@ -66,12 +66,7 @@ def parse_method(value: Method | str) -> Method:
     Raises:
         InputError: there is none.
     """
-    try:
-        return Method(value)
-    except ValueError:
-        raise InputError(
-            f"no method is called {value!r}; {did_you_mean(str(value), list(Method))}"
-        ) from None
+    return parse_member(Method, value, "method", InputError)
 
 
 class NoteReason(StrEnum):

@@ -7,9 +7,6 @@ libraries imported, is taken off.
 
 from __future__ import annotations
 
-import json
-import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -20,10 +17,9 @@ import pandas as pd
 
 from benchmarks.frame import Benchmark, Metric, Report, Target, interleave
 from benchmarks.night import IMPORTS, Night, run_night
-from benchmarks.nightly import environment, make_store
+from benchmarks.nightly import make_store, run_process
 from benchmarks.stages import StageClock
 from brain.console import console
-from brain.errors import BrainError
 
 __all__ = ["BENCHMARK", "measure", "night"]
 
@@ -86,23 +82,9 @@ def night(order: Night, clock: StageClock) -> None:
 
 def _peak(folder: Path, symbols: list[str]) -> float:
     """The megabytes of a night above those of its imports."""
-    with tempfile.TemporaryDirectory(dir=folder) as name:
-        home = Path(name)
-        shutil.copy(folder / "template.db", home / "mlflow.db")
-        order = Night(tuple(symbols), 1, str(home / "readings.json"))
-        variables = {"BRAIN_BARS": str(folder / "bars"), "BRAIN_EXPLAIN_ROWS": "500"}
-        done = subprocess.run(
-            [sys.executable, "-m", "benchmarks.memory"],
-            cwd=home,
-            env=environment(home) | order.environment() | variables,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise BrainError(f"the night ended with {done.returncode}: {done.stderr[-500:]}")
-        megabytes = json.loads((home / "readings.json").read_text())["megabytes"]
-        return float(megabytes["night"] - megabytes[IMPORTS])
+    variables = {"BRAIN_BARS": str(folder / "bars"), "BRAIN_EXPLAIN_ROWS": "500"}
+    megabytes = run_process("memory", folder, tuple(symbols), 1, variables).megabytes
+    return megabytes["night"] - megabytes[IMPORTS]
 
 
 def _write_bars(folder: Path, symbol: str, count: int, seed: int) -> None:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from brain.console import console
 from brain.errors import BrainError
 from brain.naming import parse_symbol
 
-__all__ = ["BENCHMARK", "Readings", "artifacts", "environment", "make_store", "measure", "report"]
+__all__ = ["BENCHMARK", "Readings", "artifacts", "make_store", "measure", "report", "run_process"]
 
 ROOT = Path(__file__).parents[1]
 TIMES_FASTER = 3.0
@@ -88,8 +88,8 @@ def measure(runs: int, symbols: str, trials: int) -> Report:
         folder = Path(scratch)
         make_store(folder / "template.db")
         ours, theirs = interleave(
-            lambda: _run("our_night", folder, names, trials),
-            lambda: _run("tutorial_night", folder, names, trials),
+            lambda: run_process("our_night", folder, names, trials),
+            lambda: run_process("tutorial_night", folder, names, trials),
             runs,
             lambda line: out.print(f"  {line}", markup=False),
         )
@@ -184,7 +184,24 @@ def make_store(file: Path) -> None:
     )
 
 
-def _run(module: str, folder: Path, symbols: tuple[str, ...], trials: int) -> Readings:
+def run_process(
+    module: str,
+    folder: Path,
+    symbols: tuple[str, ...],
+    trials: int,
+    variables: Mapping[str, str] | None = None,
+) -> Readings:
+    """Run a module's night in a process and a store of its own.
+
+    Args:
+        module: of the benchmarks.
+        folder: with the template of the store.
+        symbols, trials: of the night.
+        variables: of its environment, beside those of every night.
+
+    Raises:
+        BrainError: it failed.
+    """
     with tempfile.TemporaryDirectory(dir=folder) as name:
         home = Path(name)
         shutil.copy(folder / "template.db", home / "mlflow.db")
@@ -192,7 +209,7 @@ def _run(module: str, folder: Path, symbols: tuple[str, ...], trials: int) -> Re
         done = subprocess.run(
             [sys.executable, "-m", f"benchmarks.{module}"],
             cwd=home,
-            env=environment(home) | order.environment(),
+            env=_environment(home) | order.environment() | dict(variables or {}),
             capture_output=True,
             text=True,
             check=False,
@@ -205,7 +222,7 @@ def _run(module: str, folder: Path, symbols: tuple[str, ...], trials: int) -> Re
         return Readings(readings["seconds"], readings["megabytes"], files)
 
 
-def environment(home: Path) -> dict[str, str]:
+def _environment(home: Path) -> dict[str, str]:
     """No settings of the user's, one thread, a store of its own."""
     others = {k: v for k, v in os.environ.items() if not k.startswith(("BRAIN_", "MLFLOW_"))}
     return {

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import TypeVar
 
 from brain.errors import InputError, UnknownFamilyError, UnknownRegimeError, did_you_mean
 
@@ -27,6 +28,7 @@ __all__ = [
     "model_name",
     "parse_family",
     "parse_fill",
+    "parse_member",
     "parse_model_id",
     "parse_product",
     "parse_regime",
@@ -37,6 +39,9 @@ __all__ = [
     "recipe_tag",
     "symbol_of",
 ]
+
+
+Member = TypeVar("Member", bound=StrEnum)
 
 
 class Regime(StrEnum):
@@ -220,12 +225,7 @@ def parse_regime(value: str) -> Regime:
     Raises:
         UnknownRegimeError: there is none.
     """
-    try:
-        return Regime(value)
-    except ValueError:
-        raise UnknownRegimeError(
-            f"no regime is called {value!r}; {did_you_mean(str(value), list(Regime))}"
-        ) from None
+    return parse_member(Regime, value, "regime", UnknownRegimeError)
 
 
 def parse_family(value: str) -> Family:
@@ -234,12 +234,7 @@ def parse_family(value: str) -> Family:
     Raises:
         UnknownFamilyError: there is none.
     """
-    try:
-        return Family(value)
-    except ValueError:
-        raise UnknownFamilyError(
-            f"no model family is called {value!r}; {did_you_mean(str(value), list(Family))}"
-        ) from None
+    return parse_member(Family, value, "model family", UnknownFamilyError)
 
 
 def parse_fill(value: str) -> Fill:
@@ -248,12 +243,7 @@ def parse_fill(value: str) -> Fill:
     Raises:
         InputError: there is none.
     """
-    try:
-        return Fill(value)
-    except ValueError:
-        raise InputError(
-            f"no fill is called {value!r}; {did_you_mean(value, list(Fill))}"
-        ) from None
+    return parse_member(Fill, value, "fill", InputError)
 
 
 def parse_product(value: str) -> Product:
@@ -262,11 +252,23 @@ def parse_product(value: str) -> Product:
     Raises:
         InputError: there is none.
     """
+    return parse_member(Product, value, "product", InputError)
+
+
+def parse_member(kind: type[Member], value: str, noun: str, error: type[InputError]) -> Member:
+    """The member of that value.
+
+    Args:
+        kind: the values that there are.
+        value: of the member.
+        noun: what a member is, for the message.
+        error: that is raised if there is none; it names the nearest.
+    """
     try:
-        return Product(value)
+        return kind(value)
     except ValueError:
-        raise InputError(
-            f"no product is called {value!r}; {did_you_mean(value, list(Product))}"
+        raise error(
+            f"no {noun} is called {value!r}; {did_you_mean(str(value), list(kind))}"
         ) from None
 
 
