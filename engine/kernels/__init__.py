@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         classify as classify,
         volatility as volatility,
     )
+    from engine.kernels.spread import Spread as Spread, half_spread as half_spread
     from engine.kernels.targets import (
         forward_return as forward_return,
         scaled_target as scaled_target,
@@ -57,6 +58,7 @@ __all__, __getattr__, __dir__ = face(
         "engine.kernels.profit": "Profit position_profit",
         "engine.kernels.regime_state": "RegimeDefinition RegimeState UNKNOWN",
         "engine.kernels.regimes": "catch_up classify volatility",
+        "engine.kernels.spread": "Spread half_spread",
         "engine.kernels.targets": "forward_return scaled_target target_name",
     },
 )
