@@ -135,7 +135,8 @@ def collect(**overrides: str | None) -> int:
     return job.exit_code
 
 
-_trading = "fill", "product", "cost_bps"
+_costs = "cost_bps", "fee_bps", "half_spread_bps", "impact_bps", "liquidity"
+_trading = "fill", "product", *_costs, "threshold"
 _training = "families", "horizon", *_trading, "folds", "trials", "retune", "seed", "jobs"
 _source = "symbols", "bars", "exchanges", "timeframe"
 

@@ -78,11 +78,12 @@ def train(data: Any, family: Any, trials: int, clock: StageClock) -> dict[str, A
 
     from engine import families
     from engine.evaluation.metrics import evaluate, net_returns
+    from engine.evaluation.rules import decisions
     from engine.evaluation.trading import KEYS, trading_of
     from engine.evaluation.walk_forward import TrainingPlan, out_of_sample
     from engine.night.search import search
 
-    plan = TrainingPlan(folds=5, first_test=0.5, embargo=24, trials=trials, cost=0.0005, seed=7)
+    plan = TrainingPlan(folds=5, first_test=0.5, embargo=24, trials=trials, seed=7)
     mlflow.autolog(disable=True)
     with clock.stage(SEARCH):
         found = search(data, family, plan)
@@ -90,18 +91,22 @@ def train(data: Any, family: Any, trials: int, clock: StageClock) -> dict[str, A
     model = families.family(family)
     with clock.stage(WALK_FORWARD):
         walk = plan.walk(len(data), data.reach)
-        prediction = out_of_sample(
-            model,
-            data.features,
-            data.target,
-            walk,
-            hyperparameters=hyperparameters,
-            seed=plan.seed,
+        earlier, prediction = (
+            out_of_sample(
+                model,
+                data.features,
+                data.target,
+                folds,
+                hyperparameters=hyperparameters,
+                seed=plan.seed,
+            )
+            for folds in (plan.inner_walk(len(data), data.reach), walk)
         )
     with clock.stage(EVIDENCE):
-        trading = trading_of(data, plan.cost)
-        evidence = evaluate(prediction, data.target, data.forward_return, trading)
-        net = {key: net_returns(prediction, trading, key) for key in KEYS}
+        choice = decisions(prediction, earlier, data, walk, plan)
+        trading = trading_of(data, choice.cost)
+        evidence = evaluate(prediction, data.target, data.forward_return, trading, choice.position)
+        net = {key: net_returns(choice.position, trading, key) for key in KEYS}
     with clock.stage(LOG):
         mlflow.autolog(disable=False, silent=True)
         with mlflow.start_run(run_name=f"{data.symbol} {family}", nested=True) as run:

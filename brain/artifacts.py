@@ -19,6 +19,7 @@ __all__ = [
     "MANIFEST",
     "MARKET",
     "OUT_OF_SAMPLE",
+    "POSITION",
     "QUALITY",
     "QUALITY_REPORT",
     "QUALITY_TABLE",
@@ -66,9 +67,11 @@ EVIDENTLY = "evidently.json"
 
 # --- among a model's files ----------------------------------------------------------------------
 
-#: Every file's hash; the recipe; what classifies the present as the past was classified.
+#: Every file's hash; the recipe; the rule from predictions to positions; what classifies the
+#: present as the past was classified.
 MANIFEST = "manifest.json"
 RECIPE = "recipe.json"
+POSITION = "position.json"
 REGIMES = "regimes.json"
 #: The boosters, where MLflow's flavours write them.
 LIGHTGBM = "model.lgb"

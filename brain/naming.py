@@ -17,6 +17,7 @@ __all__ = [
     "REGIMES",
     "Family",
     "Fill",
+    "Liquidity",
     "Product",
     "Regime",
     "Role",
@@ -28,6 +29,7 @@ __all__ = [
     "model_name",
     "parse_family",
     "parse_fill",
+    "parse_liquidity",
     "parse_member",
     "parse_model_id",
     "parse_product",
@@ -96,6 +98,13 @@ class Product(StrEnum):
 
     SPOT = "spot"
     PERPETUAL = "perpetual"
+
+
+class Liquidity(StrEnum):
+    """Whether orders take liquidity from the book or make it; fees differ."""
+
+    MAKER = "maker"
+    TAKER = "taker"
 
 
 class Tag(StrEnum):
@@ -244,6 +253,15 @@ def parse_fill(value: str) -> Fill:
         InputError: there is none.
     """
     return parse_member(Fill, value, "fill", InputError)
+
+
+def parse_liquidity(value: str) -> Liquidity:
+    """The liquidity of that name.
+
+    Raises:
+        InputError: there is none.
+    """
+    return parse_member(Liquidity, value, "liquidity", InputError)
 
 
 def parse_product(value: str) -> Product:

@@ -54,7 +54,8 @@ class Evidence:
     Attributes:
         bars: rows with a prediction and an outcome; None is unknown.
         episodes: unbroken stretches of the regime among these rows; None is unknown.
-        years: time span of all predictions; NaN is unknown.
+        positions: decisions among these rows that took a position; None is unknown.
+        years: time span of all decisions; NaN is unknown.
         net_sharpe: annualised Sharpe ratio of the net returns, risk-free rate 0 (Sharpe 1994).
         rank_ic: Spearman correlation of prediction and target.
         hit_rate: share of right directions among the rows with a move, in [0, 1].
@@ -64,12 +65,15 @@ class Evidence:
         delayed_sharpe: before costs and funding, every decision filled one more bar late.
         gain_bp: mean gross return of a position, in basis points.
         break_even_bp: the cost of each unit traded that would leave nothing, in basis points.
+        sign_gross_sharpe, sign_net_sharpe: of the sign of every prediction, always in the market,
+            instead of the position rule.
         long_sharpe, reversal_sharpe: net, of what the model is compared with on the same bars and
             at the same costs: always long, and the last bar's return reversed.
     """
 
     bars: int | None
     episodes: int | None
+    positions: int | None
     years: float
     net_sharpe: Estimate
     rank_ic: Estimate
@@ -79,13 +83,17 @@ class Evidence:
     delayed_sharpe: Estimate
     gain_bp: Estimate
     break_even_bp: Estimate
+    sign_gross_sharpe: Estimate
+    sign_net_sharpe: Estimate
     long_sharpe: Estimate
     reversal_sharpe: Estimate
 
     def caveats(self) -> tuple[str, ...]:
-        """What takes the sign of the gross Sharpe ratio away, in a few words each."""
+        """What takes the profit away, in a few words each."""
         gross = self.gross_sharpe.value
         caveats = []
+        if self.positions == 0 and self.bars:
+            caveats.append("nothing was expected to be worth its cost")
         if gross > 0.0 >= self.net_sharpe.value:
             caveats.append("costs take all of it")
         if gross > 0.0 >= self.delayed_sharpe.value:
@@ -154,10 +162,12 @@ _ESTIMATES = (
     "delayed_sharpe",
     "gain_bp",
     "break_even_bp",
+    "sign_gross_sharpe",
+    "sign_net_sharpe",
     "long_sharpe",
     "reversal_sharpe",
 )
-_COUNTS = ("bars", "episodes")
+_COUNTS = ("bars", "episodes", "positions")
 _YEARS = "years"
 
 

@@ -23,13 +23,16 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from brain.costs import parse_rates
 from brain.errors import BrainError, InputError, SettingsError, did_you_mean
 from brain.naming import (
     Family,
     Fill,
+    Liquidity,
     Product,
     parse_family,
     parse_fill,
+    parse_liquidity,
     parse_product,
     parse_symbol,
     perpetual,
@@ -37,6 +40,9 @@ from brain.naming import (
 )
 
 __all__ = ["Settings", "load_settings"]
+
+#: Basis points of each unit traded, by exchange and symbol, see :func:`brain.costs.parse_rates`.
+Rates = Annotated[dict[str, float], NoDecode, BeforeValidator(parse_rates)]
 
 _PREFIX = "BRAIN_"
 _FILE = "BRAIN_SETTINGS"
@@ -77,6 +83,10 @@ def _fill(value: object) -> object:
 
 def _product(value: object) -> object:
     return parse_product(value.lower()) if isinstance(value, str) else value
+
+
+def _liquidity(value: object) -> object:
+    return parse_liquidity(value.lower()) if isinstance(value, str) else value
 
 
 def _renamed(value: object) -> object:
@@ -161,7 +171,28 @@ class Settings(BaseSettings):
         default=None,
         description="spot, perpetual; if none, collected candles are perpetuals', files spot",
     )
-    cost_bps: float = Field(default=5.0, ge=0, description="cost of each unit traded, basis points")
+    cost_bps: Rates = Field(
+        default_factory=dict,
+        description="cost of each unit traded, basis points: 5, or okx=5,BTC/USDT=3; if none, "
+        "fee, half spread and impact",
+    )
+    fee_bps: Rates = Field(
+        default_factory=dict, description="fee in the same form; as exchanges publish it if none"
+    )
+    half_spread_bps: Rates = Field(
+        default_factory=dict, description="half spread; estimated from the bars if none"
+    )
+    impact_bps: Rates = Field(
+        default_factory=dict, description="one's own orders' impact on the price; 0 if none"
+    )
+    liquidity: Annotated[Liquidity, BeforeValidator(_liquidity)] = Field(
+        default=Liquidity.TAKER, description="maker or taker: which of an exchange's fees is paid"
+    )
+    threshold: float = Field(
+        default=1.0,
+        ge=0,
+        description="least expected gain of a position, in costs of opening and closing it",
+    )
     seed: int = Field(default=7, ge=0, lt=2**31, description="of every fit and search")
     jobs: int = Field(
         default_factory=lambda: os.cpu_count() or 1,

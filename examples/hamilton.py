@@ -20,7 +20,9 @@ import numpy as np
 import pandas as pd
 
 from brain import BrainError, NoChampionError, Regime, Selection, position_size
+from brain.artifacts import POSITION, REGIMES
 from brain.manifest import check_folder
+from brain.naming import REGIMES as ALL_REGIMES
 from brain.series import Bars, read_folder, sample_folder
 from engine import kernels
 from registry import BrainLibrary, ModelSelector, load_settings
@@ -57,15 +59,20 @@ def columns(bars: Bars) -> tuple[np.ndarray, ...]:
     return (*values, bars.close_time.as_unit("ns").asi8)
 
 
-def predict(library: BrainLibrary, selection: Selection, bars: Bars, models: Path) -> float:
-    """The prediction at the last bar's close; NaN is unknown. A version is downloaded once."""
+def verified_folder(library: BrainLibrary, selection: Selection, models: Path) -> Path:
+    """The version's files, downloaded once and checked always, before anything reads them."""
     folder = models / selection.digest
     if not folder.exists():
         models.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=models) as scratch:
             version = library.version(selection.symbol, selection.version)
             library.fetch(version, Path(scratch)).rename(folder)
-    check_folder(folder, selection.digest)  # always, before anything reads the files
+    check_folder(folder, selection.digest)
+    return folder
+
+
+def predict(folder: Path, bars: Bars) -> float:
+    """The prediction at the last bar's close; NaN is unknown."""
     model = mlflow.pyfunc.load_model(str(folder))
     rows = pd.DataFrame(kernels.bar_features(*columns(bars)), columns=list(kernels.FEATURES))
     # Features of other data than bars are missing.
@@ -85,13 +92,25 @@ def decide(library: BrainLibrary, bars: Bars, options: argparse.Namespace) -> tu
     if options.using:
         advice = selector.should_switch_model(bars.symbol, options.using, regime)
         print(f"{f'switch to {advice.to}' if advice.switch else 'no switch'}: {advice.reason}")
-    prediction = predict(library, champion, bars, options.models)
-    print(f"prediction {prediction:+.4f}, in units of the volatility to expect")
-    if np.isnan(prediction):
-        return 0.0, "the prediction is unknown"
+    folder = verified_folder(library, champion, options.models)
+    rule = kernels.PositionRule.from_json((folder / POSITION).read_text())
+    definition = json.loads((folder / REGIMES).read_text())["definition"]
+    volatility = kernels.volatility(*columns(bars)[:4], definition["window"])[-1:]
+    prediction, code = np.array([predict(folder, bars)]), np.array([ALL_REGIMES.index(regime)])
+    gain = rule.gain(prediction, volatility, code)
+    print(f"prediction {prediction[0]:+.4f} in units of volatility, {gain[0]:+.1f} bp expected")
+    print(
+        f"a position needs {rule.threshold:.1f} bp, and is "
+        f"{rule.fill.describe(bars.timeframe)} and held for {rule.horizon} bars"
+    )
+    if np.isnan(gain[0]):
+        return 0.0, "the expected gain is unknown"
     confidence = champion.confidence
     probability = "" if confidence.probability is None else f"{confidence.probability:.2f}, "
-    position = float(np.sign(prediction)) * position_size(confidence, options.limit)
+    direction = float(rule.decide(prediction, volatility, code)[0])
+    if direction == 0.0:
+        return 0.0, "it is not expected to be worth its cost"
+    position = direction * position_size(confidence, options.limit)
     return position, f"confidence {probability}{confidence.reason}"
 
 
@@ -102,7 +121,7 @@ def main() -> int:
     add("symbol", help="as in BTC/USD")
     add("--bars", type=Path, default=sample_folder(), help="folder of files of bars")
     add("--models", type=Path, default=Path.home() / ".cache/hamilton", help="downloads")
-    add("--limit", type=float, default=0.1, help="largest position, a share of the capital")
+    add("--limit", type=float, default=0.1, help="largest position, a share of a slot's capital")
     add("--using", metavar="MODEL_ID", help="the model in use, for example BTC-USD/1")
     options = parser.parse_args()
     try:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from brain.confidence import confidence, position_size
+from brain.confidence import confidence
 from brain.naming import REGIMES, Family, Fill, Regime, Tag
 from brain.recipes import Recipe
 from brain.records import CellRecord, Champion, Version
@@ -23,10 +23,11 @@ from brain.series.bars import Bars
 from brain.series.files import read_folder, sample_folder
 from brain.settings import load_settings
 from engine.data.dataset import make_dataset
-from engine.data.frames import feature_frame, regime_series
+from engine.data.frames import bar_volatility, feature_frame, regime_series
 from engine.families import family
 from engine.kernels.features import FEATURE_SET
 from engine.kernels.market_features import MARKET_FEATURES
+from engine.kernels.position import PositionRule
 from engine.kernels.targets import target_name
 from engine.night.champions import choose_champions, name_champions
 from engine.night.model_folder import write_model
@@ -164,6 +165,15 @@ def decide(
     return [f"exit code {code}", *output.out.splitlines(), *faults]
 
 
+def direction(night: Night, model: Path, prediction: float) -> float:
+    """The direction that the model's own rule takes for the last bar."""
+    rule = PositionRule.from_json((model / "position.json").read_text())
+    codes, _ = regime_series(night.bars)
+    volatility = bar_volatility(night.bars)[-1:]
+    code = codes.to_numpy()[-1:]
+    return float(rule.decide(np.array([prediction]), volatility, code)[0])
+
+
 # --- the night's records ------------------------------------------------------------------------
 
 
@@ -187,7 +197,7 @@ def test_hamilton_tells_regime_champion_prediction_position_and_switch(
     command = ("-m", "examples.hamilton", SYMBOL, "--using", using.model_id)
     done = night.run(*command)
     assert done.returncode == 0, done.stderr
-    now, champion, switch, prediction, position = done.stdout.splitlines()
+    now, champion, switch, prediction, rule, position = done.stdout.splitlines()
     codes, _ = regime_series(night.bars)
     assert now == f"ETH/USD at {night.bars.close_time[-1]}: regime {REGIMES[codes.iloc[-1]]}"
     trusted = night.champion
@@ -197,8 +207,10 @@ def test_hamilton_tells_regime_champion_prediction_position_and_switch(
     assert float(prediction.split()[1].rstrip(",")) == pytest.approx(
         night.predicted(version, tmp_path / "model"), abs=1e-4
     )
-    size = position_size(trusted.record.confidence, 0.1)
-    assert position.startswith("position " if size else "flat: ")
+    assert rule.endswith("worked through the next 1d bar and held for 6 bars")
+    size = 0.1 * direction(night, tmp_path / "model", night.predicted(version, tmp_path / "again"))
+    size *= 2 * (trusted.record.confidence or 0.5) - 1
+    assert position.startswith(f"position {size:+.4f}: " if size > 0 else "flat: ")
 
 
 def test_a_version_is_downloaded_once_and_checked_every_time(
@@ -236,9 +248,11 @@ def test_every_family_predicts_from_recent_bars_as_from_the_whole_history(
     assert lines[3] == f"no switch: {version.id} is champion of regime low"
     prediction = float(lines[4].split()[1].rstrip(","))
     assert prediction == pytest.approx(expected, abs=1e-4)
-    size = float(np.sign(expected)) * 0.5 * (2 * (cell.confidence or 0) - 1)
-    assert size != 0
-    assert lines[5].startswith(f"position {size:+.4f}: confidence 0.86, net Sharpe 0.60 ± 0.50 ")
+    held = direction(night, tmp_path / "model", expected)
+    size = held * 0.5 * (2 * (cell.confidence or 0) - 1)
+    flat = "flat: it is not expected to be worth its cost"
+    traded = f"position {size:+.4f}: confidence 0.86, net Sharpe 0.60 ± 0.50 "
+    assert lines[6].startswith(traded if held else flat)
 
 
 @pytest.mark.usefixtures("_champions_stay")
@@ -247,7 +261,10 @@ def test_unknown_confidence_stays_flat_and_says_so(
 ) -> None:
     crown(night, night.library.version(SYMBOL, night.champion.version), sharpe=None)
     lines = decide(night, monkeypatch, capsys)
-    assert lines[4] == "flat: confidence unknown: no net Sharpe from 400 bars"
+    assert lines[5] in (
+        "flat: confidence unknown: no net Sharpe from 400 bars",
+        "flat: it is not expected to be worth its cost",
+    )
 
 
 def test_the_bars_may_end_where_training_ended(
@@ -334,7 +351,8 @@ def test_a_model_that_knows_the_market_predicts_where_the_market_is_unknown(
     dataset = make_dataset(night.bars, horizon=6, market=market_of(night.bars, first=900))
     fitted = family(name).fit(dataset.features, dataset.target, hyperparameters=QUICK[name], seed=7)
     recipe = Recipe(name, dataset.feature_set, 6, QUICK[name], 7)
-    write_model(fitted, dataset, recipe, tmp_path / "model")
+    rule = PositionRule(6, 1.0, {}, cost=5.0, threshold=0.0, fill=dataset.fill)
+    write_model(fitted, dataset, recipe, rule, tmp_path / "model")
     tags: dict[str, str] = {
         Tag.SYMBOL: SYMBOL,
         Tag.FAMILY: str(name),

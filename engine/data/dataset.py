@@ -18,6 +18,7 @@ from engine.kernels.features import FEATURE_SET
 from engine.kernels.market_features import MARKET_FEATURE_SET
 from engine.kernels.payments import Funding, funding_payments
 from engine.kernels.regime_state import RegimeDefinition, RegimeState
+from engine.kernels.spread import Spread, half_spread
 from engine.kernels.targets import reach, target_name
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ __all__ = ["MIN_ROWS", "Dataset", "make_dataset"]
 #: Rows with a known target below which no model is fitted: half of them are needed to train on,
 #: and the regimes are unknown for the first 252.
 MIN_ROWS = 600
+
+_PRICES = ("open", "high", "low", "close")
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,10 @@ class Dataset:
         target: (N,) forward log return in units of the volatility known at the time, NaN unknown.
         forward_return: (N,) log return of a long position from the decision's fill to the fill
             ``horizon`` bars later, NaN unknown.
+        volatility: (N,) of one bar's log return, known at each row's time; NaN unknown.
         fill: where decisions are filled.
-        fill_price, close: (N,) of each bar's decision, and of the bar; NaN unknown or missing.
+        fill_price: (N,) of each bar's decision; NaN unknown.
+        open, high, low, close: (N,) of the bars; NaN missing.
         regimes: (N,) codes into :data:`brain.naming.REGIMES`, -1 unknown.
         definition, state: of the regimes, to classify the bars to come in the same way.
         digest: of the bars and the market series behind the rows.
@@ -63,8 +68,12 @@ class Dataset:
     features: Floats
     target: Floats
     forward_return: Floats
+    volatility: Floats
     fill: Fill
     fill_price: Floats
+    open: Floats
+    high: Floats
+    low: Floats
     close: Floats
     regimes: NDArray[np.int8]
     definition: RegimeDefinition
@@ -85,6 +94,11 @@ class Dataset:
     def reach(self) -> int:
         """Rows after its own that a row's target needs."""
         return reach(self.horizon)
+
+    def spread(self, bars: int) -> Spread:
+        """The half spread, estimated from the first bars alone."""
+        prices = (self.open, self.high, self.low, self.close)
+        return half_spread(*(column[:bars] for column in prices))
 
     @property
     def trained_until(self) -> str:
@@ -139,9 +153,10 @@ def make_dataset(
         features=features.to_numpy(),
         target=targets["target"].to_numpy(),
         forward_return=targets["forward_return"].to_numpy(),
+        volatility=volatility,
         fill=fill,
         fill_price=targets["fill"].to_numpy(),
-        close=bars.frame["close"].to_numpy(dtype=np.float64),
+        **{name: bars.frame[name].to_numpy(dtype=np.float64) for name in _PRICES},
         regimes=regimes.to_numpy(),
         definition=definition,
         state=state,

@@ -1,9 +1,11 @@
 """The evaluation of a model: its metrics out of sample in each regime, with standard errors.
 
-A prediction at bar t's close is traded as one of ``horizon`` overlapping positions (Jegadeesh &
-Titman 1993), filled after it and marked to market bar by bar (:mod:`engine.kernels.profit`). The
-returns of the whole capital are those over all bars; those of a regime are the profit of the
-positions that were decided in it, over their capital, on the bars that have any.
+A decision at bar t's close is one of ``horizon`` overlapping positions (Jegadeesh & Titman 1993),
+filled after it and marked to market bar by bar (:mod:`engine.kernels.profit`). The returns of the
+whole capital are those over all bars; those of a regime are the profit of the positions that were
+decided in it, over their capital, on the bars that have any. What is judged is the position rule
+(:mod:`engine.kernels.position`); the sign of every prediction, always in the market, stands beside
+it.
 
 Every metric has the standard error of a block bootstrap (:mod:`engine.evaluation.bootstrap`). A
 metric that can't be computed is NaN, and so is the error of too few bars: unknown, not zero.
@@ -16,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from brain.records import Estimate, Evidence
-from engine.evaluation.bootstrap import BlockBootstrap, block_length
+from engine.evaluation.bootstrap import MIN_BLOCKS, BlockBootstrap, block_length
 from engine.evaluation.trading import ALL, KEYS, Trading, always_in, reversal
 from engine.kernels.columns import Floats
 from engine.kernels.profit import Profit
@@ -27,27 +29,35 @@ _BASIS_POINTS = 1e4
 
 
 def evaluate(
-    prediction: Floats, target: Floats, forward_return: Floats, trading: Trading
+    prediction: Floats,
+    target: Floats,
+    forward_return: Floats,
+    trading: Trading,
+    position: Floats | None = None,
 ) -> dict[str, Evidence]:
     """Evaluate one model's out-of-sample predictions, over all bars and regime by regime.
 
     Args:
         prediction, target, forward_return: (N,) consecutive rows, oldest first; NaN is unknown.
         trading: on the same rows.
+        position: (N,) that the predictions decide; all of each slot in their direction if None.
 
     Returns:
         The evidence for each of :data:`engine.evaluation.trading.KEYS`.
     """
-    return {key: _evidence(key, prediction, target, forward_return, trading) for key in KEYS}
+    decided = always_in(prediction) if position is None else position
+    return {
+        key: _evidence(key, prediction, target, forward_return, trading, decided) for key in KEYS
+    }
 
 
-def net_returns(prediction: Floats, trading: Trading, key: str = ALL) -> Floats:
+def net_returns(position: Floats, trading: Trading, key: str = ALL) -> Floats:
     """The net return of each bar, (N,), on the capital of a key's decisions.
 
     NaN on bars without a decision, on missing bars, and where funding is unknown. A return that is
     known never changes.
     """
-    result = trading.profit(always_in(prediction), key)
+    result = trading.profit(position, key)
     return result.net / trading.capital(result, key)
 
 
@@ -69,29 +79,38 @@ def paired_difference(net: Floats, other: Floats, horizon: int) -> Estimate:
 
 
 def _evidence(
-    key: str, prediction: Floats, target: Floats, forward_return: Floats, trading: Trading
+    key: str,
+    prediction: Floats,
+    target: Floats,
+    forward_return: Floats,
+    trading: Trading,
+    position: Floats,
 ) -> Evidence:
-    position = always_in(prediction)
     members = trading.members(key)
     valid = np.isfinite(prediction) & np.isfinite(target) & np.isfinite(forward_return)
     rows = members & valid
+    held = rows & (np.nan_to_num(position) != 0.0)
     draws = BlockBootstrap(int(rows.sum()), block_length(trading.horizon))
     result = trading.profit(position, key)
     capital = trading.capital(result, key)
     net = result.net / capital
     decided = np.isfinite(position)
+    sign = always_in(prediction)
     evidence = Evidence(
         bars=int(rows.sum()),
         episodes=_episodes(members, valid, trading.regimes),
+        positions=int(held.sum()),
         years=float(decided.sum() / trading.bars_per_year),
         net_sharpe=sharpe_ratio(net, trading),
         rank_ic=_rank_ic(prediction[rows], target[rows], draws),
         hit_rate=_hit_rate(prediction[rows], target[rows], draws),
         max_drawdown=_drawdown(net, trading),
         gross_sharpe=sharpe_ratio(result.gross / capital, trading),
-        delayed_sharpe=_delayed(position, trading, key),
-        gain_bp=_gain(position[rows] * np.expm1(forward_return[rows]), draws),
+        delayed_sharpe=_gross(position, trading, key, delay=1),
+        gain_bp=_gain(position[held] * np.expm1(forward_return[held]), trading),
         break_even_bp=_break_even(result, capital, trading),
+        sign_gross_sharpe=_gross(sign, trading, key),
+        sign_net_sharpe=_benchmark(sign, trading, key),
         long_sharpe=_benchmark(np.where(decided, 1.0, np.nan), trading, key),
         reversal_sharpe=_benchmark(reversal(trading.close, decided), trading, key),
     )
@@ -139,10 +158,11 @@ def _hit_rate(prediction: Floats, target: Floats, draws: BlockBootstrap) -> Esti
     return Estimate(float(hits.sum() / moved.sum()), draws.error(_quotient(draws.means(moments))))
 
 
-def _gain(returns: Floats, draws: BlockBootstrap) -> Estimate:
+def _gain(returns: Floats, trading: Trading) -> Estimate:
     """The mean of the positions' gross returns, in basis points."""
     if returns.size == 0:
         return Estimate(np.nan, np.nan)
+    draws = BlockBootstrap(returns.size, block_length(trading.horizon))
     points = _BASIS_POINTS * returns[:, None]
     return Estimate(float(points.mean()), draws.error(draws.means(points)[:, 0]))
 
@@ -164,9 +184,9 @@ def _quotient(means: Floats) -> Floats:
     return np.divide(above, below, out=np.full_like(below, np.nan), where=below > 0.0)
 
 
-def _delayed(position: Floats, trading: Trading, key: str) -> Estimate:
-    """The gross Sharpe ratio of the same decisions, each filled one more bar late."""
-    result = trading.profit(position, key, delay=1)
+def _gross(position: Floats, trading: Trading, key: str, *, delay: int = 0) -> Estimate:
+    """The gross Sharpe ratio of decisions, each filled that many more bars late."""
+    result = trading.profit(position, key, delay=delay)
     return sharpe_ratio(result.gross / trading.capital(result, key), trading)
 
 
@@ -177,7 +197,11 @@ def _benchmark(position: Floats, trading: Trading, key: str) -> Estimate:
 
 
 def sharpe_ratio(returns: Floats, trading: Trading) -> Estimate:
-    """The annualised Sharpe ratio of the returns that are known, risk-free rate 0."""
+    """The annualised Sharpe ratio of the returns that are known, risk-free rate 0.
+
+    It has no error where fewer than :data:`engine.evaluation.bootstrap.MIN_BLOCKS` blocks hold a
+    return that is not 0: draws of blocks in which nothing is held know nothing of those that do.
+    """
     known = returns[np.isfinite(returns)]
     if known.size < 3 or not known.std() > 0:
         return Estimate(np.nan, np.nan)
@@ -191,7 +215,9 @@ def sharpe_ratio(returns: Floats, trading: Trading) -> Estimate:
         return np.asarray(annual * mean / _root(square - mean**2))
 
     value = ratio(moments.mean(axis=0)[None, :])[0]
-    return Estimate(float(value), draws.error(ratio(draws.means(moments))))
+    blocks = np.unique(np.flatnonzero(known) // draws.block)
+    error = draws.error(ratio(draws.means(moments))) if blocks.size >= MIN_BLOCKS else np.nan
+    return Estimate(float(value), error)
 
 
 def _drawdown(returns: Floats, trading: Trading) -> Estimate:

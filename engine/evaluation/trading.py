@@ -31,7 +31,7 @@ class Trading:
         fill: (N,) the price at which each bar's decision is filled.
         regimes: (N,) codes into :data:`brain.naming.REGIMES`, -1 unknown.
         horizon: bars that a decision is held.
-        cost: of each unit of capital that is traded, as a share.
+        cost: of each unit of capital that is traded, as a share; (N,) of each bar, or of all.
         bars_per_year: of a grid without gaps.
         funding: of the bars; None if there is none.
     """
@@ -40,7 +40,7 @@ class Trading:
     fill: Floats
     regimes: NDArray[np.int8]
     horizon: int
-    cost: float
+    cost: Floats | float
     bars_per_year: float
     funding: Funding | None = None
 
@@ -81,8 +81,8 @@ class Trading:
         return np.where(result.slots > 0, share, np.nan)
 
 
-def trading_of(dataset: Dataset, cost: float) -> Trading:
-    """Trading on a dataset's bars at a cost of each unit traded."""
+def trading_of(dataset: Dataset, cost: Floats | float) -> Trading:
+    """Trading on a dataset's bars at a cost of each unit traded, see :class:`Trading`."""
     return Trading(
         close=dataset.close,
         fill=dataset.fill_price,

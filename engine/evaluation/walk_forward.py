@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from brain.costs import Costs
 from brain.errors import InputError, NotEnoughBarsError
 from engine.families.base import ModelFamily
 from engine.kernels.columns import Floats
@@ -65,6 +66,9 @@ def walk_forward(
     return steps
 
 
+_COSTS = Costs(fee=5.0, half_spread=0.0)
+
+
 @dataclass(frozen=True)
 class TrainingPlan:
     """The plan of a symbol's search and walk-forward.
@@ -75,7 +79,8 @@ class TrainingPlan:
         embargo: rows left out between training and test, beyond the target's reach.
         trials: hyperparameter trials, the family's defaults being the first.
         tuning_folds: test blocks inside the first training fold.
-        cost: paid on each unit traded, as a share.
+        costs: of each unit traded.
+        threshold: least expected gain of a position, in costs of opening and closing it.
         seed: of every fit and search.
     """
 
@@ -84,7 +89,8 @@ class TrainingPlan:
     embargo: int = 24
     trials: int = 8
     tuning_folds: int = 2
-    cost: float = 0.0005
+    costs: Costs = _COSTS
+    threshold: float = 1.0
     seed: int = 7
 
     def walk(self, rows: int, reach: int) -> tuple[Fold, ...]:
@@ -97,6 +103,20 @@ class TrainingPlan:
         return walk_forward(
             rows,
             folds=self.folds,
+            first_test=self.first_test,
+            reach=reach,
+            embargo=self.embargo,
+        )
+
+    def inner_walk(self, rows: int, reach: int) -> tuple[Fold, ...]:
+        """The folds inside the first training fold: for the search, and for the first slope.
+
+        Raises:
+            InputError, NotEnoughBarsError: as :meth:`walk`.
+        """
+        return walk_forward(
+            self.walk(rows, reach)[0].train_end,
+            folds=self.tuning_folds,
             first_test=self.first_test,
             reach=reach,
             embargo=self.embargo,

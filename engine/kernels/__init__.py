@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         perpetual_features as perpetual_features,
     )
     from engine.kernels.payments import Funding as Funding, funding_payments as funding_payments
+    from engine.kernels.position import PositionRule as PositionRule
     from engine.kernels.profit import Profit as Profit, position_profit as position_profit
     from engine.kernels.regime_state import (
         UNKNOWN as UNKNOWN,
@@ -55,6 +56,7 @@ __all__, __getattr__, __dir__ = face(
         ),
         "engine.kernels.fills": "choose_fill fill_prices",
         "engine.kernels.payments": "Funding funding_payments",
+        "engine.kernels.position": "PositionRule",
         "engine.kernels.profit": "Profit position_profit",
         "engine.kernels.regime_state": "RegimeDefinition RegimeState UNKNOWN",
         "engine.kernels.regimes": "catch_up classify volatility",

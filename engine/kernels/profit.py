@@ -59,7 +59,7 @@ def position_profit(
     close: Floats,
     *,
     horizon: int,
-    cost: float,
+    cost: Floats | float,
     funding: Funding | None = None,
     members: NDArray[np.bool_] | None = None,
 ) -> Profit:
@@ -70,10 +70,10 @@ def position_profit(
         fill: (N,) prices of :func:`engine.kernels.fills.fill_prices`.
         close: (N,) of the bars; NaN is a missing bar.
         horizon: bars that a decision is held.
-        cost: of each unit of capital that is traded, as a share.
+        cost: of each unit of capital that is traded, as a share; (N,) of each bar, or of all.
         funding: of the bars; None if there is none.
-        members: (N,) the decisions whose profit it is; all if None. A decision pays for the change
-            from the one that it takes the slot over from, of whatever group.
+        members: (N,) the decisions whose profit it is; all if None. What a decision holds on from
+            the one before it in its slot, of whatever group, costs neither of them anything.
 
     Raises:
         InputError: the arrays differ in length, or the horizon is not at least 1.
@@ -175,14 +175,13 @@ def _turnover(
     """(N,) units that the group pays for in each bar, by decision and not netted between slots."""
     rows = len(units)
     paid = np.zeros(rows)
-    former = np.zeros(rows)
-    former[horizon:] = units[:-horizon]
-    # A decision pays for the change of its slot; without one, the decision before pays for its end.
-    payer = np.zeros(rows, dtype=np.bool_)
-    payer[horizon:] = group[:-horizon]
-    payer = np.where(decided, group, payer)
-    at_fill = np.where(fillable & payer, np.abs(units - former), 0.0)
-    paid[1:] = at_fill[:-1]
+    former, before = np.zeros(rows), np.zeros(rows, dtype=np.bool_)
+    former[horizon:], before[horizon:] = units[:-horizon], group[:-horizon]
+    # What both hold is handed over; a decision pays for what it opens, and for what it closes.
+    both = np.where(units * former > 0.0, np.minimum(np.abs(units), np.abs(former)), 0.0)
+    opened = np.where(decided & group, np.abs(units) - both, 0.0)
+    closed = np.where(before, np.abs(former) - both, 0.0)
+    paid[1:] = np.where(fillable, opened + closed, 0.0)[:-1]
     # A slot whose fill is missing is closed later, by itself.
     late = np.flatnonzero(~fillable[horizon:] & (units[:-horizon] != 0.0) & group[:-horizon])
     bars = _exits(fillable, horizon)[late] + 1

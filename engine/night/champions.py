@@ -109,7 +109,9 @@ def _record(result: SymbolResult, regime: Regime, choice: Choice) -> CellRecord:
     version = result.versions[family]
     evidence = result.trainings[family].evidence[regime]
     sharpe = evidence.net_sharpe
-    flat = () if evidence.beats_flat else ("not shown to beat flat",)
+    # Without evidence, and without a position, there is nothing to compare.
+    unproven = evidence.positions and not evidence.beats_flat
+    flat = ("not shown to beat flat",) if unproven else ()
     probability = confidence(
         sharpe.value, sharpe.error, evidence.bars, evidence.episodes
     ).probability

@@ -17,6 +17,7 @@ from brain.recipes import Recipe
 from brain.records import Evidence, Version
 from brain.text import plus_minus
 from engine.data.dataset import Dataset
+from engine.evaluation.rules import Decisions
 from engine.evaluation.trading import ALL
 from engine.kernels.market_features import MARKET_FEATURES
 from engine.night.search import Search
@@ -32,8 +33,8 @@ _ORDER = (*REGIMES, ALL)
 
 _COLUMNS = ("regime", "rank IC", "hit rate", "net Sharpe", "max drawdown", "bars", "episodes")
 _COMPARISON = (
-    *("regime", "gross Sharpe", "one bar later", "break-even", "gain"),
-    *("always long", "reversal", "but"),
+    *("regime", "positions", "gross Sharpe", "one bar later", "break-even", "gain"),
+    *("by sign, gross", "by sign, net", "always long", "reversal", "but"),
 )
 
 
@@ -66,7 +67,7 @@ def log_training(
     ) as run:
         if result.search is not None:
             recipe = replace(recipe, tuned_in=run.id)
-        run.params(_params(dataset, recipe))
+        run.params(_params(dataset, recipe) | _trading_params(result))
         datasets = {key: _dataset(dataset, key) for key in _ORDER}
         run.datasets(datasets.values(), context="evaluation")
         _attach_tables(run, dataset, result)
@@ -150,6 +151,20 @@ def _params(dataset: Dataset, recipe: Recipe) -> dict[str, object]:
     }
 
 
+def _trading_params(result: TrainingResult) -> dict[str, object]:
+    decisions = result.decisions
+    rule, costs = decisions.rule, decisions.costs
+    return {
+        "cost_bps": round(rule.cost, 3),
+        "fee_bps": costs.fee,
+        "half_spread": decisions.half_spread,
+        "impact_bps": costs.impact,
+        "threshold_bps": round(rule.threshold, 3),
+        "slope": round(rule.slope, 4),
+        **{f"slope.{regime}": round(slope, 4) for regime, slope in rule.slopes.items()},
+    }
+
+
 def _metrics(
     result: TrainingResult, datasets: dict[str, EvaluationDataset], version: Version
 ) -> Iterator[Metric]:
@@ -201,6 +216,7 @@ def _attach_tables(run: Run, dataset: Dataset, result: TrainingResult) -> None:
     table = pd.DataFrame(
         {
             "prediction": result.prediction,
+            "position": result.decisions.position,
             "target": dataset.target,
             "forward_return": dataset.forward_return,
             "fill": dataset.fill_price,
@@ -231,9 +247,20 @@ def _note(dataset: Dataset, result: TrainingResult, links: str = "") -> str:
         f"Out of sample, after costs, ± one standard error, over {overall.years:.1f} years; each "
         f"decision is {dataset.fill.describe(dataset.timeframe)}:\n\n"
         f"{markdown_table(_COLUMNS, rows)}\n"
-        "Before costs, one more bar late, and what it is compared with on the same bars and at the "
-        "same costs; the break-even cost of each unit traded, and the gain of a position, in basis "
-        f"points:\n\n{markdown_table(_COMPARISON, comparison)}"
+        f"A position is opened where it is expected to gain more than "
+        f"{result.decisions.rule.threshold:.1f} bp, {_costs(result.decisions)}. Before costs, one "
+        "more bar late, and what it is compared with on the same bars and at the same costs: the "
+        "sign of every prediction, always long, the last return reversed; the break-even cost of "
+        "each unit traded, and the gain of a position, in basis points:\n\n"
+        f"{markdown_table(_COMPARISON, comparison)}"
+    )
+
+
+def _costs(decisions: Decisions) -> str:
+    costs = decisions.costs
+    return (
+        f"and each unit traded costs {decisions.rule.cost:.1f} bp: fee {costs.fee:g} bp, half "
+        f"spread {decisions.half_spread}, impact {costs.impact:g} bp"
     )
 
 
@@ -258,11 +285,14 @@ def _comparison(key: str, evidence: Evidence) -> tuple[object, ...]:
         evidence.delayed_sharpe,
         evidence.break_even_bp,
         evidence.gain_bp,
+        evidence.sign_gross_sharpe,
+        evidence.sign_net_sharpe,
         evidence.long_sharpe,
         evidence.reversal_sharpe,
     )
     return (
         f"**{key}**",
+        evidence.positions,
         *(plus_minus(estimate.value, estimate.error) for estimate in estimates),
         "; ".join(evidence.caveats()),
     )

@@ -21,7 +21,7 @@ from brain.naming import Family
 from brain.recipes import Recipe
 from engine import families
 from engine.data.dataset import Dataset
-from engine.evaluation.walk_forward import TrainingPlan, out_of_sample, walk_forward
+from engine.evaluation.walk_forward import TrainingPlan, out_of_sample
 from engine.kernels.columns import Floats
 
 if TYPE_CHECKING:
@@ -62,14 +62,8 @@ def search(dataset: Dataset, family: Family, plan: TrainingPlan) -> Search:
     """
     import optuna
 
-    end = plan.walk(len(dataset), dataset.reach)[0].train_end
-    folds = walk_forward(
-        end,
-        folds=plan.tuning_folds,
-        first_test=plan.first_test,
-        reach=dataset.reach,
-        embargo=plan.embargo,
-    )
+    folds = plan.inner_walk(len(dataset), dataset.reach)
+    end = folds[-1].test_end
     model = families.family(family)
     predictions: dict[int, Floats] = {}
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from brain.costs import symbol_costs
 from brain.errors import BrainError, LibraryError
 from brain.naming import Family, Product, Role, Tag
 from brain.records import Evidence, Version
@@ -211,7 +212,7 @@ def read_symbol(
             fill=settings.fill,
             funding_exchange=_funding_exchange(settings),
         )
-        _plan(settings).walk(len(dataset), dataset.reach)
+        _plan(settings, symbol).walk(len(dataset), dataset.reach)
     except LibraryError:
         raise
     except BrainError as error:
@@ -240,7 +241,7 @@ def train_families(
 ) -> Unit[SymbolResult]:
     """A unit that trains and registers a symbol's families in child runs of the symbol's."""
     result = SymbolResult(dataset, run)
-    plan = _plan(settings)
+    plan = _plan(settings, dataset.symbol)
 
     def register(outcome: TrainingResult | Failure) -> None:
         if isinstance(outcome, Failure):
@@ -279,26 +280,43 @@ def _tune_families(
             result.searches.append(outcome.without_predictions())
         tally.add(outcome)
 
-    plan = _plan(settings)
+    plan = _plan(settings, dataset.symbol)
     tasks = [Task(dataset, family, None, plan, Path()) for family in settings.families]
     yield from outcomes([tuning_call(task) for task in tasks], store)
     return result
 
 
+def _product(settings: Settings) -> Product:
+    """The setting; without one, collected candles are perpetuals' and files are spot."""
+    if settings.product is not None:
+        return settings.product
+    return Product.PERPETUAL if reads_store(settings) else Product.SPOT
+
+
 def _funding_exchange(settings: Settings) -> str | None:
     """The exchange whose funding positions pay; None if they pay none."""
-    collected = reads_store(settings)
-    if settings.product is Product.SPOT or (settings.product is None and not collected):
+    if _product(settings) is Product.SPOT:
         return None
     return settings.exchanges[0] if settings.exchanges else "unknown"
 
 
-def _plan(settings: Settings) -> TrainingPlan:
+def _plan(settings: Settings, symbol: str) -> TrainingPlan:
+    exchange = settings.exchanges[0] if settings.exchanges else None
     return TrainingPlan(
         folds=settings.folds,
         first_test=settings.first_test,
         embargo=settings.embargo,
         trials=settings.trials,
-        cost=settings.cost_bps / 10_000,
+        costs=symbol_costs(
+            symbol,
+            exchange,
+            _product(settings),
+            settings.liquidity,
+            cost=settings.cost_bps,
+            fee=settings.fee_bps,
+            half_spread=settings.half_spread_bps,
+            impact=settings.impact_bps,
+        ),
+        threshold=settings.threshold,
         seed=settings.seed,
     )

@@ -14,6 +14,7 @@ from brain.work import Failure
 from brain.workers import Call, fresh_folder
 from engine.data.dataset import Dataset
 from engine.evaluation.metrics import evaluate, net_returns
+from engine.evaluation.rules import Decisions, decisions
 from engine.evaluation.trading import KEYS, trading_of
 from engine.evaluation.walk_forward import TrainingPlan, out_of_sample
 from engine.kernels.columns import Floats
@@ -57,6 +58,7 @@ class TrainingResult:
         search: behind the recipe; None if the task had a recipe.
         evidence: by regime and over all bars.
         prediction: (N,) out-of-sample predictions, NaN before the first test row.
+        decisions: of the predictions.
         net: (N,) net return of each bar by the key of the decisions, see
             :func:`engine.evaluation.metrics.net_returns`.
         folder: of the MLflow model.
@@ -69,6 +71,7 @@ class TrainingResult:
     search: Search | None
     evidence: dict[str, Evidence]
     prediction: Floats
+    decisions: Decisions
     net: dict[str, Floats]
     folder: Path
     seconds: dict[str, float]
@@ -110,18 +113,26 @@ def train(task: Task) -> TrainingResult:
         recipe = trials.recipe
     clock.lap("search")
     family = families.family(task.family)
-    prediction = out_of_sample(
-        family,
-        dataset.features,
-        dataset.target,
-        task.plan.walk(len(dataset), dataset.reach),
-        hyperparameters=recipe.hyperparameters,
-        seed=recipe.seed,
+    folds = task.plan.walk(len(dataset), dataset.reach)
+    inner = task.plan.inner_walk(len(dataset), dataset.reach)
+    earlier, prediction = (
+        out_of_sample(
+            family,
+            dataset.features,
+            dataset.target,
+            walk,
+            hyperparameters=recipe.hyperparameters,
+            seed=recipe.seed,
+        )
+        for walk in (inner, folds)
     )
     clock.lap("walk_forward")
-    trading = trading_of(dataset, task.plan.cost)
-    evidence = evaluate(prediction, dataset.target, dataset.forward_return, trading)
-    net = {key: net_returns(prediction, trading, key) for key in KEYS}
+    choice = decisions(prediction, earlier, dataset, folds, task.plan)
+    trading = trading_of(dataset, choice.cost)
+    evidence = evaluate(
+        prediction, dataset.target, dataset.forward_return, trading, choice.position
+    )
+    net = {key: net_returns(choice.position, trading, key) for key in KEYS}
     clock.lap("judge")
     fitted = family.fit(
         dataset.features,
@@ -131,7 +142,7 @@ def train(task: Task) -> TrainingResult:
     )
     clock.lap("refit")
     fresh_folder(task.folder)
-    write_model(fitted, dataset, recipe, task.folder)
+    write_model(fitted, dataset, recipe, choice.rule, task.folder)
     clock.lap("save")
     return TrainingResult(
         symbol=dataset.symbol,
@@ -140,6 +151,7 @@ def train(task: Task) -> TrainingResult:
         search=trials,
         evidence=evidence,
         prediction=prediction,
+        decisions=choice,
         net=net,
         folder=task.folder,
         seconds=clock.seconds,

@@ -14,6 +14,7 @@ from brain.records import CellRecord, Champion, Estimate, Evidence, Version
 EVIDENCE = Evidence(
     bars=340,
     episodes=12,
+    positions=120,
     years=2.5,
     net_sharpe=Estimate(1.25, 0.5),
     rank_ic=Estimate(0.03, 0.01),
@@ -23,6 +24,8 @@ EVIDENCE = Evidence(
     delayed_sharpe=Estimate(1.5, 0.5),
     gain_bp=Estimate(6.0, 2.0),
     break_even_bp=Estimate(3.0, 1.0),
+    sign_gross_sharpe=Estimate(2.0, 0.5),
+    sign_net_sharpe=Estimate(0.2, 0.5),
     long_sharpe=Estimate(0.8, 0.6),
     reversal_sharpe=Estimate(-0.5, 0.5),
 )
@@ -43,16 +46,21 @@ KEYS = [
     "gain_bp_error",
     "break_even_bp",
     "break_even_bp_error",
+    "sign_gross_sharpe",
+    "sign_gross_sharpe_error",
+    "sign_net_sharpe",
+    "sign_net_sharpe_error",
     "long_sharpe",
     "long_sharpe_error",
     "reversal_sharpe",
     "reversal_sharpe_error",
     "bars",
     "episodes",
+    "positions",
     "years",
 ]
 UNKNOWN = Estimate(math.nan, math.nan)
-NOTHING = Evidence(None, None, math.nan, *[UNKNOWN] * 10)
+NOTHING = Evidence(None, None, None, math.nan, *[UNKNOWN] * 12)
 
 
 def equal(first: Evidence, second: Evidence) -> bool:
@@ -64,7 +72,8 @@ def test_metrics_have_their_keys_in_order() -> None:
     metrics = EVIDENCE.to_metrics()
     assert list(metrics) == KEYS
     values = [1.25, 0.5, 0.03, 0.01, 0.52, 0.02, 0.11, 0.04, 2.5, 0.5, 1.5, 0.5, 6.0, 2.0, 3.0, 1.0]
-    assert list(metrics.values()) == [*values, 0.8, 0.6, -0.5, 0.5, 340.0, 12.0, 2.5]
+    signs, others = [2.0, 0.5, 0.2, 0.5], [0.8, 0.6, -0.5, 0.5]
+    assert list(metrics.values()) == [*values, *signs, *others, 340.0, 12.0, 120.0, 2.5]
     assert {type(value) for value in metrics.values()} == {float}
 
 
@@ -130,6 +139,13 @@ def test_what_takes_the_sign_away_is_told(
     assert evidence.caveats() == caveats
 
 
+def test_a_model_that_took_no_position_says_so() -> None:
+    assert replace(NOTHING, bars=0, positions=0).caveats() == ()
+    evidence = replace(NOTHING, bars=9, positions=0)
+    assert evidence.caveats() == ("nothing was expected to be worth its cost",)
+    assert not evidence.beats_flat
+
+
 def test_only_what_is_two_errors_above_nothing_beats_it() -> None:
     assert EVIDENCE.beats_flat
     for estimate in (Estimate(0.9, 0.5), Estimate(1.0, math.nan), UNKNOWN, Estimate(-2.0, 0.1)):
@@ -149,7 +165,7 @@ COUNTS = st.none() | st.integers(0, 10**9)
 
 
 @given(
-    evidence=st.builds(Evidence, COUNTS, COUNTS, VALUES, *[ESTIMATES] * 10),
+    evidence=st.builds(Evidence, COUNTS, COUNTS, COUNTS, VALUES, *[ESTIMATES] * 12),
     regime=st.sampled_from([None, *Regime]),
 )
 def test_any_evidence_reads_back(evidence: Evidence, regime: Regime | None) -> None:

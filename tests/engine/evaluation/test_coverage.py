@@ -31,7 +31,7 @@ def covers(rows: int, horizon: int, seed: int) -> bool:
     fill = np.append(close[:-1], np.nan)
     regimes = np.full(rows + 1, -1, dtype=np.int8)
     trading = Trading(close, fill, regimes, horizon, cost=0.0, bars_per_year=8760.0)
-    low, high = sharpe_ratio(net_returns(prediction, trading), trading).interval()
+    low, high = sharpe_ratio(net_returns(np.sign(prediction), trading), trading).interval()
     return low < 0.0 < high
 
 

@@ -118,7 +118,7 @@ def test_what_a_bar_of_delay_takes_is_told() -> None:
 def test_the_whole_is_marked_to_market_on_all_of_its_capital() -> None:
     """Patternless signs of overlapping positions: their average is calmer than each of them."""
     prediction, trading = market(4000, horizon=6)
-    net = net_returns(prediction, trading)
+    net = net_returns(always_in(prediction), trading)
     single = np.sign(prediction) * np.expm1(forward_return(trading.fill, 6))
     assert np.nanstd(net) < 0.6 * np.nanstd(single) / np.sqrt(6)
     assert np.isnan(net[0])
@@ -130,7 +130,7 @@ def test_a_regimes_returns_are_those_of_what_was_decided_in_it() -> None:
     regimes = np.full(60, 1, dtype=np.int8)
     regimes[20:30] = 2
     trading = replace(trading, regimes=regimes, cost=0.0)
-    high = net_returns(prediction, trading, "high")
+    high = net_returns(always_in(prediction), trading, "high")
     # Decided at rows 20 to 29, filled from bar 21 on, the last of them closed in bar 33.
     assert np.flatnonzero(np.isfinite(high)).tolist() == list(range(21, 34))
     whole = trading.profit(always_in(prediction))
@@ -142,9 +142,9 @@ def test_a_regimes_returns_are_those_of_what_was_decided_in_it() -> None:
 
 def test_returns_of_the_past_ignore_the_future() -> None:
     prediction, trading = market(100, horizon=4)
-    whole = net_returns(prediction, trading)
+    whole = net_returns(always_in(prediction), trading)
     head = net_returns(
-        prediction[:60],
+        always_in(prediction)[:60],
         replace(
             trading,
             close=trading.close[:60],
@@ -223,7 +223,7 @@ def test_constant_predictions_have_no_rank_correlation() -> None:
 
 def test_paired_difference_is_tighter_than_its_parts() -> None:
     prediction, trading = market(3000)
-    net = net_returns(prediction, replace(trading, cost=0.0))
+    net = net_returns(always_in(prediction), replace(trading, cost=0.0))
     other = net + 0.001 * np.random.default_rng(1).standard_normal(3000)
     difference = paired_difference(net, other - 0.0005, horizon=1)
     assert difference.value == pytest.approx(0.0005, abs=1e-4)

@@ -142,7 +142,7 @@ def test_a_planted_signal_earns_more_than_no_signal(planted: Planted) -> None:
     assert evidence.net_sharpe.interval()[0] > 0
 
     net, none = (
-        net_returns(prediction, trading_of(planted.dataset, COST))
+        net_returns(np.sign(prediction), trading_of(planted.dataset, COST))
         for prediction in (planted.prediction, planted.from_shuffled)
     )
     more = paired_difference(net, none, horizon=1)

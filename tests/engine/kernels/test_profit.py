@@ -104,16 +104,16 @@ class Ledger:
     def trade(self, row: int) -> None:
         price = self.fill[row]
         new = self.market.position[row] / (self.horizon * price)
-        former = 0.0
         for decision in [t for t in self.held if t + self.horizon <= row]:
             units = self.held.pop(decision)
             self.cash += units * price * self.chosen[decision]
-            if decision + self.horizon == row and np.isfinite(new):
-                former = units  # taken over: only the difference is traded
-            else:
-                self.cash -= COST * abs(units) * price * self.chosen[decision]
+            common = 0.0
+            if decision + self.horizon == row and np.isfinite(new) and new * units > 0:
+                common = min(abs(new), abs(units))  # handed over, and not traded
+            self.cash -= COST * (abs(units) - common) * price * self.chosen[decision]
+            self.cash += COST * common * price * self.chosen[row]
         if np.isfinite(new):
-            self.cash -= (new + COST * abs(new - former)) * price * self.chosen[row]
+            self.cash -= (new + COST * abs(new)) * price * self.chosen[row]
             self.held[row] = new
 
 

@@ -7,13 +7,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from brain.costs import Costs
 from brain.naming import REGIMES, Family
 from brain.recipes import Recipe
 from brain.records import Version
 from brain.series.files import read_folder, sample_folder
 from engine.data.dataset import Dataset, make_dataset
 from engine.evaluation.metrics import evaluate
+from engine.evaluation.rules import decisions
 from engine.evaluation.trading import ALL, trading_of
+from engine.evaluation.walk_forward import TrainingPlan
 from engine.night import logbook
 from engine.night.model_folder import regime_document
 from engine.night.training import TrainingResult
@@ -30,6 +33,9 @@ def data() -> Dataset:
 def result(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> TrainingResult:
     prediction = np.where(np.arange(len(data)) < 400, np.nan, data.features[:, 0])
     evidence = evaluate(prediction, data.target, data.forward_return, trading_of(data, 0.0005))
+    plan = TrainingPlan(costs=Costs(fee=4.0, half_spread=1.0), threshold=2.0)
+    folds = plan.walk(len(data), data.reach)
+    choice = decisions(prediction, prediction, data, folds, plan)
     return TrainingResult(
         symbol=SYMBOL,
         family=Family.LIGHTGBM,
@@ -37,6 +43,7 @@ def result(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> TrainingR
         search=None,
         evidence=evidence,
         prediction=prediction,
+        decisions=choice,
         net={ALL: prediction},
         folder=tmp_path_factory.mktemp("model"),
         seconds={"refit": 1.0},

@@ -92,7 +92,7 @@ def test_kills_lose_and_double_nothing(tmp_path: Path, kills: int) -> None:
             job = Job(store.root, str(log), dict(exchanges.urls), KILLED, hours)
             killed += _killed(job, log, draw.randrange(8), draw.uniform(0, 0.15))
             _nothing_lost(store, exchanges, Acknowledged.read(log))
-        assert len(Acknowledged.read(log).keys["candles"]) > 25 * kills
+        assert len(Acknowledged.read(log).keys["candles"]) > 10 * kills
         result = collector(store, exchanges).collect_all_data(KILLED, hours + 48)
         assert result.failures == ()
         for exchange in EXCHANGES:

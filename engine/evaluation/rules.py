@@ -1,0 +1,112 @@
+"""The position rule as it was known before each fold, and as it is known after all of them.
+
+Slopes come from out-of-sample predictions whose targets had ended, and the spread from bars that
+were over, when the fold began. Before the first fold there are the predictions of an inner
+walk-forward in its training rows.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from brain.costs import Costs
+from engine.data.dataset import Dataset
+from engine.evaluation.calibration import slopes
+from engine.evaluation.walk_forward import Fold, TrainingPlan
+from engine.kernels.columns import Floats
+from engine.kernels.position import PositionRule
+from engine.kernels.spread import Spread
+
+__all__ = ["Decisions", "decisions"]
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """What a model's predictions decide.
+
+    Attributes:
+        position: (N,) of the rule known before each row's fold, see
+            :meth:`engine.kernels.position.PositionRule.decide`; NaN before the first fold.
+        cost: (N,) of each unit traded in each bar, as a share, as it was known then.
+        rule: known after the last row, for the bars to come.
+        costs: of each unit traded, by the settings.
+        spread: estimated from all bars; None if the half spread is a setting.
+    """
+
+    position: Floats
+    cost: Floats
+    rule: PositionRule
+    costs: Costs
+    spread: Spread | None
+
+    @property
+    def half_spread(self) -> str:
+        """The half spread that counts after the last row, and where it is from, in words."""
+        if self.spread is None:
+            return f"{self.costs.half_spread:g} bp by the settings"
+        if self.spread.significant:
+            return f"{self.spread.half_bp:.1f} ± {self.spread.error_bp:.1f} bp by the bars"
+        if math.isnan(self.spread.square_error):
+            return "0 bp: unknown, for the bars are too few; set it if it is known"
+        below = f"below {self.spread.resolution_bp:.1f} bp"
+        return f"0 bp: {below}, which the bars don't tell from none; set it if it is known"
+
+
+def decisions(
+    prediction: Floats,
+    earlier: Floats,
+    dataset: Dataset,
+    folds: tuple[Fold, ...],
+    plan: TrainingPlan,
+) -> Decisions:
+    """The decisions of a walk-forward.
+
+    Args:
+        prediction: (N,) out of sample in the folds' test blocks, NaN elsewhere.
+        earlier: (N,) out of sample in the first fold's training rows, NaN elsewhere.
+        dataset: of the predictions.
+        folds: of the walk-forward.
+        plan: what a position has to gain, and what trading costs.
+    """
+    known = np.where(np.isfinite(prediction), prediction, earlier)
+    position, cost = np.full(len(dataset), np.nan), np.full(len(dataset), np.nan)
+    for fold in folds:
+        rule = _rule(known, dataset, plan, rows=fold.train_end, bars=fold.test_start)
+        test = slice(fold.test_start, fold.test_end)
+        before = position[test.start - dataset.horizon : test.start]
+        position[test] = rule.decide(
+            prediction[test], dataset.volatility[test], dataset.regimes[test], before
+        )
+        cost[fold.test_start :] = rule.cost / 10_000
+    last = _rule(known, dataset, plan, rows=len(dataset), bars=len(dataset))
+    spread = dataset.spread(len(dataset)) if plan.costs.half_spread is None else None
+    return Decisions(position, cost, last, plan.costs, spread)
+
+
+def _rule(
+    prediction: Floats, dataset: Dataset, plan: TrainingPlan, *, rows: int, bars: int
+) -> PositionRule:
+    """The rule of the first rows' predictions and the first bars' spread."""
+    fitted = slopes(
+        prediction[:rows], dataset.target[:rows], dataset.regimes[:rows], dataset.horizon
+    )
+    cost = plan.costs.total(_half_spread(dataset, plan, bars))
+    return PositionRule(
+        horizon=dataset.horizon,
+        slope=fitted.common,
+        slopes=fitted.regimes,
+        cost=cost,
+        threshold=2.0 * plan.threshold * cost,
+        fill=dataset.fill,
+    )
+
+
+def _half_spread(dataset: Dataset, plan: TrainingPlan, bars: int) -> float:
+    """The half spread by the setting or the first bars, basis points; 0 if not told from none."""
+    if plan.costs.half_spread is not None:
+        return plan.costs.half_spread
+    spread = dataset.spread(bars)
+    return spread.half_bp if spread.significant else 0.0
