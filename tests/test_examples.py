@@ -165,12 +165,13 @@ def decide(
     return [f"exit code {code}", *output.out.splitlines(), *faults]
 
 
-def direction(night: Night, model: Path, prediction: float) -> float:
-    """The direction that the model's own rule takes for the last bar."""
+def direction(night: Night, version: Version, prediction: float, scratch: Path) -> float:
+    """The direction that the version's own rule takes for the last bar."""
+    scratch.mkdir()
+    model = night.library.fetch(version, scratch)
     rule = PositionRule.from_json((model / "position.json").read_text())
-    codes, _ = regime_series(night.bars)
+    code = regime_series(night.bars)[0].to_numpy()[-1:]
     volatility = bar_volatility(night.bars)[-1:]
-    code = codes.to_numpy()[-1:]
     return float(rule.decide(np.array([prediction]), volatility, code)[0])
 
 
@@ -204,13 +205,12 @@ def test_hamilton_tells_regime_champion_prediction_position_and_switch(
     assert champion.startswith(f"champion {trusted.model_id} (xgboost, {trusted.uri}): ")
     assert switch.startswith(f"switch to {trusted.model_id}: champion of regime low is ")
     version = night.library.version(SYMBOL, trusted.version)
-    assert float(prediction.split()[1].rstrip(",")) == pytest.approx(
-        night.predicted(version, tmp_path / "model"), abs=1e-4
-    )
+    expected = night.predicted(version, tmp_path / "model")
+    assert float(prediction.split()[1]) == pytest.approx(expected, abs=1e-4)
     assert rule.endswith("worked through the next 1d bar and held for 6 bars")
-    size = 0.1 * direction(night, tmp_path / "model", night.predicted(version, tmp_path / "again"))
-    size *= 2 * (trusted.record.confidence or 0.5) - 1
-    assert position.startswith(f"position {size:+.4f}: " if size > 0 else "flat: ")
+    held = direction(night, version, expected, tmp_path / "rule")
+    size = held * position_size(trusted.record.confidence, 0.1)
+    assert position.startswith(f"position {size:+.4f}: " if size else "flat: ")
 
 
 def test_a_version_is_downloaded_once_and_checked_every_time(
@@ -246,9 +246,9 @@ def test_every_family_predicts_from_recent_bars_as_from_the_whole_history(
     expected = night.predicted(version, tmp_path / "model")
     assert lines[0] == "exit code 0"
     assert lines[3] == f"no switch: {version.id} is champion of regime low"
-    prediction = float(lines[4].split()[1].rstrip(","))
+    prediction = float(lines[4].split()[1])
     assert prediction == pytest.approx(expected, abs=1e-4)
-    held = direction(night, tmp_path / "model", expected)
+    held = direction(night, version, expected, tmp_path / "rule")
     size = held * 0.5 * (2 * (cell.confidence or 0) - 1)
     flat = "flat: it is not expected to be worth its cost"
     traded = f"position {size:+.4f}: confidence 0.86, net Sharpe 0.60 ± 0.50 "
@@ -368,7 +368,7 @@ def test_a_model_that_knows_the_market_predicts_where_the_market_is_unknown(
     rows = feature_frame(night.bars).to_numpy()
     unknown = np.full((len(rows), len(MARKET_FEATURES)), np.nan)
     expected = fitted.predict(np.column_stack([rows, unknown]))[-1]
-    assert float(lines[3].split()[1].rstrip(",")) == pytest.approx(expected, abs=1e-4)
+    assert float(lines[3].split()[1]) == pytest.approx(expected, abs=1e-4)
 
 
 # --- hamilton_ten_lines.py ----------------------------------------------------------------------

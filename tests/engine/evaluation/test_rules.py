@@ -47,13 +47,14 @@ def test_decisions_of_a_fold_know_nothing_of_what_comes_after_its_training(
     fold = PLAN.walk(len(dataset), dataset.reach)[2]
     draw = np.random.default_rng(2)
     later = np.arange(len(dataset)) >= fold.train_end
+    ended = np.arange(len(dataset)) < fold.test_start
     changed = replace(
         dataset,
         target=np.where(later, draw.standard_normal(len(dataset)), dataset.target),
-        **{
-            name: np.where(np.arange(len(dataset)) >= fold.test_start, 1.0, getattr(dataset, name))
-            for name in ("open", "high", "low", "close")
-        },
+        open=np.where(ended, dataset.open, 1.0),
+        high=np.where(ended, dataset.high, 1.0),
+        low=np.where(ended, dataset.low, 1.0),
+        close=np.where(ended, dataset.close, 1.0),
     )
     again = decide(changed, predictions(dataset))
     known = slice(fold.test_end)
