@@ -25,7 +25,7 @@ from benchmarks.choice_bars import (
     sample_series,
 )
 from benchmarks.choice_list import ALTERNATIVES, STANDING, Choice
-from benchmarks.choice_scores import MEASURES, Scores, difference, pooled, predict
+from benchmarks.choice_scores import MEASURES, Prediction, Scores, difference, pooled, predict
 from benchmarks.frame import Benchmark, Metric, Report
 from brain.console import console
 from brain.naming import Family, parse_family
@@ -76,18 +76,19 @@ def measure(runs: int, families: str, only: str) -> Report:
     comparisons: list[Comparison] = []
     unseen = recorded_series(sample)
     for series in [*sample, *unseen]:
-        levels += standing(series, names)
+        stands = predict(series, STANDING, names)
+        levels += standing(series, stands)
         comparisons += compare(
-            series, alternatives, names, lambda line: out.print(f"  {line}", markup=False)
+            series, alternatives, stands, lambda line: out.print(f"  {line}", markup=False)
         )
     note = f"{FOLDER} names no folder of recorded bars: this is the packaged sample alone"
     return report(levels, comparisons, runs, [] if unseen else [note])
 
 
-def standing(series: Series, names: Sequence[Family]) -> list[Metric]:
+def standing(series: Series, stands: Mapping[Family, Prediction]) -> list[Metric]:
     """What the standing choices reach on a series, by family."""
     metrics = []
-    for name, prediction in predict(series, STANDING, names).items():
+    for name, prediction in stands.items():
         evidence = prediction.evidence()
         for what, value in (("rank IC", evidence.rank_ic), ("gross Sharpe", evidence.gross_sharpe)):
             label = f"{series.name} {name}: {what} ± {value.error:.3f}, {evidence.bars:,} bars"
@@ -98,23 +99,21 @@ def standing(series: Series, names: Sequence[Family]) -> list[Metric]:
 def compare(
     series: Series,
     alternatives: Sequence[Choice],
-    names: Sequence[Family],
+    stands: Mapping[Family, Prediction],
     progress: Callable[[str], object] = lambda _line: None,
-    standing: Choice = STANDING,
 ) -> list[Comparison]:
     """Each alternative less what stands, by family and as the families' mean."""
-    stands = _scores(series, standing, names)
+    others = _scores(stands)
     comparisons = []
     for choice in alternatives:
         progress(f"{series.name}: {choice.name}")
-        for name, scores in _scores(series, choice, names).items():
-            differences = {m: difference(scores, stands[name], m) for m in MEASURES}
+        for name, scores in _scores(predict(series, choice, stands)).items():
+            differences = {m: difference(scores, others[name], m) for m in MEASURES}
             comparisons.append(Comparison(series.name, series.part, choice.name, name, differences))
     return comparisons
 
 
-def _scores(series: Series, choice: Choice, names: Sequence[Family]) -> dict[str, Scores]:
-    predictions = predict(series, choice, names)
+def _scores(predictions: Mapping[Family, Prediction]) -> dict[str, Scores]:
     scores = {str(name): prediction.scores() for name, prediction in predictions.items()}
     return {**scores, _ALL: Scores.mean(list(scores.values()))}
 
@@ -140,8 +139,9 @@ def report(
             Metric("differences of single series", "", [len(single)]),
             Metric("beyond two errors", "", [sum(abs(_z(e)) > _ERRORS for e in single)]),
             Metric("… by chance alone", "", [len(single) * 2 * float(norm.sf(_ERRORS))]),
-            Metric("pooled differences known on both parts", "", [_both(table, known=True)]),
-            Metric("better by two errors on both", "", [_both(table, known=False)]),
+            Metric("pooled differences known on both parts", "", [_both(table, _known)]),
+            Metric("better by two errors on both", "", [_both(table, _better)]),
+            Metric("worse by two errors on both", "", [_both(table, _worse)]),
         ],
         runs=runs,
         ours="packaged sample",
@@ -172,10 +172,19 @@ def _of(parts: Sequence[Comparison], part: str, choice: str, measure: str) -> Es
     return Estimate(math.nan, math.nan)
 
 
-def _both(table: Mapping[tuple[str, str], Sequence[Estimate]], *, known: bool) -> int:
-    """How many rows of the table are known on both parts, or better on both."""
-    holds = _known if known else lambda e: _z(e) > _ERRORS
+def _both(
+    table: Mapping[tuple[str, str], Sequence[Estimate]], holds: Callable[[Estimate], bool]
+) -> int:
+    """In how many rows of the table it holds on both parts."""
     return sum(all(holds(e) for e in both) for both in table.values())
+
+
+def _better(estimate: Estimate) -> bool:
+    return _z(estimate) > _ERRORS
+
+
+def _worse(estimate: Estimate) -> bool:
+    return _z(estimate) < -_ERRORS
 
 
 def _known(estimate: Estimate) -> bool:

@@ -25,7 +25,9 @@ from benchmarks.choices import Comparison
 from brain.errors import InputError
 from brain.naming import Family
 from brain.records import Estimate
+from brain.settings import Settings
 from engine.data.dataset import make_dataset
+from engine.families import family
 from engine.kernels.features import FEATURES
 from tests.engine.simulate import simulate
 
@@ -47,19 +49,14 @@ def test_every_feature_is_in_one_group() -> None:
         assert len(groups) == 1, (feature, groups)
 
 
-def test_what_stands_is_what_the_product_trains(series: Series) -> None:
+def test_what_stands_is_what_is_trained(series: Series) -> None:
     dataset = make_dataset(series.bars, horizon=STANDING.horizon)
     prediction = predict(series, STANDING, TREES)[Family.LIGHTGBM]
     limited = np.clip(prediction.outcome, -STANDING.limit, STANDING.limit)
     np.testing.assert_array_equal(limited, dataset.target)
-    for family in Family:
-        assert family_defaults(family)["elbow"] == STANDING.elbow
-
-
-def family_defaults(name: Family) -> dict[str, float]:
-    from engine.families import family
-
-    return family(name).defaults()
+    assert Settings.model_fields["horizon"].default == STANDING.horizon
+    for name in Family:
+        assert family(name).defaults()["elbow"] == STANDING.elbow
 
 
 def test_alternatives_differ_from_what_stands_in_one_thing() -> None:
@@ -104,10 +101,10 @@ def test_only_rows_from_the_first_test_on_are_evaluated(series: Series) -> None:
     assert np.flatnonzero(np.isfinite(late.values))[0] == round(0.8 * len(series.bars.frame))
 
 
-def test_the_planted_signal_is_missed_and_the_calendar_is_not(series: Series) -> None:
+def test_leaving_out_the_planted_signal_costs_and_the_calendar_does_not(series: Series) -> None:
     next_bar = Choice(horizon=1)
     without = [replace(next_bar, name=name, without=name) for name in ("range", "calendar")]
-    found = choices.compare(series, without, TREES, standing=next_bar)
+    found = choices.compare(series, without, predict(series, next_bar, TREES))
     loss = {c.choice: c.differences["rank IC"] for c in found if c.family == "all"}
     assert loss["range"].value < -0.2
     assert loss["range"].value < -5 * loss["range"].error
@@ -137,10 +134,11 @@ def comparison(part: str, value: float, error: float) -> Comparison:
 
 
 @pytest.mark.parametrize(
-    ("sample", "unseen", "better"), [(0.05, 0.03, 1), (0.05, 0.01, 0), (-0.05, -0.03, 0)]
+    ("sample", "unseen", "better", "worse"),
+    [(0.05, 0.03, 1, 0), (0.05, 0.01, 0, 0), (0.05, -0.05, 0, 0), (-0.05, -0.03, 0, 1)],
 )
 def test_what_is_better_on_one_part_alone_is_not_supported(
-    sample: float, unseen: float, better: int
+    sample: float, unseen: float, better: int, worse: int
 ) -> None:
     both = [comparison(SAMPLE, sample, 0.01), comparison(UNSEEN, unseen, 0.01)]
     result = choices.report([], both, runs=1)
@@ -148,6 +146,7 @@ def test_what_is_better_on_one_part_alone_is_not_supported(
     assert metrics["differences of single series"] == [2]
     assert metrics["pooled differences known on both parts"] == [1]
     assert metrics["better by two errors on both"] == [better]
+    assert metrics["worse by two errors on both"] == [worse]
     assert result.beside["new: rank IC"] == (f"{sample:+.4f} ± 0.0100", f"{unseen:+.4f} ± 0.0100")
     assert result.beside["new: gross Sharpe"] == ("unknown", "unknown")
     assert len(result.records) == 4
