@@ -188,7 +188,7 @@ def _worse(estimate: Estimate) -> bool:
 
 
 def _known(estimate: Estimate) -> bool:
-    return math.isfinite(_z(estimate))
+    return math.isfinite(estimate.value) and math.isfinite(estimate.error)
 
 
 def _z(estimate: Estimate) -> float:

@@ -152,6 +152,14 @@ def test_what_is_better_on_one_part_alone_is_not_supported(
     assert len(result.records) == 4
 
 
+def test_no_difference_at_all_is_known_and_nothing() -> None:
+    result = choices.report([], [comparison(part, 0.0, 0.0) for part in (SAMPLE, UNSEEN)], runs=1)
+    assert result.records[2]["rank IC"] == "+0.0000 ± 0.0000"
+    metrics = {metric.name: metric.ours for metric in result.metrics}
+    assert metrics["differences of single series"] == [2]
+    assert metrics["beyond two errors"] == [0]
+
+
 def test_without_unseen_bars_nothing_is_supported() -> None:
     result = choices.report([], [comparison(SAMPLE, 0.05, 0.01)], runs=1)
     assert result.beside["new: rank IC"] == ("+0.0500 ± 0.0100", "unknown")
