@@ -102,6 +102,7 @@ class Report:
         ours, theirs: what the two sides are, in words.
         notes: sentences that belong under the table.
         beside: what is no number, ours beside theirs: a second table.
+        records: rows for the JSON file alone.
     """
 
     metrics: Sequence[Metric]
@@ -110,6 +111,7 @@ class Report:
     theirs: str = ""
     notes: Sequence[str] = ()
     beside: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    records: Sequence[Mapping[str, object]] = ()
 
     @property
     def missed(self) -> list[Metric]:

@@ -68,6 +68,7 @@ def as_document(
         "metrics": [_metric(metric) for metric in report.metrics],
         "notes": list(report.notes),
         "beside": {what: list(both) for what, both in report.beside.items()},
+        "records": [dict(record) for record in report.records],
     }
 
 
