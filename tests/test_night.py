@@ -243,7 +243,8 @@ def test_a_familys_run_describes_itself_and_keeps_its_series(nights: Nights) -> 
     )
     assert len(series) == BARS // 2
     assert set(series) == {
-        *("prediction", "target", "forward_return", "close", "fill", "net", "regime")
+        *("prediction", "target", "forward_return", "close", "fill", "regime"),
+        *("position", "gross", "net", "delayed"),
     }
 
 

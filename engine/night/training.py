@@ -14,7 +14,8 @@ from brain.work import Failure
 from brain.workers import Call, fresh_folder
 from engine.data.dataset import Dataset
 from engine.evaluation.metrics import evaluate, net_returns
-from engine.evaluation.trading import KEYS, trading_of
+from engine.evaluation.profit_table import profit_columns
+from engine.evaluation.trading import KEYS, always_in, trading_of
 from engine.evaluation.walk_forward import TrainingPlan, out_of_sample
 from engine.kernels.columns import Floats
 from engine.night.search import Search, search
@@ -59,6 +60,7 @@ class TrainingResult:
         prediction: (N,) out-of-sample predictions, NaN before the first test row.
         net: (N,) net return of each bar by the key of the decisions, see
             :func:`engine.evaluation.metrics.net_returns`.
+        profit: (N,) each, see :func:`engine.evaluation.profit_table.profit_columns`.
         folder: of the MLflow model.
         seconds: by stage.
     """
@@ -70,6 +72,7 @@ class TrainingResult:
     evidence: dict[str, Evidence]
     prediction: Floats
     net: dict[str, Floats]
+    profit: dict[str, Floats]
     folder: Path
     seconds: dict[str, float]
 
@@ -122,6 +125,7 @@ def train(task: Task) -> TrainingResult:
     trading = trading_of(dataset, task.plan.cost)
     evidence = evaluate(prediction, dataset.target, dataset.forward_return, trading)
     net = {key: net_returns(prediction, trading, key) for key in KEYS}
+    profit = profit_columns(always_in(prediction), trading)
     clock.lap("judge")
     fitted = family.fit(
         dataset.features,
@@ -141,6 +145,7 @@ def train(task: Task) -> TrainingResult:
         evidence=evidence,
         prediction=prediction,
         net=net,
+        profit=profit,
         folder=task.folder,
         seconds=clock.seconds,
     )

@@ -38,6 +38,7 @@ def result(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> TrainingR
         evidence=evidence,
         prediction=prediction,
         net={ALL: prediction},
+        profit={},
         folder=tmp_path_factory.mktemp("model"),
         seconds={"refit": 1.0},
     )
