@@ -28,6 +28,8 @@ __all__ = [
 ]
 
 _COLUMNS = ("prediction", "target", "close", "gross", "net", "delayed", "regime")
+#: What a figure says of its table.
+_WORDS = ("horizon", "fill")
 _SHARE, _LEAST_ROWS = 10, 100
 _POINTS = 400
 
@@ -40,9 +42,10 @@ def check_table(table: pd.DataFrame, name: str) -> None:
         name: of the table, for messages.
 
     Raises:
-        AnalysisError: a column is missing, or no bar has a profit.
+        AnalysisError: a column or a word is missing, or no bar has a profit.
     """
     missing = [column for column in _COLUMNS if column not in table]
+    missing += [word for word in _WORDS if word not in table.attrs]
     if missing:
         raise AnalysisError(
             f"{name} has no {', '.join(missing)}, so its profit is not drawn; train it anew"
