@@ -59,8 +59,8 @@ SYMBOLS = ("AAA/USD", "BBB/USD")
 BARS = 900
 TRAINED_UNTIL = "2022-06-19T00:00:00+00:00"
 PARENT = "mlflow.parentRunId"
-#: Folders that the analysis adds to a champion's run.
-EXPLAINED = {"explanation", "drift"}
+#: Folders and files that the analysis adds to a champion's run.
+EXPLAINED = {"explanation", "drift", "profit.png"}
 QUICK = ("--trials", "1", "--folds", "2", "--jobs", "1")
 BOOSTERS = ("--families", "lightgbm,xgboost", *QUICK)
 
