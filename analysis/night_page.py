@@ -23,7 +23,7 @@ __all__ = ["night_page"]
 _WIDTH, _HEIGHT = 600, 160
 _COLUMNS = (
     *("net Sharpe", "gross", "one bar later", "always long", "reversal", "break-even"),
-    *("over all bars", "confidence", "bars", "episodes"),
+    *("confidence", "bars, episodes"),
 )
 
 
@@ -104,11 +104,11 @@ def _section(document: Mapping[str, Any], symbol: str) -> _Section:
     return _Section(
         symbol=symbol,
         chart=_chart(ordered) if ordered else None,
-        cells=[_cell(champion, profits.get(champion["model_id"])) for champion in champions],
+        cells=[_cell(champion) for champion in champions],
     )
 
 
-def _cell(champion: Mapping[str, Any], profit: Mapping[str, Any] | None) -> _Cell:
+def _cell(champion: Mapping[str, Any]) -> _Cell:
     evidence = Evidence.from_metrics(champion["metrics"])
     confidence, bars, episodes = (champion[key] for key in ("confidence", "bars", "episodes"))
     return _Cell(
@@ -127,9 +127,8 @@ def _cell(champion: Mapping[str, Any], profit: Mapping[str, Any] | None) -> _Cel
                 )
             ),
             break_even(evidence.break_even_bp.value),
-            plus_minus(profit["net_sharpe"], profit["net_sharpe_error"]) if profit else "unknown",
             "unknown" if confidence is None else f"{confidence:.2f}",
-            *("?" if number is None else f"{number:,}" for number in (bars, episodes)),
+            ", ".join("?" if number is None else str(number) for number in (bars, episodes)),
         ],
         why=champion["reason"],
     )
@@ -137,6 +136,11 @@ def _cell(champion: Mapping[str, Any], profit: Mapping[str, Any] | None) -> _Cel
 
 def _sharpe(estimate: Estimate) -> str:
     return f"{estimate.value:.2f}" if np.isfinite(estimate.value) else "?"
+
+
+def _over_all_bars(profit: Mapping[str, Any]) -> str:
+    sharpe = plus_minus(profit["net_sharpe"], profit["net_sharpe_error"])
+    return f"{profit['net'][-1]:+.1%}, net Sharpe {sharpe}"
 
 
 def _chart(profits: Sequence[Mapping[str, Any]]) -> _Chart:
@@ -157,7 +161,7 @@ def _chart(profits: Sequence[Mapping[str, Any]]) -> _Chart:
 
     return _Chart(
         curves=[
-            _Curve(p["family"], p["model_id"], line(p, start, end), f"{p['net'][-1]:+.1%}")
+            _Curve(p["family"], p["model_id"], line(p, start, end), _over_all_bars(p))
             for p, start, end in zip(profits, starts, ends, strict=True)
         ],
         zero=round(_HEIGHT * high / height),
@@ -170,11 +174,11 @@ def _chart(profits: Sequence[Mapping[str, Any]]) -> _Chart:
 
 _TEMPLATE = """{% extends "page" %}
 {% block style %}
-body { max-width: 1500px; }
+body { max-width: 1500px; padding: 0 .8rem; }
 .symbol { display: flex; flex-wrap: wrap; gap: .4rem 1.4rem; align-items: flex-start; }
-.chart { flex: 1 1 280px; max-width: 420px; } .cells { flex: 4 1 640px; overflow-x: auto; }
-.cells table { font-size: .9rem; } .cells th, .cells td { padding: .25rem .45rem; }
-.cells th { position: static; font-size: .85rem; }
+.chart { flex: 1 1 280px; max-width: 420px; } .cells { flex: 4 1 760px; overflow-x: auto; }
+.cells table { font-size: .86rem; } .cells th, .cells td { padding: .2rem .38rem; }
+.cells th, .cells th.n { position: static; font-size: .8rem; white-space: normal; }
 svg { display: block; width: 100%; height: 110px; background: #f7f8fa; }
 polyline { fill: none; stroke-width: 1.6; vector-effect: non-scaling-stroke; }
 line { stroke: #9aa3ad; stroke-width: 1; vector-effect: non-scaling-stroke; }
@@ -190,12 +194,12 @@ ratio credibly above 0; {{ failures | length }} failed.
 {% for stage, taken in seconds.items() %}
 {{ stage | capitalize }}: {{ "%.0f" | format(taken) }} s{{ "." if loop.last else "," }}
 {% endfor %}</p>
-<p>Out of sample; {{ costs }}; decisions are {{ fills | join(", or ") or "filled nowhere" }}. Sharpe
-ratios are annualised, net ones after costs, ± one standard error. Gross: before costs; one bar
-later: gross, every decision filled one more bar late; always long and the last return reversed: net,
-on the same bars; break-even: the cost of each unit traded that would leave nothing. “Over all bars”
-and the picture are of the version whatever the regime: the sum of its net returns, in percent of the
-capital.</p>
+<p>Out of sample; {{ costs }}{% if fills %}; decisions are {{ fills | join(", or ") }}{% endif %}.
+Sharpe ratios are annualised, net ones after costs, ± one standard error. Gross: before costs; one
+bar later: gross, every decision filled one more bar late; always long, and reversal of the last
+return: net, on the same bars; break-even: the cost of each unit traded that would leave nothing.
+The picture is of each version over all bars, whatever the regime: the sum of its net returns, in
+percent of the capital.</p>
 {% for section in sections %}
 <h2>{{ section.symbol }}</h2>
 {% if section.cells %}
@@ -213,9 +217,9 @@ capital.</p>
 </svg>
 <div class="axis"><span>{{ section.chart.low }}</span><span>{{ section.chart.first }} to
 {{ section.chart.last }}</span></div>
-<p>{% for curve in section.chart.curves %}
-<span class="key {{ curve.family }}"></span>{{ curve.model_id }} {{ curve.words }}
-{% endfor %}</p>
+{% for curve in section.chart.curves %}
+<p><span class="key {{ curve.family }}"></span>{{ curve.model_id }} {{ curve.words }}</p>
+{% endfor %}
 {% else %}
 <p>No profit to draw.</p>
 {% endif %}

@@ -24,7 +24,7 @@ __all__ = ["POINTS", "ModelProfit", "ProfitResult", "ProfitTask", "measure_profi
 
 #: Points of a night's curve: as many as a small picture shows.
 POINTS = 120
-_DPI = 110
+_DPI = 130
 
 
 @dataclass(frozen=True)

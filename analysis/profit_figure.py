@@ -26,9 +26,8 @@ from brain.naming import REGIMES, Regime
 
 __all__ = ["profit_figure"]
 
-#: The pixels of the file are these inches times :data:`analysis.figures.DPI`.
-_SIZE = (9.0, 7.6)
-_FONT = {"font.size": 10.5, "axes.titlesize": 12.5, "axes.labelsize": 10.5, "legend.fontsize": 10}
+_SIZE = (7.8, 7.0)
+_FONT = {"font.size": 10.5, "axes.titlesize": 12.5, "axes.labelsize": 10.5, "legend.fontsize": 9.5}
 #: By Okabe and Ito, who chose them for every kind of colour vision; the style tells them apart too.
 _LINES = {
     "net": ("net", {"color": "#0072b2", "linewidth": 2.0, "zorder": 5}),
@@ -143,11 +142,23 @@ def _time_axis(axes: Axes, times: pd.Index) -> None:
 def _legend(figure: Figure, lines: Sequence[Artist]) -> None:
     """One row of curves and one of regimes; a legend is filled by columns."""
     shades = [
-        Patch(facecolor=_SHADES[regime], edgecolor="#aaaaaa", linewidth=0.6, label=f"{regime}")
+        Patch(
+            facecolor=_SHADES[regime],
+            edgecolor="#aaaaaa",
+            linewidth=0.6,
+            label=f"{regime} volatility",
+        )
         for regime in REGIMES
     ]
     handles = [handle for pair in zip(lines, shades, strict=True) for handle in pair]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(lines), frameon=False)
+    figure.legend(
+        handles=handles,
+        loc="outside lower center",
+        ncols=len(lines),
+        frameon=False,
+        columnspacing=1.4,
+        handlelength=2.2,
+    )
 
 
 def _numbers(times: pd.Index) -> Array:

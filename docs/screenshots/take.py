@@ -66,12 +66,14 @@ class Night:
         experiment: its id.
         runs: of its families, by family.
         explained: the run of a champion, with its explanation.
+        whole: the run of the night.
     """
 
     symbol: str
     experiment: str
     runs: dict[str, Run]
     explained: Run
+    whole: Run
 
     @property
     def model(self) -> str:
@@ -93,7 +95,8 @@ def find(uri: str, symbol: str, experiment: str, regime: str) -> Night:
         raise SystemExit(f"no run of {symbol} is there; run a night with it first")
     version = client.get_model_version_by_alias(symbol.replace("/", "-"), f"champion-{regime}")
     explained = client.get_run(str(version.run_id))
-    return Night(symbol, entity.experiment_id, runs, explained)
+    (whole,) = client.search_runs([entity.experiment_id], 'tags.role = "night"', max_results=1)
+    return Night(symbol, entity.experiment_id, runs, explained, whole)
 
 
 # --- pages --------------------------------------------------------------------------------------
@@ -128,12 +131,22 @@ def models(page: Page, night: Night) -> None:
 
 def plot(page: Page, night: Night) -> None:
     """A champion's beeswarm among its run's files."""
-    artifact(page, night, "explanation/beeswarm.png")
+    artifact(page, night.explained, "explanation/beeswarm.png")
+
+
+def profit(page: Page, night: Night) -> None:
+    """A champion's profit among its run's files."""
+    artifact(page, night.explained, "profit.png")
+
+
+def whole(page: Page, night: Night) -> None:
+    """All symbols of a night on one page, among the files of the night's run."""
+    artifact(page, night.whole, "night.html")
 
 
 def drift(page: Page, night: Night) -> None:
     """Evidently's report among the run's files."""
-    artifact(page, night, "drift/evidently.html")
+    artifact(page, night.explained, "drift/evidently.html")
     page.wait_for_timeout(5000)
 
 
@@ -162,16 +175,17 @@ SHOTS: dict[str, tuple[Shot, int, int]] = {
     "compare": (compare, 1500, 1000),
     "models": (models, 2200, 600),
     "plot": (plot, 1500, 850),
+    "profit": (profit, 1500, 1150),
+    "night": (whole, 1500, 1000),
     "drift": (drift, 1900, 1100),
     "registry": (registry, 1500, 1000),
     "nights": (nights, 1500, 900),
 }
 
 
-def artifact(page: Page, night: Night, path: str) -> None:
-    """Open one of the explained run's files."""
-    run = night.explained.info.run_id
-    go(page, f"experiments/{night.experiment}/runs/{run}/artifacts/{path}")
+def artifact(page: Page, run: Run, path: str) -> None:
+    """Open one of a run's files."""
+    go(page, f"experiments/{run.info.experiment_id}/runs/{run.info.run_id}/artifacts/{path}")
     # Where the store lies differs from machine to machine.
     page.get_by_text("Path:").evaluate("line => line.style.visibility = 'hidden'")
 
