@@ -1,7 +1,7 @@
 """Take the screenshots of MLflow's UI that the documentation shows: ``make screenshots``.
 
-Nights are run on the packaged sample, each of which ends a week of bars later than the one before,
-in a new store; then a headless Chromium opens what people open. The PNG files are written
+Nights are run on the packaged sample, the first on all of its symbols, in a new store. Each of them
+ends a week of bars later than the one before; then a headless Chromium opens what people open. The PNG files are written
 beside this one. ``--store URI`` shows a store or a server that is there already.
 """
 
@@ -66,7 +66,7 @@ class Night:
         experiment: its id.
         runs: of its families, by family.
         explained: the run of a champion, with its explanation.
-        whole: the run of the night.
+        whole: the run of the first night, which has the most symbols.
     """
 
     symbol: str
@@ -95,7 +95,12 @@ def find(uri: str, symbol: str, experiment: str, regime: str) -> Night:
         raise SystemExit(f"no run of {symbol} is there; run a night with it first")
     version = client.get_model_version_by_alias(symbol.replace("/", "-"), f"champion-{regime}")
     explained = client.get_run(str(version.run_id))
-    (whole,) = client.search_runs([entity.experiment_id], 'tags.role = "night"', max_results=1)
+    (whole,) = client.search_runs(
+        [entity.experiment_id],
+        'tags.role = "night"',
+        order_by=["attributes.start_time ASC"],
+        max_results=1,
+    )
     return Night(symbol, entity.experiment_id, runs, explained, whole)
 
 
@@ -267,18 +272,23 @@ def find_browser() -> str:
 
 
 def run_nights(scratch: Path, symbol: str, nights: int) -> str:
-    """Run nights on the sample, each on a week of bars more than the one before."""
+    """Run nights on the sample, each on a week of bars more than the one before.
+
+    The symbol's alone, but for the first.
+    """
     bars = scratch / "bars"
-    bars.mkdir()
+    shutil.copytree(sample_folder(), bars)
     (sample,) = sample_folder().glob(f"{symbol.replace('/', '-')}_*.parquet")
     rows = pd.read_parquet(sample)
     store = f"sqlite:///{scratch / 'mlflow.db'}"
     for weeks_ago in range(nights - 1, -1, -1):
         until = rows["time"].max() - pd.Timedelta(weeks=weeks_ago)
         rows[rows["time"] <= until].to_parquet(bars / sample.name)
+        symbols = "auto" if weeks_ago == nights - 1 else symbol
         print(f"night until {until}")
+        options = ["--bars", str(bars), "--symbols", symbols, "--trials", "2"]
         subprocess.run(
-            [sys.executable, "-m", "mlproject", "nightly", "--bars", str(bars), "--trials", "2"],
+            [sys.executable, "-m", "mlproject", "nightly", *options],
             cwd=scratch,
             env=os.environ | {"MLFLOW_TRACKING_URI": store, "PYTHONPATH": str(ROOT)},
             check=True,
