@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from brain.artifacts import MARKET, SUMMARY
+from brain.artifacts import MARKET, NIGHT_PAGE, SUMMARY
 from brain.errors import BrainError
 from brain.naming import Role, Tag
 from brain.work import Failure, Progress
@@ -162,6 +162,7 @@ def nightly(**overrides: str | None) -> int:
         job.done = any(document["versions"] for document in documents)
         document = join_documents(documents, job.failures, job.seconds)
         job.run.document({**document, "market": job.market}, SUMMARY)
+        job.show(document)
         champions = [champion for part in parts for champion in part.champions]
         job.out.print(models_table([line for part in parts for line in part.lines], ()))
         job.out.print(champions_table(champions, job.failures))
@@ -237,6 +238,7 @@ class _Job:
     Attributes:
         run: on which the job is logged.
         out: where people look.
+        note: the run's description.
         bars: by symbol, each read when it is asked for.
         stopped: the night that this one continues, if any.
         market: the collected series, for the summary; None if the job collects none.
@@ -248,6 +250,7 @@ class _Job:
     library: BrainLibrary
     run: Run
     out: Console
+    note: str = ""
     bars: Mapping[str, Bars] = field(default_factory=dict)
     stopped: StoppedNight | None = None
     market: list[dict[str, Any]] | None = None
@@ -312,6 +315,21 @@ class _Job:
         self.bars = bars
         self.add(bars.failures)
 
+    def show(self, document: Mapping[str, Any]) -> None:
+        """Put the night of that summary on one page, to which the run's description leads."""
+        from analysis.night_page import night_page
+        from registry.descriptions import run_link
+
+        page = night_page(
+            document,
+            list(self.bars),
+            title=f"{self.run.name.capitalize()} UTC",
+            costs=f"costs are {self.settings.cost_bps:g} basis points of each unit traded",
+        )
+        self.run.text(page, NIGHT_PAGE)
+        link = run_link(self.run.experiment_id, self.run.id, NIGHT_PAGE)
+        self.run.describe(f"{self.note} [All symbols on one page]({link})")
+
     def each_symbol(self, work: Callable[..., Iterator[_Result]], title: str) -> Iterator[_Result]:
         """The Engine's work on the bars, with funding and open interest where there are any."""
         from engine.data.market_series import open_markets
@@ -371,7 +389,7 @@ def _job(
         continues=stopped,
     ) as run:
         run.params({f"setting.{k}": v for k, v in settings.run_parameters().items()})
-        job = _Job(settings, library, run, out, stopped=stopped)
+        job = _Job(settings, library, run, out, note, stopped=stopped)
         if bars is None:
             job.collect()
         if reads:

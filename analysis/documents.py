@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from analysis.drift import DriftAnalysis
+from analysis.profit import ModelProfit
 from analysis.results import ModelAnalysis, NightlyAnalysis
 from brain.records import Champion, Version
 from brain.text import finite
@@ -64,9 +65,9 @@ def join_documents(
         failures: of the whole night.
         seconds: by stage.
     """
-    lists = ("champions", "versions", "analyses", "drift")
+    lists = ("champions", "versions", "analyses", "profits", "drift")
     return {
-        **{key: [entry for part in parts for entry in part[key]] for key in lists},
+        **{key: [entry for part in parts for entry in part.get(key, ())] for key in lists},
         "failures": failures_document(failures),
         "seconds": dict(seconds),
     }
@@ -84,6 +85,7 @@ def analysis_document(
     """
     return {
         "analyses": [_model(model) for model in analysis.models],
+        "profits": [_profit(profit) for profit in analysis.profits],
         "drift": [drift_document(drift) for drift in analysis.drifts],
         "failures": failures_document(failures),
         "seconds": dict(seconds),
@@ -118,6 +120,19 @@ def _model(model: ModelAnalysis) -> dict[str, Any]:
             for method, ranking in model.rankings.items()
         },
         "notes": [str(note) for note in model.notes],
+    }
+
+
+def _profit(profit: ModelProfit) -> dict[str, Any]:
+    return {
+        "symbol": profit.symbol,
+        "model_id": profit.model_id,
+        "family": str(profit.family),
+        "net_sharpe": finite(profit.sharpe.value),
+        "net_sharpe_error": finite(profit.sharpe.error),
+        "first": profit.first,
+        "last": profit.last,
+        "net": [round(value, 4) for value in profit.net],
     }
 
 

@@ -21,6 +21,7 @@ class Stage(StrEnum):
     EXPLANATION = "explanation"
     ADDITIVITY = "additivity"
     DRIFT = "drift"
+    PROFIT = "profit"
     STORAGE = "storage"
 
 

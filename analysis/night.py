@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from analysis.documents import night_document
 from analysis.nightly import NightlyFeatureAnalysis
 from analysis.tables import model_lines
+from analysis.tasks import pieces
 from brain.artifacts import SUMMARY
 from brain.errors import BrainError, LibraryError
 from brain.work import Failure, Progress, Tally
@@ -99,15 +100,15 @@ class Night:
 
         Args:
             training: called after each family.
-            explaining: called after each explanation and each comparison of data.
+            explaining: called after each explanation, profit and comparison of data.
 
         Raises:
             LibraryError: the tracking server or the artifact store fails; then nothing can go on.
         """
         families = len(self._settings.families)
         trained = Tally(training, len(self._bars) * families)
-        # As many champions as families, and the data, until a symbol's champions are chosen.
-        explained = Tally(explaining, len(self._bars) * (families + 1))
+        # As many champions as families, until a symbol's champions are chosen.
+        explained = Tally(explaining, len(self._bars) * pieces(families))
         units = (self._unit(symbol, trained, explained) for symbol in self._bars)
         yield from run_units(units, jobs=self._settings.jobs)
 
@@ -116,13 +117,13 @@ class Night:
         complete = self._complete.get(symbol)
         if complete is not None and self._has_bars_of(complete, symbol):
             trained.expect(-families)
-            explained.expect(-families - 1)
+            explained.expect(-pieces(families))
             return self._former_part(symbol, complete)
         part = SymbolNight(symbol)
         with part.stage("train and register"):
             data = read_symbol(self._settings, symbol, self._bars, self._market, trained)
         if isinstance(data, Failure):
-            explained.expect(-families - 1)
+            explained.expect(-pieces(families))
             part.failures.append(data)
             return part
         yield from self._work(part, data, trained, explained)
@@ -138,7 +139,7 @@ class Night:
                 result = yield from train_families(library, settings, dataset, run, trained)
                 choices = choose_champions(library, result)
             models = champion_models(result, choices)
-            explained.expect(len(models) + bool(models) - len(settings.families) - 1)
+            explained.expect(pieces(len(models)) - pieces(len(settings.families)))
             with part.stage("analyse"):
                 analysis = yield from self._analysis.analyse_models(
                     part.symbol, models, dataset, self._run, explained

@@ -10,16 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.drift_report import DriftResult
-from analysis.explanation import Explanation
 from analysis.failures import Stage
 from analysis.rankings import Rankings, parse_date
 from analysis.results import Method, NightlyAnalysis, parse_method
 from analysis.scope import DataReader, choose_data, choose_versions
 from analysis.symbol_analysis import SymbolAnalysis, log_analysis
-from analysis.tasks import symbol_tasks
+from analysis.tasks import pieces, symbol_tasks
 from analysis.trends import FeatureShifts, FeatureTrends, shifts, trends
-from analysis.workers import analysis_call
+from analysis.workers import Result, analysis_call
 from brain.errors import BrainError, InputError, LibraryError
 from brain.naming import Role, Tag, parse_symbol
 from brain.series.source import BarSource, open_bars
@@ -42,7 +40,8 @@ class NightlyFeatureAnalysis:
     """Explains the champions of every symbol and compares its data, night by night.
 
     Guarantees: an error of one symbol or version is a failure in the result and the others go on;
-    a version's run has the files and metrics of its last analysis.
+    a version's run has the files and metrics of its last analysis,
+    and a figure of its profit.
 
     Every method raises TrackingUnreachableError if the tracking server or database does not answer.
 
@@ -89,7 +88,7 @@ class NightlyFeatureAnalysis:
         versions, failures = choose_versions(self.library, symbols, models)
         data, data_failures = choose_data(list(versions), datasets, self._open_bars)
         failures += data_failures
-        tally = Tally(progress, sum(len(versions[symbol]) + 1 for symbol in data))
+        tally = Tally(progress, sum(pieces(len(versions[symbol])) for symbol in data))
         with self._night(night) as run:
             units = (
                 self._symbol_unit(symbol, versions[symbol], reader, run, tally)
@@ -111,14 +110,13 @@ class NightlyFeatureAnalysis:
             models: their ids; without any, nothing is done.
             data: funding and open interest are joined to bars.
             night: the parent run.
-            tally: expects a piece for each model and one for the data, if there are models.
+            tally: expects the models' :func:`analysis.tasks.pieces`.
         """
         if not models:
             return _night_of(night, [], [])
         versions, failures = choose_versions(self.library, None, {symbol: models})
-        tally.expect(-len(failures))
+        tally.expect(pieces(len(versions.get(symbol, ()))) - pieces(len(models)))
         if symbol not in versions:
-            tally.expect(-1)
             return _night_of(night, [], failures)
         analysis = yield from self._analyse(versions[symbol], data, night, tally)
         return _night_of(night, [analysis], failures)
@@ -131,7 +129,7 @@ class NightlyFeatureAnalysis:
         market = None if isinstance(data, Dataset) else self._market(symbol)
         analysis = SymbolAnalysis(symbol, {version.id: version for version in versions})
 
-        def add(result: Explanation | DriftResult | Failure) -> None:
+        def add(result: Result | Failure) -> None:
             analysis.add(result)
             tally.add(result)
 
@@ -140,7 +138,7 @@ class NightlyFeatureAnalysis:
                 self.library, self.settings, versions, data, Path(scratch), market
             )
             analysis.failures += failures
-            tally.expect(-len(failures))
+            tally.expect(len(tasks) - pieces(len(versions)))
             yield from outcomes([analysis_call(task) for task in tasks], add)
             log_analysis(self.library, night, analysis)
         return analysis
@@ -226,7 +224,7 @@ class NightlyFeatureAnalysis:
         except LibraryError:
             raise
         except BrainError as error:
-            tally.expect(-len(versions) - 1)
+            tally.expect(-pieces(len(versions)))
             failure = Failure(symbol, error, Stage.BARS, symbol=symbol)
             return SymbolAnalysis(symbol, {}, failures=[failure])
         return (yield from self._analyse(versions, data, night, tally))
@@ -259,6 +257,7 @@ def _night_of(
         date=parse_date(night.day),
         models=tuple(model for analysis in analyses for model in analysis.models),
         drifts=tuple(a.drift.analysis for a in analyses if a.drift),
+        profits=tuple(profit for analysis in analyses for profit in analysis.model_profits),
         failures=(*failures, *(f for analysis in analyses for f in analysis.failures)),
     )
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from analysis.drift import DriftAnalysis
+    from analysis.profit import ModelProfit
 
 __all__ = [
     "COLUMNS",
@@ -180,12 +181,14 @@ class NightlyAnalysis:
         models: the analysed versions, each once, by symbol and version.
         drifts: by symbol.
         failures: everything that failed; the rest is done.
+        profits: of the versions, in the same order.
     """
 
     date: dt.date
     models: tuple[ModelAnalysis, ...]
     drifts: tuple[DriftAnalysis, ...]
     failures: tuple[Failure, ...]
+    profits: tuple[ModelProfit, ...] = ()
 
     @property
     def notes(self) -> tuple[tuple[str, FeatureNote], ...]:

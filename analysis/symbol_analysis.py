@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from analysis.drift_report import DriftResult
 from analysis.explanation import Explanation
 from analysis.failures import Stage, catch_failure
+from analysis.profit import ModelProfit, ProfitResult
 from analysis.rankings import Rankings
 from analysis.results import ModelAnalysis
 from brain.artifacts import DRIFT, EXPLANATION
@@ -35,6 +36,7 @@ class SymbolAnalysis:
         symbol: of all of them.
         versions: by model id; their runs get the files.
         explanations: of versions.
+        profits: of versions.
         drift: of the symbol's data; None if there is none yet, or if it failed.
         failures: of tasks, and of what could not be fetched or logged.
     """
@@ -42,6 +44,7 @@ class SymbolAnalysis:
     symbol: str
     versions: Mapping[str, Version]
     explanations: list[Explanation] = field(default_factory=list)
+    profits: list[ProfitResult] = field(default_factory=list)
     drift: DriftResult | None = None
     failures: list[Failure] = field(default_factory=list)
 
@@ -51,12 +54,20 @@ class SymbolAnalysis:
         by_id = {entry.analysis.model_id: entry.analysis for entry in self.explanations}
         return [by_id[model_id] for model_id in self.versions if model_id in by_id]
 
-    def add(self, result: Explanation | DriftResult | Failure) -> None:
+    @property
+    def model_profits(self) -> list[ModelProfit]:
+        """The profits of the versions, in the order of these."""
+        by_id = {entry.profit.model_id: entry.profit for entry in self.profits}
+        return [by_id[model_id] for model_id in self.versions if model_id in by_id]
+
+    def add(self, result: Explanation | ProfitResult | DriftResult | Failure) -> None:
         """Add a task's result; an explanation that does not add up is a failure too."""
         if isinstance(result, Failure):
             self.failures.append(result)
         elif isinstance(result, DriftResult):
             self.drift = result
+        elif isinstance(result, ProfitResult):
+            self.profits.append(result)
         else:
             self.explanations.append(result)
             if not result.analysis.additivity.holds:
@@ -106,6 +117,9 @@ def _log_version(
         if explanation.analysis.model_id == version.id:
             run.artifacts(explanation.folder, EXPLANATION)
             run.metrics(_model_metrics(explanation.analysis))
+    for result in analysis.profits:
+        if result.profit.model_id == version.id and result.folder is not None:
+            run.artifacts(result.folder)
     if analysis.drift:
         run.artifacts(analysis.drift.folder, DRIFT)
         run.metrics(_drift_metrics(analysis.drift))

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from analysis.results import Method, ModelAnalysis
 from brain.records import Champion, Evidence, Version
-from brain.text import plus_minus
+from brain.text import break_even, plus_minus
 from brain.work import Failure
 from engine.night.training import SearchResult
 
@@ -67,11 +67,10 @@ def _beside(evidence: Evidence) -> list[str]:
         evidence.long_sharpe,
         evidence.reversal_sharpe,
     )
-    points = evidence.break_even_bp.value
     gross, late, long, reversal = (
         "?" if math.isnan(e.value) else f"{e.value:+.1f}" for e in estimates
     )
-    even = "?" if math.isnan(points) else f"{points:.1f} bp" if points > 0 else "none"
+    even = break_even(evidence.break_even_bp.value)
     return [f"{gross}, {late}", f"{long}, {reversal}", even]
 
 

@@ -1,4 +1,4 @@
-"""The tasks of a symbol: its versions, whose files are fetched and checked, and its data."""
+"""The tasks of a symbol: its versions, their files fetched and checked; their profits; its data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from analysis.drift_report import DriftTask
 from analysis.explanation import ExplanationTask
 from analysis.failures import Stage, catch_failure
-from brain.artifacts import RECIPE
+from analysis.profit import ProfitTask
+from brain.artifacts import OUT_OF_SAMPLE, PROFIT_FIGURE, RECIPE
 from brain.errors import ModelIntegrityError
 from brain.recipes import Recipe
 from brain.work import Failure
@@ -24,7 +25,12 @@ if TYPE_CHECKING:
     from engine.data.market_series import MarketSeries
     from registry.library import BrainLibrary
 
-__all__ = ["explanation_task", "symbol_tasks"]
+__all__ = ["explanation_task", "pieces", "profit_task", "symbol_tasks"]
+
+
+def pieces(versions: int) -> int:
+    """The number of tasks of a symbol with so many versions; none without any."""
+    return 2 * versions + 1 if versions else 0
 
 
 def symbol_tasks(
@@ -35,7 +41,7 @@ def symbol_tasks(
     scratch: Path,
     market: MarketSeries | None = None,
 ) -> tuple[list[Task], list[Failure]]:
-    """A task for each version and one for the data.
+    """Two tasks for each version, its explanation and its profit, and one for the data.
 
     Args:
         library: where the versions are.
@@ -46,7 +52,7 @@ def symbol_tasks(
         market: to join to bars.
 
     Returns:
-        The tasks, and a failure for each version that can't be fetched.
+        The tasks, and a failure for each whose files can't be fetched.
     """
     symbol = versions[0].symbol
     tasks: list[Task] = []
@@ -56,6 +62,8 @@ def symbol_tasks(
         with catch_failure(failures, symbol, Stage.FETCH, version.id):
             folder.mkdir(parents=True)
             tasks.append(explanation_task(library, settings, version, data, folder, market))
+        with catch_failure(failures, symbol, Stage.PROFIT, version.id):
+            tasks.append(profit_task(library, version, folder))
     oldest = min(versions, key=lambda version: dt.datetime.fromisoformat(version.trained_until))
     drift = DriftTask(
         symbol=symbol,
@@ -117,4 +125,28 @@ def explanation_task(
         seed=settings.seed,
         folder=scratch / "explanation",
         market=market,
+    )
+
+
+def profit_task(library: BrainLibrary, version: Version, scratch: Path) -> ProfitTask:
+    """Fetch a version's out-of-sample table, and make its task.
+
+    Its table stays the same, so the figure is drawn once.
+
+    Args:
+        library: where the version is.
+        version: whose profit it is.
+        scratch: a folder for this version alone.
+
+    Raises:
+        ArtifactStoreError: the version has no such table.
+    """
+    drawn = PROFIT_FIGURE in library.run_files(version)
+    return ProfitTask(
+        symbol=version.symbol,
+        model_id=version.id,
+        family=version.family,
+        sharpe=library.evidence(version).net_sharpe,
+        table=library.fetch_run_file(version, OUT_OF_SAMPLE, scratch),
+        folder=None if drawn else scratch / "profit",
     )

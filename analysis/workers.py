@@ -5,18 +5,21 @@ from __future__ import annotations
 from analysis.drift_report import DriftResult, DriftTask, compare
 from analysis.explanation import Explanation, ExplanationTask, explain
 from analysis.failures import Stage
+from analysis.profit import ProfitResult, ProfitTask, measure_profit
 from brain.errors import AnalysisError, BrainError
 from brain.naming import Family
 from brain.work import Failure
 from brain.workers import Call
 
-__all__ = ["Task", "analysis_call"]
+__all__ = ["Result", "Task", "analysis_call"]
 
-Task = ExplanationTask | DriftTask
+Task = ExplanationTask | DriftTask | ProfitTask
+Result = Explanation | DriftResult | ProfitResult
 
-# Relative cost of explaining a family's version, and of comparing a symbol's data.
+# Relative cost of explaining a family's version, of comparing a symbol's data, and of a profit.
 _COST = {Family.LSTM: 3, Family.XGBOOST: 1, Family.LIGHTGBM: 1}
 _DRIFT_COST = 2
+_PROFIT_COST = 0.2
 
 
 def analysis_call(task: Task) -> Call:
@@ -24,15 +27,31 @@ def analysis_call(task: Task) -> Call:
     return Call(_analyse, task, _failure, AnalysisError, _cost(task))
 
 
-def _analyse(task: Task) -> Explanation | DriftResult:
-    return explain(task) if isinstance(task, ExplanationTask) else compare(task)
+def _analyse(task: Task) -> Result:
+    match task:
+        case ExplanationTask():
+            return explain(task)
+        case DriftTask():
+            return compare(task)
+        case ProfitTask():
+            return measure_profit(task)
 
 
-def _cost(task: Task) -> int:
-    return _COST[task.family] if isinstance(task, ExplanationTask) else _DRIFT_COST
+def _cost(task: Task) -> float:
+    match task:
+        case ExplanationTask():
+            return _COST[task.family]
+        case DriftTask():
+            return _DRIFT_COST
+        case ProfitTask():
+            return _PROFIT_COST
 
 
 def _failure(task: Task, error: BrainError) -> Failure:
-    if isinstance(task, ExplanationTask):
-        return Failure(task.model_id, error, Stage.EXPLANATION, symbol=task.symbol)
-    return Failure(task.symbol, error, Stage.DRIFT, symbol=task.symbol)
+    match task:
+        case ExplanationTask():
+            return Failure(task.model_id, error, Stage.EXPLANATION, symbol=task.symbol)
+        case DriftTask():
+            return Failure(task.symbol, error, Stage.DRIFT, symbol=task.symbol)
+        case ProfitTask():
+            return Failure(task.model_id, error, Stage.PROFIT, symbol=task.symbol)

@@ -18,8 +18,10 @@ __all__ = [
     "LSTM_WINDOW",
     "MANIFEST",
     "MARKET",
+    "NIGHT_PAGE",
     "OUT_OF_SAMPLE",
     "POSITION",
+    "PROFIT_FIGURE",
     "QUALITY",
     "QUALITY_REPORT",
     "QUALITY_TABLE",
@@ -36,6 +38,8 @@ __all__ = [
 
 #: The night as JSON.
 SUMMARY = "summary.json"
+#: The night as a page.
+NIGHT_PAGE = "night.html"
 #: The folder of the quality report: a page, and the same as JSON and as a table.
 MARKET = "market"
 QUALITY_REPORT = "quality.html"
@@ -48,8 +52,10 @@ RANKINGS = "rankings.json"
 
 # --- on a version's run -------------------------------------------------------------------------
 
-#: Predictions, targets, returns and regimes of the evaluation.
+#: Predictions, targets, positions, profits and regimes of the evaluation.
 OUT_OF_SAMPLE = "out_of_sample.parquet"
+#: A champion's profit, drawn from that table.
+PROFIT_FIGURE = "profit.png"
 #: A search's trials, and their predictions.
 TRIALS = "trials.parquet"
 TRIAL_PREDICTIONS = "trial_predictions.parquet"

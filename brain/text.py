@@ -5,7 +5,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
-__all__ = ["count", "finite", "plus_minus"]
+__all__ = ["break_even", "count", "finite", "plus_minus"]
+
+
+def break_even(points: float) -> str:
+    """A break-even cost in basis points, ``20.1 bp``; ``none`` where every cost is too much."""
+    if finite(points) is None:
+        return "?"
+    return f"{points:.1f} bp" if points > 0 else "none"
 
 
 def count(number: int | None, noun: str) -> str:

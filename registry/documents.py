@@ -1,11 +1,12 @@
-"""JSON documents among the runs' artifacts, read several at once."""
+"""Files among the runs' artifacts; JSON documents of several at once."""
 
 from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from mlflow.exceptions import MlflowException
 from brain.errors import ArtifactStoreError
 from registry.mlflow_errors import library_errors
 
-__all__ = ["read_documents"]
+__all__ = ["fetch_file", "read_documents"]
 
 _DOWNLOADS = 8
 
@@ -42,16 +43,38 @@ def read_documents(
         return list(pool.map(reader, runs, runs.values()))
 
 
+def fetch_file(client: MlflowClient, run_id: str, file: str, folder: Path, what: str) -> Path:
+    """Download a file of a run to a folder, which is made if it is missing.
+
+    Args:
+        client: of the tracking server.
+        run_id: of the run.
+        file: its name.
+        folder: where it goes.
+        what: the file is, for messages.
+
+    Raises:
+        ArtifactStoreError: the file is missing or can't be read.
+    """
+    with _readable(client, what, run_id):
+        folder.mkdir(parents=True, exist_ok=True)
+        return Path(client.download_artifacts(run_id, file, str(folder)))
+
+
 def _document(
     client: MlflowClient, file: str, scratch: Path, run_id: str, what: str
 ) -> dict[str, Any]:
-    folder = scratch / run_id
-    folder.mkdir()
+    with _readable(client, what, run_id):
+        path = fetch_file(client, run_id, file, scratch / run_id, what)
+        return dict(json.loads(path.read_text()))
+
+
+@contextmanager
+def _readable(client: MlflowClient, what: str, run_id: str) -> Iterator[None]:
     doing = f"read {what} from run {run_id}"
     with library_errors(client.tracking_uri, doing):
         try:
-            path = client.download_artifacts(run_id, file, str(folder))
-            return dict(json.loads(Path(path).read_text()))
+            yield
         except (MlflowException, OSError, ValueError) as error:
             raise ArtifactStoreError(
                 f"could not {doing}: {error}; restore the file or delete the run"

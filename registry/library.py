@@ -33,7 +33,7 @@ from brain.redact import redact
 from brain.settings import load_settings
 from registry.cells import champion_of, evidence_of, set_champion
 from registry.descriptions import describe_model
-from registry.documents import read_documents
+from registry.documents import fetch_file, read_documents
 from registry.mlflow_errors import library_errors
 from registry.models import SymbolModel, ensure_model, find_model, symbol_models
 from registry.nights import StoppedNight, find_stopped_night
@@ -301,6 +301,24 @@ class BrainLibrary:
             ModelIntegrityError: the files differ from the registered ones.
         """
         return download(self.client, version, folder)
+
+    def run_files(self, version: Version) -> frozenset[str]:
+        """The names of the files and folders on the run that trained a version."""
+        with library_errors(self.dsn, f"list the files of {version.id}'s run"):
+            return frozenset(file.path for file in self.client.list_artifacts(version.run_id))
+
+    def fetch_run_file(self, version: Version, file: str, folder: Path) -> Path:
+        """Download a file of the run that trained a version.
+
+        Args:
+            version: of any symbol and family.
+            file: its name.
+            folder: where it goes; made if it is missing.
+
+        Raises:
+            ArtifactStoreError: there is no such file, or it can't be read.
+        """
+        return fetch_file(self.client, version.run_id, file, folder, f"{version.id}'s {file}")
 
     def input_names(self, folder: Path) -> tuple[str, ...] | None:
         """The names of a downloaded model's inputs, in the order of its signature.

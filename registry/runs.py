@@ -231,6 +231,11 @@ class Run:
         with self._errors("attach a document to"):
             self.client.log_dict(self.id, dict(content), file)
 
+    def text(self, content: str, file: str) -> None:
+        """Attach a text."""
+        with self._errors("attach a text to"):
+            self.client.log_text(self.id, content, file)
+
     def fail(self) -> None:
         """End the run as FAILED, also if no exception passes."""
         self._failed = True

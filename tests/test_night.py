@@ -59,8 +59,8 @@ SYMBOLS = ("AAA/USD", "BBB/USD")
 BARS = 900
 TRAINED_UNTIL = "2022-06-19T00:00:00+00:00"
 PARENT = "mlflow.parentRunId"
-#: Folders that the analysis adds to a champion's run.
-EXPLAINED = {"explanation", "drift"}
+#: Folders and files that the analysis adds to a champion's run.
+EXPLAINED = {"explanation", "drift", "profit.png"}
 QUICK = ("--trials", "1", "--folds", "2", "--jobs", "1")
 BOOSTERS = ("--families", "lightgbm,xgboost", *QUICK)
 
@@ -195,6 +195,12 @@ def test_a_night_says_what_was_set_and_what_came_of_it(nights: Nights) -> None:
     champions = {(c.symbol, c.regime): c.version for c in nights.library.champions()}
     assert len(champions) == 8
     assert versions == {cell: v for cell, v in champions.items() if cell[0] == SYMBOLS[0]}
+    earned = {profit["model_id"]: profit["net"][-1] for profit in document["profits"]}
+    assert set(earned) == {champion["model_id"] for champion in document["champions"]}
+    page = mlflow.artifacts.load_text(f"{night.info.artifact_uri}/night.html")
+    assert f"<h2>{SYMBOLS[0]}</h2>" in page
+    assert all(f"{model_id} {net:+.1%}" in page for model_id, net in earned.items())
+    assert f"{night.info.run_id}/artifacts/night.html" in night.data.tags["mlflow.note.content"]
 
 
 def test_a_familys_run_has_parameters_figures_and_a_dataset_per_regime(nights: Nights) -> None:
@@ -242,8 +248,11 @@ def test_a_familys_run_describes_itself_and_keeps_its_series(nights: Nights) -> 
         client.download_artifacts(run.info.run_id, "out_of_sample.parquet", str(nights.folder))
     )
     assert len(series) == BARS // 2
+    assert series.attrs["fill"] == "filled at the next 1d bar's open"
+    assert series["gross"].sum() - series["net"].sum() > 0  # the costs
     assert set(series) == {
-        *("prediction", "target", "forward_return", "close", "fill", "net", "regime")
+        *("prediction", "target", "forward_return", "close", "fill", "regime"),
+        *("position", "gross", "net", "delayed"),
     }
 
 
@@ -788,6 +797,9 @@ def test_the_next_start_of_a_night_does_what_is_missing_and_says_so(
     assert [c["symbol"] for c in summary["champions"]] == [s for s in symbols for _ in REGIMES]
     assert [v["symbol"] for v in summary["versions"]] == symbols
     assert all(symbol in done.out.partition("Champions")[2] for symbol in symbols)
+    page = mlflow.artifacts.load_text(f"{nights[1].info.artifact_uri}/night.html")
+    assert re.findall("<h2>(.*?)</h2>", page) == [*symbols, "Failures"]
+    assert page.count("was not trained") == 2 * len(symbols)  # of low and high
     # The night is complete now, and the next start is the next night's.
     again = run_job(*interrupted)
     assert "Continues" not in again.out

@@ -72,6 +72,7 @@ def lightgbm(bars: Bars) -> Evidence:
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(3600)
 def test_no_signal_is_found_in_a_bounce_and_none_is_traded() -> None:
     above = 0
     for half, repeated in SETTINGS:
@@ -117,6 +118,7 @@ def test_one_path_without_a_signal_earns_nothing() -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(3600)
 def test_hamilton_stays_flat_where_nothing_can_be_predicted(
     sqlite_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,7 +1,7 @@
 """Take the screenshots of MLflow's UI that the documentation shows: ``make screenshots``.
 
-Nights are run on the packaged sample, each of which ends a week of bars later than the one before,
-in a new store; then a headless Chromium opens what people open. The PNG files are written
+Nights are run on the packaged sample, the first on all of its symbols, in a new store. Each of them
+ends a week of bars later than the one before; then a headless Chromium opens what people open. The PNG files are written
 beside this one. ``--store URI`` shows a store or a server that is there already.
 """
 
@@ -66,12 +66,14 @@ class Night:
         experiment: its id.
         runs: of its families, by family.
         explained: the run of a champion, with its explanation.
+        whole: the run of the first night, which has the most symbols.
     """
 
     symbol: str
     experiment: str
     runs: dict[str, Run]
     explained: Run
+    whole: Run
 
     @property
     def model(self) -> str:
@@ -93,7 +95,13 @@ def find(uri: str, symbol: str, experiment: str, regime: str) -> Night:
         raise SystemExit(f"no run of {symbol} is there; run a night with it first")
     version = client.get_model_version_by_alias(symbol.replace("/", "-"), f"champion-{regime}")
     explained = client.get_run(str(version.run_id))
-    return Night(symbol, entity.experiment_id, runs, explained)
+    (whole,) = client.search_runs(
+        [entity.experiment_id],
+        'tags.role = "night"',
+        order_by=["attributes.start_time ASC"],
+        max_results=1,
+    )
+    return Night(symbol, entity.experiment_id, runs, explained, whole)
 
 
 # --- pages --------------------------------------------------------------------------------------
@@ -128,12 +136,22 @@ def models(page: Page, night: Night) -> None:
 
 def plot(page: Page, night: Night) -> None:
     """A champion's beeswarm among its run's files."""
-    artifact(page, night, "explanation/beeswarm.png")
+    artifact(page, night.explained, "explanation/beeswarm.png")
+
+
+def profit(page: Page, night: Night) -> None:
+    """A champion's profit among its run's files."""
+    artifact(page, night.explained, "profit.png")
+
+
+def whole(page: Page, night: Night) -> None:
+    """All symbols of a night on one page, among the files of the night's run."""
+    artifact(page, night.whole, "night.html")
 
 
 def drift(page: Page, night: Night) -> None:
     """Evidently's report among the run's files."""
-    artifact(page, night, "drift/evidently.html")
+    artifact(page, night.explained, "drift/evidently.html")
     page.wait_for_timeout(5000)
 
 
@@ -162,16 +180,17 @@ SHOTS: dict[str, tuple[Shot, int, int]] = {
     "compare": (compare, 1500, 1000),
     "models": (models, 2200, 600),
     "plot": (plot, 1500, 850),
+    "profit": (profit, 1500, 1150),
+    "night": (whole, 1500, 1000),
     "drift": (drift, 1900, 1100),
     "registry": (registry, 1500, 1000),
     "nights": (nights, 1500, 900),
 }
 
 
-def artifact(page: Page, night: Night, path: str) -> None:
-    """Open one of the explained run's files."""
-    run = night.explained.info.run_id
-    go(page, f"experiments/{night.experiment}/runs/{run}/artifacts/{path}")
+def artifact(page: Page, run: Run, path: str) -> None:
+    """Open one of a run's files."""
+    go(page, f"experiments/{run.info.experiment_id}/runs/{run.info.run_id}/artifacts/{path}")
     # Where the store lies differs from machine to machine.
     page.get_by_text("Path:").evaluate("line => line.style.visibility = 'hidden'")
 
@@ -253,18 +272,23 @@ def find_browser() -> str:
 
 
 def run_nights(scratch: Path, symbol: str, nights: int) -> str:
-    """Run nights on the sample, each on a week of bars more than the one before."""
+    """Run nights on the sample, each on a week of bars more than the one before.
+
+    The symbol's alone, but for the first.
+    """
     bars = scratch / "bars"
-    bars.mkdir()
+    shutil.copytree(sample_folder(), bars)
     (sample,) = sample_folder().glob(f"{symbol.replace('/', '-')}_*.parquet")
     rows = pd.read_parquet(sample)
     store = f"sqlite:///{scratch / 'mlflow.db'}"
     for weeks_ago in range(nights - 1, -1, -1):
         until = rows["time"].max() - pd.Timedelta(weeks=weeks_ago)
         rows[rows["time"] <= until].to_parquet(bars / sample.name)
+        symbols = "auto" if weeks_ago == nights - 1 else symbol
         print(f"night until {until}")
+        options = ["--bars", str(bars), "--symbols", symbols, "--trials", "2"]
         subprocess.run(
-            [sys.executable, "-m", "mlproject", "nightly", "--bars", str(bars), "--trials", "2"],
+            [sys.executable, "-m", "mlproject", "nightly", *options],
             cwd=scratch,
             env=os.environ | {"MLFLOW_TRACKING_URI": store, "PYTHONPATH": str(ROOT)},
             check=True,

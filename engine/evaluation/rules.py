@@ -81,6 +81,7 @@ def decisions(
             prediction[test], dataset.volatility[test], dataset.regimes[test], before
         )
         cost[fold.test_start :] = rule.cost / 10_000
+    cost[: folds[0].test_start] = cost[folds[0].test_start]
     last = _rule(known, dataset, plan, rows=len(dataset), bars=len(dataset))
     spread = dataset.spread(len(dataset)) if plan.costs.half_spread is None else None
     return Decisions(position, cost, last, plan.costs, spread)

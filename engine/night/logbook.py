@@ -17,6 +17,7 @@ from brain.recipes import Recipe
 from brain.records import Evidence, Version
 from brain.text import plus_minus
 from engine.data.dataset import Dataset
+from engine.evaluation.profit_table import out_of_sample_table
 from engine.evaluation.rules import Decisions
 from engine.evaluation.trading import ALL
 from engine.kernels.market_features import MARKET_FEATURES
@@ -211,24 +212,10 @@ def _dataset(dataset: Dataset, key: str) -> EvaluationDataset:
 
 
 def _attach_tables(run: Run, dataset: Dataset, result: TrainingResult) -> None:
-    import pandas as pd
-
-    table = pd.DataFrame(
-        {
-            "prediction": result.prediction,
-            "position": result.decisions.position,
-            "target": dataset.target,
-            "forward_return": dataset.forward_return,
-            "fill": dataset.fill_price,
-            "close": dataset.close,
-            "net": result.net[ALL],
-            "regime": [REGIMES[code].value if code >= 0 else None for code in dataset.regimes],
-        },
-        index=dataset.close_time.rename("close_time"),
-    )
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        table.dropna(subset="prediction").to_parquet(folder / OUT_OF_SAMPLE)
+        table = out_of_sample_table(dataset, result.prediction, result.profit)
+        table.to_parquet(folder / OUT_OF_SAMPLE)
         if result.search is not None:
             _write_search(result.search, folder)
         run.artifacts(folder)

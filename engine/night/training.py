@@ -14,6 +14,7 @@ from brain.work import Failure
 from brain.workers import Call, fresh_folder
 from engine.data.dataset import Dataset
 from engine.evaluation.metrics import evaluate, net_returns
+from engine.evaluation.profit_table import profit_columns
 from engine.evaluation.rules import Decisions, decisions
 from engine.evaluation.trading import KEYS, trading_of
 from engine.evaluation.walk_forward import TrainingPlan, out_of_sample
@@ -61,6 +62,7 @@ class TrainingResult:
         decisions: of the predictions.
         net: (N,) net return of each bar by the key of the decisions, see
             :func:`engine.evaluation.metrics.net_returns`.
+        profit: (N,) each, see :func:`engine.evaluation.profit_table.profit_columns`.
         folder: of the MLflow model.
         seconds: by stage.
     """
@@ -73,6 +75,7 @@ class TrainingResult:
     prediction: Floats
     decisions: Decisions
     net: dict[str, Floats]
+    profit: dict[str, Floats]
     folder: Path
     seconds: dict[str, float]
 
@@ -133,6 +136,7 @@ def train(task: Task) -> TrainingResult:
         prediction, dataset.target, dataset.forward_return, trading, choice.position
     )
     net = {key: net_returns(choice.position, trading, key) for key in KEYS}
+    profit = profit_columns(choice.position, trading)
     clock.lap("judge")
     fitted = family.fit(
         dataset.features,
@@ -153,6 +157,7 @@ def train(task: Task) -> TrainingResult:
         prediction=prediction,
         decisions=choice,
         net=net,
+        profit=profit,
         folder=task.folder,
         seconds=clock.seconds,
     )

@@ -8,6 +8,7 @@ from itertools import groupby
 
 import pandas as pd
 
+from brain.pages import render
 from brain.series.times import when
 from market.collection.results import Gap
 from market.quality.record import COUNTS, TOLERABLE, Coverage, QualityRecord
@@ -25,23 +26,18 @@ _WORST_FIRST = ("poor", "unknown", "look", "good")
 
 def page(records: Sequence[QualityRecord], title: str) -> str:
     """The page; records in the order of severity, then by name."""
-    from jinja2 import Environment, StrictUndefined
-
     ordered = sorted(records, key=lambda r: (_WORST_FIRST.index(r.severity), r.name))
     first, days = _axis(records)
-    return (
-        Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-        .from_string(_TEMPLATE)
-        .render(
-            title=title,
-            rows=[(record, _cells(record), _strip(record.coverage, first)) for record in ordered],
-            counts=COUNTS,
-            days=days,
-            first=f"{first:%Y-%m-%d}" if days else "",
-            last=f"{first + (days - 1) * _DAY:%Y-%m-%d}" if days else "",
-            gap_lists=_gap_lists(ordered),
-            when=when,
-        )
+    return render(
+        _TEMPLATE,
+        title=title,
+        rows=[(record, _cells(record), _strip(record.coverage, first)) for record in ordered],
+        counts=COUNTS,
+        days=days,
+        first=f"{first:%Y-%m-%d}" if days else "",
+        last=f"{first + (days - 1) * _DAY:%Y-%m-%d}" if days else "",
+        gap_lists=_gap_lists(ordered),
+        when=when,
     )
 
 
@@ -111,24 +107,9 @@ def _cells(record: QualityRecord) -> list[tuple[str, str]]:
     return cells
 
 
-_TEMPLATE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{ title }}</title>
-<style>
-:root { color-scheme: light; --whole: #2a9d8f; --part: #e9b949; --none: #cf4456; --line: #dde1e6; }
-body { font: 14px/1.45 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; color: #1b1f24;
-       background: #fff; margin: 2rem auto; max-width: 1400px; padding: 0 1.5rem; }
-h1 { font-size: 1.5rem; margin: 0 0 .2rem; } h2 { font-size: 1.15rem; margin: 2.2rem 0 .5rem; }
-p { margin: .3rem 0; color: #4a525c; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th { text-align: left; font-weight: 600; background: #f4f6f8; position: sticky; top: 0; }
-th, td { padding: .35rem .55rem; border-bottom: 1px solid var(--line); vertical-align: top; }
-th.n, td.n { text-align: right; white-space: nowrap; }
-td.name { white-space: nowrap; } tr.noted td { border-bottom: 0; padding-bottom: 0; }
-tr.note td { color: #4a525c; font-size: .86rem; padding-top: .1rem; }
+_TEMPLATE = """{% extends "page" %}
+{% block style %}
+:root { --whole: #2a9d8f; --part: #e9b949; --none: #cf4456; }
 .badge { display: inline-block; min-width: 4.6rem; padding: 0 .2rem; text-align: center;
          border-radius: .6rem; font-size: .82rem; font-weight: 600; }
 .badge.good { background: #d8f0e6; color: #14593f; }
@@ -138,13 +119,10 @@ td.unknown { color: #6a727c; } .badge.unknown { background: #e6e8eb; color: #4a5
 svg { display: block; width: 100%; height: 16px; background: #eef0f2; }
 svg .whole { fill: var(--whole); } svg .part { fill: var(--part); } svg .none { fill: var(--none); }
 .strips { display: grid; grid-template-columns: max-content 1fr; gap: .3rem 1rem; }
-.axis { display: flex; justify-content: space-between; color: #4a525c; font-size: .85rem; }
-.key { display: inline-block; width: .8rem; height: .8rem; margin: 0 .3rem 0 .9rem; }
 .key.whole { background: var(--whole); } .key.part { background: var(--part); }
 .key.none { background: var(--none); } .key.out { background: #eef0f2; border: 1px solid #ccd; }
-</style>
-</head>
-<body>
+{% endblock %}
+{% block body %}
 <h1>Quality of market series</h1>
 <p>{{ title }}</p>
 <p>Nothing was changed in the data. A flagged row is to be looked at; some will be right.
@@ -204,6 +182,5 @@ known. Point at a stretch to read it.</p>
 {% else %}
 <p>No gap is recorded.</p>
 {% endif %}
-</body>
-</html>
+{% endblock %}
 """

@@ -10,14 +10,17 @@ from pathlib import Path
 from shutil import copytree
 
 import numpy as np
+import pandas as pd
 from mlflow.models import Model
 
-from brain.artifacts import RECIPE
+from brain.artifacts import OUT_OF_SAMPLE, RECIPE
 from brain.naming import Family, Regime, Tag
 from brain.recipes import Recipe
 from brain.records import CellRecord, Version
 from brain.settings import Settings
 from engine.data.dataset import Dataset, make_dataset
+from engine.evaluation.profit_table import out_of_sample_table, profit_columns
+from engine.evaluation.trading import always_in, trading_of
 from engine.families import FittedModel, family
 from engine.kernels.features import FEATURE_SET, FEATURES
 from registry.library import BrainLibrary
@@ -31,6 +34,7 @@ __all__ = [
     "crown",
     "dataset",
     "fitted",
+    "out_of_sample",
     "register",
     "settings",
 ]
@@ -97,6 +101,17 @@ def _saved(name: Family, features: tuple[str, ...]) -> tempfile.TemporaryDirecto
     return folder
 
 
+@cache
+def out_of_sample() -> pd.DataFrame:
+    """The evaluation of predictions that know a little, on the second half of the dataset."""
+    data = dataset()
+    noise = np.random.default_rng(3).normal(size=len(data))
+    prediction = np.nan_to_num(data.target) + 2.0 * noise
+    prediction[: len(data) // 2] = np.nan
+    profit = profit_columns(always_in(prediction), trading_of(data, 0.0005))
+    return out_of_sample_table(data, prediction, profit)
+
+
 def register(
     library: BrainLibrary,
     run: Run,
@@ -106,7 +121,7 @@ def register(
     features: Sequence[str] = FEATURES,
     trained_until: str | None = None,
 ) -> Version:
-    """A version whose run has nothing yet, trained until the dataset's last bar."""
+    """A version whose run has its evaluation only, trained until the dataset's last bar."""
     until = trained_until or dataset().trained_until
     tags: dict[str, str] = {
         Tag.SYMBOL: symbol,
@@ -120,6 +135,9 @@ def register(
     ):
         saved = Path(_saved(name, tuple(features)).name) / "model"
         folder = copytree(saved, Path(scratch) / "model")
+        (Path(scratch) / "run").mkdir()
+        out_of_sample().to_parquet(Path(scratch) / "run" / OUT_OF_SAMPLE)
+        child.artifacts(Path(scratch) / "run")
         return library.add_version(
             child, symbol, name, folder, tags=tags, hyperparameters={}, note=""
         )

@@ -99,6 +99,7 @@ def test_every_champions_run_has_tables_plots_and_drift(
     crown(library, versions[0], Regime.EXTREME)  # shares a version, which is analysed once
     analysis = analyse(service, night=night)
     assert analysis.failures == ()
+    assert [profit.model_id for profit in analysis.profits] == [version.id for version in versions]
     assert [model.model_id for model in analysis.models] == [version.id for version in versions]
     for model in analysis.models:
         for ranking in model.rankings.values():
@@ -110,6 +111,7 @@ def test_every_champions_run_has_tables_plots_and_drift(
     for version in versions:
         assert files(library.client, version.run_id, "explanation") == EXPLANATION
         assert files(library.client, version.run_id, "drift") == DRIFT
+        assert "profit.png" in library.run_files(version)
         metrics = library.client.get_run(version.run_id).data.metrics
         assert metrics["shap/additivity_error"] <= 0.01
         assert metrics["drift/judged"] == len(FEATURES)
@@ -170,7 +172,7 @@ def test_an_analysis_of_its_own_has_a_run_and_one_for_each_symbol(
     assert CAUSE in child.data.tags["mlflow.note.content"]
     assert {parent.info.status, child.info.status} == {"FINISHED"}
     assert sorted(done)[0][0].startswith("SIM-USD/1 lightgbm explained in")
-    assert sorted((n, of) for _, n, of in done) == [(1, 2), (2, 2)]
+    assert sorted((n, of) for _, n, of in done) == [(1, 3), (2, 3), (3, 3)]
 
 
 def test_flawed_and_new_features_are_named_and_have_no_importance(

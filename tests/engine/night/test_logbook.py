@@ -45,6 +45,7 @@ def result(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> TrainingR
         prediction=prediction,
         decisions=choice,
         net={ALL: prediction},
+        profit={},
         folder=tmp_path_factory.mktemp("model"),
         seconds={"refit": 1.0},
     )

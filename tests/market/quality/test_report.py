@@ -6,7 +6,6 @@ import json
 import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from market.collection.results import Gap
 from market.quality.page import GAPS_PER_PAGE, GAPS_PER_SERIES
 from market.quality.record import COUNTS, Coverage, QualityRecord
 from market.quality.report import FILES, QualityReport
+from tests.html_page import HtmlPage
 
 DAY = pd.Timestamp("2024-01-01", tz="UTC")
 HOUR = pd.Timedelta(hours=1)
@@ -69,31 +69,6 @@ def with_gaps(number: int = 1) -> QualityRecord:
     )
 
 
-class Page(HTMLParser):
-    """The tags of a page with their attributes, its texts, and that it is nested well."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: list[str] = []
-        self.open: list[str] = []
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag != "meta":
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if data.strip():
-            self.texts.append(data.strip())
-
-
 @pytest.mark.parametrize(
     ("overrides", "severity"),
     [
@@ -117,7 +92,7 @@ def test_how_bad_a_series_is(overrides: dict[str, Any], severity: str) -> None:
 
 
 def test_the_page_says_what_the_records_say() -> None:
-    page = Page(QualityReport([record(), with_gaps(), unknown()]).html())
+    page = HtmlPage(QualityReport([record(), with_gaps(), unknown()]).html())
     names = [text for text in page.texts if text.endswith("candles 1h")]
     order = ["okx A&B<i>/USDT:USDT", "bybit BTC/USDT:USDT", "okx BTC/USDT:USDT"]  # worst first
     assert names[:3] == [f"{name} candles 1h" for name in order]
@@ -150,16 +125,13 @@ def test_strips_of_coverage_share_one_axis() -> None:
 
 def test_the_page_needs_no_network() -> None:
     text = QualityReport([record(), with_gaps(), unknown()]).html()
-    page = Page(text)
-    assert not {tag for tag, _ in page.tags} & {"script", "link", "img", "iframe", "object"}
-    assert not [attrs for _, attrs in page.tags if {"src", "href"} & set(attrs)]
-    assert "url(" not in text
+    HtmlPage(text).check_self_contained()
     assert "//" not in text.replace("<!DOCTYPE html>", "")
 
 
 def test_a_long_list_of_gaps_is_cut_on_the_page_only() -> None:
     report = QualityReport([with_gaps(GAPS_PER_SERIES + 5)])
-    page = Page(report.html())
+    page = HtmlPage(report.html())
     assert page.texts.count("the exchange <has> none & says so") == GAPS_PER_SERIES
     assert "and 5 more, in quality.json" in page.texts
     (document,) = json.loads(report.json())
@@ -168,7 +140,7 @@ def test_a_long_list_of_gaps_is_cut_on_the_page_only() -> None:
 
 def test_the_page_stays_small_with_very_many_gaps() -> None:
     number = GAPS_PER_PAGE // GAPS_PER_SERIES + 3
-    page = Page(QualityReport([with_gaps(GAPS_PER_SERIES)] * number).html())
+    page = HtmlPage(QualityReport([with_gaps(GAPS_PER_SERIES)] * number).html())
     assert page.texts.count("the exchange <has> none & says so") == GAPS_PER_PAGE
     assert page.texts.count(f"and {GAPS_PER_SERIES} more, in quality.json") == 3
 
@@ -227,7 +199,7 @@ def test_the_console_shows_counts_and_words() -> None:
 def test_a_report_on_nothing_is_a_report(tmp_path: Path) -> None:
     report = QualityReport([])
     assert repr(report) == "QualityReport(0 series)"
-    assert "No gap is recorded." in Page(report.html()).texts
+    assert "No gap is recorded." in HtmlPage(report.html()).texts
     paths = report.write(tmp_path)
     assert json.loads(paths[1].read_text("utf-8")) == []
     assert len(pd.read_parquet(paths[2])) == 0
