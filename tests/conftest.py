@@ -42,9 +42,12 @@ def pytest_configure() -> None:
 
 
 #: Tests of models and of whole nights: Lightning, Evidently and SHAP take long to import.
-_OF_MODELS = ("tests/analysis/", "tests/engine/", *(f"tests/test_{name}.py" for name in (
-    "benchmarks", "benchmarks_market", "examples", "house", "market_night", "night",
-)))  # fmt: skip
+_OF_MODELS = tuple(f"tests/{path}" for path in (
+    "analysis/", "engine/families/", "engine/night/", "test_benchmarks.py", "test_examples.py",
+    "test_killed.py", "test_market_night.py", "test_night.py",
+))  # fmt: skip
+#: Of these, what needs stores and servers that the other process has.
+_OF_STORES = ("tests/analysis/test_rankings.py",)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -57,7 +60,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class TwoProcesses(LoadFileScheduling):  # type: ignore[misc]
         def _split_scope(self, nodeid: str) -> str:
-            return "models" if nodeid.startswith(_OF_MODELS) else super()._split_scope(nodeid)
+            of_models = nodeid.startswith(_OF_MODELS) and not nodeid.startswith(_OF_STORES)
+            return "models" if of_models else super()._split_scope(nodeid)
 
     by_file = config.option.dist == "loadfile"
     return TwoProcesses(config, log) if by_file and len(config.option.tx) == 2 else None
