@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +75,25 @@ def _templates(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
     return Path(cache.mkdir("stores")) if cache else tmp_path_factory.mktemp("stores")
 
 
+@pytest.fixture(scope="session")
+def _migrations() -> Iterator[None]:
+    """MLflow reads its seventy migrations anew for every store that a process opens; once will do.
+
+    What it compares with the store's own version stays the same.
+    """
+    from mlflow.store.db import utils
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            utils, "_get_latest_schema_revision", cache(utils._get_latest_schema_revision)
+        )
+        yield
+
+
 @pytest.fixture
-def sqlite_dsn(_templates: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def sqlite_dsn(
+    _migrations: None, _templates: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> str:
     """An empty SQLite store of the test; artifacts go below the test's folder."""
     monkeypatch.chdir(tmp_path)  # MLflow puts a local store's artifacts below ./mlruns
     shutil.copy(sqlite_template(_templates), tmp_path / "mlflow.db")
@@ -83,7 +101,7 @@ def sqlite_dsn(_templates: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.fixture(scope="session")
-def _postgres_server(_templates: Path) -> Iterator[PostgresServer]:
+def _postgres_server(_migrations: None, _templates: Path) -> Iterator[PostgresServer]:
     with PostgresServer(_templates).run() as server:
         yield server
 

@@ -132,9 +132,7 @@ def test_a_worker_that_is_killed_twice_fails_its_family_and_the_job_goes_on(
     assert wait_until(tree.gone, GONE_SECONDS), tree.descendants()
 
 
-def test_a_worker_that_is_killed_once_costs_nothing(
-    library: BrainLibrary, tmp_path: Path
-) -> None:
+def test_a_worker_that_is_killed_once_costs_nothing(library: BrainLibrary, tmp_path: Path) -> None:
     """The short form of the killed workers of whole nights, below."""
     options = {**SLOW, "families": "lightgbm"}
     tree = ProcessTree(
