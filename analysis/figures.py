@@ -11,6 +11,7 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from analysis.explainers.base import Contributions
@@ -48,20 +49,25 @@ def write_figures(
     with _without_a_screen():
         with _figure() as figure:
             _bars(figure, model)
-            figure.savefig(folder / IMPORTANCE_FIGURE, dpi=_DPI)
+            _write(figure, folder / IMPORTANCE_FIGURE)
         if contributions is not None:
             with _figure() as figure:
                 _beeswarm(figure, model, contributions, values, names)
-                figure.savefig(folder / BEESWARM, dpi=_DPI)
+                _write(figure, folder / BEESWARM)
 
 
 @contextmanager
 def _figure() -> Iterator[Figure]:
-    figure = plt.figure(layout="constrained")
+    figure = plt.figure(layout="constrained", dpi=_DPI)
     try:
         yield figure
     finally:
         plt.close(figure)
+
+
+def _write(figure: Figure, file: Path) -> None:
+    """Draw once; ``savefig`` draws a figure with a layout twice, which costs as much again."""
+    FigureCanvasAgg(figure).print_png(file)
 
 
 @contextmanager

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from analysis.explainers.base import Explainer
 from analysis.results import FeatureImportance, FeatureNote, Method, NoteReason, Ranking
@@ -112,6 +111,8 @@ def by_correlation(rows: Array, target: Array, features: Sequence[int]) -> tuple
 
 def _scores(values: Array) -> Array:
     """Ranks with mean 0 and standard deviation 1; all 0 where the values are equal."""
+    from scipy.stats import rankdata
+
     ranks = rankdata(values) - (len(values) + 1) / 2
     scale = ranks.std()
     return np.asarray(ranks / scale) if scale > 0 else ranks
@@ -136,6 +137,8 @@ def rank_features(
             model's training.
         skip: (F,) the features that are left out whatever their importances.
     """
+    from scipy.stats import rankdata
+
     importance, error = importances
     columns = np.flatnonzero(~skip & ~np.isnan(importance))
     positive = np.maximum(importance[columns], 0.0)

@@ -234,8 +234,7 @@ class _Crew:
                 logger.warning("a worker process died, attempt %d of %d", attempt, _ATTEMPTS)
                 logger.debug("%s", error)
             else:
-                with _lock:
-                    _pools.append(pool)
+                self._release(pool)
                 return outcome
             finally:
                 self._busy.pop(pool, None)
@@ -245,11 +244,20 @@ class _Crew:
         )
         return call.failure(call.task, call.fault(cause))
 
+    def _release(self, pool: Any) -> None:
+        """Let the pool's worker do other calls, unless :meth:`end` kills it."""
+        with self._start:
+            if not self._ending:
+                del self._busy[pool]
+                with _lock:
+                    _pools.append(pool)
+
     def end(self) -> None:
         """Kill the workers that are still at work: nobody waits for their results."""
         with self._start:
             self._ending = True
-        for pool, future in list(self._busy.items()):
+            busy = list(self._busy.items())
+        for pool, future in busy:
             # The pool's own thread breaks if a task is gone that it has not taken up yet.
             deadline = time.monotonic() + _UPTAKE_SECONDS
             while not (future.running() or future.done()) and time.monotonic() < deadline:

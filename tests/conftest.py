@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +43,12 @@ def pytest_configure() -> None:
 
 
 #: Tests of models and of whole nights: Lightning, Evidently and SHAP take long to import.
-_OF_MODELS = ("tests/analysis/", "tests/engine/", *(f"tests/test_{name}.py" for name in (
-    "benchmarks", "benchmarks_market", "examples", "house", "market_night", "night",
-)))  # fmt: skip
+_OF_MODELS = tuple(f"tests/{path}" for path in (
+    "analysis/", "engine/families/", "engine/night/", "test_benchmarks.py", "test_examples.py",
+    "test_killed.py", "test_market_night.py", "test_night.py",
+))  # fmt: skip
+#: Of these, what needs stores and servers that the other process has.
+_OF_STORES = ("tests/analysis/test_rankings.py",)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -57,7 +61,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class TwoProcesses(LoadFileScheduling):  # type: ignore[misc]
         def _split_scope(self, nodeid: str) -> str:
-            return "models" if nodeid.startswith(_OF_MODELS) else super()._split_scope(nodeid)
+            of_models = nodeid.startswith(_OF_MODELS) and not nodeid.startswith(_OF_STORES)
+            return "models" if of_models else super()._split_scope(nodeid)
 
     by_file = config.option.dist == "loadfile"
     return TwoProcesses(config, log) if by_file and len(config.option.tx) == 2 else None
@@ -70,8 +75,25 @@ def _templates(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
     return Path(cache.mkdir("stores")) if cache else tmp_path_factory.mktemp("stores")
 
 
+@pytest.fixture(scope="session")
+def _migrations() -> Iterator[None]:
+    """MLflow reads its seventy migrations anew for every store that a process opens; once will do.
+
+    What it compares with the store's own version stays the same.
+    """
+    from mlflow.store.db import utils
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            utils, "_get_latest_schema_revision", cache(utils._get_latest_schema_revision)
+        )
+        yield
+
+
 @pytest.fixture
-def sqlite_dsn(_templates: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def sqlite_dsn(
+    _migrations: None, _templates: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> str:
     """An empty SQLite store of the test; artifacts go below the test's folder."""
     monkeypatch.chdir(tmp_path)  # MLflow puts a local store's artifacts below ./mlruns
     shutil.copy(sqlite_template(_templates), tmp_path / "mlflow.db")
@@ -79,7 +101,7 @@ def sqlite_dsn(_templates: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.fixture(scope="session")
-def _postgres_server(_templates: Path) -> Iterator[PostgresServer]:
+def _postgres_server(_migrations: None, _templates: Path) -> Iterator[PostgresServer]:
     with PostgresServer(_templates).run() as server:
         yield server
 

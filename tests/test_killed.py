@@ -132,36 +132,64 @@ def test_a_worker_that_is_killed_twice_fails_its_family_and_the_job_goes_on(
     assert wait_until(tree.gone, GONE_SECONDS), tree.descendants()
 
 
+def test_a_worker_that_is_killed_once_costs_nothing(library: BrainLibrary, tmp_path: Path) -> None:
+    """The short form of the killed workers of whole nights, below."""
+    options = {**SLOW, "families": "lightgbm"}
+    tree = ProcessTree(
+        [sys.executable, *job("train", options)], tmp_path, {"MLFLOW_TRACKING_URI": library.dsn}
+    )
+    try:
+        assert wait_until(lambda: bool(workers(tree)), READY_SECONDS)
+        (first,) = workers(tree)
+        os.kill(first, signal.SIGKILL)
+        assert wait_until(lambda: bool(set(workers(tree)) - {first}), READY_SECONDS)
+        assert tree.head.wait(READY_SECONDS) == 0
+        assert statuses(library) == {
+            (role, "FINISHED") for role in ("training", "symbol", "family")
+        }
+        library.fetch(library.version(SYMBOL, 1), tmp_path / "fetched")
+        assert wait_until(tree.gone, GONE_SECONDS), tree.descendants()
+    finally:
+        tree.end()
+
+
 # --- nights of several symbols, killed at random moments ----------------------------------------
 
 SYMBOLS = ("AAA/USD", "BBB/USD", "CCC/USD", "DDD/USD", "EEE/USD")
-FIVE = {"families": "lightgbm", "trials": "1", "folds": "2", "jobs": "2"}
-#: Lines of progress of such a night: a model, its explanation and its data for each symbol.
-LINES = 3 * len(SYMBOLS)
+OPTIONS = {"families": "lightgbm", "trials": "1", "folds": "2", "jobs": "2"}
 
 
 @dataclass(frozen=True)
 class Kill:
-    """A process that is killed at a moment that the seed draws."""
+    """A process of a night that is killed at a moment that the seed draws."""
 
     victim: str
     seed: int
+    symbols: tuple[str, ...] = SYMBOLS
+
+    @property
+    def lines(self) -> int:
+        """Lines of progress of the night: a model, its explanation and its data for each symbol."""
+        return 3 * len(self.symbols)
 
     def __str__(self) -> str:
         return f"{self.victim} {self.seed}"
 
 
 KILLS = [Kill(("job", "mlflow run", "worker")[seed % 3], seed) for seed in range(20)]
-SHORT = [pytest.param(kill, id=str(kill)) for kill in KILLS[:3]]
-LONG = [pytest.param(kill, id=str(kill), marks=pytest.mark.soak) for kill in KILLS[3:]]
+SHORT = [Kill("job", 0, SYMBOLS[:3]), Kill("mlflow run", 1, SYMBOLS[:3])]
+ORDERS = [
+    *(pytest.param(kill, id=f"{kill}, short") for kill in SHORT),
+    *(pytest.param(kill, id=str(kill), marks=pytest.mark.soak) for kill in KILLS),
+]
 
 
 @pytest.fixture
-def bars(tmp_path: Path) -> Path:
-    """Bars of five symbols."""
+def bars(order: Kill, tmp_path: Path) -> Path:
+    """Bars of the night's symbols."""
     folder = tmp_path / "bars"
     folder.mkdir()
-    for seed, symbol in enumerate(SYMBOLS):
+    for seed, symbol in enumerate(order.symbols):
         series = simulate(900, strength=0.3, seed=seed, symbol=symbol, timeframe="1d").bars
         path = folder / f"{model_name(symbol)}_1d.parquet"
         series.frame.reset_index().to_parquet(path, index=False)
@@ -176,11 +204,11 @@ def night(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[ProcessTree]:
-    """A night of five symbols that has just begun, as the job itself or by ``mlflow run``."""
+    """A night of several symbols that has just begun, as the job itself or by ``mlflow run``."""
     # `mlflow run` works in the project's folder, where the series would be looked for.
     for name, value in {**BRIEF_ANALYSIS, "BRAIN_SERIES": str(tmp_path / "series")}.items():
         monkeypatch.setenv(name, value)
-    options = {**FIVE, "bars": str(bars)}
+    options = {**OPTIONS, "bars": str(bars)}
     if order.victim == "mlflow run":
         parameters = [word for k, v in options.items() for word in ("-P", f"{k}={v}")]
         project = (str(ROOT), "-e", "nightly", "--env-manager", "local")
@@ -201,7 +229,7 @@ def kill(tree: ProcessTree, order: Kill) -> str:
         The rest of what the job printed.
     """
     draw = random.Random(order.seed)
-    lines = draw.randint(1 if order.victim == "worker" else 0, LINES)
+    lines = draw.randint(1 if order.victim == "worker" else 0, order.lines)
     while lines:
         line = tree.line()
         assert line or tree.head.poll() is None
@@ -232,7 +260,7 @@ def champions_by_symbol(library: BrainLibrary) -> dict[str, list[tuple[str, int]
     return champions
 
 
-@pytest.mark.parametrize("order", SHORT + LONG)
+@pytest.mark.parametrize("order", ORDERS)
 def test_a_killed_night_keeps_what_is_complete_and_the_next_start_does_the_rest(
     order: Kill, night: ProcessTree, library: BrainLibrary, bars: Path, tmp_path: Path
 ) -> None:
@@ -247,12 +275,12 @@ def test_a_killed_night_keeps_what_is_complete_and_the_next_start_does_the_rest(
         library.fetch(library.version(symbol_of(version.name), 1), tmp_path / version.name)
     if order.victim == "worker":
         assert code == 0, rest
-        assert len(complete) == len(SYMBOLS)
+        assert len(complete) == len(order.symbols)
         return
 
     before = statuses(library)
     # In this process, which has imported everything; how many jobs there are makes no other night.
-    options = {**FIVE, "bars": str(bars), "jobs": "1"}
+    options = {**OPTIONS, "bars": str(bars), "jobs": "1"}
     again = run_job("nightly", *(f"--{k}={v}" for k, v in options.items()))
     assert again.code == 0, again.out + again.err
     stopped = ("night", "KILLED") in statuses(library)
@@ -262,12 +290,12 @@ def test_a_killed_night_keeps_what_is_complete_and_the_next_start_does_the_rest(
         names = ", ".join(sorted(complete)) or "no symbol"
         assert f"complete there, {names}." in " ".join(again.out.split())
         # Nothing is done twice.
-        assert complete_symbols(library) == dict.fromkeys(SYMBOLS, 1)
+        assert complete_symbols(library) == dict.fromkeys(order.symbols, 1)
         for symbol in complete:
             assert champions_by_symbol(library)[symbol] == champions[symbol]
             assert len(library.client.search_model_versions(f"name='{model_name(symbol)}'")) == 1
     assert {symbol: len(cells) for symbol, cells in champions_by_symbol(library).items()} == (
-        dict.fromkeys(SYMBOLS, len(REGIMES))
+        dict.fromkeys(order.symbols, len(REGIMES))
     )
     assert "RUNNING" not in {status for _, status in statuses(library)}
-    assert all(symbol in again.out.partition("Champions")[2] for symbol in SYMBOLS)
+    assert all(symbol in again.out.partition("Champions")[2] for symbol in order.symbols)

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from brain.records import Estimate, Evidence
 from engine.evaluation.bootstrap import MIN_BLOCKS, BlockBootstrap, block_length
@@ -141,6 +140,8 @@ def _correlation(moments: Floats) -> Floats:
 def _rank_ic(prediction: Floats, target: Floats, draws: BlockBootstrap) -> Estimate:
     if prediction.size < 3:
         return Estimate(np.nan, np.nan)
+    from scipy.stats import rankdata
+
     # Ranks centred on 0 with unit scale keep the moments well conditioned. They are computed once:
     # ranking every draw again changes the error by less than its own Monte Carlo noise.
     x, y = (rankdata(v) / v.size - 0.5 for v in (prediction, target))

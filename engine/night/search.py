@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.stats import spearmanr
 
 from brain.errors import NotEnoughBarsError, TrainingError
 from brain.naming import Family
@@ -146,6 +145,8 @@ def _frame(predictions: dict[int, Floats], close_time: pd.DatetimeIndex) -> pd.D
 
 
 def _rank_correlation(prediction: Floats, target: Floats) -> float:
+    from scipy.stats import spearmanr
+
     valid = np.isfinite(prediction) & np.isfinite(target)
     x, y = prediction[valid], target[valid]
     if x.size < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:

@@ -123,10 +123,9 @@ def cells(filled_file: tuple[Path, Cells], sqlite_dsn: str, tmp_path: Path) -> C
 
 @pytest.fixture
 def _mlflow_at_store(sqlite_dsn: str) -> Iterator[None]:
-    before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(sqlite_dsn)
     yield
-    mlflow.set_tracking_uri(before)
+    mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # which unsets it
 
 
 class Spy:
