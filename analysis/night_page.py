@@ -154,8 +154,8 @@ def _chart(profits: Sequence[Mapping[str, Any]]) -> _Chart:
     span = (last - first) / pd.Timedelta(1) or 1.0
 
     def line(profit: Mapping[str, Any], start: pd.Timestamp, end: pd.Timestamp) -> str:
-        ends_at = [_WIDTH * ((time - first) / pd.Timedelta(1)) / span for time in (start, end)]
-        x = np.linspace(*ends_at, len(profit["net"])).round().astype(int)
+        left, right = (_WIDTH * ((t - first) / pd.Timedelta(1)) / span for t in (start, end))
+        x = np.linspace(left, right, len(profit["net"])).round().astype(int)
         y = (_HEIGHT * (high - np.array(profit["net"])) / height).round().astype(int)
         return " ".join(f"{a},{b}" for a, b in zip(x, y, strict=True))
 

@@ -14,7 +14,7 @@ from brain.artifacts import OUT_OF_SAMPLE, PROFIT_FIGURE
 from brain.errors import AnalysisError
 from brain.naming import Family
 from brain.records import Estimate
-from brain.text import plus_minus
+from brain.text import count, plus_minus
 from brain.workers import fresh_folder
 
 if TYPE_CHECKING:
@@ -103,8 +103,9 @@ def _write_figure(task: ProfitTask, table: pd.DataFrame, file: Path) -> None:
 
     sharpe = plus_minus(task.sharpe.value, task.sharpe.error)
     title = f"{task.symbol} {task.family}, {task.model_id}: net Sharpe {sharpe}"
-    words = "out of sample; decisions look {horizon} bars ahead and are {fill}"
-    profit_figure(table, title, words.format(**table.attrs)).savefig(file, dpi=_DPI)
+    horizon, fill = table.attrs["horizon"], table.attrs["fill"]
+    subtitle = f"out of sample; decisions look {count(horizon, 'bar')} ahead and are {fill}"
+    profit_figure(table, title, subtitle).savefig(file, dpi=_DPI)
 
 
 def model_profit(task: ProfitTask, table: pd.DataFrame) -> ModelProfit:

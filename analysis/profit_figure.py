@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,9 +28,14 @@ from brain.naming import REGIMES, Regime
 __all__ = ["profit_figure"]
 
 _SIZE = (7.8, 7.0)
-_FONT = {"font.size": 10.5, "axes.titlesize": 12.5, "axes.labelsize": 10.5, "legend.fontsize": 9.5}
+_FONT: dict[Any, Any] = {
+    "font.size": 10.5,
+    "axes.titlesize": 12.5,
+    "axes.labelsize": 10.5,
+    "legend.fontsize": 9.5,
+}
 #: By Okabe and Ito, who chose them for every kind of colour vision; the style tells them apart too.
-_LINES = {
+_LINES: dict[str, tuple[str, dict[str, Any]]] = {
     "net": ("net", {"color": "#0072b2", "linewidth": 2.0, "zorder": 5}),
     "gross": ("gross", {"color": "#009e73", "linewidth": 1.3, "zorder": 4}),
     "delayed": (
@@ -77,8 +83,16 @@ def profit_figure(table: pd.DataFrame, title: str, subtitle: str) -> Figure:
 
 def _titles(axes: Axes, title: str, subtitle: str) -> None:
     axes.set_title(title, fontweight="bold", pad=22)
-    place = {"xy": (0.5, 1.0), "xycoords": "axes fraction", "ha": "center", "color": "#444444"}
-    axes.annotate(subtitle, xytext=(0, 7), textcoords="offset points", fontsize=10, **place)
+    axes.annotate(
+        subtitle,
+        xy=(0.5, 1.0),
+        xycoords="axes fraction",
+        xytext=(0, 7),
+        textcoords="offset points",
+        ha="center",
+        fontsize=10,
+        color="#444444",
+    )
 
 
 def _shade(axes: Axes, spans: Sequence[RegimeSpan]) -> None:
@@ -132,9 +146,10 @@ def _plain(axes: Axes) -> None:
 
 
 def _time_axis(axes: Axes, times: pd.Index) -> None:
-    locator = AutoDateLocator(minticks=4, maxticks=9)
+    locator = AutoDateLocator(minticks=4, maxticks=9)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    formatter = ConciseDateFormatter(locator)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_formatter(formatter)
     axes.set_xlim(*_numbers(times[[0, -1]]))
     axes.set_xlabel(f"time in UTC, from {times[0]:%Y-%m-%d} until {times[-1]:%Y-%m-%d}")
 
@@ -163,4 +178,5 @@ def _legend(figure: Figure, lines: Sequence[Artist]) -> None:
 
 def _numbers(times: pd.Index) -> Array:
     """Matplotlib's days."""
-    return np.asarray(date2num(pd.DatetimeIndex(times).tz_convert("UTC").tz_localize(None)))
+    moments = pd.DatetimeIndex(times).tz_convert("UTC").tz_localize(None)
+    return np.asarray(date2num(moments))  # type: ignore[no-untyped-call]

@@ -1,8 +1,9 @@
 """Take the screenshots of MLflow's UI that the documentation shows: ``make screenshots``.
 
 Nights are run on the packaged sample, the first on all of its symbols, in a new store. Each of them
-ends a week of bars later than the one before; then a headless Chromium opens what people open. The PNG files are written
-beside this one. ``--store URI`` shows a store or a server that is there already.
+ends a week of bars later than the one before; then a headless Chromium opens what people open. The
+PNG files are written beside this one. ``--store URI`` shows a store or a server that is there
+already.
 """
 
 from __future__ import annotations
@@ -277,7 +278,9 @@ def run_nights(scratch: Path, symbol: str, nights: int) -> str:
     The symbol's alone, but for the first.
     """
     bars = scratch / "bars"
-    shutil.copytree(sample_folder(), bars)
+    bars.mkdir()
+    for file in sample_folder().glob("*.parquet"):
+        shutil.copy(file, bars)
     (sample,) = sample_folder().glob(f"{symbol.replace('/', '-')}_*.parquet")
     rows = pd.read_parquet(sample)
     store = f"sqlite:///{scratch / 'mlflow.db'}"

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.collections import PolyCollection
-from matplotlib.colors import to_hex
 from matplotlib.dates import date2num
 from scipy.stats import spearmanr
 
@@ -38,8 +37,8 @@ def table() -> pd.DataFrame:
     """A stretch of bars is missing, and in another the regime is unknown."""
     table = out_of_sample().copy()
     table.iloc[100:105] = np.nan
-    table.iloc[300:320, table.columns.get_loc("regime")] = None
-    table.iloc[500:505, table.columns.get_loc("regime")] = "extreme"
+    table.loc[table.index[300:320], "regime"] = None
+    table.loc[table.index[500:505], "regime"] = "extreme"
     return table
 
 
@@ -79,11 +78,10 @@ def test_the_rolling_rank_ic_is_spearmans_of_its_window(table: pd.DataFrame) -> 
     values = rolling_rank_ic(table)
     assert values.index[0] == table.index[99]
     assert values.index[-1] == table.index[-1]
-    place = table.index.get_loc(values.index[50])
-    rows = table.iloc[place - 99 : place + 1].dropna(subset=["prediction", "target"])
+    rows = table[: values.index[50]][-100:].dropna(subset=["prediction", "target"])
     expected = spearmanr(rows["prediction"], rows["target"]).statistic
     assert values.iloc[50] == pytest.approx(expected)
-    table.iloc[200:260, table.columns.get_loc("target")] = np.nan
+    table.loc[table.index[200:260], "target"] = np.nan
     some = rolling_rank_ic(table)
     assert some[(some.index > table.index[260]) & (some.index < table.index[298])].isna().all()
     assert some.iloc[-1] == values.iloc[-1]
@@ -108,13 +106,13 @@ def test_the_figure_shows_the_curves_and_shades_the_regimes(table: pd.DataFrame)
     assert profit.get_title() == "a title"
     curves = cumulated(table)
     for line, name in zip(profit.lines, ("net", "gross", "delayed", "hold"), strict=False):
-        np.testing.assert_allclose(line.get_ydata(), 100 * curves[name].dropna())
+        np.testing.assert_allclose(np.asarray(line.get_ydata()), 100 * curves[name].dropna())
     assert fall.get_ylabel() == "drawdown\nof net, %"
     assert ic.get_ylabel() == "rank IC of\n100 rows"
     spans = regime_spans(table["regime"])
     for axes in (profit, fall, ic):
         shades = {c.get_label(): c for c in axes.collections if c.get_label() in list(Regime)}
-        assert len({to_hex(shade.get_facecolor()[0]) for shade in shades.values()}) == 4
+        assert len({tuple(np.ravel(shade.get_facecolor())) for shade in shades.values()}) == 4
         for regime, shade in shades.items():
             assert isinstance(shade, PolyCollection)
             drawn = [tuple(path.get_extents().intervalx) for path in shade.get_paths()]
@@ -126,7 +124,7 @@ def test_the_figure_shows_the_curves_and_shades_the_regimes(table: pd.DataFrame)
 
 
 def utc(time: pd.Timestamp) -> float:
-    return float(date2num(time.tz_localize(None)))
+    return float(date2num(time.tz_localize(None)))  # type: ignore[no-untyped-call]
 
 
 def test_a_worker_draws_the_figure_and_measures_a_small_curve(
