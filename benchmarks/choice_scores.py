@@ -118,7 +118,7 @@ def predict(series: Series, choice: Choice, names: Iterable[Family]) -> dict[Fam
         )
         if not choice.scaled:
             values = in_volatility_units(values, volatility, choice.horizon, math.inf)
-        predictions[name] = Prediction(dataset, outcome, values, plan.cost)
+        predictions[name] = Prediction(dataset, outcome, values, plan.costs.total(0.0) / 10_000)
     return predictions
 
 

@@ -80,6 +80,7 @@ class Fill(StrEnum):
 
     OPEN = "open"
     WORKED = "worked"
+    FINER = "finer"
     CLOSE = "close"
 
     def describe(self, timeframe: str) -> str:
@@ -89,6 +90,8 @@ class Fill(StrEnum):
                 return f"filled at the next {timeframe} bar's open"
             case Fill.WORKED:
                 return f"worked through the next {timeframe} bar"
+            case Fill.FINER:
+                return f"filled in the first finer bar after the {timeframe} bar's close"
             case _:
                 return f"filled at the {timeframe} bar's own close"
 

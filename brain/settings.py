@@ -165,7 +165,8 @@ class Settings(BaseSettings):
     trials: int = Field(default=8, ge=1, description="hyperparameter trials of a family")
     retune: bool = Field(default=False, description="search again although a recipe is stored")
     fill: Annotated[Fill | None, BeforeValidator(_fill)] = Field(
-        default=None, description="where decisions are filled: open, worked; by the bars if none"
+        default=None,
+        description="where decisions are filled: open, worked, finer; by the bars if none",
     )
     product: Annotated[Product | None, BeforeValidator(_product)] = Field(
         default=None,

@@ -127,13 +127,15 @@ def make_dataset(
             these tell nothing. None if positions pay none.
 
     Raises:
-        InputError: the market series are another symbol's.
+        InputError: the market series are another symbol's, or the fill needs finer bars than there
+            are.
         NotEnoughBarsError: fewer than :data:`MIN_ROWS` rows have a known target.
     """
     definition = definition or RegimeDefinition()
     volatility = bar_volatility(bars, definition)
-    fill = fill or bar_fill(bars)
-    targets = target_frame(bars, horizon, definition, volatility=volatility, fill=fill)
+    finer = market.finer if market else None
+    fill = fill or bar_fill(bars, finer)
+    targets = target_frame(bars, horizon, definition, volatility=volatility, fill=fill, finer=finer)
     count = int(targets["target"].notna().sum())
     if count < MIN_ROWS:
         raise NotEnoughBarsError(

@@ -10,7 +10,7 @@ import pandas as pd
 from brain.errors import InputError
 from brain.naming import Fill, perpetual
 from engine.kernels.features import FEATURES, bar_features
-from engine.kernels.fills import choose_fill, fill_prices
+from engine.kernels.fills import choose_fill, fill_prices, finer_prices
 from engine.kernels.market_features import MARKET_FEATURES, perpetual_features
 from engine.kernels.regime_state import RegimeDefinition, RegimeState
 from engine.kernels.regimes import classify, volatility
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from engine.kernels.columns import Floats, Times
 
 __all__ = ["bar_fill", "bar_volatility", "feature_frame", "regime_series", "target_frame"]
+
+# With fewer than this share of its fills known, a series is filled in its own bars.
+_MOST_FILLED = 0.97
 
 
 def feature_frame(bars: Bars, market: MarketSeries | None = None) -> pd.DataFrame:
@@ -62,9 +65,24 @@ def bar_volatility(bars: Bars, definition: RegimeDefinition | None = None) -> Fl
     return volatility(*_prices(bars), (definition or RegimeDefinition()).window)
 
 
-def bar_fill(bars: Bars) -> Fill:
-    """Where decisions on these bars are filled, see :mod:`engine.kernels.fills`."""
+def bar_fill(bars: Bars, finer: Bars | None = None) -> Fill:
+    """Where decisions on these bars are filled, see :mod:`engine.kernels.fills`.
+
+    Args:
+        bars: the symbol's, on their grid.
+        finer: bars of a shorter timeframe; they count where nearly all of the decisions have one.
+    """
+    if finer is not None:
+        filled = np.isfinite(_finer_fills(bars, finer))[:-1]
+        exists = np.isfinite(_column(bars, "close"))[1:]
+        if exists.any() and filled[exists].mean() >= _MOST_FILLED:
+            return Fill.FINER
     return choose_fill(_column(bars, "open"), _column(bars, "close"))
+
+
+def _finer_fills(bars: Bars, finer: Bars) -> Floats:
+    opened = finer.frame.index.as_unit("ns").asi8
+    return finer_prices(*_prices(finer), opened, _close_time_ns(bars))
 
 
 def target_frame(
@@ -74,6 +92,7 @@ def target_frame(
     *,
     volatility: Floats | None = None,
     fill: Fill | None = None,
+    finer: Bars | None = None,
 ) -> pd.DataFrame:
     """The return to come of every bar, as such and as a training target.
 
@@ -83,6 +102,7 @@ def target_frame(
         definition: its window is that of the target's volatility; the standard one if None.
         volatility: (N,) of :func:`bar_volatility` by that definition; computed if None.
         fill: of each bar's decision; that of :func:`bar_fill` if None.
+        finer: bars of a shorter timeframe, for a fill in them.
 
     Returns:
         Columns ``fill`` (price, :func:`engine.kernels.fills.fill_prices`), ``forward_return`` and
@@ -90,11 +110,21 @@ def target_frame(
         NaN is unknown.
 
     Raises:
-        InputError: the horizon is not a whole number of at least 1.
+        InputError: the horizon is not a whole number of at least 1, or the fill needs finer bars
+            and there are none.
     """
     if volatility is None:
         volatility = bar_volatility(bars, definition)
-    price = fill_prices(*_prices(bars), fill or bar_fill(bars))
+    fill = fill or bar_fill(bars, finer)
+    if fill is not Fill.FINER:
+        price = fill_prices(*_prices(bars), fill)
+    elif finer is not None:
+        price = _finer_fills(bars, finer)
+    else:
+        raise InputError(
+            f"{bars.symbol} has no finer bars than {bars.timeframe} to be filled in; collect "
+            "candles of a shorter timeframe too, or leave the fill to the bars"
+        )
     return pd.DataFrame(
         {
             "fill": price,

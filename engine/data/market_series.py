@@ -13,6 +13,8 @@ import pandas as pd
 
 from brain.errors import InputError
 from brain.naming import parse_symbol, perpetual
+from brain.series.bars import Bars, parse_timeframe
+from brain.series.source import bars_of
 from engine.kernels.market_features import FundingRows, OpenInterestRows
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ __all__ = ["MarketReader", "MarketSeries", "open_markets", "read_market_series"]
 _TIMES = ("time", "available")
 _FUNDING = ("rate", "interval_hours")
 _OPEN_INTEREST = ("base", "usd")
+_FINER = ("1m", "3m", "5m", "15m", "30m", "1h", "4h")
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +41,8 @@ class MarketSeries:
             available. Times are in UTC with a zone; NaN is unknown; rows in any order, other
             columns are ignored, and a row without a time or an ``available`` doesn't count.
         open_interest: a row a stamp: exchange, time, base (base units), usd, available.
+        finer: bars of a shorter timeframe, which tell the first price after a close; None if there
+            are none.
 
     Raises:
         InputError: a column is missing, or a time has no zone.
@@ -46,6 +51,7 @@ class MarketSeries:
     symbol: str
     funding: pd.DataFrame
     open_interest: pd.DataFrame
+    finer: Bars | None = None
 
     def __post_init__(self) -> None:
         for kind, frame, numbers in self._kinds():
@@ -72,6 +78,8 @@ class MarketSeries:
                     digest.update(times.astype("<i8").tobytes())
                 for name in numbers:
                     digest.update(_values(rows, name).astype("<f8").tobytes())
+        if self.finer is not None:
+            digest.update(self.finer.digest.encode())
         return digest.hexdigest()
 
     def funding_rows(self) -> list[FundingRows]:
@@ -120,7 +128,8 @@ def read_market_series(
         store: the series store.
         symbol: ``BTC/USDT`` or ``BTC/USDT:USDT``; a symbol without a perpetual has no series.
         exchanges: the rows' exchanges; all if empty.
-        timeframe: of open interest, which may be stored at several.
+        timeframe: of open interest, which may be stored at several, and of the bars; the finest
+            candles that are finer, of the first exchange, come with the rows.
 
     Raises:
         InputError: the symbol is none.
@@ -145,7 +154,21 @@ def read_market_series(
     )
     if funding.empty and open_interest.empty:
         return None
-    return MarketSeries(symbol, funding, open_interest)
+    finer = _finer_bars(store, symbol, exchanges[0], timeframe) if exchanges else None
+    return MarketSeries(symbol, funding, open_interest, finer)
+
+
+def _finer_bars(store: SeriesStore, symbol: str, exchange: str, timeframe: str) -> Bars | None:
+    """The finest stored candles of a symbol that are finer than a timeframe."""
+    step = parse_timeframe(timeframe)
+    for name in _FINER:
+        if parse_timeframe(name) >= step:
+            return None
+        try:
+            return bars_of(store, exchange, symbol, name)
+        except InputError:  # none are stored, or these are of no use
+            continue
+    return None
 
 
 def open_markets(library: BrainLibrary, settings: Settings) -> MarketReader:

@@ -3,8 +3,9 @@
 A decision at bar t's close can be filled at the next bar's open, where opens are prices of their
 own. Where most opens only repeat the close before, the open is the very price that the decision was
 made on, and nobody can trade at it any more: there the decision is worked through the next bar and
-filled at its typical price, the mean of high, low and close. A fill at the decision's own close is
-a diagnostic of how much of a figure is gone a moment later.
+filled at its typical price, the mean of high, low and close. Finer bars of the same symbol tell
+the first price after the close better than either. A fill at the decision's own close is a
+diagnostic of how much of a figure is gone a moment later.
 
 A kernel on NumPy arrays. Row t's fill is known when bar t + 1 is.
 """
@@ -14,9 +15,9 @@ from __future__ import annotations
 import numpy as np
 
 from brain.naming import Fill
-from engine.kernels.columns import Floats, valid_prices
+from engine.kernels.columns import Floats, Times, valid_prices
 
-__all__ = ["MOST_REPEATED", "choose_fill", "fill_prices", "repeated_opens"]
+__all__ = ["MOST_REPEATED", "choose_fill", "fill_prices", "finer_prices", "repeated_opens"]
 
 
 #: The share of opens that repeat the close before, above which opens are no prices of their own.
@@ -53,3 +54,24 @@ def fill_prices(open_: Floats, high: Floats, low: Floats, close: Floats, fill: F
     later = np.full(close.shape, np.nan)
     later[:-1] = np.where(valid_prices(price), price, np.nan)[1:]
     return later
+
+
+def finer_prices(
+    open_: Floats, high: Floats, low: Floats, close: Floats, open_time_ns: Times, at_ns: Times
+) -> Floats:
+    """The price of the finer bar that begins at each moment: its open, or worked through it.
+
+    Args:
+        open_, high, low, close: (M,) of the finer bars on their grid; NaN is a missing bar.
+        open_time_ns: (M,) ascending.
+        at_ns: (N,) the closes at which decisions are made.
+
+    Returns:
+        (N,); NaN where no such bar is known.
+    """
+    fill = choose_fill(open_, close)
+    price = open_ if fill is Fill.OPEN else (high + low + close) / 3.0
+    row = np.searchsorted(open_time_ns, at_ns)
+    inside = np.minimum(row, len(open_time_ns) - 1)
+    begins = (open_time_ns[inside] == at_ns) & valid_prices(price)[inside]
+    return np.where(begins, price[inside], np.nan)

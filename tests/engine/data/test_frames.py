@@ -44,7 +44,7 @@ def test_the_calendar_is_that_of_the_close(bars: Bars) -> None:
     assert last_of_the_day["hour_cos"].dropna().eq(1.0).all()
 
 
-@pytest.mark.parametrize("fill", Fill)
+@pytest.mark.parametrize("fill", [Fill.OPEN, Fill.WORKED, Fill.CLOSE])
 def test_targets_stand_on_the_grid_of_the_bars(path: Path, bars: Bars, fill: Fill) -> None:
     frame = target_frame(bars, 4, DEFINITION, fill=fill)
     pd.testing.assert_index_equal(frame.index, bars.frame.index)

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from brain.errors import InputError
-from brain.naming import Family
-from brain.series.bars import Bars
+from brain.naming import Family, Fill
+from brain.series.bars import Bars, check_bars
 from brain.series.store.store import SeriesStore
 from engine.data.dataset import Dataset, make_dataset
 from engine.data.frames import feature_frame
@@ -241,3 +241,64 @@ def test_without_series_what_a_perpetual_pays_is_unknown_and_spot_pays_nothing(b
     assert perpetual.funding is not None
     assert np.isnan(perpetual.funding.after).all()
     assert make_dataset(bars, horizon=4).funding is None
+
+
+# --- fills in finer bars ------------------------------------------------------------------------
+
+
+def finer_bars(bars: Bars, *, lacking: int = 0) -> Bars:
+    """Half bars: the first half of each bar opens a little aside, and closes in its middle."""
+    frame = bars.frame
+    middle = (frame["high"] + frame["low"]) / 2
+    first = frame.assign(open=frame["open"] * 1.0001, close=middle)
+    first["high"] = first[["open", "high", "close"]].max(axis=1)
+    second = frame.assign(open=middle * 1.00001).set_axis(frame.index + pd.Timedelta("30min"))
+    halves = pd.concat([first, second]).sort_index()
+    return check_bars(halves.iloc[2 * lacking :], symbol=SYMBOL, timeframe="30m")
+
+
+def test_finer_bars_tell_the_first_price_after_a_close(bars: Bars, market: MarketSeries) -> None:
+    finer = finer_bars(bars)
+    data = make_dataset(bars, horizon=4, market=replace(market, finer=finer))
+    assert data.fill is Fill.FINER
+    expected = 1.0001 * bars.frame["open"].to_numpy()[1:]
+    np.testing.assert_allclose(data.fill_price[:-1], expected, rtol=1e-12)
+    assert np.isnan(data.fill_price[-1])
+    plain = make_dataset(bars, horizon=4, market=market)
+    np.testing.assert_array_equal(data.features, plain.features)
+    assert data.target_name != plain.target_name
+    assert data.digest != plain.digest
+
+
+def test_finer_bars_of_a_part_of_the_history_do_not_count_unless_they_are_asked_for(
+    bars: Bars, market: MarketSeries
+) -> None:
+    part = replace(market, finer=finer_bars(bars, lacking=300))
+    assert make_dataset(bars, horizon=4, market=part).fill is Fill.OPEN
+    forced = make_dataset(bars, horizon=4, market=part, fill=Fill.FINER)
+    assert np.isnan(forced.fill_price[:299]).all()
+    assert np.isfinite(forced.fill_price[299:-1]).all()
+    with pytest.raises(InputError, match="has no finer bars than 1h"):
+        make_dataset(bars, horizon=4, market=market, fill=Fill.FINER)
+
+
+def test_finer_candles_are_read_from_the_store(tmp_path: Path, bars: Bars) -> None:
+    store = SeriesStore(tmp_path / "series")
+    settlements = market_of(bars, first=0).funding.assign(symbol="SIM/USD:USD")
+    store.upsert("funding", settlements[settlements["exchange"] == "okx"])
+    assert read_market_series(store, SYMBOL, ["okx"], "1h").finer is None  # type: ignore[union-attr]
+    finer = finer_bars(bars)
+    candles = finer.frame.rename_axis("time").reset_index()
+    candles = candles.assign(
+        exchange="okx",
+        symbol="SIM/USD:USD",
+        timeframe="30m",
+        available=candles["time"] + pd.Timedelta("30min"),
+    )
+    store.upsert("candles", candles)
+    series = read_market_series(store, SYMBOL, ["okx"], "1h")
+    assert series is not None
+    assert series.finer is not None
+    pd.testing.assert_series_equal(
+        series.finer.frame["close"], finer.frame["close"], check_names=False, check_freq=False
+    )
