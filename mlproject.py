@@ -136,7 +136,7 @@ def collect(**overrides: str | None) -> int:
 
 
 _trading = "fill", "product", "cost_bps"
-_training = "families", "horizon", *_trading, "folds", "trials", "retune", "seed", "jobs"
+_training = "families", "horizon", *_trading, "folds", "trials", "retune", "seed", "seeds", "jobs"
 _source = "symbols", "bars", "exchanges", "timeframe"
 
 

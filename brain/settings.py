@@ -163,6 +163,9 @@ class Settings(BaseSettings):
     )
     cost_bps: float = Field(default=5.0, ge=0, description="cost of each unit traded, basis points")
     seed: int = Field(default=7, ge=0, lt=2**31, description="of every fit and search")
+    seeds: int | None = Field(
+        default=None, ge=1, description="fits whose mean a model predicts; by the family if none"
+    )
     jobs: int = Field(
         default_factory=lambda: os.cpu_count() or 1,
         ge=1,

@@ -301,4 +301,5 @@ def _plan(settings: Settings) -> TrainingPlan:
         trials=settings.trials,
         cost=settings.cost_bps / 10_000,
         seed=settings.seed,
+        seeds=settings.seeds,
     )

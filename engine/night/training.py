@@ -117,6 +117,7 @@ def train(task: Task) -> TrainingResult:
         task.plan.walk(len(dataset), dataset.reach),
         hyperparameters=recipe.hyperparameters,
         seed=recipe.seed,
+        seeds=recipe.seeds,
     )
     clock.lap("walk_forward")
     trading = trading_of(dataset, task.plan.cost)
@@ -128,6 +129,7 @@ def train(task: Task) -> TrainingResult:
         dataset.target,
         hyperparameters=recipe.hyperparameters,
         seed=recipe.seed,
+        seeds=recipe.seeds,
     )
     clock.lap("refit")
     fresh_folder(task.folder)
