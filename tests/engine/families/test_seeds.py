@@ -1,4 +1,4 @@
-"""A model of several seeds predicts the mean of its members, and is one native model all the same."""
+"""A model of several seeds predicts the mean of its members, and is a native model all the same."""
 
 from __future__ import annotations
 
