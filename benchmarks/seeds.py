@@ -111,11 +111,13 @@ def _scorer(fitted: FittedModel, file: Path, window: Floats) -> Callable[[], obj
 
 def _lightgbm_scorer(booster: object, row: Floats) -> Callable[[], object]:
     """LightGBM's C interface for single rows, which its Python package lacks."""
-    from lightgbm.basic import _LIB
+    from lightgbm import basic
+
+    library = basic._LIB  # type: ignore[attr-defined]
 
     config, length, score = c_void_p(), c_int64(), c_double()
     double, normal = c_int(1), c_int(0)
-    _LIB.LGBM_BoosterPredictForMatSingleRowFastInit(
+    library.LGBM_BoosterPredictForMatSingleRowFastInit(
         booster._handle,  # type: ignore[attr-defined]
         normal, c_int(0), c_int(-1), double, c_int(row.shape[1]), c_char_p(b"num_threads=1"),
         byref(config),
@@ -123,7 +125,7 @@ def _lightgbm_scorer(booster: object, row: Floats) -> Callable[[], object]:
     data = row.ctypes.data_as(POINTER(c_double))
     # The arguments hold what they point to.
     return partial(
-        _LIB.LGBM_BoosterPredictForMatSingleRowFast, config, data, byref(length), byref(score)
+        library.LGBM_BoosterPredictForMatSingleRowFast, config, data, byref(length), byref(score)
     )
 
 
@@ -158,35 +160,14 @@ def _walks(name: Family, data: Dataset, runs: int) -> Iterator[Floats]:
 
 def measure(runs: int) -> Report:
     """Measure every family on every dataset."""
-    out = console()
     sources, notes = datasets()
-    metrics: list[Metric] = []
-    for source, data in sources.items():
-        for name in Family:
-            out.print(f"  {source}: {name}", markup=False)
-            early, late = _walks(name, data, runs)
-            target = data.target[: len(data) - CUT]
-            one = changes(early, late, target, 1)
-            for count in COUNTS:
-                several = changes(early, late, target, count)
-                label = f"{source} {name}, {count} seeds"
-                metrics += [
-                    Metric(
-                        f"{label}: signs that change", "%", several[0].tolist(), one[0].tolist()
-                    ),
-                    Metric(f"{label}: rank IC", "", several[1].tolist(), one[1].tolist(), "higher"),
-                ]
-    data = sources["sample"]
-    for name in Family:
-        out.print(f"  costs: {name}", markup=False)
-        one = _transposed([costs(name, data, 1) for _ in range(_FITS)])
-        for count in COUNTS:
-            several = _transposed([costs(name, data, count) for _ in range(_FITS)])
-            kinds = ("fit", "s"), ("score of a row", "µs"), ("native file", "bytes")
-            metrics += [
-                Metric(f"{name}, {count} seeds: {kind}", unit, mine, others)
-                for (kind, unit), mine, others in zip(kinds, several, one, strict=True)
-            ]
+    metrics = [
+        metric
+        for source, data in sources.items()
+        for name in Family
+        for metric in _steadiness(source, name, data, runs)
+    ]
+    metrics += [metric for name in Family for metric in _costs(name, sources["sample"])]
     return Report(
         metrics=metrics,
         runs=runs,
@@ -202,8 +183,28 @@ def measure(runs: int) -> Report:
     )
 
 
-def _transposed(rows: list[tuple[float, float, float]]) -> list[list[float]]:
-    return [list(column) for column in zip(*rows, strict=True)]
+def _steadiness(source: str, name: Family, data: Dataset, runs: int) -> Iterator[Metric]:
+    console().print(f"  {source}: {name}", markup=False)
+    early, late = _walks(name, data, runs)
+    target = data.target[: len(data) - CUT]
+    signs, ranks = changes(early, late, target, 1)
+    for count in COUNTS:
+        label = f"{source} {name}, {count} seeds"
+        mean_signs, mean_ranks = changes(early, late, target, count)
+        yield Metric(f"{label}: signs that change", "%", mean_signs.tolist(), signs.tolist())
+        yield Metric(f"{label}: rank IC", "", mean_ranks.tolist(), ranks.tolist(), "higher")
+
+
+def _costs(name: Family, data: Dataset) -> Iterator[Metric]:
+    console().print(f"  costs: {name}", markup=False)
+    one, *others = (
+        list(zip(*(costs(name, data, count) for _ in range(_FITS)), strict=True))
+        for count in (1, *COUNTS)
+    )
+    kinds = ("fit", "s"), ("score of a row", "µs"), ("native file", "bytes")
+    for count, several in zip(COUNTS, others, strict=True):
+        for (kind, unit), mine, single in zip(kinds, several, one, strict=True):
+            yield Metric(f"{name}, {count} seeds: {kind}", unit, mine, single)
 
 
 BENCHMARK = Benchmark(
