@@ -99,6 +99,7 @@ def train(data: Any, family: Any, trials: int, clock: StageClock) -> dict[str, A
                 folds,
                 hyperparameters=hyperparameters,
                 seed=plan.seed,
+                seeds=found.recipe.seeds,
             )
             for folds in (plan.inner_walk(len(data), data.reach), walk)
         )
@@ -111,7 +112,11 @@ def train(data: Any, family: Any, trials: int, clock: StageClock) -> dict[str, A
         mlflow.autolog(disable=False, silent=True)
         with mlflow.start_run(run_name=f"{data.symbol} {family}", nested=True) as run:
             fitted = model.fit(
-                data.features, data.target, hyperparameters=hyperparameters, seed=plan.seed
+                data.features,
+                data.target,
+                hyperparameters=hyperparameters,
+                seed=plan.seed,
+                seeds=found.recipe.seeds,
             )
             mlflow.autolog(disable=True)
             log_run(data, family, found, evidence, prediction, net)

@@ -23,8 +23,8 @@ REFIT_RULE = "all rows with a known label"
 
 # Not part of the identity: the search that the recipe is from.
 _ORIGIN = ("tuned_until", "tuned_in", "trials")
-# Recipes from before these fields existed have ids without them.
-_LATER = ("timeframe", "label")
+# Recipes from before these fields existed have ids without them, as if they had these values.
+_LATER = {"timeframe": "", "label": "", "seeds": 1}
 # The key of the field ``target`` in JSON, and so in every id: ids must outlive names.
 _TARGET = "label"
 
@@ -38,17 +38,20 @@ class Recipe:
         feature_set: name of the feature set, see :attr:`engine.data.dataset.Dataset.feature_set`.
         horizon: bars that the target looks forward.
         hyperparameters: of the family.
-        seed: of every fit.
+        seed: of every fit; of its first member if a model has several.
         refit: rule by which a recipe becomes a version.
         timeframe: of the bars; a horizon of 6 is another question on another timeframe.
         target: name of the target, see :func:`engine.kernels.targets.target_name`.
+        seeds: number of fits whose mean a version predicts, see
+            :meth:`engine.families.base.ModelFamily.fit`.
         tuned_until: close time (ISO 8601, UTC) of the last bar of the search. Later bars are out of
             sample for the recipe; not part of its identity.
         tuned_in: run of the search, empty if there was none; not part of its identity.
         trials: of the search, 0 if unknown; not part of its identity.
 
     A recipe from before there were timeframe and target lacks both; it keeps its id and is never
-    refitted.
+    refitted. One from before there were seeds is of one fit, as is one that says so: they are the
+    same recipe.
     """
 
     family: Family
@@ -59,6 +62,7 @@ class Recipe:
     refit: str = REFIT_RULE
     timeframe: str = ""
     target: str = ""
+    seeds: int = 1
     tuned_until: str = ""
     tuned_in: str = ""
     trials: int = 0
@@ -67,7 +71,7 @@ class Recipe:
     def id(self) -> str:
         """Twelve hexadecimal digits, the same for the same recipe everywhere."""
         fields = self._fields()
-        absent = {name for name in _LATER if not fields[name]}
+        absent = {name for name, value in _LATER.items() if fields[name] == value}
         identity = {k: v for k, v in fields.items() if k not in {*_ORIGIN, *absent}}
         return hashlib.sha256(_canonical(identity).encode()).hexdigest()[:12]
 

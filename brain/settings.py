@@ -195,6 +195,9 @@ class Settings(BaseSettings):
         description="least expected gain of a position, in costs of opening and closing it",
     )
     seed: int = Field(default=7, ge=0, lt=2**31, description="of every fit and search")
+    seeds: int | None = Field(
+        default=None, ge=1, description="fits whose mean a model predicts; by the family if none"
+    )
     jobs: int = Field(
         default_factory=lambda: os.cpu_count() or 1,
         ge=1,

@@ -17,7 +17,9 @@ import numpy as np
 
 from brain.costs import Costs
 from brain.errors import InputError, NotEnoughBarsError
+from brain.naming import Family
 from engine.families.base import ModelFamily
+from engine.families.seeds import SEEDS
 from engine.kernels.columns import Floats
 
 __all__ = ["Fold", "TrainingPlan", "out_of_sample", "walk_forward"]
@@ -82,6 +84,7 @@ class TrainingPlan:
         costs: of each unit traded.
         threshold: least expected gain of a position, in costs of opening and closing it.
         seed: of every fit and search.
+        seeds: number of fits whose mean each model predicts; by the family if None.
     """
 
     folds: int = 5
@@ -92,6 +95,11 @@ class TrainingPlan:
     costs: Costs = _COSTS
     threshold: float = 1.0
     seed: int = 7
+    seeds: int | None = None
+
+    def seeds_of(self, family: Family) -> int:
+        """The number of fits whose mean a model of that family predicts."""
+        return SEEDS[family] if self.seeds is None else self.seeds
 
     def walk(self, rows: int, reach: int) -> tuple[Fold, ...]:
         """The folds on which a model of that many rows is evaluated.
@@ -131,6 +139,7 @@ def out_of_sample(
     *,
     hyperparameters: Mapping[str, Any],
     seed: int,
+    seeds: int = 1,
 ) -> Floats:
     """Walk forward: fit on each fold's past, predict its test rows.
 
@@ -139,7 +148,7 @@ def out_of_sample(
         rows: (N, F) features, NaN missing.
         target: (N,) targets, NaN unknown.
         folds: disjoint test blocks.
-        hyperparameters, seed: of every fit.
+        hyperparameters, seed, seeds: of every fit.
 
     Returns:
         (N,) predictions; NaN outside the test blocks.
@@ -150,7 +159,9 @@ def out_of_sample(
     prediction = np.full(len(rows), np.nan)
     for fold in folds:
         train = slice(fold.train_end)
-        fitted = family.fit(rows[train], target[train], hyperparameters=hyperparameters, seed=seed)
+        fitted = family.fit(
+            rows[train], target[train], hyperparameters=hyperparameters, seed=seed, seeds=seeds
+        )
         context = max(0, fold.test_start - fitted.look_back + 1)
         values = fitted.predict(rows[context : fold.test_end])
         prediction[fold.test_start : fold.test_end] = values[fold.test_start - context :]

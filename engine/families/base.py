@@ -6,8 +6,8 @@
 3. One prediction per row, from that row and the rows before it, never from later ones.
 4. A row whose look-back is not full is predicted as NaN. Boosted trees look back over one row and
    so always predict, on a row without any input too.
-5. The same rows, targets, hyperparameters and seed give the same model. Arguments and global random
-   states stay as they are.
+5. The same rows, targets, hyperparameters and seeds give the same model, which is the mean of a fit
+   from each seed. Arguments and global random states stay as they are.
 6. A prediction estimates a robust centre of the target (Huber's, between the median and the mean),
    in the target's units: market returns have tails that make a mean-squared fit learn its outliers.
 7. A saved model is a complete MLflow model in its library's own format, without pickle.
@@ -99,6 +99,7 @@ class ModelFamily(ABC):
         *,
         hyperparameters: Mapping[str, Number],
         seed: int,
+        seeds: int = 1,
     ) -> FittedModel:
         """Learn the target (N,) from rows (N, F).
 
@@ -108,9 +109,12 @@ class ModelFamily(ABC):
             target: NaN where the row is context only (purged, a gap, held out).
             hyperparameters: by name; the others are at their default.
             seed: 0 to 2³¹ − 1.
+            seeds: number of fits whose mean the model predicts: one from ``seed``, the others from
+                seeds drawn from it.
 
         Raises:
-            InputError: shapes don't fit, a value is infinite, or a hyperparameter is unknown.
+            InputError: shapes don't fit, a value is infinite, a hyperparameter is unknown, or a
+                seed or the number of seeds is out of range.
             NotEnoughBarsError: too few targets.
             TrainingError: the target does not vary, or the fit failed.
         """

@@ -44,13 +44,14 @@ from brain.naming import Family
 from engine.families import model_files
 from engine.families.arrays import (
     check_rows,
-    check_seed,
     check_target,
     clip_outliers,
     training_rows,
 )
+from engine.families.averages import average_lightgbm, average_xgboost
 from engine.families.base import FittedModel, ModelFamily
 from engine.families.hyperparameters import Hyperparameter, Number, settle
+from engine.families.seeds import member_seeds
 from engine.kernels.columns import Floats
 
 if TYPE_CHECKING:
@@ -101,15 +102,16 @@ class _Boosted(ModelFamily):
         *,
         hyperparameters: Mapping[str, Number],
         seed: int,
+        seeds: int = 1,
     ) -> FittedModel:
         hyperparameters = settle(self.space, hyperparameters)
-        seed = check_seed(seed)
+        members = member_seeds(seed, seeds)
         inputs = check_rows(rows)
         targets = check_target(target, inputs)
         places = training_rows(inputs, targets)
         clipped, centre, scale = clip_outliers(targets[places])
         loss = _Loss(elbow=hyperparameters["elbow"] * scale, start=centre)
-        return self._train(inputs[places], clipped, hyperparameters, loss, seed)
+        return self._train(inputs[places], clipped, hyperparameters, loss, members)
 
     @abstractmethod
     def _train(
@@ -118,7 +120,7 @@ class _Boosted(ModelFamily):
         target: Floats,
         hyperparameters: Mapping[str, Number],
         loss: _Loss,
-        seed: int,
+        seeds: Sequence[int],
     ) -> FittedModel: ...
 
 
@@ -134,7 +136,7 @@ class LightGbm(_Boosted):
         target: Floats,
         hyperparameters: Mapping[str, Number],
         loss: _Loss,
-        seed: int,
+        seeds: Sequence[int],
     ) -> FittedLightGbm:
         import lightgbm as lgb
 
@@ -148,7 +150,6 @@ class LightGbm(_Boosted):
             "bagging_fraction": hyperparameters["row_share"],
             "bagging_freq": 1,
             "lambda_l2": hyperparameters["l2"],
-            "seed": seed,
             "deterministic": True,
             "force_row_wise": True,
             "num_threads": 1,
@@ -160,12 +161,16 @@ class LightGbm(_Boosted):
         targets, weights = np.append(target, loss.start), np.append(np.ones(len(rows)), _NO_WEIGHT)
         data = lgb.Dataset(inputs, targets, weight=weights)
         try:
-            booster = lgb.train(settings, data, int(hyperparameters["rounds"]))
+            # The members share the bins of the first.
+            boosters = [
+                lgb.train({**settings, "seed": seed}, data, int(hyperparameters["rounds"]))
+                for seed in seeds
+            ]
         except lgb.basic.LightGBMError as error:
             raise TrainingError(
                 f"LightGBM refused {dict(hyperparameters)}: {error}; change them"
             ) from error
-        return FittedLightGbm(booster)
+        return FittedLightGbm(average_lightgbm(boosters))
 
     def load(self, folder: Path) -> FittedLightGbm:
         import lightgbm as lgb
@@ -226,7 +231,7 @@ class XgBoost(_Boosted):
         target: Floats,
         hyperparameters: Mapping[str, Number],
         loss: _Loss,
-        seed: int,
+        seeds: Sequence[int],
     ) -> FittedXgBoost:
         import xgboost as xgb
 
@@ -242,18 +247,20 @@ class XgBoost(_Boosted):
             "colsample_bytree": hyperparameters["column_share"],
             "subsample": hyperparameters["row_share"],
             "reg_lambda": hyperparameters["l2"],
-            "seed": seed,
             "nthread": 1,
             "verbosity": 0,
         }
         try:
             data = xgb.DMatrix(rows, target, nthread=1)
-            booster = xgb.train(settings, data, int(hyperparameters["rounds"]))
+            boosters = [
+                xgb.train({**settings, "seed": seed}, data, int(hyperparameters["rounds"]))
+                for seed in seeds
+            ]
         except xgb.core.XGBoostError as error:
             raise TrainingError(
                 f"XGBoost refused {dict(hyperparameters)}: {error}; change them"
             ) from error
-        return FittedXgBoost(booster)
+        return FittedXgBoost(average_xgboost(boosters))
 
     def load(self, folder: Path) -> FittedXgBoost:
         import xgboost as xgb

@@ -19,14 +19,20 @@ from brain.naming import Family
 from engine.families import model_files
 from engine.families.arrays import (
     check_rows,
-    check_seed,
     check_target,
     clip_outliers,
     training_rows,
 )
 from engine.families.base import FittedModel, ModelFamily
 from engine.families.hyperparameters import Hyperparameter, Number, settle
-from engine.families.lstm_network import LstmNetwork, Shape, export_rows, export_window
+from engine.families.lstm_network import (
+    LstmNetwork,
+    Shape,
+    average,
+    export_rows,
+    export_window,
+)
+from engine.families.seeds import member_seeds
 from engine.families.threads import one_thread
 from engine.kernels.columns import Floats
 
@@ -62,38 +68,20 @@ class Lstm(ModelFamily):
         *,
         hyperparameters: Mapping[str, Number],
         seed: int,
+        seeds: int = 1,
     ) -> FittedLstm:
-        from engine.families.lstm_training import LstmTraining, WindowBatches, train
-
         hyperparameters = settle(self.space, hyperparameters)
-        seed = check_seed(seed)
+        members = member_seeds(seed, seeds)
         inputs = check_rows(rows)
         targets = check_target(target, inputs)
         shape = _shape(inputs.shape[1], hyperparameters)
         ends = training_rows(inputs, targets, look_back=shape.window)
         # Dropout and the weights draw from the global state: seed a fork of it.
         with one_thread(), torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            network = LstmNetwork(shape)
-            _set_scaler(network, inputs[ends])
-            clipped, centre, scale = clip_outliers(targets[ends])
-            network.target_centre.fill_(centre)
-            network.target_scale.fill_(scale)
-            batches = WindowBatches(
-                torch.tensor(ends),
-                torch.tensor((clipped - centre) / scale, dtype=torch.float32),
-                size=int(hyperparameters["batch"]),
-                seed=seed,
-            )
-            module = LstmTraining(
-                network,
-                network.prepare(torch.tensor(inputs)),
-                elbow=hyperparameters["elbow"],
-                learning_rate=hyperparameters["learning_rate"],
-                weight_decay=hyperparameters["weight_decay"],
-            )
-            train(module, batches, epochs=int(hyperparameters["epochs"]))
-        return FittedLstm(network)
+            networks = [
+                _train(inputs, targets, ends, shape, hyperparameters, seed) for seed in members
+            ]
+            return FittedLstm(average(networks))
 
     def load(self, folder: Path) -> FittedLstm:
         from safetensors import SafetensorError
@@ -160,6 +148,39 @@ class FittedLstm(FittedModel):
         (folder / LSTM_WINDOW).write_bytes(window)
         save_file(self.network.state_dict(), folder / LSTM_WEIGHTS)
         (folder / LSTM_SHAPE).write_text(json.dumps(asdict(self.network.shape), indent=1))
+
+
+def _train(
+    inputs: Floats,
+    targets: Floats,
+    ends: npt.NDArray[np.intp],
+    shape: Shape,
+    hyperparameters: Mapping[str, Number],
+    seed: int,
+) -> LstmNetwork:
+    from engine.families.lstm_training import LstmTraining, WindowBatches, train
+
+    torch.manual_seed(seed)
+    network = LstmNetwork(shape)
+    _set_scaler(network, inputs[ends])
+    clipped, centre, scale = clip_outliers(targets[ends])
+    network.target_centre.fill_(centre)
+    network.target_scale.fill_(scale)
+    batches = WindowBatches(
+        torch.tensor(ends),
+        torch.tensor((clipped - centre) / scale, dtype=torch.float32),
+        size=int(hyperparameters["batch"]),
+        seed=seed,
+    )
+    module = LstmTraining(
+        network,
+        network.prepare(torch.tensor(inputs)),
+        elbow=hyperparameters["elbow"],
+        learning_rate=hyperparameters["learning_rate"],
+        weight_decay=hyperparameters["weight_decay"],
+    )
+    train(module, batches, epochs=int(hyperparameters["epochs"]))
+    return network
 
 
 def _shape(features: int, hyperparameters: Mapping[str, Number]) -> Shape:

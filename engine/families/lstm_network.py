@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import io
 import warnings
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["LstmNetwork", "Shape", "export_rows", "export_window"]
+__all__ = ["LstmNetwork", "Shape", "average", "export_rows", "export_window"]
 
 # Beyond this many robust standard deviations a scaled feature says no more than "extreme".
 _CLIP = 8.0
@@ -120,6 +121,36 @@ class LstmNetwork(nn.Module):
         output, _ = self.lstm(squeezed, (state, state))
         last: Tensor = self.head(self.dropout(output[:, -1])).squeeze(-1)
         return last
+
+
+def average(networks: Sequence[LstmNetwork]) -> LstmNetwork:
+    """One network that predicts the mean of several of the same shape, scaler and target's scale.
+
+    Their states stand side by side in one, and the weights between two networks' are 0: files,
+    graphs and gradients are those of any network, and a prediction is the mean to the rounding of
+    single precision. A single network is returned as it is.
+    """
+    if len(networks) == 1:
+        return networks[0]
+    shape, count = networks[0].shape, len(networks)
+    whole = LstmNetwork(replace(shape, width=count * shape.width, hidden=count * shape.hidden))
+    states = [network.state_dict() for network in networks]
+    state = {name: _beside(name, [one[name] for one in states]) for name in states[0]}
+    state["head.weight"] /= count
+    state["head.bias"] = torch.stack([one["head.bias"] for one in states]).mean(dim=0)
+    whole.load_state_dict(state)
+    return whole
+
+
+def _beside(name: str, parts: list[Tensor]) -> Tensor:
+    """The weights of one name in the whole network; the scaler's are the same in all parts."""
+    if name.startswith("lstm."):  # of four gates, one below the other
+        gates = zip(*(part.chunk(4) for part in parts), strict=True)
+        join = torch.block_diag if parts[0].ndim == 2 else lambda *rows: torch.cat(rows)
+        return torch.cat([join(*gate) for gate in gates])
+    if name.startswith("squeeze."):
+        return torch.cat(parts)
+    return torch.cat(parts, dim=1) if name == "head.weight" else parts[0]
 
 
 class _Window(nn.Module):

@@ -146,6 +146,7 @@ def _params(dataset: Dataset, recipe: Recipe) -> dict[str, object]:
         "fill": dataset.fill,
         "refit": recipe.refit,
         "seed": recipe.seed,
+        "seeds": recipe.seeds,
         "tuned_until": recipe.tuned_until,
         "bars_digest": dataset.digest[:16],
         **{f"hp.{key}": value for key, value in recipe.hyperparameters.items()},

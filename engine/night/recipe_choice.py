@@ -3,12 +3,14 @@
 A stored recipe fits if its family, features, timeframe, horizon, target and seed are those of
 tonight, and its search ends before the rows of the evaluation. Otherwise there is a new search, and
 the log says why. Another number of ``trials`` is no misfit, so that a costly search isn't repeated
-by itself: the log says so, and the setting ``retune`` repeats it.
+by itself: the log says so, and the setting ``retune`` repeats it. Nor is another number of seeds,
+of which no search makes use: the recipe is refitted with tonight's.
 """
 
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import datetime
 
 from brain.naming import Family
@@ -25,7 +27,7 @@ logger = logging.getLogger(__name__)
 def reusable_recipe(
     library: BrainLibrary, dataset: Dataset, family: Family, plan: TrainingPlan
 ) -> Recipe | None:
-    """The stored recipe of the symbol's family if it fits, else None.
+    """The stored recipe of the symbol's family, with tonight's seeds, if it fits, else None.
 
     Args:
         library: where recipes are stored.
@@ -50,7 +52,7 @@ def reusable_recipe(
         logger.warning("%s %s: %s; searching again", dataset.symbol, family, reason)
         return None
     _log_trials(recipe, dataset, plan)
-    return recipe
+    return replace(recipe, seeds=plan.seeds_of(family))
 
 
 def _misfit(recipe: Recipe, dataset: Dataset, plan: TrainingPlan) -> str | None:

@@ -4,6 +4,9 @@ Every row of the evaluation comes after the rows of the search, so one search se
 the walk-forward evaluates the very recipe that will be refitted, not a mixture of several. The
 out-of-sample predictions of each trial are part of the result: the number of trials, and how alike
 they are, tell a later test how lucky the best of them was.
+
+A trial is one fit a fold, whatever the number of seeds of the recipe: several would cost as many
+times as much, and what is searched are the hyperparameters of the recipe's members.
 """
 
 from __future__ import annotations
@@ -114,6 +117,7 @@ def _recipe(
         horizon=dataset.horizon,
         hyperparameters=study.best_trial.user_attrs["hyperparameters"],
         seed=plan.seed,
+        seeds=plan.seeds_of(family),
         timeframe=dataset.timeframe,
         target=dataset.target_name,
         trials=plan.trials,

@@ -319,4 +319,5 @@ def _plan(settings: Settings, symbol: str) -> TrainingPlan:
         ),
         threshold=settings.threshold,
         seed=settings.seed,
+        seeds=settings.seeds,
     )

@@ -17,7 +17,7 @@ from engine.evaluation.metrics import evaluate, net_returns
 from engine.evaluation.profit_table import profit_columns
 from engine.evaluation.rules import Decisions, decisions
 from engine.evaluation.trading import KEYS, trading_of
-from engine.evaluation.walk_forward import TrainingPlan, out_of_sample
+from engine.evaluation.walk_forward import Fold, TrainingPlan, out_of_sample
 from engine.kernels.columns import Floats
 from engine.night.search import Search, search
 
@@ -115,20 +115,9 @@ def train(task: Task) -> TrainingResult:
         trials = search(dataset, task.family, task.plan)
         recipe = trials.recipe
     clock.lap("search")
-    family = families.family(task.family)
     folds = task.plan.walk(len(dataset), dataset.reach)
     inner = task.plan.inner_walk(len(dataset), dataset.reach)
-    earlier, prediction = (
-        out_of_sample(
-            family,
-            dataset.features,
-            dataset.target,
-            walk,
-            hyperparameters=recipe.hyperparameters,
-            seed=recipe.seed,
-        )
-        for walk in (inner, folds)
-    )
+    earlier, prediction = (_predictions(dataset, recipe, walk) for walk in (inner, folds))
     clock.lap("walk_forward")
     choice = decisions(prediction, earlier, dataset, folds, task.plan)
     trading = trading_of(dataset, choice.cost)
@@ -138,11 +127,12 @@ def train(task: Task) -> TrainingResult:
     net = {key: net_returns(choice.position, trading, key) for key in KEYS}
     profit = profit_columns(choice.position, trading)
     clock.lap("judge")
-    fitted = family.fit(
+    fitted = families.family(task.family).fit(
         dataset.features,
         dataset.target,
         hyperparameters=recipe.hyperparameters,
         seed=recipe.seed,
+        seeds=recipe.seeds,
     )
     clock.lap("refit")
     fresh_folder(task.folder)
@@ -160,6 +150,21 @@ def train(task: Task) -> TrainingResult:
         profit=profit,
         folder=task.folder,
         seconds=clock.seconds,
+    )
+
+
+def _predictions(dataset: Dataset, recipe: Recipe, walk: tuple[Fold, ...]) -> Floats:
+    """Out of sample in the test blocks of a walk, (N,); NaN elsewhere."""
+    from engine import families
+
+    return out_of_sample(
+        families.family(recipe.family),
+        dataset.features,
+        dataset.target,
+        walk,
+        hyperparameters=recipe.hyperparameters,
+        seed=recipe.seed,
+        seeds=recipe.seeds,
     )
 
 

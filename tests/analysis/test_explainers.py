@@ -13,6 +13,7 @@ from analysis.sampling import spread, stratified
 from brain.errors import AnalysisError
 from brain.naming import Family
 from engine.families import family
+from engine.families.seeds import member_seeds
 from engine.kernels.features import FEATURES
 from tests.analysis.models import CAUSE, dataset, fitted
 
@@ -50,6 +51,30 @@ def test_they_add_up_where_the_target_is_in_other_units(name: Family) -> None:
     tolerance, unit = model.tolerance(moments)
     assert contributions.error(model.exact(moments)) / unit <= tolerance
     assert abs(contributions.base.mean() - 250) < 500  # neither scaled units nor 0
+
+
+@each_family
+def test_the_contributions_to_a_mean_are_the_mean_of_those_to_its_members(name: Family) -> None:
+    data = dataset()
+    rows, params = data.features[:600], {"rounds": 30, "min_rows": 20}
+    params = {"epochs": 2, "window": 3} if name is Family.LSTM else params
+    models = [
+        explainer(
+            family(name).fit(rows, data.target[:600], hyperparameters=params, seed=s, seeds=count),
+            rows,
+        )
+        for s, count in [(1, 3), *((member, 1) for member in member_seeds(1, 3))]
+    ]
+    whole = models[0]
+    moments, references = whole.moments[::5], spread(whole.moments, 20)
+    both, *parts = (model.contributions(moments, references) for model in models)
+    tolerance, unit = whole.tolerance(moments)
+    assert both.error(whole.exact(moments)) / unit <= tolerance
+    allowed = tolerance * unit if name is Family.LSTM else 3e-7
+    assert both.error(whole.exact(moments)) <= allowed
+    for of in ("values", "base"):
+        mean = np.mean([getattr(part, of) for part in parts], axis=0)
+        assert np.abs(getattr(both, of) - mean).max() <= allowed
 
 
 @pytest.mark.parametrize("name", [Family.LIGHTGBM, Family.XGBOOST])

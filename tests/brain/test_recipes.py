@@ -37,6 +37,7 @@ def test_where_it_was_found_is_not_part_of_the_identity() -> None:
         {"horizon": 7},
         {"hyperparameters": {"rounds": 101, "learning_rate": 0.05}},
         {"seed": 8},
+        {"seeds": 3},
         {"refit": "another rule"},
         {"timeframe": "1h"},
         {"target": "scaled-return-1 limit=2 window=24"},
@@ -46,7 +47,7 @@ def test_whatever_changes_the_model_changes_the_id(change: dict[str, Any]) -> No
     assert replace(RECIPE, **change).id != RECIPE.id
 
 
-def test_a_recipe_of_before_timeframe_and_target_keeps_its_id() -> None:
+def test_a_recipe_of_before_timeframe_target_and_seeds_keeps_its_id() -> None:
     old = (
         '{"family":"lightgbm","feature_set":"bars-1","horizon":6,'
         '"hyperparameters":{"learning_rate":0.05,"rounds":100},"refit":"all rows with a known '
@@ -54,6 +55,7 @@ def test_a_recipe_of_before_timeframe_and_target_keeps_its_id() -> None:
     )
     recipe = Recipe.from_json(old)
     assert recipe == RECIPE
+    assert recipe.seeds == 1
     assert recipe.id == "4a3e426007af"
 
 

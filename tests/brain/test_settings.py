@@ -76,6 +76,7 @@ def test_a_family_named_twice_is_trained_once() -> None:
         ({"trails": 3}, "'trails' is no setting; did you mean 'trials'"),
         ({"trials": 0}, "trials=0"),
         ({"seed": 2**31}, "seed=2147483648"),
+        ({"seeds": "0"}, "seeds='0'"),
         ({"first_test": 1.0}, "first_test=1.0"),
         ({"jobs": "many"}, "jobs='many'"),
         ({"families": "lstn"}, "did you mean 'lstm'"),

@@ -89,7 +89,7 @@ def models() -> dict[Family, FittedModel]:
     rows = random_rows(400, 0.05)
     target = np.nan_to_num(rows[:, 0]) + np.random.default_rng(1).normal(size=400)
     return {
-        name: family(name).fit(rows, target, hyperparameters=hyperparameters, seed=1)
+        name: family(name).fit(rows, target, hyperparameters=hyperparameters, seed=1, seeds=2)
         for name, hyperparameters in HYPERPARAMETERS.items()
     }
 

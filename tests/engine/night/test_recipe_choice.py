@@ -17,6 +17,7 @@ from brain.settings import Settings, load_settings
 from engine.data.dataset import Dataset, make_dataset
 from engine.data.market_series import MarketSeries
 from engine.evaluation.walk_forward import TrainingPlan
+from engine.families.seeds import SEEDS
 from engine.kernels.regime_state import RegimeDefinition
 from engine.kernels.targets import target_name
 from engine.night.recipe_choice import reusable_recipe
@@ -26,7 +27,7 @@ from tests.engine.markets import market_of
 from tests.engine.simulate import simulate
 
 SYMBOL = "SIM/USD"
-PLAN = TrainingPlan(folds=2, trials=3)
+PLAN = TrainingPlan(folds=2, trials=3, seeds=2)
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +66,7 @@ def recipe(dataset: Dataset) -> Recipe:
         PLAN.seed,
         timeframe=dataset.timeframe,
         target=dataset.target_name,
+        seeds=2,
         tuned_until=dataset.close_time[300].isoformat(),
         trials=3,
     )
@@ -138,6 +140,23 @@ def test_another_number_of_trials_is_said_and_no_reason_to_search_again(
     assert f"was found by 3 trials and is refitted, though trials={trials}; set retune" in (
         record.getMessage()
     )
+
+
+@pytest.mark.parametrize(("seeds", "tonight"), [(1, 1), (5, 5), (None, SEEDS[Family.LIGHTGBM])])
+def test_another_number_of_seeds_is_no_reason_to_search_again(
+    library: BrainLibrary,
+    dataset: Dataset,
+    recipe: Recipe,
+    caplog: pytest.LogCaptureFixture,
+    seeds: int | None,
+    tonight: int,
+) -> None:
+    library.set_recipe(SYMBOL, Family.LIGHTGBM, recipe.to_json())
+    plan = replace(PLAN, seeds=seeds)
+    again = reusable_recipe(library, dataset, Family.LIGHTGBM, plan)
+    assert again == replace(recipe, seeds=tonight)
+    assert again.id != recipe.id
+    assert caplog.text == ""
 
 
 def test_the_market_makes_another_recipe_and_each_run_says_how_much_of_it_is_missing(

@@ -20,6 +20,7 @@ from engine import families
 from engine.data.dataset import Dataset, make_dataset
 from engine.evaluation.walk_forward import Fold, TrainingPlan, walk_forward
 from engine.families.base import FittedModel, ModelFamily
+from engine.families.seeds import SEEDS
 from engine.kernels.targets import reach
 from engine.night.search import Search, search
 from tests.engine.simulate import simulate
@@ -138,8 +139,14 @@ def test_the_best_trial_becomes_the_recipe(dataset: Dataset, result: Search) -> 
     assert {k: v for k, v in best.items() if k in hyperparameters}.items() <= dict(
         hyperparameters
     ).items()
-    assert result.recipe.seed == PLAN.seed
+    assert (result.recipe.seed, result.recipe.seeds) == (PLAN.seed, SEEDS[Family.LIGHTGBM])
     assert result.recipe.horizon == HORIZON
+
+
+def test_a_search_is_the_same_for_any_number_of_seeds(dataset: Dataset, result: Search) -> None:
+    other = search(dataset, Family.LIGHTGBM, replace(PLAN, seeds=2))
+    assert other.recipe.seeds == 2
+    assert_same(replace(other, recipe=replace(other.recipe, seeds=result.recipe.seeds)), result)
 
 
 def test_each_trial_keeps_the_series_by_which_it_was_ranked(
@@ -189,6 +196,7 @@ class Puppet(ModelFamily):
         *,
         hyperparameters: Mapping[str, Any],
         seed: int,
+        seeds: int = 1,
     ) -> FittedModel:
         assert np.shape(rows)[0] == np.shape(target)[0]
         return self.make(hyperparameters["x"], np.asarray(rows))
