@@ -67,7 +67,7 @@ def _figure() -> Iterator[Figure]:
 
 def _write(figure: Figure, file: Path) -> None:
     """Draw once; ``savefig`` draws a figure with a layout twice, which costs as much again."""
-    FigureCanvasAgg(figure).print_png(file)
+    FigureCanvasAgg(figure).print_png(file)  # type: ignore[no-untyped-call]
 
 
 @contextmanager

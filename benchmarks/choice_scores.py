@@ -28,7 +28,7 @@ from brain.records import Estimate, Evidence
 from engine.data.dataset import Dataset, make_dataset
 from engine.data.frames import bar_volatility
 from engine.evaluation.metrics import evaluate, net_returns, paired_difference
-from engine.evaluation.trading import ALL, Trading, trading_of
+from engine.evaluation.trading import ALL, Trading, always_in, trading_of
 from engine.evaluation.walk_forward import TrainingPlan, out_of_sample
 from engine.families import family
 from engine.kernels.columns import Floats
@@ -84,8 +84,8 @@ class Prediction:
         trading, free = (trading_of(self.dataset, cost) for cost in (self.cost, 0.0))
         rows = {
             "rank IC": _rank_products(self.values, self.outcome),
-            "gross Sharpe": _annual(net_returns(self.values, free), trading),
-            "net Sharpe": _annual(net_returns(self.values, trading), trading),
+            "gross Sharpe": _annual(net_returns(always_in(self.values), free), trading),
+            "net Sharpe": _annual(net_returns(always_in(self.values), trading), trading),
         }
         return Scores(self.dataset.horizon, rows)
 

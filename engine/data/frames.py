@@ -81,7 +81,7 @@ def bar_fill(bars: Bars, finer: Bars | None = None) -> Fill:
 
 
 def _finer_fills(bars: Bars, finer: Bars) -> Floats:
-    opened = finer.frame.index.as_unit("ns").asi8
+    opened = pd.DatetimeIndex(finer.frame.index).as_unit("ns").asi8
     return finer_prices(*_prices(finer), opened, _close_time_ns(bars))
 
 

@@ -79,9 +79,12 @@ def test_the_order_of_rows_and_the_unit_of_times_do_not_matter(
     bars: Bars, market: MarketSeries
 ) -> None:
     times = dict.fromkeys(("time", "available"), "datetime64[s, UTC]")
-    kinds = (market.funding, market.open_interest)
-    shuffled = MarketSeries(SYMBOL, *(frame.sample(frac=1.0, random_state=1) for frame in kinds))
-    coarse = MarketSeries(SYMBOL, *(frame.astype(times) for frame in kinds))
+    shuffled = MarketSeries(
+        SYMBOL,
+        market.funding.sample(frac=1.0, random_state=1),
+        market.open_interest.sample(frac=1.0, random_state=1),
+    )
+    coarse = MarketSeries(SYMBOL, market.funding.astype(times), market.open_interest.astype(times))
     expected = feature_frame(bars, market)
     for other in (shuffled, coarse):
         assert other.digest == market.digest

@@ -59,7 +59,7 @@ def test_the_columns_sum_to_the_whole_profit(
     assert table["net"].sum() == pytest.approx(np.nansum(whole.net), abs=1e-14)
     assert table["delayed"].sum() == pytest.approx(np.nansum(late.gross), abs=1e-14)
     assert len({round(table[name].sum(), 6) for name in ("gross", "net", "delayed")}) == 3
-    np.testing.assert_array_equal(table["net"], net_returns(prediction, trading)[FIRST:])
+    np.testing.assert_array_equal(table["net"], net_returns(position, trading)[FIRST:])
 
 
 def test_what_is_held_earns_in_rows_without_a_prediction(table: pd.DataFrame) -> None:
