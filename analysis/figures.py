@@ -66,7 +66,7 @@ def _figure() -> Iterator[Figure]:
 
 
 def _write(figure: Figure, file: Path) -> None:
-    """Draw once; ``savefig`` draws a figure with a layout twice, which costs as much again."""
+    """Draw once; ``savefig`` draws a figure with a layout twice, for a quarter more time."""
     FigureCanvasAgg(figure).print_png(file)  # type: ignore[no-untyped-call]
 
 
