@@ -324,7 +324,6 @@ class _Job:
             document,
             list(self.bars),
             title=f"{self.run.name.capitalize()} UTC",
-            costs=f"costs are {self.settings.cost_bps:g} basis points of each unit traded",
         )
         self.run.text(page, NIGHT_PAGE)
         link = run_link(self.run.experiment_id, self.run.id, NIGHT_PAGE)

@@ -27,23 +27,20 @@ _COLUMNS = (
 )
 
 
-def night_page(
-    document: Mapping[str, Any], symbols: Sequence[str], *, title: str, costs: str
-) -> str:
+def night_page(document: Mapping[str, Any], symbols: Sequence[str], *, title: str) -> str:
     """The page.
 
     Args:
         document: of the night, as :func:`analysis.documents.join_documents` returns it.
         symbols: of the night; those without a champion are on the page too.
         title: says which night it is.
-        costs: in words.
     """
     every = dict.fromkeys([*symbols, *(c["symbol"] for c in document["champions"])])
     cells = document["champions"]
     return render(
         _TEMPLATE,
         title=title,
-        costs=costs,
+        costs=_costs(cells),
         fills=list(dict.fromkeys(cell["fill"] for cell in cells if cell["fill"])),
         columns=_COLUMNS,
         sections=[_section(document, symbol) for symbol in every],
@@ -94,6 +91,14 @@ class _Section:
     symbol: str
     chart: _Chart | None
     cells: Sequence[_Cell]
+
+
+def _costs(cells: Sequence[Mapping[str, Any]]) -> str:
+    """The least and the largest cost of a unit traded among the cells."""
+    costs = sorted({cell["cost_bp"] for cell in cells if cell.get("cost_bp") is not None})
+    if not costs:
+        return "an unknown amount"
+    return " to ".join(f"{cost:.1f}" for cost in dict.fromkeys((costs[0], costs[-1]))) + " bp"
 
 
 def _section(document: Mapping[str, Any], symbol: str) -> _Section:
@@ -194,7 +199,8 @@ ratio credibly above 0; {{ failures | length }} failed.
 {% for stage, taken in seconds.items() %}
 {{ stage | capitalize }}: {{ "%.0f" | format(taken) }} s{{ "." if loop.last else "," }}
 {% endfor %}</p>
-<p>Out of sample; {{ costs }}{% if fills %}; decisions are {{ fills | join(", or ") }}{% endif %}.
+<p>Out of sample; each unit traded costs {{ costs }}
+{%- if fills %}; decisions are {{ fills | join(", or ") }}{% endif %}.
 Sharpe ratios are annualised, net ones after costs, ± one standard error. Gross: before costs; one
 bar later: gross, every decision filled one more bar late; always long, and reversal of the last
 return: net, on the same bars; break-even: the cost of each unit traded that would leave nothing.

@@ -214,6 +214,7 @@ class CellRecord:
         confidence: probability that the net Sharpe ratio is above 0; None without evidence.
         ledger: entry of the promotion ledger; None if there is none.
         fill: where its decisions are taken to be filled, in words; empty if unknown.
+        cost_bp: of each unit traded, basis points; None is unknown.
         metrics: its evidence in the regime, see :meth:`brain.records.Evidence.to_metrics`.
         regimes: definition and state of the regimes, to classify new bars the same way; empty if
             unknown (each version's files have them too).
@@ -235,6 +236,7 @@ class CellRecord:
     ledger: str | None = None
     by_evidence: bool = False
     fill: str = ""
+    cost_bp: float | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     regimes: Mapping[str, Any] = field(default_factory=dict)
 

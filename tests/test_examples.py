@@ -208,8 +208,8 @@ def test_hamilton_tells_regime_champion_prediction_position_and_switch(
     expected = night.predicted(version, tmp_path / "model")
     assert float(prediction.split()[1]) == pytest.approx(expected, abs=1e-4)
     assert rule.endswith("worked through the next 1d bar and held for 6 bars")
-    held = direction(night, version, expected, tmp_path / "rule")
-    size = held * position_size(trusted.record.confidence, 0.1)
+    side = direction(night, version, expected, tmp_path / "rule")
+    size = side * position_size(trusted.record.confidence, 0.1)
     assert position.startswith(f"position {size:+.4f}: " if size else "flat: ")
 
 
@@ -248,11 +248,11 @@ def test_every_family_predicts_from_recent_bars_as_from_the_whole_history(
     assert lines[3] == f"no switch: {version.id} is champion of regime low"
     prediction = float(lines[4].split()[1])
     assert prediction == pytest.approx(expected, abs=1e-4)
-    held = direction(night, version, expected, tmp_path / "rule")
-    size = held * 0.5 * (2 * (cell.confidence or 0) - 1)
+    side = direction(night, version, expected, tmp_path / "rule")
+    size = side * 0.5 * (2 * (cell.confidence or 0) - 1)
     flat = "flat: it is not expected to be worth its cost"
     traded = f"position {size:+.4f}: confidence 0.86, net Sharpe 0.60 ± 0.50 "
-    assert lines[6].startswith(traded if held else flat)
+    assert lines[6].startswith(traded if side else flat)
 
 
 @pytest.mark.usefixtures("_champions_stay")

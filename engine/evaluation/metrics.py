@@ -88,7 +88,7 @@ def _evidence(
     members = trading.members(key)
     valid = np.isfinite(prediction) & np.isfinite(target) & np.isfinite(forward_return)
     rows = members & valid
-    held = rows & (np.nan_to_num(position) != 0.0)
+    active = rows & (np.nan_to_num(position) != 0.0)
     draws = BlockBootstrap(int(rows.sum()), block_length(trading.horizon))
     result = trading.profit(position, key)
     capital = trading.capital(result, key)
@@ -98,7 +98,7 @@ def _evidence(
     evidence = Evidence(
         bars=int(rows.sum()),
         episodes=_episodes(members, valid, trading.regimes),
-        positions=int(held.sum()),
+        positions=int(active.sum()),
         years=float(decided.sum() / trading.bars_per_year),
         net_sharpe=sharpe_ratio(net, trading),
         rank_ic=_rank_ic(prediction[rows], target[rows], draws),
@@ -106,7 +106,7 @@ def _evidence(
         max_drawdown=_drawdown(net, trading),
         gross_sharpe=sharpe_ratio(result.gross / capital, trading),
         delayed_sharpe=_gross(position, trading, key, delay=1),
-        gain_bp=_gain(position[held] * np.expm1(forward_return[held]), trading),
+        gain_bp=_gain(position[active] * np.expm1(forward_return[active]), trading),
         break_even_bp=_break_even(result, capital, trading),
         sign_gross_sharpe=_gross(sign, trading, key),
         sign_net_sharpe=_benchmark(sign, trading, key),

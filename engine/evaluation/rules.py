@@ -71,10 +71,10 @@ def decisions(
         folds: of the walk-forward.
         plan: what a position has to gain, and what trading costs.
     """
-    known = np.where(np.isfinite(prediction), prediction, earlier)
+    predictions = np.where(np.isfinite(prediction), prediction, earlier)
     position, cost = np.full(len(dataset), np.nan), np.full(len(dataset), np.nan)
     for fold in folds:
-        rule = _rule(known, dataset, plan, rows=fold.train_end, bars=fold.test_start)
+        rule = _rule(predictions, dataset, plan, rows=fold.train_end, bars=fold.test_start)
         test = slice(fold.test_start, fold.test_end)
         before = position[test.start - dataset.horizon : test.start]
         position[test] = rule.decide(
@@ -82,7 +82,7 @@ def decisions(
         )
         cost[fold.test_start :] = rule.cost / 10_000
     cost[: folds[0].test_start] = cost[folds[0].test_start]
-    last = _rule(known, dataset, plan, rows=len(dataset), bars=len(dataset))
+    last = _rule(predictions, dataset, plan, rows=len(dataset), bars=len(dataset))
     spread = dataset.spread(len(dataset)) if plan.costs.half_spread is None else None
     return Decisions(position, cost, last, plan.costs, spread)
 

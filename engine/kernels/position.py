@@ -60,17 +60,17 @@ def positions(
     Raises:
         InputError: there is not one decision before for each slot.
     """
-    held = np.zeros(horizon) if before is None else np.nan_to_num(before)
-    if held.shape != (horizon,):
+    start = np.zeros(horizon) if before is None else np.nan_to_num(before)
+    if start.shape != (horizon,):
         raise InputError(
-            f"{held.shape} decisions before don't fit {horizon} slots; give one for each"
+            f"{start.shape} decisions before don't fit {horizon} slots; give one for each"
         )
     # A column a slot: the decisions before it, then its own, which follow each other in time.
     rows = -(-len(gain) // horizon)
     padded = np.full(rows * horizon, np.nan)
     padded[: len(gain)] = gain
-    slots = np.vstack([held, np.nan_to_num(padded).reshape(rows, horizon)])
-    opens = np.vstack([held != 0.0, np.abs(slots[1:]) > threshold])
+    slots = np.vstack([start, np.nan_to_num(padded).reshape(rows, horizon)])
+    opens = np.vstack([start != 0.0, np.abs(slots[1:]) > threshold])
     direction = np.sign(slots)
     turns = np.vstack([np.ones((1, horizon), dtype=np.bool_), direction[1:] != direction[:-1]])
     # What is held goes on from the last opening, unless the direction has turned since.

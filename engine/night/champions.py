@@ -129,6 +129,7 @@ def _record(result: SymbolResult, regime: Regime, choice: Choice) -> CellRecord:
         net_sharpe=sharpe.value,
         net_sharpe_error=sharpe.error,
         confidence=probability,
+        cost_bp=round(result.trainings[family].decisions.rule.cost, 3),
         fill=result.dataset.fill.describe(result.dataset.timeframe),
         metrics=evidence.to_metrics(),
         decided=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -16,7 +16,7 @@ from brain.errors import BrainError
 from brain.work import Failure
 from tests.html_page import HtmlPage
 
-COSTS = "costs are 5 basis points of each unit traded"
+COSTS = "each unit traded costs 5.0 bp"
 
 
 def profit(
@@ -48,6 +48,7 @@ def champion(symbol: str, regime: str, number: int, family: str, **changes: Any)
         "episodes": 7,
         "reason": "prior: no family is clearly better",
         "fill": "worked through the next 1h bar",
+        "cost_bp": 5.0,
         "metrics": {
             "net_sharpe": 2.0,
             "net_sharpe_error": 0.75,
@@ -90,7 +91,7 @@ def document() -> dict[str, Any]:
 
 def page_of(document: dict[str, Any]) -> str:
     symbols = ["BTC/USD", "ETH/USD", "<b>BAD</b>/USD"]
-    return night_page(document, symbols, title="Night <1>", costs=COSTS)
+    return night_page(document, symbols, title="Night <1>")
 
 
 def test_every_symbol_cell_and_failure_is_on_the_page(document: dict[str, Any]) -> None:
@@ -140,7 +141,7 @@ def test_the_page_needs_no_network_and_runs_nothing(document: dict[str, Any]) ->
 
 
 def test_a_night_without_anything_is_a_page() -> None:
-    page = HtmlPage(night_page(join_documents([], [], {}), [], title="Night", costs=COSTS))
+    page = HtmlPage(night_page(join_documents([], [], {}), [], title="Night"))
     assert "Nothing failed." in page.texts
 
 
@@ -159,6 +160,6 @@ def test_four_hundred_symbols_are_a_page_that_opens() -> None:
         ]
         profits = [profit(symbol, 1 + k, families[k], curve) for k, curve in enumerate(curves)]
         parts.append(part(*cells, profits=tuple(profits)))
-    text = night_page(join_documents(parts, [], {}), [], title="Night", costs=COSTS)
+    text = night_page(join_documents(parts, [], {}), [], title="Night")
     assert text.count("<polyline") == 1200
     assert len(text) < 4_000_000  # MLflow's viewer hangs near 10 MB
