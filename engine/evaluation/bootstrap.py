@@ -47,22 +47,31 @@ class BlockBootstrap:
         """Whether the rows make :data:`MIN_BLOCKS` blocks."""
         return self.rows >= MIN_BLOCKS * self.block
 
-    @property
-    def widening(self) -> float:
+    def widening(self, blocks: int | None = None) -> float:
         """What makes ± 1.96 standard deviations of the draws cover with this few blocks.
 
         Draws of ``b`` blocks have (b − 1)/b of the variance, and the variance is itself an estimate
         from b blocks: the quantile is Student's with b − 1 degrees of freedom.
+
+        Args:
+            blocks: that tell anything, where others hold nothing; all if None.
         """
-        blocks = self.rows // self.block
+        blocks = min(self.rows // self.block, blocks if blocks is not None else self.rows)
         if blocks < 2:
             return float("nan")
         return float(np.sqrt(blocks / (blocks - 1)) * stdtrit(blocks - 1, 0.975) / _NORMAL)
 
-    def error(self, draws: NDArray[np.float64]) -> float:
-        """The standard error from a statistic's draws; NaN without two that are finite."""
+    def error(self, draws: NDArray[np.float64], blocks: int | None = None) -> float:
+        """The standard error from a statistic's draws; NaN without two that are finite.
+
+        Args:
+            draws: of the statistic.
+            blocks: see :meth:`widening`.
+        """
         finite = draws[np.isfinite(draws)]
-        return float(finite.std(ddof=1)) * self.widening if finite.size > 1 else float("nan")
+        if finite.size < 2:
+            return float("nan")
+        return float(finite.std(ddof=1)) * self.widening(blocks)
 
     def _starts(self) -> NDArray[np.int64]:
         blocks = -(-self.rows // self.block)

@@ -200,8 +200,8 @@ def _benchmark(position: Floats, trading: Trading, key: str) -> Estimate:
 def sharpe_ratio(returns: Floats, trading: Trading) -> Estimate:
     """The annualised Sharpe ratio of the returns that are known, risk-free rate 0.
 
-    It has no error where fewer than :data:`engine.evaluation.bootstrap.MIN_BLOCKS` blocks hold a
-    return that is not 0: draws of blocks in which nothing is held know nothing of those that do.
+    The blocks that hold a return other than 0 are those that the error counts; with fewer than
+    :data:`engine.evaluation.bootstrap.MIN_BLOCKS` of them it is unknown.
     """
     known = returns[np.isfinite(returns)]
     if known.size < 3 or not known.std() > 0:
@@ -216,9 +216,10 @@ def sharpe_ratio(returns: Floats, trading: Trading) -> Estimate:
         return np.asarray(annual * mean / _root(square - mean**2))
 
     value = ratio(moments.mean(axis=0)[None, :])[0]
-    blocks = np.unique(np.flatnonzero(known) // draws.block)
-    error = draws.error(ratio(draws.means(moments))) if blocks.size >= MIN_BLOCKS else np.nan
-    return Estimate(float(value), error)
+    blocks = np.unique(np.flatnonzero(known) // draws.block).size
+    if blocks < MIN_BLOCKS:
+        return Estimate(float(value), np.nan)
+    return Estimate(float(value), draws.error(ratio(draws.means(moments)), blocks))
 
 
 def _drawdown(returns: Floats, trading: Trading) -> Estimate:

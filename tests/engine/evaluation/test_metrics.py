@@ -12,7 +12,7 @@ from scipy.stats import spearmanr, t as student
 from brain.naming import REGIMES
 from brain.records import Evidence
 from engine.evaluation.bootstrap import MIN_BLOCKS, BlockBootstrap, block_length
-from engine.evaluation.metrics import evaluate, net_returns, paired_difference
+from engine.evaluation.metrics import evaluate, net_returns, paired_difference, sharpe_ratio
 from engine.evaluation.trading import ALL, KEYS, Trading, always_in, reversal
 from engine.kernels.targets import forward_return
 
@@ -170,11 +170,11 @@ def test_overlapping_targets_widen_the_error() -> None:
 
 def test_few_blocks_widen_the_error_by_students_quantile() -> None:
     five = BlockBootstrap(100, 20)
-    assert five.widening == pytest.approx(np.sqrt(5 / 4) * student.ppf(0.975, 4) / 1.959964)
-    assert BlockBootstrap(100_000, 20).widening == pytest.approx(1.0, abs=2e-3)
-    assert np.isnan(BlockBootstrap(20, 20).widening)
+    assert five.widening() == pytest.approx(np.sqrt(5 / 4) * student.ppf(0.975, 4) / 1.959964)
+    assert BlockBootstrap(100_000, 20).widening() == pytest.approx(1.0, abs=2e-3)
+    assert np.isnan(BlockBootstrap(20, 20).widening())
     draws = np.array([1.0, 2.0, 3.0, np.nan])
-    assert five.error(draws) == pytest.approx(five.widening)
+    assert five.error(draws) == pytest.approx(five.widening())
     assert np.isnan(five.error(draws[:1]))
 
 
@@ -235,3 +235,15 @@ def test_paired_difference_is_tighter_than_its_parts() -> None:
 def test_paired_difference_of_no_common_rows_is_unknown() -> None:
     difference = paired_difference(np.full(50, np.nan), np.zeros(50), horizon=1)
     assert np.isnan([difference.value, difference.error]).all()
+
+
+def test_few_blocks_with_a_position_make_a_wide_error_and_fewer_make_none() -> None:
+    _, trading = market(2000, horizon=3)
+    returns = 0.01 * np.random.default_rng(0).standard_normal(2000)
+    blocks = np.arange(2000) // 20
+    everywhere = sharpe_ratio(returns, trading)
+    some = sharpe_ratio(np.where(np.isin(blocks, [3, 20, 50, 70, 90]), returns, 0.0), trading)
+    few = sharpe_ratio(np.where(np.isin(blocks, [3, 20, 50, 70]), returns, 0.0), trading)
+    assert some.error > 1.3 * everywhere.error
+    assert np.isfinite(few.value)
+    assert np.isnan(few.error)
