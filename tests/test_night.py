@@ -220,9 +220,12 @@ def test_a_familys_run_has_parameters_figures_and_a_dataset_per_regime(nights: N
 
         by_regime = [metrics[f"{regime}/bars"] for regime in REGIMES]
         assert 0 < sum(by_regime) <= metrics["bars"] == BARS // 2 - 7
-        assert {"rank_ic", "rank_ic_error", "net_sharpe", "net_sharpe_error"} <= metrics.keys()
+        signs = {"sign_net_sharpe", "sign_net_sharpe_error"}
+        assert {"rank_ic", "rank_ic_error", *signs} <= metrics.keys()
+        assert ("net_sharpe" in metrics) is (metrics["positions"] > 0)
+        assert float(params["threshold_bps"]) == pytest.approx(2 * float(params["cost_bps"]))
         for regime, bars in zip(REGIMES, by_regime, strict=True):
-            for name in ("hit_rate", "net_sharpe", "max_drawdown"):
+            for name in ("hit_rate", "sign_net_sharpe", "max_drawdown"):
                 assert (f"{regime}/{name}" in metrics) is (bars >= 3), (regime, name)
                 assert (f"{regime}/{name}_error" in metrics) is (bars >= 100), (regime, name)
 
@@ -249,7 +252,8 @@ def test_a_familys_run_describes_itself_and_keeps_its_series(nights: Nights) -> 
     )
     assert len(series) == BARS // 2
     assert series.attrs["fill"] == "filled at the next 1d bar's open"
-    assert series["gross"].sum() - series["net"].sum() > 0  # the costs
+    costs, positions = series["gross"].sum() - series["net"].sum(), series["position"]
+    assert (costs > 0) is bool((positions.fillna(0) != 0).any())
     assert set(series) == {
         *("prediction", "target", "forward_return", "close", "fill", "regime"),
         *("position", "gross", "net", "delayed"),
