@@ -253,7 +253,7 @@ def test_a_familys_run_describes_itself_and_keeps_its_series(nights: Nights) -> 
     assert len(series) == BARS // 2
     assert series.attrs["fill"] == "filled at the next 1d bar's open"
     costs, positions = series["gross"].sum() - series["net"].sum(), series["position"]
-    assert (costs > 0) is bool((positions.fillna(0) != 0).any())
+    assert (costs > 0) == (positions.fillna(0) != 0).any()
     assert set(series) == {
         *("prediction", "target", "forward_return", "close", "fill", "regime"),
         *("position", "gross", "net", "delayed"),
