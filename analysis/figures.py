@@ -49,11 +49,11 @@ def write_figures(
     with _without_a_screen():
         with _figure() as figure:
             _bars(figure, model)
-            _write(figure, folder / IMPORTANCE_FIGURE)
+            write_figure(figure, folder / IMPORTANCE_FIGURE)
         if contributions is not None:
             with _figure() as figure:
                 _beeswarm(figure, model, contributions, values, names)
-                _write(figure, folder / BEESWARM)
+                write_figure(figure, folder / BEESWARM)
 
 
 @contextmanager
@@ -65,8 +65,10 @@ def _figure() -> Iterator[Figure]:
         plt.close(figure)
 
 
-def _write(figure: Figure, file: Path) -> None:
+def write_figure(figure: Figure, file: Path, dpi: float | None = None) -> None:
     """Draw once; ``savefig`` draws a figure with a layout twice, for a quarter more time."""
+    if dpi is not None:
+        figure.set_dpi(dpi)
     FigureCanvasAgg(figure).print_png(file)  # type: ignore[no-untyped-call]
 
 
