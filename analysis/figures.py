@@ -11,10 +11,10 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from analysis.explainers.base import Contributions
+from analysis.png import write_png
 from analysis.results import Method, ModelAnalysis, Ranking
 from analysis.sampling import Array
 from brain.artifacts import BEESWARM, IMPORTANCE_FIGURE
@@ -49,11 +49,11 @@ def write_figures(
     with _without_a_screen():
         with _figure() as figure:
             _bars(figure, model)
-            write_figure(figure, folder / IMPORTANCE_FIGURE)
+            write_png(figure, folder / IMPORTANCE_FIGURE)
         if contributions is not None:
             with _figure() as figure:
                 _beeswarm(figure, model, contributions, values, names)
-                write_figure(figure, folder / BEESWARM)
+                write_png(figure, folder / BEESWARM)
 
 
 @contextmanager
@@ -63,13 +63,6 @@ def _figure() -> Iterator[Figure]:
         yield figure
     finally:
         plt.close(figure)
-
-
-def write_figure(figure: Figure, file: Path, dpi: float | None = None) -> None:
-    """Draw once; ``savefig`` draws a figure with a layout twice, for a quarter more time."""
-    if dpi is not None:
-        figure.set_dpi(dpi)
-    FigureCanvasAgg(figure).print_png(file)  # type: ignore[no-untyped-call]
 
 
 @contextmanager

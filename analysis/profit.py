@@ -99,14 +99,14 @@ def measure_profit(task: ProfitTask) -> ProfitResult:
 
 
 def _write_figure(task: ProfitTask, table: pd.DataFrame, file: Path) -> None:
-    from analysis.figures import write_figure
+    from analysis.png import write_png
     from analysis.profit_figure import profit_figure
 
     sharpe = plus_minus(task.sharpe.value, task.sharpe.error)
     title = f"{task.symbol} {task.family}, {task.model_id}: net Sharpe {sharpe}"
     horizon, fill = table.attrs["horizon"], table.attrs["fill"]
     subtitle = f"out of sample; decisions look {count(horizon, 'bar')} ahead and are {fill}"
-    write_figure(profit_figure(table, title, subtitle), file, _DPI)
+    write_png(profit_figure(table, title, subtitle), file, _DPI)
 
 
 def model_profit(task: ProfitTask, table: pd.DataFrame) -> ModelProfit:
