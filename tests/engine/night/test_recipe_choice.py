@@ -151,11 +151,12 @@ def test_another_number_of_seeds_is_no_reason_to_search_again(
     seeds: int | None,
     tonight: int,
 ) -> None:
-    library.set_recipe(SYMBOL, Family.LIGHTGBM, recipe.to_json())
+    other = replace(recipe, seeds=7)
+    library.set_recipe(SYMBOL, Family.LIGHTGBM, other.to_json())
     plan = replace(PLAN, seeds=seeds)
     again = reusable_recipe(library, dataset, Family.LIGHTGBM, plan)
-    assert again == replace(recipe, seeds=tonight)
-    assert again.id != recipe.id
+    assert again == replace(other, seeds=tonight)
+    assert again.id != other.id
     assert caplog.text == ""
 
 
