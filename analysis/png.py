@@ -10,8 +10,6 @@ from matplotlib.figure import Figure
 __all__ = ["write_png"]
 
 
-def write_png(figure: Figure, file: Path, dpi: float | None = None) -> None:
+def write_png(figure: Figure, file: Path) -> None:
     """Draw once; ``savefig`` draws a figure with a layout twice, for a quarter more time."""
-    if dpi is not None:
-        figure.set_dpi(dpi)
     FigureCanvasAgg(figure).print_png(file)  # type: ignore[no-untyped-call]

@@ -24,7 +24,6 @@ __all__ = ["POINTS", "ModelProfit", "ProfitResult", "ProfitTask", "measure_profi
 
 #: Points of a night's curve: as many as a small picture shows.
 POINTS = 120
-_DPI = 130
 
 
 @dataclass(frozen=True)
@@ -106,7 +105,7 @@ def _write_figure(task: ProfitTask, table: pd.DataFrame, file: Path) -> None:
     title = f"{task.symbol} {task.family}, {task.model_id}: net Sharpe {sharpe}"
     horizon, fill = table.attrs["horizon"], table.attrs["fill"]
     subtitle = f"out of sample; decisions look {count(horizon, 'bar')} ahead and are {fill}"
-    write_png(profit_figure(table, title, subtitle), file, _DPI)
+    write_png(profit_figure(table, title, subtitle), file)
 
 
 def model_profit(task: ProfitTask, table: pd.DataFrame) -> ModelProfit:

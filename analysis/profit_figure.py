@@ -27,7 +27,7 @@ from brain.naming import REGIMES, Regime
 
 __all__ = ["profit_figure"]
 
-_SIZE = (7.8, 7.0)
+_SIZE, _DPI = (7.8, 7.0), 130
 _FONT: dict[Any, Any] = {
     "font.size": 10.5,
     "axes.titlesize": 12.5,
@@ -67,7 +67,7 @@ def profit_figure(table: pd.DataFrame, title: str, subtitle: str) -> Figure:
     curves = cumulated(table)
     spans = regime_spans(table["regime"])
     with rc_context(_FONT):
-        figure = Figure(figsize=_SIZE, layout="constrained")
+        figure = Figure(figsize=_SIZE, dpi=_DPI, layout="constrained")
         panels = figure.subplots(3, 1, sharex=True, height_ratios=[3.2, 1, 1])
         for axes in panels:
             _shade(axes, spans)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -77,16 +77,9 @@ def _lower_words(value: object) -> object:
     return tuple(dict.fromkeys(str(word).lower() for word in words))
 
 
-def _fill(value: object) -> object:
-    return parse_fill(value.lower()) if isinstance(value, str) else value
-
-
-def _product(value: object) -> object:
-    return parse_product(value.lower()) if isinstance(value, str) else value
-
-
-def _liquidity(value: object) -> object:
-    return parse_liquidity(value.lower()) if isinstance(value, str) else value
+def _member(parse: Callable[[str], object]) -> BeforeValidator:
+    """A name in any case, read by ``parse``; other values go on as they are."""
+    return BeforeValidator(lambda v: parse(v.lower()) if isinstance(v, str) else v)
 
 
 def _renamed(value: object) -> object:
@@ -164,11 +157,11 @@ class Settings(BaseSettings):
     embargo: int = Field(default=24, ge=0, description="bars left out between training and test")
     trials: int = Field(default=8, ge=1, description="hyperparameter trials of a family")
     retune: bool = Field(default=False, description="search again although a recipe is stored")
-    fill: Annotated[Fill | None, BeforeValidator(_fill)] = Field(
+    fill: Annotated[Fill | None, _member(parse_fill)] = Field(
         default=None,
         description="where decisions are filled: open, worked, finer; by the bars if none",
     )
-    product: Annotated[Product | None, BeforeValidator(_product)] = Field(
+    product: Annotated[Product | None, _member(parse_product)] = Field(
         default=None,
         description="spot, perpetual; if none, collected candles are perpetuals', files spot",
     )
@@ -186,7 +179,7 @@ class Settings(BaseSettings):
     impact_bps: Rates = Field(
         default_factory=dict, description="one's own orders' impact on the price; 0 if none"
     )
-    liquidity: Annotated[Liquidity, BeforeValidator(_liquidity)] = Field(
+    liquidity: Annotated[Liquidity, _member(parse_liquidity)] = Field(
         default=Liquidity.TAKER, description="maker or taker: which of an exchange's fees is paid"
     )
     threshold: float = Field(

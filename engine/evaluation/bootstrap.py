@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit  # scipy.stats costs every process a second
 
-__all__ = ["MIN_BLOCKS", "BlockBootstrap", "block_length"]
+__all__ = ["MIN_BLOCKS", "BlockBootstrap", "block_length", "quotient"]
 
 #: With fewer whole blocks than this the error is unknown.
 MIN_BLOCKS = 5
@@ -24,6 +24,12 @@ _NORMAL = float(ndtri(0.975))
 def block_length(horizon: int) -> int:
     """Rows in a block: 20, and at least twice the bars that two targets may share."""
     return max(20, 2 * horizon)
+
+
+def quotient(means: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The first column over the second, (k, 2) → (k,); NaN where that is not positive."""
+    above, below = means.T
+    return np.divide(above, below, out=np.full_like(below, np.nan), where=below > 0.0)
 
 
 @dataclass(frozen=True)

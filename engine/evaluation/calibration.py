@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from brain.naming import REGIMES, Regime
 from brain.records import Estimate
-from engine.evaluation.bootstrap import BlockBootstrap, block_length
+from engine.evaluation.bootstrap import BlockBootstrap, block_length, quotient
 from engine.kernels.columns import Floats
 
 __all__ = ["Slopes", "slopes"]
@@ -71,9 +71,7 @@ def _slope(x: Floats, y: Floats, horizon: int) -> Estimate:
         return Estimate(math.nan, math.nan)
     moments = np.column_stack([x * y, x * x])
     product, square = moments.mean(axis=0)
-    products, squares = draws.means(moments).T
-    drawn = np.divide(products, squares, out=np.full_like(products, np.nan), where=squares > 0.0)
-    return Estimate(float(product / square), draws.error(drawn))
+    return Estimate(float(product / square), draws.error(quotient(draws.means(moments))))
 
 
 def _shrunk(slope: Estimate) -> float:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brain.records import Estimate, Evidence
-from engine.evaluation.bootstrap import MIN_BLOCKS, BlockBootstrap, block_length
+from engine.evaluation.bootstrap import MIN_BLOCKS, BlockBootstrap, block_length, quotient
 from engine.evaluation.trading import ALL, KEYS, Trading, always_in, reversal
 from engine.kernels.columns import Floats
 from engine.kernels.profit import Profit
@@ -94,7 +94,8 @@ def _evidence(
     capital = trading.capital(result, key)
     net = result.net / capital
     decided = np.isfinite(position)
-    sign = always_in(prediction)
+    sign = trading.profit(always_in(prediction), key)
+    sign_capital = trading.capital(sign, key)
     evidence = Evidence(
         bars=int(rows.sum()),
         episodes=_episodes(members, valid, trading.regimes),
@@ -105,11 +106,11 @@ def _evidence(
         hit_rate=_hit_rate(prediction[rows], target[rows], draws),
         max_drawdown=_drawdown(net, trading),
         gross_sharpe=sharpe_ratio(result.gross / capital, trading),
-        delayed_sharpe=_gross(position, trading, key, delay=1),
+        delayed_sharpe=_delayed(position, trading, key),
         gain_bp=_gain(position[active] * np.expm1(forward_return[active]), trading),
         break_even_bp=_break_even(result, capital, trading),
-        sign_gross_sharpe=_gross(sign, trading, key),
-        sign_net_sharpe=_benchmark(sign, trading, key),
+        sign_gross_sharpe=sharpe_ratio(sign.gross / sign_capital, trading),
+        sign_net_sharpe=sharpe_ratio(sign.net / sign_capital, trading),
         long_sharpe=_benchmark(np.where(decided, 1.0, np.nan), trading, key),
         reversal_sharpe=_benchmark(reversal(trading.close, decided), trading, key),
     )
@@ -156,7 +157,7 @@ def _hit_rate(prediction: Floats, target: Floats, draws: BlockBootstrap) -> Esti
     if not moved.any():
         return Estimate(np.nan, np.nan)
     moments = np.column_stack([hits, moved.astype(float)])
-    return Estimate(float(hits.sum() / moved.sum()), draws.error(_quotient(draws.means(moments))))
+    return Estimate(float(hits.sum() / moved.sum()), draws.error(quotient(draws.means(moments))))
 
 
 def _gain(returns: Floats, trading: Trading) -> Estimate:
@@ -176,25 +177,18 @@ def _break_even(result: Profit, capital: Floats, trading: Trading) -> Estimate:
         return Estimate(np.nan, np.nan)
     draws = BlockBootstrap(len(columns), block_length(trading.horizon))
     gross, traded = columns.sum(axis=0)
-    return Estimate(float(gross / traded), draws.error(_quotient(draws.means(columns))))
+    return Estimate(float(gross / traded), draws.error(quotient(draws.means(columns))))
 
 
-def _quotient(means: Floats) -> Floats:
-    """The first column over the second, NaN where that is not positive."""
-    above, below = means.T
-    return np.divide(above, below, out=np.full_like(below, np.nan), where=below > 0.0)
-
-
-def _gross(position: Floats, trading: Trading, key: str, *, delay: int = 0) -> Estimate:
-    """The gross Sharpe ratio of decisions, each filled that many more bars late."""
-    result = trading.profit(position, key, delay=delay)
+def _delayed(position: Floats, trading: Trading, key: str) -> Estimate:
+    """The gross Sharpe ratio of the same decisions, each filled one more bar late."""
+    result = trading.profit(position, key, delay=1)
     return sharpe_ratio(result.gross / trading.capital(result, key), trading)
 
 
 def _benchmark(position: Floats, trading: Trading, key: str) -> Estimate:
     """The net Sharpe ratio of another rule at the same costs."""
-    result = trading.profit(position, key)
-    return sharpe_ratio(result.net / trading.capital(result, key), trading)
+    return sharpe_ratio(net_returns(position, trading, key), trading)
 
 
 def sharpe_ratio(returns: Floats, trading: Trading) -> Estimate:

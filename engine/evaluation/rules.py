@@ -74,7 +74,8 @@ def decisions(
     predictions = np.where(np.isfinite(prediction), prediction, earlier)
     position, cost = np.full(len(dataset), np.nan), np.full(len(dataset), np.nan)
     for fold in folds:
-        rule = _rule(predictions, dataset, plan, rows=fold.train_end, bars=fold.test_start)
+        spread = _spread(dataset, plan, fold.test_start)
+        rule = _rule(predictions, dataset, plan, fold.train_end, spread)
         test = slice(fold.test_start, fold.test_end)
         before = position[test.start - dataset.horizon : test.start]
         position[test] = rule.decide(
@@ -82,19 +83,19 @@ def decisions(
         )
         cost[fold.test_start :] = rule.cost / 10_000
     cost[: folds[0].test_start] = cost[folds[0].test_start]
-    last = _rule(predictions, dataset, plan, rows=len(dataset), bars=len(dataset))
-    spread = dataset.spread(len(dataset)) if plan.costs.half_spread is None else None
+    spread = _spread(dataset, plan, len(dataset))
+    last = _rule(predictions, dataset, plan, len(dataset), spread)
     return Decisions(position, cost, last, plan.costs, spread)
 
 
 def _rule(
-    prediction: Floats, dataset: Dataset, plan: TrainingPlan, *, rows: int, bars: int
+    prediction: Floats, dataset: Dataset, plan: TrainingPlan, rows: int, spread: Spread | None
 ) -> PositionRule:
-    """The rule of the first rows' predictions and the first bars' spread."""
+    """The rule of the first rows' predictions at that spread."""
     fitted = slopes(
         prediction[:rows], dataset.target[:rows], dataset.regimes[:rows], dataset.horizon
     )
-    cost = plan.costs.total(_half_spread(dataset, plan, bars))
+    cost = plan.costs.total(_half_spread(plan, spread))
     return PositionRule(
         horizon=dataset.horizon,
         slope=fitted.common,
@@ -105,9 +106,13 @@ def _rule(
     )
 
 
-def _half_spread(dataset: Dataset, plan: TrainingPlan, bars: int) -> float:
-    """The half spread by the setting or the first bars, basis points; 0 if not told from none."""
+def _spread(dataset: Dataset, plan: TrainingPlan, bars: int) -> Spread | None:
+    """The estimate from the first bars; None if the half spread is a setting."""
+    return dataset.spread(bars) if plan.costs.half_spread is None else None
+
+
+def _half_spread(plan: TrainingPlan, spread: Spread | None) -> float:
+    """The half spread by the setting or the estimate, basis points; 0 if not told from none."""
     if plan.costs.half_spread is not None:
         return plan.costs.half_spread
-    spread = dataset.spread(bars)
-    return spread.half_bp if spread.significant else 0.0
+    return spread.half_bp if spread is not None and spread.significant else 0.0

@@ -50,7 +50,7 @@ def fill_prices(open_: Floats, high: Floats, low: Floats, close: Floats, fill: F
     """
     if fill is Fill.CLOSE:
         return np.where(valid_prices(close), close, np.nan)
-    price = open_ if fill is Fill.OPEN else (high + low + close) / 3.0
+    price = _price(open_, high, low, close, fill)
     later = np.full(close.shape, np.nan)
     later[:-1] = np.where(valid_prices(price), price, np.nan)[1:]
     return later
@@ -69,9 +69,13 @@ def finer_prices(
     Returns:
         (N,); NaN where no such bar is known.
     """
-    fill = choose_fill(open_, close)
-    price = open_ if fill is Fill.OPEN else (high + low + close) / 3.0
+    price = _price(open_, high, low, close, choose_fill(open_, close))
     row = np.searchsorted(open_time_ns, at_ns)
     inside = np.minimum(row, len(open_time_ns) - 1)
     begins = (open_time_ns[inside] == at_ns) & valid_prices(price)[inside]
     return np.where(begins, price[inside], np.nan)
+
+
+def _price(open_: Floats, high: Floats, low: Floats, close: Floats, fill: Fill) -> Floats:
+    """What an order that begins with each bar is filled at: the open, or the typical price."""
+    return open_ if fill is Fill.OPEN else (high + low + close) / 3.0

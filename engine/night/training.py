@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from brain.errors import BrainError, TrainingError
-from brain.naming import Family
+from brain.naming import REGIMES, Family, Regime
 from brain.recipes import Recipe
 from brain.records import Evidence
 from brain.work import Failure
@@ -16,7 +16,7 @@ from engine.data.dataset import Dataset
 from engine.evaluation.metrics import evaluate, net_returns
 from engine.evaluation.profit_table import profit_columns
 from engine.evaluation.rules import Decisions, decisions
-from engine.evaluation.trading import KEYS, trading_of
+from engine.evaluation.trading import trading_of
 from engine.evaluation.walk_forward import Fold, TrainingPlan, out_of_sample
 from engine.kernels.columns import Floats
 from engine.night.search import Search, search
@@ -60,8 +60,8 @@ class TrainingResult:
         evidence: by regime and over all bars.
         prediction: (N,) out-of-sample predictions, NaN before the first test row.
         decisions: of the predictions.
-        net: (N,) net return of each bar by the key of the decisions, see
-            :func:`engine.evaluation.metrics.net_returns`.
+        net: (N,) net return of each bar by the regime of the decisions, see
+            :func:`engine.evaluation.metrics.net_returns`; over all bars it is in ``profit``.
         profit: (N,) each, see :func:`engine.evaluation.profit_table.profit_columns`.
         folder: of the MLflow model.
         seconds: by stage.
@@ -74,7 +74,7 @@ class TrainingResult:
     evidence: dict[str, Evidence]
     prediction: Floats
     decisions: Decisions
-    net: dict[str, Floats]
+    net: dict[Regime, Floats]
     profit: dict[str, Floats]
     folder: Path
     seconds: dict[str, float]
@@ -124,7 +124,7 @@ def train(task: Task) -> TrainingResult:
     evidence = evaluate(
         prediction, dataset.target, dataset.forward_return, trading, choice.position
     )
-    net = {key: net_returns(choice.position, trading, key) for key in KEYS}
+    net = {regime: net_returns(choice.position, trading, regime) for regime in REGIMES}
     profit = profit_columns(choice.position, trading)
     clock.lap("judge")
     fitted = families.family(task.family).fit(

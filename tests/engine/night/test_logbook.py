@@ -44,7 +44,7 @@ def result(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> TrainingR
         evidence=evidence,
         prediction=prediction,
         decisions=choice,
-        net={ALL: prediction},
+        net={},
         profit={},
         folder=tmp_path_factory.mktemp("model"),
         seconds={"refit": 1.0},
