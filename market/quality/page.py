@@ -15,6 +15,8 @@ from market.quality.record import COUNTS, TOLERABLE, Coverage, QualityRecord
 
 __all__ = ["GAPS_PER_PAGE", "GAPS_PER_SERIES", "page"]
 
+#: Blocks of a strip: over more days than that a block is of several.
+_BLOCKS = 500
 #: Gaps of one series that the page lists; all of them are in the JSON file.
 GAPS_PER_SERIES = 20
 #: Gaps that the page lists of all series; MLflow's viewer hangs on pages near 10 MB.
@@ -76,20 +78,30 @@ def _axis(records: Sequence[QualityRecord]) -> tuple[pd.Timestamp, int]:
 def _strip(coverage: Coverage | None, first: pd.Timestamp) -> list[_Block]:
     if coverage is None:
         return []
-    x, blocks = (coverage.first - first) // _DAY, []
-    for state, group in groupby(coverage.shares, key=_state):
-        shares = list(group)
-        begin, end = first + x * _DAY, first + (x + len(shares) - 1) * _DAY
-        span = f"{begin:%Y-%m-%d}" + (f" to {end:%Y-%m-%d}" if end > begin else "")
-        part = f", {sum(shares) / len(shares):.0%} of the rows" if state == "part" else ""
-        words = {"whole": "all rows", "part": "some rows", "none": "no row"}[state]
-        blocks.append(_Block(x, len(shares), state, f"{span}: {words}{part}"))
-        x += len(shares)
+    number, blocks = len(coverage.shares), []
+    width = -(-number // _BLOCKS)  # days of a block
+    shares = [coverage.shares[day : day + width] for day in range(0, number, width)]
+    begin = (coverage.first - first) // _DAY
+    for state, group in groupby(shares, key=_state):
+        stretch = [share for part in group for share in part]
+        blocks.append(_block(begin, stretch, state, first))
+        begin += len(stretch)
     return blocks
 
 
-def _state(share: float) -> str:
-    return "whole" if share >= 1 else "part" if share > 0 else "none"
+def _block(x: int, shares: Sequence[float], state: str, first: pd.Timestamp) -> _Block:
+    begin, end = first + x * _DAY, first + (x + len(shares) - 1) * _DAY
+    span = f"{begin:%Y-%m-%d}" + (f" to {end:%Y-%m-%d}" if end > begin else "")
+    part = f", {sum(shares) / len(shares):.0%} of the rows" if state == "part" else ""
+    words = {"whole": "all rows", "part": "some rows", "none": "no row"}[state]
+    return _Block(x, len(shares), state, f"{span}: {words}{part}")
+
+
+def _state(shares: Sequence[float]) -> str:
+    """The state of consecutive days together."""
+    if min(shares) >= 1:
+        return "whole"
+    return "part" if max(shares) > 0 else "none"
 
 
 def _cells(record: QualityRecord) -> list[tuple[str, str]]:
