@@ -122,6 +122,7 @@ def _cells(record: QualityRecord) -> list[tuple[str, str]]:
 _TEMPLATE = """{% extends "page" %}
 {% block style %}
 :root { --whole: #2a9d8f; --part: #e9b949; --none: #cf4456; }
+.wide { overflow-x: auto; } .note div { max-width: calc(100vw - 14rem); }
 .badge { display: inline-block; min-width: 4.6rem; padding: 0 .2rem; text-align: center;
          border-radius: .6rem; font-size: .82rem; font-weight: 600; }
 .badge.good { background: #d8f0e6; color: #14593f; }
@@ -140,7 +141,7 @@ svg .whole { fill: var(--whole); } svg .part { fill: var(--part); } svg .none { 
 <p>Nothing was changed in the data. A flagged row is to be looked at; some will be right.
 “–” is unknown, which is not 0.</p>
 <h2>Series</h2>
-<table>
+<div class="wide"><table>
 <thead><tr><th>series</th><th>state</th><th>first row</th><th>last row</th>
 {% for name in counts %}<th class="n">{{ name }}</th>{% endfor %}</tr></thead>
 <tbody>
@@ -151,10 +152,10 @@ svg .whole { fill: var(--whole); } svg .part { fill: var(--part); } svg .none { 
 <td class="name">{{ when(record.last) if record.last is not none else "–" }}</td>
 {% for text, colour in cells %}<td class="n {{ colour }}">{{ text }}</td>{% endfor %}
 </tr>
-<tr class="note"><td></td><td colspan="{{ counts | length + 3 }}">{{ record.note }}</td></tr>
+<tr class="note"><td></td><td colspan="{{ counts | length + 3 }}"><div>{{ record.note }}</div></td></tr>
 {% endfor %}
 </tbody>
-</table>
+</table></div>
 <h2>Coverage by day (UTC)</h2>
 <p><span class="key whole"></span>all rows<span class="key part"></span>some rows
 <span class="key none"></span>no row<span class="key out"></span>nothing belongs there, or not
@@ -174,7 +175,7 @@ known. Point at a stretch to read it.</p>
 </div>
 <h2>Gaps</h2>
 {% if gap_lists %}
-<table>
+<div class="wide"><table>
 <thead><tr><th>series</th><th>from</th><th>until</th><th class="n">rows</th><th>reason</th></tr>
 </thead>
 <tbody>
@@ -190,7 +191,7 @@ known. Point at a stretch to read it.</p>
 {% endif %}
 {% endfor %}
 </tbody>
-</table>
+</table></div>
 {% else %}
 <p>No gap is recorded.</p>
 {% endif %}

@@ -56,7 +56,9 @@ class QualityReport:
         number = f"{len(self.records)} series"
         if not self.records:
             return number
-        return f"{number}, {parts}; checked {when(max(r.checked for r in self.records))}"
+        return (
+            f"{number}, {parts}; checked {when(max(r.checked for r in self.records).floor('min'))}"
+        )
 
     def __repr__(self) -> str:
         return f"QualityReport({self.summary})"
