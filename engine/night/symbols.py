@@ -230,6 +230,7 @@ def symbol_run(night: Run, data: SymbolData) -> Run:
         Tag.ROLE: Role.SYMBOL,
         Tag.SYMBOL: dataset.symbol,
         Tag.TIMEFRAME: dataset.timeframe,
+        Tag.CALENDAR: dataset.calendar,
         Tag.TRAINED_UNTIL: dataset.trained_until,
         Tag.BARS: bars.digest,
     }
@@ -237,8 +238,8 @@ def symbol_run(night: Run, data: SymbolData) -> Run:
     listed = bars.findings.listed(pd.DatetimeIndex(bars.frame.index))
     findings = "".join(f"\n- {finding}" for finding in listed) or " nothing"
     note = (
-        f"{len(dataset)} {bars.timeframe} bars of {bars.symbol}. Repairs:{repairs}\n\n"
-        f"To mistrust:{findings}"
+        f"{len(dataset)} {bars.timeframe} bars of {bars.symbol}, {bars.calendar}. "
+        f"Repairs:{repairs}\n\nTo mistrust:{findings}"
     )
     return night.child(f"{dataset.symbol} {night.day}", tags=tags, note=note)
 

@@ -152,7 +152,8 @@ svg .whole { fill: var(--whole); } svg .part { fill: var(--part); } svg .none { 
 <td class="name">{{ when(record.last) if record.last is not none else "–" }}</td>
 {% for text, colour in cells %}<td class="n {{ colour }}">{{ text }}</td>{% endfor %}
 </tr>
-<tr class="note"><td></td><td colspan="{{ counts | length + 3 }}"><div>{{ record.note }}</div></td></tr>
+<tr class="note"><td></td>
+<td colspan="{{ counts | length + 3 }}"><div>{{ record.note }}</div></td></tr>
 {% endfor %}
 </tbody>
 </table></div>

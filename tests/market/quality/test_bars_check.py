@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
@@ -155,12 +156,36 @@ def test_the_page_and_the_documents_have_bars_like_any_series() -> None:
     ]
 
 
-def test_the_page_of_a_long_series_with_closed_days_stays_small() -> None:
-    """Decades of business days on a grid of all days: two states a week, and a year is missing."""
-    times = pd.date_range("1990-01-01", periods=8000, freq="B", tz="UTC")
-    frame = prices(8000).assign(time=times)
-    series = bars(frame[times.year != 2000], "1d")
+def test_the_page_of_a_long_series_with_many_gaps_stays_small() -> None:
+    """Decades without every third day, and without a year."""
+    times = pd.date_range("1990-01-01", periods=9000, tz="UTC")
+    frame = prices(9000).assign(time=times)
+    series = bars(frame[(np.arange(9000) % 3 > 0) & (times.year != 2000)], "1d")
     text = QualityReport([bars_record(series, checked=NOW)]).html()
     assert 3 <= text.count("<rect") <= 500
     assert text.count('<rect class="none"') == 1
     assert len(text) < 100_000
+
+
+# --- markets that close -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("calendar", ["XNYS", "bars"])
+@pytest.mark.parametrize("name", ["sp500", "nasdaq"])
+def test_an_index_of_twenty_years_is_quiet_and_a_split_in_it_is_told(
+    name: str, calendar: str
+) -> None:
+    frame = importlib.import_module(f"arch.data.{name}").load().reset_index()
+    frame.columns = frame.columns.str.lower()
+    frame = frame.rename(columns={"date": "time"}).drop(columns="adj close")
+    index = check_bars(frame, symbol="IDX", timeframe="1d", calendar=calendar)
+    record = bars_record(index, checked=NOW)
+    reasons = {finding.reason for finding in record.findings}
+    assert reasons <= {"no volume although the price moved"}  # two days of the NASDAQ
+    assert (record.stale, record.expected) == (0, len(index.frame))
+    assert record.severity in ("good", "look")
+    frame.loc[3000:, list(COLUMNS[:4])] /= 3
+    poor = check_bars(frame, symbol="IDX", timeframe="1d", calendar=calendar)
+    (split,) = [f for f in bars_record(poor, checked=NOW).findings if f.kind == "split"]
+    assert split.reason == SPLIT.replace("1/2", "1/3")
+    assert split.first.date() == frame["time"][3000].date()
