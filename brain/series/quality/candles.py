@@ -55,10 +55,10 @@ def candle_findings(rows: Mapping[str, Floats], place: Floats) -> Findings:
     prices = np.column_stack([rows[name] for name in VALUES[:4]])
     volume = rows["volume"]
     quote = rows.get("quote_volume", np.full(len(place), np.nan))
-    partial = np.isfinite(prices).any(axis=1) | np.isinf(prices).any(axis=1)
-    valid = (np.isfinite(prices) & (prices > 0)).all(axis=1)
+    partial: Flags = np.asarray((np.isfinite(prices) | np.isinf(prices)).any(axis=1))
+    valid: Flags = np.asarray((np.isfinite(prices) & (prices > 0)).all(axis=1))
     prices[~valid] = np.nan
-    known = Candles(*np.log(prices[valid]).T, place[valid])
+    known = Candles.of(prices[valid], place[valid])
     steps, tenfold = ([f.among(valid) for f in rule(known)] for rule in (splits, ticks))
     still = [fault.among(valid) for fault in still_closes(prices[valid, 3])]
     series = [fault.among(valid) for fault in coarse_prices(prices[valid, 3])]
@@ -68,7 +68,7 @@ def candle_findings(rows: Mapping[str, Floats], place: Floats) -> Findings:
         "price missing, infinite or not positive": partial & ~valid,
         **_impossible(prices, volume),
         "turnover that does not fit price and volume": neither,
-        **_jumps(Candles(*np.log(prices).T, place), _union(steps, valid), _union(tenfold, valid)),
+        **_jumps(Candles.of(prices, place), _union(steps, valid), _union(tenfold, valid)),
     }
     if not constant:
         others["no volume although the price moved"] = (volume == 0) & _moved(prices, place)

@@ -66,6 +66,12 @@ class Candles:
     c: Floats
     place: Floats
 
+    @classmethod
+    def of(cls, prices: Floats, place: Floats) -> Candles:
+        """Candles of prices (N, 4): open, high, low, close."""
+        o, h, lo, c = np.log(prices).T
+        return cls(o, h, lo, c, place)
+
     @property
     def elapsed(self) -> Floats:
         """(N,) steps of the grid since the row before; 1 in the first row."""

@@ -93,7 +93,7 @@ def test_of_two_bars_nothing_is_known() -> None:
 
 def test_candles_and_bars_of_the_same_prices_have_the_same_findings() -> None:
     frame = halved().drop(index=[100])
-    frame.loc[200, "high"] *= 10
+    frame["high"] *= np.where(frame.index == 200, 10.0, 1.0)
     frame.loc[300:339, "close"] = frame["close"][300]
     names = list(COLUMNS[:4])
     frame["high"], frame["low"] = frame[names].max(axis=1), frame[names].min(axis=1)
