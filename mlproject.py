@@ -78,9 +78,11 @@ def _setting_options(*names: str) -> Callable[[_Function], _Function]:
 def cli(debug: bool, launcher: int | None) -> None:
     """Collect market data; train, evaluate, register and explain models of it."""
     if launcher:
+        from brain.folders import enter_folder
         from brain.processes import die_with_parent
 
         die_with_parent(launcher)
+        enter_folder(launcher)
 
 
 @cli.command()
@@ -354,24 +356,26 @@ def _job(
         reads: whether bars are worked on.
     """
     from brain.console import console
-    from brain.series.source import describe_source, open_bars, reads_store
+    from brain.series.source import describe_source, open_bars, open_folder, reads_store
     from brain.settings import load_settings
     from market.night import check_collection
     from registry.library import BrainLibrary
 
     settings = load_settings(overrides)
+    bars = open_folder(settings) if reads and not reads_store(settings) else None
+    # What can't be used is refused before the library makes tables and folders.
+    if bars is not None:
+        bars.check()
+    elif collects:
+        check_collection(settings)
     library = BrainLibrary(settings.tracking_uri, series=settings.series, renamed=settings.renamed)
     library.check(settings.experiment)
     library.reap(after_hours=settings.reap_after_hours)
-    bars = None
-    if collects and (reads_store(settings) or not reads):
-        check_collection(settings)
-    elif reads:
+    if bars is None and not collects:
         bars = open_bars(settings, library)
         bars.check()
-    stopped = None
-    if role is Role.NIGHT:
-        stopped = library.stopped_night(settings.experiment, settings.digest())
+    night = role is Role.NIGHT
+    stopped = library.stopped_night(settings.experiment, settings.digest()) if night else None
     start = datetime.now(UTC)
     number = len(settings.symbols if bars is None else bars)
     source = describe_source(settings) if reads else " and ".join(settings.exchanges)

@@ -15,6 +15,7 @@ import hashlib
 import json
 import logging
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from decimal import Decimal
 from numbers import Real
 from typing import Any, NoReturn
@@ -25,6 +26,7 @@ import pandas as pd
 
 from brain.errors import BarsError, InputError, NotEnoughBarsError, did_you_mean
 from brain.naming import parse_symbol
+from brain.series.timeframe_names import length_name, resampled, timeframe_fault
 from brain.series.times import parse_times, when
 from brain.text import count
 
@@ -44,6 +46,9 @@ TIMEFRAMES: dict[str, pd.Timedelta] = {
 
 # Adjusted or converted prices may leave the close a rounding error above the high.
 _ROUNDING = 1e-9
+
+# Fewer bars may well have one price; more that have are no market.
+_FLAT = 30
 
 # A Monday at midnight, UTC: the origin of every grid, so that series of one timeframe are aligned.
 _ORIGIN = pd.Timestamp("1970-01-05", tz="UTC")
@@ -121,9 +126,7 @@ def parse_timeframe(value: str) -> pd.Timedelta:
     try:
         return TIMEFRAMES[value]
     except (KeyError, TypeError):
-        raise InputError(
-            f"{value!r} is not a timeframe; {did_you_mean(str(value), TIMEFRAMES)}"
-        ) from None
+        raise InputError(timeframe_fault(value, TIMEFRAMES)) from None
 
 
 def check_bars(frame: pd.DataFrame, *, symbol: str, timeframe: str, source: str = "") -> Bars:
@@ -149,7 +152,8 @@ def check_bars(frame: pd.DataFrame, *, symbol: str, timeframe: str, source: str 
         BarsError: a column is missing, ambiguous or not numeric; a time is unreadable, off the
             grid, or only some times carry a zone; a price is NaN, infinite or not positive; high
             and low don't enclose open and close; a volume is negative; two bars of one time
-            differ; the times step by another timeframe; or more than half the grid is missing.
+            differ; the close of 30 bars or more never changes; the times step by another
+            timeframe; or more than half the grid is missing.
     """
     symbol, step = parse_symbol(symbol), parse_timeframe(timeframe)
     name = f"{symbol} {timeframe}" + (f" ({source})" if source else "")
@@ -185,7 +189,19 @@ def _parse_rows(frame: pd.DataFrame, name: str, repairs: list[str]) -> pd.DataFr
     rows = _in_order(_without_blank_rows(rows, name, repairs), repairs)
     _check_prices(rows, name)
     rows = _with_wide_ranges(_with_finite_volumes(rows, repairs), repairs)
-    return _without_repetitions(rows, name, repairs)
+    rows = _without_repetitions(rows, name, repairs)
+    _check_movement(rows, name)
+    return rows
+
+
+def _check_movement(rows: pd.DataFrame, name: str) -> None:
+    """Refuse a series whose price never moves: nothing can be learnt from it."""
+    closes = rows["close"].to_numpy()
+    if len(closes) >= _FLAT and (closes == closes[0]).all():
+        raise BarsError(
+            f"{name}: every close of {count(len(closes), 'bar')} is {float(closes[0])!r}, so there "
+            "is nothing to predict; give bars of a market whose price moves, or leave this one out"
+        )
 
 
 def _check_columns(frame: pd.DataFrame, name: str) -> None:
@@ -324,7 +340,7 @@ def _on_grid(rows: pd.DataFrame, step: pd.Timedelta, name: str, repairs: list[st
     if median != width:
         raise BarsError(
             f"{name}: the bars are {_length(median)} apart (median), not {_length(width)}; "
-            "name the timeframe that they have, or resample them"
+            f"{_other_timeframe(median, width)}"
         )
     off = (nanoseconds - _ORIGIN.value) % width != 0
     if off.any():
@@ -362,9 +378,16 @@ def _gaps(
 
 
 def _length(nanoseconds: int) -> str:
-    length = pd.Timedelta(nanoseconds, unit="ns")
-    names = [name for name, step in TIMEFRAMES.items() if step == length]
-    return names[0] if names else str(length)
+    return length_name(timedelta(microseconds=nanoseconds / 1e3), TIMEFRAMES)
+
+
+def _other_timeframe(median: int, width: int) -> str:
+    """The cure for bars that step by another timeframe than they are said to."""
+    name = _length(median)
+    if name not in TIMEFRAMES:
+        return resampled(timedelta(microseconds=median / 1e3), TIMEFRAMES)
+    cure = f"name the timeframe that they have, {name} (a file is named as BTC-USD_{name})"
+    return cure if width % median else f"{cure}, or resample them to {_length(width)}"
 
 
 def _nanoseconds(index: pd.Index) -> npt.NDArray[np.int64]:
