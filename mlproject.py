@@ -11,7 +11,6 @@ import shlex
 import signal
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from brain.artifacts import MARKET, NIGHT_PAGE, SUMMARY
 from brain.errors import BrainError
 from brain.naming import Role, Tag
+from brain.stopwatch import Stopwatch
 from brain.work import Failure, Progress
 
 try:
@@ -159,10 +159,10 @@ def nightly(**overrides: str | None) -> int:
         parts = [done[symbol] for symbol in job.bars]
         for part in parts:
             job.add(part.failures)
-            job.add_seconds(part.seconds)
+            job.stopwatch.add(part.stopwatch.seconds)
         documents = [part.document for part in parts if part.document]
         job.done = any(document["versions"] for document in documents)
-        document = join_documents(documents, job.failures, job.seconds)
+        document = join_documents(documents, job.failures, job.stopwatch.seconds)
         job.run.document({**document, "market": job.market}, SUMMARY)
         job.show(document)
         champions = [champion for part in parts for champion in part.champions]
@@ -180,7 +180,7 @@ def analyze(**overrides: str | None) -> int:
     from analysis.tables import model_lines, models_table
 
     with _job(Role.ANALYSIS, overrides) as job:
-        with job.stage("analyse"), job.progress("Explaining") as (explaining,):
+        with job.stopwatch.stage("analyse"), job.progress("Explaining") as (explaining,):
             analysis = NightlyFeatureAnalysis(job.library, job.settings).run_nightly_analysis(
                 symbols=job.settings.symbols or None,
                 datasets=job.bars,
@@ -189,7 +189,7 @@ def analyze(**overrides: str | None) -> int:
             )
         job.done = bool(analysis.models)
         job.add(analysis.failures)
-        job.run.document(analysis_document(analysis, job.failures, job.seconds), SUMMARY)
+        job.run.document(analysis_document(analysis, job.failures, job.stopwatch.seconds), SUMMARY)
         job.out.print(models_table(model_lines(analysis.models), job.failures))
     return job.exit_code
 
@@ -199,11 +199,11 @@ def analyze(**overrides: str | None) -> int:
 def train(**overrides: str | None) -> int:
     """Train, evaluate and register every symbol's families; champions stay as they are."""
     from analysis.tables import versions_table
-    from engine.night.symbols import each_training
+    from engine.night.symbols import train_symbols
 
     with _job(Role.TRAINING, overrides) as job:
         versions = []
-        for result in job.each_symbol(each_training, "Training"):
+        for result in job.each_symbol(train_symbols, "Training"):
             if isinstance(result, Failure):
                 job.add([result])
             else:
@@ -220,11 +220,11 @@ def train(**overrides: str | None) -> int:
 def tune(**overrides: str | None) -> int:
     """Search for hyperparameters and store the recipes; nothing is registered."""
     from analysis.tables import recipes_table
-    from engine.night.symbols import each_tuning
+    from engine.night.symbols import tune_symbols
 
     with _job(Role.SEARCH, overrides) as job:
         searches = []
-        for result in job.each_symbol(each_tuning, "Searching"):
+        for result in job.each_symbol(tune_symbols, "Searching"):
             job.add(result.failures)
             searches += result.searches
         searches.sort(key=lambda search: search.symbol)
@@ -244,7 +244,7 @@ class _Job:
         bars: by symbol, each read when it is asked for.
         stopped: the night that this one continues, if any.
         market: the collected series, for the summary; None if the job collects none.
-        seconds: by stage.
+        stopwatch: of its stages.
         done: whether anything is done, so that failures are of a part only.
     """
 
@@ -256,7 +256,7 @@ class _Job:
     bars: Mapping[str, Bars] = field(default_factory=dict)
     stopped: StoppedNight | None = None
     market: list[dict[str, Any]] | None = None
-    seconds: dict[str, float] = field(default_factory=dict)
+    stopwatch: Stopwatch = field(default_factory=Stopwatch)
     done: bool = False
     _failures: dict[str, Failure] = field(default_factory=dict)
 
@@ -270,18 +270,6 @@ class _Job:
         if not self.failures:
             return 0
         return _PARTLY if self.done else _UNUSABLE
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Note how long a stage took."""
-        start = time.perf_counter()
-        yield
-        self.add_seconds({name: time.perf_counter() - start})
-
-    def add_seconds(self, seconds: Mapping[str, float]) -> None:
-        """Add to the seconds of stages."""
-        for name, more in seconds.items():
-            self.seconds[name] = round(self.seconds.get(name, 0.0) + more, 2)
 
     def add(self, failures: Iterable[Failure]) -> None:
         """Add a stage's failures."""
@@ -298,7 +286,7 @@ class _Job:
         from market.night import collect_market
         from registry.runs import Metric
 
-        with self.stage("collect"):
+        with self.stopwatch.stage("collect"):
             with self.progress("Collecting") as (collecting,):
                 night = collect_market(self.library, self.settings, collecting)
             self.run.metrics(Metric(key, value) for key, value in night.metrics().items())
@@ -337,7 +325,9 @@ class _Job:
 
         market = open_markets(self.library, self.settings)
         with self.progress(title) as (progress,):
-            yield from work(self.library, self.settings, self.bars, self.run, progress, market)
+            yield from work(
+                self.library, self.settings, self.bars, self.run, progress, market=market
+            )
 
     def print_failures(self) -> None:
         for failure in self.failures:

@@ -11,6 +11,7 @@ import numpy as np
 from analysis.profit_curves import check_table, cumulated
 from analysis.sampling import spread
 from brain.artifacts import OUT_OF_SAMPLE, PROFIT_FIGURE
+from brain.brief import Brief
 from brain.errors import AnalysisError
 from brain.naming import Family
 from brain.records import Estimate
@@ -45,8 +46,8 @@ class ProfitTask:
     folder: Path | None
 
 
-@dataclass(frozen=True)
-class ModelProfit:
+@dataclass(frozen=True, repr=False)
+class ModelProfit(Brief):
     """What a version earned over all bars, whatever their regime.
 
     Attributes:

@@ -8,6 +8,7 @@ from dataclasses import astuple, dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from brain.brief import Brief
 from brain.errors import InputError
 from brain.naming import Family, parse_member, parse_model_id
 from brain.text import finite
@@ -111,8 +112,8 @@ class FeatureImportance:
     error: float
 
 
-@dataclass(frozen=True)
-class Ranking:
+@dataclass(frozen=True, repr=False)
+class Ranking(Brief):
     """All features' importances by one method, largest first.
 
     Attributes:
@@ -148,8 +149,8 @@ class Additivity:
         return self.error <= self.tolerance
 
 
-@dataclass(frozen=True)
-class ModelAnalysis:
+@dataclass(frozen=True, repr=False)
+class ModelAnalysis(Brief):
     """The analysis of one version.
 
     Attributes:
@@ -172,8 +173,8 @@ class ModelAnalysis:
         return f"{self.model_id} {self.family} explained in {sum(self.seconds.values()):.0f} s"
 
 
-@dataclass(frozen=True)
-class NightlyAnalysis:
+@dataclass(frozen=True, repr=False)
+class NightlyAnalysis(Brief):
     """A night's analysis of all symbols, and what of it failed.
 
     Attributes:

@@ -14,6 +14,7 @@ from analysis.profit import ModelProfit, ProfitResult
 from analysis.rankings import Rankings
 from analysis.results import ModelAnalysis
 from brain.artifacts import DRIFT, EXPLANATION
+from brain.brief import Brief
 from brain.errors import AnalysisError
 from brain.naming import Role, Tag
 from brain.work import Failure
@@ -28,8 +29,8 @@ __all__ = ["SymbolAnalysis", "log_analysis"]
 _FIRST_FEATURES = 5
 
 
-@dataclass
-class SymbolAnalysis:
+@dataclass(repr=False)
+class SymbolAnalysis(Brief):
     """The results of one symbol's tasks.
 
     Attributes:

@@ -48,6 +48,7 @@ from brain.naming import (
     present_name,
 )
 from brain.redact import redact
+from brain.timeframes import check_timeframe
 
 __all__ = ["Settings", "load_settings"]
 
@@ -92,13 +93,6 @@ def _member(parse: Callable[[str], object]) -> BeforeValidator:
     return BeforeValidator(lambda v: parse(v.lower()) if isinstance(v, str) else v)
 
 
-def _timeframe(value: str) -> str:
-    from brain.series.bars import parse_timeframe  # pandas is slow to import, and this seldom set
-
-    parse_timeframe(value)
-    return value
-
-
 def _renamed(value: object) -> object:
     """``"MATIC/USDT=POL/USDT"`` → ``{"MATIC/USDT:USDT": "POL/USDT:USDT"}``."""
     if not isinstance(value, str):
@@ -139,7 +133,7 @@ class Settings(BaseSettings):
     exchanges: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_lower_words)] = Field(
         default=(), description="exchanges to collect from; the first one's candles are the bars"
     )
-    timeframe: Annotated[str, AfterValidator(_timeframe)] = Field(
+    timeframe: Annotated[str, AfterValidator(check_timeframe)] = Field(
         default="1h", description="of the candles that are collected"
     )
     hours: int = Field(

@@ -26,22 +26,18 @@ import pandas as pd
 
 from brain.errors import BarsError, InputError, NotEnoughBarsError, did_you_mean
 from brain.naming import parse_symbol
-from brain.series.timeframe_names import length_name, resampled, timeframe_fault
 from brain.series.times import parse_times, when
 from brain.text import count
+from brain.timeframes import LENGTHS, check_timeframe, length_name, resampled
 
 __all__ = ["COLUMNS", "TIMEFRAMES", "Bars", "check_bars", "parse_timeframe"]
 
 #: The columns of a series of bars, in this order.
 COLUMNS: tuple[str, ...] = ("open", "high", "low", "close", "volume")
 
-#: Timeframes by exchanges' names. Weeks open on Mondays. A calendar month has no fixed length and
-#: so no grid.
+#: Timeframes by exchanges' names, see :mod:`brain.timeframes`.
 TIMEFRAMES: dict[str, pd.Timedelta] = {
-    **{f"{n}m": pd.Timedelta(minutes=n) for n in (1, 3, 5, 15, 30)},
-    **{f"{n}h": pd.Timedelta(hours=n) for n in (1, 2, 4, 6, 8, 12)},
-    "1d": pd.Timedelta(days=1),
-    "1w": pd.Timedelta(weeks=1),
+    name: pd.Timedelta(length) for name, length in LENGTHS.items()
 }
 
 # Adjusted or converted prices may leave the close a rounding error above the high.
@@ -123,10 +119,7 @@ def parse_timeframe(value: str) -> pd.Timedelta:
     Raises:
         InputError: it is none of :data:`brain.series.bars.TIMEFRAMES`.
     """
-    try:
-        return TIMEFRAMES[value]
-    except (KeyError, TypeError):
-        raise InputError(timeframe_fault(value, TIMEFRAMES)) from None
+    return TIMEFRAMES[check_timeframe(value)]
 
 
 def check_bars(frame: pd.DataFrame, *, symbol: str, timeframe: str, source: str = "") -> Bars:
@@ -378,14 +371,18 @@ def _gaps(
 
 
 def _length(nanoseconds: int) -> str:
-    return length_name(timedelta(microseconds=nanoseconds / 1e3), TIMEFRAMES)
+    return length_name(_timedelta(nanoseconds))
+
+
+def _timedelta(nanoseconds: int) -> timedelta:
+    return timedelta(microseconds=max(nanoseconds // 1000, 1))
 
 
 def _other_timeframe(median: int, width: int) -> str:
     """The cure for bars that step by another timeframe than they are said to."""
     name = _length(median)
     if name not in TIMEFRAMES:
-        return resampled(timedelta(microseconds=median / 1e3), TIMEFRAMES)
+        return resampled(_timedelta(median))
     cure = f"name the timeframe that they have, {name} (a file is named as BTC-USD_{name})"
     return cure if width % median else f"{cure}, or resample them to {_length(width)}"
 

@@ -22,6 +22,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from brain.brief import Brief
 from brain.errors import (
     BarsError,
     BrainError,
@@ -52,8 +53,8 @@ _SPELLINGS: dict[str, frozenset[str]] = {
 }
 
 
-@dataclass(frozen=True)
-class BarSet:
+@dataclass(frozen=True, repr=False)
+class BarSet(Brief):
     """Bars of several symbols, and the failures of others.
 
     Attributes:
