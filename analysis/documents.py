@@ -65,7 +65,7 @@ def join_documents(
         failures: of the whole night.
         seconds: by stage.
     """
-    lists = ("champions", "versions", "analyses", "profits", "drift")
+    lists = ("champions", "versions", "analyses", "profits", "without_profit", "drift")
     return {
         **{key: [entry for part in parts for entry in part.get(key, ())] for key in lists},
         "failures": failures_document(failures),
@@ -86,6 +86,7 @@ def analysis_document(
     return {
         "analyses": [_model(model) for model in analysis.models],
         "profits": [_profit(profit) for profit in analysis.profits],
+        "without_profit": [asdict(version) for version in analysis.without_profit],
         "drift": [drift_document(drift) for drift in analysis.drifts],
         "failures": failures_document(failures),
         "seconds": dict(seconds),

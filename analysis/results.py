@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from analysis.drift import DriftAnalysis
-    from analysis.profit import ModelProfit
+    from analysis.profit import ModelProfit, NoProfit
 
 __all__ = [
     "COLUMNS",
@@ -183,6 +183,7 @@ class NightlyAnalysis(Brief):
         drifts: by symbol.
         failures: everything that failed; the rest is done.
         profits: of the versions, in the same order.
+        without_profit: versions that were stored without one.
     """
 
     date: dt.date
@@ -190,6 +191,7 @@ class NightlyAnalysis(Brief):
     drifts: tuple[DriftAnalysis, ...]
     failures: tuple[Failure, ...]
     profits: tuple[ModelProfit, ...] = ()
+    without_profit: tuple[NoProfit, ...] = ()
 
     @property
     def notes(self) -> tuple[tuple[str, FeatureNote], ...]:
