@@ -81,7 +81,7 @@ def test_what_people_wrote_stays_and_what_the_night_wrote_is_replaced() -> None:
     later = replace(CHAMPION, version=8, record=replace(RECORD, version=8))
     second = describe_model(first, SYMBOL, [later], {})
     assert second.startswith("Ask Ann before a change.\n")
-    assert second.count("**high**") == 1
+    assert second.count("| **high**") == 1
     assert "[8](" in second
     assert describe_model(second, SYMBOL, [later], {}) == second
 
