@@ -679,7 +679,7 @@ def test_a_night_in_which_nothing_could_be_trained_fails_whole(
         (("--bars", "empty"), r"/empty' holds no Parquet or CSV file; put files"),
         (("--bars", "flat"), r"every close of 800 bars is 7\.0, so there is nothing to predict"),
         (("--bars", "hours"), r"'AAA-USD_7h\.csv' .*: '7h' is not .*; resample them to 1w"),
-        (("--bars", "other"), r"bars are 1d apart \(median\), not 4h; name the timeframe .* 1d"),
+        (("--bars", "other"), r"bars are 1d apart, not 4h; name the timeframe .* 1d"),
         (("--timeframe", "60min"), r"timeframe='60min': '60min' is not a timeframe; write '1h'"),
     ],
 )

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from brain.brief import Brief
+from brain.calendars import CONTINUOUS, calendar_of
 from brain.errors import (
     BarsError,
     BrainError,
@@ -71,13 +72,18 @@ def sample_folder() -> Path:
     return Path(__file__).parent / "sample"
 
 
-def read_folder(folder: str | Path, symbols: Iterable[str] | None = None) -> BarSet:
+def read_folder(
+    folder: str | Path,
+    symbols: Iterable[str] | None = None,
+    calendars: Mapping[str, str] | None = None,
+) -> BarSet:
     """Read the bars of a folder; one broken file never stops the others.
 
     Args:
         folder: of the files; folders in it are ignored.
         symbols: to read, ``BTC/USD`` or ``BTC-USD``; all symbols of the folder if None. With
             symbols, files of other symbols and files with other names are ignored.
+        calendars: of the markets by symbol, see :func:`brain.calendars.calendar_of`.
 
     Returns:
         The series, and for each file or symbol that can't be read the error:
@@ -93,7 +99,7 @@ def read_folder(folder: str | Path, symbols: Iterable[str] | None = None) -> Bar
     bars: dict[str, Bars] = {}
     for symbol, paths in files.items():
         try:
-            bars[symbol] = read_files(symbol, paths)
+            bars[symbol] = read_files(symbol, paths, calendar_of(calendars or {}, symbol))
         except BrainError as error:
             failures.append(Failure(symbol, error, symbol=symbol))
     failures.sort(key=lambda failure: failure.what)
@@ -178,8 +184,8 @@ def _selection(
     return selection, [Failure(name, error, symbol=name) for name, error in failures.items()]
 
 
-def read_files(symbol: str, paths: list[Path]) -> Bars:
-    """A symbol's bars from its only file.
+def read_files(symbol: str, paths: list[Path], calendar: str = CONTINUOUS) -> Bars:
+    """A symbol's bars from its only file, on the grid of a calendar.
 
     Raises:
         InputError, NotEnoughBarsError, BarsError: as in :func:`read_folder`.
@@ -201,7 +207,9 @@ def read_files(symbol: str, paths: list[Path]) -> Bars:
     else:
         frame = _numbers(_with_bar_columns(_csv(content, path), symbol, path))
     timeframe = path.stem.rpartition("_")[2]
-    return check_bars(frame, symbol=symbol, timeframe=timeframe, source=str(path))
+    return check_bars(
+        frame, symbol=symbol, timeframe=timeframe, source=str(path), calendar=calendar
+    )
 
 
 def _parquet(content: bytes, path: Path) -> pd.DataFrame:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from brain.calendars import calendar_of
 from brain.errors import (
     BrainError,
     InputError,
@@ -115,7 +116,11 @@ def open_folder(settings: Settings, symbols: Sequence[str] | None = None) -> Bar
     """The bars of a folder, or the sample, see :func:`open_bars`."""
     names = tuple(symbols if symbols is not None else settings.symbols)
     files, failures = folder_files(settings.bars or sample_folder(), names or None)
-    return BarSource(files, lambda symbol: read_files(symbol, files[symbol]), failures)
+
+    def reader(symbol: str) -> Bars:
+        return read_files(symbol, files[symbol], calendar_of(settings.calendar, symbol))
+
+    return BarSource(files, reader, failures)
 
 
 def open_bars(

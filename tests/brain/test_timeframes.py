@@ -50,12 +50,12 @@ def test_an_unknown_timeframe_is_refused_with_its_cause_and_a_cure(value: str, r
 @pytest.mark.parametrize(
     ("step", "timeframe", "cure"),
     [
-        ("1h", "4h", "1h apart (median), not 4h; name the timeframe that they have, 1h (a file is "
+        ("1h", "4h", "1h apart, not 4h; name the timeframe that they have, 1h (a file is "
          "named as BTC-USD_1h), or resample them to 4h"),
-        ("4h", "1h", "4h apart (median), not 1h; name the timeframe that they have, 4h (a file is "
+        ("4h", "1h", "4h apart, not 1h; name the timeframe that they have, 4h (a file is "
          "named as BTC-USD_4h)"),
-        ("7h", "1h", "7h apart (median), not 1h; resample them to 1w"),
-        ("5D", "1d", f"5d apart (median), not 1d; get them as one of {KNOWN}"),
+        ("7h", "1h", "7h apart, not 1h; resample them to 1w"),
+        ("5D", "1d", f"5d apart, not 1d; get them as one of {KNOWN}"),
     ],
 )  # fmt: skip
 def test_bars_of_another_timeframe_than_their_name_are_refused_with_a_cure(
