@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass
 from typing import Any
 
 import numpy as np
@@ -49,8 +49,9 @@ def test_long_values_are_counted_and_never_made_into_text() -> None:
 
 
 def test_the_whole_is_short_however_many_values_there_are() -> None:
-    many = type("Many", (Brief,), {"__annotations__": {f"value_{i}": str for i in range(99)}})
-    text = repr(dataclass(repr=False)(many)(*("v" * 50 for _ in range(99))))  # type: ignore[call-overload]
+    names = [(f"value_{number}", str) for number in range(99)]
+    many = make_dataclass("Many", names, bases=(Brief,), repr=False)
+    text = repr(many(*("v" * 50 for _ in names)))
     assert text.startswith("Many(value_0='vvv")
     assert len(text) < 350
 
