@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from numbers import Real
@@ -25,6 +26,7 @@ import pandas as pd
 
 from brain.errors import BarsError, InputError, NotEnoughBarsError, did_you_mean
 from brain.naming import parse_symbol
+from brain.series.clock import finished
 from brain.series.times import parse_times, when
 from brain.text import count
 
@@ -33,11 +35,11 @@ __all__ = ["COLUMNS", "TIMEFRAMES", "Bars", "check_bars", "parse_timeframe"]
 #: The columns of a series of bars, in this order.
 COLUMNS: tuple[str, ...] = ("open", "high", "low", "close", "volume")
 
-#: Timeframes by exchanges' names. Weeks open on Mondays. A calendar month has no fixed length and
-#: so no grid.
+#: Timeframes by exchanges' names, each a part of a day, a day or a week. Weeks open on Mondays, or
+#: on Sundays. A calendar month has no fixed length and so no grid.
 TIMEFRAMES: dict[str, pd.Timedelta] = {
-    **{f"{n}m": pd.Timedelta(minutes=n) for n in (1, 3, 5, 15, 30)},
-    **{f"{n}h": pd.Timedelta(hours=n) for n in (1, 2, 4, 6, 8, 12)},
+    **{f"{n}m": pd.Timedelta(minutes=n) for n in (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 30, 45, 90)},
+    **{f"{n}h": pd.Timedelta(hours=n) for n in (1, 2, 3, 4, 6, 8, 12)},
     "1d": pd.Timedelta(days=1),
     "1w": pd.Timedelta(weeks=1),
 }
@@ -47,6 +49,7 @@ _ROUNDING = 1e-9
 
 # A Monday at midnight, UTC: the origin of every grid, so that series of one timeframe are aligned.
 _ORIGIN = pd.Timestamp("1970-01-05", tz="UTC")
+_DAY = pd.Timedelta(days=1)
 
 logger = logging.getLogger(__name__)
 
@@ -126,22 +129,34 @@ def parse_timeframe(value: str) -> pd.Timedelta:
         ) from None
 
 
-def check_bars(frame: pd.DataFrame, *, symbol: str, timeframe: str, source: str = "") -> Bars:
+def check_bars(
+    frame: pd.DataFrame,
+    *,
+    symbol: str,
+    timeframe: str,
+    source: str = "",
+    repairs: Iterable[str] = (),
+    now: pd.Timestamp | None = None,
+) -> Bars:
     """Check a series of bars and put it on its grid.
 
     Args:
         frame: columns open, high, low, close, volume of any numeric dtype, and the bars' *open*
             times as a column ``time`` or as a DatetimeIndex. Times without a zone are taken as
             UTC; numbers are taken as seconds, milliseconds, microseconds or nanoseconds since
-            1970 by their size. Other columns are ignored. The frame is not changed.
+            1970 by their size. Without a column volume it is unknown. Other columns are ignored.
+            The frame is not changed.
         symbol: ``BTC/USD`` or ``BTC-USD``.
         timeframe: a key of :data:`brain.series.bars.TIMEFRAMES`.
         source: of the series, for messages.
+        repairs: that were made before, a sentence each.
+        now: the moment, UTC, at which the bars are read; the clock's if None.
 
     Returns:
         The series. Its ``repairs``, and one warning in the log, say if rows were sorted, exact
         repetitions dropped, a high or low widened by a rounding error, volumes that are NaN or
-        infinite taken as missing, or missing bars filled with rows of NaN.
+        infinite taken as missing, missing bars filled with rows of NaN, or bars that are not over
+        yet left out.
 
     Raises:
         InputError: symbol or timeframe can't be used, or ``frame`` is no DataFrame.
@@ -149,7 +164,8 @@ def check_bars(frame: pd.DataFrame, *, symbol: str, timeframe: str, source: str 
         BarsError: a column is missing, ambiguous or not numeric; a time is unreadable, off the
             grid, or only some times carry a zone; a price is NaN, infinite or not positive; high
             and low don't enclose open and close; a volume is negative; two bars of one time
-            differ; the times step by another timeframe; or more than half the grid is missing.
+            differ; the times step by another timeframe; more than half the grid is missing; or
+            bars lie in the future.
     """
     symbol, step = parse_symbol(symbol), parse_timeframe(timeframe)
     name = f"{symbol} {timeframe}" + (f" ({source})" if source else "")
@@ -157,22 +173,26 @@ def check_bars(frame: pd.DataFrame, *, symbol: str, timeframe: str, source: str 
         raise InputError(f"{name}: bars come as a pandas DataFrame, not as {type(frame).__name__}")
     if len(frame) == 0:
         raise NotEnoughBarsError(f"{name}: the series holds no bars; give at least one")
-    repairs: list[str] = []
-    rows = _parse_rows(frame, name, repairs)
-    bars = Bars(symbol, timeframe, _on_grid(rows, step, name, repairs), tuple(repairs), source)
-    if repairs:
-        logger.warning("%s: %s", name, "; ".join(repairs))
-    return bars
+    done = list(repairs)
+    rows = _parse_rows(frame, step, name, done)
+    bars = Bars(symbol, timeframe, _on_grid(rows, step, name, done), source=source)
+    over = finished(bars.frame, bars.close_time, step, now, name, done)
+    if done:
+        logger.warning("%s: %s", name, "; ".join(done))
+    return replace(bars, frame=over, repairs=tuple(done))
 
 
 # --- rows ---------------------------------------------------------------------------------------
 
 
-def _parse_rows(frame: pd.DataFrame, name: str, repairs: list[str]) -> pd.DataFrame:
+def _parse_rows(
+    frame: pd.DataFrame, step: pd.Timedelta, name: str, repairs: list[str]
+) -> pd.DataFrame:
     """The bars of a frame: float64 columns :data:`brain.series.bars.COLUMNS`, by unique times.
 
     Args:
         frame: as for :func:`brain.series.bars.check_bars`, with at least one row.
+        step: of the series.
         name: of the series, for messages.
         repairs: a sentence for each repair is appended.
 
@@ -181,7 +201,7 @@ def _parse_rows(frame: pd.DataFrame, name: str, repairs: list[str]) -> pd.DataFr
         BarsError: the frame is broken in a way that no repair covers.
     """
     _check_columns(frame, name)
-    rows = _by_time(frame, parse_times(frame, name), name)
+    rows = _by_time(frame, parse_times(frame, name, step, repairs), name)
     rows = _in_order(_without_blank_rows(rows, name, repairs), repairs)
     _check_prices(rows, name)
     rows = _with_wide_ranges(_with_finite_volumes(rows, repairs), repairs)
@@ -195,7 +215,7 @@ def _check_columns(frame: pd.DataFrame, name: str) -> None:
             raise BarsError(
                 f"{name}: {columns.count(column)} columns are called {column!r}; keep one"
             )
-        if column not in columns:
+        if column not in columns and column != "volume":
             raise BarsError(
                 f"{name}: there is no column {column!r}; the columns are to be named time, "
                 f"{', '.join(COLUMNS)}; {did_you_mean(column, columns)}"
@@ -204,7 +224,10 @@ def _check_columns(frame: pd.DataFrame, name: str) -> None:
 
 def _by_time(frame: pd.DataFrame, times: pd.DatetimeIndex, name: str) -> pd.DataFrame:
     """The five columns as float64 in one block, by time."""
-    values = np.column_stack([_floats(frame[column], times, name) for column in COLUMNS])
+    unknown = np.full(len(times), np.nan)
+    values = np.column_stack(
+        [_floats(frame[c], times, name) if c in frame else unknown for c in COLUMNS]
+    )
     return pd.DataFrame(values, index=times, columns=list(COLUMNS))
 
 
@@ -233,7 +256,8 @@ def _is_number(cell: Any) -> bool:
 
 
 def _without_blank_rows(rows: pd.DataFrame, name: str, repairs: list[str]) -> pd.DataFrame:
-    blank = rows.isna().all(axis=1).to_numpy()
+    traded = rows["volume"].fillna(0.0) != 0.0
+    blank = (rows[list(COLUMNS[:4])].isna().all(axis=1) & ~traded).to_numpy()
     if blank.all():
         raise NotEnoughBarsError(f"{name}: no row holds a value; give at least one bar")
     if blank.any():
@@ -282,6 +306,9 @@ def _with_finite_volumes(rows: pd.DataFrame, repairs: list[str]) -> pd.DataFrame
     unknown = ~np.isfinite(rows["volume"].to_numpy())
     if not unknown.any():
         return rows
+    if unknown.all():
+        repairs.append("there is no volume: it is unknown in every bar")
+        return rows.assign(volume=np.nan)
     bars, first = count(unknown.sum(), "bar"), when(rows.index[int(unknown.argmax())])
     repairs.append(f"volume NaN or infinite in {bars}, taken as missing, first at {first}")
     return rows.assign(volume=rows["volume"].mask(unknown))
@@ -326,7 +353,7 @@ def _on_grid(rows: pd.DataFrame, step: pd.Timedelta, name: str, repairs: list[st
             f"{name}: the bars are {_length(median)} apart (median), not {_length(width)}; "
             "name the timeframe that they have, or resample them"
         )
-    off = (nanoseconds - _ORIGIN.value) % width != 0
+    off = (nanoseconds - _origin(nanoseconds)) % width != 0
     if off.any():
         cure = "give each bar's open time in UTC (not its close time or a local time)"
         _refuse(rows, off, f"the time is off the {_length(width)} grid in UTC", cure, name)
@@ -344,6 +371,13 @@ def _on_grid(rows: pd.DataFrame, step: pd.Timedelta, name: str, repairs: list[st
     values[positions] = rows.to_numpy()
     index = pd.date_range(times[0], periods=size, freq=step, name="time", unit="ns")
     return pd.DataFrame(values, index=index, columns=list(COLUMNS))
+
+
+def _origin(nanoseconds: npt.NDArray[np.int64]) -> int:
+    """The origin of the grid; a day earlier where weeks open on Sundays."""
+    sunday = (_ORIGIN - _DAY).value
+    on_sundays = ((nanoseconds - sunday) % pd.Timedelta(weeks=1).value == 0).all()
+    return sunday if on_sundays else _ORIGIN.value
 
 
 def _gaps(

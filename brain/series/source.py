@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from brain.errors import (
@@ -13,7 +15,7 @@ from brain.errors import (
     UnknownSymbolError,
 )
 from brain.series.bars import Bars, check_bars, parse_timeframe
-from brain.series.files import folder_files, read_files, sample_folder
+from brain.series.files import folder_files, read_files, sample_folder, unread_files
 from brain.work import Failure
 
 if TYPE_CHECKING:
@@ -29,7 +31,9 @@ __all__ = [
     "reads_store",
 ]
 
-_MOST_ERRORS = 3  # in one line
+logger = logging.getLogger(__name__)
+
+_MOST_ERRORS = 10  # in one line; of more, the names
 
 
 class SeriesLibrary(Protocol):
@@ -62,6 +66,7 @@ class BarSource(Mapping[str, Bars]):
         symbols: of the source.
         reader: reads one symbol's bars.
         failures: of other symbols, or of files without a symbol in their names.
+        note: of files that are not read; empty if there are none.
     """
 
     def __init__(
@@ -69,10 +74,12 @@ class BarSource(Mapping[str, Bars]):
         symbols: Iterable[str],
         reader: Callable[[str], Bars],
         failures: Iterable[Failure] = (),
+        note: str = "",
     ) -> None:
         self._symbols = dict.fromkeys(symbols)
         self._reader = reader
         self.failures = tuple(failures)
+        self.note = note
         self._first: tuple[str, Bars] | None = None
 
     def __getitem__(self, symbol: str) -> Bars:
@@ -105,9 +112,10 @@ class BarSource(Mapping[str, Bars]):
             except BrainError as error:
                 del self._symbols[symbol]
                 self.failures += (Failure(symbol, error, symbol=symbol),)
-        errors = [str(f.error) for f in (*sorted(self.failures, key=str), *failures)]
-        more = [f"and {len(errors) - _MOST_ERRORS} more"] if len(errors) > _MOST_ERRORS else []
-        raise InputError(" | ".join(errors[:_MOST_ERRORS] + more))
+        every = [*sorted(self.failures, key=str), *failures]
+        errors = [str(failure.error) for failure in every[:_MOST_ERRORS]]
+        others = ", ".join(failure.what for failure in every[_MOST_ERRORS:])
+        raise InputError(" | ".join(errors + ([f"and likewise {others}"] if others else [])))
 
 
 def open_bars(
@@ -127,8 +135,10 @@ def open_bars(
     """
     names = tuple(symbols if symbols is not None else settings.symbols)
     if not reads_store(settings):
-        files, failures = folder_files(settings.bars or sample_folder(), names or None)
-        return BarSource(files, lambda symbol: read_files(symbol, files[symbol]), failures)
+        folder = settings.bars or sample_folder()
+        files, failures = folder_files(folder, names or None, settings.timeframe)
+        note = _unread_note(folder, files)
+        return BarSource(files, lambda symbol: read_files(symbol, files[symbol]), failures, note)
     if not names:
         raise SettingsError(
             "exchanges are named and no symbols; name these too, for example "
@@ -136,6 +146,15 @@ def open_bars(
         )
     exchange, timeframe = settings.exchanges[0], settings.timeframe
     return BarSource(names, lambda symbol: bars_of(library.series, exchange, symbol, timeframe))
+
+
+def _unread_note(folder: str | Path, files: dict[str, list[Path]]) -> str:
+    names = unread_files(folder, files)
+    if not names:
+        return ""
+    note = f"Files beside the bars that are not read: {', '.join(names)}."
+    logger.warning("%s: %s", folder, note)
+    return note
 
 
 def bars_of(store: SeriesStore, exchange: str, symbol: str, timeframe: str) -> Bars:
