@@ -118,7 +118,7 @@ def _no_unit(
     if numbers.min() > _DAYS[0] and numbers.max() < _DAYS[1]:
         return (
             f"{name}: {span} in place of times look like a spreadsheet's numbers of days; format "
-            f"the column as a date before saving, or {cure}"
+            f"the column as a date before saving; {cure}"
         )
     return f"{name}: {span} in place of times are not times in one unit; {cure}"
 

@@ -20,6 +20,7 @@ from pyarrow import compute
 
 from brain.errors import BarsError, NotEnoughBarsError
 from brain.series.spellings import MISSING, bar_names, is_level, is_number
+from brain.text import count
 
 __all__ = ["text_table"]
 
@@ -28,6 +29,7 @@ _HEAD = 100  # lines from which the form is told
 _LEAST_NUMBERS = 4  # in a line of values: the prices
 _SEPARATOR = re.compile(r"[\"']?sep=(?P<delimiter>[,;|\t])[\"']?\s*", re.IGNORECASE)
 
+_COMMAS = "decimal commas need quotes, or semicolons between the values"
 _CURE = "write UTF-8 text, a line of column names and then one line of values for each bar"
 
 
@@ -218,13 +220,13 @@ def _odd_rows(odd: list[Any], form: _Form, name: str) -> BarsError:
     row = odd[0]
     line = row.text if len(row.text) <= 80 else row.text[:80] + "…"
     if row.actual_columns > row.expected_columns:
-        what = "more values than the others or than there are column names"
+        what = "more values than the others"
     else:
         what = "fewer values than the others"
     return BarsError(
-        f"{name}: {len(odd)} lines have {what}, first line {form.begin + row.number}: "
+        f"{name}: {count(len(odd), 'line')} with {what}, first line {form.begin + row.number}: "
         f"{row.actual_columns} instead of {row.expected_columns} in {line!r}; complete or remove "
-        "them (a decimal comma needs quotes, or semicolons between the values)"
+        f"them ({_COMMAS})"
     )
 
 
@@ -237,7 +239,7 @@ def _named(rows: pd.DataFrame, form: _Form, name: str) -> pd.DataFrame:
     if surplus > 0 and not all(empty[len(form.names) :]):
         raise BarsError(
             f"{name}: the lines have more values than the first line has column names "
-            f"({form.width} and {len(form.names)}); name every column"
+            f"({form.width} and {len(form.names)}); name every column ({_COMMAS})"
         )
     if surplus < 0:
         raise BarsError(

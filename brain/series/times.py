@@ -24,7 +24,7 @@ _DIGIT = re.compile(r"\d")
 
 _CURE = "write times as 2019-07-04T13:00:00Z or in seconds or milliseconds since 1970"
 
-_DAY = pd.Timedelta(days=1)
+_DAY, _MONTH = pd.Timedelta(days=1), pd.Timedelta(days=28)
 
 
 @dataclass(frozen=True)
@@ -222,10 +222,15 @@ def _only_reading(
 
 
 def _follows(times: pd.DatetimeIndex, step: pd.Timedelta) -> bool:
-    """Whether the times go up or down from row to row, mostly by one step."""
+    """Whether the times go up or down from row to row, mostly by one step and never by a month.
+
+    Where day and month have changed places, each day is a month after the one before.
+    """
     steps = np.diff(times.asi8)
-    one_way = bool((steps >= 0).all() or (steps <= 0).all())
-    return one_way and bool(len(steps)) and float(np.median(np.abs(steps))) == step.value
+    if not len(steps) or not ((steps >= 0).all() or (steps <= 0).all()):
+        return False
+    lengths = np.abs(steps)
+    return float(np.median(lengths)) == step.value and lengths.max() < _MONTH.value
 
 
 # --- errors -------------------------------------------------------------------------------------
