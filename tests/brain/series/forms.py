@@ -260,16 +260,14 @@ FORMS: dict[str, Callable[[], Form]] = {
     "unix-and-date": lambda: _hours(
         text(
             HOURS,
-            lambda t: [f"{s},{d}" for s, d in zip(_seconds(t), t.strftime("%Y-%m-%d %H:%M:%S"))],
+            lambda t: [f"{s.value // 10**9},{s:%Y-%m-%d %H:%M:%S}" for s in t.as_unit("ns")],
             names="unix,date,open,high,low,close,Volume BTC",
         )
     ),
     "unix-against-date": lambda: _hours(
         text(
             HOURS,
-            lambda t: [
-                f"{s},{d}" for s, d in zip(_seconds(t) + 3600, t.strftime("%Y-%m-%d %H:%M:%S"))
-            ],
+            lambda t: [f"{s.value // 10**9 + 3600},{s:%Y-%m-%d %H:%M:%S}" for s in t.as_unit("ns")],
             names="unix,date,open,high,low,close,Volume BTC",
         ),
         bars=None,
