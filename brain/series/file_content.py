@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import io
+import lzma
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -15,11 +17,17 @@ import pyarrow as pa
 import pyarrow.feather as pf
 import pyarrow.parquet as pq
 
-from brain.errors import BarsError, InputError, NotEnoughBarsError
+from brain.errors import BarsError, BrainError, InputError, NotEnoughBarsError
 from brain.series.file_names import TEXTS
 from brain.series.text_tables import text_table
 
 __all__ = ["file_table"]
+
+# What the libraries raise for broken archives.
+_BROKEN = (
+    *(OSError, EOFError, ValueError, RuntimeError, OverflowError),
+    *(zlib.error, lzma.LZMAError, struct.error, zipfile.BadZipFile),
+)
 
 # A packed file may not grow beyond its size times the first, or else the second, bytes; nor beyond
 # the third. Texts of bars grow tenfold.
@@ -88,7 +96,9 @@ def _unpacked(content: bytes, ending: str, name: str) -> bytes:
             return _unzipped(content, name)
         with gzip.open(io.BytesIO(content)) as stream:
             return _bounded(stream, len(content), name)
-    except (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError) as error:
+    except BrainError:
+        raise
+    except _BROKEN as error:
         raise BarsError(
             f"{name} can't be unpacked ({error}); pack it anew, or unpack it here"
         ) from error

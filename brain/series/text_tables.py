@@ -88,7 +88,7 @@ def _utf8(content: bytes, name: str) -> bytes:
     except ValueError as error:
         raise BarsError(f"{name} is not a readable CSV file ({error}); {_CURE}") from error
     content = content.removeprefix(b"\xef\xbb\xbf")
-    return content if b"\n" in content else content.replace(b"\r", b"\n")
+    return content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
 def _head(content: bytes, name: str) -> list[str]:
@@ -112,24 +112,35 @@ def _from_line(content: bytes, begin: int) -> bytes:
 
 
 def _form(lines: list[str], name: str) -> _Form:
-    marks = [_SEPARATOR.fullmatch(line.rstrip("\r\n")) for line in lines]
+    marks = [_SEPARATOR.fullmatch(line.rstrip("\n")) for line in lines]
     mark = marks[0]
     delimiter = mark["delimiter"] if mark else _delimiter(lines, name)
     rows = _cells(lines, delimiter)
     names = next((k for k, row in enumerate(rows) if bar_names(row) >= _LEAST_NUMBERS), None)
     if names is None:
-        begin = next((k for k, row in enumerate(rows) if any(row) and k >= bool(mark)), 0)
-        if _numbers(rows[begin]) < _LEAST_NUMBERS:
-            row = ", ".join(map(repr, rows[begin]))
-            raise BarsError(
-                f"{name}: there is no column for open, high, low, close among {row}; name the "
-                "columns time, open, high, low, close, volume"
-            )
+        begin = _first_values(rows[bool(mark) :], name) + bool(mark)
         return _Form(delimiter, [], [], begin, _width(rows[begin:], 0))
     if any(_numbers(row) >= _LEAST_NUMBERS for row in rows[:names]):
         raise BarsError(f"{name}: there are bars above the names of the columns; {_CURE}")
     cells, level, begin = _header(rows, names)
     return _Form(delimiter, cells, level, begin, _width(rows[begin:], len(cells)))
+
+
+def _first_values(rows: list[list[str]], name: str) -> int:
+    """The first row of values where no row names the columns; titles above it have fewer cells.
+
+    Raises:
+        BarsError: a row above has as many: it names the columns, but not as they are known.
+    """
+    begin = next((k for k, row in enumerate(rows) if _numbers(row) >= _LEAST_NUMBERS), None)
+    above = [row for row in rows[:begin] if any(row)]
+    if begin is not None and all(len(row) < len(rows[begin]) for row in above):
+        return begin
+    cells = ", ".join(map(repr, max(above, key=len, default=[])))
+    raise BarsError(
+        f"{name}: there is no column for open, high, low, close among {cells}; name the columns "
+        "time, open, high, low, close, volume"
+    )
 
 
 def _delimiter(lines: list[str], name: str) -> str:
@@ -144,7 +155,7 @@ def _delimiter(lines: list[str], name: str) -> str:
 
 def _cells(lines: list[str], delimiter: str) -> list[list[str]]:
     """The cells of each line; a quoted cell ends with its line, and one of a novel's size too."""
-    short = [line.rstrip("\r\n")[: csv.field_size_limit()] for line in lines]
+    short = [line.rstrip("\n")[: csv.field_size_limit()] for line in lines]
     return [
         [cell.strip() for row in csv.reader([line], delimiter=delimiter) for cell in row]
         for line in short
