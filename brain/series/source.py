@@ -19,6 +19,8 @@ from brain.series.files import folder_files, read_files, sample_folder, unread_f
 from brain.work import Failure
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from brain.series.store.store import SeriesStore
     from brain.settings import Settings
 
@@ -157,7 +159,14 @@ def _unread_note(folder: str | Path, files: dict[str, list[Path]]) -> str:
     return note
 
 
-def bars_of(store: SeriesStore, exchange: str, symbol: str, timeframe: str) -> Bars:
+def bars_of(
+    store: SeriesStore,
+    exchange: str,
+    symbol: str,
+    timeframe: str,
+    *,
+    now: pd.Timestamp | None = None,
+) -> Bars:
     """One exchange's candles of a symbol's perpetual as checked bars.
 
     Args:
@@ -165,6 +174,7 @@ def bars_of(store: SeriesStore, exchange: str, symbol: str, timeframe: str) -> B
         exchange: of the candles, ``binance``.
         symbol: ``BTC/USDT`` or ``BTC/USDT:USDT``, the present or a former name; the bars get it.
         timeframe: of the candles.
+        now: the moment, UTC, at which the bars are read; the clock's if None.
 
     Returns:
         The series on its grid; missing candles are rows of NaN, and ``repairs`` counts them.
@@ -172,7 +182,7 @@ def bars_of(store: SeriesStore, exchange: str, symbol: str, timeframe: str) -> B
     Raises:
         InputError: the symbol has no perpetual, or there is no such timeframe.
         UnknownSymbolError: the store holds no such candles.
-        BarsError: the candles are broken, or more than half of them are missing.
+        BarsError: the candles are broken, lie in the future, or more than half of them are missing.
         SeriesStoreError: the store can't be read.
     """
     parse_timeframe(timeframe)
@@ -183,6 +193,5 @@ def bars_of(store: SeriesStore, exchange: str, symbol: str, timeframe: str) -> B
             f"the store holds no {timeframe} candles of {contract} on {exchange}; collect them "
             "first, or correct symbol, exchange or timeframe"
         )
-    return check_bars(
-        candles, symbol=symbol, timeframe=timeframe, source=f"{contract} on {exchange}"
-    )
+    source = f"{contract} on {exchange}"
+    return check_bars(candles, symbol=symbol, timeframe=timeframe, source=source, now=now)

@@ -17,7 +17,13 @@ from brain.errors import (
     UnknownSymbolError,
 )
 from brain.series.bars import COLUMNS, check_bars
-from brain.series.files import BarSet, read_folder, sample_folder
+from brain.series.files import (
+    BarSet,
+    folder_files,
+    read_folder,
+    sample_folder,
+    unread_files,
+)
 
 
 def bars_frame(n: int = 30, timeframe: str = "1h") -> pd.DataFrame:
@@ -182,6 +188,39 @@ def test_a_folder_that_may_not_be_listed_is_one_error(
 
     monkeypatch.setattr(Path, "iterdir", refuse)
     with pytest.raises(InputError, match=r"can't be listed \(Permission denied\)"):
+        read_folder(tmp_path)
+
+
+# Files beside bars.
+
+
+def test_files_beside_bars_are_named_unless_they_are_clearly_none(tmp_path: Path) -> None:
+    write(tmp_path / "BTC-USD_1h.csv")
+    write(tmp_path / "ETH-USD_1h.csv")
+    frame = bars_frame(timeframe="4h").reset_index()
+    frame.to_feather(tmp_path / "BTC_USD-4h.feather")
+    beside = ["BTC-USD_1h.xlsx", "BTC_USD_USD-1h-funding_rate.feather", "notes.txt", "other.zip"]
+    quiet = ["README", "SOURCE.md", ".DS_Store", "Thumbs.db", "make.py", "bars.csv~"]
+    for name in beside + quiet:
+        (tmp_path / name).write_text("-")
+    (tmp_path / "older").mkdir()
+    files, failures = folder_files(tmp_path, timeframe="1h")
+    assert {s: [p.name for p in paths] for s, paths in files.items()} == {
+        "BTC/USD": ["BTC-USD_1h.csv"],
+        "ETH/USD": ["ETH-USD_1h.csv"],
+    }
+    assert not failures
+    assert unread_files(tmp_path, files) == sorted([*beside, "BTC_USD-4h.feather"])
+    files, _ = folder_files(tmp_path, ["ETH/USD"], "1h")
+    assert unread_files(tmp_path, files) == sorted(beside)
+    files, _ = folder_files(tmp_path, timeframe="4h")
+    assert [path.name for path in files["BTC/USD"]] == ["BTC_USD-4h.feather"]
+    assert [path.name for path in files["ETH/USD"]] == ["ETH-USD_1h.csv"]
+
+
+def test_a_folder_of_other_files_names_them(tmp_path: Path) -> None:
+    (tmp_path / "BTC-USD_1h.xlsx").write_text("-")
+    with pytest.raises(InputError, match=r"holds no Parquet or CSV file, only BTC-USD_1h.xlsx;"):
         read_folder(tmp_path)
 
 
