@@ -18,7 +18,8 @@ _STYLES = {
 }
 _THOUSANDS = {".": ",", ",": "."}
 _NUMBER = r"[+-]?[\d.,]*\d[\d.,]*(?:[eE][+-]?\d+)?"
-_SHORT = {"k": 1e3, "m": 1e6, "b": 1e9}
+_SHORT = r"\s?[KMBkmb]$"
+_POWERS = {"k": 1e3, "m": 1e6, "b": 1e9}
 
 
 def parse_numbers(frame: pd.DataFrame, columns: list[str], name: str) -> pd.DataFrame:
@@ -52,8 +53,11 @@ def _plain(cells: pd.Series) -> pd.Series | None:
 
 def _tidy(cells: pd.Series) -> pd.Series:
     """Cells without the signs of currencies and the blanks between thousands."""
-    cells = cells.str.replace(r"^([+-]?)[$€£]", r"\1", regex=True)
-    return cells.str.replace(rf"(?<=\d){_SPACES}(?=\d{{3}})", "", regex=True)
+    if cells.str.contains("[$€£]", regex=True).any():
+        cells = cells.str.replace(r"^([+-]?)[$€£]", r"\1", regex=True)
+    if cells.str.contains(_SPACES, regex=True).any():
+        cells = cells.str.replace(rf"(?<=\d){_SPACES}(?=\d{{3}})", "", regex=True)
+    return cells
 
 
 def _decimal(tidy: dict[str, pd.Series], texts: dict[str, pd.Series], name: str) -> str:
@@ -76,21 +80,15 @@ def _decimal(tidy: dict[str, pd.Series], texts: dict[str, pd.Series], name: str)
 
 
 def _styled(tidy: pd.Series, cells: pd.Series, decimal: str) -> pd.Series:
-    short = tidy.str.extract(r"(?i)^(?P<number>.*\d\.?)\s?(?P<power>[kmb])$")
-    factor = short["power"].str.lower().map(_SHORT)
-    digits = tidy.where(factor.isna(), short["number"])
-    digits = digits.where(digits.str.fullmatch(_STYLES[decimal]).fillna(value=False).astype(bool))
+    """Cells of a style as numbers; others stay text."""
+    digits, factor = tidy, 1.0
+    if tidy.str.contains(_SHORT, regex=True).any():
+        digits = tidy.str.replace(_SHORT, "", regex=True)
+        factor = tidy.str[-1].str.lower().map(_POWERS).fillna(1.0)
+    digits = digits.where(digits.str.fullmatch(_STYLES[decimal]) & digits.str.contains(r"\d"))
     digits = digits.str.replace(_THOUSANDS[decimal], "", regex=False)
-    digits = digits.str.replace(decimal, ".", regex=False)
-    numbers = pd.to_numeric(digits.astype(object).map(_float, na_action="ignore"), errors="coerce")
-    numbers = numbers * factor.fillna(1.0)
-    if numbers.isna().equals(cells.isna()):
-        return numbers
-    return numbers.astype(object).where(numbers.notna(), cells.astype(object))
-
-
-def _float(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:  # no digit in it
-        return float("nan")
+    numbers = _plain(digits.str.replace(decimal, ".", regex=False))
+    if numbers is None or not numbers.isna().equals(cells.isna()):
+        known = pd.to_numeric(digits, errors="coerce") if numbers is None else numbers
+        return (known * factor).astype(object).where(known.notna(), cells.astype(object))
+    return numbers * factor

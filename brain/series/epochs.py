@@ -7,6 +7,8 @@ import re
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from brain.errors import BarsError
 
@@ -25,10 +27,9 @@ _DAYS = (20_000, 80_000)  # a spreadsheet's numbers of the days from 1954 to 211
 
 def is_epoch(raw: pd.Series) -> bool:
     """Whether a column of text is numbers, perhaps with a point or a power of ten."""
-    known = raw.dropna()
-    if known.empty or not known.map(lambda cell: isinstance(cell, str)).all():
+    if pd.api.types.infer_dtype(raw) != "string":
         return False
-    return bool(known.astype(str).str.strip().str.fullmatch(_NUMBER).all())
+    return bool(raw.dropna().astype("str").str.strip().str.fullmatch(_NUMBER).all())
 
 
 def digits(raw: pd.Series, name: str) -> pd.Series:
@@ -37,16 +38,18 @@ def digits(raw: pd.Series, name: str) -> pd.Series:
     Raises:
         BarsError: a spreadsheet rounded them.
     """
-    cells = raw.astype(str).str.strip().where(raw.notna())
+    cells = raw.astype("str").str.strip()
     _check_rounding(cells.dropna(), name)
-    whole = cells.dropna().str.fullmatch(r"\d{1,18}|[1-8]\d{18}").all()
-    if whole and cells.notna().all():
-        return cells.astype(np.int64)
-    return cells.astype(object).map(float, na_action="ignore").astype(np.float64)
+    whole = cells.str.fullmatch(r"\d{1,18}").all() and cells.notna().all()
+    whole = whole or bool(cells.str.fullmatch(r"[1-8]\d{18}").all())
+    kind = pa.int64() if whole else pa.float64()
+    numbers = pc.cast(pa.Array.from_pandas(cells, type=pa.string()), kind)
+    return pd.Series(numbers.to_numpy(zero_copy_only=False), index=raw.index, name=raw.name)
 
 
 def _check_rounding(cells: pd.Series, name: str) -> None:
-    powers = [match for match in map(_POWER.fullmatch, cells) if match]
+    short = cells[cells.str.contains("[eE]", regex=True)]
+    powers = [match for match in map(_POWER.fullmatch, short) if match]
     if not powers:
         return
     finest = min(int(m["power"]) - len(m["decimals"] or "") for m in powers)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +17,8 @@ from brain.series.time_forms import date_order, time_formats
 __all__ = ["agreed_times", "parse_times", "when"]
 
 # A zone at the end of a time of day: Z, +01, +0100, +01:00, GMT+0100. A date alone ends in "-04".
-_ZONE = re.compile(r"(?<=\d)\s?(?:(?:UTC|GMT)?(?:[Zz]|[+-]\d{2}(?::?\d{2})?)|UTC|GMT)\s*$")
-_ZONED = re.compile(rf"\d[T ,]\s?\d{{1,2}}.*{_ZONE.pattern}")
-
-_DIGIT = re.compile(r"\d")
+_ZONE = r"\s?(?:(?:UTC|GMT)?(?:[Zz]|[+-]\d{2}(?::?\d{2})?)|UTC|GMT)\s*$"
+_ZONED = rf"\d[T ,]\s?\d{{1,2}}.*\d{_ZONE}|\d[T ,]\s?\d{_ZONE}"
 
 _CURE = "write times as 2019-07-04T13:00:00Z or in seconds or milliseconds since 1970"
 
@@ -116,7 +114,7 @@ def _readings(raw: pd.Series, name: str, step: pd.Timedelta) -> list[_Reading]:
     elif is_epoch(raw):
         readings = _number_readings(digits(raw, name), name, step)
     else:
-        readings = _object_readings(raw.astype(object), name, step)
+        readings = _object_readings(raw, name, step)
     whole = [reading for reading in readings if not reading.times.hasnans]
     if not whole:
         best = min(readings, key=lambda reading: reading.times.isna().sum())
@@ -140,8 +138,10 @@ def _number_readings(raw: pd.Series, name: str, step: pd.Timedelta) -> list[_Rea
 
 def _object_readings(raw: pd.Series, name: str, step: pd.Timedelta) -> list[_Reading]:
     """Readings of text and datetime objects."""
+    if pd.api.types.infer_dtype(raw) == "string":
+        raw = raw.astype("str")
     known = raw[raw.notna()]
-    zoned = known.map(_has_zone).astype(bool)
+    zoned = _where(known, _ZONED, lambda time: getattr(time, "tzinfo", None) is not None)
     if zoned.nunique() > 1:
         with_zone, without = raw[zoned.index[zoned]], raw[zoned.index[~zoned]]
         raise BarsError(
@@ -170,8 +170,7 @@ def _order(form: str, formats: list[str]) -> str:
 
 def _formatted(raw: pd.Series, form: str) -> pd.DatetimeIndex:
     # pandas would take "now" and "today" as times.
-    words = raw.map(lambda time: isinstance(time, str) and _DIGIT.search(time) is None)
-    cells = raw.mask(words.astype(bool))
+    cells = raw.where(_where(raw, r"\d", lambda time: True))
     return pd.DatetimeIndex(pd.to_datetime(cells, format=form, utc=True, errors="coerce"))
 
 
@@ -258,15 +257,18 @@ def _disagreement(
     )
 
 
-def _has_zone(time: Any) -> bool:
-    if isinstance(time, str):
-        return _ZONED.search(time) is not None
-    return getattr(time, "tzinfo", None) is not None
+def _where(raw: pd.Series, pattern: str, other: Callable[[Any], bool]) -> pd.Series:
+    """Which cells have a pattern in them, as far as they are text, or else ``other`` of them."""
+    if isinstance(raw.dtype, pd.StringDtype):
+        return raw.str.contains(pattern, regex=True, na=False).astype(bool)
+    search = re.compile(pattern).search
+    found = raw.map(lambda time: search(time) is not None if isinstance(time, str) else other(time))
+    return found.astype(bool)
 
 
 def _without_zone(time: Any) -> Any:
     if isinstance(time, str):
-        return _ZONE.sub("", time)
+        return re.sub(_ZONE, "", time)
     return time.replace(tzinfo=None) if getattr(time, "tzinfo", None) is not None else time
 
 
