@@ -52,7 +52,7 @@ def bar_columns(
     if nothing.all():
         raise NotEnoughBarsError(f"{name} holds no bars; give at least one")
     if nothing.any():
-        repairs.append(f"{count(nothing.sum(), 'row')} without a time or value left out")
+        repairs.append(f"{count(int(nothing.sum()), 'row')} without a time or value left out")
     table = table[~nothing]
     if all(isinstance(column, int) for column in table.columns):
         table = _with_names(table, name)

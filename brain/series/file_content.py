@@ -125,7 +125,7 @@ def _is_hidden(name: str) -> bool:
     return any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
 
 
-def _bounded(stream: IO[bytes], size: int, name: str) -> bytes:
+def _bounded(stream: IO[bytes] | gzip.GzipFile, size: int, name: str) -> bytes:
     """All that a stream unpacks.
 
     Raises:

@@ -117,7 +117,7 @@ def _readings(raw: pd.Series, name: str, step: pd.Timedelta) -> list[_Reading]:
         readings = _object_readings(raw, name, step)
     whole = [reading for reading in readings if not reading.times.hasnans]
     if not whole:
-        best = min(readings, key=lambda reading: reading.times.isna().sum())
+        best = min(readings, key=lambda reading: int(np.sum(np.asarray(reading.times.isna()))))
         raise _unreadable(raw, best.times, name)
     return [_Reading(_as_utc(r.times, name), r.repair) for r in whole]
 

@@ -110,7 +110,7 @@ def test_no_bar_that_is_not_over_is_ever_in_a_series(
         assert frame.index[-1] + TIMEFRAMES[timeframe] > now
         return
     assert (bars.close_time <= now).all()
-    over = frame.index + TIMEFRAMES[timeframe] <= now
+    over = pd.DatetimeIndex(frame.index) <= now - TIMEFRAMES[timeframe]
     assert bars.frame.index.tolist() == frame.index[over].tolist()
 
 
