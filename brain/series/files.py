@@ -8,12 +8,13 @@ Anything else is refused, file by file. Times and values are as for
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
+from brain.calendars import CONTINUOUS, calendar_of
 from brain.errors import BrainError, InputError, UnknownSymbolError, did_you_mean
 from brain.naming import parse_symbol
 from brain.series.bars import Bars, check_bars, parse_timeframe
@@ -51,7 +52,11 @@ def sample_folder() -> Path:
 
 
 def read_folder(
-    folder: str | Path, symbols: Iterable[str] | None = None, *, now: pd.Timestamp | None = None
+    folder: str | Path,
+    symbols: Iterable[str] | None = None,
+    calendars: Mapping[str, str] | None = None,
+    *,
+    now: pd.Timestamp | None = None,
 ) -> BarSet:
     """Read the bars of a folder; one broken file never stops the others.
 
@@ -59,6 +64,7 @@ def read_folder(
         folder: of the files; folders in it are ignored.
         symbols: to read, ``BTC/USD`` or ``BTC-USD``; all symbols of the folder if None. With
             symbols, files of other symbols and files with other names are ignored.
+        calendars: of the markets by symbol, see :func:`brain.calendars.calendar_of`.
         now: the moment, UTC, at which the bars are read; the clock's if None.
 
     Returns:
@@ -75,7 +81,8 @@ def read_folder(
     bars: dict[str, Bars] = {}
     for symbol, paths in files.items():
         try:
-            bars[symbol] = read_files(symbol, paths, now=now)
+            calendar = calendar_of(calendars or {}, symbol)
+            bars[symbol] = read_files(symbol, paths, calendar, now=now)
         except BrainError as error:
             failures.append(Failure(symbol, error, symbol=symbol))
     failures.sort(key=lambda failure: failure.what)
@@ -188,8 +195,14 @@ def _selection(
     return selection, [Failure(name, error, symbol=name) for name, error in failures.items()]
 
 
-def read_files(symbol: str, paths: list[Path], *, now: pd.Timestamp | None = None) -> Bars:
-    """A symbol's bars from its only file.
+def read_files(
+    symbol: str,
+    paths: list[Path],
+    calendar: str = CONTINUOUS,
+    *,
+    now: pd.Timestamp | None = None,
+) -> Bars:
+    """A symbol's bars from its only file, on the grid of a calendar.
 
     Raises:
         InputError, NotEnoughBarsError, BarsError: as in :func:`read_folder`.
@@ -208,6 +221,7 @@ def read_files(symbol: str, paths: list[Path], *, now: pd.Timestamp | None = Non
         symbol=symbol,
         timeframe=file.timeframe,
         source=str(path),
+        calendar=calendar,
         repairs=repairs,
         now=now,
     )

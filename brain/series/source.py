@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from brain.calendars import calendar_of
 from brain.errors import (
     BrainError,
     InputError,
@@ -139,8 +140,11 @@ def open_bars(
     if not reads_store(settings):
         folder = settings.bars or sample_folder()
         files, failures = folder_files(folder, names or None, settings.timeframe)
-        note = _unread_note(folder, files)
-        return BarSource(files, lambda symbol: read_files(symbol, files[symbol]), failures, note)
+
+        def reader(symbol: str) -> Bars:
+            return read_files(symbol, files[symbol], calendar_of(settings.calendar, symbol))
+
+        return BarSource(files, reader, failures, _unread_note(folder, files))
     if not names:
         raise SettingsError(
             "exchanges are named and no symbols; name these too, for example "

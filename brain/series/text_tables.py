@@ -136,7 +136,8 @@ def _first_values(rows: list[list[str]], name: str) -> int:
     above = [row for row in rows[:begin] if any(row)]
     if begin is not None and all(len(row) < len(rows[begin]) for row in above):
         return begin
-    cells = ", ".join(map(repr, max(above, key=lambda row: len(row), default=[])))
+    widest = max((len(row) for row in above), default=0)
+    cells = ", ".join(map(repr, next((row for row in above if len(row) == widest), [])))
     raise BarsError(
         f"{name}: there is no column for open, high, low, close among {cells}; name the columns "
         "time, open, high, low, close, volume"

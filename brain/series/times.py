@@ -221,15 +221,15 @@ def _only_reading(
 
 
 def _follows(times: pd.DatetimeIndex, step: pd.Timedelta) -> bool:
-    """Whether the times go up or down from row to row, mostly by one step and never by a month.
+    """Whether the times go up or down from row to row, often by one step and never by a month.
 
     Where day and month have changed places, each day is a month after the one before.
     """
     steps = np.diff(times.asi8)
     if not len(steps) or not ((steps >= 0).all() or (steps <= 0).all()):
         return False
-    lengths = np.abs(steps)
-    return float(np.median(lengths)) == step.value and lengths.max() < _MONTH.value
+    lengths = np.sort(np.abs(steps))
+    return bool(lengths[(len(lengths) - 1) // 4] == step.value and lengths[-1] < _MONTH.value)
 
 
 # --- errors -------------------------------------------------------------------------------------
