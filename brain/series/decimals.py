@@ -81,7 +81,7 @@ def _decimal(tidy: dict[str, pd.Series], texts: dict[str, pd.Series], name: str)
 
 def _styled(tidy: pd.Series, cells: pd.Series, decimal: str) -> pd.Series:
     """Cells of a style as numbers; others stay text."""
-    digits, factor = tidy, 1.0
+    digits, factor = tidy, pd.Series(1.0, index=tidy.index)
     if tidy.str.contains(_SHORT, regex=True).any():
         digits = tidy.str.replace(_SHORT, "", regex=True)
         factor = tidy.str[-1].str.lower().map(_POWERS).fillna(1.0)

@@ -40,8 +40,7 @@ def digits(raw: pd.Series, name: str) -> pd.Series:
     """
     cells = raw.astype("str").str.strip()
     _check_rounding(cells.dropna(), name)
-    whole = cells.str.fullmatch(r"\d{1,18}").all() and cells.notna().all()
-    whole = whole or bool(cells.str.fullmatch(r"[1-8]\d{18}").all())
+    whole = bool(cells.str.fullmatch(r"\d{1,18}|[1-8]\d{18}").all())
     kind = pa.int64() if whole else pa.float64()
     numbers = pc.cast(pa.Array.from_pandas(cells, type=pa.string()), kind)
     return pd.Series(numbers.to_numpy(zero_copy_only=False), index=raw.index, name=raw.name)
