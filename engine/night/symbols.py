@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import pandas as pd
+
 from brain.costs import symbol_costs
 from brain.errors import BrainError, LibraryError
 from brain.naming import Family, Product, Role, Tag
@@ -233,8 +235,11 @@ def symbol_run(night: Run, data: SymbolData) -> Run:
         Tag.BARS: bars.digest,
     }
     repairs = "".join(f"\n- {repair}" for repair in bars.repairs) or " none"
+    listed = bars.findings.listed(pd.DatetimeIndex(bars.frame.index))
+    findings = "".join(f"\n- {finding}" for finding in listed) or " nothing"
     note = (
-        f"{len(dataset)} {bars.timeframe} bars of {bars.symbol}, {bars.calendar}. Repairs:{repairs}"
+        f"{len(dataset)} {bars.timeframe} bars of {bars.symbol}, {bars.calendar}. "
+        f"Repairs:{repairs}\n\nTo mistrust:{findings}"
     )
     return night.child(f"{dataset.symbol} {night.day}", tags=tags, note=note)
 
