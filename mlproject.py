@@ -403,6 +403,7 @@ def _job(
     if bars is None and not collects:
         bars = open_bars(settings, library)
         bars.check()
+    unread = "" if bars is None else bars.note
     night = role is Role.NIGHT
     stopped = library.stopped_night(settings.experiment, settings.digest()) if night else None
     start = datetime.now(UTC)
@@ -410,9 +411,9 @@ def _job(
     source = describe_source(settings) if reads else " and ".join(settings.exchanges)
     note = f"{role.capitalize()} of {number} symbols from {source}, {start:%c} UTC."
     out = console()
-    if stopped is not None:
-        note += f" {stopped}"
-        out.print(str(stopped), markup=False)
+    for more in filter(None, (unread, stopped)):
+        note += f" {more}"
+        out.print(str(more), markup=False)
     with library.start(
         settings.experiment,
         f"{role} {start:%Y-%m-%d %H:%M}",

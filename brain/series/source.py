@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from brain.calendars import calendar_of
@@ -14,10 +16,12 @@ from brain.errors import (
     UnknownSymbolError,
 )
 from brain.series.bars import Bars, check_bars, parse_timeframe
-from brain.series.files import folder_files, read_files, sample_folder
+from brain.series.files import folder_files, read_files, sample_folder, unread_files
 from brain.work import Failure
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from brain.series.store.store import SeriesStore
     from brain.settings import Settings
 
@@ -31,7 +35,9 @@ __all__ = [
     "reads_store",
 ]
 
-_MOST_ERRORS = 3  # in one line
+logger = logging.getLogger(__name__)
+
+_MOST_ERRORS = 10  # in one line; of more, the names
 
 
 class SeriesLibrary(Protocol):
@@ -64,6 +70,7 @@ class BarSource(Mapping[str, Bars]):
         symbols: of the source.
         reader: reads one symbol's bars.
         failures: of other symbols, or of files without a symbol in their names.
+        note: of files that are not read; empty if there are none.
     """
 
     def __init__(
@@ -71,10 +78,12 @@ class BarSource(Mapping[str, Bars]):
         symbols: Iterable[str],
         reader: Callable[[str], Bars],
         failures: Iterable[Failure] = (),
+        note: str = "",
     ) -> None:
         self._symbols = dict.fromkeys(symbols)
         self._reader = reader
         self.failures = tuple(failures)
+        self.note = note
         self._first: tuple[str, Bars] | None = None
 
     def __getitem__(self, symbol: str) -> Bars:
@@ -107,20 +116,22 @@ class BarSource(Mapping[str, Bars]):
             except BrainError as error:
                 del self._symbols[symbol]
                 self.failures += (Failure(symbol, error, symbol=symbol),)
-        errors = [str(f.error) for f in (*sorted(self.failures, key=str), *failures)]
-        more = [f"and {len(errors) - _MOST_ERRORS} more"] if len(errors) > _MOST_ERRORS else []
-        raise InputError(" | ".join(errors[:_MOST_ERRORS] + more))
+        every = [*sorted(self.failures, key=str), *failures]
+        errors = [str(failure.error) for failure in every[:_MOST_ERRORS]]
+        others = ", ".join(failure.what for failure in every[_MOST_ERRORS:])
+        raise InputError(" | ".join(errors + ([f"and likewise {others}"] if others else [])))
 
 
 def open_folder(settings: Settings, symbols: Sequence[str] | None = None) -> BarSource:
     """The bars of a folder, or the sample, see :func:`open_bars`."""
     names = tuple(symbols if symbols is not None else settings.symbols)
-    files, failures = folder_files(settings.bars or sample_folder(), names or None)
+    folder = settings.bars or sample_folder()
+    files, failures = folder_files(folder, names or None, settings.timeframe)
 
     def reader(symbol: str) -> Bars:
         return read_files(symbol, files[symbol], calendar_of(settings.calendar, symbol))
 
-    return BarSource(files, reader, failures)
+    return BarSource(files, reader, failures, _unread_note(folder, files))
 
 
 def open_bars(
@@ -150,7 +161,23 @@ def open_bars(
     return BarSource(names, lambda symbol: bars_of(library.series, exchange, symbol, timeframe))
 
 
-def bars_of(store: SeriesStore, exchange: str, symbol: str, timeframe: str) -> Bars:
+def _unread_note(folder: str | Path, files: dict[str, list[Path]]) -> str:
+    names = unread_files(folder, files)
+    if not names:
+        return ""
+    note = f"Files beside the bars that are not read: {', '.join(names)}."
+    logger.warning("%s: %s", folder, note)
+    return note
+
+
+def bars_of(
+    store: SeriesStore,
+    exchange: str,
+    symbol: str,
+    timeframe: str,
+    *,
+    now: pd.Timestamp | None = None,
+) -> Bars:
     """One exchange's candles of a symbol's perpetual as checked bars.
 
     Args:
@@ -158,6 +185,7 @@ def bars_of(store: SeriesStore, exchange: str, symbol: str, timeframe: str) -> B
         exchange: of the candles, ``binance``.
         symbol: ``BTC/USDT`` or ``BTC/USDT:USDT``, the present or a former name; the bars get it.
         timeframe: of the candles.
+        now: the moment, UTC, at which the bars are read; the clock's if None.
 
     Returns:
         The series on its grid; missing candles are rows of NaN, and ``repairs`` counts them.
@@ -165,7 +193,7 @@ def bars_of(store: SeriesStore, exchange: str, symbol: str, timeframe: str) -> B
     Raises:
         InputError: the symbol has no perpetual, or there is no such timeframe.
         UnknownSymbolError: the store holds no such candles.
-        BarsError: the candles are broken, or more than half of them are missing.
+        BarsError: the candles are broken, lie in the future, or more than half of them are missing.
         SeriesStoreError: the store can't be read.
     """
     parse_timeframe(timeframe)
@@ -176,6 +204,5 @@ def bars_of(store: SeriesStore, exchange: str, symbol: str, timeframe: str) -> B
             f"the store holds no {timeframe} candles of {contract} on {exchange}; collect them "
             "first, or correct symbol, exchange or timeframe"
         )
-    return check_bars(
-        candles, symbol=symbol, timeframe=timeframe, source=f"{contract} on {exchange}"
-    )
+    source = f"{contract} on {exchange}"
+    return check_bars(candles, symbol=symbol, timeframe=timeframe, source=source, now=now)
