@@ -137,7 +137,18 @@ def collect(**overrides: str | None) -> int:
 
 _costs = "cost_bps", "fee_bps", "half_spread_bps", "impact_bps", "liquidity"
 _trading = "fill", "product", *_costs, "threshold"
-_training = "families", "horizon", *_trading, "folds", "trials", "retune", "seed", "seeds", "jobs"
+_training = (
+    "columns",
+    "families",
+    "horizon",
+    *_trading,
+    "folds",
+    "trials",
+    "retune",
+    "seed",
+    "seeds",
+    "jobs",
+)
 _source = "symbols", "bars", "exchanges", "timeframe"
 
 
@@ -360,6 +371,7 @@ def _job(
     from registry.library import BrainLibrary
 
     settings = load_settings(overrides)
+    columns = _own_columns(role, settings) if reads else ()
     library = BrainLibrary(settings.tracking_uri, series=settings.series, renamed=settings.renamed)
     library.check(settings.experiment)
     library.reap(after_hours=settings.reap_after_hours)
@@ -367,7 +379,7 @@ def _job(
     if collects and (reads_store(settings) or not reads):
         check_collection(settings)
     elif reads:
-        bars = open_bars(settings, library)
+        bars = open_bars(settings, library, columns=columns)
         bars.check()
     stopped = None
     if role is Role.NIGHT:
@@ -397,6 +409,16 @@ def _job(
         if job.failures:
             run.fail()
         run.complete()
+
+
+def _own_columns(role: Role, settings: Settings) -> Sequence[str]:
+    """The own columns of a job's bars; an analysis takes those of the versions that it is about."""
+    from engine.data.own_columns import check_columns
+
+    if role is Role.ANALYSIS:
+        return ()
+    check_columns(settings)
+    return settings.columns
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -38,6 +38,7 @@ from brain.naming import (
     perpetual,
     present_name,
 )
+from brain.own_columns import parse_columns
 
 __all__ = ["Settings", "load_settings"]
 
@@ -68,6 +69,11 @@ def _families(value: object) -> object:
     if not isinstance(words, list | tuple):
         return words
     return tuple(dict.fromkeys(parse_family(str(word)) for word in words)) or tuple(Family)
+
+
+def _columns(value: object) -> object:
+    names = [name for name in value.split(",") if name.strip()] if isinstance(value, str) else value
+    return parse_columns(names) if isinstance(names, list | tuple) else names
 
 
 def _lower_words(value: object) -> object:
@@ -113,6 +119,10 @@ class Settings(BaseSettings):
     )
     bars: Path | None = Field(
         default=None, description="folder of Parquet or CSV files; the packaged sample if none"
+    )
+    columns: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_columns)] = Field(
+        default=(),
+        description="columns of the files that are features too, each known at its bar's close",
     )
     series: str = Field(
         default_factory=lambda: str(Path.cwd() / "series"),

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from numbers import Real
@@ -25,6 +26,8 @@ import pandas as pd
 
 from brain.errors import BarsError, InputError, NotEnoughBarsError, did_you_mean
 from brain.naming import parse_symbol
+from brain.own_columns import parse_columns
+from brain.series.own_columns import find_columns
 from brain.series.times import parse_times, when
 from brain.text import count
 
@@ -62,9 +65,11 @@ class Bars:
             named ``time``: open times, UTC, nanoseconds, one timeframe apart. The first and the
             last row are bars; between them a missing bar is a row of NaN. Prices are in the quote
             currency and positive, with ``low <= open, close <= high``; volume is in base units and
-            not negative, and may be NaN in a bar with prices.
+            not negative, and may be NaN in a bar with prices. Own columns, if any, come after
+            these, sorted by name: the value in a bar's row is known at its close, NaN is unknown.
         repairs: a sentence for each repair.
         source: of the series, for people.
+        unused: the names of the source's columns that are neither bars' nor own.
     """
 
     symbol: str
@@ -72,6 +77,12 @@ class Bars:
     frame: pd.DataFrame
     repairs: tuple[str, ...] = ()
     source: str = ""
+    unused: tuple[str, ...] = ()
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """The names of the own columns, see :mod:`brain.own_columns`."""
+        return tuple(self.frame.columns[len(COLUMNS) :])
 
     @property
     def step(self) -> pd.Timedelta:
@@ -90,14 +101,15 @@ class Bars:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of symbol, timeframe, times and values, in hexadecimal.
+        """SHA-256 of symbol, timeframe, own columns' names, times and values, in hexadecimal.
 
         Equal series have equal digests on every machine and in every process. Repairs and source
         are no part of it.
         """
-        values = self.frame[list(COLUMNS)].to_numpy(dtype="<f8") + 0.0  # -0.0 is 0.0
+        values = self.frame.to_numpy(dtype="<f8") + 0.0  # -0.0 is 0.0
         values[np.isnan(values)] = np.nan  # one bit pattern for all NaN
-        digest = hashlib.sha256(json.dumps([self.symbol, self.timeframe]).encode())
+        identity = [self.symbol, self.timeframe, *self.own]
+        digest = hashlib.sha256(json.dumps(identity).encode())
         digest.update(_nanoseconds(self.frame.index).astype("<i8").tobytes())
         digest.update(np.ascontiguousarray(values).tobytes())
         return digest.hexdigest()
@@ -105,6 +117,23 @@ class Bars:
     def until(self, close_time: pd.Timestamp) -> Bars:
         """The bars that were complete at a moment; repairs are those of the whole series."""
         return replace(self, frame=self.frame[self.close_time <= close_time])
+
+    def with_own(self, columns: Sequence[str]) -> Bars:
+        """The same bars with these of their own columns alone.
+
+        Raises:
+            InputError: a name can't be a column's.
+            BarsError: the bars lack one of the columns.
+        """
+        names = parse_columns(columns)
+        if missing := [name for name in names if name not in self.own]:
+            raise BarsError(
+                f"{self.symbol} {self.timeframe}: the bars have no column {missing[0]!r}; "
+                f"read them with it, or bring a file that has it ({self.source or 'no source'})"
+            )
+        unused = tuple(name for name in self.own if name not in names)
+        frame = self.frame[[*COLUMNS, *names]]
+        return replace(self, frame=frame, unused=(*self.unused, *unused))
 
     def __repr__(self) -> str:
         index = self.frame.index
@@ -126,17 +155,25 @@ def parse_timeframe(value: str) -> pd.Timedelta:
         ) from None
 
 
-def check_bars(frame: pd.DataFrame, *, symbol: str, timeframe: str, source: str = "") -> Bars:
+def check_bars(
+    frame: pd.DataFrame,
+    *,
+    symbol: str,
+    timeframe: str,
+    source: str = "",
+    columns: Sequence[str] = (),
+) -> Bars:
     """Check a series of bars and put it on its grid.
 
     Args:
         frame: columns open, high, low, close, volume of any numeric dtype, and the bars' *open*
             times as a column ``time`` or as a DatetimeIndex. Times without a zone are taken as
             UTC; numbers are taken as seconds, milliseconds, microseconds or nanoseconds since
-            1970 by their size. Other columns are ignored. The frame is not changed.
+            1970 by their size. Other columns are left out. The frame is not changed.
         symbol: ``BTC/USD`` or ``BTC-USD``.
         timeframe: a key of :data:`brain.series.bars.TIMEFRAMES`.
         source: of the series, for messages.
+        columns: names of the own columns, see :mod:`brain.own_columns`.
 
     Returns:
         The series. Its ``repairs``, and one warning in the log, say if rows were sorted, exact
@@ -144,9 +181,11 @@ def check_bars(frame: pd.DataFrame, *, symbol: str, timeframe: str, source: str 
         infinite taken as missing, or missing bars filled with rows of NaN.
 
     Raises:
-        InputError: symbol or timeframe can't be used, or ``frame`` is no DataFrame.
+        InputError: symbol, timeframe or the name of an own column can't be used, or ``frame`` is
+            no DataFrame.
         NotEnoughBarsError: there is no bar.
-        BarsError: a column is missing, ambiguous or not numeric; a time is unreadable, off the
+        BarsError: a column is missing, ambiguous or not numeric; an own column holds a number that
+            is infinite or larger than single precision has; a time is unreadable, off the
             grid, or only some times carry a zone; a price is NaN, infinite or not positive; high
             and low don't enclose open and close; a volume is negative; two bars of one time
             differ; the times step by another timeframe; or more than half the grid is missing.
@@ -158,8 +197,10 @@ def check_bars(frame: pd.DataFrame, *, symbol: str, timeframe: str, source: str 
     if len(frame) == 0:
         raise NotEnoughBarsError(f"{name}: the series holds no bars; give at least one")
     repairs: list[str] = []
-    rows = _parse_rows(frame, name, repairs)
-    bars = Bars(symbol, timeframe, _on_grid(rows, step, name, repairs), tuple(repairs), source)
+    own, unused = find_columns(frame, columns, name)
+    rows = _parse_rows(frame, own, name, repairs)
+    grid = _on_grid(rows, step, name, repairs)
+    bars = Bars(symbol, timeframe, grid, tuple(repairs), source, unused)
     if repairs:
         logger.warning("%s: %s", name, "; ".join(repairs))
     return bars
@@ -168,11 +209,14 @@ def check_bars(frame: pd.DataFrame, *, symbol: str, timeframe: str, source: str 
 # --- rows ---------------------------------------------------------------------------------------
 
 
-def _parse_rows(frame: pd.DataFrame, name: str, repairs: list[str]) -> pd.DataFrame:
-    """The bars of a frame: float64 columns :data:`brain.series.bars.COLUMNS`, by unique times.
+def _parse_rows(
+    frame: pd.DataFrame, own: Mapping[str, int], name: str, repairs: list[str]
+) -> pd.DataFrame:
+    """The bars of a frame: float64 columns as in :attr:`Bars.frame`, by unique times.
 
     Args:
         frame: as for :func:`brain.series.bars.check_bars`, with at least one row.
+        own: positions of the own columns by name.
         name: of the series, for messages.
         repairs: a sentence for each repair is appended.
 
@@ -181,9 +225,10 @@ def _parse_rows(frame: pd.DataFrame, name: str, repairs: list[str]) -> pd.DataFr
         BarsError: the frame is broken in a way that no repair covers.
     """
     _check_columns(frame, name)
-    rows = _by_time(frame, parse_times(frame, name), name)
+    rows = _by_time(frame, own, parse_times(frame, name), name)
     rows = _in_order(_without_blank_rows(rows, name, repairs), repairs)
     _check_prices(rows, name)
+    _check_own(rows, name)
     rows = _with_wide_ranges(_with_finite_volumes(rows, repairs), repairs)
     return _without_repetitions(rows, name, repairs)
 
@@ -202,10 +247,14 @@ def _check_columns(frame: pd.DataFrame, name: str) -> None:
             )
 
 
-def _by_time(frame: pd.DataFrame, times: pd.DatetimeIndex, name: str) -> pd.DataFrame:
-    """The five columns as float64 in one block, by time."""
-    values = np.column_stack([_floats(frame[column], times, name) for column in COLUMNS])
-    return pd.DataFrame(values, index=times, columns=list(COLUMNS))
+def _by_time(
+    frame: pd.DataFrame, own: Mapping[str, int], times: pd.DatetimeIndex, name: str
+) -> pd.DataFrame:
+    """The five columns and the own ones as float64 in one block, by time."""
+    columns = [frame[column] for column in COLUMNS]
+    columns += [frame.iloc[:, position] for position in own.values()]
+    values = np.column_stack([_floats(column, times, name) for column in columns])
+    return pd.DataFrame(values, index=times, columns=[*COLUMNS, *own])
 
 
 def _floats(column: pd.Series, times: pd.DatetimeIndex, name: str) -> npt.NDArray[np.float64]:
@@ -233,7 +282,7 @@ def _is_number(cell: Any) -> bool:
 
 
 def _without_blank_rows(rows: pd.DataFrame, name: str, repairs: list[str]) -> pd.DataFrame:
-    blank = rows.isna().all(axis=1).to_numpy()
+    blank = rows[list(COLUMNS)].isna().all(axis=1).to_numpy()  # whatever the own columns hold
     if blank.all():
         raise NotEnoughBarsError(f"{name}: no row holds a value; give at least one bar")
     if blank.any():
@@ -251,7 +300,7 @@ def _in_order(rows: pd.DataFrame, repairs: list[str]) -> pd.DataFrame:
 def _check_prices(rows: pd.DataFrame, name: str) -> None:
     """Refuse impossible bars; the rows are in the order of time."""
     values = rows.to_numpy()
-    first, high, low, last, volume = (values[:, k] for k in range(len(COLUMNS)))
+    first, high, low, last, volume = values.T[: len(COLUMNS)]
     faults = {
         "a price is NaN or infinite": ~np.isfinite(values[:, :4]).all(axis=1),
         "a price is not positive": (values[:, :4] <= 0).any(axis=1),
@@ -266,12 +315,23 @@ def _check_prices(rows: pd.DataFrame, name: str) -> None:
             _refuse(rows, bad, fault, cure, name)
 
 
+def _check_own(rows: pd.DataFrame, name: str) -> None:
+    """Refuse what no model takes: the boosted trees and the LSTM compute in single precision."""
+    for column in rows.columns[len(COLUMNS) :]:
+        bad = np.abs(rows[column].to_numpy()) > np.finfo(np.float32).max
+        if bad.any():
+            cure = "correct them at the source, or leave them empty: a value may be missing"
+            _refuse(rows, bad, f"column {column!r} is infinite or too large", cure, name)
+
+
 def _refuse(
     rows: pd.DataFrame, bad: npt.NDArray[np.bool_], fault: str, cure: str, name: str
 ) -> NoReturn:
     """Raise a :class:`brain.errors.BarsError` for the rows of a mask (N,), with the first one."""
     first = int(bad.argmax())
-    bar = ", ".join(f"{c} {float(v)!r}" for c, v in zip(COLUMNS, rows.iloc[first], strict=True))
+    bar = ", ".join(
+        f"{c} {float(v)!r}" for c, v in zip(rows.columns, rows.iloc[first], strict=True)
+    )
     raise BarsError(
         f"{name}: {fault} in {bad.sum()} of {count(len(rows), 'bar')}, "
         f"first at {when(rows.index[first])} ({bar}); {cure}"
@@ -340,10 +400,10 @@ def _on_grid(rows: pd.DataFrame, step: pd.Timedelta, name: str, repairs: list[st
         )
     if missing:
         repairs.append(_gaps(times, positions, step, missing))
-    values = np.full((size, len(COLUMNS)), np.nan)
+    values = np.full((size, rows.shape[1]), np.nan)
     values[positions] = rows.to_numpy()
     index = pd.date_range(times[0], periods=size, freq=step, name="time", unit="ns")
-    return pd.DataFrame(values, index=index, columns=list(COLUMNS))
+    return pd.DataFrame(values, index=index, columns=rows.columns)
 
 
 def _gaps(

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,6 +31,7 @@ from brain.errors import (
     did_you_mean,
 )
 from brain.naming import parse_symbol, symbol_of
+from brain.own_columns import own_name, parse_columns
 from brain.series.bars import COLUMNS, Bars, check_bars, parse_timeframe
 from brain.work import Failure
 
@@ -69,13 +70,16 @@ def sample_folder() -> Path:
     return Path(__file__).parent / "sample"
 
 
-def read_folder(folder: str | Path, symbols: Iterable[str] | None = None) -> BarSet:
+def read_folder(
+    folder: str | Path, symbols: Iterable[str] | None = None, columns: Sequence[str] = ()
+) -> BarSet:
     """Read the bars of a folder; one broken file never stops the others.
 
     Args:
         folder: of the files; folders in it are ignored.
         symbols: to read, ``BTC/USD`` or ``BTC-USD``; all symbols of the folder if None. With
             symbols, files of other symbols and files with other names are ignored.
+        columns: names of the own columns, see :mod:`brain.own_columns`.
 
     Returns:
         The series, and for each file or symbol that can't be read the error:
@@ -91,7 +95,7 @@ def read_folder(folder: str | Path, symbols: Iterable[str] | None = None) -> Bar
     bars: dict[str, Bars] = {}
     for symbol, paths in files.items():
         try:
-            bars[symbol] = read_files(symbol, paths)
+            bars[symbol] = read_files(symbol, paths, columns)
         except BrainError as error:
             failures.append(Failure(symbol, error, symbol=symbol))
     failures.sort(key=lambda failure: failure.what)
@@ -175,8 +179,8 @@ def _selection(
     return selection, [Failure(name, error, symbol=name) for name, error in failures.items()]
 
 
-def read_files(symbol: str, paths: list[Path]) -> Bars:
-    """A symbol's bars from its only file.
+def read_files(symbol: str, paths: list[Path], columns: Sequence[str] = ()) -> Bars:
+    """A symbol's bars from its only file, with these own columns.
 
     Raises:
         InputError, NotEnoughBarsError, BarsError: as in :func:`read_folder`.
@@ -196,9 +200,9 @@ def read_files(symbol: str, paths: list[Path]) -> Bars:
     if path.suffix.lower() == ".parquet":
         frame = _with_bar_columns(_parquet(content, path), symbol, path)
     else:
-        frame = _numbers(_with_bar_columns(_csv(content, path), symbol, path))
+        frame = _numbers(_with_bar_columns(_csv(content, path), symbol, path), columns)
     timeframe = path.stem.rpartition("_")[2]
-    return check_bars(frame, symbol=symbol, timeframe=timeframe, source=str(path))
+    return check_bars(frame, symbol=symbol, timeframe=timeframe, source=str(path), columns=columns)
 
 
 def _parquet(content: bytes, path: Path) -> pd.DataFrame:
@@ -233,13 +237,14 @@ def _csv(content: bytes, path: Path) -> pd.DataFrame:
     return frame
 
 
-def _numbers(frame: pd.DataFrame) -> pd.DataFrame:
-    """Columns of text as numbers; cells that are no numbers stay text.
+def _numbers(frame: pd.DataFrame, own: Sequence[str]) -> pd.DataFrame:
+    """Columns of text as numbers, own ones too; cells that are no numbers stay text.
 
     One word among the numbers makes a whole column text.
     """
     numbers: dict[str, pd.Series] = {}
-    for column in COLUMNS:
+    names = {*COLUMNS, *parse_columns(own)}
+    for column in (c for c in frame.columns if own_name(c) in names):
         cells = frame[column]
         if not pd.api.types.is_numeric_dtype(cells):
             values = pd.to_numeric(cells, errors="coerce").astype(object)
@@ -248,7 +253,7 @@ def _numbers(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _with_bar_columns(frame: pd.DataFrame, symbol: str, path: Path) -> pd.DataFrame:
-    """The frame with the columns of bars, under their names; other columns are left out."""
+    """The frame with the columns of bars under their names, and all others."""
     base = re.split("[/:]", symbol)[0].lower()
     names: dict[str, str] = {}
     for name, usual in _SPELLINGS.items():
@@ -264,7 +269,7 @@ def _with_bar_columns(frame: pd.DataFrame, symbol: str, path: Path) -> pd.DataFr
     first = frame.columns[0]
     if "time" not in names.values() and not indexed and _normalised(first) == "unnamed:_0":
         names[first] = "time"  # an index that was saved without a name
-    columns = frame[list(names)].rename(columns=names)
+    columns = frame.rename(columns=names)
     if missing := [column for column in COLUMNS if column not in columns]:
         raise BarsError(
             f"{str(path)!r}: there is no column for {', '.join(missing)} among "

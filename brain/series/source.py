@@ -12,7 +12,7 @@ from brain.errors import (
     SettingsError,
     UnknownSymbolError,
 )
-from brain.series.bars import Bars, check_bars, parse_timeframe
+from brain.series.bars import COLUMNS, Bars, check_bars, parse_timeframe
 from brain.series.files import folder_files, read_files, sample_folder
 from brain.work import Failure
 
@@ -60,26 +60,35 @@ class BarSource(Mapping[str, Bars]):
 
     Args:
         symbols: of the source.
-        reader: reads one symbol's bars.
+        reader: reads one symbol's bars, with the own columns that are named.
+        columns: names of the own columns that the bars have.
         failures: of other symbols, or of files without a symbol in their names.
     """
 
     def __init__(
         self,
         symbols: Iterable[str],
-        reader: Callable[[str], Bars],
+        reader: Callable[[str, Sequence[str]], Bars],
         failures: Iterable[Failure] = (),
+        columns: Sequence[str] = (),
     ) -> None:
         self._symbols = dict.fromkeys(symbols)
         self._reader = reader
+        self._columns = columns
         self.failures = tuple(failures)
         self._first: tuple[str, Bars] | None = None
 
     def __getitem__(self, symbol: str) -> Bars:
         if symbol not in self._symbols:
             raise KeyError(symbol)
+        return self.read(symbol, self._columns)
+
+    def read(self, symbol: str, columns: Sequence[str]) -> Bars:
+        """A symbol's bars with these own columns; errors as when it is read by its symbol."""
         first, self._first = self._first, None
-        return first[1] if first and first[0] == symbol else self._reader(symbol)
+        if first and first[0] == symbol and first[1].own == tuple(columns):
+            return first[1]
+        return self._reader(symbol, columns)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._symbols)
@@ -98,7 +107,7 @@ class BarSource(Mapping[str, Bars]):
         """
         for symbol in tuple(self._symbols):
             try:
-                self._first = (symbol, self._reader(symbol))
+                self._first = (symbol, self.read(symbol, self._columns))
                 return
             except LibraryError:
                 raise
@@ -111,7 +120,11 @@ class BarSource(Mapping[str, Bars]):
 
 
 def open_bars(
-    settings: Settings, library: SeriesLibrary, symbols: Sequence[str] | None = None
+    settings: Settings,
+    library: SeriesLibrary,
+    symbols: Sequence[str] | None = None,
+    *,
+    columns: Sequence[str] | None = None,
 ) -> BarSource:
     """The bars of a job.
 
@@ -120,22 +133,28 @@ def open_bars(
             read.
         library: with the series store.
         symbols: whose; those of the settings if None, and all of a folder if there are none.
+        columns: names of the own columns; those of the settings if None.
 
     Raises:
         InputError: the folder can't be used.
         SettingsError: the bars are from the series store, and there are no symbols.
     """
     names = tuple(symbols if symbols is not None else settings.symbols)
+    own = settings.columns if columns is None else columns
     if not reads_store(settings):
         files, failures = folder_files(settings.bars or sample_folder(), names or None)
-        return BarSource(files, lambda symbol: read_files(symbol, files[symbol]), failures)
+        return BarSource(files, lambda s, columns: read_files(s, files[s], columns), failures, own)
     if not names:
         raise SettingsError(
             "exchanges are named and no symbols; name these too, for example "
             "BRAIN_SYMBOLS=BTC/USDT,ETH/USDT"
         )
     exchange, timeframe = settings.exchanges[0], settings.timeframe
-    return BarSource(names, lambda symbol: bars_of(library.series, exchange, symbol, timeframe))
+
+    def read(symbol: str, columns: Sequence[str]) -> Bars:
+        return bars_of(library.series, exchange, symbol, timeframe).with_own(columns)
+
+    return BarSource(names, read, columns=own)
 
 
 def bars_of(store: SeriesStore, exchange: str, symbol: str, timeframe: str) -> Bars:
@@ -158,7 +177,13 @@ def bars_of(store: SeriesStore, exchange: str, symbol: str, timeframe: str) -> B
     """
     parse_timeframe(timeframe)
     contract = store.present_name(symbol)
-    candles = store.read("candles", symbol=contract, exchange=exchange, timeframe=timeframe)
+    candles = store.read(
+        "candles",
+        symbol=contract,
+        exchange=exchange,
+        timeframe=timeframe,
+        columns=["time", *COLUMNS],
+    )
     if candles.empty:
         raise UnknownSymbolError(
             f"the store holds no {timeframe} candles of {contract} on {exchange}; collect them "
