@@ -51,9 +51,10 @@ def parse_columns(columns: Iterable[str]) -> tuple[str, ...]:
                 f"the column {column!r} is one that all bars have, and no own one; leave it out of "
                 "columns, or rename it in the file if it is something else"
             )
-        if (first := names.setdefault(name.lower(), column)) is not column:
+        if name.lower() in names:
             raise InputError(
-                f"the columns {first!r} and {column!r} are the same or differ by case alone; name "
-                "one of them"
+                f"the columns {names[name.lower()]!r} and {column!r} are the same or differ by "
+                "case alone; name one of them"
             )
-    return tuple(sorted(own_name(column) for column in names.values()))
+        names[name.lower()] = name
+    return tuple(sorted(names.values()))
