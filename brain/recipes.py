@@ -38,7 +38,7 @@ def feature_set_name(kernels: Iterable[str], own: Iterable[str] = ()) -> str:
 
     Args:
         kernels: names of the kernels' lists of features.
-        own: names of own columns, see :mod:`brain.own_columns`.
+        own: names of own columns, see :mod:`brain.columns`.
     """
     names = ",".join(own)
     return "+".join([*kernels, *([f"{_OWN}{names}{_END}"] if names else [])])

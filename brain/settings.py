@@ -23,6 +23,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from brain.columns import parse_columns
 from brain.costs import parse_rates
 from brain.errors import BrainError, InputError, SettingsError, did_you_mean
 from brain.naming import (
@@ -38,7 +39,6 @@ from brain.naming import (
     perpetual,
     present_name,
 )
-from brain.own_columns import parse_columns
 
 __all__ = ["Settings", "load_settings"]
 

@@ -72,15 +72,15 @@ def verified_folder(library: BrainLibrary, selection: Selection, models: Path) -
     return folder
 
 
-def predict(folder: Path, bars: Bars, files: Path) -> float:
-    """The prediction at the last bar's close; NaN is unknown."""
+def predict(folder: Path, bars: Bars, files: Path) -> np.ndarray:
+    """The prediction at the last bar's close, (1,); NaN is unknown."""
     model = mlflow.pyfunc.load_model(str(folder))
     own = list(own_columns(json.loads((folder / RECIPE).read_text())["feature_set"]))
     rows = pd.DataFrame(kernels.bar_features(*columns(bars)), bars.frame.index, kernels.FEATURES)
     # The model's own columns of the files are joined; features of other data than bars are missing.
     rows = rows.join(recent_bars(bars.symbol, files, own).frame[own])
     rows = rows.reindex(columns=model.metadata.signature.inputs.input_names())
-    return float(np.asarray(model.predict(rows)).reshape(-1)[-1])
+    return np.asarray(model.predict(rows), dtype=np.float64).reshape(-1)[-1:]
 
 
 def decide(library: BrainLibrary, bars: Bars, options: argparse.Namespace) -> tuple[float, str]:
@@ -99,14 +99,11 @@ def decide(library: BrainLibrary, bars: Bars, options: argparse.Namespace) -> tu
     rule = kernels.PositionRule.from_json((folder / POSITION).read_text())
     definition = json.loads((folder / REGIMES).read_text())["definition"]
     volatility = kernels.volatility(*columns(bars)[:4], definition["window"])[-1:]
-    prediction = np.array([predict(folder, bars, options.bars)])
-    code = np.array([ALL_REGIMES.index(regime)])
+    prediction, code = predict(folder, bars, options.bars), np.array([ALL_REGIMES.index(regime)])
     gain = rule.gain(prediction, volatility, code)
     print(f"prediction {prediction[0]:+.4f} in units of volatility, {gain[0]:+.1f} bp expected")
-    fill = rule.fill.describe(bars.timeframe)
-    print(
-        f"a position needs {rule.threshold:.1f} bp, and is {fill} and held for {rule.horizon} bars"
-    )
+    at = rule.fill.describe(bars.timeframe)
+    print(f"a position needs {rule.threshold:.1f} bp, and is {at} and held for {rule.horizon} bars")
     if np.isnan(gain[0]):
         return 0.0, "the expected gain is unknown"
     confidence = champion.confidence

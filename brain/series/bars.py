@@ -24,10 +24,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from brain.columns import parse_columns
 from brain.errors import BarsError, InputError, NotEnoughBarsError, did_you_mean
 from brain.naming import parse_symbol
-from brain.own_columns import parse_columns
-from brain.series.own_columns import find_columns
+from brain.series.columns import find_columns
 from brain.series.times import parse_times, when
 from brain.text import count
 
@@ -81,7 +81,7 @@ class Bars:
 
     @property
     def own(self) -> tuple[str, ...]:
-        """The names of the own columns, see :mod:`brain.own_columns`."""
+        """The names of the own columns, see :mod:`brain.columns`."""
         return tuple(self.frame.columns[len(COLUMNS) :])
 
     @property
@@ -173,7 +173,7 @@ def check_bars(
         symbol: ``BTC/USD`` or ``BTC-USD``.
         timeframe: a key of :data:`brain.series.bars.TIMEFRAMES`.
         source: of the series, for messages.
-        columns: names of the own columns, see :mod:`brain.own_columns`.
+        columns: names of the own columns, see :mod:`brain.columns`.
 
     Returns:
         The series. Its ``repairs``, and one warning in the log, say if rows were sorted, exact

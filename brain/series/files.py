@@ -22,6 +22,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from brain.columns import own_name, parse_columns
 from brain.errors import (
     BarsError,
     BrainError,
@@ -31,7 +32,6 @@ from brain.errors import (
     did_you_mean,
 )
 from brain.naming import parse_symbol, symbol_of
-from brain.own_columns import own_name, parse_columns
 from brain.series.bars import COLUMNS, Bars, check_bars, parse_timeframe
 from brain.work import Failure
 
@@ -79,7 +79,7 @@ def read_folder(
         folder: of the files; folders in it are ignored.
         symbols: to read, ``BTC/USD`` or ``BTC-USD``; all symbols of the folder if None. With
             symbols, files of other symbols and files with other names are ignored.
-        columns: names of the own columns, see :mod:`brain.own_columns`.
+        columns: names of the own columns, see :mod:`brain.columns`.
 
     Returns:
         The series, and for each file or symbol that can't be read the error:

@@ -1,4 +1,4 @@
-"""Own columns in a frame of bars, see :mod:`brain.own_columns`."""
+"""Own columns in a frame of bars, see :mod:`brain.columns`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from brain.columns import OF_BARS, own_name, parse_columns
 from brain.errors import BarsError, did_you_mean
-from brain.own_columns import OF_BARS, own_name, parse_columns
 
 __all__ = ["find_columns"]
 
@@ -31,7 +31,7 @@ def find_columns(
         left out.
 
     Raises:
-        InputError: as in :func:`brain.own_columns.parse_columns`.
+        InputError: as in :func:`brain.columns.parse_columns`.
         BarsError: there is no such column, or there are several, as far as case and the signs that
             a name can't have are concerned.
     """
