@@ -149,7 +149,7 @@ _training = (
     "seeds",
     "jobs",
 )
-_source = "symbols", "bars", "exchanges", "timeframe"
+_source = "symbols", "bars", "calendar", "exchanges", "timeframe"
 
 
 @cli.command()

@@ -117,6 +117,7 @@ class Tag(StrEnum):
     FAMILY = "family"
     RECIPE = "recipe"
     TIMEFRAME = "timeframe"
+    CALENDAR = "calendar"
     TRAINED_UNTIL = "trained_until"
     FEATURE_SET = "feature_set"
     DIGEST = "digest"

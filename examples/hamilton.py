@@ -34,7 +34,7 @@ RECENT = kernels.LOOK_BACK + 512
 
 def recent_bars(symbol: str, folder: Path, own: Sequence[str] = ()) -> Bars:
     """The symbol's last bars with own columns; "now" is the close of the last one."""
-    bar_set = read_folder(folder, [symbol], own)
+    bar_set = read_folder(folder, [symbol], columns=own)
     for failure in bar_set.failures:
         raise failure.error
     (bars,) = bar_set.bars.values()

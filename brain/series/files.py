@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +22,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from brain.calendars import CONTINUOUS, calendar_of
 from brain.columns import own_name, parse_columns
 from brain.errors import (
     BarsError,
@@ -71,7 +72,10 @@ def sample_folder() -> Path:
 
 
 def read_folder(
-    folder: str | Path, symbols: Iterable[str] | None = None, columns: Sequence[str] = ()
+    folder: str | Path,
+    symbols: Iterable[str] | None = None,
+    calendars: Mapping[str, str] | None = None,
+    columns: Sequence[str] = (),
 ) -> BarSet:
     """Read the bars of a folder; one broken file never stops the others.
 
@@ -79,6 +83,7 @@ def read_folder(
         folder: of the files; folders in it are ignored.
         symbols: to read, ``BTC/USD`` or ``BTC-USD``; all symbols of the folder if None. With
             symbols, files of other symbols and files with other names are ignored.
+        calendars: of the markets by symbol, see :func:`brain.calendars.calendar_of`.
         columns: names of the own columns, see :mod:`brain.columns`.
 
     Returns:
@@ -95,7 +100,8 @@ def read_folder(
     bars: dict[str, Bars] = {}
     for symbol, paths in files.items():
         try:
-            bars[symbol] = read_files(symbol, paths, columns)
+            calendar = calendar_of(calendars or {}, symbol)
+            bars[symbol] = read_files(symbol, paths, calendar, columns)
         except BrainError as error:
             failures.append(Failure(symbol, error, symbol=symbol))
     failures.sort(key=lambda failure: failure.what)
@@ -179,8 +185,10 @@ def _selection(
     return selection, [Failure(name, error, symbol=name) for name, error in failures.items()]
 
 
-def read_files(symbol: str, paths: list[Path], columns: Sequence[str] = ()) -> Bars:
-    """A symbol's bars from its only file, with these own columns.
+def read_files(
+    symbol: str, paths: list[Path], calendar: str = CONTINUOUS, columns: Sequence[str] = ()
+) -> Bars:
+    """A symbol's bars from its only file, on the grid of a calendar, with these own columns.
 
     Raises:
         InputError, NotEnoughBarsError, BarsError: as in :func:`read_folder`.
@@ -202,7 +210,14 @@ def read_files(symbol: str, paths: list[Path], columns: Sequence[str] = ()) -> B
     else:
         frame = _numbers(_with_bar_columns(_csv(content, path), symbol, path), columns)
     timeframe = path.stem.rpartition("_")[2]
-    return check_bars(frame, symbol=symbol, timeframe=timeframe, source=str(path), columns=columns)
+    return check_bars(
+        frame,
+        symbol=symbol,
+        timeframe=timeframe,
+        source=str(path),
+        calendar=calendar,
+        columns=columns,
+    )
 
 
 def _parquet(content: bytes, path: Path) -> pd.DataFrame:

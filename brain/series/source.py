@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from brain.calendars import calendar_of
 from brain.errors import (
     BrainError,
     InputError,
@@ -143,7 +144,12 @@ def open_bars(
     own = settings.columns if columns is None else columns
     if not reads_store(settings):
         files, failures = folder_files(settings.bars or sample_folder(), names or None)
-        return BarSource(files, lambda s, columns: read_files(s, files[s], columns), failures, own)
+
+        def read_file(symbol: str, columns: Sequence[str]) -> Bars:
+            calendar = calendar_of(settings.calendar, symbol)
+            return read_files(symbol, files[symbol], calendar, columns)
+
+        return BarSource(files, read_file, failures, own)
     if not names:
         raise SettingsError(
             "exchanges are named and no symbols; name these too, for example "

@@ -236,13 +236,17 @@ def symbol_run(night: Run, data: SymbolData) -> Run:
         Tag.ROLE: Role.SYMBOL,
         Tag.SYMBOL: dataset.symbol,
         Tag.TIMEFRAME: dataset.timeframe,
+        Tag.CALENDAR: dataset.calendar,
         Tag.TRAINED_UNTIL: dataset.trained_until,
         Tag.BARS: bars.digest,
     }
     repairs = "".join(f"\n- {repair}" for repair in bars.repairs) or " none"
     own = f" Own columns: {', '.join(bars.own)}." if bars.own else ""
     unused = f" Columns left out: {', '.join(bars.unused)}." if bars.unused else ""
-    note = f"{len(dataset)} {bars.timeframe} bars of {bars.symbol}.{own}{unused} Repairs:{repairs}"
+    note = (
+        f"{len(dataset)} {bars.timeframe} bars of {bars.symbol}, {bars.calendar}.{own}{unused} "
+        f"Repairs:{repairs}"
+    )
     return night.child(f"{dataset.symbol} {night.day}", tags=tags, note=note)
 
 
