@@ -112,7 +112,7 @@ dd { margin: 0 0 .3rem; color: #4a525c; break-inside: avoid; }
 {% endblock %}
 {% block body %}
 <h1>{{ title }}</h1>
-<p>{{ introduction }}</p>
+<p>{{ introduction }} The words of the formulas are explained below the table.</p>
 {% if own %}<p><strong>{{ own }}</strong></p>{% endif %}
 <table>
 <thead><tr>{% for column in columns %}<th>{{ column }}</th>{% endfor %}</tr></thead>

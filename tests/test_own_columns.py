@@ -13,14 +13,11 @@ import pandas as pd
 import pytest
 from mlflow.entities import Run
 
-from analysis.nightly import NightlyFeatureAnalysis
-from analysis.results import Method
 from brain.errors import BarsError
 from brain.naming import Family, Regime, Tag
 from brain.recipes import Recipe
 from brain.records import Champion
 from brain.series.files import read_folder
-from brain.settings import load_settings
 from engine.data.frames import feature_frame
 from examples import hamilton
 from registry.library import BrainLibrary
@@ -50,13 +47,12 @@ def write(folder: Path, frame: pd.DataFrame, symbol: str = "AAA") -> None:
 
 @dataclass(frozen=True)
 class Nights:
-    """A night with the column, one without it that leaves the LSTM out, and an analysis."""
+    """A night with the column, and one without it and without XGBoost."""
 
     folder: Path
     library: BrainLibrary
     own: Outcome
     plain: Outcome
-    analysis: Outcome
 
     def runs(self, role: str) -> list[Run]:
         """The runs of a role, oldest first."""
@@ -81,15 +77,14 @@ def nights(_templates: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         patch.chdir(folder)
         for name, value in {"MLFLOW_TRACKING_URI": dsn, **BRIEF_ANALYSIS}.items():
             patch.setenv(name, value)
-        own = run_job("nightly", "--columns", "mood", *QUICK)
-        plain = run_job("nightly", "--families", "lightgbm,xgboost", *QUICK)
-        patch.setenv("BRAIN_COLUMNS", "fear")  # no version has it, and no file
-        analysis = run_job("analyze", "--bars", "bars")
-        yield Nights(folder, BrainLibrary(dsn), own, plain, analysis)
+        boosters = ("--families", "lightgbm,xgboost")
+        own = run_job("nightly", "--columns", "mood", *boosters, *QUICK)
+        plain = run_job("nightly", "--families", "lightgbm", *QUICK)
+        yield Nights(folder, BrainLibrary(dsn), own, plain)
 
 
-def test_nights_and_analysis_succeed_whatever_the_settings_name(nights: Nights) -> None:
-    for outcome in (nights.own, nights.plain, nights.analysis):
+def test_the_nights_succeed(nights: Nights) -> None:
+    for outcome in (nights.own, nights.plain):
         assert (outcome.code, outcome.complaints) == (0, [])
 
 
@@ -102,77 +97,64 @@ def test_the_runs_tell_the_columns(nights: Nights) -> None:
     assert night.data.params["setting.columns"] == "['mood']"
     families = nights.runs("family")
     sets = [run.data.tags[Tag.FEATURE_SET] for run in families]
-    assert sets == ["bars-1+own(mood)"] * 3 + ["bars-1"] * 2
-    assert [run.data.params["features"] for run in families] == ["49"] * 3 + ["48"] * 2
-    for run in families[:3]:
+    assert sets == ["bars-1+own(mood)"] * 2 + ["bars-1"]
+    assert [run.data.params["features"] for run in families] == ["49"] * 2 + ["48"]
+    for run in families[:2]:
         assert 0.08 < run.data.metrics["missing/mood"] < 0.12
-    assert not [run for run in families[3:] if "missing/mood" in run.data.metrics]
+    assert not [run for run in families[2:] if "missing/mood" in run.data.metrics]
 
 
-def test_a_planted_column_comes_first_in_every_family(nights: Nights) -> None:
-    settings = load_settings(
-        {"bars": nights.folder / "bars", "jobs": 1, "explain_rows": 300, "explain_windows": 100}
-    )
-    ids = [f"AAA-USD/{number}" for number in (1, 2, 3)]
-    mechanic = NightlyFeatureAnalysis(nights.library, settings)
-    result = mechanic.run_nightly_analysis(models={SYMBOL: ids})
-    assert not result.failures
-    assert {model.family for model in result.models} == set(Family)
-    for model in result.models:
-        first = {method: ranking.features[0] for method, ranking in model.rankings.items()}
-        boosted = [Method.SHAP] if model.family is not Family.LSTM else []
-        for method in (Method.PERMUTATION, Method.CORRELATION, *boosted):
-            assert first[method].feature == "mood", (model.family, method)
-            assert first[method].rank == 1
-        assert "mood" not in [note.feature for note in model.notes]
-    (drift,) = result.drifts
-    assert "mood" in [column.feature for column in drift.columns]
+def test_a_planted_column_comes_first_by_every_method(nights: Nights) -> None:
+    own, _ = nights.runs("night")
+    document = mlflow.artifacts.load_dict(f"{own.info.artifact_uri}/summary.json")
+    assert document["analyses"]
+    for analysis in document["analyses"]:
+        first = {method: names[0] for method, names in analysis["first_features"].items()}
+        assert first == dict.fromkeys(("shap", "permutation", "correlation"), "mood")
+    (drift,) = document["drift"]
+    assert "mood" in [column["feature"] for column in drift["columns"]]
 
 
 def test_nights_with_and_without_the_column_share_no_recipe(nights: Nights) -> None:
     recipes = [run.data.tags[Tag.RECIPE] for run in nights.runs("family")]
-    assert len(set(recipes)) == 5
+    assert len(set(recipes)) == 3
     for family, feature_set in {
-        Family.LSTM: "bars-1+own(mood)",
+        Family.XGBOOST: "bars-1+own(mood)",
         Family.LIGHTGBM: "bars-1",
-        Family.XGBOOST: "bars-1",
     }.items():
         recipe = Recipe.from_json(nights.library.recipe(SYMBOL, family) or "")
         assert recipe.feature_set == feature_set
 
 
-def test_yesterdays_champion_is_explained_on_its_own_columns(nights: Nights) -> None:
-    """Without an LSTM the second night leaves a cell to a version of the first."""
-    high, low = nights.champion(Regime.HIGH), nights.champion(Regime.LOW)
-    assert high.version <= 3 < low.version
-    _, plain = nights.runs("night")
-    (analysis,) = [r for r in nights.runs("analysis") if r.info.run_name.startswith("analysis ")][
-        :1
-    ]
-    for run in (plain, analysis):
+def test_yesterdays_champion_is_explained_on_its_own_columns(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without XGBoost the second night leaves a cell to a version of the first."""
+    kept, new = nights.champion(Regime.LOW), nights.champion(Regime.NORMAL)
+    assert kept.version <= 2 < new.version
+    monkeypatch.setenv("BRAIN_COLUMNS", "fear")  # no version has it, and no file
+    outcome = run_job("analyze", "--bars", "bars")
+    assert (outcome.code, outcome.complaints) == (0, [])
+    analysis = nights.runs("analysis")
+    night = next(r for r in analysis if r.info.run_name.startswith("analysis "))
+    for run in (nights.runs("night")[1], night):
         document = mlflow.artifacts.load_dict(f"{run.info.artifact_uri}/summary.json")
         assert document["failures"] == {}
         by_id = {entry["model_id"]: entry for entry in document["analyses"]}
-        kept, new = by_id[high.model_id], by_id[low.model_id]
-        assert kept["first_features"]["shap"][0] == "mood"
-        assert not [note for note in kept["notes"] if "mood" in note]
-        assert "mood" not in new["first_features"]["shap"]
-    page = mlflow.artifacts.load_text(
-        f"runs:/{version_run(nights, high)}/explanation/features.html"
-    )
+        assert by_id[kept.model_id]["first_features"]["shap"][0] == "mood"
+        assert "mood" not in by_id[new.model_id]["first_features"]["shap"]
+        assert not [note for entry in by_id.values() for note in entry["notes"] if "mood" in note]
+    run_id = nights.library.version(SYMBOL, kept.version).run_id
+    page = mlflow.artifacts.load_text(f"runs:/{run_id}/explanation/features.html")
     assert '<tr id="mood">' in page
     assert "known at that bar&#39;s CLOSE" in page
-
-
-def version_run(nights: Nights, champion: Champion) -> str:
-    return nights.library.version(SYMBOL, champion.version).run_id
 
 
 def test_a_model_takes_an_unknown_value_as_unknown(nights: Nights) -> None:
     bars = read_folder(nights.folder / "bars", columns=["mood"]).bars[SYMBOL]
     rows = feature_frame(bars).reset_index(drop=True)
     families = set()
-    for number in (1, 2, 3):
+    for number in (1, 2):
         version = nights.library.version(SYMBOL, number)
         model = mlflow.pyfunc.load_model(f"models:/AAA-USD/{version.number}")
         known, unknown, zero = (
@@ -184,11 +166,11 @@ def test_a_model_takes_an_unknown_value_as_unknown(nights: Nights) -> None:
         assert not np.allclose(unknown, known)
         assert abs(unknown.mean()) < abs(zero.mean())  # 0 is five deviations below all moods
         families.add(version.family)
-    assert families == set(Family)
+    assert families == {Family.LIGHTGBM, Family.XGBOOST}
 
 
 def test_the_executor_builds_its_champions_column(nights: Nights, tmp_path: Path) -> None:
-    champion = nights.champion(Regime.HIGH)
+    champion = nights.champion(Regime.LOW)
     version = nights.library.version(SYMBOL, champion.version)
     folder = nights.library.fetch(version, tmp_path)
     files = nights.folder / "bars"
