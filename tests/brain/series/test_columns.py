@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,14 +13,14 @@ from brain.errors import BarsError, InputError
 from brain.series.bars import COLUMNS, Bars, check_bars
 from brain.series.files import read_folder
 from brain.series.source import open_bars
-from brain.settings import Settings
+from brain.settings import load_settings
 from registry.library import BrainLibrary
 
 ROWS = 60
 GAP = slice(20, 25)
 
 
-def frame_of(rows: int = ROWS, **columns: object) -> pd.DataFrame:
+def frame_of(rows: int = ROWS, **columns: Any) -> pd.DataFrame:
     """Hourly bars with columns of one's own and a gap."""
     rng = np.random.default_rng(1)
     close = 100 * np.exp(np.cumsum(0.01 * rng.standard_normal(ROWS)))
@@ -110,9 +111,13 @@ REFUSED: dict[str, tuple[pd.DataFrame, str, str]] = {
     "case": (frame_of(), "VIX", "no column 'VIX'.*did you mean 'vix'"),
     "cases": (frame_of(VIX=1.0), "vix", "columns 'vix', 'VIX' could all be 'vix'; keep or rename"),
     "twice": (TWICE, "vix", "columns 'vix', 'vix' could all be 'vix'"),
-    "mangled": (frame_of(**{"vix.1": 1.0}), "vix", "columns 'vix', 'vix.1' could all be 'vix'"),
+    "mangled": (
+        frame_of().assign(**{"vix.1": 1.0}),
+        "vix",
+        "columns 'vix', 'vix.1' could all be 'vix'",
+    ),
     "signs": (
-        frame_of(**{"a b": 1.0, "a_b": 2.0}),
+        frame_of().assign(**{"a b": 1.0, "a_b": 2.0}),
         "a b",
         "columns 'a b', 'a_b' could all be 'a_b'",
     ),
@@ -166,7 +171,7 @@ def test_two_bars_of_one_time_with_other_own_values_differ() -> None:
 def test_a_symbol_whose_file_lacks_the_column_fails_alone(tmp_path: Path) -> None:
     frame_of().to_csv(tmp_path / "AAA-USD_1h.csv", index=False)
     frame_of().drop(columns="vix").to_csv(tmp_path / "BBB-USD_1h.csv", index=False)
-    settings = Settings(bars=tmp_path, columns="vix")  # type: ignore[arg-type]
+    settings = load_settings({"bars": tmp_path, "columns": "vix"})
     source = open_bars(settings, BrainLibrary("sqlite://"))
     source.check()
     assert source["AAA/USD"].own == ("vix",)
@@ -178,6 +183,6 @@ def test_a_symbol_whose_file_lacks_the_column_fails_alone(tmp_path: Path) -> Non
 def test_a_column_that_no_file_has_is_refused_before_anything_is_done(tmp_path: Path) -> None:
     for name in ("AAA", "BBB"):
         frame_of().to_csv(tmp_path / f"{name}-USD_1h.csv", index=False)
-    settings = Settings(bars=tmp_path, columns="fear")  # type: ignore[arg-type]
+    settings = load_settings({"bars": tmp_path, "columns": "fear"})
     with pytest.raises(InputError, match=r"AAA/USD .*'fear'.* \| BBB/USD .*'fear'"):
         open_bars(settings, BrainLibrary("sqlite://")).check()

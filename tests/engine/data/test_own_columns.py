@@ -8,7 +8,7 @@ import pytest
 
 from brain.errors import InputError, SettingsError
 from brain.series.bars import Bars, check_bars
-from brain.settings import Settings
+from brain.settings import load_settings
 from engine.data.dataset import make_dataset
 from engine.data.frames import feature_frame
 from engine.data.own_columns import check_columns
@@ -65,11 +65,11 @@ def test_a_column_with_the_name_of_a_feature_is_refused(name: str) -> None:
     with pytest.raises(InputError, match=message):
         feature_frame(bars)
     with pytest.raises(InputError, match=message):
-        check_columns(Settings(columns=name))  # type: ignore[arg-type]
+        check_columns(load_settings({"columns": name}))
 
 
 def test_candles_of_exchanges_have_none() -> None:
-    settings = Settings(columns="vix", exchanges="okx", symbols="BTC/USDT")  # type: ignore[arg-type]
+    settings = load_settings({"columns": "vix", "exchanges": "okx", "symbols": "BTC/USDT"})
     with pytest.raises(
         SettingsError, match=r"columns='vix': candles of okx have no columns of your"
     ):
