@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from brain.artifacts import MARKET, NIGHT_PAGE, SUMMARY
+from brain.artifacts import MARKET, NIGHT_PAGE, QUALITY_REPORT, SUMMARY
 from brain.errors import BrainError
 from brain.naming import Role, Tag
 from brain.work import Failure, Progress
@@ -34,9 +34,10 @@ except ModuleNotFoundError:
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from brain.series.bars import Bars
     from brain.series.source import BarSource
     from brain.settings import Settings
+    from market.quality.bars_check import CheckedBars
+    from market.quality.record import QualityRecord
     from registry.library import BrainLibrary
     from registry.nights import StoppedNight
     from registry.runs import Run
@@ -129,7 +130,11 @@ def collect(**overrides: str | None) -> int:
     from analysis.documents import failures_document
 
     with _job(Role.COLLECTION, overrides, collects=True, reads=False) as job:
-        document = {"market": job.market, "failures": failures_document(job.failures)}
+        document = {
+            "market": job.market,
+            "quality": job.quality,
+            "failures": failures_document(job.failures),
+        }
         job.run.document(document, SUMMARY)
         job.print_failures()
     return job.exit_code
@@ -171,7 +176,8 @@ def nightly(**overrides: str | None) -> int:
             job.add_seconds(part.seconds)
         documents = [part.document for part in parts if part.document]
         job.done = any(document["versions"] for document in documents)
-        document = join_documents(documents, job.failures, job.seconds)
+        job.check_bars()
+        document = join_documents(documents, job.failures, job.seconds, job.quality)
         job.run.document({**document, "market": job.market}, SUMMARY)
         job.show(document)
         champions = [champion for part in parts for champion in part.champions]
@@ -198,7 +204,9 @@ def analyze(**overrides: str | None) -> int:
             )
         job.done = bool(analysis.models)
         job.add(analysis.failures)
-        job.run.document(analysis_document(analysis, job.failures, job.seconds), SUMMARY)
+        job.check_bars()
+        document = analysis_document(analysis, job.failures, job.seconds)
+        job.run.document({**document, "quality": job.quality}, SUMMARY)
         job.out.print(models_table(model_lines(analysis.models), job.failures))
     return job.exit_code
 
@@ -220,6 +228,7 @@ def train(**overrides: str | None) -> int:
                 versions += result.evidence()
         versions.sort(key=lambda entry: (entry[0].symbol, entry[0].family))
         job.done = bool(versions)
+        job.check_bars()
         job.out.print(versions_table(versions, job.failures))
     return job.exit_code
 
@@ -238,6 +247,7 @@ def tune(**overrides: str | None) -> int:
             searches += result.searches
         searches.sort(key=lambda search: search.symbol)
         job.done = bool(searches)
+        job.check_bars()
         job.out.print(recipes_table(searches, job.failures))
     return job.exit_code
 
@@ -255,6 +265,7 @@ class _Job:
         market: the collected series, for the summary; None if the job collects none.
         seconds: by stage.
         done: whether anything is done, so that failures are of a part only.
+        records: the quality of the collected series, and of the bars once they are checked.
     """
 
     settings: Settings
@@ -262,11 +273,12 @@ class _Job:
     run: Run
     out: Console
     note: str = ""
-    bars: Mapping[str, Bars] = field(default_factory=dict)
+    bars: CheckedBars = field(init=False)
     stopped: StoppedNight | None = None
     market: list[dict[str, Any]] | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     done: bool = False
+    records: list[QualityRecord] = field(default_factory=list)
     _failures: dict[str, Failure] = field(default_factory=dict)
 
     @property
@@ -311,20 +323,40 @@ class _Job:
             with self.progress("Collecting") as (collecting,):
                 night = collect_market(self.library, self.settings, collecting)
             self.run.metrics(Metric(key, value) for key, value in night.metrics().items())
-            with tempfile.TemporaryDirectory(prefix="brain-") as scratch:
-                night.report.write(scratch)
-                self.run.artifacts(Path(scratch), MARKET)
+            self._report(night.report.records)
         self.market = night.document()
         self.done = night.done
         self.add(night.failures)
-        if night.report.records:
-            self.out.print(night.report.table())
 
     def use(self, bars: BarSource) -> None:
-        """Make these bars the job's; some must be sound."""
+        """Make these bars the job's, to be checked as they are read; some must be sound."""
+        from market.quality.bars_check import CheckedBars
+
         bars.check(self.failures)
-        self.bars = bars
+        self.bars = CheckedBars(bars)
         self.add(bars.failures)
+
+    def check_bars(self) -> None:
+        """Report on the quality of the bars, all of which have been read."""
+        self._report(self.bars.records)
+
+    @property
+    def quality(self) -> list[dict[str, Any]]:
+        """The quality of the series and bars, for the summary."""
+        from market.quality.report import QualityReport
+
+        return QualityReport(self.records).document()
+
+    def _report(self, records: Sequence[QualityRecord]) -> None:
+        """Show these records, and put them and the earlier ones on the run."""
+        from market.quality.report import QualityReport
+
+        self.records += records
+        with tempfile.TemporaryDirectory(prefix="brain-") as scratch:
+            QualityReport(self.records).write(scratch)
+            self.run.artifacts(Path(scratch), MARKET)
+        if records:
+            self.out.print(QualityReport(records).table())
 
     def show(self, document: Mapping[str, Any]) -> None:
         """Put the night of that summary on one page, to which the run's description leads."""
@@ -337,8 +369,15 @@ class _Job:
             title=f"{self.run.name.capitalize()} UTC",
         )
         self.run.text(page, NIGHT_PAGE)
-        link = run_link(self.run.experiment_id, self.run.id, NIGHT_PAGE)
-        self.run.describe(f"{self.note} [All symbols on one page]({link})")
+        pages = {
+            "All symbols on one page": NIGHT_PAGE,
+            "quality of the data": f"{MARKET}/{QUALITY_REPORT}",
+        }
+        links = [
+            f"[{words}]({run_link(self.run.experiment_id, self.run.id, page)})"
+            for words, page in pages.items()
+        ]
+        self.run.describe(f"{self.note} {', '.join(links)}")
 
     def each_symbol(self, work: Callable[..., Iterator[_Result]], title: str) -> Iterator[_Result]:
         """The Engine's work on the bars, with funding and open interest where there are any."""

@@ -91,7 +91,10 @@ class _Cell:
 
 @dataclass(frozen=True)
 class _Section:
+    """A symbol's part of the page; ``faults`` are sentences on its bars."""
+
     symbol: str
+    faults: Sequence[str]
     chart: _Chart | None
     cells: Sequence[_Cell]
 
@@ -111,6 +114,11 @@ def _section(document: Mapping[str, Any], symbol: str) -> _Section:
     ordered = [profits[model_id] for model_id in sorted(profits, key=parse_model_id)]
     return _Section(
         symbol=symbol,
+        faults=[
+            entry["note"]
+            for entry in document["quality"]
+            if (entry["symbol"], entry["kind"]) == (symbol, "bars") and entry["findings"]
+        ],
         chart=_chart(ordered) if ordered else None,
         cells=[_cell(champion) for champion in champions],
     )
@@ -193,6 +201,7 @@ line { stroke: #9aa3ad; stroke-width: 1; vector-effect: non-scaling-stroke; }
 polyline.lightgbm { stroke: #0072b2; } .key.lightgbm { background: #0072b2; }
 polyline.xgboost { stroke: #d55e00; } .key.xgboost { background: #d55e00; }
 polyline.lstm { stroke: #009e73; } .key.lstm { background: #009e73; }
+p.fault { color: #8a1626; }
 .chart .key:first-child, td .key { margin-left: 0; }
 {% endblock %}
 {% block body %}
@@ -212,6 +221,9 @@ percent of the capital. What each feature of a version is, and how much it matte
 files of its run, in {{ explanation }}/: {{ features }} and the pictures beside it.</p>
 {% for section in sections %}
 <h2>{{ section.symbol }}</h2>
+{% for fault in section.faults %}
+<p class="fault">Bars to look at: {{ fault }}.</p>
+{% endfor %}
 {% if section.cells %}
 <div class="symbol">
 <div class="chart">

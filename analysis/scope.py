@@ -18,13 +18,14 @@ from brain.errors import (
     did_you_mean,
 )
 from brain.naming import Tag, model_name, parse_model_id, parse_symbol
-from brain.series.source import BarSource
+from brain.series.source import BarReader
 from brain.work import Failure
 from engine.data.dataset import Dataset
 
 if TYPE_CHECKING:
     from brain.records import Version
     from brain.series.bars import Bars
+    from brain.series.source import BarSource
     from registry.library import BrainLibrary
 
 __all__ = ["DataReader", "choose_data", "choose_versions", "data_with"]
@@ -118,12 +119,12 @@ def choose_data(
 def data_with(
     datasets: Mapping[str, Dataset | Bars], symbol: str, columns: Sequence[str]
 ) -> Dataset | Bars:
-    """A symbol's dataset, or its bars with these own columns, read anew from a source.
+    """A symbol's dataset, or its bars with these own columns, read anew where that can be done.
 
     Raises:
         BarsError: it lacks one of the columns.
     """
-    if isinstance(datasets, BarSource):
+    if isinstance(datasets, BarReader):
         return datasets.read(symbol, columns)
     data = datasets[symbol]
     if not isinstance(data, Dataset):

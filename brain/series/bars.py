@@ -18,6 +18,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import cached_property
 from numbers import Real
 from typing import Any, NoReturn
 
@@ -31,6 +32,8 @@ from brain.errors import BarsError, InputError, NotEnoughBarsError, did_you_mean
 from brain.naming import parse_symbol
 from brain.series.calendars import Grid, Sessions, bars_grid, continuous_grid, sessions_grid
 from brain.series.columns import find_columns
+from brain.series.quality.candles import candle_findings
+from brain.series.quality.findings import Findings
 from brain.series.times import parse_times, when
 from brain.text import count
 
@@ -136,6 +139,12 @@ class Bars:
             digest.update(_nanoseconds(times).astype("<i8").tobytes())
         digest.update(np.ascontiguousarray(values).tobytes())
         return digest.hexdigest()
+
+    @cached_property
+    def findings(self) -> Findings:
+        """What the quality rules flag in the rows of the frame; nothing is altered."""
+        columns = {name: self.frame[name].to_numpy() for name in COLUMNS}
+        return candle_findings(columns, np.arange(len(self.frame), dtype=np.float64))
 
     def until(self, close_time: pd.Timestamp) -> Bars:
         """The bars that were complete at a moment; repairs are those of the whole series."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from brain.calendars import calendar_of
 from brain.errors import (
@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from brain.settings import Settings
 
 __all__ = [
+    "BarReader",
     "BarSource",
     "SeriesLibrary",
     "bars_of",
+    "bars_with",
     "describe_source",
     "open_bars",
     "reads_store",
@@ -118,6 +120,25 @@ class BarSource(Mapping[str, Bars]):
         errors = [str(f.error) for f in (*sorted(self.failures, key=str), *failures)]
         more = [f"and {len(errors) - _MOST_ERRORS} more"] if len(errors) > _MOST_ERRORS else []
         raise InputError(" | ".join(errors[:_MOST_ERRORS] + more))
+
+
+@runtime_checkable
+class BarReader(Protocol):
+    """Reads a symbol's bars with other own columns than they have by the symbol alone."""
+
+    def read(self, symbol: str, columns: Sequence[str]) -> Bars:
+        """A symbol's bars with these own columns; BarsError if there is no such column."""
+
+
+def bars_with(bars: Mapping[str, Bars], symbol: str, columns: Sequence[str]) -> Bars:
+    """A symbol's bars with these own columns, read anew where that can be done.
+
+    Raises:
+        BarsError: there is no such column.
+    """
+    if isinstance(bars, BarReader):
+        return bars.read(symbol, columns)
+    return bars[symbol].with_own(columns)
 
 
 def open_bars(

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import pandas as pd
+
 from brain.costs import symbol_costs
 from brain.errors import BrainError, LibraryError
 from brain.naming import Family, Product, Role, Tag
@@ -243,9 +245,11 @@ def symbol_run(night: Run, data: SymbolData) -> Run:
     repairs = "".join(f"\n- {repair}" for repair in bars.repairs) or " none"
     own = f" Own columns: {', '.join(bars.own)}." if bars.own else ""
     unused = f" Columns left out: {', '.join(bars.unused)}." if bars.unused else ""
+    listed = bars.findings.listed(pd.DatetimeIndex(bars.frame.index))
+    findings = "".join(f"\n- {finding}" for finding in listed) or " nothing"
     note = (
         f"{len(dataset)} {bars.timeframe} bars of {bars.symbol}, {bars.calendar}.{own}{unused} "
-        f"Repairs:{repairs}"
+        f"Repairs:{repairs}\n\nTo mistrust:{findings}"
     )
     return night.child(f"{dataset.symbol} {night.day}", tags=tags, note=note)
 
