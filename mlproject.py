@@ -11,7 +11,6 @@ import shlex
 import signal
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from brain.artifacts import MARKET, NIGHT_PAGE, QUALITY_REPORT, SUMMARY
 from brain.errors import BrainError
 from brain.naming import Role, Tag
+from brain.stopwatch import Stopwatch
 from brain.work import Failure, Progress
 
 try:
@@ -79,9 +79,11 @@ def _setting_options(*names: str) -> Callable[[_Function], _Function]:
 def cli(debug: bool, launcher: int | None) -> None:
     """Collect market data; train, evaluate, register and explain models of it."""
     if launcher:
+        from brain.folders import enter_folder
         from brain.processes import die_with_parent
 
         die_with_parent(launcher)
+        enter_folder(launcher)
 
 
 @cli.command()
@@ -173,11 +175,11 @@ def nightly(**overrides: str | None) -> int:
         parts = [done[symbol] for symbol in job.bars]
         for part in parts:
             job.add(part.failures)
-            job.add_seconds(part.seconds)
+            job.stopwatch.add(part.stopwatch.seconds)
         documents = [part.document for part in parts if part.document]
         job.done = any(document["versions"] for document in documents)
         job.check_bars()
-        document = join_documents(documents, job.failures, job.seconds, job.quality)
+        document = join_documents(documents, job.failures, job.stopwatch.seconds, job.quality)
         job.run.document({**document, "market": job.market}, SUMMARY)
         job.show(document)
         champions = [champion for part in parts for champion in part.champions]
@@ -195,7 +197,7 @@ def analyze(**overrides: str | None) -> int:
     from analysis.tables import model_lines, models_table
 
     with _job(Role.ANALYSIS, overrides) as job:
-        with job.stage("analyse"), job.progress("Explaining") as (explaining,):
+        with job.stopwatch.stage("analyse"), job.progress("Explaining") as (explaining,):
             analysis = NightlyFeatureAnalysis(job.library, job.settings).run_nightly_analysis(
                 symbols=job.settings.symbols or None,
                 datasets=job.bars,
@@ -205,7 +207,7 @@ def analyze(**overrides: str | None) -> int:
         job.done = bool(analysis.models)
         job.add(analysis.failures)
         job.check_bars()
-        document = analysis_document(analysis, job.failures, job.seconds)
+        document = analysis_document(analysis, job.failures, job.stopwatch.seconds)
         job.run.document({**document, "quality": job.quality}, SUMMARY)
         job.out.print(models_table(model_lines(analysis.models), job.failures))
     return job.exit_code
@@ -216,11 +218,11 @@ def analyze(**overrides: str | None) -> int:
 def train(**overrides: str | None) -> int:
     """Train, evaluate and register every symbol's families; champions stay as they are."""
     from analysis.tables import versions_table
-    from engine.night.symbols import each_training
+    from engine.night.symbols import train_symbols
 
     with _job(Role.TRAINING, overrides) as job:
         versions = []
-        for result in job.each_symbol(each_training, "Training"):
+        for result in job.each_symbol(train_symbols, "Training"):
             if isinstance(result, Failure):
                 job.add([result])
             else:
@@ -238,11 +240,11 @@ def train(**overrides: str | None) -> int:
 def tune(**overrides: str | None) -> int:
     """Search for hyperparameters and store the recipes; nothing is registered."""
     from analysis.tables import recipes_table
-    from engine.night.symbols import each_tuning
+    from engine.night.symbols import tune_symbols
 
     with _job(Role.SEARCH, overrides) as job:
         searches = []
-        for result in job.each_symbol(each_tuning, "Searching"):
+        for result in job.each_symbol(tune_symbols, "Searching"):
             job.add(result.failures)
             searches += result.searches
         searches.sort(key=lambda search: search.symbol)
@@ -263,7 +265,7 @@ class _Job:
         bars: by symbol, each read when it is asked for.
         stopped: the night that this one continues, if any.
         market: the collected series, for the summary; None if the job collects none.
-        seconds: by stage.
+        stopwatch: of its stages.
         done: whether anything is done, so that failures are of a part only.
         records: the quality of the collected series, and of the bars once they are checked.
     """
@@ -276,7 +278,7 @@ class _Job:
     bars: CheckedBars = field(init=False)
     stopped: StoppedNight | None = None
     market: list[dict[str, Any]] | None = None
-    seconds: dict[str, float] = field(default_factory=dict)
+    stopwatch: Stopwatch = field(default_factory=Stopwatch)
     done: bool = False
     records: list[QualityRecord] = field(default_factory=list)
     _failures: dict[str, Failure] = field(default_factory=dict)
@@ -291,18 +293,6 @@ class _Job:
         if not self.failures:
             return 0
         return _PARTLY if self.done else _UNUSABLE
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Note how long a stage took."""
-        start = time.perf_counter()
-        yield
-        self.add_seconds({name: time.perf_counter() - start})
-
-    def add_seconds(self, seconds: Mapping[str, float]) -> None:
-        """Add to the seconds of stages."""
-        for name, more in seconds.items():
-            self.seconds[name] = round(self.seconds.get(name, 0.0) + more, 2)
 
     def add(self, failures: Iterable[Failure]) -> None:
         """Add a stage's failures."""
@@ -319,7 +309,7 @@ class _Job:
         from market.night import collect_market
         from registry.runs import Metric
 
-        with self.stage("collect"):
+        with self.stopwatch.stage("collect"):
             with self.progress("Collecting") as (collecting,):
                 night = collect_market(self.library, self.settings, collecting)
             self.run.metrics(Metric(key, value) for key, value in night.metrics().items())
@@ -385,7 +375,9 @@ class _Job:
 
         market = open_markets(self.library, self.settings)
         with self.progress(title) as (progress,):
-            yield from work(self.library, self.settings, self.bars, self.run, progress, market)
+            yield from work(
+                self.library, self.settings, self.bars, self.run, progress, market=market
+            )
 
     def print_failures(self) -> None:
         for failure in self.failures:
@@ -404,25 +396,24 @@ def _job(
         reads: whether bars are worked on.
     """
     from brain.console import console
-    from brain.series.source import describe_source, open_bars, reads_store
+    from brain.series.source import describe_source, open_bars
     from brain.settings import load_settings
     from market.night import check_collection
     from registry.library import BrainLibrary
 
     settings = load_settings(overrides)
-    columns = _own_columns(role, settings) if reads else ()
+    # What can't be used is refused before the library makes tables and folders.
+    bars = _folder_bars(role, settings) if reads else None
+    if bars is None and collects:
+        check_collection(settings)
     library = BrainLibrary(settings.tracking_uri, series=settings.series, renamed=settings.renamed)
     library.check(settings.experiment)
     library.reap(after_hours=settings.reap_after_hours)
-    bars = None
-    if collects and (reads_store(settings) or not reads):
-        check_collection(settings)
-    elif reads:
-        bars = open_bars(settings, library, columns=columns)
+    if bars is None and not collects:
+        bars = open_bars(settings, library, columns=())  # candles have none of their own
         bars.check()
-    stopped = None
-    if role is Role.NIGHT:
-        stopped = library.stopped_night(settings.experiment, settings.digest())
+    night = role is Role.NIGHT
+    stopped = library.stopped_night(settings.experiment, settings.digest()) if night else None
     start = datetime.now(UTC)
     number = len(settings.symbols if bars is None else bars)
     source = describe_source(settings) if reads else " and ".join(settings.exchanges)
@@ -450,14 +441,21 @@ def _job(
         run.complete()
 
 
-def _own_columns(role: Role, settings: Settings) -> Sequence[str]:
-    """The own columns of a job's bars; an analysis takes those of the versions that it is about."""
+def _folder_bars(role: Role, settings: Settings) -> BarSource | None:
+    """The bars of the folder, looked at; None if they are the series store's.
+
+    An analysis takes the own columns of the versions that it is about, whatever the settings name.
+    """
+    from brain.series.source import open_folder, reads_store
     from engine.data.own_columns import check_columns
 
-    if role is Role.ANALYSIS:
-        return ()
-    check_columns(settings)
-    return settings.columns
+    if role is not Role.ANALYSIS:
+        check_columns(settings)
+    if reads_store(settings):
+        return None
+    bars = open_folder(settings, columns=() if role is Role.ANALYSIS else None)
+    bars.check()
+    return bars
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -70,7 +70,7 @@ def join_documents(
         quality: of the series and bars: an entry each with ``symbol``, ``kind``, ``severity``,
             ``note`` and ``findings``, as the quality report has them.
     """
-    lists = ("champions", "versions", "analyses", "profits", "drift")
+    lists = ("champions", "versions", "analyses", "profits", "without_profit", "drift")
     return {
         **{key: [entry for part in parts for entry in part.get(key, ())] for key in lists},
         "quality": list(quality),
@@ -92,6 +92,7 @@ def analysis_document(
     return {
         "analyses": [_model(model) for model in analysis.models],
         "profits": [_profit(profit) for profit in analysis.profits],
+        "without_profit": [asdict(version) for version in analysis.without_profit],
         "drift": [drift_document(drift) for drift in analysis.drifts],
         "failures": failures_document(failures),
         "seconds": dict(seconds),

@@ -32,6 +32,7 @@ from brain.artifacts import (
     EXPLANATION,
     FEATURES_PAGE,
 )
+from brain.brief import Brief
 from brain.errors import AnalysisError
 from brain.workers import fresh_folder
 from engine.data.dataset import Dataset
@@ -51,8 +52,8 @@ _NOTE = (
 )
 
 
-@dataclass(frozen=True)
-class DriftTask:
+@dataclass(frozen=True, repr=False)
+class DriftTask(Brief):
     """One symbol's data to compare.
 
     Attributes:

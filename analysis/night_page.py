@@ -97,6 +97,7 @@ class _Section:
     faults: Sequence[str]
     chart: _Chart | None
     cells: Sequence[_Cell]
+    without_profit: Sequence[str]
 
 
 def _costs(cells: Sequence[Mapping[str, Any]]) -> str:
@@ -121,6 +122,11 @@ def _section(document: Mapping[str, Any], symbol: str) -> _Section:
         ],
         chart=_chart(ordered) if ordered else None,
         cells=[_cell(champion) for champion in champions],
+        without_profit=[
+            f"{one['model_id']} no profit plot: {one['reason']}"
+            for one in document["without_profit"]
+            if one["model_id"] in ids
+        ],
     )
 
 
@@ -245,6 +251,9 @@ files of its run, in {{ explanation }}/: {{ features }} and the pictures beside 
 {% else %}
 <p>No profit to draw.</p>
 {% endif %}
+{% for words in section.without_profit %}
+<p>{{ words }}</p>
+{% endfor %}
 </div>
 <div class="cells"><table>
 <thead><tr><th>regime</th><th>champion</th><th>version</th>

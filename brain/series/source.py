@@ -29,6 +29,7 @@ __all__ = [
     "bars_with",
     "describe_source",
     "open_bars",
+    "open_folder",
     "reads_store",
 ]
 
@@ -141,6 +142,22 @@ def bars_with(bars: Mapping[str, Bars], symbol: str, columns: Sequence[str]) -> 
     return bars[symbol].with_own(columns)
 
 
+def open_folder(
+    settings: Settings,
+    symbols: Sequence[str] | None = None,
+    *,
+    columns: Sequence[str] | None = None,
+) -> BarSource:
+    """The bars of a folder, or the sample, see :func:`open_bars`."""
+    names = tuple(symbols if symbols is not None else settings.symbols)
+    files, failures = folder_files(settings.bars or sample_folder(), names or None)
+
+    def reader(symbol: str, own: Sequence[str]) -> Bars:
+        return read_files(symbol, files[symbol], calendar_of(settings.calendar, symbol), own)
+
+    return BarSource(files, reader, failures, settings.columns if columns is None else columns)
+
+
 def open_bars(
     settings: Settings,
     library: SeriesLibrary,
@@ -161,16 +178,10 @@ def open_bars(
         InputError: the folder can't be used.
         SettingsError: the bars are from the series store, and there are no symbols.
     """
+    if not reads_store(settings):
+        return open_folder(settings, symbols, columns=columns)
     names = tuple(symbols if symbols is not None else settings.symbols)
     own = settings.columns if columns is None else columns
-    if not reads_store(settings):
-        files, failures = folder_files(settings.bars or sample_folder(), names or None)
-
-        def read_file(symbol: str, columns: Sequence[str]) -> Bars:
-            calendar = calendar_of(settings.calendar, symbol)
-            return read_files(symbol, files[symbol], calendar, columns)
-
-        return BarSource(files, read_file, failures, own)
     if not names:
         raise SettingsError(
             "exchanges are named and no symbols; name these too, for example "
