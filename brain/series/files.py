@@ -8,7 +8,7 @@ Anything else is refused, file by file. Times and values are as for
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -57,6 +57,7 @@ def read_folder(
     folder: str | Path,
     symbols: Iterable[str] | None = None,
     calendars: Mapping[str, str] | None = None,
+    columns: Sequence[str] = (),
     *,
     now: pd.Timestamp | None = None,
 ) -> BarSet:
@@ -67,6 +68,7 @@ def read_folder(
         symbols: to read, ``BTC/USD`` or ``BTC-USD``; all symbols of the folder if None. With
             symbols, files of other symbols and files with other names are ignored.
         calendars: of the markets by symbol, see :func:`brain.calendars.calendar_of`.
+        columns: names of the own columns, see :mod:`brain.columns`.
         now: the moment, UTC, at which the bars are read; the clock's if None.
 
     Returns:
@@ -84,7 +86,7 @@ def read_folder(
     for symbol, paths in files.items():
         try:
             calendar = calendar_of(calendars or {}, symbol)
-            bars[symbol] = read_files(symbol, paths, calendar, now=now)
+            bars[symbol] = read_files(symbol, paths, calendar, columns, now=now)
         except BrainError as error:
             failures.append(Failure(symbol, error, symbol=symbol))
     failures.sort(key=lambda failure: failure.what)
@@ -204,10 +206,11 @@ def read_files(
     symbol: str,
     paths: list[Path],
     calendar: str = CONTINUOUS,
+    columns: Sequence[str] = (),
     *,
     now: pd.Timestamp | None = None,
 ) -> Bars:
-    """A symbol's bars from its only file, on the grid of a calendar.
+    """A symbol's bars from its only file, on the grid of a calendar, with these own columns.
 
     Raises:
         InputError, NotEnoughBarsError, BarsError: as in :func:`read_folder`.
@@ -220,7 +223,7 @@ def read_files(
     repairs: list[str] = []
     table = file_table(path, file.ending)
     step = parse_timeframe(file.timeframe)
-    frame = bar_columns(table, symbol, repr(str(path)), step, repairs)
+    frame = bar_columns(table, symbol, repr(str(path)), step, repairs, columns)
     return check_bars(
         frame,
         symbol=symbol,
@@ -228,5 +231,6 @@ def read_files(
         source=str(path),
         calendar=calendar,
         repairs=repairs,
+        columns=columns,
         now=now,
     )
