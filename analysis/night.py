@@ -20,6 +20,7 @@ from analysis.tables import model_lines
 from analysis.tasks import pieces
 from brain.artifacts import SUMMARY
 from brain.errors import BrainError, LibraryError
+from brain.model_keys import ModelKey
 from brain.work import Failure, Progress, Tally
 from brain.workers import Unit, run_units
 from engine.data.market_series import open_markets
@@ -173,9 +174,10 @@ class Night:
 
     def _former_part(self, symbol: str, complete: CompleteSymbol) -> SymbolNight:
         document = self._library.document(complete.run_id, SUMMARY)
+        key = ModelKey(symbol, complete.timeframe, self._settings.bars_ahead)
         return SymbolNight(
             symbol,
-            champions=self._library.champions(symbol) if document["champions"] else [],
+            champions=self._library.champions(key) if document["champions"] else [],
             document=document,
             failures=[
                 Failure(what, BrainError(error), symbol=symbol)

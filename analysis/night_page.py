@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from brain.model_keys import ahead
 from brain.naming import parse_model_id
 from brain.pages import render
 from brain.records import Estimate, Evidence
@@ -23,7 +24,7 @@ __all__ = ["night_page"]
 _WIDTH, _HEIGHT = 600, 160
 _COLUMNS = (
     *("net Sharpe", "gross", "one bar later", "always long", "reversal", "break-even"),
-    *("confidence", "bars, episodes"),
+    *("confidence", "bars, episodes", "night"),
 )
 
 
@@ -89,6 +90,7 @@ class _Cell:
 @dataclass(frozen=True)
 class _Section:
     symbol: str
+    models: str
     chart: _Chart | None
     cells: Sequence[_Cell]
 
@@ -108,9 +110,16 @@ def _section(document: Mapping[str, Any], symbol: str) -> _Section:
     ordered = [profits[model_id] for model_id in sorted(profits, key=parse_model_id)]
     return _Section(
         symbol=symbol,
+        models=_models(champions),
         chart=_chart(ordered) if ordered else None,
         cells=[_cell(champion) for champion in champions],
     )
+
+
+def _models(champions: Sequence[Mapping[str, Any]]) -> str:
+    """Timeframe and horizon of a symbol's champions, in words."""
+    keys = {(c["timeframe"], c["horizon"]): None for c in champions}
+    return "; ".join(f"on {timeframe} bars, {ahead(horizon)}" for timeframe, horizon in keys)
 
 
 def _cell(champion: Mapping[str, Any]) -> _Cell:
@@ -134,6 +143,7 @@ def _cell(champion: Mapping[str, Any]) -> _Cell:
             break_even(evidence.break_even_bp.value),
             "unknown" if confidence is None else f"{confidence:.2f}",
             ", ".join("?" if number is None else str(number) for number in (bars, episodes)),
+            champion["night"] or "unknown",
         ],
         why=champion["reason"],
     )
@@ -207,7 +217,7 @@ return: net, on the same bars; break-even: the cost of each unit traded that wou
 The picture is of each version over all bars, whatever the regime: the sum of its net returns, in
 percent of the capital.</p>
 {% for section in sections %}
-<h2>{{ section.symbol }}</h2>
+<h2>{{ section.symbol }}{% if section.models %} {{ section.models }}{% endif %}</h2>
 {% if section.cells %}
 <div class="symbol">
 <div class="chart">

@@ -28,7 +28,7 @@ def check_configuration() -> tuple[Settings | None, list[Check]]:
 
 def _check_values(settings: Settings) -> Check:
     try:
-        parse_timeframe(settings.timeframe)
+        parse_timeframe(settings.candle_timeframe)
     except BrainError as error:
         return failed(CONFIGURATION, f"timeframe: {error}", "set timeframe to one of these")
     if settings.bars is not None and not settings.bars.is_dir():

@@ -179,7 +179,7 @@ def bars(order: Kill, tmp_path: Path) -> Path:
     folder.mkdir()
     for seed, symbol in enumerate(order.symbols):
         series = simulate(900, strength=0.3, seed=seed, symbol=symbol, timeframe="1d").bars
-        path = folder / f"{model_name(symbol)}_1d.parquet"
+        path = folder / f"{symbol_name(symbol)}_1d.parquet"
         series.frame.reset_index().to_parquet(path, index=False)
     return folder
 

@@ -80,7 +80,7 @@ def frame_of(symbol: str, rows: int = BARS) -> pd.DataFrame:
 
 def write(folder: Path, symbol: str, frame: pd.DataFrame | None = None) -> Path:
     folder.mkdir(exist_ok=True)
-    path = folder / f"{model_name(symbol)}_1d.parquet"
+    path = folder / f"{symbol_name(symbol)}_1d.parquet"
     (frame_of(symbol) if frame is None else frame).to_parquet(path, index=False)
     return folder
 

@@ -1,6 +1,6 @@
 """Bars from a folder of Parquet and CSV files.
 
-The name of a file is the symbol's model name (:func:`brain.naming.model_name`), an underscore and
+The name of a file is the symbol's name (:func:`brain.naming.symbol_name`), an underscore and
 the timeframe: ``BTC-USD_1h.parquet``, ``BTC-USDT_USDT_1h.csv``. Files with other endings are
 ignored.
 
@@ -13,6 +13,7 @@ file with two spellings of one column is refused. Times and values are as for
 from __future__ import annotations
 
 import io
+import logging
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -36,6 +37,9 @@ from brain.work import Failure
 
 __all__ = ["BarSet", "folder_files", "read_files", "read_folder", "sample_folder"]
 
+logger = logging.getLogger(__name__)
+
+_MOST_ERRORS = 3  # in one line
 _ENDINGS = (".parquet", ".csv")
 
 _SPELLINGS: dict[str, frozenset[str]] = {
@@ -69,25 +73,30 @@ def sample_folder() -> Path:
     return Path(__file__).parent / "sample"
 
 
-def read_folder(folder: str | Path, symbols: Iterable[str] | None = None) -> BarSet:
+def read_folder(
+    folder: str | Path, symbols: Iterable[str] | None = None, *, timeframe: str | None = None
+) -> BarSet:
     """Read the bars of a folder; one broken file never stops the others.
 
     Args:
         folder: of the files; folders in it are ignored.
         symbols: to read, ``BTC/USD`` or ``BTC-USD``; all symbols of the folder if None. With
             symbols, files of other symbols and files with other names are ignored.
+        timeframe: of the files to read; others are ignored. If None, a symbol may have one file.
 
     Returns:
         The series, and for each file or symbol that can't be read the error:
         InputError (the name is not of the form above, the file can't be opened, or two files hold
-        the same symbol), NotEnoughBarsError (the file is empty), BarsError (its content is broken)
-        or UnknownSymbolError (one of ``symbols``, and no file holds it).
+        the same symbol, and either the same timeframe or no timeframe is named),
+        NotEnoughBarsError (the file is empty), BarsError (its content is broken) or
+        UnknownSymbolError (one of ``symbols``, and no file holds it in that timeframe).
 
     Raises:
-        InputError: the folder does not exist, is no folder, can't be listed or holds no Parquet or
-            CSV file; or ``symbols`` is a single text, or empty.
+        InputError: the folder does not exist, is no folder, can't be listed, holds no Parquet or
+            CSV file or none of the timeframe; there is no such timeframe; or ``symbols`` is a
+            single text, or empty.
     """
-    files, failures = folder_files(folder, symbols)
+    files, failures = folder_files(folder, symbols, timeframe=timeframe)
     bars: dict[str, Bars] = {}
     for symbol, paths in files.items():
         try:
@@ -99,7 +108,7 @@ def read_folder(folder: str | Path, symbols: Iterable[str] | None = None) -> Bar
 
 
 def folder_files(
-    folder: str | Path, symbols: Iterable[str] | None = None
+    folder: str | Path, symbols: Iterable[str] | None = None, *, timeframe: str | None = None
 ) -> tuple[dict[str, list[Path]], list[Failure]]:
     """The files of each symbol of a folder, sorted; nothing is read.
 
@@ -109,6 +118,9 @@ def folder_files(
     files, failures = _by_symbol(_paths(folder))
     if symbols is not None:
         files, failures = _selection(symbols, files, folder)
+    if timeframe is not None:
+        files, others = _of_timeframe(timeframe, files, folder)
+        failures += others if symbols is not None else []
     return dict(sorted(files.items())), failures
 
 
@@ -136,9 +148,9 @@ def _by_symbol(paths: list[Path]) -> tuple[dict[str, list[Path]], list[Failure]]
     files: dict[str, list[Path]] = {}
     failures: list[Failure] = []
     for path in paths:
-        name, _, timeframe = path.stem.rpartition("_")
+        name = path.stem.rpartition("_")[0]
         try:
-            parse_timeframe(timeframe)
+            parse_timeframe(_timeframe(path))
             files.setdefault(symbol_of(name), []).append(path)
         except InputError as error:
             misnomer = InputError(
@@ -147,6 +159,35 @@ def _by_symbol(paths: list[Path]) -> tuple[dict[str, list[Path]], list[Failure]]
             )
             failures.append(Failure(path.name, misnomer))
     return files, failures
+
+
+def _of_timeframe(
+    timeframe: str, files: dict[str, list[Path]], folder: Path
+) -> tuple[dict[str, list[Path]], list[Failure]]:
+    """The files of one timeframe, and the failures of symbols without any."""
+    parse_timeframe(timeframe)
+    selection: dict[str, list[Path]] = {}
+    failures: list[Failure] = []
+    for symbol, paths in files.items():
+        if of_timeframe := [path for path in paths if _timeframe(path) == timeframe]:
+            selection[symbol] = of_timeframe
+            continue
+        others = ", ".join(sorted({_timeframe(path) for path in paths}))
+        error = UnknownSymbolError(
+            f"no file in {str(folder)!r} holds {timeframe} bars of {symbol}; there are {others}"
+        )
+        failures.append(Failure(symbol, error, symbol=symbol))
+    if failures and not selection:
+        raise InputError(" | ".join(str(failure.error) for failure in failures[:_MOST_ERRORS]))
+    if failures:
+        left_out = ", ".join(failure.subject for failure in failures)
+        logger.warning("%s: no %s bars of %s", folder, timeframe, left_out)
+    return selection, failures
+
+
+def _timeframe(path: Path) -> str:
+    """The timeframe in a file's name."""
+    return path.stem.rpartition("_")[2]
 
 
 def _selection(
@@ -183,7 +224,10 @@ def read_files(symbol: str, paths: list[Path]) -> Bars:
     """
     if len(paths) > 1:
         names = " and ".join(repr(path.name) for path in paths)
-        raise InputError(f"{symbol} is in {len(paths)} files, {names}; keep one of them")
+        timeframes = sorted({_timeframe(path) for path in paths})
+        cure = f"name the timeframe, as in timeframe={timeframes[0]}"
+        cure = cure if len(timeframes) == len(paths) else "keep one of them"
+        raise InputError(f"{symbol} is in {len(paths)} files, {names}; {cure}")
     (path,) = paths
     try:
         content = path.read_bytes()
@@ -197,8 +241,7 @@ def read_files(symbol: str, paths: list[Path]) -> Bars:
         frame = _with_bar_columns(_parquet(content, path), symbol, path)
     else:
         frame = _numbers(_with_bar_columns(_csv(content, path), symbol, path))
-    timeframe = path.stem.rpartition("_")[2]
-    return check_bars(frame, symbol=symbol, timeframe=timeframe, source=str(path))
+    return check_bars(frame, symbol=symbol, timeframe=_timeframe(path), source=str(path))
 
 
 def _parquet(content: bytes, path: Path) -> pd.DataFrame:

@@ -48,7 +48,7 @@ def reads_store(settings: Settings) -> bool:
 def describe_source(settings: Settings) -> str:
     """The source of the bars, for people."""
     if reads_store(settings):
-        return f"{settings.timeframe} candles of {settings.exchanges[0]}"
+        return f"{settings.candle_timeframe} candles of {settings.exchanges[0]}"
     return str(settings.bars or sample_folder())
 
 
@@ -127,14 +127,16 @@ def open_bars(
     """
     names = tuple(symbols if symbols is not None else settings.symbols)
     if not reads_store(settings):
-        files, failures = folder_files(settings.bars or sample_folder(), names or None)
+        files, failures = folder_files(
+            settings.bars or sample_folder(), names or None, timeframe=settings.timeframe
+        )
         return BarSource(files, lambda symbol: read_files(symbol, files[symbol]), failures)
     if not names:
         raise SettingsError(
             "exchanges are named and no symbols; name these too, for example "
             "BRAIN_SYMBOLS=BTC/USDT,ETH/USDT"
         )
-    exchange, timeframe = settings.exchanges[0], settings.timeframe
+    exchange, timeframe = settings.exchanges[0], settings.candle_timeframe
     return BarSource(names, lambda symbol: bars_of(library.series, exchange, symbol, timeframe))
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brain.errors import NotEnoughBarsError
+from brain.model_keys import ModelKey
 from brain.naming import Fill
 from brain.series.bars import Bars
 from engine.data.frames import bar_fill, bar_volatility, feature_frame, regime_series, target_frame
@@ -84,6 +85,11 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.target)
+
+    @property
+    def key(self) -> ModelKey:
+        """What models of these rows are of."""
+        return ModelKey(self.symbol, self.timeframe, self.horizon)
 
     @property
     def target_name(self) -> str:

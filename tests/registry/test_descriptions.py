@@ -112,10 +112,10 @@ def test_the_description_reaches_the_registry(sqlite_dsn: str, tmp_path: Path) -
     library = BrainLibrary(sqlite_dsn)
     with start(library) as run:
         version = add(library, run, tmp_path / "model")
-    assert "No champion yet" in (library.client.get_registered_model("BTC-USD").description or "")
+    assert "No champion yet" in (library.client.get_registered_model("BTC-USD.1h.6").description or "")
     library.set_champion(SYMBOL, Regime.HIGH, record(version), None)
     library.describe(SYMBOL, {1: run_link(run.experiment_id, run.id)})
-    description = library.client.get_registered_model("BTC-USD").description or ""
+    description = library.client.get_registered_model("BTC-USD.1h.6").description or ""
     assert "**high**" in description
     assert run.id in description
     library.describe("ETH/USD", {})  # has no model, so there is nothing to describe
