@@ -192,7 +192,7 @@ def symbol_of(name: str) -> str:
         InputError: no symbol has that name.
     """
     symbol = name.translate(_TO_SYMBOL)
-    if "/" in name or ":" in name or not _is_symbol(symbol):
+    if not _is_symbol(symbol) or symbol_name(symbol) != name:
         raise InputError(f"{name!r} is not the name of a symbol; write it as BTC-USDT")
     return symbol
 
@@ -242,9 +242,11 @@ def parse_model_name(name: str) -> tuple[str, str, int]:
         InputError: no model has that name.
     """
     match = _MODEL_NAME.fullmatch(name)
-    if not match or len(name) > _MOST:
-        raise InputError(f"{name!r} is not the name of a model; write it as BTC-USDT.1h.6")
-    return symbol_of(match["symbol"]), match["timeframe"], int(match["horizon"])
+    if match and len(name) <= _MOST:
+        symbol = match["symbol"].translate(_TO_SYMBOL)
+        if _is_symbol(symbol) and symbol_name(symbol) == match["symbol"]:
+            return symbol, match["timeframe"], int(match["horizon"])
+    raise InputError(f"{name!r} is not the name of a model; write it as BTC-USDT.1h.6")
 
 
 def logged_model_name(name: str, family: Family) -> str:

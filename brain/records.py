@@ -277,9 +277,9 @@ class CellRecord:
         """
         try:
             fields = json.loads(text)
-            # Records from before there were nights were written in theirs.
-            night = fields.get("night") or fields["decided"][:10]
-            return cls(**(fields | {"family": parse_family(fields["family"]), "night": night}))
+            # A record from before there were nights was written in its night.
+            night = {"night": fields["decided"][:10]}
+            return cls(**(night | fields | {"family": parse_family(fields["family"])}))
         except (ValueError, TypeError, KeyError) as error:
             raise LibraryError(
                 f"a cell's tag can't be read ({error}): {text[:80]!r}; run the night again"

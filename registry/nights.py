@@ -32,13 +32,11 @@ class CompleteSymbol:
 
     Attributes:
         run_id: of the symbol's run, which has its part of the night's summary.
-        timeframe: of the bars.
         bars: digest of the bars.
         trained_until: close time of the last one.
     """
 
     run_id: str
-    timeframe: str
     bars: str
     trained_until: str
 
@@ -111,10 +109,7 @@ def find_stopped_night(
         day=f"{datetime.fromtimestamp(first.info.start_time / 1000, UTC):%Y-%m-%d}",
         symbols={
             run.data.tags[Tag.SYMBOL]: CompleteSymbol(
-                run.info.run_id,
-                run.data.tags[Tag.TIMEFRAME],
-                run.data.tags[Tag.BARS],
-                run.data.tags[Tag.TRAINED_UNTIL],
+                run.info.run_id, run.data.tags[Tag.BARS], run.data.tags[Tag.TRAINED_UNTIL]
             )
             for run in complete
             if run.data.tags.get(MLFLOW_PARENT_RUN_ID) in starts

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from brain.costs import Costs
-from brain.naming import Family, model_name
+from brain.naming import Family, symbol_name
 from brain.records import Evidence
 from brain.series.bars import Bars
 from engine.data.dataset import make_dataset

@@ -108,7 +108,19 @@ def test_every_symbol_cell_and_failure_is_on_the_page(document: dict[str, Any]) 
     ]
     extreme = texts[texts.index("extreme") :][:11]
     assert extreme == [
-        *("extreme", "lstm", "ETH-USD/1", "unknown", "?", "?", "?", "?", "?", "unknown", "?, ?"),
+        *(
+            "extreme",
+            "lstm",
+            "ETH-USD.1h.1/1",
+            "unknown",
+            "?",
+            "?",
+            "?",
+            "?",
+            "?",
+            "unknown",
+            "?, ?",
+        ),
     ]
     assert texts.count("prior: no family is clearly better") == 3
     assert "BTC-USD/10 -10.0%, net Sharpe 1.25 ± 0.50" in texts

@@ -171,7 +171,7 @@ def test_an_analysis_of_its_own_has_a_run_and_one_for_each_symbol(
     assert child.data.metrics["lightgbm/shap/additivity_error"] < 1e-6
     assert CAUSE in child.data.tags["mlflow.note.content"]
     assert {parent.info.status, child.info.status} == {"FINISHED"}
-    assert sorted(done)[0][0].startswith("SIM-USD/1 lightgbm explained in")
+    assert sorted(done)[0][0].startswith("SIM-USD.1h.1/1 lightgbm explained in")
     assert sorted((n, of) for _, n, of in done) == [(1, 3), (2, 3), (3, 3)]
 
 
@@ -223,8 +223,8 @@ def test_models_that_are_gone_or_changed_fail_by_name_and_the_others_go_on(
     text.write_text(text.read_text().replace("leaf_value=", "leaf_value=9", 1))
     analysis = analyse(service, night=night)
     assert faults(analysis) == {
-        "SIM-USD/1 fetch": ArtifactStoreError,
-        "SIM-USD/2 fetch": ModelIntegrityError,
+        "SIM-USD.1h.1/1 fetch": ArtifactStoreError,
+        "SIM-USD.1h.1/2 fetch": ModelIntegrityError,
     }
     assert [model.model_id for model in analysis.models] == [sound.id]
     assert files(library.client, missing.run_id, "drift") == {"drift.json"}
@@ -277,7 +277,7 @@ def test_contributions_that_do_not_add_up_fail_and_are_not_shown(
     for explainer in (TreeExplainer, LstmExplainer):
         monkeypatch.setattr(explainer, "tolerance", lambda *_: (1e-12, 1.0))
     analysis = analyse(service)
-    assert faults(analysis) == {"SIM-USD/1 additivity": AnalysisError}
+    assert faults(analysis) == {"SIM-USD.1h.1/1 additivity": AnalysisError}
     assert "miss the predictions by" in str(analysis.failures[0])
     assert set(analysis.models[0].rankings) == {Method.PERMUTATION, Method.CORRELATION}
     assert files(library.client, version.run_id, "explanation") == EXPLANATION - {"beeswarm.png"}
@@ -296,11 +296,14 @@ def test_what_was_asked_for_and_is_not_there_fails_by_name(
     analysis = analyse(
         service,
         symbols=["SIM-USD", "NEW/USD", "no symbol", "ETH/USD"],
-        models={SYMBOL: [version.id, "SIM-USD/9", "ETH-USD/1", "nonsense"], "ETH/USD": [other.id]},
+        models={
+            SYMBOL: [version.id, "SIM-USD.1h.1/9", "ETH-USD.1h.1/1", "nonsense"],
+            "ETH/USD": [other.id],
+        },
     )
     assert faults(analysis) == {
-        "SIM-USD/9 choice": LibraryError,
-        "ETH-USD/1 choice": InputError,
+        "SIM-USD.1h.1/9 choice": LibraryError,
+        "ETH-USD.1h.1/1 choice": InputError,
         "nonsense choice": InputError,
         "NEW/USD choice": NoChampionError,
         "no symbol choice": InputError,
@@ -322,8 +325,8 @@ def test_without_any_champion_there_is_nothing_to_analyse(
 def test_texts_in_place_of_lists_are_refused(service: NightlyFeatureAnalysis) -> None:
     with pytest.raises(InputError, match=r"symbols is the text 'SIM/USD'; give a list"):
         service.run_nightly_analysis(symbols=SYMBOL, models={}, datasets={})
-    with pytest.raises(InputError, match=r"models of SIM/USD are the text 'SIM-USD/1'"):
-        service.run_nightly_analysis(models={SYMBOL: "SIM-USD/1"}, datasets={})
+    with pytest.raises(InputError, match=r"models of SIM/USD are the text 'SIM-USD.1h.1/1'"):
+        service.run_nightly_analysis(models={SYMBOL: "SIM-USD.1h.1/1"}, datasets={})
 
 
 @pytest.mark.usefixtures("no_pictures")
@@ -332,8 +335,11 @@ def test_a_dataset_of_another_horizon_is_told(
 ) -> None:
     crown(library, register(library, night, Family.LIGHTGBM), Regime.LOW)
     analysis = analyse(service, datasets={SYMBOL: replace(dataset(), horizon=6)})
-    assert faults(analysis) == {"SIM-USD/1 explanation": InputError}
-    assert "looks 1 bars ahead and the dataset of SIM/USD 6" in str(analysis.failures[0])
+    assert faults(analysis) == {"SIM/USD bars": InputError}
+    assert (
+        "SIM/USD on 1h bars, 1 bar ahead can't be explained by a dataset that looks 6 bars ahead"
+        in str(analysis.failures[0])
+    )
 
 
 def test_a_model_whose_worker_dies_is_a_failure_too(tmp_path: Path) -> None:
@@ -343,7 +349,7 @@ def test_a_model_whose_worker_dies_is_a_failure_too(tmp_path: Path) -> None:
     (tmp_path / "model.lgb").write_text(text[: len(text) // 2])  # kills whoever reads it
     task = ExplanationTask(
         symbol=SYMBOL,
-        model_id="SIM-USD/1",
+        model_id="SIM-USD.1h.1/1",
         family=Family.LIGHTGBM,
         trained_until=dataset().trained_until,
         data=dataset(),
@@ -357,7 +363,7 @@ def test_a_model_whose_worker_dies_is_a_failure_too(tmp_path: Path) -> None:
     failures: list[object] = []
     list(run_units([outcomes([analysis_call(task)], failures.append)], jobs=2))
     assert [str(failure).partition(",")[0] for failure in failures] == [
-        "SIM-USD/1 explanation failed: its worker process died"
+        "SIM-USD.1h.1/1 explanation failed: its worker process died"
     ]
 
 

@@ -83,5 +83,6 @@ def record(version: Version, **changes: object) -> CellRecord:
         "bars": 10,
         "episodes": 2,
         "decided": "2020-01-01T00:00:00+00:00",
+        "night": "2020-01-01",
     }
     return CellRecord(**(fields | changes))  # type: ignore[arg-type]

@@ -31,7 +31,7 @@ from brain.naming import Family, Regime, Tag
 from brain.processes import ProcessIdentity
 from registry.library import BrainLibrary
 from registry.runs import EvaluationDataset, Metric
-from tests.registry.models import EXPERIMENT, SYMBOL, add, record, start
+from tests.registry.models import EXPERIMENT, KEY, SYMBOL, add, record, start
 
 HOST = socket.gethostname()
 
@@ -117,7 +117,7 @@ def test_a_symbols_model_has_the_aliases_and_recipes_of_all_its_cells(
     library.set_champion(SYMBOL, Regime.HIGH, record(first), second.number)
     library.set_recipe(KEY, Family.LSTM, "{}")
     model = library.model(SYMBOL)
-    assert (model.name, model.symbol, model.is_foreign) == ("BTC-USD", SYMBOL, False)
+    assert (model.name, model.key) == ("BTC-USD.1h.6", KEY)
     assert (model.champion(Regime.HIGH), model.challenger(Regime.HIGH)) == (1, 2)
     assert (model.champion(Regime.LOW), model.challenger(Regime.LOW)) == (None, None)
     assert (model.recipe(Family.LSTM), model.recipe(Family.XGBOOST)) == ("{}", None)
@@ -196,6 +196,7 @@ def test_an_alias_moved_by_hand_is_followed_with_a_record_of_its_own(
         bars=300,
         episodes=None,
         decided="",
+        night=run.day,
         net_sharpe=0.5,
         regimes={"definition": {}},
     )
@@ -221,17 +222,19 @@ def test_a_cell_that_cannot_be_read_is_told_and_costs_no_other(
     client = library.client
     client.set_registered_model_tag("BTC-USD.1h.6", "cell-low", "{")
     files = client.get_run(run.id).info.artifact_uri
-    foreign = client.create_model_version("BTC-USD", source=files, run_id=run.id)
+    foreign = client.create_model_version("BTC-USD.1h.6", source=files, run_id=run.id)
     client.set_registered_model_alias("BTC-USD.1h.6", "champion-extreme", foreign.version)
-    with pytest.raises(LibraryError, match=r"tag cell-low of model BTC-USD: .*can't be read"):
+    with pytest.raises(LibraryError, match=r"tag cell-low of model BTC-USD.1h.6: .*can't be read"):
         library.champion(SYMBOL, "low")
-    with pytest.raises(LibraryError, match=r"version 2 of BTC-USD was not reg.*\(tag family\)"):
+    with pytest.raises(
+        LibraryError, match=r"version 2 of BTC-USD.1h.6 was not reg.*\(tag family\)"
+    ):
         library.champion(SYMBOL, "extreme")
     assert [c.regime for c in library.champions()] == [Regime.NORMAL, Regime.HIGH]
     messages = [r.getMessage() for r in caplog.records if r.name == "registry.library"]
     assert [message.partition(":")[0] for message in messages] == [
-        "left out the champion of BTC-USD in low",
-        "left out the champion of BTC-USD in extreme",
+        "left out the champion of BTC-USD.1h.6 in low",
+        "left out the champion of BTC-USD.1h.6 in extreme",
     ]
 
 
@@ -242,7 +245,10 @@ def test_naming_the_same_champion_again_keeps_the_one_before(
         first, second = (add(library, run, tmp_path / str(i)) for i in range(2))
     for version in (first, second, second):
         library.set_champion(SYMBOL, Regime.LOW, record(version), None)
-    assert library.client.get_model_version_by_alias("BTC-USD", "previous-low").version in (1, "1")
+    assert library.client.get_model_version_by_alias("BTC-USD.1h.6", "previous-low").version in (
+        1,
+        "1",
+    )
 
 
 def test_what_is_not_there_is_told_with_the_cure(library: BrainLibrary, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from brain.errors import (
     UnknownRegimeError,
     UnknownSymbolError,
 )
+from brain.model_keys import ModelKey
 from brain.naming import PRIOR, Family, Regime, challenger_alias, champion_alias
 from brain.records import CellRecord, Estimate, FamilyAdvice, Selection, SwitchAdvice, Version
 from registry import ModelSelector
@@ -27,7 +28,7 @@ from registry.library import BrainLibrary
 from registry.promotion.advice import advise_family
 from registry.promotion.rule import provisional_choice
 from registry.runs import Metric, Run
-from tests.registry.models import SYMBOL, add, record, start
+from tests.registry.models import KEY, SYMBOL, add, record, start
 from tests.servers import copy_database, sqlite_template
 
 LOW = {"low/net_sharpe": 1.2, "low/net_sharpe_error": 0.8, "low/bars": 340, "low/episodes": 12}
@@ -41,7 +42,7 @@ def evaluated(
     """A version whose run holds these metrics, and which is its family's second refit."""
     with night.child(f"{SYMBOL} {family}", tags={}, note="") as run:
         run.metrics(Metric(key, value) for key, value in metrics.items())
-        return add(library, run, folder, SYMBOL, family, recipe=f"recipe-of-{family}")
+        return add(library, run, folder, KEY, family, recipe=f"recipe-of-{family}")
 
 
 def measured_record(version: Version, **changes: object) -> CellRecord:
@@ -176,10 +177,10 @@ def test_the_calls_of_the_seed_as_they_stand(everywhere: Cells) -> None:
 def test_the_champion_is_selected_by_one_question(everywhere: Cells) -> None:
     calls = watch(everywhere.library)
     selection = everywhere.selector.select_model_for_symbol("BTC-USD", Regime.LOW)
-    assert calls == ["get_registered_model"]
+    assert calls == ["search_registered_models"]
     version = everywhere.xgboost
     assert selection == Selection(
-        symbol=SYMBOL,
+        key=KEY,
         regime=Regime.LOW,
         model_id="BTC-USD.1h.6/1",
         uri="models:/BTC-USD.1h.6@champion-low",
@@ -234,9 +235,14 @@ def test_a_version_without_a_record_shows_the_evidence_of_its_run(cells: Cells) 
 
 
 def test_the_challenger_comes_before_a_newer_version(cells: Cells) -> None:
-    cells.library.client.set_registered_model_alias("BTC-USD.1h.6", challenger_alias(Regime.LOW), "2")
+    cells.library.client.set_registered_model_alias(
+        "BTC-USD.1h.6", challenger_alias(Regime.LOW), "2"
+    )
     selection = cells.selector.select_model_for_symbol(SYMBOL, "low", "lstm")
-    assert (selection.model_id, selection.uri) == ("BTC-USD.1h.6/2", "models:/BTC-USD.1h.6@challenger-low")
+    assert (selection.model_id, selection.uri) == (
+        "BTC-USD.1h.6/2",
+        "models:/BTC-USD.1h.6@challenger-low",
+    )
 
 
 @pytest.mark.usefixtures("_mlflow_at_store")
@@ -253,7 +259,9 @@ def test_an_alias_that_was_moved_by_hand_is_followed_and_told(cells: Cells) -> N
     assert (selection.version, selection.family, selection.is_champion) == (4, Family.LSTM, True)
     assert (selection.digest, selection.confidence) == (cells.lstm.digest, SURE)
     assert selection.reason.startswith("the alias is at version 4, the cell's record at 1: ")
-    assert cells.selector.should_switch_model(SYMBOL, "BTC-USD.1h.6/1", "low").to == "BTC-USD.1h.6/4"
+    assert (
+        cells.selector.should_switch_model(SYMBOL, "BTC-USD.1h.6/1", "low").to == "BTC-USD.1h.6/4"
+    )
     assert cells.selector.recommend_family("low").cells == 0  # a hand on an alias is no evidence
 
 
@@ -261,11 +269,14 @@ def test_what_is_not_there_is_told_with_the_cure(everywhere: Cells) -> None:
     select = everywhere.selector.select_model_for_symbol
     with pytest.raises(UnknownSymbolError, match=r"'BTC/USDT'.*did you mean 'BTC/USD'"):
         select("BTC/USDT", "low")
-    with pytest.raises(NoChampionError, match="BTC/USD has no champion for regime normal; run"):
+    with pytest.raises(
+        NoChampionError,
+        match="BTC/USD on 1h bars, 6 bars ahead has no champion for regime normal; run",
+    ):
         select(SYMBOL, "normal")
-    with pytest.raises(LibraryError, match="could not read version 9 of BTC/USD"):
+    with pytest.raises(LibraryError, match=r"could not read version 9 of BTC-USD\.1h\.6"):
         everywhere.selector.get_model_confidence(SYMBOL, "low", "BTC-USD.1h.6/9")
-    with pytest.raises(LibraryError, match="could not read version 9 of BTC/USD"):
+    with pytest.raises(LibraryError, match=r"could not read version 9 of BTC-USD\.1h\.6"):
         everywhere.selector.should_switch_model(SYMBOL, "BTC-USD.1h.6/9", "low")
 
 
@@ -288,7 +299,9 @@ def test_bad_words_are_refused_before_the_registry_is_asked(cells: Cells) -> Non
         lambda model: selector.get_model_confidence(SYMBOL, "low", model),
         lambda model: selector.should_switch_model(SYMBOL, model, "low"),
     ):
-        with pytest.raises(InputError, match="'ETH-USD/1' is not one of BTC/USD; write BTC-USD/"):
+        with pytest.raises(
+            InputError, match="'ETH-USD/1' is not one of BTC/USD; name one as BTC-USD"
+        ):
             ask("ETH-USD/1")
         with pytest.raises(InputError, match="'BTC/USD/1' is not a model id"):
             ask("BTC/USD/1")
@@ -299,9 +312,9 @@ def test_a_family_without_a_version_cannot_be_preferred(sqlite_dsn: str, tmp_pat
     library = BrainLibrary(sqlite_dsn)
     with start(library) as night:
         add(library, night, tmp_path / "model")
-    with pytest.raises(LibraryError, match=r"BTC/USD has no version of family lstm; prefer"):
+    with pytest.raises(LibraryError, match=r"ahead has no version of family lstm; prefer"):
         ModelSelector(library).select_model_for_symbol(SYMBOL, "low", "lstm")
-    with pytest.raises(NoChampionError, match="BTC/USD has no champion for any regime; run the"):
+    with pytest.raises(NoChampionError, match="ahead has no champion for any regime; run the"):
         ModelSelector(library).get_model_confidence(SYMBOL)
 
 
@@ -364,7 +377,9 @@ def cell(regime: Regime, better: Family | None, without: Family | None = None) -
     available = [family for family in Family if family != without]
     differences = {better: Estimate(0.4, 0.1)} if better else {}
     choice = provisional_choice(regime, available, differences)
-    version = Version(SYMBOL, 1, choice.champion, "abc", "d", "2020-01-01T00:00:00+00:00", "", "")
+    version = Version(
+        "BTC-USD.1h.6", KEY, 1, choice.champion, "abc", "d", "2020-01-01T00:00:00+00:00", "", ""
+    )
     return record(version, reason=choice.reason, by_evidence=choice.by_evidence)
 
 
@@ -408,7 +423,7 @@ def test_a_family_is_advised_from_the_champions_of_that_regime_alone(
     library = BrainLibrary(sqlite_dsn)
     with start(library) as night:
         for i, symbol in enumerate(("BTC/USD", "ETH/USD", "LTC/USD")):
-            version = add(library, night, tmp_path / str(i), symbol)
+            version = add(library, night, tmp_path / str(i), ModelKey(symbol, "1h", 6))
             library.set_champion(symbol, Regime.LOW, record(version, by_evidence=True), None)
     selector = ModelSelector(library)
     reason = "of 3 champions of regime low 3 displaced xgboost by evidence and are lightgbm"
