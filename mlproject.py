@@ -138,7 +138,7 @@ def collect(**overrides: str | None) -> int:
 _costs = "cost_bps", "fee_bps", "half_spread_bps", "impact_bps", "liquidity"
 _trading = "fill", "product", *_costs, "threshold"
 _training = "families", "horizon", *_trading, "folds", "trials", "retune", "seed", "seeds", "jobs"
-_source = "symbols", "bars", "exchanges", "timeframe"
+_source = "symbols", "bars", "calendar", "exchanges", "timeframe"
 
 
 @cli.command()

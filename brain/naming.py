@@ -121,6 +121,7 @@ class Tag(StrEnum):
     RECIPE = "recipe"
     TIMEFRAME = "timeframe"
     HORIZON = "horizon"
+    CALENDAR = "calendar"
     TRAINED_UNTIL = "trained_until"
     FEATURE_SET = "feature_set"
     DIGEST = "digest"

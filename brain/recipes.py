@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from brain.calendars import CONTINUOUS
 from brain.errors import InputError
 from brain.naming import Family, parse_family
 
@@ -24,7 +25,7 @@ REFIT_RULE = "all rows with a known label"
 # Not part of the identity: the search that the recipe is from.
 _ORIGIN = ("tuned_until", "tuned_in", "trials")
 # Recipes from before these fields existed have ids without them, as if they had these values.
-_LATER = {"timeframe": "", "label": "", "seeds": 1}
+_LATER = {"timeframe": "", "label": "", "seeds": 1, "calendar": CONTINUOUS}
 # The key of the field ``target`` in JSON, and so in every id: ids must outlive names.
 _TARGET = "label"
 
@@ -42,6 +43,7 @@ class Recipe:
         refit: rule by which a recipe becomes a version.
         timeframe: of the bars; a horizon of 6 is another question on another timeframe.
         target: name of the target, see :func:`engine.kernels.targets.target_name`.
+        calendar: of the market: on another one a bar comes after other bars.
         seeds: number of fits whose mean a version predicts, see
             :meth:`engine.families.base.ModelFamily.fit`.
         tuned_until: close time (ISO 8601, UTC) of the last bar of the search. Later bars are out of
@@ -63,6 +65,7 @@ class Recipe:
     timeframe: str = ""
     target: str = ""
     seeds: int = 1
+    calendar: str = CONTINUOUS
     tuned_until: str = ""
     tuned_in: str = ""
     trials: int = 0

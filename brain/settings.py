@@ -23,6 +23,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from brain.calendars import parse_calendars
 from brain.costs import parse_rates
 from brain.errors import BrainError, InputError, SettingsError, did_you_mean
 from brain.naming import (
@@ -144,6 +145,11 @@ class Settings(BaseSettings):
     )
     request_timeout: float = Field(
         default=10.0, gt=0, description="seconds that an exchange's answer is waited for"
+    )
+    calendar: Annotated[dict[str, str], NoDecode, BeforeValidator(parse_calendars)] = Field(
+        default_factory=dict,
+        description="calendar of the market, also by symbol: XNYS, EUR/USD=FX; continuous if none, "
+        "bars for the bars that there are",
     )
     symbols: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_symbols)] = Field(
         default=(), description="symbols to work on; all that the folder holds if none"

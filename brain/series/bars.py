@@ -1,8 +1,9 @@
 """Bars on their grid: the form in which all rooms exchange a price series.
 
-A series of bars is on its full time grid. The index holds every bar's *open* time in UTC, strictly
-one timeframe apart; a missing bar is a row of NaN. So position is time: a look-back of 24 rows is
-24 bars, and a series is always sorted.
+A series of bars is on the full grid of its calendar. The index holds every bar's *open* time in
+UTC: strictly one timeframe apart where the market never closes, and in its sessions alone where it
+does (:mod:`brain.series.calendars`); a missing bar is a row of NaN. So position is time: a
+look-back of 24 rows is 24 bars, and a series is always sorted.
 
 :func:`brain.series.bars.check_bars` puts a series on its grid. It repairs harmless faults and lists
 them in :attr:`brain.series.bars.Bars.repairs`; it refuses what could be a wrong price, a wrong
@@ -23,8 +24,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from brain.calendars import BARS, CONTINUOUS, parse_calendar
 from brain.errors import BarsError, InputError, NotEnoughBarsError, did_you_mean
 from brain.naming import parse_symbol
+from brain.series.calendars import Grid, Sessions, bars_grid, continuous_grid, sessions_grid
 from brain.series.times import parse_times, when
 from brain.text import count
 
@@ -45,8 +48,11 @@ TIMEFRAMES: dict[str, pd.Timedelta] = {
 # Adjusted or converted prices may leave the close a rounding error above the high.
 _ROUNDING = 1e-9
 
-# A Monday at midnight, UTC: the origin of every grid, so that series of one timeframe are aligned.
-_ORIGIN = pd.Timestamp("1970-01-05", tz="UTC")
+# Of a series, the share of bars outside the sessions that are left out, and not refused.
+_MOST_OUTSIDE = 0.01
+
+# A market closes if more than so much of its week is without bars, all through so many weeks.
+_LEAST_CLOSED, _LEAST_WEEKS = 0.1, 4
 
 logger = logging.getLogger(__name__)
 
@@ -59,12 +65,13 @@ class Bars:
         symbol: of the bars, ``BTC/USD``.
         timeframe: a key of :data:`brain.series.bars.TIMEFRAMES`, ``1h``.
         frame: columns :data:`brain.series.bars.COLUMNS`, float64, on the full grid. The index is
-            named ``time``: open times, UTC, nanoseconds, one timeframe apart. The first and the
+            named ``time``: open times, UTC, nanoseconds, those of the calendar. The first and the
             last row are bars; between them a missing bar is a row of NaN. Prices are in the quote
             currency and positive, with ``low <= open, close <= high``; volume is in base units and
             not negative, and may be NaN in a bar with prices.
         repairs: a sentence for each repair.
         source: of the series, for people.
+        sessions: of the market; None if it never closes.
     """
 
     symbol: str
@@ -72,33 +79,48 @@ class Bars:
     frame: pd.DataFrame
     repairs: tuple[str, ...] = ()
     source: str = ""
+    sessions: Sessions | None = None
+
+    @property
+    def calendar(self) -> str:
+        """The name of the market's calendar, see :mod:`brain.calendars`."""
+        return self.sessions.calendar if self.sessions else CONTINUOUS
 
     @property
     def step(self) -> pd.Timedelta:
-        """The time from one bar to the next."""
+        """The length of a bar that no session cuts off."""
         return parse_timeframe(self.timeframe)
 
     @property
     def close_time(self) -> pd.DatetimeIndex:
-        """The time at which each bar is complete: its open time plus one step."""
-        return pd.DatetimeIndex(self.frame.index + self.step, name="close_time")
+        """The moment at which each bar is complete."""
+        opens = pd.DatetimeIndex(self.frame.index)
+        closes = self.sessions.closes.loc[opens] if self.sessions else opens + self.step
+        return pd.DatetimeIndex(closes, name="close_time")
 
     @property
     def bars_per_year(self) -> float:
-        """Bars in 365 days of a market that never closes, for annualising."""
+        """Bars in a year of the calendar without gaps, for annualising.
+
+        A year has 365 days where the market never closes.
+        """
+        if self.sessions:
+            return self.sessions.per_year
         return pd.Timedelta(days=365) / self.step
 
     @property
     def digest(self) -> str:
-        """SHA-256 of symbol, timeframe, times and values, in hexadecimal.
+        """SHA-256 of symbol, timeframe, calendar, times and values, in hexadecimal.
 
         Equal series have equal digests on every machine and in every process. Repairs and source
         are no part of it.
         """
         values = self.frame[list(COLUMNS)].to_numpy(dtype="<f8") + 0.0  # -0.0 is 0.0
         values[np.isnan(values)] = np.nan  # one bit pattern for all NaN
-        digest = hashlib.sha256(json.dumps([self.symbol, self.timeframe]).encode())
-        digest.update(_nanoseconds(self.frame.index).astype("<i8").tobytes())
+        names = [self.symbol, self.timeframe] + ([self.calendar] if self.sessions else [])
+        digest = hashlib.sha256(json.dumps(names).encode())
+        for times in (self.frame.index, *([self.close_time] if self.sessions else [])):
+            digest.update(_nanoseconds(times).astype("<i8").tobytes())
         digest.update(np.ascontiguousarray(values).tobytes())
         return digest.hexdigest()
 
@@ -126,7 +148,14 @@ def parse_timeframe(value: str) -> pd.Timedelta:
         ) from None
 
 
-def check_bars(frame: pd.DataFrame, *, symbol: str, timeframe: str, source: str = "") -> Bars:
+def check_bars(
+    frame: pd.DataFrame,
+    *,
+    symbol: str,
+    timeframe: str,
+    source: str = "",
+    calendar: str = CONTINUOUS,
+) -> Bars:
     """Check a series of bars and put it on its grid.
 
     Args:
@@ -137,29 +166,34 @@ def check_bars(frame: pd.DataFrame, *, symbol: str, timeframe: str, source: str 
         symbol: ``BTC/USD`` or ``BTC-USD``.
         timeframe: a key of :data:`brain.series.bars.TIMEFRAMES`.
         source: of the series, for messages.
+        calendar: of the market, see :func:`brain.calendars.parse_calendar`.
 
     Returns:
         The series. Its ``repairs``, and one warning in the log, say if rows were sorted, exact
         repetitions dropped, a high or low widened by a rounding error, volumes that are NaN or
-        infinite taken as missing, or missing bars filled with rows of NaN.
+        infinite taken as missing, bars outside the calendar's sessions left out, or missing bars
+        filled with rows of NaN.
 
     Raises:
-        InputError: symbol or timeframe can't be used, or ``frame`` is no DataFrame.
+        InputError: symbol, timeframe or calendar can't be used, or ``frame`` is no DataFrame.
         NotEnoughBarsError: there is no bar.
         BarsError: a column is missing, ambiguous or not numeric; a time is unreadable, off the
-            grid, or only some times carry a zone; a price is NaN, infinite or not positive; high
+            grid, or only some times carry a zone; the market closes and its calendar does not;
+            a price is NaN, infinite or not positive; high
             and low don't enclose open and close; a volume is negative; two bars of one time
             differ; the times step by another timeframe; or more than half the grid is missing.
     """
     symbol, step = parse_symbol(symbol), parse_timeframe(timeframe)
+    calendar = parse_calendar(calendar)
     name = f"{symbol} {timeframe}" + (f" ({source})" if source else "")
     if not isinstance(frame, pd.DataFrame):
         raise InputError(f"{name}: bars come as a pandas DataFrame, not as {type(frame).__name__}")
     if len(frame) == 0:
         raise NotEnoughBarsError(f"{name}: the series holds no bars; give at least one")
     repairs: list[str] = []
-    rows = _parse_rows(frame, name, repairs)
-    bars = Bars(symbol, timeframe, _on_grid(rows, step, name, repairs), tuple(repairs), source)
+    rows, blank = _parse_rows(frame, name, repairs)
+    table, sessions = _on_grid(rows, blank, step, calendar, name, repairs)
+    bars = Bars(symbol, timeframe, table, tuple(repairs), source, sessions)
     if repairs:
         logger.warning("%s: %s", name, "; ".join(repairs))
     return bars
@@ -168,8 +202,12 @@ def check_bars(frame: pd.DataFrame, *, symbol: str, timeframe: str, source: str 
 # --- rows ---------------------------------------------------------------------------------------
 
 
-def _parse_rows(frame: pd.DataFrame, name: str, repairs: list[str]) -> pd.DataFrame:
+def _parse_rows(
+    frame: pd.DataFrame, name: str, repairs: list[str]
+) -> tuple[pd.DataFrame, pd.DatetimeIndex]:
     """The bars of a frame: float64 columns :data:`brain.series.bars.COLUMNS`, by unique times.
+
+    And the times of its rows without any value.
 
     Args:
         frame: as for :func:`brain.series.bars.check_bars`, with at least one row.
@@ -182,10 +220,11 @@ def _parse_rows(frame: pd.DataFrame, name: str, repairs: list[str]) -> pd.DataFr
     """
     _check_columns(frame, name)
     rows = _by_time(frame, parse_times(frame, name), name)
-    rows = _in_order(_without_blank_rows(rows, name, repairs), repairs)
+    rows, blank = _without_blank_rows(rows, name, repairs)
+    rows = _in_order(rows, repairs)
     _check_prices(rows, name)
     rows = _with_wide_ranges(_with_finite_volumes(rows, repairs), repairs)
-    return _without_repetitions(rows, name, repairs)
+    return _without_repetitions(rows, name, repairs), blank
 
 
 def _check_columns(frame: pd.DataFrame, name: str) -> None:
@@ -232,13 +271,15 @@ def _is_number(cell: Any) -> bool:
     return isinstance(cell, Real | Decimal) and not isinstance(cell, bool)
 
 
-def _without_blank_rows(rows: pd.DataFrame, name: str, repairs: list[str]) -> pd.DataFrame:
+def _without_blank_rows(
+    rows: pd.DataFrame, name: str, repairs: list[str]
+) -> tuple[pd.DataFrame, pd.DatetimeIndex]:
     blank = rows.isna().all(axis=1).to_numpy()
     if blank.all():
         raise NotEnoughBarsError(f"{name}: no row holds a value; give at least one bar")
     if blank.any():
         repairs.append(f"{count(blank.sum(), 'row')} without any value taken as missing bars")
-    return rows[~blank]
+    return rows[~blank], pd.DatetimeIndex(rows.index[blank])
 
 
 def _in_order(rows: pd.DataFrame, repairs: list[str]) -> pd.DataFrame:
@@ -314,51 +355,136 @@ def _without_repetitions(rows: pd.DataFrame, name: str, repairs: list[str]) -> p
 # --- the grid -----------------------------------------------------------------------------------
 
 
-def _on_grid(rows: pd.DataFrame, step: pd.Timedelta, name: str, repairs: list[str]) -> pd.DataFrame:
-    """The rows, whose times are sorted and unique, on the full grid from the first to the last."""
-    times = pd.DatetimeIndex(rows.index)
-    nanoseconds, width = _nanoseconds(times), step.value
-    steps = np.diff(nanoseconds)
-    # The lower median: it is one of the steps, and equals the grid's while half of them do.
-    median = int(np.sort(steps)[(len(steps) - 1) // 2]) if len(steps) else width
-    if median != width:
+def _on_grid(
+    rows: pd.DataFrame,
+    blank: pd.DatetimeIndex,
+    step: pd.Timedelta,
+    calendar: str,
+    name: str,
+    repairs: list[str],
+) -> tuple[pd.DataFrame, Sessions | None]:
+    """The rows, whose times are sorted and unique, on the full grid from the first to the last.
+
+    Where the bars themselves are the sessions, blank rows are the only gaps that can be told.
+    """
+    times = _nanoseconds(rows.index)
+    _check_steps(times, step.value, calendar, name)
+    if calendar == CONTINUOUS:
+        _check_week(times, step.value, name)
+        grid = continuous_grid(times, step.value)
+        _check_places(rows, grid, step, name)
+    elif calendar == BARS:
+        grid = bars_grid(times, _nanoseconds(blank), step.value)
+    else:
+        grid = sessions_grid(times, step.value, calendar)
+        rows, grid = _in_sessions(rows, grid, calendar, name, repairs)
+    if missing := len(grid.opens) - len(rows):
+        _check_missing(rows, missing, len(grid.opens), name)
+        repairs.append(_gaps(grid, missing))
+    values = np.full((len(grid.opens), len(COLUMNS)), np.nan)
+    values[grid.places] = rows.to_numpy()
+    index = _utc(grid.opens, "time")
+    table = pd.DataFrame(values, index=index, columns=list(COLUMNS))
+    if calendar == CONTINUOUS:
+        return table, None
+    closes = pd.Series(_utc(grid.closes, "close_time"), index=index)
+    return table, Sessions(calendar, closes, grid.per_year)
+
+
+def _check_steps(times: npt.NDArray[np.int64], width: int, calendar: str, name: str) -> None:
+    """Refuse the bars of another timeframe, by a low quantile of their steps.
+
+    It is one of the steps, and equals the grid's while half of them do; with sessions a quarter,
+    since a night may follow every other bar.
+    """
+    steps = np.sort(np.diff(times))
+    share = 2 if calendar == CONTINUOUS else 4
+    usual = int(steps[(len(steps) - 1) // share]) if len(steps) else width
+    if usual != width:
         raise BarsError(
-            f"{name}: the bars are {_length(median)} apart (median), not {_length(width)}; "
+            f"{name}: the bars are {_length(usual)} apart, not {_length(width)}; "
             "name the timeframe that they have, or resample them"
         )
-    off = (nanoseconds - _ORIGIN.value) % width != 0
+
+
+def _check_week(times: npt.NDArray[np.int64], width: int, name: str) -> None:
+    """Refuse the bars of a market that closes: parts of its week never have any."""
+    week = pd.Timedelta(weeks=1).value
+    weeks, slots = (times[-1] - times[0]) / week, week // width
+    if width >= week or weeks < _LEAST_WEEKS:
+        return
+    counts = np.bincount(times % week // width, minlength=slots)
+    closed = (counts[:slots] < 0.05 * weeks).mean()
+    if closed > _LEAST_CLOSED:
+        raise BarsError(
+            f"{name}: {closed:.0%} of the week is without bars, in {weeks:.0f} weeks: this market "
+            f"closes; name its calendar, as in calendar=XNYS (New York's shares) or calendar=FX, "
+            f"or write calendar={BARS} to take the bars that there are as its sessions"
+        )
+
+
+def _check_places(rows: pd.DataFrame, grid: Grid, step: pd.Timedelta, name: str) -> None:
+    off = grid.places < 0
     if off.any():
-        cure = "give each bar's open time in UTC (not its close time or a local time)"
-        _refuse(rows, off, f"the time is off the {_length(width)} grid in UTC", cure, name)
-    positions = (nanoseconds - nanoseconds[0]) // width
-    size = int(positions[-1]) + 1
-    missing = size - len(rows)
+        cure = (
+            "give each bar's open time in UTC (not its close time or a local time); for a market "
+            f"with sessions name its calendar, as in calendar=XNYS, or write calendar={BARS}"
+        )
+        _refuse(rows, off, f"the time is off the {_length(step.value)} grid in UTC", cure, name)
+
+
+def _check_missing(rows: pd.DataFrame, missing: int, size: int, name: str) -> None:
     if 2 * missing > size:
         raise BarsError(
-            f"{name}: {missing} of {count(size, 'bar')} from {when(times[0])} to {when(times[-1])} "
-            "are missing; correct the timeframe, or else give only the part that is known"
+            f"{name}: {missing} of {count(size, 'bar')} from {when(rows.index[0])} to "
+            f"{when(rows.index[-1])} are missing; correct the timeframe, or else give only the "
+            "part that is known"
         )
-    if missing:
-        repairs.append(_gaps(times, positions, step, missing))
-    values = np.full((size, len(COLUMNS)), np.nan)
-    values[positions] = rows.to_numpy()
-    index = pd.date_range(times[0], periods=size, freq=step, name="time", unit="ns")
-    return pd.DataFrame(values, index=index, columns=list(COLUMNS))
 
 
-def _gaps(
-    times: pd.DatetimeIndex,
-    positions: npt.NDArray[np.int64],
-    step: pd.Timedelta,
-    missing: int,
-) -> str:
+def _in_sessions(
+    rows: pd.DataFrame, grid: Grid, calendar: str, name: str, repairs: list[str]
+) -> tuple[pd.DataFrame, Grid]:
+    """The rows that are bars of the calendar's, one each.
+
+    Vendors write bars of closed hours at the price before them; and a trade may be late.
+    """
+    values, outside = rows.to_numpy(), grid.places < 0
+    flat = (values[:, :4] == values[:, :1]).all(axis=1) & ~(values[:, 4] > 0.0)
+    traded = outside & ~flat
+    if traded.mean() > _MOST_OUTSIDE:
+        cure = (
+            "leave out what is traded before and after the sessions, name the market's own "
+            f"calendar, or write calendar={BARS} to take the bars that there are"
+        )
+        _refuse(rows, traded, f"the time is in no session of {calendar}", cure, name)
+    if outside.any():
+        first = when(rows.index[int(outside.argmax())])
+        repairs.append(
+            f"{count(outside.sum(), 'bar')} outside the sessions of {calendar} left out, "
+            f"{flat[outside].sum()} of them without a trade, first at {first}"
+        )
+    rows, grid = rows[~outside], replace(grid, places=grid.places[~outside])
+    clash = np.concatenate([[False], np.diff(grid.places) == 0])
+    if clash.any():
+        cure = "keep one bar for each session or week"
+        _refuse(rows, clash, f"a second bar is of the same time of {calendar}", cure, name)
+    return rows, grid
+
+
+def _gaps(grid: Grid, missing: int) -> str:
     """The repair that says how many bars are missing, and where most of them."""
-    jumps = np.diff(positions)
+    jumps = np.diff(grid.places)
     longest, gaps = int(jumps.argmax()), count((jumps > 1).sum(), "gap")
+    first = _utc(grid.opens[grid.places[longest] + 1 :][:1])[0]
     return (
         f"{count(missing, 'bar')} missing in {gaps}, kept as rows of NaN; the longest is "
-        f"{count(jumps[longest] - 1, 'bar')} from {when(times[longest] + step)}"
+        f"{count(jumps[longest] - 1, 'bar')} from {when(first)}"
     )
+
+
+def _utc(nanoseconds: npt.NDArray[np.int64], name: str | None = None) -> pd.DatetimeIndex:
+    return pd.DatetimeIndex(nanoseconds.view("datetime64[ns]"), name=name).tz_localize("UTC")
 
 
 def _length(nanoseconds: int) -> str:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import io
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +23,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from brain.calendars import CONTINUOUS, calendar_of
 from brain.errors import (
     BarsError,
     BrainError,
@@ -74,7 +75,11 @@ def sample_folder() -> Path:
 
 
 def read_folder(
-    folder: str | Path, symbols: Iterable[str] | None = None, *, timeframe: str | None = None
+    folder: str | Path,
+    symbols: Iterable[str] | None = None,
+    calendars: Mapping[str, str] | None = None,
+    *,
+    timeframe: str | None = None,
 ) -> BarSet:
     """Read the bars of a folder; one broken file never stops the others.
 
@@ -82,6 +87,7 @@ def read_folder(
         folder: of the files; folders in it are ignored.
         symbols: to read, ``BTC/USD`` or ``BTC-USD``; all symbols of the folder if None. With
             symbols, files of other symbols and files with other names are ignored.
+        calendars: of the markets by symbol, see :func:`brain.calendars.calendar_of`.
         timeframe: of the files to read; others are ignored. If None, a symbol may have one file.
 
     Returns:
@@ -100,7 +106,7 @@ def read_folder(
     bars: dict[str, Bars] = {}
     for symbol, paths in files.items():
         try:
-            bars[symbol] = read_files(symbol, paths)
+            bars[symbol] = read_files(symbol, paths, calendar_of(calendars or {}, symbol))
         except BrainError as error:
             failures.append(Failure(symbol, error, symbol=symbol))
     failures.sort(key=lambda failure: failure.what)
@@ -216,8 +222,8 @@ def _selection(
     return selection, [Failure(name, error, symbol=name) for name, error in failures.items()]
 
 
-def read_files(symbol: str, paths: list[Path]) -> Bars:
-    """A symbol's bars from its only file.
+def read_files(symbol: str, paths: list[Path], calendar: str = CONTINUOUS) -> Bars:
+    """A symbol's bars from its only file, on the grid of a calendar.
 
     Raises:
         InputError, NotEnoughBarsError, BarsError: as in :func:`read_folder`.
@@ -241,7 +247,9 @@ def read_files(symbol: str, paths: list[Path]) -> Bars:
         frame = _with_bar_columns(_parquet(content, path), symbol, path)
     else:
         frame = _numbers(_with_bar_columns(_csv(content, path), symbol, path))
-    return check_bars(frame, symbol=symbol, timeframe=_timeframe(path), source=str(path))
+    return check_bars(
+        frame, symbol=symbol, timeframe=_timeframe(path), source=str(path), calendar=calendar
+    )
 
 
 def _parquet(content: bytes, path: Path) -> pd.DataFrame:

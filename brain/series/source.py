@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from brain.calendars import calendar_of
 from brain.errors import (
     BrainError,
     InputError,
@@ -130,7 +131,11 @@ def open_bars(
         files, failures = folder_files(
             settings.bars or sample_folder(), names or None, timeframe=settings.timeframe
         )
-        return BarSource(files, lambda symbol: read_files(symbol, files[symbol]), failures)
+
+        def reader(symbol: str) -> Bars:
+            return read_files(symbol, files[symbol], calendar_of(settings.calendar, symbol))
+
+        return BarSource(files, reader, failures)
     if not names:
         raise SettingsError(
             "exchanges are named and no symbols; name these too, for example "

@@ -13,7 +13,14 @@ from brain.errors import NotEnoughBarsError
 from brain.model_keys import ModelKey
 from brain.naming import Fill
 from brain.series.bars import Bars
-from engine.data.frames import bar_fill, bar_volatility, feature_frame, regime_series, target_frame
+from engine.data.frames import (
+    bar_fill,
+    bar_volatility,
+    feature_frame,
+    open_time_ns,
+    regime_series,
+    target_frame,
+)
 from engine.kernels.columns import Floats
 from engine.kernels.features import FEATURE_SET
 from engine.kernels.market_features import MARKET_FEATURE_SET
@@ -41,6 +48,7 @@ class Dataset:
     """Consecutive rows of one symbol, oldest first, missing bars included as missing rows.
 
     Attributes:
+        calendar: of the market, see :mod:`brain.calendars`.
         close_time: (N,) the moments at which the rows are known.
         names: the F features' names, the columns of ``features``.
         feature_set: name of these features and their formulas.
@@ -61,6 +69,7 @@ class Dataset:
 
     symbol: str
     timeframe: str
+    calendar: str
     bars_per_year: float
     horizon: int
     close_time: pd.DatetimeIndex
@@ -153,6 +162,7 @@ def make_dataset(
     return Dataset(
         symbol=bars.symbol,
         timeframe=bars.timeframe,
+        calendar=bars.calendar,
         bars_per_year=bars.bars_per_year,
         horizon=horizon,
         close_time=bars.close_time,
@@ -182,8 +192,8 @@ def _funding(bars: Bars, market: MarketSeries | None, exchange: str, fill: Fill)
     rows = market.settlements(exchange)
     return funding_payments(
         close,
+        open_time_ns(bars),
         bars.close_time.as_unit("ns").asi8,
-        bars.step.value,
         rows.time_ns,
         rows.rate,
         rows.interval_hours,

@@ -21,7 +21,14 @@ if TYPE_CHECKING:
     from engine.data.market_series import MarketSeries
     from engine.kernels.columns import Floats, Times
 
-__all__ = ["bar_fill", "bar_volatility", "feature_frame", "regime_series", "target_frame"]
+__all__ = [
+    "bar_fill",
+    "bar_volatility",
+    "feature_frame",
+    "open_time_ns",
+    "regime_series",
+    "target_frame",
+]
 
 # With fewer than this share of its fills known, a series is filled in its own bars.
 _MOST_FILLED = 0.97
@@ -81,8 +88,9 @@ def bar_fill(bars: Bars, finer: Bars | None = None) -> Fill:
 
 
 def _finer_fills(bars: Bars, finer: Bars) -> Floats:
-    opened = pd.DatetimeIndex(finer.frame.index).as_unit("ns").asi8
-    return finer_prices(*_prices(finer), opened, _close_time_ns(bars))
+    # The market may be closed until the next bar.
+    at = np.concatenate([open_time_ns(bars)[1:], _close_time_ns(bars)[-1:]])
+    return finer_prices(*_prices(finer), open_time_ns(finer), at)
 
 
 def target_frame(
@@ -153,7 +161,8 @@ def regime_series(
     definition = definition or RegimeDefinition()
     if volatility is None:
         volatility = bar_volatility(bars, definition)
-    codes, state = classify(volatility, _close_time_ns(bars), definition)
+    sessions = bars.sessions is not None
+    codes, state = classify(volatility, _close_time_ns(bars), definition, sessions=sessions)
     return pd.Series(codes, index=bars.frame.index, name="regime"), state
 
 
@@ -168,6 +177,11 @@ def _prices(bars: Bars) -> tuple[Floats, Floats, Floats, Floats]:
 
 def _column(bars: Bars, name: str) -> Floats:
     return bars.frame[name].to_numpy(dtype=np.float64)
+
+
+def open_time_ns(bars: Bars) -> Times:
+    """(N,) when the bars open, nanoseconds since 1970 UTC."""
+    return pd.DatetimeIndex(bars.frame.index).as_unit("ns").asi8
 
 
 def _close_time_ns(bars: Bars) -> Times:

@@ -64,7 +64,7 @@ def finer_prices(
     Args:
         open_, high, low, close: (M,) of the finer bars on their grid; NaN is a missing bar.
         open_time_ns: (M,) ascending.
-        at_ns: (N,) the closes at which decisions are made.
+        at_ns: (N,) the moments from which decisions can be filled.
 
     Returns:
         (N,); NaN where no such bar is known.

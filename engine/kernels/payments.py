@@ -35,8 +35,8 @@ class Funding:
 
 def funding_payments(
     close: Floats,
+    open_time_ns: Times,
     close_time_ns: Times,
-    step_ns: int,
     settlement_ns: Times,
     rate: Floats,
     interval_hours: Floats,
@@ -47,8 +47,8 @@ def funding_payments(
 
     Args:
         close: (N,) NaN is a missing bar.
-        close_time_ns: (N,) on the full grid.
-        step_ns: length of a bar.
+        open_time_ns, close_time_ns: (N,) of the bars, on the full grid. What is settled while the
+            market is closed is settled before the next bar's fills.
         settlement_ns: (M,) in the order of time.
         rate: (M,) fraction per interval; NaN is unknown.
         interval_hours: (M,) since the settlement before.
@@ -60,13 +60,15 @@ def funding_payments(
         one's interval.
     """
     rows = len(close)
-    inside = (settlement_ns > close_time_ns[0] - step_ns) & (settlement_ns <= close_time_ns[-1])
+    inside = (settlement_ns > open_time_ns[0]) & (settlement_ns <= close_time_ns[-1])
     times, rates = settlement_ns[inside], rate[inside]
     bar = np.searchsorted(close_time_ns, times, side="left")
     last = last_known(close)
     price = np.where(times == close_time_ns[bar], last[bar], last[np.maximum(bar - 1, 0)])
-    early = times <= close_time_ns[bar] - round(step_ns * (1.0 - filled_after))
-    unknown = _unknown(close_time_ns, step_ns, settlement_ns, interval_hours)
+    length = close_time_ns - open_time_ns
+    early = times <= (close_time_ns - np.rint(length * (1.0 - filled_after)).astype(np.int64))[bar]
+    begin_ns = np.concatenate([open_time_ns[:1], close_time_ns[:-1]])
+    unknown = _unknown(begin_ns, close_time_ns, settlement_ns, interval_hours)
     parts = []
     for chosen in (early, ~early):
         amount = np.zeros(rows)
@@ -76,9 +78,9 @@ def funding_payments(
 
 
 def _unknown(
-    close_time_ns: Times, step_ns: int, settlement_ns: Times, interval_hours: Floats
+    begin_ns: Times, close_time_ns: Times, settlement_ns: Times, interval_hours: Floats
 ) -> NDArray[np.bool_]:
-    """The bars in which a settlement may be missing, (N,)."""
+    """The bars in which a settlement may be missing, (N,); each begins where the last one ended."""
     if not len(settlement_ns):
         return np.ones(len(close_time_ns), dtype=np.bool_)
     # An unknown interval tells nothing of what came before.
@@ -89,5 +91,5 @@ def _unknown(
     holes = ends > starts
     starts, ends = starts[holes], ends[holes]
     begun = np.searchsorted(starts, close_time_ns, side="left")
-    over = np.searchsorted(ends, close_time_ns - step_ns, side="right")
+    over = np.searchsorted(ends, begin_ns, side="right")
     return (begun > over) | (close_time_ns >= settlement_ns[-1] + interval[-1])

@@ -15,10 +15,12 @@ from typing import Any, Self
 from brain.errors import InputError
 from brain.naming import REGIMES, Regime
 
-__all__ = ["METHOD", "UNKNOWN", "RegimeDefinition", "RegimeState"]
+__all__ = ["METHOD", "SESSIONS", "UNKNOWN", "RegimeDefinition", "RegimeState"]
 
 #: The code of a bar whose regime is unknown.
 UNKNOWN = -1
+#: In place of the bars' length where the market closes between them.
+SESSIONS = 0
 #: The only volatility estimator so far, :func:`engine.kernels.regimes.volatility`.
 METHOD = "garman-klass-yang-zhang"
 
@@ -97,7 +99,8 @@ class RegimeState:
         bars_in_regime: bars with that code since the regime was entered.
         code: the last bar's code: ``regime``, or -1 if that bar's volatility is unknown.
         close_time_ns: the last bar's close, nanoseconds since 1970 UTC; None before the first.
-        step_ns: the bars' length; None before the second.
+        step_ns: from one close to the next; None before the second bar, and :data:`SESSIONS` where
+            the market closes between bars.
 
     Raises:
         InputError: the values contradict each other.
@@ -120,9 +123,9 @@ class RegimeState:
             ("bars_in_regime", 0),
         ):
             _check_whole(name, getattr(self, name), least)
-        for name in ("close_time_ns", "step_ns"):
+        for name, least in (("close_time_ns", 1), ("step_ns", SESSIONS)):
             if getattr(self, name) is not None:
-                _check_whole(name, getattr(self, name), 1)
+                _check_whole(name, getattr(self, name), least)
         if self.regime > _EXTREME or self.code not in (UNKNOWN, self.regime):
             raise InputError(
                 f"regime {self.regime} with code {self.code} can't be; a regime is a code from "
@@ -136,9 +139,9 @@ class RegimeState:
         _check_histogram(self.bins, self.counts)
 
     @classmethod
-    def start(cls, definition: RegimeDefinition) -> Self:
-        """The state before the first bar."""
-        return cls(definition_id=definition.id)
+    def start(cls, definition: RegimeDefinition, *, sessions: bool = False) -> Self:
+        """The state before the first bar of a market, with sessions or without."""
+        return cls(definition_id=definition.id, step_ns=SESSIONS if sessions else None)
 
     @property
     def n(self) -> int:

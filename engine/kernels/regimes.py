@@ -25,7 +25,7 @@ from brain.errors import InputError, NotEnoughBarsError
 from brain.naming import REGIMES, Regime
 from brain.text import duration, moment
 from engine.kernels.columns import Floats, Times, check_shapes, valid_prices
-from engine.kernels.regime_state import UNKNOWN, RegimeDefinition, RegimeState
+from engine.kernels.regime_state import SESSIONS, UNKNOWN, RegimeDefinition, RegimeState
 from engine.kernels.windows import lag, positive_log, rolling_mean
 
 __all__ = ["Codes", "catch_up", "classify", "volatility"]
@@ -70,6 +70,8 @@ def classify(
     close_time_ns: Times,
     definition: RegimeDefinition,
     state: RegimeState | None = None,
+    *,
+    sessions: bool = False,
 ) -> tuple[Codes, RegimeState]:
     """Classify consecutive bars; with a state, go on after its last bar.
 
@@ -80,9 +82,12 @@ def classify(
 
     Args:
         volatility: (N,), at least 0; NaN is unknown.
-        close_time_ns: (N,) closes of the bars, nanoseconds since 1970 UTC, equally spaced.
+        close_time_ns: (N,) closes of the bars, nanoseconds since 1970 UTC, equally spaced unless
+            the market has sessions.
         definition: what the regimes are.
         state: as an earlier call returned it; None starts afresh.
+        sessions: whether the market closes between bars, so that they are only in order; a state
+            knows that itself.
 
     Returns:
         The (N,) codes, and the state after the last bar.
@@ -91,7 +96,7 @@ def classify(
         InputError: a volatility is negative or infinite; the times have gaps, or don't go on from
             the state's; the state was made by another definition.
     """
-    state = state or RegimeState.start(definition)
+    state = state or RegimeState.start(definition, sessions=sessions)
     step_ns = _check(volatility, close_time_ns, definition, state)
     bins, within = _positions(volatility, definition)
     lowest, counts = _counts(bins, state)
@@ -170,10 +175,12 @@ def catch_up(
         )
     at = int(np.searchsorted(close_time_ns, last))
     if at < definition.window - 1:
-        needed = definition.window + ((present - last) // step_ns if step_ns else 0)
+        needed = f"the {definition.window} bars up to that one"
+        if step_ns:
+            needed = f"the last {definition.window + (present - last) // step_ns} bars"
         raise NotEnoughBarsError(
             f"{len(close_time_ns)} bars are too few to go on from the state's last bar, which "
-            f"closes at {moment(last)}; give the last {needed} bars or a newer state"
+            f"closes at {moment(last)}; give {needed} or a newer state"
         )
     if close_time_ns[at] != last:
         raise InputError(
@@ -252,8 +259,13 @@ def _check_steps(steps: Times, expected: int | None) -> int | None:
     """The bars' length; None without a step and an expectation.
 
     Raises:
-        InputError: the steps differ, or aren't positive.
+        InputError: the steps differ, or aren't positive; in a market with sessions (0 is expected)
+            they may differ.
     """
+    if expected == SESSIONS:
+        if (steps <= 0).any():
+            raise InputError("the bars' closes are not in the order of time; sort the bars")
+        return expected
     step = expected if expected is not None else int(steps[0]) if len(steps) else None
     if step is not None and (step <= 0 or (steps != step).any()):
         lengths = ", ".join(duration(length) for length in sorted(set(steps.tolist()))[:5])

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from brain.artifacts import OUT_OF_SAMPLE, TRIAL_PREDICTIONS, TRIALS
+from brain.calendars import CONTINUOUS
 from brain.model_keys import ModelKey, ahead
 from brain.naming import REGIMES, Role, Tag
 from brain.recipes import Recipe
@@ -130,6 +131,7 @@ def _tags(dataset: Dataset, recipe: Recipe) -> dict[str, str]:
         **dataset.key.tags,
         Tag.FAMILY: str(recipe.family),
         Tag.RECIPE: recipe.id,
+        Tag.CALENDAR: dataset.calendar,
         Tag.FEATURE_SET: recipe.feature_set,
     }
 
@@ -200,6 +202,7 @@ def _dataset(dataset: Dataset, key: str) -> EvaluationDataset:
     """
     profile = {
         "timeframe": dataset.timeframe,
+        **({} if dataset.calendar == CONTINUOUS else {"calendar": dataset.calendar}),
         "horizon": dataset.horizon,
         "regimes": json.loads(dataset.definition.to_json()),
     }

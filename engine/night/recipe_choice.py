@@ -64,6 +64,7 @@ def _misfit(recipe: Recipe, dataset: Dataset, plan: TrainingPlan) -> str | None:
     tonight = {
         "feature_set": dataset.feature_set,
         "timeframe": dataset.timeframe,
+        "calendar": dataset.calendar,
         "horizon": dataset.horizon,
         "target": dataset.target_name,
         "seed": plan.seed,

@@ -119,6 +119,7 @@ def _recipe(
         seed=plan.seed,
         seeds=plan.seeds_of(family),
         timeframe=dataset.timeframe,
+        calendar=dataset.calendar,
         target=dataset.target_name,
         trials=plan.trials,
         tuned_until=tuned_until,

@@ -227,11 +227,14 @@ def symbol_run(night: Run, data: SymbolData) -> Run:
     tags: dict[str, str] = {
         Tag.ROLE: Role.SYMBOL,
         **dataset.key.tags,
+        Tag.CALENDAR: dataset.calendar,
         Tag.TRAINED_UNTIL: dataset.trained_until,
         Tag.BARS: bars.digest,
     }
     repairs = "".join(f"\n- {repair}" for repair in bars.repairs) or " none"
-    note = f"{len(dataset)} {bars.timeframe} bars of {bars.symbol}. Repairs:{repairs}"
+    note = (
+        f"{len(dataset)} {bars.timeframe} bars of {bars.symbol}, {bars.calendar}. Repairs:{repairs}"
+    )
     return night.child(f"{dataset.symbol} {night.day}", tags=tags, note=note)
 
 

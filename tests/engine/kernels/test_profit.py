@@ -140,7 +140,11 @@ def test_funding_is_paid_by_what_was_opened_before_and_not_closed_before(
     prices = fill_prices(*market.prices, Fill.OPEN)
     rows = market.settlements(intervals)
     payments = funding_payments(
-        market.close, market.times, hours * HOUR, *rows, filled_after=filled_after
+        market.close,
+        market.times - hours * HOUR,
+        market.times,
+        *rows,
+        filled_after=filled_after,
     )
     first = int(np.argmax(np.isfinite(market.close))) + 1
     assert np.isfinite(payments.before[first:]).all()
@@ -192,7 +196,7 @@ def test_a_profit_that_is_known_never_changes(
         times = market.times[:end]
         known = moments <= times[-1]
         payments = funding_payments(
-            close, times, HOUR, moments[known], rate[known], hours[known], filled_after=0.0
+            close, times - HOUR, times, moments[known], rate[known], hours[known], filled_after=0.0
         )
         fills = fill_prices(open_, high, low, close, fill)
         position = market.position[:end]
@@ -229,14 +233,26 @@ def test_settlements_that_may_be_missing_are_unknown() -> None:
     times = (np.arange(24, dtype=np.int64) + 1) * HOUR
     settlements = np.array([4, 8, 20], dtype=np.int64) * HOUR  # those at 12 and 16 are missing
     payments = funding_payments(
-        np.ones(24), times, HOUR, settlements, np.zeros(3), np.full(3, 4.0), filled_after=0.0
+        np.ones(24),
+        times - HOUR,
+        times,
+        settlements,
+        np.zeros(3),
+        np.full(3, 4.0),
+        filled_after=0.0,
     )
     unknown = np.flatnonzero(np.isnan(payments.after)) + 1
     # Hours that end at 9 to 16, and the one that ends when the next settlement is due.
     assert unknown.tolist() == [*range(9, 17), 24]
     none = np.array([], dtype=np.int64)
     payments = funding_payments(
-        np.ones(24), times, HOUR, none, none.astype(float), none.astype(float), filled_after=0.0
+        np.ones(24),
+        times - HOUR,
+        times,
+        none,
+        none.astype(float),
+        none.astype(float),
+        filled_after=0.0,
     )
     assert np.isnan(payments.before).all()
 

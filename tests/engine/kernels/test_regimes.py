@@ -428,7 +428,7 @@ def test_a_state_is_no_definition() -> None:
         ("bars_in_regime", 1.5),
         ("close_time_ns", 1e18),
         ("close_time_ns", 2**63),
-        ("step_ns", 0),
+        ("step_ns", -1),
         ("bins", [[3, 1], [2, len(STATE.counts) - 1]]),
         ("bins", [[3, len(STATE.counts) - 1]]),
         ("bins", [[3, 2**40]]),
