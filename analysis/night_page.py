@@ -217,7 +217,8 @@ return: net, on the same bars; break-even: the cost of each unit traded that wou
 The picture is of each version over all bars, whatever the regime: the sum of its net returns, in
 percent of the capital.</p>
 {% for section in sections %}
-<h2>{{ section.symbol }}{% if section.models %} {{ section.models }}{% endif %}</h2>
+<h2>{{ section.symbol }}</h2>
+{% if section.models %}<p>Models {{ section.models }}.</p>{% endif %}
 {% if section.cells %}
 <div class="symbol">
 <div class="chart">

@@ -57,6 +57,8 @@ def read_rankings(
     every = _nights(client, query.symbol)
     keys = {night.key for night in every if night.key is not None}
     key = query.choose({key: key.name for key in keys})
+    if key is None and (query.timeframe or query.horizon):
+        return []  # what is of an unknown key is not known to be of that one
     nights = [night for night in every if night.key == key and since <= night.date <= until]
     runs = {night.run_id: f"the rankings of {night.date}" for night in nights}
     documents = read_documents(client, runs, RANKINGS)

@@ -121,6 +121,7 @@ def register(
     name: Family,
     *,
     symbol: str = SYMBOL,
+    timeframe: str = "1h",
     features: Sequence[str] = FEATURES,
     trained_until: str | None = None,
 ) -> Version:
@@ -142,7 +143,13 @@ def register(
         out_of_sample().to_parquet(Path(scratch) / "run" / OUT_OF_SAMPLE)
         child.artifacts(Path(scratch) / "run")
         return library.add_version(
-            child, replace(KEY, symbol=symbol), name, folder, tags=tags, hyperparameters={}, note=""
+            child,
+            replace(KEY, symbol=symbol, timeframe=timeframe),
+            name,
+            folder,
+            tags=tags,
+            hyperparameters={},
+            note="",
         )
 
 

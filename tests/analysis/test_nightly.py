@@ -30,6 +30,7 @@ from analysis.explainers.trees import TreeExplainer
 from analysis.explanation import ExplanationTask
 from analysis.workers import analysis_call
 from brain.errors import (
+    AmbiguousModelError,
     AnalysisError,
     ArtifactStoreError,
     InputError,
@@ -340,6 +341,51 @@ def test_a_dataset_of_another_horizon_is_told(
         "SIM/USD on 1h bars, 1 bar ahead can't be explained by a dataset that looks 6 bars ahead"
         in str(analysis.failures[0])
     )
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_bars_of_another_timeframe_are_refused_in_words(
+    library: BrainLibrary, night: Run, service: NightlyFeatureAnalysis
+) -> None:
+    version = register(library, night, Family.LIGHTGBM)
+    crown(library, version, Regime.LOW)
+    bars = simulate(1500, strength=0.0, seed=1, symbol=SYMBOL, timeframe="4h").bars
+    for data in (bars, replace(dataset(), timeframe="4h")):
+        analysis = analyse(service, datasets={SYMBOL: data})
+        assert faults(analysis) == {"SIM/USD bars": InputError}
+        words = "versions of SIM/USD on 1h bars, 1 bar ahead can't be explained on 4h bars; give 1h"
+        assert words in str(analysis.failures[0])
+        assert (analysis.models, analysis.drifts, analysis.profits) == ((), (), ())
+    assert not library.run_files(version) & {"explanation", "drift", "profit.png"}
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_champions_of_two_timeframes_are_analysed_where_one_is_named(
+    library: BrainLibrary, night: Run, service: NightlyFeatureAnalysis
+) -> None:
+    versions = {
+        timeframe: register(library, night, Family.LIGHTGBM, timeframe=timeframe)
+        for timeframe in ("1h", "4h")
+    }
+    for version in versions.values():
+        crown(library, version, Regime.LOW)
+    several = analyse(service)
+    assert faults(several) == {"SIM/USD choice": AmbiguousModelError}
+    assert "SIM-USD.1h.1, SIM-USD.4h.1; name the timeframe" in str(several.failures[0])
+    for timeframe, version in versions.items():
+        data = replace(dataset(), timeframe=timeframe)
+        analysis = analyse(service, datasets={SYMBOL: data}, timeframe=timeframe)
+        assert [model.model_id for model in analysis.models] == [version.id]
+        assert analysis.failures == ()
+    with pytest.raises(AmbiguousModelError, match=r"SIM-USD\.1h\.1, SIM-USD\.4h\.1"):
+        service.get_feature_importance_trends(SYMBOL)
+    trends = service.get_feature_importance_trends(SYMBOL, timeframe="4h")
+    assert set(trends.table["model_id"]) == {"SIM-USD.4h.1/1"}
+    shifts = service.identify_feature_shifts(SYMBOL, horizon=1, timeframe="1h")
+    assert [family.model_id for family in shifts.families] == ["SIM-USD.1h.1/1"]
+    named = analyse(service, symbols=None, models={SYMBOL: [v.id for v in versions.values()]})
+    assert [model.model_id for model in named.models] == ["SIM-USD.1h.1/1"]
+    assert faults(named) == {"SIM/USD bars": InputError}  # those of 4h
 
 
 def test_a_model_whose_worker_dies_is_a_failure_too(tmp_path: Path) -> None:

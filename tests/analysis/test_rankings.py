@@ -24,7 +24,7 @@ from analysis.results import (
     Ranking,
 )
 from brain.artifacts import RANKINGS
-from brain.errors import ArtifactStoreError, InputError
+from brain.errors import AmbiguousModelError, ArtifactStoreError, InputError
 from brain.model_keys import ModelKey
 from brain.naming import Family, Tag
 from registry.library import BrainLibrary
@@ -177,3 +177,18 @@ def test_a_moment_counts_by_its_date_in_utc(local: BrainLibrary) -> None:
     write(local, NIGHT, analysis(1, [1.0], methods=[Method.SHAP]))
     late = dt.datetime(2026, 11, 2, 1, tzinfo=dt.timezone(dt.timedelta(hours=3)))
     assert len(Rankings(local).read(SYMBOL, since=late, until=late)) == 1
+
+
+def test_rankings_from_before_keys_are_those_of_the_plain_name(local: BrainLibrary) -> None:
+    run_id = write(local, NIGHT, analysis(1, [1.0]))
+    for tag in (Tag.TIMEFRAME, Tag.HORIZON):
+        local.client.delete_tag(run_id, tag)
+    assert len(Rankings(local).read(SYMBOL)) == 3  # of an unknown key: the only ones
+    assert Rankings(local).read(SYMBOL, timeframe="1h").empty
+    tags: dict[str, str] = {Tag.SYMBOL: SYMBOL, Tag.TIMEFRAME: "4h", Tag.HORIZON: "1"}
+    local.client.create_registered_model("SIM-USD", tags=tags)
+    write(local, NIGHT, analysis(2, [1.0]))
+    assert set(Rankings(local).read(SYMBOL, timeframe="4h")["model_id"]) == {"SIM-USD.1h.1/1"}
+    assert set(Rankings(local).read(SYMBOL, timeframe="1h")["model_id"]) == {"SIM-USD.1h.1/2"}
+    with pytest.raises(AmbiguousModelError, match=r"SIM-USD\.1h\.1, SIM-USD\.4h\.1"):
+        Rankings(local).read(SYMBOL)
