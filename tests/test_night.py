@@ -209,6 +209,7 @@ def test_a_night_says_what_was_set_and_what_came_of_it(nights: Nights) -> None:
     assert set(earned) == {champion["model_id"] for champion in document["champions"]}
     page = mlflow.artifacts.load_text(f"{night.info.artifact_uri}/night.html")
     assert f"<h2>{SYMBOLS[0]}</h2>" in page
+    assert "<p>Models on 1d bars, 6 bars ahead.</p>" in page
     assert all(f"{model_id} {net:+.1%}" in page for model_id, net in earned.items())
     assert f"{night.info.run_id}/artifacts/night.html" in night.data.tags["mlflow.note.content"]
 

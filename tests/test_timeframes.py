@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,7 @@ class Nights:
     library: BrainLibrary
     outcomes: dict[ModelKey, Outcome]
 
-    def summary(self, key: ModelKey) -> dict[str, object]:
+    def summary(self, key: ModelKey) -> dict[str, Any]:
         """The summary of the key's night."""
         experiment = self.library.experiment("nightly")
         runs = self.library.client.search_runs(
@@ -114,10 +115,10 @@ def test_table_summary_and_page_say_timeframe_horizon_and_night(nights: Nights) 
         assert f"{key.timeframe}, {key.horizon}" in row
         assert day in row
         document = nights.summary(key)
-        for entry in document["champions"]:  # type: ignore[attr-defined]
+        for entry in document["champions"]:
             told = (entry["symbol"], entry["timeframe"], entry["horizon"], entry["night"])
             assert told == (key.symbol, key.timeframe, key.horizon, day)
-        (version,) = document["versions"]  # type: ignore[misc]
+        (version,) = document["versions"]
         assert (version["timeframe"], version["horizon"]) == (key.timeframe, key.horizon)
 
 

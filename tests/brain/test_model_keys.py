@@ -44,7 +44,7 @@ def test_a_query_fits_what_it_names(
         with pytest.raises(AmbiguousModelError):
             query.choose(names)
     else:
-        assert {query.choose(names)} == (fitting or {None})
+        assert query.choose(names) == next(iter(fitting), None)
 
 
 def test_candidates_are_named_with_what_tells_them_apart() -> None:

@@ -25,6 +25,7 @@ from registry.library import BrainLibrary
 from registry.runs import Run
 from registry.selector import ModelSelector
 from tests.registry.models import add, record, start
+from tests.registry.test_selector import watch
 
 HOUR = ModelKey("BTC/USD", "1h", 6)
 FOUR = ModelKey("BTC/USD", "4h", 6)
@@ -240,7 +241,7 @@ def crown_plainly(
     for regime in regimes:
         text = json.dumps({**fields, "recipe": recipe})
         library.client.set_registered_model_tag(PLAIN, cell_tag(regime), text)
-        library.client.set_registered_model_alias(PLAIN, champion_alias(regime), number)
+        library.client.set_registered_model_alias(PLAIN, champion_alias(regime), str(number))
 
 
 def symbols_models(library: BrainLibrary) -> list[str]:
@@ -294,7 +295,7 @@ def test_another_timeframe_or_horizon_than_the_plain_names_has_a_name_of_its_own
 
 
 def test_current_recipes_tell_what_a_plain_name_is_of_without_a_further_request(
-    local: BrainLibrary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    local: BrainLibrary, tmp_path: Path
 ) -> None:
     recipe = Recipe(Family.LIGHTGBM, "bars-1", 6, {}, 7, timeframe="1h", target="t")
     with start(local) as run:
@@ -302,12 +303,7 @@ def test_current_recipes_tell_what_a_plain_name_is_of_without_a_further_request(
     crown_plainly(local, number, *CELLS, recipe=recipe.id)
     tag = recipe_tag(Family.LIGHTGBM)
     local.client.set_registered_model_tag(PLAIN, tag, recipe.to_json())
-    calls: list[str] = []
-    for name in ("search_registered_models", "get_model_version", "get_run"):
-        method = getattr(local.client, name)
-        monkeypatch.setattr(
-            local.client, name, lambda *a, n=name, m=method, **k: (calls.append(n), m(*a, **k))[1]
-        )
+    calls = watch(local)
     assert [c.key for c in local.champions()] == [HOUR] * 4
     assert calls == ["search_registered_models"]
 
@@ -352,7 +348,7 @@ def test_an_alias_moved_to_a_version_of_another_timeframe_is_refused(
         crown_plainly(local, register_plainly(local, run, tmp_path / "1", HOUR), *CELLS)
         add(local, run, tmp_path / "2", HOUR)
     assert local.newest(HOUR, Family.LIGHTGBM) == local.version(HOUR, 3)
-    local.client.set_registered_model_alias(PLAIN, champion_alias(Regime.LOW), 1)
+    local.client.set_registered_model_alias(PLAIN, champion_alias(Regime.LOW), "1")
     with pytest.raises(LibraryError, match=r"champion-low of BTC-USD is at version 1, which is of"):
         local.champion("BTC/USD", "low")
     assert [c.regime for c in local.champions()] == list(CELLS[1:])
