@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from brain.brief import Brief
 from brain.confidence import Confidence
 from brain.errors import LibraryError
 from brain.model_keys import ModelKey
@@ -44,8 +45,8 @@ class Estimate:
         return self.value - z * self.error, self.value + z * self.error
 
 
-@dataclass(frozen=True)
-class Evidence:
+@dataclass(frozen=True, repr=False)
+class Evidence(Brief):
     """A model's estimates out of sample, in one regime or over all bars.
 
     The contract between evaluation, the metrics of a run in MLflow, and promotion:
@@ -213,8 +214,8 @@ class Version:
         return model_id(self.model, self.number)
 
 
-@dataclass(frozen=True)
-class CellRecord:
+@dataclass(frozen=True, repr=False)
+class CellRecord(Brief):
     """The record of a cell's champion, a tag of the registered model.
 
     Attributes:
@@ -286,8 +287,8 @@ class CellRecord:
             ) from error
 
 
-@dataclass(frozen=True)
-class Champion:
+@dataclass(frozen=True, repr=False)
+class Champion(Brief):
     """The champion of a cell, with its record.
 
     Attributes:

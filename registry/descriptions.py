@@ -75,7 +75,6 @@ def describe_model(
             champion.record.episodes,
             champion.record.night or "unknown",
             explanation_links(links[champion.version]) if champion.version in links else "",
-            champion.record.reason,
         )
         for champion in champions
     ]
@@ -89,15 +88,16 @@ def describe_model(
         "episodes",
         "night",
         "explained",
-        "why",
     )
+    # Below the table, as the UI cuts off what is wider than the window and doesn't wrap cells.
+    reasons = "".join(f"- **{c.regime}**: {c.record.reason}\n" for c in champions)
     introduction = (
         f"{_MARK}\nModels of **{key.symbol}** on {key.timeframe} bars, {ahead(key.horizon)}: a "
         "version per family and night. The one to trust in a "
         "volatility regime has the alias `champion-<regime>`, the next best `challenger-<regime>`, "
         "the one before `previous-<regime>`.\n\n"
     )
-    table = markdown_table(columns, rows) if rows else "No champion yet.\n"
+    table = f"{markdown_table(columns, rows)}\n{reasons}" if rows else "No champion yet.\n"
     return f"{preface}\n\n{introduction}{table}".lstrip()
 
 

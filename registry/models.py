@@ -13,6 +13,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import RegisteredModel
 from mlflow.exceptions import MlflowException
 
+from brain.brief import Brief
 from brain.errors import InputError
 from brain.model_keys import ModelKey, ModelQuery
 from brain.naming import (
@@ -31,8 +32,8 @@ from registry.plain_names import plain_key
 __all__ = ["SymbolModel", "choose_model", "ensure_model", "find_models"]
 
 
-@dataclass(frozen=True)
-class SymbolModel:
+@dataclass(frozen=True, repr=False)
+class SymbolModel(Brief):
     """A registered model of a symbol, as one request brings it.
 
     Attributes:

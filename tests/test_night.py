@@ -686,8 +686,12 @@ def test_a_night_in_which_nothing_could_be_trained_fails_whole(
         (("--symbls", "AAA/USD"), r"--symbls.*--symbols"),
         (("--folds", "0"), r"folds='0'.*greater than or equal to 1"),
         (("--horizon", "soon"), r"horizon='soon'.*integer"),
-        (("--bars", "nowhere"), r"no folder 'nowhere'; give one"),
-        (("--bars", "empty"), r"'empty' holds no Parquet or CSV file; put files"),
+        (("--bars", "nowhere"), r"no folder '/\S+/nowhere'; .*relative paths start from /"),
+        (("--bars", "empty"), r"/empty' holds no Parquet or CSV file; put files"),
+        (("--bars", "flat"), r"every close of 800 bars is 7\.0, so there is nothing to predict"),
+        (("--bars", "hours"), r"'AAA-USD_7h\.csv' .*: '7h' is not .*; resample them to 1w"),
+        (("--bars", "other"), r"bars are 1d apart, not 4h; name the timeframe .* 1d"),
+        (("--timeframe", "60min"), r"timeframe='60min': '60min' is not a timeframe; write '1h'"),
     ],
 )
 def test_what_cannot_be_meant_is_told_with_the_cure_before_anything_is_written(
@@ -695,6 +699,11 @@ def test_what_cannot_be_meant_is_told_with_the_cure_before_anything_is_written(
 ) -> None:
     write(tmp_path / "bars", "AAA/USD")
     (tmp_path / "empty").mkdir()
+    still = frame_of("AAA/USD", 800)
+    write(tmp_path / "flat", "AAA/USD", still.assign(open=7.0, high=7.0, low=7.0, close=7.0))
+    for folder, timeframe in (("hours", "7h"), ("other", "4h")):
+        (tmp_path / folder).mkdir()
+        still.to_csv(tmp_path / folder / f"AAA-USD_{timeframe}.csv", index=False)
     done = run_job("nightly", "--bars", "bars", *arguments)
     assert done.code == 2
     assert re.search(message, done.error), done.error

@@ -16,7 +16,9 @@ import hashlib
 import json
 import logging
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from decimal import Decimal
+from functools import cached_property
 from numbers import Real
 from typing import Any, NoReturn
 
@@ -28,25 +30,27 @@ from brain.calendars import BARS, CONTINUOUS, parse_calendar
 from brain.errors import BarsError, InputError, NotEnoughBarsError, did_you_mean
 from brain.naming import parse_symbol
 from brain.series.calendars import Grid, Sessions, bars_grid, continuous_grid, sessions_grid
+from brain.series.quality.candles import candle_findings
+from brain.series.quality.findings import Findings
 from brain.series.times import parse_times, when
 from brain.text import count
+from brain.timeframes import LENGTHS, check_timeframe, length_name, resampled
 
 __all__ = ["COLUMNS", "TIMEFRAMES", "Bars", "check_bars", "parse_timeframe"]
 
 #: The columns of a series of bars, in this order.
 COLUMNS: tuple[str, ...] = ("open", "high", "low", "close", "volume")
 
-#: Timeframes by exchanges' names. Weeks open on Mondays. A calendar month has no fixed length and
-#: so no grid.
+#: Timeframes by exchanges' names, see :mod:`brain.timeframes`.
 TIMEFRAMES: dict[str, pd.Timedelta] = {
-    **{f"{n}m": pd.Timedelta(minutes=n) for n in (1, 3, 5, 15, 30)},
-    **{f"{n}h": pd.Timedelta(hours=n) for n in (1, 2, 4, 6, 8, 12)},
-    "1d": pd.Timedelta(days=1),
-    "1w": pd.Timedelta(weeks=1),
+    name: pd.Timedelta(length) for name, length in LENGTHS.items()
 }
 
 # Adjusted or converted prices may leave the close a rounding error above the high.
 _ROUNDING = 1e-9
+
+# Fewer bars may well have one price; more that have are no market.
+_FLAT = 30
 
 # Of a series, the share of bars outside the sessions that are left out, and not refused.
 _MOST_OUTSIDE = 0.01
@@ -124,6 +128,12 @@ class Bars:
         digest.update(np.ascontiguousarray(values).tobytes())
         return digest.hexdigest()
 
+    @cached_property
+    def findings(self) -> Findings:
+        """What the quality rules flag in the rows of the frame; nothing is altered."""
+        columns = {name: self.frame[name].to_numpy() for name in COLUMNS}
+        return candle_findings(columns, np.arange(len(self.frame), dtype=np.float64))
+
     def until(self, close_time: pd.Timestamp) -> Bars:
         """The bars that were complete at a moment; repairs are those of the whole series."""
         return replace(self, frame=self.frame[self.close_time <= close_time])
@@ -140,12 +150,7 @@ def parse_timeframe(value: str) -> pd.Timedelta:
     Raises:
         InputError: it is none of :data:`brain.series.bars.TIMEFRAMES`.
     """
-    try:
-        return TIMEFRAMES[value]
-    except (KeyError, TypeError):
-        raise InputError(
-            f"{value!r} is not a timeframe; {did_you_mean(str(value), TIMEFRAMES)}"
-        ) from None
+    return TIMEFRAMES[check_timeframe(value)]
 
 
 def check_bars(
@@ -181,7 +186,8 @@ def check_bars(
             grid, or only some times carry a zone; the market closes and its calendar does not;
             a price is NaN, infinite or not positive; high
             and low don't enclose open and close; a volume is negative; two bars of one time
-            differ; the times step by another timeframe; or more than half the grid is missing.
+            differ; the close of 30 bars or more never changes; the times step by another
+            timeframe; or more than half the grid is missing.
     """
     symbol, step = parse_symbol(symbol), parse_timeframe(timeframe)
     calendar = parse_calendar(calendar)
@@ -224,7 +230,19 @@ def _parse_rows(
     rows = _in_order(rows, repairs)
     _check_prices(rows, name)
     rows = _with_wide_ranges(_with_finite_volumes(rows, repairs), repairs)
-    return _without_repetitions(rows, name, repairs), blank
+    rows = _without_repetitions(rows, name, repairs)
+    _check_movement(rows, name)
+    return rows, blank
+
+
+def _check_movement(rows: pd.DataFrame, name: str) -> None:
+    """Refuse a series whose price never moves: nothing can be learnt from it."""
+    closes = rows["close"].to_numpy()
+    if len(closes) >= _FLAT and (closes == closes[0]).all():
+        raise BarsError(
+            f"{name}: every close of {count(len(closes), 'bar')} is {float(closes[0])!r}, so there "
+            "is nothing to predict; give bars of a market whose price moves, or leave this one out"
+        )
 
 
 def _check_columns(frame: pd.DataFrame, name: str) -> None:
@@ -403,7 +421,7 @@ def _check_steps(times: npt.NDArray[np.int64], width: int, calendar: str, name: 
     if usual != width:
         raise BarsError(
             f"{name}: the bars are {_length(usual)} apart, not {_length(width)}; "
-            "name the timeframe that they have, or resample them"
+            f"{_other_timeframe(usual, width)}"
         )
 
 
@@ -488,9 +506,20 @@ def _utc(nanoseconds: npt.NDArray[np.int64], name: str | None = None) -> pd.Date
 
 
 def _length(nanoseconds: int) -> str:
-    length = pd.Timedelta(nanoseconds, unit="ns")
-    names = [name for name, step in TIMEFRAMES.items() if step == length]
-    return names[0] if names else str(length)
+    return length_name(_timedelta(nanoseconds))
+
+
+def _timedelta(nanoseconds: int) -> timedelta:
+    return timedelta(microseconds=max(nanoseconds // 1000, 1))
+
+
+def _other_timeframe(usual: int, width: int) -> str:
+    """The cure for bars that step by another timeframe than they are said to."""
+    name = _length(usual)
+    if name not in TIMEFRAMES:
+        return resampled(_timedelta(usual))
+    cure = f"name the timeframe that they have, {name} (a file is named as BTC-USD_{name})"
+    return cure if width % usual else f"{cure}, or resample them to {_length(width)}"
 
 
 def _nanoseconds(index: pd.Index) -> npt.NDArray[np.int64]:

@@ -153,15 +153,23 @@ def _fx_calendar() -> Any:
     from zoneinfo import ZoneInfo
 
     from exchange_calendars import ExchangeCalendar
+    from exchange_calendars.exchange_calendar import HolidayCalendar
+    from pandas.tseries.holiday import Holiday
 
     class ForeignExchange(ExchangeCalendar):
-        """Five sessions a week, each from 17:00 in New York to 17:00 on the day after."""
+        """Five sessions a week, each from 17:00 in New York to 17:00 on the day after.
+
+        None ends on New Year's Day or on Christmas Day, when banks are closed everywhere.
+        """
 
         name = FX
         tz = ZoneInfo("America/New_York")
         open_times = ((None, datetime.time(17)),)
         close_times = ((None, datetime.time(17)),)
         open_offset = -1
+        regular_holidays = HolidayCalendar(
+            [Holiday("New Year's Day", month=1, day=1), Holiday("Christmas Day", month=12, day=25)]
+        )
 
     return ForeignExchange
 

@@ -23,6 +23,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from brain.brief import Brief
 from brain.calendars import CONTINUOUS, calendar_of
 from brain.errors import (
     BarsError,
@@ -32,6 +33,7 @@ from brain.errors import (
     UnknownSymbolError,
     did_you_mean,
 )
+from brain.folders import absolute, start_hint
 from brain.naming import parse_symbol, symbol_of
 from brain.series.bars import COLUMNS, Bars, check_bars, parse_timeframe
 from brain.work import Failure
@@ -56,8 +58,8 @@ _SPELLINGS: dict[str, frozenset[str]] = {
 }
 
 
-@dataclass(frozen=True)
-class BarSet:
+@dataclass(frozen=True, repr=False)
+class BarSet(Brief):
     """Bars of several symbols, and the failures of others.
 
     Attributes:
@@ -132,7 +134,10 @@ def folder_files(
 
 def _paths(folder: Path) -> list[Path]:
     if not folder.exists():
-        raise InputError(f"there is no folder {str(folder)!r}; give one that holds files of bars")
+        raise InputError(
+            f"there is no folder {str(absolute(folder))!r}; give one that holds files of bars"
+            f"{start_hint(absolute(folder))}"
+        )
     if not folder.is_dir():
         raise InputError(f"{str(folder)!r} is not a folder; give the folder that holds the file")
     try:
@@ -159,10 +164,8 @@ def _by_symbol(paths: list[Path]) -> tuple[dict[str, list[Path]], list[Failure]]
             parse_timeframe(_timeframe(path))
             files.setdefault(symbol_of(name), []).append(path)
         except InputError as error:
-            misnomer = InputError(
-                f"{path.name!r} is not named as a file of bars: {error}; "
-                f"rename it as BTC-USD_1h{path.suffix}"
-            )
+            form = f"as BTC-USD_1h{path.suffix} is"
+            misnomer = InputError(f"{path.name!r} is not named as a file of bars, {form}: {error}")
             failures.append(Failure(path.name, misnomer))
     return files, failures
 

@@ -27,6 +27,7 @@ __all__ = [
     "bars_of",
     "describe_source",
     "open_bars",
+    "open_folder",
     "reads_store",
 ]
 
@@ -111,6 +112,19 @@ class BarSource(Mapping[str, Bars]):
         raise InputError(" | ".join(errors[:_MOST_ERRORS] + more))
 
 
+def open_folder(settings: Settings, symbols: Sequence[str] | None = None) -> BarSource:
+    """The bars of a folder, or the sample, see :func:`open_bars`."""
+    names = tuple(symbols if symbols is not None else settings.symbols)
+    files, failures = folder_files(
+        settings.bars or sample_folder(), names or None, timeframe=settings.timeframe
+    )
+
+    def reader(symbol: str) -> Bars:
+        return read_files(symbol, files[symbol], calendar_of(settings.calendar, symbol))
+
+    return BarSource(files, reader, failures)
+
+
 def open_bars(
     settings: Settings, library: SeriesLibrary, symbols: Sequence[str] | None = None
 ) -> BarSource:
@@ -126,16 +140,9 @@ def open_bars(
         InputError: the folder can't be used.
         SettingsError: the bars are from the series store, and there are no symbols.
     """
-    names = tuple(symbols if symbols is not None else settings.symbols)
     if not reads_store(settings):
-        files, failures = folder_files(
-            settings.bars or sample_folder(), names or None, timeframe=settings.timeframe
-        )
-
-        def reader(symbol: str) -> Bars:
-            return read_files(symbol, files[symbol], calendar_of(settings.calendar, symbol))
-
-        return BarSource(files, reader, failures)
+        return open_folder(settings, symbols)
+    names = tuple(symbols if symbols is not None else settings.symbols)
     if not names:
         raise SettingsError(
             "exchanges are named and no symbols; name these too, for example "
