@@ -189,7 +189,7 @@ def nightly(**overrides: str | None) -> int:
 
 
 @cli.command()
-@_setting_options(*_source, "seed", "jobs")
+@_setting_options(*_source, "horizon", "seed", "jobs")
 def analyze(**overrides: str | None) -> int:
     """Explain the champions of every symbol, and compare its recent bars with its past."""
     from analysis.documents import analysis_document
@@ -201,6 +201,8 @@ def analyze(**overrides: str | None) -> int:
             analysis = NightlyFeatureAnalysis(job.library, job.settings).run_nightly_analysis(
                 symbols=job.settings.symbols or None,
                 datasets=job.bars,
+                timeframe=job.settings.timeframe,
+                horizon=job.settings.horizon,
                 night=job.run,
                 progress=explaining,
             )
@@ -228,7 +230,7 @@ def train(**overrides: str | None) -> int:
             else:
                 job.add(result.failures)
                 versions += result.evidence()
-        versions.sort(key=lambda entry: (entry[0].symbol, entry[0].family))
+        versions.sort(key=lambda entry: (entry[0].key, entry[0].family))
         job.done = bool(versions)
         job.check_bars()
         job.out.print(versions_table(versions, job.failures))

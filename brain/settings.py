@@ -144,8 +144,8 @@ class Settings(BaseSettings):
     exchanges: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_lower_words)] = Field(
         default=(), description="exchanges to collect from; the first one's candles are the bars"
     )
-    timeframe: Annotated[str, AfterValidator(check_timeframe)] = Field(
-        default="1h", description="of the candles that are collected"
+    timeframe: Annotated[str, AfterValidator(check_timeframe)] | None = Field(
+        default=None, description="of the bars, as 4h; candles are collected at 1h if none"
     )
     hours: int = Field(
         default=4320, ge=1, description="hours of history that a collection makes complete"
@@ -178,7 +178,9 @@ class Settings(BaseSettings):
     families: Annotated[tuple[Family, ...], NoDecode, BeforeValidator(_families)] = Field(
         default=tuple(Family), description="model families to train"
     )
-    horizon: int = Field(default=6, ge=1, description="bars that a prediction looks forward")
+    horizon: int | None = Field(
+        default=None, ge=1, description="bars that a prediction looks forward; 6 if none"
+    )
     folds: int = Field(default=5, ge=1, description="test blocks of the walk-forward")
     first_test: float = Field(
         default=0.5, gt=0, lt=1, description="share of bars before the first test"
@@ -242,6 +244,16 @@ class Settings(BaseSettings):
         gt=0,
         description="age at which another host's unfinished run counts as dead",
     )
+
+    @property
+    def candle_timeframe(self) -> str:
+        """The timeframe at which candles are collected and read."""
+        return self.timeframe or "1h"
+
+    @property
+    def bars_ahead(self) -> int:
+        """The horizon of the models that are trained."""
+        return self.horizon or 6
 
     def run_parameters(self) -> dict[str, Any]:
         """The settings that a run logs: all but addresses, which may hold a password."""

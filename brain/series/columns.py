@@ -9,7 +9,7 @@ import pandas as pd
 
 from brain.columns import OF_BARS, own_name, parse_columns
 from brain.errors import BarsError, NotEnoughBarsError, did_you_mean
-from brain.naming import model_name
+from brain.naming import symbol_name
 from brain.series.bars import COLUMNS
 from brain.series.decimals import parse_numbers
 from brain.series.spellings import SPELLINGS, bar_names, normalised
@@ -102,11 +102,11 @@ def _one_level(table: pd.DataFrame, symbol: str, name: str) -> pd.DataFrame:
     several = sorted({t for t, price in zip(tickers, prices, strict=True) if price})
     chosen = set(several)
     if len(several) > 1:
-        chosen = {t for t in several if t in (symbol, model_name(symbol))}
+        chosen = {t for t in several if t in (symbol, symbol_name(symbol))}
         if len(chosen) != 1:
             raise BarsError(
                 f"{name} holds the bars of {', '.join(several)}, none of which is called "
-                f"{model_name(symbol)}; write one file for each"
+                f"{symbol_name(symbol)}; write one file for each"
             )
     mine = [
         t in chosen or normalised(n) in SPELLINGS["time"] or not any(map(str, (n, t)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 import pandas as pd
@@ -10,6 +11,9 @@ from brain.columns import OF_BARS, own_name, parse_columns
 from brain.errors import BarsError, did_you_mean
 
 __all__ = ["find_columns"]
+
+# pandas calls the second of two columns "vix" of a text "vix.1".
+_REPETITION = re.compile(r"\.\d+$")
 
 
 def find_columns(
@@ -34,7 +38,7 @@ def find_columns(
     positions: dict[str, int] = {}
     others = [str(c) for c in frame.columns if str(c) not in OF_BARS]
     for column in parse_columns(columns):
-        same = [c for c in others if column.lower() == own_name(c).lower()]
+        same = [c for c in others if column.lower() in _spellings(c)]
         if len(same) > 1:
             raise BarsError(
                 f"{name}: the columns {', '.join(map(repr, same))} could all be {column!r}; keep "
@@ -47,3 +51,7 @@ def find_columns(
             )
         positions[column] = [str(c) for c in frame.columns].index(same[0])
     return positions, tuple(c for c in others if own_name(c) not in positions)
+
+
+def _spellings(column: str) -> set[str]:
+    return {own_name(column).lower(), own_name(_REPETITION.sub("", column)).lower()}

@@ -58,7 +58,7 @@ def reads_store(settings: Settings) -> bool:
 def describe_source(settings: Settings) -> str:
     """The source of the bars, for people."""
     if reads_store(settings):
-        return f"{settings.timeframe} candles of {settings.exchanges[0]}"
+        return f"{settings.candle_timeframe} candles of {settings.exchanges[0]}"
     return str(settings.bars or sample_folder())
 
 
@@ -161,7 +161,7 @@ def open_folder(
     """The bars of a folder, or the sample, see :func:`open_bars`."""
     names = tuple(symbols if symbols is not None else settings.symbols)
     folder = settings.bars or sample_folder()
-    files, failures = folder_files(folder, names or None, settings.timeframe)
+    files, failures = folder_files(folder, names or None, timeframe=settings.timeframe)
 
     def reader(symbol: str, own: Sequence[str]) -> Bars:
         return read_files(symbol, files[symbol], calendar_of(settings.calendar, symbol), own)
@@ -199,7 +199,7 @@ def open_bars(
             "exchanges are named and no symbols; name these too, for example "
             "BRAIN_SYMBOLS=BTC/USDT,ETH/USDT"
         )
-    exchange, timeframe = settings.exchanges[0], settings.timeframe
+    exchange, timeframe = settings.exchanges[0], settings.candle_timeframe
 
     def read(symbol: str, columns: Sequence[str]) -> Bars:
         return bars_of(library.series, exchange, symbol, timeframe).with_own(columns)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from brain.brief import Brief
 from brain.errors import NotEnoughBarsError
+from brain.model_keys import ModelKey
 from brain.naming import Fill
 from brain.recipes import feature_set_name, own_columns
 from brain.series.bars import Bars
@@ -100,6 +101,11 @@ class Dataset(Brief):
     def own(self) -> tuple[str, ...]:
         """The features that are own columns of the bars."""
         return own_columns(self.feature_set)
+
+    @property
+    def key(self) -> ModelKey:
+        """What models of these rows are of."""
+        return ModelKey(self.symbol, self.timeframe, self.horizon)
 
     @property
     def target_name(self) -> str:

@@ -173,7 +173,7 @@ def read_symbol(
         symbol_bars = bars[symbol]
         dataset = make_dataset(
             symbol_bars,
-            horizon=settings.horizon,
+            horizon=settings.bars_ahead,
             market=market(symbol),
             fill=settings.fill,
             funding_exchange=_funding_exchange(settings),
@@ -197,8 +197,7 @@ def symbol_run(night: Run, data: SymbolData) -> Run:
     bars, dataset = data.bars, data.dataset
     tags: dict[str, str] = {
         Tag.ROLE: Role.SYMBOL,
-        Tag.SYMBOL: dataset.symbol,
-        Tag.TIMEFRAME: dataset.timeframe,
+        **dataset.key.tags,
         Tag.CALENDAR: dataset.calendar,
         Tag.TRAINED_UNTIL: dataset.trained_until,
         Tag.BARS: bars.digest,
