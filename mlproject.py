@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from brain.artifacts import MARKET, NIGHT_PAGE, SUMMARY
 from brain.errors import BrainError
 from brain.naming import Role, Tag
+from brain.redact import hide, redact, redacted_output
 from brain.work import Failure, Progress
 
 try:
@@ -87,15 +88,37 @@ def cli(debug: bool, launcher: int | None) -> None:
 def prepare() -> None:
     """Check settings and tracking store, and create its schema; print both for a shell.
 
-    The output holds the password of the store's address, if that has one.
+    An address with a password is not printed: the shell asks for it by itself.
     """
     from brain.settings import load_settings
     from registry.library import BrainLibrary
 
     settings = load_settings()
     BrainLibrary(settings.tracking_uri).check(settings.experiment)
-    print(f"export MLFLOW_TRACKING_URI={shlex.quote(settings.tracking_uri)}")
+    address = shlex.quote(settings.tracking_uri)
+    if redact(settings.tracking_uri) != settings.tracking_uri:
+        address = f'"$({shlex.quote(sys.executable)} -m mlproject address)"'
+    print(f"export MLFLOW_TRACKING_URI={address}")
     print(f"export BRAIN_EXPERIMENT={shlex.quote(settings.experiment)}")
+
+
+@cli.command(hidden=True)
+def address() -> None:
+    """Print the tracking URI, with its password, for a program that reads it.
+
+    Raises:
+        SettingsError: a person would read it.
+    """
+    from brain.errors import SettingsError
+    from brain.settings import load_settings
+
+    out = sys.__stdout__
+    if out is None or out.isatty():
+        raise SettingsError(
+            "the tracking URI may hold a password, which no terminal shows; see MLFLOW_TRACKING_URI"
+            " or brain.toml"
+        )
+    print(load_settings().tracking_uri, file=out)
 
 
 @cli.command()
@@ -406,6 +429,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The command's exit code; 2 if it can't do anything, 130 if it was interrupted.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    hide(*arguments, *(value for word in arguments for value in word.split("=", 1)[1:]))
+    with redacted_output():
+        return _run(arguments)
+
+
+def _run(arguments: list[str]) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     # A progress bar for each of a dozen small files would hide the job's.
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")

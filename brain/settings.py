@@ -23,6 +23,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from brain.addresses import check_address, check_environment
 from brain.calendars import parse_calendars
 from brain.costs import parse_rates
 from brain.errors import BrainError, InputError, SettingsError, did_you_mean
@@ -39,6 +40,7 @@ from brain.naming import (
     perpetual,
     present_name,
 )
+from brain.redact import hide
 
 __all__ = ["Settings", "load_settings"]
 
@@ -49,6 +51,14 @@ _PREFIX = "BRAIN_"
 _FILE = "BRAIN_SETTINGS"
 # The name of the settings file and a variable of the tests: neither settings nor misspellings.
 _RESERVED = {_FILE, "BRAIN_RECORDED_DATA"}
+# Settings that are addresses, by their names in messages.
+_ADDRESSES = {
+    "tracking_uri": "MLFLOW_TRACKING_URI",
+    "series": "series",
+    "binance_url": "binance_url",
+    "bybit_url": "bybit_url",
+    "okx_url": "okx_url",
+}
 
 
 def _words(value: object) -> object:
@@ -222,8 +232,7 @@ class Settings(BaseSettings):
 
     def run_parameters(self) -> dict[str, Any]:
         """The settings that a run logs: all but addresses, which may hold a password."""
-        hidden = {"tracking_uri", "series", "binance_url", "bybit_url", "okx_url"}
-        return self.model_dump(mode="json", exclude=hidden)
+        return self.model_dump(mode="json", exclude=set(_ADDRESSES))
 
     def digest(self) -> str:
         """SHA-256 of what decides the results of a job: equal for two starts of one night."""
@@ -241,7 +250,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Command line before environment before file."""
-        file = TomlConfigSettingsSource(settings_cls, toml_file=_settings_file())
+        file = _SettingsFile(settings_cls, toml_file=_settings_file())
         return init_settings, env_settings, file
 
 
@@ -252,12 +261,15 @@ def load_settings(overrides: Mapping[str, Any] | None = None) -> Settings:
         overrides: values by name; None values are ignored.
 
     Raises:
-        SettingsError: a key is unknown, a value malformed or out of range, or the file unreadable.
+        SettingsError: a key is unknown, a value malformed or out of range, the file unreadable, or
+            an address can be read in more than one way.
     """
     _refuse_unknown_variables()
     values = {key: value for key, value in (overrides or {}).items() if value is not None}
+    _hide_strings(values)
+    check_environment()
     try:
-        return Settings(**values)
+        settings = Settings(**values)
     except ValidationError as error:
         raise SettingsError("; ".join(_explain(entry) for entry in error.errors())) from error
     except (OSError, ValueError) as error:
@@ -266,6 +278,30 @@ def load_settings(overrides: Mapping[str, Any] | None = None) -> Settings:
         raise SettingsError(
             f"the settings file {_settings_file()} can't be read: {error}; correct it as TOML"
         ) from error
+    for name, variable in _ADDRESSES.items():
+        if address := getattr(settings, name):
+            check_address(address, variable)
+    return settings
+
+
+class _SettingsFile(TomlConfigSettingsSource):
+    """The settings file; addresses in it are hidden, whatever setting they are of."""
+
+    def _read_file(self, file_path: Path) -> dict[str, Any]:
+        values: dict[str, Any] = super()._read_file(file_path)
+        _hide_strings(values)
+        return values
+
+
+def _hide_strings(value: object) -> None:
+    if isinstance(value, str):
+        hide(value)
+    elif isinstance(value, Mapping):
+        for part in value.values():
+            _hide_strings(part)
+    elif isinstance(value, list | tuple):
+        for part in value:
+            _hide_strings(part)
 
 
 def _settings_file() -> Path | None:

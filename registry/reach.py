@@ -9,6 +9,7 @@ import requests
 import sqlalchemy
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
+from brain.addresses import check_address, check_environment
 from brain.errors import SettingsError, TrackingUnreachableError
 from brain.redact import redact
 
@@ -28,9 +29,12 @@ def check_reachable(dsn: str) -> None:
     """Send one request to a tracking server or database. Any answer will do.
 
     Raises:
-        SettingsError: the dsn is neither a server's nor that of a database that MLflow can use.
+        SettingsError: the dsn is neither a server's nor that of a database that MLflow can use, or
+            it or a proxy's address can be read in more than one way.
         TrackingUnreachableError: no answer within ten seconds.
     """
+    check_address(dsn, "tracking URI")
+    check_environment()
     scheme = dsn.partition(":")[0].partition("+")[0]
     cure = "start the server or correct MLFLOW_TRACKING_URI"
     try:

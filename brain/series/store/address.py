@@ -10,6 +10,7 @@ from pathlib import Path
 
 from deltalake.exceptions import DeltaError
 
+from brain.addresses import check_address
 from brain.errors import BrainError, InputError, SeriesStoreError
 from brain.series.store.object_store import (
     ConditionalPuts,
@@ -28,9 +29,10 @@ def parse_root(root: str | Path) -> str:
     """The root of a series store: an absolute path, or ``s3://bucket/prefix``.
 
     Raises:
-        InputError: it is neither.
+        InputError: it is neither, or can be read in more than one way.
     """
     text = str(root)
+    check_address(text, "series", InputError)
     if is_s3(text):
         return "s3://" + "/".join(part for part in bucket_and_prefix(text) if part)
     if "://" in text:

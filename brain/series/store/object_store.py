@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from brain.addresses import check_environment
 from brain.errors import InputError, SeriesStoreError
 from brain.redact import redact
 
@@ -27,7 +28,7 @@ __all__ = [
 ]
 
 _S3 = re.compile(r"s3a?://(?P<bucket>[^/?#@\s]+)(?:/(?P<prefix>[^?#\s]*))?")
-_USER = re.compile(r"(?<=://)[^/@\s]+@")  # alone, it may be a key
+_USER = re.compile(r"(?<=://)[^/@\s]+@")  # it may be a key
 _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "MLFLOW_S3_ENDPOINT_URL")
 _DEFAULT_REGION = "us-east-1"
 # An address that does not answer must be reported within seconds, not minutes.
@@ -93,9 +94,11 @@ def storage_options() -> dict[str, str]:
 
     Raises:
         SeriesStoreError: there are no credentials, or the profile can't be used.
+        SettingsError: the address of the store or a proxy can be read in more than one way.
     """
     from botocore.exceptions import BotoCoreError
 
+    check_environment()
     session = _session()
     try:
         credentials = session.get_credentials()
