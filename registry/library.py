@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from brain.errors import (
     BrainError,
@@ -37,6 +37,7 @@ from registry.documents import fetch_file, read_documents
 from registry.mlflow_errors import library_errors
 from registry.models import SymbolModel, ensure_model, find_model, symbol_models
 from registry.nights import StoppedNight, find_stopped_night
+from registry.opening import open_client
 from registry.rankings import read_rankings
 from registry.reach import check_reachable
 from registry.runs import Run
@@ -91,7 +92,7 @@ class BrainLibrary:
         self._renamed = renamed
         check_reachable(dsn)
         with library_errors(dsn, "open the Brain Library"):
-            self.client = MlflowClient(tracking_uri=dsn, registry_uri=dsn)
+            self.client = open_client(dsn)
 
     def __repr__(self) -> str:
         return f"BrainLibrary({redact(self.dsn)!r})"
@@ -120,7 +121,12 @@ class BrainLibrary:
         with library_errors(self.dsn, f"open experiment {name}"):
             experiment = self.client.get_experiment_by_name(name)
             if experiment is None:
-                return str(self.client.create_experiment(name))
+                try:
+                    return str(self.client.create_experiment(name))
+                except MlflowException as error:
+                    if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                        raise
+                    experiment = self.client.get_experiment_by_name(name)  # another was first
             if experiment.lifecycle_stage != "active":
                 raise LibraryError(
                     f"experiment {name!r} was deleted; restore it or name another one"
