@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from brain.artifacts import MARKET, NIGHT_PAGE, SUMMARY
-from brain.errors import BrainError
+from brain.errors import BrainError, LeaseError
 from brain.naming import Role, Tag
 from brain.redact import hide, redact, redacted_output
 from brain.work import Failure, Progress
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from brain.series.bars import Bars
     from brain.series.source import BarSource
     from brain.settings import Settings
+    from registry.lease import Lease
     from registry.library import BrainLibrary
     from registry.nights import StoppedNight
     from registry.runs import Run
@@ -46,6 +47,7 @@ __all__ = ["cli", "main"]
 
 _PARTLY = 1  # some symbols or families failed, the others are done
 _UNUSABLE = 2  # nothing could be done
+_HELD = 3  # another night is at work
 _INTERRUPTED = 130
 _AUTO = "auto"
 _ROOMS = ("brain", "registry", "market", "engine", "analysis", "serving")
@@ -385,48 +387,70 @@ def _job(
     settings = load_settings(overrides)
     library = BrainLibrary(settings.tracking_uri, series=settings.series, renamed=settings.renamed)
     library.check(settings.experiment)
-    library.reap(after_hours=settings.reap_after_hours)
     bars = None
     if collects and (reads_store(settings) or not reads):
         check_collection(settings)
     elif reads:
         bars = open_bars(settings, library)
         bars.check()
-    stopped = None
-    if role is Role.NIGHT:
-        stopped = library.stopped_night(settings.experiment, settings.digest())
     start = datetime.now(UTC)
-    number = len(settings.symbols if bars is None else bars)
-    source = describe_source(settings) if reads else " and ".join(settings.exchanges)
-    note = f"{role.capitalize()} of {number} symbols from {source}, {start:%c} UTC."
     out = console()
-    if stopped is not None:
-        note += f" {stopped}"
-        out.print(str(stopped), markup=False)
-    with library.start(
+    with _lease(role, library, settings, f"{role} {start:%Y-%m-%d %H:%M}", out) as lease:
+        library.reap(after_hours=settings.reap_after_hours)
+        stopped = None
+        if lease is not None:
+            stopped = library.stopped_night(settings.experiment, settings.digest())
+        start = datetime.now(UTC)
+        number = len(settings.symbols if bars is None else bars)
+        source = describe_source(settings) if reads else " and ".join(settings.exchanges)
+        note = f"{role.capitalize()} of {number} symbols from {source}, {start:%c} UTC."
+        if stopped is not None:
+            note += f" {stopped}"
+            out.print(str(stopped), markup=False)
+        with library.start(
+            settings.experiment,
+            f"{role} {start:%Y-%m-%d %H:%M}",
+            tags={Tag.ROLE: role, Tag.SETTINGS: settings.digest()},
+            note=note,
+            continues=stopped,
+            lease=lease,
+        ) as run:
+            run.params({f"setting.{k}": v for k, v in settings.run_parameters().items()})
+            job = _Job(settings, library, run, out, note, stopped=stopped)
+            if bars is None:
+                job.collect()
+            if reads:
+                job.use(bars or open_bars(settings, library))
+            yield job
+            if job.failures:
+                run.fail()
+            run.complete()
+
+
+def _lease(
+    role: Role, library: BrainLibrary, settings: Settings, name: str, out: Console
+) -> AbstractContextManager[Lease | None]:
+    """The lease of the job's experiment; None for a job that needs none.
+
+    Champions move by nights alone. What other jobs store stands beside what is there, whole, and
+    whichever of two is the last to store a recipe or an explanation, it is one of theirs.
+    """
+    if role is not Role.NIGHT:
+        return nullcontext()
+    return library.lease(
         settings.experiment,
-        f"{role} {start:%Y-%m-%d %H:%M}",
-        tags={Tag.ROLE: role, Tag.SETTINGS: settings.digest()},
-        note=note,
-        continues=stopped,
-    ) as run:
-        run.params({f"setting.{k}": v for k, v in settings.run_parameters().items()})
-        job = _Job(settings, library, run, out, note, stopped=stopped)
-        if bars is None:
-            job.collect()
-        if reads:
-            job.use(bars or open_bars(settings, library))
-        yield job
-        if job.failures:
-            run.fail()
-        run.complete()
+        name,
+        wait_seconds=60 * settings.wait_minutes,
+        announce=partial(out.print, markup=False),
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; every expected error becomes one line on stderr and an exit code.
 
     Returns:
-        The command's exit code; 2 if it can't do anything, 130 if it was interrupted.
+        The command's exit code; 2 if it can't do anything, 3 if another night is at work, 130 if it
+        was interrupted.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     hide(*arguments, *(value for word in arguments for value in word.split("=", 1)[1:]))
@@ -452,7 +476,7 @@ def _run(arguments: list[str]) -> int:
     except BrainError as error:
         if "--debug" in arguments:
             raise
-        return _print_error(str(error), _UNUSABLE)
+        return _print_error(str(error), _HELD if isinstance(error, LeaseError) else _UNUSABLE)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] in _ROOMS or "--debug" in arguments:
             raise

@@ -224,6 +224,11 @@ class Settings(BaseSettings):
     drift_columns: int = Field(
         default=24, ge=1, description="features in Evidently's report, the most unusual first"
     )
+    wait_minutes: float = Field(
+        default=0.0,
+        ge=0,
+        description="minutes that a night waits for the end of another one of its experiment",
+    )
     reap_after_hours: float = Field(
         24.0,
         gt=0,
@@ -236,7 +241,13 @@ class Settings(BaseSettings):
 
     def digest(self) -> str:
         """SHA-256 of what decides the results of a job: equal for two starts of one night."""
-        indifferent = {"tracking_uri", "jobs", "request_timeout", "reap_after_hours"}
+        indifferent = {
+            "tracking_uri",
+            "jobs",
+            "request_timeout",
+            "wait_minutes",
+            "reap_after_hours",
+        }
         values = self.model_dump(mode="json", exclude=indifferent)
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,7 @@ from brain.settings import load_settings
 from registry.cells import champion_of, evidence_of, set_champion
 from registry.descriptions import describe_model
 from registry.documents import fetch_file, read_documents
+from registry.lease import Lease, take_lease
 from registry.mlflow_errors import library_errors
 from registry.models import SymbolModel, ensure_model, find_model, symbol_models
 from registry.nights import StoppedNight, find_stopped_night
@@ -143,6 +144,34 @@ class BrainLibrary:
             root = self.client.get_experiment(identifier).artifact_location
         check_writable(root)
 
+    def lease(
+        self,
+        experiment: str,
+        name: str,
+        *,
+        wait_seconds: float = 0.0,
+        announce: Callable[[str], None] | None = None,
+    ) -> Lease:
+        """The lease of an experiment, see :func:`registry.lease.take_lease`.
+
+        Args:
+            experiment: of the nights, where no run is to be taken over.
+            name: of the run.
+            wait_seconds: how long another one's end is waited for.
+            announce: called once with a line about whom is waited for.
+
+        Raises:
+            LeaseError: another process holds the lease.
+        """
+        return take_lease(
+            self.client,
+            self._experiment_id(experiment),
+            name,
+            run_id=os.environ.get("MLFLOW_RUN_ID"),
+            wait_seconds=wait_seconds,
+            announce=announce,
+        )
+
     def start(
         self,
         experiment: str,
@@ -151,16 +180,18 @@ class BrainLibrary:
         tags: Mapping[str, str],
         note: str,
         continues: StoppedNight | None = None,
+        lease: Lease | None = None,
     ) -> Run:
-        """Start a run, or take over the one that ``mlflow run`` has created for this process.
+        """Start a run, or take over that of a lease or of the ``mlflow run`` that is our parent.
 
         Args:
             experiment: of the run, where none is taken over.
             name, tags: of the run.
             note: description, in Markdown.
             continues: the night that the run continues, with its number and day.
+            lease: of the night.
         """
-        run_id = os.environ.get("MLFLOW_RUN_ID")
+        run_id = lease.run_id if lease else os.environ.get("MLFLOW_RUN_ID")
         identifier = self._experiment_id(experiment)
         number = continues.number if continues else self._next_number(identifier)
         if continues:
@@ -217,7 +248,7 @@ class BrainLibrary:
 
         Args:
             after_hours: age from which a run of another host, whose processes this host can't
-                see, counts as dead.
+                see, counts as dead, unless it has a heartbeat.
 
         Returns:
             The ids of the ended runs.

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import io
 import re
+import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,6 +51,10 @@ _SPELLINGS: dict[str, frozenset[str]] = {
     "close": frozenset({"close", "c", "close_price"}),
     "volume": frozenset({"volume", "vol", "v"}),
 }
+
+
+# What pandas raises for a Parquet file whose metadata is not what it says.
+_FORGED = (ValueError, TypeError, LookupError, AttributeError)
 
 
 @dataclass(frozen=True)
@@ -191,12 +196,7 @@ def read_files(symbol: str, paths: list[Path], calendar: str = CONTINUOUS) -> Ba
         names = " and ".join(repr(path.name) for path in paths)
         raise InputError(f"{symbol} is in {len(paths)} files, {names}; keep one of them")
     (path,) = paths
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(
-            f"{str(path)!r} can't be read ({error.strerror}); it must be a file that may be read"
-        ) from error
+    content = _content(path)
     if not content:
         raise NotEnoughBarsError(f"{str(path)!r} is empty; write bars into it or remove it")
     if path.suffix.lower() == ".parquet":
@@ -209,6 +209,19 @@ def read_files(symbol: str, paths: list[Path], calendar: str = CONTINUOUS) -> Ba
     )
 
 
+def _content(path: Path) -> bytes:
+    """The bytes of a regular file, or of one that a link leads to; a device or pipe never ends."""
+    cure = "it must be a file that may be read"
+    try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):
+            kind = "a folder" if stat.S_ISDIR(mode) else "a device, pipe or socket"
+            raise InputError(f"{str(path)!r} is {kind}; {cure}")
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{str(path)!r} can't be read ({error.strerror}); {cure}") from error
+
+
 def _parquet(content: bytes, path: Path) -> pd.DataFrame:
     try:
         # One thread: the files are small, and many workers may be reading.
@@ -216,7 +229,7 @@ def _parquet(content: bytes, path: Path) -> pd.DataFrame:
             pa.BufferReader(content), use_threads=False, page_checksum_verification=True
         )
         frame: pd.DataFrame = table.to_pandas(use_threads=False)
-    except (pa.ArrowException, OSError, ValueError) as error:
+    except (pa.ArrowException, OSError, *_FORGED) as error:
         raise BarsError(
             f"{str(path)!r} is not a readable Parquet file ({error}); write it anew"
         ) from error
