@@ -18,8 +18,8 @@ from brain.errors import ModelIntegrityError
 
 __all__ = ["check_files", "check_folder", "write_manifest"]
 
-# MLflow writes it into a folder that it downloads by a registered model's name.
-_UNLISTED = {"registered_model_meta"}
+# The latter is written by MLflow into a folder that it downloads by a registered model's name.
+_UNLISTED = {MANIFEST, "registered_model_meta"}
 _MANIFEST_BYTES = 1_000_000
 _CURE = "download the model again, or register the version anew"
 
@@ -48,8 +48,8 @@ def check_folder(folder: Path, digest: str) -> None:
     """Check a model folder against the registered digest.
 
     Raises:
-        ModelIntegrityError: the manifest or a file that it lists is missing or differs, the manifest
-            is none, or the folder holds anything that it does not list.
+        ModelIntegrityError: the manifest or a file that it lists is missing or differs, it is no
+            manifest, or the folder holds anything that it does not list.
     """
     files = _files(folder)
     text = _manifest(folder / MANIFEST)

@@ -25,8 +25,7 @@ from types import TracebackType
 from typing import Self
 
 from mlflow import MlflowClient
-from mlflow.entities import Run as LoggedRun
-from mlflow.entities import RunTag
+from mlflow.entities import Run as LoggedRun, RunTag
 from mlflow.tracking.context.registry import resolve_tags
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
 
@@ -141,7 +140,7 @@ def take_lease(
         client: of the tracking server.
         experiment_id: of the nights.
         name: of the run that is created as the claim.
-        run_id: of the run that ``mlflow run`` has created for this process, which is the claim then.
+        run_id: of the run that ``mlflow run`` has created for this process; it is the claim then.
         wait_seconds: how long another one's end is waited for.
         announce: called once with a line about whom is waited for.
 
