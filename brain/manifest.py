@@ -82,22 +82,28 @@ def _files(folder: Path) -> dict[str, Path]:
     waiting = [folder]
     try:
         while waiting:
-            for entry in os.scandir(waiting.pop()):
-                path = Path(entry.path)
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(path)
-                elif entry.is_file(follow_symlinks=False):
+            with os.scandir(waiting.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(Path(entry.path))
+                        continue
+                    path = _regular(entry)
                     files[path.relative_to(folder).as_posix()] = path
-                else:
-                    kind = "a link" if entry.is_symlink() else "no regular file"
-                    raise ModelIntegrityError(
-                        f"{path} is {kind}; a model is made of regular files alone; {_CURE}"
-                    )
     except OSError as error:
         raise ModelIntegrityError(
             f"the model folder {folder} can't be listed ({error.strerror}); {_CURE}"
         ) from error
     return files
+
+
+def _regular(entry: os.DirEntry[str]) -> Path:
+    """The path of a regular file that is no link."""
+    if entry.is_file(follow_symlinks=False):
+        return Path(entry.path)
+    kind = "a link" if entry.is_symlink() else "no regular file"
+    raise ModelIntegrityError(
+        f"{entry.path} is {kind}; a model is made of regular files alone; {_CURE}"
+    )
 
 
 def _manifest(path: Path) -> bytes:

@@ -44,17 +44,28 @@ _LONGEST_USER = 15
 _MIN_SECRET, _MIN_WORD, _MIN_PART = 4, 8, 6
 _WORDS = {"true", "false", "none", "null", "auto", "password", "token", "secret"}
 
-_addresses: set[str] = set()
+_MOST_ADDRESSES = 64
+
+# In the order in which they were handed over.
+_addresses: dict[str, None] = {}
 
 
 def hide(*addresses: str) -> None:
-    """Mask the secrets of these addresses in every text from now on; other texts have none."""
-    _addresses.update(address for address in addresses if "://" in address or "@" in address)
+    """Mask the secrets of these addresses in every text from now on; other texts have none.
+
+    A process has few addresses: of more, only the latest 64 are masked so.
+    """
+    for address in addresses:
+        if "://" in address or "@" in address:
+            _addresses.pop(address, None)
+            _addresses[address] = None
+    for address in tuple(_addresses)[:-_MOST_ADDRESSES]:
+        _addresses.pop(address, None)
 
 
 def redact(text: str) -> str:
     """A dsn, or a text that holds some, without secrets."""
-    for secret in _secrets_by_heart(frozenset(_addresses), frozenset(os.environ.items())):
+    for secret in _secrets_by_heart(frozenset(tuple(_addresses)), frozenset(os.environ.items())):
         text = _form(secret).sub(_MASK, text)
     return _PARAMETER.sub(rf"\1={_MASK}", _USER_INFO.sub(_without_password, text))
 
