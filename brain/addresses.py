@@ -48,7 +48,7 @@ def check_address(address: str, name: str, error: type[BrainError] = SettingsErr
             return
         raise error(f"{name}='***' is no address: it lacks a scheme as https://; {_CURE}")
     scheme, rest = match["scheme"].lower(), address[match.end() :]
-    if rest.startswith("/") and address[match.start() :].startswith(f"{match['scheme']}:///"):
+    if scheme.startswith(("sqlite", "file")) and rest.startswith("/"):
         return  # a file's, which has no user
     if not _is_plain(scheme, rest):
         raise error(f"{name}='{match['scheme']}://***' can be read in more than one way; {_CURE}")
@@ -71,6 +71,8 @@ def _is_plain(scheme: str, rest: str) -> bool:
     if scheme in ("s3", "s3a"):
         # A bucket has neither user nor port, and its keys may hold any character.
         return "@" not in behind or not set("@:") & set(authority)
+    if not authority and "@" in rest:
+        return False
     info, at, _ = authority.rpartition("@")
     query = behind.partition("?")[2]
     return (

@@ -166,7 +166,8 @@ def _secrets_of(address: str) -> set[str]:
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
     secrets: set[str] = set()
     shown = rest
-    if "@" in rest and ("@" in authority or ":" in authority):
+    is_file = not authority and scheme.startswith(("sqlite", "file"))
+    if "@" in rest and not is_file and (not authority or {"@", ":"} & set(authority)):
         info, _, shown = rest.rpartition("@")
         user, _, password = info.partition(":")
         if not password or len(user) > _LONGEST_USER:
