@@ -26,7 +26,7 @@ __all__ = ["RedactedStream", "hide", "redact", "redact_document", "redact_error"
 
 _MASK = "***"
 # Up to the last "@": a password may hold any character. An address without authority has "///".
-_USER_INFO = re.compile(r"(?<=:)(//?)(?!/)((?:(?!://)\S)*)@")
+_USER_INFO = re.compile(r"(?<=:)(//(?!/)|/(?!/))((?:(?!://)\S)*)@")
 _SECRET_WORDS = (
     r"passw(?:or)?d|passphrase|secret|token|credential|signature|(?:access|api|private)[_-]?key"
 )
@@ -37,6 +37,7 @@ _SECRET_VARIABLE = re.compile(
     r"SECRET|TOKEN|PASSWORD|PASSPHRASE|CREDENTIAL|(ACCESS|API|PRIVATE)_?KEY"
 )
 _PLACE_VARIABLE = re.compile(r"(FILE|PATH|DIR|URI|URL|ENDPOINT|USERNAME)$")
+_ADDRESS = re.compile(r"[A-Za-z][\w+.-]*:/")
 _DELIMITERS = re.compile(r"[@:/?#\[\]\\\s&=]+")
 # A user name as long as that may be a token.
 _LONGEST_USER = 15
@@ -149,7 +150,8 @@ def _secrets_by_heart(
     """Every secret of these addresses and variables, the longest first."""
     secrets: set[str] = set().union(*map(_secrets_of, addresses))
     for name, value in environment:
-        secrets |= _secrets_of(value)
+        if _ADDRESS.match(value) or name.upper().endswith("_PROXY"):
+            secrets |= _secrets_of(value)
         if _SECRET_VARIABLE.search(name.upper()) and not _PLACE_VARIABLE.search(name.upper()):
             secrets.add(value)
     secrets = {s for s in secrets if len(s) >= _MIN_SECRET and s.lower() not in _WORDS}
