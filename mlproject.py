@@ -7,6 +7,7 @@ checkout; ``mlflow run . -e nightly`` otherwise.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import signal
 import sys
@@ -20,10 +21,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from brain.addresses import check_address
 from brain.artifacts import MARKET, NIGHT_PAGE, SUMMARY
 from brain.errors import BrainError, LeaseError
 from brain.naming import Role, Tag
-from brain.redact import hide, redact, redacted_output
+from brain.redact import redact, redacted_output
 from brain.work import Failure, Progress
 
 try:
@@ -453,7 +455,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         was interrupted.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    hide(*arguments, *(value for word in arguments for value in word.split("=", 1)[1:]))
     with redacted_output():
         return _run(arguments)
 
@@ -465,6 +466,11 @@ def _run(arguments: list[str]) -> int:
     # MLflow would print two links for each run, with the password that the server's address holds.
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     try:
+        for word in arguments:
+            option = re.match(r"(--\w+)=", word)
+            check_address(
+                word[option.end() :] if option else word, option[1] if option else "argument"
+            )
         return int(cli.main(arguments, prog_name="brain", standalone_mode=False) or 0)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()

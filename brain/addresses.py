@@ -18,8 +18,9 @@ _ENVIRONMENT = re.compile(
     r"(?:HTTP|HTTPS|ALL|WS|WSS)_PROXY|AWS_ENDPOINT_URL(?:_S3)?|MLFLOW_S3_ENDPOINT_URL"
 )
 _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][\w+.-]+):(?://|/(?!/))")
-_USER_INFO = re.compile(r"(?:[^@/?#\[\]\\\s%\x00-\x1f\x7f]|%[0-9A-Fa-f]{2})*")
-_QUERY = re.compile(r"(?:[\w.-]+=(?:[^&#\s%@]|%[0-9A-Fa-f]{2})*(?:&|$))*")
+# What RFC 3986 lets stand as it is, but for what lists and quotations end at.
+_USER_INFO = re.compile(r"(?:[\w.~!$&()*+;=:-]|%[0-9A-Fa-f]{2})*", re.ASCII)
+_QUERY = re.compile(r"(?:[\w.-]+=(?:[\w.~!$()*+;:/?-]|%[0-9A-Fa-f]{2})*(?:&|$))*", re.ASCII)
 _CURE = (
     "write user and password percent-encoded: @ as %40, / as %2F, : as %3A, ? as %3F, # as %23, "
     "& as %26, % as %25, a space as %20, as Python's urllib.parse.quote(password, safe='') does"
@@ -44,7 +45,7 @@ def check_address(address: str, name: str, error: type[BrainError] = SettingsErr
     match = _SCHEME.match(address)
     if match is None:
         # A path may hold any "@", but for what looks like USER:PASSWORD@HOST.
-        if not re.match(r"[^/\\@]*:[^/\\]*@", address):
+        if not re.match(r"(?![A-Za-z]:[\\/])[^/\\@:]+:.*@", address, re.DOTALL):
             return
         raise error(f"{name}='***' is no address: it lacks a scheme as https://; {_CURE}")
     scheme, rest = match["scheme"].lower(), address[match.end() :]
@@ -78,7 +79,6 @@ def _is_plain(scheme: str, rest: str) -> bool:
     return (
         "@" not in behind
         and (not at or _USER_INFO.fullmatch(info) is not None)
-        and not re.search(r"\s", rest if at else authority)
         and ("=" not in query or _QUERY.fullmatch(query.partition("#")[0]) is not None)
         and (scheme in ("http", "https") or "#" not in behind)
     )

@@ -38,7 +38,7 @@ _SECRET_VARIABLE = re.compile(
 )
 _PLACE_VARIABLE = re.compile(r"(FILE|PATH|DIR|URI|URL|ENDPOINT|USERNAME)$")
 _ADDRESS = re.compile(r"[A-Za-z][\w+.-]*:/")
-_DELIMITERS = re.compile(r"[@:/?#\[\]\\\s&=]+")
+_DELIMITERS = re.compile(r"[@:/?#\[\]\\\s&=,;]+")
 # A user name as long as that may be a token.
 _LONGEST_USER = 15
 # Shorter secrets are words that may be part of any text; parts of secrets are told from words so.
@@ -91,6 +91,8 @@ def redact_error(error: BaseException | None) -> None:
         args = tuple(redact(part) if isinstance(part, str) else part for part in cause.args)
         if args != cause.args:
             cause.args = args
+        if isinstance(cause, OSError) and isinstance(cause.filename, str):
+            cause.filename = redact(cause.filename)
         errors += [behind for behind in (cause.__cause__, cause.__context__) if behind is not None]
 
 

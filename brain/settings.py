@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -40,7 +40,7 @@ from brain.naming import (
     perpetual,
     present_name,
 )
-from brain.redact import hide
+from brain.redact import redact
 
 __all__ = ["Settings", "load_settings"]
 
@@ -51,14 +51,6 @@ _PREFIX = "BRAIN_"
 _FILE = "BRAIN_SETTINGS"
 # The name of the settings file and a variable of the tests: neither settings nor misspellings.
 _RESERVED = {_FILE, "BRAIN_RECORDED_DATA"}
-# Settings that are addresses, by their names in messages.
-_ADDRESSES = {
-    "tracking_uri": "MLFLOW_TRACKING_URI",
-    "series": "series",
-    "binance_url": "binance_url",
-    "bybit_url": "bybit_url",
-    "okx_url": "okx_url",
-}
 
 
 def _words(value: object) -> object:
@@ -235,9 +227,15 @@ class Settings(BaseSettings):
         description="age at which another host's unfinished run counts as dead",
     )
 
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        """What ``repr`` shows: no secret."""
+        for name, value in super().__repr_args__():
+            yield name, redact(value) if isinstance(value, str) else value
+
     def run_parameters(self) -> dict[str, Any]:
         """The settings that a run logs: all but addresses, which may hold a password."""
-        return self.model_dump(mode="json", exclude=set(_ADDRESSES))
+        hidden = {"tracking_uri", "series", "binance_url", "bybit_url", "okx_url"}
+        return self.model_dump(mode="json", exclude=hidden)
 
     def digest(self) -> str:
         """SHA-256 of what decides the results of a job: equal for two starts of one night."""
@@ -277,42 +275,45 @@ def load_settings(overrides: Mapping[str, Any] | None = None) -> Settings:
     """
     _refuse_unknown_variables()
     values = {key: value for key, value in (overrides or {}).items() if value is not None}
-    _hide_strings(values)
+    _check_addresses(values)
+    _check_addresses({name: os.environ[name] for name in os.environ if _is_variable(name)})
     check_environment()
     try:
-        settings = Settings(**values)
+        return Settings(**values)
     except ValidationError as error:
-        raise SettingsError("; ".join(_explain(entry) for entry in error.errors())) from error
+        # Without pydantic's own text, which holds the values as they are.
+        raise SettingsError("; ".join(_explain(entry) for entry in error.errors())) from None
     except (OSError, ValueError) as error:
         if isinstance(error, BrainError):
             raise SettingsError(str(error)) from error
         raise SettingsError(
             f"the settings file {_settings_file()} can't be read: {error}; correct it as TOML"
         ) from error
-    for name, variable in _ADDRESSES.items():
-        if address := getattr(settings, name):
-            check_address(address, variable)
-    return settings
 
 
 class _SettingsFile(TomlConfigSettingsSource):
-    """The settings file; addresses in it are hidden, whatever setting they are of."""
+    """The settings file, whose addresses are checked, whatever setting they are of."""
 
     def _read_file(self, file_path: Path) -> dict[str, Any]:
         values: dict[str, Any] = super()._read_file(file_path)
-        _hide_strings(values)
+        _check_addresses(values)
         return values
 
 
-def _hide_strings(value: object) -> None:
+def _check_addresses(value: object, name: str = "") -> None:
+    """Check every text among the values: before a setting refuses it, and shows a part of it."""
     if isinstance(value, str):
-        hide(value)
+        check_address(value, name)
     elif isinstance(value, Mapping):
-        for part in value.values():
-            _hide_strings(part)
+        for key, part in value.items():
+            _check_addresses(part, str(key))
     elif isinstance(value, list | tuple):
         for part in value:
-            _hide_strings(part)
+            _check_addresses(part, name)
+
+
+def _is_variable(name: str) -> bool:
+    return name.upper().startswith(_PREFIX) or name.upper() == "MLFLOW_TRACKING_URI"
 
 
 def _settings_file() -> Path | None:
