@@ -466,11 +466,7 @@ def _run(arguments: list[str]) -> int:
     # MLflow would print two links for each run, with the password that the server's address holds.
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     try:
-        for word in arguments:
-            option = re.match(r"(--\w+)=", word)
-            check_address(
-                word[option.end() :] if option else word, option[1] if option else "argument"
-            )
+        _check_arguments(arguments)
         return int(cli.main(arguments, prog_name="brain", standalone_mode=False) or 0)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
@@ -488,6 +484,16 @@ def _run(arguments: list[str]) -> int:
             raise
         cure = "this command needs it; pip install 'brain-library[platform]'"
         return _print_error(f"{error.name} is not installed, and {cure}", _UNUSABLE)
+
+
+def _check_arguments(arguments: Sequence[str]) -> None:
+    """Refuse an address of two readings before any message shows a part of it."""
+    for word in arguments:
+        option = re.match(r"(--\w+)=", word)
+        if option:
+            check_address(word[option.end() :], option[1])
+        else:
+            check_address(word, "argument")
 
 
 def _print_error(message: str, code: int) -> int:
