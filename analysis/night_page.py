@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from brain.artifacts import EXPLANATION, FEATURES_PAGE
 from brain.naming import parse_model_id
 from brain.pages import render
 from brain.records import Estimate, Evidence
@@ -40,6 +41,8 @@ def night_page(document: Mapping[str, Any], symbols: Sequence[str], *, title: st
     return render(
         _TEMPLATE,
         title=title,
+        explanation=EXPLANATION,
+        features=FEATURES_PAGE,
         costs=_costs(cells),
         fills=list(dict.fromkeys(cell["fill"] for cell in cells if cell["fill"])),
         columns=_COLUMNS,
@@ -88,9 +91,13 @@ class _Cell:
 
 @dataclass(frozen=True)
 class _Section:
+    """A symbol's part of the page; ``faults`` are sentences on its bars."""
+
     symbol: str
+    faults: Sequence[str]
     chart: _Chart | None
     cells: Sequence[_Cell]
+    without_profit: Sequence[str]
 
 
 def _costs(cells: Sequence[Mapping[str, Any]]) -> str:
@@ -108,8 +115,18 @@ def _section(document: Mapping[str, Any], symbol: str) -> _Section:
     ordered = [profits[model_id] for model_id in sorted(profits, key=parse_model_id)]
     return _Section(
         symbol=symbol,
+        faults=[
+            entry["note"]
+            for entry in document["quality"]
+            if (entry["symbol"], entry["kind"]) == (symbol, "bars") and entry["findings"]
+        ],
         chart=_chart(ordered) if ordered else None,
         cells=[_cell(champion) for champion in champions],
+        without_profit=[
+            f"{one['model_id']} no profit plot: {one['reason']}"
+            for one in document["without_profit"]
+            if one["model_id"] in ids
+        ],
     )
 
 
@@ -190,6 +207,7 @@ line { stroke: #9aa3ad; stroke-width: 1; vector-effect: non-scaling-stroke; }
 polyline.lightgbm { stroke: #0072b2; } .key.lightgbm { background: #0072b2; }
 polyline.xgboost { stroke: #d55e00; } .key.xgboost { background: #d55e00; }
 polyline.lstm { stroke: #009e73; } .key.lstm { background: #009e73; }
+p.fault { color: #8a1626; }
 .chart .key:first-child, td .key { margin-left: 0; }
 {% endblock %}
 {% block body %}
@@ -205,9 +223,13 @@ Sharpe ratios are annualised, net ones after costs, ± one standard error. Gross
 bar later: gross, every decision filled one more bar late; always long, and reversal of the last
 return: net, on the same bars; break-even: the cost of each unit traded that would leave nothing.
 The picture is of each version over all bars, whatever the regime: the sum of its net returns, in
-percent of the capital.</p>
+percent of the capital. What each feature of a version is, and how much it matters, is among the
+files of its run, in {{ explanation }}/: {{ features }} and the pictures beside it.</p>
 {% for section in sections %}
 <h2>{{ section.symbol }}</h2>
+{% for fault in section.faults %}
+<p class="fault">Bars to look at: {{ fault }}.</p>
+{% endfor %}
 {% if section.cells %}
 <div class="symbol">
 <div class="chart">
@@ -229,6 +251,9 @@ percent of the capital.</p>
 {% else %}
 <p>No profit to draw.</p>
 {% endif %}
+{% for words in section.without_profit %}
+<p>{{ words }}</p>
+{% endfor %}
 </div>
 <div class="cells"><table>
 <thead><tr><th>regime</th><th>champion</th><th>version</th>

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
         model_name as model_name,
         symbol_of as symbol_of,
     )
-    from brain.recipes import Recipe as Recipe
+    from brain.recipes import Recipe as Recipe, own_columns as own_columns
     from brain.records import (
         CellRecord as CellRecord,
         Champion as Champion,
@@ -75,7 +75,7 @@ __all__, __getattr__, __dir__ = face(
             "UnknownSymbolError"
         ),
         "brain.naming": "Family Regime champion_alias model_name symbol_of",
-        "brain.recipes": "Recipe",
+        "brain.recipes": "Recipe own_columns",
         "brain.records": (
             "CellRecord Champion Estimate Evidence FamilyAdvice Selection SwitchAdvice Version"
         ),

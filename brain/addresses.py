@@ -12,7 +12,7 @@ import re
 from brain.errors import BrainError, SettingsError
 from brain.redact import hide
 
-__all__ = ["check_address", "check_environment"]
+__all__ = ["check_environment", "refuse_ambiguous"]
 
 _ENVIRONMENT = re.compile(
     r"(?:HTTP|HTTPS|ALL|WS|WSS)_PROXY|AWS_ENDPOINT_URL(?:_S3)?|MLFLOW_S3_ENDPOINT_URL"
@@ -27,7 +27,7 @@ _CURE = (
 )
 
 
-def check_address(address: str, name: str, error: type[BrainError] = SettingsError) -> None:
+def refuse_ambiguous(address: str, name: str, error: type[BrainError] = SettingsError) -> None:
     """Check that nobody can take a part of an address's password for its host, path or query.
 
     From then on its secrets are masked in every text, see :func:`brain.redact.hide`.
@@ -63,7 +63,7 @@ def check_environment() -> None:
     """
     for name, value in os.environ.items():
         if _ENVIRONMENT.fullmatch(name.upper()) and value:
-            check_address(value, name)
+            refuse_ambiguous(value, name)
 
 
 def _is_plain(scheme: str, rest: str) -> bool:

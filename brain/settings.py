@@ -1,8 +1,9 @@
 """Settings: frozen, from a file, the environment and the command line; unknown keys are refused.
 
-A setting may be in ``brain.toml`` in the working directory (another file: ``BRAIN_SETTINGS``). The
-environment variable ``BRAIN_<NAME>`` overrides the file, and the command line overrides both. The
-tracking store is MLflow's own ``MLFLOW_TRACKING_URI``.
+A setting may be in ``brain.toml`` in the folder that a job is started in (another file:
+``BRAIN_SETTINGS``), from which relative paths start, see :mod:`brain.folders`. The environment
+variable ``BRAIN_<NAME>`` overrides the file, and the command line overrides both. The tracking
+store is MLflow's own ``MLFLOW_TRACKING_URI``.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -23,10 +24,19 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from brain.addresses import check_address, check_environment
+from brain.addresses import check_environment, refuse_ambiguous
 from brain.calendars import parse_calendars
+from brain.columns import parse_columns
 from brain.costs import parse_rates
 from brain.errors import BrainError, InputError, SettingsError, did_you_mean
+from brain.folders import (
+    FOLDER,
+    SETTINGS_FILE,
+    absolute,
+    bars_folder,
+    series_address,
+    tracking_address,
+)
 from brain.naming import (
     Family,
     Fill,
@@ -41,6 +51,7 @@ from brain.naming import (
     present_name,
 )
 from brain.redact import redact
+from brain.timeframes import check_timeframe
 
 __all__ = ["Settings", "load_settings"]
 
@@ -49,8 +60,8 @@ Rates = Annotated[dict[str, float], NoDecode, BeforeValidator(parse_rates)]
 
 _PREFIX = "BRAIN_"
 _FILE = "BRAIN_SETTINGS"
-# The name of the settings file and a variable of the tests: neither settings nor misspellings.
-_RESERVED = {_FILE, "BRAIN_RECORDED_DATA"}
+# Where settings are, and a variable of the tests: neither settings nor misspellings.
+_RESERVED = {_FILE, FOLDER, "BRAIN_RECORDED_DATA"}
 
 
 def _words(value: object) -> object:
@@ -71,6 +82,11 @@ def _families(value: object) -> object:
     if not isinstance(words, list | tuple):
         return words
     return tuple(dict.fromkeys(parse_family(str(word)) for word in words)) or tuple(Family)
+
+
+def _columns(value: object) -> object:
+    names = [name for name in value.split(",") if name.strip()] if isinstance(value, str) else value
+    return parse_columns(names) if isinstance(names, list | tuple) else names
 
 
 def _lower_words(value: object) -> object:
@@ -105,7 +121,7 @@ class Settings(BaseSettings):
         env_prefix=_PREFIX, extra="forbid", frozen=True, populate_by_name=True
     )
 
-    tracking_uri: str = Field(
+    tracking_uri: Annotated[str, BeforeValidator(tracking_address)] = Field(
         default_factory=lambda: f"sqlite:///{Path.cwd() / 'mlflow.db'}",
         validation_alias="MLFLOW_TRACKING_URI",
         repr=False,  # it may hold a password
@@ -114,10 +130,14 @@ class Settings(BaseSettings):
     experiment: str = Field(
         default="nightly", min_length=1, description="MLflow experiment of the nights"
     )
-    bars: Path | None = Field(
+    bars: Annotated[Path | None, BeforeValidator(bars_folder)] = Field(
         default=None, description="folder of Parquet or CSV files; the packaged sample if none"
     )
-    series: str = Field(
+    columns: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_columns)] = Field(
+        default=(),
+        description="columns of the files that are features too, each known at its bar's close",
+    )
+    series: Annotated[str, BeforeValidator(series_address)] = Field(
         default_factory=lambda: str(Path.cwd() / "series"),
         min_length=1,
         description="folder or s3://bucket/prefix of the market series; credentials as for boto3",
@@ -125,7 +145,9 @@ class Settings(BaseSettings):
     exchanges: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_lower_words)] = Field(
         default=(), description="exchanges to collect from; the first one's candles are the bars"
     )
-    timeframe: str = Field(default="1h", description="of the candles that are collected")
+    timeframe: Annotated[str, AfterValidator(check_timeframe)] = Field(
+        default="1h", description="of the candles that are collected"
+    )
     hours: int = Field(
         default=4320, ge=1, description="hours of history that a collection makes complete"
     )
@@ -294,7 +316,7 @@ def load_settings(overrides: Mapping[str, Any] | None = None) -> Settings:
 class _SettingsFile(TomlConfigSettingsSource):
     """The settings file, whose addresses are checked, whatever setting they are of."""
 
-    def _read_file(self, file_path: Path) -> dict[str, Any]:
+    def _read_file(self, file_path: Any) -> dict[str, Any]:
         values: dict[str, Any] = super()._read_file(file_path)
         _check_addresses(values)
         return values
@@ -303,7 +325,7 @@ class _SettingsFile(TomlConfigSettingsSource):
 def _check_addresses(value: object, name: str = "") -> None:
     """Check every text among the values: before a setting refuses it, and shows a part of it."""
     if isinstance(value, str):
-        check_address(value, name)
+        refuse_ambiguous(value, name)
     elif isinstance(value, Mapping):
         for key, part in value.items():
             _check_addresses(part, str(key))
@@ -319,8 +341,10 @@ def _is_variable(name: str) -> bool:
 def _settings_file() -> Path | None:
     path = os.environ.get(_FILE)
     if path and not Path(path).is_file():
-        raise SettingsError(f"{_FILE}={path!r} is no file; create it or unset the variable")
-    return Path(path or "brain.toml")
+        raise SettingsError(
+            f"{_FILE}={path!r}: there is no file {absolute(path)}; create it or unset the variable"
+        )
+    return Path(path or SETTINGS_FILE)
 
 
 def _refuse_unknown_variables() -> None:
@@ -338,4 +362,4 @@ def _explain(entry: Any) -> str:
     if entry["type"] == "extra_forbidden":
         return f"{name!r} is no setting; {did_you_mean(name, Settings.model_fields)}"
     message = entry["msg"].removeprefix("Value error, ")
-    return f"{name}={entry['input']!r}: {message}"
+    return redact(f"{name}={entry['input']!r}: {message}")

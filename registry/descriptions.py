@@ -10,7 +10,14 @@ import re
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
-from brain.artifacts import BEESWARM, DRIFT, EVIDENTLY_REPORT, EXPLANATION, PROFIT_FIGURE
+from brain.artifacts import (
+    BEESWARM,
+    DRIFT,
+    EVIDENTLY_REPORT,
+    EXPLANATION,
+    FEATURES_PAGE,
+    PROFIT_FIGURE,
+)
 from brain.naming import model_name
 from brain.records import Champion, Evidence
 from brain.text import plus_minus
@@ -29,11 +36,15 @@ def run_link(experiment_id: str, run_id: str, artifact: str | None = None) -> st
 
 
 def explanation_links(page: str) -> str:
-    """Links from a run's page to its profit, importances and drift; only a champion has them."""
+    """Links from a run's page to its profit, importances, features and drift.
+
+    Only a champion has them.
+    """
     files = f"{page}/artifacts"
     return (
         f"[profit]({files}/{PROFIT_FIGURE}), "
         f"[importances]({files}/{EXPLANATION}/{BEESWARM}), "
+        f"[features]({files}/{EXPLANATION}/{FEATURES_PAGE}), "
         f"[drift]({files}/{DRIFT}/{EVIDENTLY_REPORT})"
     )
 
@@ -66,7 +77,6 @@ def describe_model(
             champion.record.bars,
             champion.record.episodes,
             explanation_links(links[champion.version]) if champion.version in links else "",
-            champion.record.reason,
         )
         for champion in champions
     ]
@@ -79,14 +89,15 @@ def describe_model(
         "bars",
         "episodes",
         "explained",
-        "why",
     )
+    # Below the table, as the UI cuts off what is wider than the window and doesn't wrap cells.
+    reasons = "".join(f"- **{c.regime}**: {c.record.reason}\n" for c in champions)
     introduction = (
         f"{_MARK}\nModels of **{symbol}**: a version per family and night. The one to trust in a "
         "volatility regime has the alias `champion-<regime>`, the next best `challenger-<regime>`, "
         "the one before `previous-<regime>`.\n\n"
     )
-    table = markdown_table(columns, rows) if rows else "No champion yet.\n"
+    table = f"{markdown_table(columns, rows)}\n{reasons}" if rows else "No champion yet.\n"
     return f"{preface}\n\n{introduction}{table}".lstrip()
 
 

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from brain.brief import Brief
 from brain.errors import NotEnoughBarsError
 from brain.naming import Fill
+from brain.recipes import feature_set_name, own_columns
 from brain.series.bars import Bars
 from engine.data.frames import (
     bar_fill,
@@ -42,8 +44,8 @@ MIN_ROWS = 600
 _PRICES = ("open", "high", "low", "close")
 
 
-@dataclass(frozen=True)
-class Dataset:
+@dataclass(frozen=True, repr=False)
+class Dataset(Brief):
     """Consecutive rows of one symbol, oldest first, missing bars included as missing rows.
 
     Attributes:
@@ -95,6 +97,11 @@ class Dataset:
         return len(self.target)
 
     @property
+    def own(self) -> tuple[str, ...]:
+        """The features that are own columns of the bars."""
+        return own_columns(self.feature_set)
+
+    @property
     def target_name(self) -> str:
         """The target without its horizon, as recipes name it."""
         return target_name(self.definition.window, self.fill)
@@ -136,8 +143,8 @@ def make_dataset(
             these tell nothing. None if positions pay none.
 
     Raises:
-        InputError: the market series are another symbol's, or the fill needs finer bars than there
-            are.
+        InputError: the market series are another symbol's, an own column of the bars has the name
+            of a feature, or the fill needs finer bars than there are.
         NotEnoughBarsError: fewer than :data:`MIN_ROWS` rows have a known target.
     """
     definition = definition or RegimeDefinition()
@@ -161,7 +168,9 @@ def make_dataset(
         horizon=horizon,
         close_time=bars.close_time,
         names=tuple(features.columns),
-        feature_set=FEATURE_SET if market is None else f"{FEATURE_SET}+{MARKET_FEATURE_SET}",
+        feature_set=feature_set_name(
+            [FEATURE_SET] if market is None else [FEATURE_SET, MARKET_FEATURE_SET], bars.own
+        ),
         features=features.to_numpy(),
         target=targets["target"].to_numpy(),
         forward_return=targets["forward_return"].to_numpy(),

@@ -21,7 +21,7 @@ import aiohttp
 import tenacity
 from yarl import URL
 
-from brain.addresses import check_address, check_environment
+from brain.addresses import check_environment, refuse_ambiguous
 from brain.errors import (
     ExchangeBlockedError,
     ExchangeRefusedError,
@@ -299,7 +299,7 @@ def split_credentials(base_url: str) -> tuple[URL, dict[str, str]]:
     Raises:
         InputError: the address is no base URL, or can be read in more than one way.
     """
-    check_address(base_url, "base URL", InputError)
+    refuse_ambiguous(base_url, "base URL", InputError)
     try:
         url = URL(base_url)
     except ValueError:

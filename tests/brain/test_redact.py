@@ -15,7 +15,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from brain.addresses import check_address, check_environment
+from brain.addresses import check_environment, refuse_ambiguous
 from brain.errors import InputError, SettingsError
 from brain.redact import RedactedStream, hide, redact, redact_document
 
@@ -137,7 +137,7 @@ def test_a_stream_writes_no_secret() -> None:
 )  # fmt: skip
 def test_an_address_of_two_readings_is_refused_with_the_cure(address: str) -> None:
     with pytest.raises(SettingsError, match=r"THE_NAME='\S*\*\*\*' .*; write .*@ as %40") as error:
-        check_address(address, "THE_NAME")
+        refuse_ambiguous(address, "THE_NAME")
     scheme = address.partition(":")[0]
     assert not set(address.removeprefix(scheme).split("@")) & set(str(error.value).split("'"))
 
@@ -152,7 +152,7 @@ def test_an_address_of_two_readings_is_refused_with_the_cure(address: str) -> No
     ],
 )  # fmt: skip
 def test_an_address_of_one_reading_passes(address: str) -> None:
-    check_address(address, "address")
+    refuse_ambiguous(address, "address")
 
 
 def test_a_proxy_of_two_readings_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

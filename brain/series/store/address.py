@@ -10,8 +10,9 @@ from pathlib import Path
 
 from deltalake.exceptions import DeltaError
 
-from brain.addresses import check_address
+from brain.addresses import refuse_ambiguous
 from brain.errors import BrainError, InputError, SeriesStoreError
+from brain.folders import series_address
 from brain.series.store.object_store import (
     ConditionalPuts,
     bucket_and_prefix,
@@ -32,17 +33,10 @@ def parse_root(root: str | Path) -> str:
         InputError: it is neither, or can be read in more than one way.
     """
     text = str(root)
-    check_address(text, "series", InputError)
+    refuse_ambiguous(text, "series", InputError)
     if is_s3(text):
         return "s3://" + "/".join(part for part in bucket_and_prefix(text) if part)
-    if "://" in text:
-        raise InputError(
-            f"series can't be kept at an address of {text.partition('://')[0]!r}; give a folder "
-            "or s3://bucket/prefix"
-        )
-    if not text.strip():
-        raise InputError("'' names no series store; give a folder or s3://bucket/prefix")
-    return str(Path(text).expanduser().absolute())
+    return str(series_address(text))
 
 
 def check_root(root: str, options: Mapping[str, str]) -> ConditionalPuts:

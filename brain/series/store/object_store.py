@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from brain.addresses import check_address, check_environment
+from brain.addresses import check_environment, refuse_ambiguous
 from brain.errors import InputError, SeriesStoreError
 from brain.redact import redact
 
@@ -66,7 +66,7 @@ def bucket_and_prefix(root: str) -> tuple[str, str]:
     Raises:
         InputError: the root is none of an S3 store, or can be read in more than one way.
     """
-    check_address(root, "series", InputError)
+    refuse_ambiguous(root, "series", InputError)
     match = _S3.fullmatch(root)
     if match is None:
         raise InputError(
