@@ -92,7 +92,8 @@ def cli(debug: bool, launcher: int | None) -> None:
 
 
 @cli.command()
-def prepare() -> None:
+@click.option("--address", is_flag=True, hidden=True, help="Print the tracking URI alone.")
+def prepare(address: bool) -> None:
     """Check settings and tracking store, and create its schema; print both for a shell.
 
     An address with a password is not printed: the shell asks for it by itself.
@@ -101,23 +102,24 @@ def prepare() -> None:
     from registry.library import BrainLibrary
 
     settings = load_settings()
+    if address:
+        _print_address(settings.tracking_uri)
+        return
     BrainLibrary(settings.tracking_uri).check(settings.experiment)
-    address = shlex.quote(settings.tracking_uri)
+    exported = shlex.quote(settings.tracking_uri)
     if redact(settings.tracking_uri) != settings.tracking_uri:
-        address = f'"$({shlex.quote(sys.executable)} -m mlproject address)"'
-    print(f"export MLFLOW_TRACKING_URI={address}")
+        exported = f'"$({shlex.quote(sys.executable)} -m mlproject prepare --address)"'
+    print(f"export MLFLOW_TRACKING_URI={exported}")
     print(f"export BRAIN_EXPERIMENT={shlex.quote(settings.experiment)}")
 
 
-@cli.command(hidden=True)
-def address() -> None:
-    """Print the tracking URI, with its password, for a program that reads it.
+def _print_address(address: str) -> None:
+    """Print an address with its password, for a program that reads it.
 
     Raises:
         SettingsError: a person would read it.
     """
     from brain.errors import SettingsError
-    from brain.settings import load_settings
 
     out = sys.__stdout__
     if out is None or out.isatty():
@@ -125,7 +127,7 @@ def address() -> None:
             "the tracking URI may hold a password, which no terminal shows; see MLFLOW_TRACKING_URI"
             " or brain.toml"
         )
-    print(load_settings().tracking_uri, file=out)
+    print(address, file=out)
 
 
 @cli.command()
