@@ -444,7 +444,8 @@ def _job(
     out = console()
     with _lease(role, library, settings, out) as lease:
         library.reap(after_hours=settings.reap_after_hours)
-        stopped = lease and library.stopped_night(settings.experiment, settings.digest())
+        night = lease is not None
+        stopped = library.stopped_night(settings.experiment, settings.digest()) if night else None
         start = datetime.now(UTC)
         number = len(settings.symbols if bars is None else bars)
         source = describe_source(settings) if reads else " and ".join(settings.exchanges)

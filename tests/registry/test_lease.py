@@ -80,6 +80,7 @@ def line(process: subprocess.Popen[str]) -> str:
 
 def claims(client: MlflowClient) -> list[str]:
     experiment = client.get_experiment_by_name("nightly")
+    assert experiment is not None
     runs = client.search_runs(
         [experiment.experiment_id], f"attributes.status = 'RUNNING' AND tags.{Tag.LEASE} LIKE '%'"
     )
@@ -123,7 +124,7 @@ def elsewhere(sqlite_dsn: str) -> Callable[[float], str]:
     experiment = BrainLibrary(sqlite_dsn).experiment("nightly")
 
     def claim(age: float, status: str = "holder") -> str:
-        tags = {
+        tags: dict[str, str] = {
             Tag.LEASE: status,
             Tag.HEARTBEAT: f"{time.time() - age:.0f}",
             Tag.PROCESS: str(ProcessIdentity("another-host", 7, "then")),
@@ -138,8 +139,9 @@ def test_a_holder_elsewhere_lasts_as_long_as_its_heartbeat(
 ) -> None:
     library = BrainLibrary(sqlite_dsn)
     old = elsewhere(1200)
-    library.lease("nightly", "a night").client.set_terminated(claims(library.client)[0], "KILLED")
-    assert library.reap() in ([old], [])  # it may be the one that was just ended
+    lease = library.lease("nightly", "a night")
+    assert library.reap() == [old]
+    library.client.set_terminated(lease.run_id, "KILLED")
     young = elsewhere(300)
     with pytest.raises(LeaseError, match=f"process 7 on another-host since .*run {young}"):
         library.lease("nightly", "a night")
