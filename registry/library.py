@@ -127,7 +127,7 @@ class BrainLibrary:
                 except MlflowException as error:
                     if error.error_code != "RESOURCE_ALREADY_EXISTS":
                         raise
-                    experiment = self.client.get_experiment_by_name(name)  # another was first
+                    return self.experiment(name)  # another process was first
             if experiment.lifecycle_stage != "active":
                 raise LibraryError(
                     f"experiment {name!r} was deleted; restore it or name another one"
