@@ -7,21 +7,24 @@ checkout; ``mlflow run . -e nightly`` otherwise.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from brain.addresses import refuse_ambiguous
 from brain.artifacts import MARKET, NIGHT_PAGE, QUALITY_REPORT, SUMMARY
-from brain.errors import BrainError
+from brain.errors import BrainError, LeaseError
 from brain.naming import Role, Tag
+from brain.redact import redact, redacted_output
 from brain.stopwatch import Stopwatch
 from brain.work import Failure, Progress
 
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
     from brain.settings import Settings
     from market.quality.bars_check import CheckedBars
     from market.quality.record import QualityRecord
+    from registry.lease import Lease
     from registry.library import BrainLibrary
     from registry.nights import StoppedNight
     from registry.runs import Run
@@ -46,6 +50,7 @@ __all__ = ["cli", "main"]
 
 _PARTLY = 1  # some symbols or families failed, the others are done
 _UNUSABLE = 2  # nothing could be done
+_HELD = 3  # another night is at work
 _INTERRUPTED = 130
 _AUTO = "auto"
 _ROOMS = ("brain", "registry", "market", "engine", "analysis", "serving")
@@ -87,18 +92,42 @@ def cli(debug: bool, launcher: int | None) -> None:
 
 
 @cli.command()
-def prepare() -> None:
+@click.option("--address", is_flag=True, hidden=True, help="Print the tracking URI alone.")
+def prepare(address: bool) -> None:
     """Check settings and tracking store, and create its schema; print both for a shell.
 
-    The output holds the password of the store's address, if that has one.
+    An address with a password is not printed: the shell asks for it by itself.
     """
     from brain.settings import load_settings
     from registry.library import BrainLibrary
 
     settings = load_settings()
+    if address:
+        _print_address(settings.tracking_uri)
+        return
     BrainLibrary(settings.tracking_uri).check(settings.experiment)
-    print(f"export MLFLOW_TRACKING_URI={shlex.quote(settings.tracking_uri)}")
+    exported = shlex.quote(settings.tracking_uri)
+    if redact(settings.tracking_uri) != settings.tracking_uri:
+        exported = f'"$({shlex.quote(sys.executable)} -m mlproject prepare --address)"'
+    print(f"export MLFLOW_TRACKING_URI={exported}")
     print(f"export BRAIN_EXPERIMENT={shlex.quote(settings.experiment)}")
+
+
+def _print_address(address: str) -> None:
+    """Print an address with its password, for a program that reads it.
+
+    Raises:
+        SettingsError: a person would read it.
+    """
+    from brain.errors import SettingsError
+
+    out = sys.__stdout__
+    if out is None or out.isatty():
+        raise SettingsError(
+            "the tracking URI may hold a password, which no terminal shows; see MLFLOW_TRACKING_URI"
+            " or brain.toml"
+        )
+    print(address, file=out)
 
 
 @cli.command()
@@ -410,38 +439,58 @@ def _job(
         check_collection(settings)
     library = BrainLibrary(settings.tracking_uri, series=settings.series, renamed=settings.renamed)
     library.check(settings.experiment)
-    library.reap(after_hours=settings.reap_after_hours)
     if bars is None and not collects:
         bars = open_bars(settings, library, columns=())  # candles have none of their own
         bars.check()
     unread = "" if bars is None else bars.note
-    night = role is Role.NIGHT
-    stopped = library.stopped_night(settings.experiment, settings.digest()) if night else None
-    start = datetime.now(UTC)
-    number = len(settings.symbols if bars is None else bars)
-    source = describe_source(settings) if reads else " and ".join(settings.exchanges)
-    note = f"{role.capitalize()} of {number} symbols from {source}, {start:%c} UTC."
     out = console()
-    for more in filter(None, (unread, stopped)):
-        note += f" {more}"
-        out.print(str(more), markup=False)
-    with library.start(
+    with _lease(role, library, settings, out) as lease:
+        library.reap(after_hours=settings.reap_after_hours)
+        night = lease is not None
+        stopped = library.stopped_night(settings.experiment, settings.digest()) if night else None
+        start = datetime.now(UTC)
+        number = len(settings.symbols if bars is None else bars)
+        source = describe_source(settings) if reads else " and ".join(settings.exchanges)
+        note = f"{role.capitalize()} of {number} symbols from {source}, {start:%c} UTC."
+        for more in filter(None, (unread, stopped)):
+            note += f" {more}"
+            out.print(str(more), markup=False)
+        with library.start(
+            settings.experiment,
+            f"{role} {start:%Y-%m-%d %H:%M}",
+            tags={Tag.ROLE: role, Tag.SETTINGS: settings.digest()},
+            note=note,
+            continues=stopped,
+            lease=lease,
+        ) as run:
+            run.params({f"setting.{k}": v for k, v in settings.run_parameters().items()})
+            job = _Job(settings, library, run, out, note, stopped=stopped)
+            if bars is None:
+                job.collect()
+            if reads:
+                job.use(bars or open_bars(settings, library))
+            yield job
+            if job.failures:
+                run.fail()
+            run.complete()
+
+
+def _lease(
+    role: Role, library: BrainLibrary, settings: Settings, out: Console
+) -> AbstractContextManager[Lease | None]:
+    """The lease of the job's experiment; None for a job that needs none.
+
+    Champions move by nights alone. What other jobs store stands beside what is there, whole, and
+    whichever of two is the last to store a recipe or an explanation, it is one of theirs.
+    """
+    if role is not Role.NIGHT:
+        return nullcontext()
+    return library.lease(
         settings.experiment,
-        f"{role} {start:%Y-%m-%d %H:%M}",
-        tags={Tag.ROLE: role, Tag.SETTINGS: settings.digest()},
-        note=note,
-        continues=stopped,
-    ) as run:
-        run.params({f"setting.{k}": v for k, v in settings.run_parameters().items()})
-        job = _Job(settings, library, run, out, note, stopped=stopped)
-        if bars is None:
-            job.collect()
-        if reads:
-            job.use(bars or open_bars(settings, library))
-        yield job
-        if job.failures:
-            run.fail()
-        run.complete()
+        f"{role} {datetime.now(UTC):%Y-%m-%d %H:%M}",
+        wait_seconds=60 * settings.wait_minutes,
+        announce=partial(out.print, markup=False),
+    )
 
 
 def _folder_bars(role: Role, settings: Settings) -> BarSource | None:
@@ -465,15 +514,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; every expected error becomes one line on stderr and an exit code.
 
     Returns:
-        The command's exit code; 2 if it can't do anything, 130 if it was interrupted.
+        The command's exit code; 2 if it can't do anything, 3 if another night is at work, 130 if it
+        was interrupted.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    with redacted_output():
+        return _run(arguments)
+
+
+def _run(arguments: list[str]) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     # A progress bar for each of a dozen small files would hide the job's.
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     # MLflow would print two links for each run, with the password that the server's address holds.
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     try:
+        _check_arguments(arguments)
         return int(cli.main(arguments, prog_name="brain", standalone_mode=False) or 0)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
@@ -485,12 +541,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrainError as error:
         if "--debug" in arguments:
             raise
-        return _print_error(str(error), _UNUSABLE)
+        return _print_error(str(error), _HELD if isinstance(error, LeaseError) else _UNUSABLE)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] in _ROOMS or "--debug" in arguments:
             raise
         cure = "this command needs it; pip install 'brain-library[platform]'"
         return _print_error(f"{error.name} is not installed, and {cure}", _UNUSABLE)
+
+
+def _check_arguments(arguments: Sequence[str]) -> None:
+    """Refuse an address of two readings before any message shows a part of it."""
+    for word in arguments:
+        option = re.match(r"(--\w+)=", word)
+        if option:
+            refuse_ambiguous(word[option.end() :], option[1])
+        else:
+            refuse_ambiguous(word, "argument")
 
 
 def _print_error(message: str, code: int) -> int:

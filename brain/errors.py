@@ -25,6 +25,7 @@ A caller can catch a single class or a branch::
         ├── ArtifactStoreError   artifacts can't be written or read
         ├── SeriesStoreError     market series can't be written or read
         ├── ModelIntegrityError  a model's files differ from the registered ones
+        ├── LeaseError           another night holds the lease of the experiment
         └── NoChampionError      no champion is registered for the cell
 
 Every message has the offending value and, after a semicolon or in a sentence, the cure.
@@ -33,7 +34,10 @@ Every message has the offending value and, after a semicolon or in a sentence, t
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Iterable
+
+from brain.redact import redact, redact_error
 
 __all__ = [
     "AmbiguousModelError",
@@ -46,6 +50,7 @@ __all__ = [
     "ExchangeShapeError",
     "ExchangeUnreachableError",
     "InputError",
+    "LeaseError",
     "LibraryError",
     "MarketError",
     "ModelIntegrityError",
@@ -65,7 +70,14 @@ __all__ = [
 
 
 class BrainError(Exception):
-    """The root of the tree."""
+    """The root of the tree.
+
+    Its text, and that of the error behind it, is without passwords, keys and tokens.
+    """
+
+    def __init__(self, *args: object) -> None:
+        redact_error(sys.exception())
+        super().__init__(*(redact(part) if isinstance(part, str) else part for part in args))
 
 
 class SettingsError(BrainError):
@@ -162,6 +174,10 @@ class SeriesStoreError(LibraryError):
 
 class ModelIntegrityError(LibraryError):
     """A model's files differ from the registered ones."""
+
+
+class LeaseError(LibraryError):
+    """Another night holds the lease of the store's experiment."""
 
 
 class NoChampionError(LibraryError):

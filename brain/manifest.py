@@ -3,19 +3,25 @@
 ``manifest.json`` lists every file of a model folder with its SHA-256; the *digest* of the model is
 the SHA-256 of that manifest, and one of the version's tags. Digest and hashes are checked before
 any file is parsed: corrupt files of some model formats crash the process that reads them, or load
-with other predictions.
+with other predictions. What the manifest does not list is not there to be loaded either.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 from brain.artifacts import MANIFEST
 from brain.errors import ModelIntegrityError
 
-__all__ = ["check_folder", "write_manifest"]
+__all__ = ["check_files", "check_folder", "write_manifest"]
+
+# The latter is written by MLflow into a folder that it downloads by a registered model's name.
+_UNLISTED = {MANIFEST, "registered_model_meta"}
+_MANIFEST_BYTES = 1_000_000
+_CURE = "download the model again, or register the version anew"
 
 
 def write_manifest(folder: Path) -> str:
@@ -27,28 +33,116 @@ def write_manifest(folder: Path) -> str:
     return _sha256(text)
 
 
+def check_files(folder: Path) -> None:
+    """Check that a model folder holds folders and regular files alone, without reading any.
+
+    A link could lead out of the folder, and a device or a pipe never ends.
+
+    Raises:
+        ModelIntegrityError: it holds something else, or can't be listed.
+    """
+    _files(folder)
+
+
 def check_folder(folder: Path, digest: str) -> None:
     """Check a model folder against the registered digest.
 
     Raises:
-        ModelIntegrityError: the manifest or a file that it lists is missing or differs.
+        ModelIntegrityError: the manifest or a file that it lists is missing or differs, it is no
+            manifest, or the folder holds anything that it does not list.
     """
-    cure = "download the model again, or register the version anew"
-    try:
-        text = (folder / MANIFEST).read_bytes()
-    except OSError as error:
-        raise ModelIntegrityError(f"{folder} has no readable {MANIFEST}; {cure}") from error
+    files = _files(folder)
+    text = _manifest(folder / MANIFEST)
     if _sha256(text) != digest:
         raise ModelIntegrityError(
-            f"{folder / MANIFEST} has digest {_sha256(text)}, registered is {digest}; {cure}"
+            f"{folder / MANIFEST} has digest {_sha256(text)}, registered is {digest}; {_CURE}"
         )
-    for name, expected in json.loads(text).items():
+    listing = _parse(text, folder / MANIFEST)
+    if unlisted := sorted(set(files) - set(listing) - _UNLISTED):
+        raise ModelIntegrityError(
+            f"{folder / unlisted[0]} is not among the files that were registered; {_CURE}"
+        )
+    for name, expected in listing.items():
+        path = folder / name
+        if name not in files:
+            raise ModelIntegrityError(f"{path} can't be read, there is no such file; {_CURE}")
         try:
-            actual = _sha256((folder / name).read_bytes())
+            actual = _sha256_of(path)
         except OSError as error:
-            raise ModelIntegrityError(f"{folder / name} can't be read; {cure}") from error
+            raise ModelIntegrityError(
+                f"{path} can't be read ({error.strerror}); {_CURE}"
+            ) from error
         if actual != expected:
-            raise ModelIntegrityError(f"{folder / name} is not what was registered; {cure}")
+            raise ModelIntegrityError(f"{path} is not what was registered; {_CURE}")
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    """The regular files of a folder by their names in it, as a manifest writes them."""
+    files: dict[str, Path] = {}
+    waiting = [folder]
+    try:
+        while waiting:
+            with os.scandir(waiting.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(Path(entry.path))
+                        continue
+                    path = _regular(entry)
+                    files[path.relative_to(folder).as_posix()] = path
+    except OSError as error:
+        raise ModelIntegrityError(
+            f"the model folder {folder} can't be listed ({error.strerror}); {_CURE}"
+        ) from error
+    return files
+
+
+def _regular(entry: os.DirEntry[str]) -> Path:
+    """The path of a regular file that is no link."""
+    if entry.is_file(follow_symlinks=False):
+        return Path(entry.path)
+    kind = "a link" if entry.is_symlink() else "no regular file"
+    raise ModelIntegrityError(
+        f"{entry.path} is {kind}; a model is made of regular files alone; {_CURE}"
+    )
+
+
+def _manifest(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            text = file.read(_MANIFEST_BYTES + 1)
+    except OSError as error:
+        raise ModelIntegrityError(f"{path.parent} has no readable {MANIFEST}; {_CURE}") from error
+    if len(text) > _MANIFEST_BYTES:
+        raise ModelIntegrityError(
+            f"{path} has more than {_MANIFEST_BYTES} bytes, which no manifest has; {_CURE}"
+        )
+    return text
+
+
+def _parse(text: bytes, path: Path) -> dict[str, str]:
+    """The hashes by the names of the files, all of which are below the folder."""
+    try:
+        listing = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ModelIntegrityError(f"{path} is no JSON; {_CURE}") from error
+    if not isinstance(listing, dict):
+        raise ModelIntegrityError(
+            f"{path} is a JSON {type(listing).__name__} and no object of hashes by file; {_CURE}"
+        )
+    for name, expected in listing.items():
+        parts = name.split("/")
+        if "\\" in name or ":" in name or "\0" in name or set(parts) & {"", ".", ".."}:
+            raise ModelIntegrityError(
+                f"{path} lists {name!r}, which is no file below its folder; {_CURE}"
+            )
+        if not isinstance(expected, str):
+            raise ModelIntegrityError(f"{path} has no hash of {name!r}; {_CURE}")
+    return listing
+
+
+def _sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _sha256(data: bytes) -> str:

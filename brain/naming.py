@@ -127,6 +127,8 @@ class Tag(StrEnum):
     DIGEST = "digest"
     ROLE = "role"
     PROCESS = "process"
+    LEASE = "lease"
+    HEARTBEAT = "heartbeat"
     NIGHT = "night"
     DATE = "date"
     SETTINGS = "settings"

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,6 +24,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from brain.addresses import check_environment, refuse_ambiguous
 from brain.calendars import parse_calendars
 from brain.columns import parse_columns
 from brain.costs import parse_rates
@@ -239,6 +240,11 @@ class Settings(BaseSettings):
     drift_columns: int = Field(
         default=24, ge=1, description="features in Evidently's report, the most unusual first"
     )
+    wait_minutes: float = Field(
+        default=0.0,
+        ge=0,
+        description="minutes that a night waits for the end of another one of its experiment",
+    )
     reap_after_hours: float = Field(
         24.0,
         gt=0,
@@ -255,6 +261,11 @@ class Settings(BaseSettings):
         """The horizon of the models that are trained."""
         return self.horizon or 6
 
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        """What ``repr`` shows: no secret."""
+        for name, value in super().__repr_args__():
+            yield name, redact(value) if isinstance(value, str) else value
+
     def run_parameters(self) -> dict[str, Any]:
         """The settings that a run logs: all but addresses, which may hold a password."""
         hidden = {"tracking_uri", "series", "binance_url", "bybit_url", "okx_url"}
@@ -262,7 +273,13 @@ class Settings(BaseSettings):
 
     def digest(self) -> str:
         """SHA-256 of what decides the results of a job: equal for two starts of one night."""
-        indifferent = {"tracking_uri", "jobs", "request_timeout", "reap_after_hours"}
+        indifferent = {
+            "tracking_uri",
+            "jobs",
+            "request_timeout",
+            "wait_minutes",
+            "reap_after_hours",
+        }
         values = self.model_dump(mode="json", exclude=indifferent)
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
@@ -276,7 +293,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Command line before environment before file."""
-        file = TomlConfigSettingsSource(settings_cls, toml_file=_settings_file())
+        file = _SettingsFile(settings_cls, toml_file=_settings_file())
         return init_settings, env_settings, file
 
 
@@ -287,20 +304,50 @@ def load_settings(overrides: Mapping[str, Any] | None = None) -> Settings:
         overrides: values by name; None values are ignored.
 
     Raises:
-        SettingsError: a key is unknown, a value malformed or out of range, or the file unreadable.
+        SettingsError: a key is unknown, a value malformed or out of range, the file unreadable, or
+            an address can be read in more than one way.
     """
     _refuse_unknown_variables()
     values = {key: value for key, value in (overrides or {}).items() if value is not None}
+    _check_addresses(values)
+    _check_addresses({name: os.environ[name] for name in os.environ if _is_variable(name)})
+    check_environment()
     try:
         return Settings(**values)
     except ValidationError as error:
-        raise SettingsError("; ".join(_explain(entry) for entry in error.errors())) from error
+        # Without pydantic's own text, which holds the values as they are.
+        raise SettingsError("; ".join(_explain(entry) for entry in error.errors())) from None
     except (OSError, ValueError) as error:
         if isinstance(error, BrainError):
             raise SettingsError(str(error)) from error
         raise SettingsError(
             f"the settings file {_settings_file()} can't be read: {error}; correct it as TOML"
         ) from error
+
+
+class _SettingsFile(TomlConfigSettingsSource):
+    """The settings file, whose addresses are checked, whatever setting they are of."""
+
+    def _read_file(self, file_path: Any) -> dict[str, Any]:
+        values: dict[str, Any] = super()._read_file(file_path)
+        _check_addresses(values)
+        return values
+
+
+def _check_addresses(value: object, name: str = "") -> None:
+    """Check every text among the values: before a setting refuses it, and shows a part of it."""
+    if isinstance(value, str):
+        refuse_ambiguous(value, name)
+    elif isinstance(value, Mapping):
+        for key, part in value.items():
+            _check_addresses(part, str(key))
+    elif isinstance(value, list | tuple):
+        for part in value:
+            _check_addresses(part, name)
+
+
+def _is_variable(name: str) -> bool:
+    return name.upper().startswith(_PREFIX) or name.upper() == "MLFLOW_TRACKING_URI"
 
 
 def _settings_file() -> Path | None:

@@ -65,8 +65,10 @@ def _document(
     client: MlflowClient, file: str, scratch: Path, run_id: str, what: str
 ) -> dict[str, Any]:
     with _readable(client, what, run_id):
-        path = fetch_file(client, run_id, file, scratch / run_id, what)
-        return dict(json.loads(path.read_text()))
+        document = json.loads(fetch_file(client, run_id, file, scratch / run_id, what).read_text())
+        if not isinstance(document, dict):
+            raise ValueError(f"it is a JSON {type(document).__name__} and no object")
+        return document
 
 
 @contextmanager
@@ -75,7 +77,7 @@ def _readable(client: MlflowClient, what: str, run_id: str) -> Iterator[None]:
     with library_errors(client.tracking_uri, doing):
         try:
             yield
-        except (MlflowException, OSError, ValueError) as error:
+        except (MlflowException, OSError, ValueError, RecursionError) as error:
             raise ArtifactStoreError(
                 f"could not {doing}: {error}; restore the file or delete the run"
             ) from error

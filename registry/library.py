@@ -5,11 +5,11 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from brain.errors import (
     BrainError,
@@ -36,9 +36,11 @@ from brain.settings import load_settings
 from registry.cells import champion_of, evidence_of, set_champion
 from registry.descriptions import describe_model
 from registry.documents import fetch_file, read_documents
+from registry.lease import Lease, take_lease
 from registry.mlflow_errors import library_errors
 from registry.models import SymbolModel, choose_model, ensure_model, find_models
 from registry.nights import StoppedNight, find_stopped_night
+from registry.opening import open_client
 from registry.rankings import read_rankings
 from registry.reach import check_reachable
 from registry.runs import Run
@@ -98,7 +100,7 @@ class BrainLibrary:
         self._renamed = renamed
         check_reachable(dsn)
         with library_errors(dsn, "open the Brain Library"):
-            self.client = MlflowClient(tracking_uri=dsn, registry_uri=dsn)
+            self.client = open_client(dsn)
 
     def __repr__(self) -> str:
         return f"BrainLibrary({redact(self.dsn)!r})"
@@ -127,7 +129,12 @@ class BrainLibrary:
         with library_errors(self.dsn, f"open experiment {name}"):
             experiment = self.client.get_experiment_by_name(name)
             if experiment is None:
-                return str(self.client.create_experiment(name))
+                try:
+                    return str(self.client.create_experiment(name))
+                except MlflowException as error:
+                    if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                        raise
+                    return self.experiment(name)  # another process was first
             if experiment.lifecycle_stage != "active":
                 raise LibraryError(
                     f"experiment {name!r} was deleted; restore it or name another one"
@@ -144,6 +151,34 @@ class BrainLibrary:
             root = self.client.get_experiment(identifier).artifact_location
         check_writable(root)
 
+    def lease(
+        self,
+        experiment: str,
+        name: str,
+        *,
+        wait_seconds: float = 0.0,
+        announce: Callable[[str], None] | None = None,
+    ) -> Lease:
+        """The lease of an experiment, see :func:`registry.lease.take_lease`.
+
+        Args:
+            experiment: of the nights, where no run is to be taken over.
+            name: of the run.
+            wait_seconds: how long another one's end is waited for.
+            announce: called once with a line about whom is waited for.
+
+        Raises:
+            LeaseError: another process holds the lease.
+        """
+        return take_lease(
+            self.client,
+            self._experiment_id(experiment),
+            name,
+            run_id=os.environ.get("MLFLOW_RUN_ID"),
+            wait_seconds=wait_seconds,
+            announce=announce,
+        )
+
     def start(
         self,
         experiment: str,
@@ -152,16 +187,18 @@ class BrainLibrary:
         tags: Mapping[str, str],
         note: str,
         continues: StoppedNight | None = None,
+        lease: Lease | None = None,
     ) -> Run:
-        """Start a run, or take over the one that ``mlflow run`` has created for this process.
+        """Start a run, or take over that of a lease or of the ``mlflow run`` that is our parent.
 
         Args:
             experiment: of the run, where none is taken over.
             name, tags: of the run.
             note: description, in Markdown.
             continues: the night that the run continues, with its number and day.
+            lease: of the night.
         """
-        run_id = os.environ.get("MLFLOW_RUN_ID")
+        run_id = lease.run_id if lease else os.environ.get("MLFLOW_RUN_ID")
         identifier = self._experiment_id(experiment)
         number = continues.number if continues else self._next_number(identifier)
         if continues:
@@ -218,7 +255,7 @@ class BrainLibrary:
 
         Args:
             after_hours: age from which a run of another host, whose processes this host can't
-                see, counts as dead.
+                see, counts as dead, unless it has a heartbeat.
 
         Returns:
             The ids of the ended runs.

@@ -49,7 +49,7 @@ def library_errors(dsn: str, doing: str) -> Iterator[None]:
     except BrainError:
         raise
     except (MlflowException, SQLAlchemyError, requests.RequestException) as error:
-        message = redact(_first_line(error))
+        message = _first_line(error)
         if _OUTDATED in str(error):
             raise LibraryError(
                 f"the database at {where} was made by another MLflow; "
@@ -62,7 +62,7 @@ def library_errors(dsn: str, doing: str) -> Iterator[None]:
             ) from error
         raise LibraryError(f"could not {doing} at {where}: {message}") from error
     except _store_faults() as error:
-        message = redact(_first_line(error))
+        message = _first_line(error)
         raise ArtifactStoreError(
             f"could not {doing}: {message}; check the artifact store's address and permissions"
         ) from error
@@ -89,4 +89,5 @@ def _is_unreachable(error: BaseException) -> bool:
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+    # Masked before it is cut: a part of a secret is not recognised.
+    return redact(str(error).strip() or type(error).__name__).splitlines()[0][:300]

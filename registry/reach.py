@@ -13,6 +13,7 @@ import requests
 import sqlalchemy
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
+from brain.addresses import check_environment, refuse_ambiguous
 from brain.checks import folder_fault
 from brain.errors import SettingsError, TrackingUnreachableError
 from brain.redact import redact
@@ -66,8 +67,11 @@ def check_address(dsn: str) -> None:
 
     Raises:
         SettingsError: it is neither a server's nor that of a database that MLflow can use, a driver
-            is missing, or an SQLite file can't be opened or made.
+            is missing, an SQLite file can't be opened or made, or it or a proxy's address can be
+            read in more than one way.
     """
+    refuse_ambiguous(dsn, "tracking URI")
+    check_environment()
     scheme = _scheme(dsn)
     if scheme not in (*_SERVERS, *_TIMEOUT_OPTIONS):
         raise SettingsError(

@@ -34,6 +34,7 @@ from mlflow.utils.mlflow_tags import (
 from brain.brief import Brief
 from brain.naming import Tag
 from brain.processes import ProcessIdentity
+from brain.redact import redact, redact_document
 from registry.mlflow_errors import library_errors
 
 __all__ = ["EvaluationDataset", "Metric", "Run"]
@@ -138,7 +139,7 @@ class Run:
         number = parent.number if parent else number
         run_tags = {
             MLFLOW_RUN_NAME: name,
-            MLFLOW_RUN_NOTE: note,
+            MLFLOW_RUN_NOTE: redact(note),
             Tag.PROCESS: str(ProcessIdentity.current()),
             Tag.NIGHT: str(number),
             **({MLFLOW_PARENT_RUN_ID: parent.id} if parent else {}),
@@ -176,14 +177,14 @@ class Run:
                 Tag.PROCESS: str(ProcessIdentity.current()),
                 Tag.NIGHT: str(self.number),
                 MLFLOW_RUN_NAME: self.name,
-                MLFLOW_RUN_NOTE: note,
+                MLFLOW_RUN_NOTE: redact(note),
                 **tags,
             }
         )
 
     def describe(self, note: str) -> None:
         """Replace the description, in Markdown."""
-        self.tag({MLFLOW_RUN_NOTE: note})
+        self.tag({MLFLOW_RUN_NOTE: redact(note)})
 
     def tag(self, tags: Mapping[str, str]) -> None:
         """Set tags."""
@@ -193,7 +194,9 @@ class Run:
     def params(self, params: Mapping[str, Any]) -> None:
         """Log parameters, which can't be changed later."""
         with self._errors("log parameters of"):
-            self.client.log_batch(self.id, params=[Param(k, str(v)) for k, v in params.items()])
+            self.client.log_batch(
+                self.id, params=[Param(k, redact(str(v))) for k, v in params.items()]
+            )
 
     def datasets(self, datasets: Iterable[EvaluationDataset], context: str) -> None:
         """Log datasets as inputs; needed before metrics refer to them."""
@@ -230,12 +233,12 @@ class Run:
     def document(self, content: Mapping[str, Any], file: str) -> None:
         """Attach a JSON document."""
         with self._errors("attach a document to"):
-            self.client.log_dict(self.id, dict(content), file)
+            self.client.log_dict(self.id, redact_document(content), file)
 
     def text(self, content: str, file: str) -> None:
         """Attach a text."""
         with self._errors("attach a text to"):
-            self.client.log_text(self.id, content, file)
+            self.client.log_text(self.id, redact(content), file)
 
     def fail(self) -> None:
         """End the run as FAILED, also if no exception passes."""

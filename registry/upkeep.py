@@ -18,6 +18,7 @@ from mlflow.utils.uri import is_local_uri
 from brain.errors import ArtifactStoreError, InputError
 from brain.naming import Tag
 from brain.processes import ProcessIdentity, is_alive, launcher_is_alive
+from registry.lease import heartbeat_is_over
 from registry.mlflow_errors import library_errors
 from registry.paging import experiment_ids
 
@@ -49,7 +50,8 @@ def _is_dead(run: Run, after_hours: float) -> bool:
 
     Args:
         run: on the tracking server.
-        after_hours: age from which a run counts as dead whose process this host can't see.
+        after_hours: age from which a run counts as dead whose process this host can't see, and
+            that has no heartbeat.
     """
     age_hours = (time.time() - run.info.start_time / 1000) / 3600
     tag = run.data.tags.get(Tag.PROCESS)
@@ -69,7 +71,10 @@ def _is_dead(run: Run, after_hours: float) -> bool:
         )
     else:
         return False  # another program's
-    return age_hours > after_hours if alive is None else not alive
+    if alive is None:
+        over = heartbeat_is_over(run)
+        return age_hours > after_hours if over is None else over
+    return not alive
 
 
 def _launched_here(source: str) -> bool:

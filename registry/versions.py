@@ -16,10 +16,12 @@ from mlflow.entities import LoggedModelOutput
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
+from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
+from mlflow.utils.uri import is_local_uri
 
 from brain.errors import ArtifactStoreError, InputError, LibraryError
-from brain.manifest import check_folder, write_manifest
+from brain.manifest import check_files, check_folder, write_manifest
 from brain.model_keys import ModelKey
 from brain.naming import Family, Tag, logged_model_name
 from brain.records import Version
@@ -175,6 +177,10 @@ def download(client: MlflowClient, version: Version, folder: Path) -> Path:
     doing = f"fetch {version.id}"
     with library_errors(client.tracking_uri, doing):
         logged = client.get_logged_model(version.logged_model_id)
+        if is_local_uri(logged.artifact_location):
+            source = Path(local_file_uri_to_path(logged.artifact_location))
+            if source.is_dir():
+                check_files(source)  # a copy would follow links, and read devices for ever
         try:
             model = mlflow.artifacts.download_artifacts(
                 logged.artifact_location,

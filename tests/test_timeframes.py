@@ -141,7 +141,7 @@ def test_an_analysis_takes_the_models_of_its_bars_and_asks_where_there_are_sever
     hour = run_job("analyze", "--bars", "bars", "--timeframe", "1h", "--jobs", "1")
     assert hour.code == 0, hour.out + hour.err
     assert "^SIM.A.1h.6/1" in hour.out
-    assert "4h" not in hour.out
+    assert "^SIM.A.4h" not in hour.out
     four = run_job("analyze", "--bars", "bars", "--timeframe", "4h", "--jobs", "1")
     assert four.code == 2
     words = " ".join(four.out.split())

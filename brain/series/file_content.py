@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import lzma
+import stat
 import struct
 import zipfile
 import zlib
@@ -28,6 +29,8 @@ _BROKEN = (
     *(OSError, EOFError, ValueError, RuntimeError, OverflowError),
     *(zlib.error, lzma.LZMAError, struct.error, zipfile.BadZipFile),
 )
+# What pandas raises for a table whose metadata is not what it says.
+_FORGED = (ValueError, TypeError, LookupError, AttributeError)
 
 # A packed file may not grow beyond its size times the first, or else the second, bytes; nor beyond
 # the third. Texts of bars grow tenfold.
@@ -46,12 +49,7 @@ def file_table(path: Path, ending: str) -> pd.DataFrame:
         NotEnoughBarsError: it is empty.
         BarsError: it is broken.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(
-            f"{str(path)!r} can't be read ({error.strerror}); it must be a file that may be read"
-        ) from error
+    content = _content(path)
     name = repr(str(path))
     if ending.endswith((".gz", ".zip")) and content:
         content = _unpacked(content, ending, name)
@@ -64,6 +62,19 @@ def file_table(path: Path, ending: str) -> pd.DataFrame:
     return text_table(content, name)
 
 
+def _content(path: Path) -> bytes:
+    """The bytes of a regular file, or of one that a link leads to; a device or pipe never ends."""
+    cure = "it must be a file that may be read"
+    try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):
+            kind = "a folder" if stat.S_ISDIR(mode) else "a device, pipe or socket"
+            raise InputError(f"{str(path)!r} is {kind}; {cure}")
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{str(path)!r} can't be read ({error.strerror}); {cure}") from error
+
+
 # --- tables -------------------------------------------------------------------------------------
 
 
@@ -73,7 +84,7 @@ def _table(
     try:
         # One thread: the files are small, and many workers may be reading.
         frame: pd.DataFrame = reader(pa.BufferReader(content)).to_pandas(use_threads=False)
-    except (pa.ArrowException, OSError, ValueError) as error:
+    except (pa.ArrowException, OSError, *_FORGED) as error:
         raise BarsError(f"{name} is not a readable {kind} file ({error}); write it anew") from error
     regular = isinstance(frame.index, pd.RangeIndex | pd.DatetimeIndex)
     return frame if regular else frame.reset_index()

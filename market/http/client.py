@@ -21,6 +21,7 @@ import aiohttp
 import tenacity
 from yarl import URL
 
+from brain.addresses import check_environment, refuse_ambiguous
 from brain.errors import (
     ExchangeBlockedError,
     ExchangeRefusedError,
@@ -98,7 +99,8 @@ class Client:
         retries: how often and how long.
 
     Raises:
-        InputError: the base URL is none.
+        InputError: the base URL is none, or can be read in more than one way.
+        SettingsError: so can a proxy's address in the environment.
     """
 
     def __init__(
@@ -113,6 +115,7 @@ class Client:
         parallel: int = 8,
         retries: RetryPolicy | None = None,
     ) -> None:
+        check_environment()
         self._url, self._credentials = split_credentials(base_url)
         self.service = service
         self._limits = Limits(limits)
@@ -294,8 +297,9 @@ def split_credentials(base_url: str) -> tuple[URL, dict[str, str]]:
     """A base URL without credentials, and the headers that carry them.
 
     Raises:
-        InputError: the address is no base URL.
+        InputError: the address is no base URL, or can be read in more than one way.
     """
+    refuse_ambiguous(base_url, "base URL", InputError)
     try:
         url = URL(base_url)
     except ValueError:

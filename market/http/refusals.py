@@ -81,8 +81,8 @@ def http_refusal(answer: Answer) -> Refusal:
     status = answer.status
     if status in BLOCKED:
         text = re.sub(r"<[^>]*>", " ", answer.body[:2000].decode(errors="replace"))
-        return Refusal(f"HTTP {status}", redact(" ".join(text.split())[:300]), "blocked")
-    message = redact(answer.body[:80].decode(errors="replace").strip())
+        return Refusal(f"HTTP {status}", redact(" ".join(text.split()))[:300], "blocked")
+    message = redact(answer.body[:2000].decode(errors="replace").strip())[:80]
     if status in (418, 429):
         return Refusal(f"HTTP {status}", message, "limited")
     if status >= 500 or status == 408:

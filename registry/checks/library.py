@@ -87,8 +87,8 @@ def _request(address: str, method: str, path: str, **options: Any) -> requests.R
     if answer.status_code >= 300:
         raise ArtifactStoreError(
             f"{redact(address)} answered {answer.status_code} to {method}: "
-            f"{' '.join(answer.text.split())[:200]}; look into the tracking server's log, and at "
-            "the permissions of the store that it was started with"
+            f"{redact(' '.join(answer.text.split()))[:200]}; look into the tracking server's log, "
+            "and at the permissions of the store that it was started with"
         )
     return answer
 

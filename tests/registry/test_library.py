@@ -142,6 +142,32 @@ def test_files_that_are_gone_or_changed_are_not_loaded(
         library.fetch(missing, tmp_path / "b")
 
 
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("target", ["/dev/zero", "elsewhere", "nowhere"])
+def test_a_link_among_a_local_models_files_is_refused_before_anything_is_copied(
+    target: str, sqlite_dsn: str, tmp_path: Path
+) -> None:
+    library = BrainLibrary(sqlite_dsn)
+    with start(library) as run:
+        version = add(library, run, tmp_path / "model")
+    (file,) = tmp_path.rglob(f"{version.logged_model_id}/artifacts/model.lgb")
+    shutil.copy(file, tmp_path / "elsewhere")
+    file.unlink()
+    file.symlink_to(tmp_path / target)
+    with pytest.raises(ModelIntegrityError, match=r"model\.lgb is a link; a model is made of"):
+        library.fetch(version, tmp_path / "fetched")
+    assert not (tmp_path / "fetched").exists()
+
+
+def test_a_document_that_is_a_list_is_one_error(sqlite_dsn: str) -> None:
+    library = BrainLibrary(sqlite_dsn)
+    with start(library) as run:
+        for text in ("[]", '["ab"]', "null", "[" * 100_000, "no JSON"):
+            run.text(text, "summary.json")
+            with pytest.raises(ArtifactStoreError, match=r"could not read summary\.json from run"):
+                library.document(run.id, "summary.json")
+
+
 def test_versions_that_are_fetched_to_one_folder_keep_apart(
     library: BrainLibrary, tmp_path: Path
 ) -> None:

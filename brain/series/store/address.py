@@ -10,7 +10,8 @@ from pathlib import Path
 
 from deltalake.exceptions import DeltaError
 
-from brain.errors import BrainError, SeriesStoreError
+from brain.addresses import refuse_ambiguous
+from brain.errors import BrainError, InputError, SeriesStoreError
 from brain.folders import series_address
 from brain.series.store.object_store import (
     ConditionalPuts,
@@ -29,9 +30,10 @@ def parse_root(root: str | Path) -> str:
     """The root of a series store: an absolute path, or ``s3://bucket/prefix``.
 
     Raises:
-        InputError: it is neither.
+        InputError: it is neither, or can be read in more than one way.
     """
     text = str(root)
+    refuse_ambiguous(text, "series", InputError)
     if is_s3(text):
         return "s3://" + "/".join(part for part in bucket_and_prefix(text) if part)
     return str(series_address(text))

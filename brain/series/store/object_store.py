@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from brain.addresses import check_environment, refuse_ambiguous
 from brain.errors import InputError, SeriesStoreError
 from brain.redact import redact
 
@@ -27,7 +28,7 @@ __all__ = [
 ]
 
 _S3 = re.compile(r"s3a?://(?P<bucket>[^/?#@\s]+)(?:/(?P<prefix>[^?#\s]*))?")
-_USER = re.compile(r"(?<=://)[^/@\s]+@")  # alone, it may be a key
+_USER = re.compile(r"(?<=://)[^/@\s]+@")  # it may be a key
 _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "MLFLOW_S3_ENDPOINT_URL")
 _DEFAULT_REGION = "us-east-1"
 # An address that does not answer must be reported within seconds, not minutes.
@@ -63,8 +64,9 @@ def bucket_and_prefix(root: str) -> tuple[str, str]:
     """The bucket and the prefix of a root, the latter without slashes at its ends.
 
     Raises:
-        InputError: the root is none of an S3 store.
+        InputError: the root is none of an S3 store, or can be read in more than one way.
     """
+    refuse_ambiguous(root, "series", InputError)
     match = _S3.fullmatch(root)
     if match is None:
         raise InputError(
@@ -93,9 +95,11 @@ def storage_options() -> dict[str, str]:
 
     Raises:
         SeriesStoreError: there are no credentials, or the profile can't be used.
+        SettingsError: the address of the store or a proxy can be read in more than one way.
     """
     from botocore.exceptions import BotoCoreError
 
+    check_environment()
     session = _session()
     try:
         credentials = session.get_credentials()

@@ -107,7 +107,7 @@ def test_a_symbol_is_understood_as_symbol_and_as_model_name(value: str, symbol: 
     "value", ["", "BTC USD", "BTC/USDT_USDT", "BTC-USDT:USDT", "a/b/c", None, 7]
 )
 def test_what_is_neither_symbol_nor_model_name_is_refused(value: object) -> None:
-    with pytest.raises(InputError, match=r"is not a symbol; write it as BASE/QUOTE"):
+    with pytest.raises(InputError, match=r"is not a symbol; write it as BASE, BASE/QUOTE"):
         parse_symbol(value)
 
 

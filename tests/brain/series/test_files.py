@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from brain.errors import (
@@ -444,3 +445,34 @@ def test_csv_numbers_come_back_exactly(tmp_path: Path) -> None:
     write(tmp_path / "BTC-USD_1h.csv", frame)
     bars = read_folder(os.fspath(tmp_path)).bars["BTC/USD"]
     assert (bars.frame.to_numpy() == frame.to_numpy()).all()
+
+
+@pytest.mark.timeout(30)
+def test_a_pipe_and_a_link_to_a_device_are_refused_unread(tmp_path: Path) -> None:
+    write(tmp_path / "BTC-USD_1h.csv")
+    os.mkfifo(tmp_path / "ETH-USD_1h.csv")
+    (tmp_path / "SOL-USD_1h.parquet").symlink_to("/dev/zero")
+    (tmp_path / "XRP-USD_1h.csv").symlink_to(tmp_path / "ETH-USD_1h.csv")
+    (tmp_path / "ADA-USD_1h.csv").symlink_to(tmp_path / "ADA-USD_1h.csv")
+    (tmp_path / "LTC-USD_1h.csv").symlink_to(tmp_path / "BTC-USD_1h.csv")
+    bar_set = read_folder(tmp_path)
+    assert list(bar_set.bars) == ["BTC/USD", "LTC/USD"]  # a link to a file is a file
+    faults = {symbol: str(error) for symbol, error in errors(bar_set).items()}
+    for symbol in ("ETH/USD", "SOL/USD", "XRP/USD"):
+        assert "is a device, pipe or socket; it must be a file" in faults[symbol]
+    assert "can't be read" in faults["ADA/USD"]
+    assert {type(error) for error in errors(bar_set).values()} == {InputError}
+
+
+@pytest.mark.parametrize("metadata", [b"[]", b"null", b"{}", b'{"index_columns": [7]}', b"\xff"])
+def test_parquet_with_forged_metadata_is_the_bars_or_one_error(
+    metadata: bytes, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "BTC-USD_1h.parquet")
+    before = read_folder(tmp_path).bars["BTC/USD"].digest
+    pq.write_table(pq.read_table(path).replace_schema_metadata({b"pandas": metadata}), path)
+    bar_set = read_folder(tmp_path)
+    if bar_set.bars:
+        assert bar_set.bars["BTC/USD"].digest == before
+    else:
+        assert isinstance(only_error(tmp_path), BarsError)
