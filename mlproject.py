@@ -144,7 +144,18 @@ def collect(**overrides: str | None) -> int:
 
 _costs = "cost_bps", "fee_bps", "half_spread_bps", "impact_bps", "liquidity"
 _trading = "fill", "product", *_costs, "threshold"
-_training = "families", "horizon", *_trading, "folds", "trials", "retune", "seed", "seeds", "jobs"
+_training = (
+    "columns",
+    "families",
+    "horizon",
+    *_trading,
+    "folds",
+    "trials",
+    "retune",
+    "seed",
+    "seeds",
+    "jobs",
+)
 _source = "symbols", "bars", "calendar", "exchanges", "timeframe"
 
 
@@ -387,24 +398,23 @@ def _job(
         reads: whether bars are worked on.
     """
     from brain.console import console
-    from brain.series.source import describe_source, open_bars, open_folder, reads_store
+    from brain.series.source import describe_source, open_bars
     from brain.settings import load_settings
     from market.night import check_collection
     from registry.library import BrainLibrary
 
     settings = load_settings(overrides)
-    bars = open_folder(settings) if reads and not reads_store(settings) else None
     # What can't be used is refused before the library makes tables and folders.
-    if bars is not None:
-        bars.check()
-    elif collects:
+    bars = _folder_bars(role, settings) if reads else None
+    if bars is None and collects:
         check_collection(settings)
     library = BrainLibrary(settings.tracking_uri, series=settings.series, renamed=settings.renamed)
     library.check(settings.experiment)
     library.reap(after_hours=settings.reap_after_hours)
     if bars is None and not collects:
-        bars = open_bars(settings, library)
+        bars = open_bars(settings, library, columns=())  # candles have none of their own
         bars.check()
+    unread = "" if bars is None else bars.note
     night = role is Role.NIGHT
     stopped = library.stopped_night(settings.experiment, settings.digest()) if night else None
     start = datetime.now(UTC)
@@ -412,9 +422,9 @@ def _job(
     source = describe_source(settings) if reads else " and ".join(settings.exchanges)
     note = f"{role.capitalize()} of {number} symbols from {source}, {start:%c} UTC."
     out = console()
-    if stopped is not None:
-        note += f" {stopped}"
-        out.print(str(stopped), markup=False)
+    for more in filter(None, (unread, stopped)):
+        note += f" {more}"
+        out.print(str(more), markup=False)
     with library.start(
         settings.experiment,
         f"{role} {start:%Y-%m-%d %H:%M}",
@@ -432,6 +442,23 @@ def _job(
         if job.failures:
             run.fail()
         run.complete()
+
+
+def _folder_bars(role: Role, settings: Settings) -> BarSource | None:
+    """The bars of the folder, looked at; None if they are the series store's.
+
+    An analysis takes the own columns of the versions that it is about, whatever the settings name.
+    """
+    from brain.series.source import open_folder, reads_store
+    from engine.data.own_columns import check_columns
+
+    if role is not Role.ANALYSIS:
+        check_columns(settings)
+    if reads_store(settings):
+        return None
+    bars = open_folder(settings, columns=() if role is Role.ANALYSIS else None)
+    bars.check()
+    return bars
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

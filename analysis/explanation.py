@@ -17,7 +17,7 @@ from analysis.explainers.base import Contributions, Explainer
 from analysis.importance import align, by_contribution, by_correlation, by_shuffling, rank_features
 from analysis.results import Additivity, FeatureNote, Method, ModelAnalysis, Ranking
 from analysis.sampling import Array, Rows, spread, stratified
-from brain.artifacts import IMPORTANCE, IMPORTANCE_TABLE
+from brain.artifacts import FEATURES_PAGE, IMPORTANCE, IMPORTANCE_TABLE
 from brain.brief import Brief
 from brain.errors import NotEnoughBarsError
 from brain.naming import Family, Fill
@@ -94,6 +94,7 @@ def explain(task: ExplanationTask) -> Explanation:
         NotEnoughBarsError: too few bars have a target.
         ModelIntegrityError: a file of the model is unreadable.
     """
+    from analysis.dictionary import features_page
     from analysis.figures import write_figures
     from engine import families
 
@@ -126,6 +127,9 @@ def explain(task: ExplanationTask) -> Explanation:
         _write_tables(analysis, task.folder)
         beeswarm = contributions if additivity.holds else None
         write_figures(analysis, beeswarm, rows[measures.explained], task.features, task.folder)
+        title = f"Features of {task.model_id} {task.family}"
+        page = features_page(task.features, task.data.own, title=title)
+        (task.folder / FEATURES_PAGE).write_text(page)
     return Explanation(analysis, task.folder)
 
 

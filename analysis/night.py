@@ -8,12 +8,14 @@ continues it takes these over.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from analysis.documents import night_document
 from analysis.nightly import NightlyFeatureAnalysis
+from analysis.scope import data_with
 from analysis.tables import model_lines
 from analysis.tasks import pieces
 from brain.artifacts import SUMMARY
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from brain.records import Champion
     from brain.series.bars import Bars
     from brain.settings import Settings
+    from engine.data.dataset import Dataset
     from registry.library import BrainLibrary
     from registry.nights import CompleteSymbol, StoppedNight
     from registry.runs import Run
@@ -136,7 +139,7 @@ class Night:
             explained.expect(pieces(len(models)) - pieces(len(settings.families)))
             with part.stopwatch.stage("analyse"):
                 analysis = yield from self._analysis.analyse_models(
-                    part.symbol, models, dataset, self._run, explained
+                    part.symbol, models, partial(self._data, dataset), self._run, explained
                 )
             with part.stopwatch.stage("name champions"):
                 part.champions = name_champions(library, result, choices)
@@ -149,6 +152,12 @@ class Night:
             if not result.failures:
                 run.document(part.document, SUMMARY)
                 run.complete()
+
+    def _data(self, dataset: Dataset, columns: Sequence[str]) -> Dataset | Bars:
+        """Tonight's dataset, or for a champion of an earlier night bars with its own columns."""
+        if set(columns) <= set(dataset.own):
+            return dataset
+        return data_with(self._bars, dataset.symbol, columns)
 
     def _bars_of(self, complete: CompleteSymbol, symbol: str) -> Bars | None:
         """Tonight's bars if they begin with those of the complete part."""

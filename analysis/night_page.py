@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from brain.artifacts import EXPLANATION, FEATURES_PAGE
 from brain.model_keys import ahead
 from brain.naming import parse_model_id
 from brain.pages import render
@@ -41,6 +42,8 @@ def night_page(document: Mapping[str, Any], symbols: Sequence[str], *, title: st
     return render(
         _TEMPLATE,
         title=title,
+        explanation=EXPLANATION,
+        features=FEATURES_PAGE,
         costs=_costs(cells),
         fills=list(dict.fromkeys(cell["fill"] for cell in cells if cell["fill"])),
         columns=_COLUMNS,
@@ -230,7 +233,8 @@ Sharpe ratios are annualised, net ones after costs, ± one standard error. Gross
 bar later: gross, every decision filled one more bar late; always long, and reversal of the last
 return: net, on the same bars; break-even: the cost of each unit traded that would leave nothing.
 The picture is of each version over all bars, whatever the regime: the sum of its net returns, in
-percent of the capital.</p>
+percent of the capital. What each feature of a version is, and how much it matters, is among the
+files of its run, in {{ explanation }}/: {{ features }} and the pictures beside it.</p>
 {% for section in sections %}
 <h2>{{ section.symbol }}</h2>
 {% if section.models %}<p>Models {{ section.models }}.</p>{% endif %}

@@ -7,6 +7,7 @@ import math
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,6 @@ from brain.naming import Role, Tag
 from brain.series.source import BarSource, open_bars
 from brain.work import Failure, Progress, Tally
 from brain.workers import Unit, outcomes, run_units
-from engine.data.dataset import Dataset
 from engine.data.market_series import open_markets
 from registry.library import BrainLibrary
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from brain.records import Version
     from brain.series.bars import Bars
     from brain.settings import Settings
+    from engine.data.dataset import Dataset
     from registry.runs import Run
 
 __all__ = ["NightlyFeatureAnalysis", "run_nightly_feature_analysis"]
@@ -75,9 +76,10 @@ class NightlyFeatureAnalysis:
             symbols: which; if None all that have champions, or all that ``models`` names.
             models: model ids by symbol, ``{"BTC/USD": ["BTC-USD.1h.6/7"]}``; the champions of
                 symbols that it does not name.
-            datasets: datasets or bars by symbol, up to tonight; if None they are rebuilt from the
-                source that the settings name. Funding and open interest of the settings' exchanges
-                are joined to bars.
+            datasets: datasets or bars by symbol, up to tonight, with the own columns that the
+                versions were trained on; if None they are rebuilt from the source that the
+                settings name, with these columns. Funding and open interest of the settings'
+                exchanges are joined to bars.
             timeframe, horizon: of the versions, which are analysed on bars of their own timeframe
                 alone. Where None, those of the symbol's only model; a symbol with champions of
                 several is a failure that names them.
@@ -109,14 +111,14 @@ class NightlyFeatureAnalysis:
         return result
 
     def analyse_models(
-        self, symbol: str, models: Sequence[str], data: Dataset | Bars, night: Run, tally: Tally
+        self, symbol: str, models: Sequence[str], data: DataReader, night: Run, tally: Tally
     ) -> Unit[NightlyAnalysis]:
         """A unit that analyses models of one symbol, see :mod:`brain.workers`.
 
         Args:
             symbol: of models and data.
             models: their ids; without any, nothing is done.
-            data: funding and open interest are joined to bars.
+            data: reads the symbol's; funding and open interest are joined to bars.
             night: the parent run.
             tally: expects the models' :func:`analysis.tasks.pieces`.
         """
@@ -134,16 +136,15 @@ class NightlyFeatureAnalysis:
         self,
         key: ModelKey,
         versions: Sequence[Version],
-        data: Dataset | Bars,
+        data: DataReader,
         night: Run,
         tally: Tally,
     ) -> Unit[SymbolAnalysis]:
         """A unit that analyses versions of one key, at least one."""
         try:
-            check_data(key, data)
+            check_data(key, data(()))
         except InputError as error:
             return _without_data(key, versions, error, tally)
-        market = None if isinstance(data, Dataset) else self._market(key.symbol)
         analysis = SymbolAnalysis(key, {version.id: version for version in versions})
 
         def add(result: Result | Failure) -> None:
@@ -152,7 +153,7 @@ class NightlyFeatureAnalysis:
 
         with tempfile.TemporaryDirectory(prefix="brain-") as scratch:
             tasks, failures = symbol_tasks(
-                self.library, self.settings, versions, data, Path(scratch), market
+                self.library, self.settings, versions, data, Path(scratch), self._market
             )
             analysis.failures += failures
             tally.expect(len(tasks) - pieces(len(versions)))
@@ -253,7 +254,8 @@ class NightlyFeatureAnalysis:
             yield run
 
     def _open_bars(self, symbols: Sequence[str]) -> BarSource:
-        return open_bars(self.settings, self.library, symbols)
+        # The own columns are those of the versions, whatever the settings name.
+        return open_bars(self.settings, self.library, symbols, columns=())
 
     def _key_unit(
         self,
@@ -263,9 +265,10 @@ class NightlyFeatureAnalysis:
         night: Run,
         tally: Tally,
     ) -> Unit[SymbolAnalysis]:
-        """As :meth:`_analyse`, the data's reading included."""
+        """As :meth:`_analyse`, once the symbol's data can be read at all."""
+        data = cache(reader)
         try:
-            data = reader()
+            data(())
         except LibraryError:
             raise
         except BrainError as error:

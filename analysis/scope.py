@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from analysis.failures import Stage, catch_failure
 from brain.errors import (
+    BarsError,
     InputError,
     ModelIntegrityError,
     NoChampionError,
@@ -18,21 +19,22 @@ from brain.errors import (
 )
 from brain.model_keys import ModelKey, ModelQuery, ahead
 from brain.naming import Tag, parse_model_id, parse_symbol
+from brain.series.source import BarReader
 from brain.work import Failure
+from engine.data.dataset import Dataset
 
 if TYPE_CHECKING:
     from brain.records import Champion, Version
     from brain.series.bars import Bars
     from brain.series.source import BarSource
-    from engine.data.dataset import Dataset
     from registry.library import BrainLibrary
 
-__all__ = ["DataReader", "check_data", "choose_data", "choose_versions"]
+__all__ = ["DataReader", "check_data", "choose_data", "choose_versions", "data_with"]
 
 V = TypeVar("V")
 
-#: Reads the data of one symbol.
-DataReader = Callable[[], "Dataset | Bars"]
+#: Reads the data of one symbol, with the own columns that are named; BarsError if it lacks one.
+DataReader = Callable[[Sequence[str]], "Dataset | Bars"]
 
 
 def choose_versions(
@@ -133,11 +135,32 @@ def choose_data(
             error = UnknownSymbolError(f"no dataset of {symbol} is given; {cure}")
             failures.append(Failure(symbol, error, Stage.BARS, symbol=symbol))
     readers: dict[ModelKey, DataReader] = {
-        key: partial(datasets.__getitem__, spellings[key.symbol])
+        key: partial(data_with, datasets, spellings[key.symbol])
         for key in keys
         if key.symbol in symbols and key.symbol in spellings
     }
     return readers, failures
+
+
+def data_with(
+    datasets: Mapping[str, Dataset | Bars], symbol: str, columns: Sequence[str]
+) -> Dataset | Bars:
+    """A symbol's dataset, or its bars with these own columns, read anew where that can be done.
+
+    Raises:
+        BarsError: it lacks one of the columns.
+    """
+    if isinstance(datasets, BarReader):
+        return datasets.read(symbol, columns)
+    data = datasets[symbol]
+    if not isinstance(data, Dataset):
+        return data.with_own(columns)
+    if missing := [column for column in columns if column not in data.own]:
+        raise BarsError(
+            f"the dataset of {symbol} has no column {missing[0]!r}, which a version was trained "
+            "on; give the bars, or a dataset of them with this column"
+        )
+    return data
 
 
 def check_data(key: ModelKey, data: Dataset | Bars) -> None:

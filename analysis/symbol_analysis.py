@@ -13,12 +13,13 @@ from analysis.failures import Stage, catch_failure
 from analysis.profit import ModelProfit, NoProfit, ProfitResult
 from analysis.rankings import Rankings
 from analysis.results import ModelAnalysis
-from brain.artifacts import DRIFT, EXPLANATION
+from brain.artifacts import DRIFT, EXPLANATION, FEATURES_PAGE
 from brain.brief import Brief
 from brain.errors import AnalysisError
 from brain.model_keys import ModelKey, ahead
 from brain.naming import Role, Tag
 from brain.work import Failure
+from registry.descriptions import run_link
 from registry.runs import Metric, Run
 
 if TYPE_CHECKING:
@@ -174,6 +175,13 @@ def _note(night: Run, analysis: SymbolAnalysis) -> str:
             names = _enumeration([f"{f.feature} {f.share:.1%}" for f in first])
             lines.append(f"| {model.model_id} {model.family} | {method} | {names} |")
     lines.append("")
+    for model in analysis.models:
+        page = run_link(
+            night.experiment_id,
+            analysis.versions[model.model_id].run_id,
+            f"{EXPLANATION}/{FEATURES_PAGE}",
+        )
+        lines.append(f"- [What the features of {model.model_id} are]({page})")
     for model in analysis.models:
         lines += [f"- {model.model_id}: no importance for {note}" for note in model.notes]
     lines += [f"- {version}" for version in analysis.without_profit]

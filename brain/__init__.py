@@ -51,7 +51,7 @@ if TYPE_CHECKING:
         symbol_name as symbol_name,
         symbol_of as symbol_of,
     )
-    from brain.recipes import Recipe as Recipe
+    from brain.recipes import Recipe as Recipe, own_columns as own_columns
     from brain.records import (
         CellRecord as CellRecord,
         Champion as Champion,
@@ -79,7 +79,7 @@ __all__, __getattr__, __dir__ = face(
         ),
         "brain.model_keys": "ModelKey",
         "brain.naming": "Family Regime champion_alias model_name symbol_name symbol_of",
-        "brain.recipes": "Recipe",
+        "brain.recipes": "Recipe own_columns",
         "brain.records": (
             "CellRecord Champion Estimate Evidence FamilyAdvice Selection SwitchAdvice Version"
         ),

@@ -25,6 +25,7 @@ from pydantic_settings import (
 )
 
 from brain.calendars import parse_calendars
+from brain.columns import parse_columns
 from brain.costs import parse_rates
 from brain.errors import BrainError, InputError, SettingsError, did_you_mean
 from brain.folders import (
@@ -82,6 +83,11 @@ def _families(value: object) -> object:
     return tuple(dict.fromkeys(parse_family(str(word)) for word in words)) or tuple(Family)
 
 
+def _columns(value: object) -> object:
+    names = [name for name in value.split(",") if name.strip()] if isinstance(value, str) else value
+    return parse_columns(names) if isinstance(names, list | tuple) else names
+
+
 def _lower_words(value: object) -> object:
     words = _words(value)
     if not isinstance(words, list | tuple):
@@ -125,6 +131,10 @@ class Settings(BaseSettings):
     )
     bars: Annotated[Path | None, BeforeValidator(bars_folder)] = Field(
         default=None, description="folder of Parquet or CSV files; the packaged sample if none"
+    )
+    columns: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_columns)] = Field(
+        default=(),
+        description="columns of the files that are features too, each known at its bar's close",
     )
     series: Annotated[str, BeforeValidator(series_address)] = Field(
         default_factory=lambda: str(Path.cwd() / "series"),

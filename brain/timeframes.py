@@ -9,11 +9,11 @@ from brain.errors import InputError
 
 __all__ = ["LENGTHS", "check_timeframe", "length_name", "resampled"]
 
-#: Lengths by exchanges' names. Weeks open on Mondays. A calendar month has no fixed length and so
-#: no grid.
+#: Lengths by exchanges' names, each a part of a day, a day or a week. Weeks open on Mondays, or on
+#: Sundays. A calendar month has no fixed length and so no grid.
 LENGTHS: dict[str, timedelta] = {
-    **{f"{n}m": timedelta(minutes=n) for n in (1, 3, 5, 15, 30)},
-    **{f"{n}h": timedelta(hours=n) for n in (1, 2, 4, 6, 8, 12)},
+    **{f"{n}m": timedelta(minutes=n) for n in (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 30, 45, 90)},
+    **{f"{n}h": timedelta(hours=n) for n in (1, 2, 3, 4, 6, 8, 12)},
     "1d": timedelta(days=1),
     "1w": timedelta(weeks=1),
 }

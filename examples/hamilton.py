@@ -12,6 +12,7 @@ import argparse
 import json
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,8 +20,8 @@ import mlflow
 import numpy as np
 import pandas as pd
 
-from brain import BrainError, NoChampionError, Regime, Selection, position_size
-from brain.artifacts import POSITION, REGIMES
+from brain import BrainError, NoChampionError, Regime, Selection, own_columns, position_size
+from brain.artifacts import POSITION, RECIPE, REGIMES
 from brain.manifest import check_folder
 from brain.model_keys import ModelKey
 from brain.naming import REGIMES as ALL_REGIMES
@@ -32,9 +33,11 @@ from registry import BrainLibrary, ModelSelector, load_settings
 RECENT = kernels.LOOK_BACK + 512
 
 
-def recent_bars(symbol: str, folder: Path, timeframe: str | None = None) -> Bars:
-    """The symbol's last bars; "now" is the close of the last one."""
-    bar_set = read_folder(folder, [symbol], timeframe=timeframe)
+def recent_bars(
+    symbol: str, folder: Path, timeframe: str | None = None, own: Sequence[str] = ()
+) -> Bars:
+    """The symbol's last bars with own columns; "now" is the close of the last one."""
+    bar_set = read_folder(folder, [symbol], columns=own, timeframe=timeframe)
     for failure in bar_set.failures:
         raise failure.error
     (bars,) = bar_set.bars.values()
@@ -55,8 +58,8 @@ def present_regime(library: BrainLibrary, key: ModelKey, bars: Bars) -> Regime |
         raise NoChampionError(f"{key} has no champion{which}; run the nightly job for it")
     definition = kernels.RegimeDefinition.from_json(json.dumps(newest.regimes["definition"]))
     state = kernels.RegimeState.from_json(json.dumps(newest.regimes["state"]))
-    open_, high, low, close, _, times = columns(bars)
-    return kernels.catch_up(open_, high, low, close, times, definition, state)[1].present
+    *prices, _, times = columns(bars)
+    return kernels.catch_up(*prices, times, definition, state)[1].present
 
 
 def columns(bars: Bars) -> tuple[np.ndarray, ...]:
@@ -77,13 +80,15 @@ def verified_folder(library: BrainLibrary, selection: Selection, models: Path) -
     return folder
 
 
-def predict(folder: Path, bars: Bars) -> float:
-    """The prediction at the last bar's close; NaN is unknown."""
+def predict(folder: Path, bars: Bars, files: Path) -> np.ndarray:
+    """The prediction at the last bar's close, (1,); NaN is unknown."""
     model = mlflow.pyfunc.load_model(str(folder))
-    rows = pd.DataFrame(kernels.bar_features(*columns(bars)), columns=list(kernels.FEATURES))
-    # Features of other data than bars are missing.
+    own = list(own_columns(json.loads((folder / RECIPE).read_text())["feature_set"]))
+    rows = pd.DataFrame(kernels.bar_features(*columns(bars)), bars.frame.index, kernels.FEATURES)
+    # The model's own columns of the files are joined; features of other data than bars are missing.
+    rows = rows.join(recent_bars(bars.symbol, files, bars.timeframe, own).frame[own])
     rows = rows.reindex(columns=model.metadata.signature.inputs.input_names())
-    return float(np.asarray(model.predict(rows)).reshape(-1)[-1])
+    return np.asarray(model.predict(rows), dtype=np.float64).reshape(-1)[-1:]
 
 
 def decide(library: BrainLibrary, bars: Bars, options: argparse.Namespace) -> tuple[float, str]:
@@ -102,15 +107,12 @@ def decide(library: BrainLibrary, bars: Bars, options: argparse.Namespace) -> tu
     folder = verified_folder(library, champion, options.models)
     rule = kernels.PositionRule.from_json((folder / POSITION).read_text())
     definition = json.loads((folder / REGIMES).read_text())["definition"]
-    open_, high, low, close, *_ = columns(bars)
-    volatility = kernels.volatility(open_, high, low, close, definition["window"])[-1:]
-    prediction, code = np.array([predict(folder, bars)]), np.array([ALL_REGIMES.index(regime)])
+    volatility = kernels.volatility(*columns(bars)[:4], definition["window"])[-1:]
+    prediction, code = predict(folder, bars, options.bars), np.array([ALL_REGIMES.index(regime)])
     gain = rule.gain(prediction, volatility, code)
     print(f"prediction {prediction[0]:+.4f} in units of volatility, {gain[0]:+.1f} bp expected")
-    print(
-        f"a position needs {rule.threshold:.1f} bp, and is "
-        f"{rule.fill.describe(bars.timeframe)} and held for {rule.horizon} bars"
-    )
+    at = rule.fill.describe(bars.timeframe)
+    print(f"a position needs {rule.threshold:.1f} bp, and is {at} and held for {rule.horizon} bars")
     if np.isnan(gain[0]):
         return 0.0, "the expected gain is unknown"
     confidence = champion.confidence

@@ -10,7 +10,14 @@ import re
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
-from brain.artifacts import BEESWARM, DRIFT, EVIDENTLY_REPORT, EXPLANATION, PROFIT_FIGURE
+from brain.artifacts import (
+    BEESWARM,
+    DRIFT,
+    EVIDENTLY_REPORT,
+    EXPLANATION,
+    FEATURES_PAGE,
+    PROFIT_FIGURE,
+)
 from brain.model_keys import ModelKey, ahead
 from brain.records import Champion, Evidence
 from brain.text import plus_minus
@@ -29,11 +36,15 @@ def run_link(experiment_id: str, run_id: str, artifact: str | None = None) -> st
 
 
 def explanation_links(page: str) -> str:
-    """Links from a run's page to its profit, importances and drift; only a champion has them."""
+    """Links from a run's page to its profit, importances, features and drift.
+
+    Only a champion has them.
+    """
     files = f"{page}/artifacts"
     return (
         f"[profit]({files}/{PROFIT_FIGURE}), "
         f"[importances]({files}/{EXPLANATION}/{BEESWARM}), "
+        f"[features]({files}/{EXPLANATION}/{FEATURES_PAGE}), "
         f"[drift]({files}/{DRIFT}/{EVIDENTLY_REPORT})"
     )
 

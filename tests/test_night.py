@@ -51,11 +51,14 @@ from engine.kernels.features import FEATURE_SET, FEATURES
 from engine.night.champions import CellChoice, name_champions
 from engine.night.symbols import SymbolResult
 from registry.library import BrainLibrary
+from tests.brain.series.forms import FORMS
 from tests.engine.simulate import simulate
 from tests.jobs import BRIEF_ANALYSIS, Outcome, run_job
 from tests.servers import MlflowServer, copy_database, sqlite_template
 
 SYMBOLS = ("AAA/USD", "BBB/USD")
+#: Forms of files that are refused at a moment which is over.
+ON_TIME = ("ahead", "local-time")
 KEY = ModelKey("AAA/USD", "1d", 6)
 
 
@@ -565,6 +568,31 @@ def test_a_night_on_a_server_is_the_same(
 
 
 # --- bad input ----------------------------------------------------------------------------------
+
+
+def test_files_of_which_none_has_one_meaning_are_all_named_before_anything_is_written(
+    library: BrainLibrary, tmp_path: Path
+) -> None:
+    (tmp_path / "bars").mkdir()
+    names = []
+    for number, form in enumerate(make() for key, make in FORMS.items() if key not in ON_TIME):
+        if form.bars is None:
+            name = re.sub(r"^[A-Z]+(-USD)?(?=_)", f"S{number}-USD", form.name)
+            (tmp_path / "bars" / name).write_bytes(form.content)
+            names.append(f"S{number}/USD" if name != form.name else name)
+    ahead = frame_of("AAA/USD").assign(
+        time=lambda f: f["time"] - f["time"].iloc[-1] + pd.Timestamp.now("UTC").ceil("D")
+        + pd.Timedelta(days=9)
+    )  # fmt: skip
+    write(tmp_path / "bars", "AAA/USD", ahead)
+    done = run_job("nightly", "--bars", "bars", *QUICK)
+    assert done.code == 2
+    assert len(names) > 15
+    for name in names:
+        assert name.replace("/", "-") in done.error or name in done.error
+    assert "AAA/USD 1d" in done.error
+    assert "bars of 900 end after now" in done.error
+    assert_untouched(library, tmp_path)
 
 
 def with_value(column: str, value: float, symbol: str) -> pd.DataFrame:

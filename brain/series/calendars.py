@@ -78,7 +78,9 @@ def continuous_grid(times: _Ints, step: int) -> Grid:
     """
     size = int((times[-1] - times[0]) // step) + 1
     opens = times[0] + step * np.arange(size)
-    on_grid = (times - _ORIGIN) % step == 0
+    # Weeks may open on Sundays as well.
+    origin = _ORIGIN - _DAY if ((times - _ORIGIN + _DAY) % _WEEK == 0).all() else _ORIGIN
+    on_grid = (times - origin) % step == 0
     places = np.where(on_grid, (times - times[0]) // step, -1)
     return Grid(opens, opens + step, places, 365 * _DAY / step)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from brain.calendars import calendar_of
 from brain.errors import (
@@ -13,25 +15,31 @@ from brain.errors import (
     SettingsError,
     UnknownSymbolError,
 )
-from brain.series.bars import Bars, check_bars, parse_timeframe
-from brain.series.files import folder_files, read_files, sample_folder
+from brain.series.bars import COLUMNS, Bars, check_bars, parse_timeframe
+from brain.series.files import folder_files, read_files, sample_folder, unread_files
 from brain.work import Failure
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from brain.series.store.store import SeriesStore
     from brain.settings import Settings
 
 __all__ = [
+    "BarReader",
     "BarSource",
     "SeriesLibrary",
     "bars_of",
+    "bars_with",
     "describe_source",
     "open_bars",
     "open_folder",
     "reads_store",
 ]
 
-_MOST_ERRORS = 3  # in one line
+logger = logging.getLogger(__name__)
+
+_MOST_ERRORS = 10  # in one line; of more, the names
 
 
 class SeriesLibrary(Protocol):
@@ -62,26 +70,38 @@ class BarSource(Mapping[str, Bars]):
 
     Args:
         symbols: of the source.
-        reader: reads one symbol's bars.
+        reader: reads one symbol's bars, with the own columns that are named.
+        columns: names of the own columns that the bars have.
         failures: of other symbols, or of files without a symbol in their names.
+        note: of files that are not read; empty if there are none.
     """
 
     def __init__(
         self,
         symbols: Iterable[str],
-        reader: Callable[[str], Bars],
+        reader: Callable[[str, Sequence[str]], Bars],
         failures: Iterable[Failure] = (),
+        columns: Sequence[str] = (),
+        note: str = "",
     ) -> None:
         self._symbols = dict.fromkeys(symbols)
         self._reader = reader
+        self._columns = columns
         self.failures = tuple(failures)
+        self.note = note
         self._first: tuple[str, Bars] | None = None
 
     def __getitem__(self, symbol: str) -> Bars:
         if symbol not in self._symbols:
             raise KeyError(symbol)
+        return self.read(symbol, self._columns)
+
+    def read(self, symbol: str, columns: Sequence[str]) -> Bars:
+        """A symbol's bars with these own columns; errors as when it is read by its symbol."""
         first, self._first = self._first, None
-        return first[1] if first and first[0] == symbol else self._reader(symbol)
+        if first and first[0] == symbol and first[1].own == tuple(columns):
+            return first[1]
+        return self._reader(symbol, columns)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._symbols)
@@ -100,33 +120,62 @@ class BarSource(Mapping[str, Bars]):
         """
         for symbol in tuple(self._symbols):
             try:
-                self._first = (symbol, self._reader(symbol))
+                self._first = (symbol, self.read(symbol, self._columns))
                 return
             except LibraryError:
                 raise
             except BrainError as error:
                 del self._symbols[symbol]
                 self.failures += (Failure(symbol, error, symbol=symbol),)
-        errors = [str(f.error) for f in (*sorted(self.failures, key=str), *failures)]
-        more = [f"and {len(errors) - _MOST_ERRORS} more"] if len(errors) > _MOST_ERRORS else []
-        raise InputError(" | ".join(errors[:_MOST_ERRORS] + more))
+        every = [*sorted(self.failures, key=str), *failures]
+        errors = [str(failure.error) for failure in every[:_MOST_ERRORS]]
+        others = ", ".join(failure.what for failure in every[_MOST_ERRORS:])
+        raise InputError(" | ".join(errors + ([f"and likewise {others}"] if others else [])))
 
 
-def open_folder(settings: Settings, symbols: Sequence[str] | None = None) -> BarSource:
+@runtime_checkable
+class BarReader(Protocol):
+    """Reads a symbol's bars with other own columns than they have by the symbol alone."""
+
+    def read(self, symbol: str, columns: Sequence[str]) -> Bars:
+        """A symbol's bars with these own columns; BarsError if there is no such column."""
+
+
+def bars_with(bars: Mapping[str, Bars], symbol: str, columns: Sequence[str]) -> Bars:
+    """A symbol's bars with these own columns, read anew where that can be done.
+
+    Raises:
+        BarsError: there is no such column.
+    """
+    if isinstance(bars, BarReader):
+        return bars.read(symbol, columns)
+    return bars[symbol].with_own(columns)
+
+
+def open_folder(
+    settings: Settings,
+    symbols: Sequence[str] | None = None,
+    *,
+    columns: Sequence[str] | None = None,
+) -> BarSource:
     """The bars of a folder, or the sample, see :func:`open_bars`."""
     names = tuple(symbols if symbols is not None else settings.symbols)
-    files, failures = folder_files(
-        settings.bars or sample_folder(), names or None, timeframe=settings.timeframe
-    )
+    folder = settings.bars or sample_folder()
+    files, failures = folder_files(folder, names or None, timeframe=settings.timeframe)
 
-    def reader(symbol: str) -> Bars:
-        return read_files(symbol, files[symbol], calendar_of(settings.calendar, symbol))
+    def reader(symbol: str, own: Sequence[str]) -> Bars:
+        return read_files(symbol, files[symbol], calendar_of(settings.calendar, symbol), own)
 
-    return BarSource(files, reader, failures)
+    own = settings.columns if columns is None else columns
+    return BarSource(files, reader, failures, own, _unread_note(folder, files))
 
 
 def open_bars(
-    settings: Settings, library: SeriesLibrary, symbols: Sequence[str] | None = None
+    settings: Settings,
+    library: SeriesLibrary,
+    symbols: Sequence[str] | None = None,
+    *,
+    columns: Sequence[str] | None = None,
 ) -> BarSource:
     """The bars of a job.
 
@@ -135,24 +184,46 @@ def open_bars(
             read.
         library: with the series store.
         symbols: whose; those of the settings if None, and all of a folder if there are none.
+        columns: names of the own columns; those of the settings if None.
 
     Raises:
         InputError: the folder can't be used.
         SettingsError: the bars are from the series store, and there are no symbols.
     """
     if not reads_store(settings):
-        return open_folder(settings, symbols)
+        return open_folder(settings, symbols, columns=columns)
     names = tuple(symbols if symbols is not None else settings.symbols)
+    own = settings.columns if columns is None else columns
     if not names:
         raise SettingsError(
             "exchanges are named and no symbols; name these too, for example "
             "BRAIN_SYMBOLS=BTC/USDT,ETH/USDT"
         )
     exchange, timeframe = settings.exchanges[0], settings.candle_timeframe
-    return BarSource(names, lambda symbol: bars_of(library.series, exchange, symbol, timeframe))
+
+    def read(symbol: str, columns: Sequence[str]) -> Bars:
+        return bars_of(library.series, exchange, symbol, timeframe).with_own(columns)
+
+    return BarSource(names, read, columns=own)
 
 
-def bars_of(store: SeriesStore, exchange: str, symbol: str, timeframe: str) -> Bars:
+def _unread_note(folder: str | Path, files: dict[str, list[Path]]) -> str:
+    names = unread_files(folder, files)
+    if not names:
+        return ""
+    note = f"Files beside the bars that are not read: {', '.join(names)}."
+    logger.warning("%s: %s", folder, note)
+    return note
+
+
+def bars_of(
+    store: SeriesStore,
+    exchange: str,
+    symbol: str,
+    timeframe: str,
+    *,
+    now: pd.Timestamp | None = None,
+) -> Bars:
     """One exchange's candles of a symbol's perpetual as checked bars.
 
     Args:
@@ -160,6 +231,7 @@ def bars_of(store: SeriesStore, exchange: str, symbol: str, timeframe: str) -> B
         exchange: of the candles, ``binance``.
         symbol: ``BTC/USDT`` or ``BTC/USDT:USDT``, the present or a former name; the bars get it.
         timeframe: of the candles.
+        now: the moment, UTC, at which the bars are read; the clock's if None.
 
     Returns:
         The series on its grid; missing candles are rows of NaN, and ``repairs`` counts them.
@@ -167,17 +239,22 @@ def bars_of(store: SeriesStore, exchange: str, symbol: str, timeframe: str) -> B
     Raises:
         InputError: the symbol has no perpetual, or there is no such timeframe.
         UnknownSymbolError: the store holds no such candles.
-        BarsError: the candles are broken, or more than half of them are missing.
+        BarsError: the candles are broken, lie in the future, or more than half of them are missing.
         SeriesStoreError: the store can't be read.
     """
     parse_timeframe(timeframe)
     contract = store.present_name(symbol)
-    candles = store.read("candles", symbol=contract, exchange=exchange, timeframe=timeframe)
+    candles = store.read(
+        "candles",
+        symbol=contract,
+        exchange=exchange,
+        timeframe=timeframe,
+        columns=["time", *COLUMNS],
+    )
     if candles.empty:
         raise UnknownSymbolError(
             f"the store holds no {timeframe} candles of {contract} on {exchange}; collect them "
             "first, or correct symbol, exchange or timeframe"
         )
-    return check_bars(
-        candles, symbol=symbol, timeframe=timeframe, source=f"{contract} on {exchange}"
-    )
+    source = f"{contract} on {exchange}"
+    return check_bars(candles, symbol=symbol, timeframe=timeframe, source=source, now=now)

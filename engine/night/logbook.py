@@ -22,7 +22,7 @@ from engine.data.dataset import Dataset
 from engine.evaluation.profit_table import out_of_sample_table
 from engine.evaluation.rules import Decisions
 from engine.evaluation.trading import ALL
-from engine.kernels.market_features import MARKET_FEATURES
+from engine.kernels.features import FEATURES
 from engine.night.search import Search
 from engine.night.training import SearchResult, TrainingResult
 from registry.descriptions import explanation_links, history_link, markdown_table, run_link
@@ -186,10 +186,10 @@ def _metrics(
 
 
 def _missing(dataset: Dataset) -> Iterator[Metric]:
-    """The missing shares among the rows with a target: of each market feature, of all features."""
+    """The missing shares among the rows with a target, of each feature that isn't of bars alone."""
     missing = np.isnan(dataset.features[~np.isnan(dataset.target)])
     for name, share in zip(dataset.names, missing.mean(axis=0), strict=True):
-        if name in MARKET_FEATURES:
+        if name not in FEATURES:
             yield Metric(f"missing/{name}", float(share))
     yield Metric("missing/all", float(missing.mean()))
 

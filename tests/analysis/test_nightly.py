@@ -50,7 +50,9 @@ from registry.runs import Run
 from tests.analysis.models import CAUSE, SYMBOL, crown, dataset, fitted, register, settings
 from tests.engine.simulate import simulate
 
-EXPLANATION = {"importance.parquet", "importance.json", "importance.png", "beeswarm.png"}
+EXPLANATION = {
+    "importance.parquet", "importance.json", "importance.png", "beeswarm.png", "features.html",
+}  # fmt: skip
 DRIFT = {"evidently.html", "evidently.json", "drift.json"}
 
 

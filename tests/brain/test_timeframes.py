@@ -24,8 +24,11 @@ REFUSED = [
     ("7d", "; write '1w'"),
     ("5T", "; write '5m'"),
     ("7h", " that is known: bars of 7h can't be used; resample them to 1w"),
-    ("90m", " that is known: bars of 90m can't be used; resample them to 6h, 12h, 1d or 1w"),
-    ("30s", " that is known: bars of 30s can't be used; resample them to 1m, 3m"),
+    (
+        "40m",
+        " that is known: bars of 40m can't be used; resample them to 2h, 4h, 6h, 8h, 12h, 1d or 1w",
+    ),
+    ("30s", " that is known: bars of 30s can't be used; resample them to 1m, 2m"),
     ("3d", f" that is known: bars of 3d can't be used; get them as one of {KNOWN}"),
     ("1M", ", as a month has no fixed length; resample the bars to 1d or 1w"),
     ("month", ", as a month has no fixed length; resample the bars to 1d or 1w"),

@@ -67,6 +67,7 @@ def test_the_description_says_who_is_champion_and_why_and_leads_there() -> None:
         "2026-11-22",
         "[profit](#/experiments/1/runs/abc/artifacts/profit.png), "
         "[importances](#/experiments/1/runs/abc/artifacts/explanation/beeswarm.png), "
+        "[features](#/experiments/1/runs/abc/artifacts/explanation/features.html), "
         "[drift](#/experiments/1/runs/abc/artifacts/drift/evidently.html)",
     ]
     assert text.endswith("|\n\n- **high**: prior: no family is clearly better\n")

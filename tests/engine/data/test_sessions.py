@@ -123,9 +123,8 @@ def _check_evidence(ours: Evidence, other: Evidence, annual: float) -> None:
             assert value * annual**2 == pytest.approx(expected)
         elif isinstance(value, Estimate):
             scale = annual if field.name in _ANNUAL else 1.0
-            given, wanted = dataclasses.astuple(value), dataclasses.astuple(expected)
-            given, wanted = (np.array(v, dtype=float) for v in (given[:2], wanted[:2]))
-            np.testing.assert_allclose(given, scale * wanted, rtol=1e-12, equal_nan=True)
+            theirs = [scale * expected.value, scale * expected.error]
+            np.testing.assert_allclose([value.value, value.error], theirs, rtol=1e-12)
         else:
             assert value == expected, field.name
 
