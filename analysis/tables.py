@@ -40,26 +40,22 @@ def champions_table(champions: Sequence[Champion], failures: Sequence[Failure]) 
         ]
     )
     table = Table(title="Champions", caption=caption)
-    for column in ("symbol", _KEY):
-        table.add_column(column, no_wrap=True)
+    table.add_column("symbol\ntimeframe, horizon", no_wrap=True)
     for column in ("regime", "champion"):
         table.add_column(column)
-    for column in ("version", "net Sharpe", *_BESIDE, "bars, episodes"):
+    for column in ("version\nnight", "net Sharpe", *_BESIDE, "bars, episodes"):
         table.add_column(column, justify="right")
-    table.add_column("night", no_wrap=True)
     table.add_column("why", overflow="fold")
     for champion in champions:
         record = champion.record
         table.add_row(
-            champion.symbol,
-            f"{champion.key.timeframe}, {champion.key.horizon}",
+            f"{champion.symbol}\n{champion.key.timeframe}, {champion.key.horizon}",
             champion.regime,
             record.family,
-            str(champion.version),
+            f"{champion.version}\n{record.night or 'unknown'}",
             plus_minus(record.net_sharpe, record.net_sharpe_error, "+"),
             *_beside(record.evidence),
             f"{record.bars}, {record.episodes}",
-            record.night or "unknown",
             record.reason,
         )
     return _with_failures(table, failures)

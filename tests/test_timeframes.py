@@ -111,9 +111,11 @@ def test_table_summary_and_page_say_timeframe_horizon_and_night(nights: Nights) 
         record = nights.library.champion(key, "low").record
         day = record.decided[:10]
         assert record.night == day
-        row = next(line for line in outcome.out.splitlines() if " low " in line)
-        assert f"{key.timeframe}, {key.horizon}" in row
-        assert day in row
+        table = outcome.out.partition("Champions")[2].splitlines()
+        row = next(i for i, line in enumerate(table) if " low " in line)
+        assert SYMBOL in table[row]
+        assert f"{key.timeframe}, {key.horizon} " in table[row + 1]
+        assert day in table[row + 1]
         document = nights.summary(key)
         for entry in document["champions"]:
             told = (entry["symbol"], entry["timeframe"], entry["horizon"], entry["night"])
