@@ -28,6 +28,7 @@ from brain.calendars import BARS, CONTINUOUS, parse_calendar
 from brain.errors import BarsError, InputError, NotEnoughBarsError, did_you_mean
 from brain.naming import parse_symbol
 from brain.series.calendars import Grid, Sessions, bars_grid, continuous_grid, sessions_grid
+from brain.series.faults import bar_faults
 from brain.series.times import parse_times, when
 from brain.text import count
 
@@ -44,9 +45,6 @@ TIMEFRAMES: dict[str, pd.Timedelta] = {
     "1d": pd.Timedelta(days=1),
     "1w": pd.Timedelta(weeks=1),
 }
-
-# Adjusted or converted prices may leave the close a rounding error above the high.
-_ROUNDING = 1e-9
 
 # Of a series, the share of bars outside the sessions that are left out, and not refused.
 _MOST_OUTSIDE = 0.01
@@ -292,17 +290,8 @@ def _in_order(rows: pd.DataFrame, repairs: list[str]) -> pd.DataFrame:
 def _check_prices(rows: pd.DataFrame, name: str) -> None:
     """Refuse impossible bars; the rows are in the order of time."""
     values = rows.to_numpy()
-    first, high, low, last, volume = (values[:, k] for k in range(len(COLUMNS)))
-    faults = {
-        "a price is NaN or infinite": ~np.isfinite(values[:, :4]).all(axis=1),
-        "a price is not positive": (values[:, :4] <= 0).any(axis=1),
-        "high is below low": high < low * (1 - _ROUNDING),
-        "high is below open or close": high < np.maximum(first, last) * (1 - _ROUNDING),
-        "low is above open or close": low > np.minimum(first, last) * (1 + _ROUNDING),
-        "volume is negative": volume < 0,
-    }
     cure = "correct these bars at the source, or leave them out: a bar may be missing"
-    for fault, bad in faults.items():
+    for fault, bad in bar_faults(values).items():
         if np.any(bad):
             _refuse(rows, bad, fault, cure, name)
 

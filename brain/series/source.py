@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
+
+import pandas as pd
 
 from brain.calendars import calendar_of
 from brain.errors import (
@@ -13,8 +16,11 @@ from brain.errors import (
     SettingsError,
     UnknownSymbolError,
 )
-from brain.series.bars import Bars, check_bars, parse_timeframe
+from brain.series.bars import COLUMNS, Bars, check_bars, parse_timeframe
+from brain.series.faults import row_faults
 from brain.series.files import folder_files, read_files, sample_folder
+from brain.series.times import when
+from brain.text import count
 from brain.work import Failure
 
 if TYPE_CHECKING:
@@ -31,6 +37,8 @@ __all__ = [
 ]
 
 _MOST_ERRORS = 3  # in one line
+
+logger = logging.getLogger(__name__)
 
 
 class SeriesLibrary(Protocol):
@@ -153,7 +161,8 @@ def bars_of(store: SeriesStore, exchange: str, symbol: str, timeframe: str) -> B
         timeframe: of the candles.
 
     Returns:
-        The series on its grid; missing candles are rows of NaN, and ``repairs`` counts them.
+        The series on its grid; missing and impossible candles are rows of NaN, and ``repairs``
+        counts them.
 
     Raises:
         InputError: the symbol has no perpetual, or there is no such timeframe.
@@ -169,6 +178,26 @@ def bars_of(store: SeriesStore, exchange: str, symbol: str, timeframe: str) -> B
             f"the store holds no {timeframe} candles of {contract} on {exchange}; collect them "
             "first, or correct symbol, exchange or timeframe"
         )
-    return check_bars(
-        candles, symbol=symbol, timeframe=timeframe, source=f"{contract} on {exchange}"
+    source = f"{contract} on {exchange}"
+    return check_bars(_sound(candles, source), symbol=symbol, timeframe=timeframe, source=source)
+
+
+def _sound(candles: pd.DataFrame, source: str) -> pd.DataFrame:
+    """The candles, those that can't be true as missing ones; the store may be older than the rule.
+
+    A collection asks for them again.
+    """
+    faults = row_faults("candles", candles)
+    bad = faults != ""
+    if not bad.any():
+        return candles
+    first = int(bad.argmax())
+    logger.warning(
+        "%s: %s taken as missing, first at %s: %s; collect with --renew to ask for them again",
+        source,
+        count(bad.sum(), "impossible candle"),
+        when(candles["time"].iloc[first]),
+        faults[first],
     )
+    values = candles[list(COLUMNS)].mask(pd.Series(bad, index=candles.index), axis=0)
+    return candles.assign(**{name: values[name] for name in COLUMNS})

@@ -15,7 +15,13 @@ from brain.series.store.store import SeriesStore
 from market.collection.batches import Batches
 from market.collection.fetch import Fetch
 from market.collection.gaps import revise_gaps
-from market.collection.listing import Listing, instrument_rows, make_listing, read_members
+from market.collection.listing import (
+    Listing,
+    check_odd_rows,
+    instrument_rows,
+    make_listing,
+    read_members,
+)
 from market.collection.outage import Outage
 from market.collection.plan import HISTORIES, Period
 from market.collection.preparation import Preparation
@@ -75,7 +81,12 @@ class ExchangeCollection:
                 instruments, now = await run_all(
                     self.exchange.instruments(), self.exchange.server_time()
                 )
-        except MarketError as error:
+        except LibraryError:
+            raise
+        except Exception as error:
+            if not isinstance(error, BrainError):
+                logger.exception("%s failed", self.exchange.name)
+                error = _unexpected(error)
             every_name = [name for aliases in names.values() for name in aliases]
             self.tally.fail(every_name, self.exchange.name, error)
             return
@@ -109,6 +120,7 @@ class ExchangeCollection:
         for symbol, aliases in names.items():
             former = self.request.former_names.get(symbol, ())
             try:
+                check_odd_rows(symbol, former, instruments, members, self.exchange.odd_rows)
                 listings.append(make_listing(symbol, former, instruments, members, exchange, now))
             except BrainError as error:
                 self.tally.fail(aliases, exchange, error)
@@ -126,7 +138,12 @@ class ExchangeCollection:
         whole range, or the next one begins where this one did.
         """
         preparation = Preparation(
-            self.store, self.exchange, self.request.timeframe, period, last_listed
+            self.store,
+            self.exchange,
+            self.request.timeframe,
+            period,
+            last_listed,
+            self.request.renew,
         )
         fetches = [f for f in preparation.fetches(listings) if not self.exchange.lacks(f.plan.kind)]
         revisions = [revision for f in fetches if (revision := f.first_revision()) is not None]

@@ -70,7 +70,7 @@ def run_client(name: str, answers: Answers, work: Callable[[Any], Awaitable[Any]
 
 
 async def join(pages: Any) -> pd.DataFrame:
-    frames: list[pd.DataFrame] = [page async for page in pages]
+    frames: list[pd.DataFrame] = [page.rows async for page in pages]
     return pd.concat(frames, ignore_index=True)
 
 
