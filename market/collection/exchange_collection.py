@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from brain.errors import BrainError, LibraryError, MarketError
+from brain.errors import BrainError, ExchangeShapeError, LibraryError, MarketError
 from brain.series.store.store import SeriesStore
 from market.collection.batches import Batches
 from market.collection.fetch import Fetch
@@ -36,6 +36,8 @@ logger = logging.getLogger(__name__)
 # Series that are fetched at once from one exchange: enough to keep its client busy, few enough
 # that series get done one after another.
 _AT_ONCE = 12
+# So far a snapshot may be from the exchange's clock, which is requested once a collection.
+_PRESENT = pd.Timedelta(minutes=30)
 
 
 class ExchangeCollection:
@@ -66,6 +68,8 @@ class ExchangeCollection:
         self.tally = tally
         self.outage = Outage()
         self._gate = asyncio.Semaphore(_AT_ONCE)
+        # The exchange's time, and the event loop's at that moment.
+        self._clock = (pd.Timestamp(0, tz="UTC"), 0.0)
 
     async def run(self) -> None:
         """Collect everything; faults of the exchange become results.
@@ -90,6 +94,7 @@ class ExchangeCollection:
             every_name = [name for aliases in names.values() for name in aliases]
             self.tally.fail(every_name, self.exchange.name, error)
             return
+        self._clock = now, asyncio.get_running_loop().time()
         listings, last_listed = await self._listings(names, instruments, now)
         self._note_lacks(listings, names)
         period = self.request.period(now)
@@ -204,6 +209,7 @@ class ExchangeCollection:
     async def _fetch_snapshot(self, instrument: Instrument) -> BrainError | None:
         try:
             row = await self.exchange.snapshot(instrument)
+            self._check_present(row["time"][0])
             await self.batches.add("snapshots", row)
         except LibraryError:
             raise
@@ -214,6 +220,20 @@ class ExchangeCollection:
             logger.exception("%s %s snapshots failed", instrument.symbol, self.exchange.name)
             return _unexpected(error)
         return None
+
+    def _check_present(self, time: pd.Timestamp) -> None:
+        """Check that a snapshot is of the present, by the exchange's clock.
+
+        Raises:
+            ExchangeShapeError: it is not.
+        """
+        clock, since = self._clock
+        now = clock + pd.Timedelta(seconds=asyncio.get_running_loop().time() - since)
+        if abs(time - now) > _PRESENT:
+            raise ExchangeShapeError(
+                f"{self.exchange.name}: a snapshot is of {time}, while the exchange's clock is at "
+                f"{now}; one of the two is wrong: compare with its documentation"
+            )
 
 
 async def run_all(*works: Coroutine[Any, Any, Any]) -> list[Any]:

@@ -243,7 +243,6 @@ class Binance(RestExchange):
         mark = parser.number(premium, "markPrice")
         amount = self.parser(_INTEREST).number(interest, "openInterest")
         (snapshot_time,) = parser.times([premium], "time")
-        await self._check_present(_PREMIUM, snapshot_time)
         return snapshot_row(
             instrument,
             snapshot_time,

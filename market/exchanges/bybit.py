@@ -42,6 +42,7 @@ _HISTORY = "v5/market/open-interest"
 
 _COST = {"requests": 1.0}
 _FUNDING_ROWS = 200
+_LISTED_ROWS = 1000
 _PAGES = 100  # of instruments; more mean that the exchange's cursor goes in a circle
 _BOTH_SIDES = 2.0
 # In the order of an instrument's life: one that moves on between the requests comes twice, not
@@ -136,10 +137,12 @@ class Bybit(RestExchange):
         """The rows of all instruments of a status, page by page."""
         parser, rows, cursor = self.parser(_INFO), list[Any](), ""
         for _ in range(_PAGES):
-            query: Query = {"status": status, "limit": 1000, "cursor": cursor or None}
+            query: Query = {"status": status, "limit": _LISTED_ROWS, "cursor": cursor or None}
             answer = await self._get(_INFO, query)
             page = parser.rows(answer, "result", "list")
             rows += page
+            if len(page) < _LISTED_ROWS:
+                break
             cursor = parser.text(parser.value(answer, "result"), "nextPageCursor")
             if not cursor or not page:
                 break
@@ -228,7 +231,7 @@ class Bybit(RestExchange):
         parser = self.parser(_MARKS)
         table = Table(parser, parser.rows(await self._get(_MARKS, query), "result", "list"), 5)
         times = table.times(0, first, last, step=step // MILLISECOND)
-        rows = clip(table.frame(times, mark=table.numbers(1)), first, last)
+        rows = clip(parser, table.frame(times, mark=table.numbers(1)), first, last)
         marks = rows[(rows[FAULT] == "") & (rows["mark"] > 0)]
         return marks.set_index("time")["mark"]
 
@@ -240,7 +243,6 @@ class Bybit(RestExchange):
         if not rows:
             raise parser.shape_error("field 'result.list'", "is empty")
         (time,) = parser.times([answer], "time")
-        await self._check_present(_TICKERS, time)
         mark = parser.number(rows[0], "markPrice")
         amount = self._one_side(rows[0], "Interest")
         value = self._one_side(rows[0], "InterestValue")

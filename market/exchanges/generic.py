@@ -165,7 +165,7 @@ class GenericExchange(Exchange):
             times = table.times(0, first, _FOREVER, step=step // MILLISECOND)
             frame = table.frame(times, **{name: table.numbers(at) for name, at in places.items()})
             frame["volume"] *= self._base_units(instrument)
-            frame = clip(frame.assign(quote_volume=float("nan")), first, last)
+            frame = clip(parser, frame.assign(quote_volume=float("nan")), first, last)
             return candle_page(instrument, timeframe, step, frame)
 
         async for one in window_pages(page, windows(milliseconds(start), milliseconds(end), span)):
@@ -200,7 +200,7 @@ class GenericExchange(Exchange):
             times = parser.times(rows, "timestamp")
             frame = table.frame(times, rate=table.numbers("fundingRate"), mark_price=float("nan"))
             # Exchanges settle some milliseconds late; the minute is a settlement's time.
-            pages.append(clip(frame.assign(time=times.floor("min")), first, last))
+            pages.append(clip(parser, frame.assign(time=times.floor("min")), first, last))
         rows = pd.concat(pages, ignore_index=True) if pages else pd.DataFrame()
         if not len(rows):
             return

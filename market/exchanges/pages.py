@@ -12,6 +12,7 @@ from brain.errors import ExchangeShapeError
 from brain.series.faults import row_faults
 from market.exchanges.base import FUNDING_HOURS, Instrument, Page
 from market.exchanges.table import FAULT
+from market.http.parser import Parser
 
 __all__ = [
     "FUNDING_CONTEXT",
@@ -23,6 +24,7 @@ __all__ = [
     "interest_page",
     "intervals",
     "snapshot_row",
+    "spoil",
     "strange_settlements",
     "window_pages",
     "windows",
@@ -68,19 +70,32 @@ async def window_pages(
         raise failure
 
 
-def clip(rows: pd.DataFrame, first: int, last: int) -> pd.DataFrame:
+def clip(parser: Parser, rows: pd.DataFrame, first: int, last: int) -> pd.DataFrame:
     """The rows of ``[first, last)``, milliseconds, each time once.
 
-    Where rows of one time differ, the first of them stands with that as its fault.
+    Where rows of one time differ, the first of them stands with that as its fault: one of them may
+    be of another time.
     """
     since, until = pd.Timestamp(first, unit="ms", tz="UTC"), pd.Timestamp(last, unit="ms", tz="UTC")
     rows = rows[(rows["time"] >= since) & (rows["time"] < until)]
     if rows["time"].is_unique:
         return rows.reset_index(drop=True)
     distinct = rows.assign(**{FAULT: rows[FAULT].map(str)}).drop_duplicates()
-    several = rows["time"].isin(distinct["time"][distinct["time"].duplicated()])
-    rows = rows.assign(**{FAULT: rows[FAULT].mask(several, "rows of this time differ")})
+    several = distinct["time"][distinct["time"].duplicated()]
+    if len(several):
+        error = parser.shape_error("two rows", f"of {several.iloc[0]} differ")
+        faults = [
+            error if time in set(several) else fault
+            for time, fault in zip(rows["time"], rows[FAULT], strict=True)
+        ]
+        rows = rows.assign(**{FAULT: faults})
     return rows.drop_duplicates("time").reset_index(drop=True)
+
+
+def spoil(rows: pd.DataFrame, bad: Iterable[bool], error: ExchangeShapeError) -> pd.DataFrame:
+    """The rows, some of them with an error as their fault."""
+    faults = zip(bad, rows[FAULT], strict=True)
+    return rows.assign(**{FAULT: [error if strange else fault for strange, fault in faults]})
 
 
 def candle_page(

@@ -30,6 +30,7 @@ from market.exchanges.pages import (
     clip,
     funding_page,
     interest_page,
+    spoil,
     strange_settlements,
     window_pages,
     windows,
@@ -49,7 +50,6 @@ HOUR = 60 * MINUTE
 #: The smallest of the exchanges' page limits: a page with fewer rows is not cut off.
 SMALLEST_LIMIT = 100
 
-_SNAPSHOT_AGE = pd.Timedelta(minutes=10)
 _CLOCK_SECONDS = 60.0  # until the exchange's clock is requested again
 _HOUR = pd.Timedelta(hours=1)
 
@@ -158,7 +158,8 @@ class RestExchange(Exchange):
 
         async def page(first: int, last: int) -> Page:
             rows = await self._fetch_candles(instrument, name, step, first, last)
-            return candle_page(instrument, timeframe, step, clip(rows, first, last))
+            parser = self.parser(self.endpoints["candles"])
+            return candle_page(instrument, timeframe, step, clip(parser, rows, first, last))
 
         async for one in window_pages(page, windows(milliseconds(start), milliseconds(end), span)):
             yield one
@@ -172,7 +173,9 @@ class RestExchange(Exchange):
         if not len(rows):
             return
         # Exchanges settle some milliseconds late; the minute is a settlement's time.
-        rows = clip(rows.assign(time=rows["time"].dt.floor("min")), first // MINUTE * MINUTE, last)
+        rows = rows.assign(time=rows["time"].dt.floor("min"))
+        parser = self.parser(self.endpoints["funding"])
+        rows = clip(parser, rows, first // MINUTE * MINUTE, last)
         hours = await self._funding_hours(instrument)
         rows = self._with_strange_settlements(rows, hours)
         page = funding_page(instrument, rows, hours)
@@ -193,9 +196,7 @@ class RestExchange(Exchange):
         error = self.parser(self.endpoints["funding"]).shape_error(
             "the time of settlement", f"{first:%Y-%m-%d %H:%M} is at no multiple of its interval"
         )
-        return rows.assign(
-            **{FAULT: [error if s else f for s, f in zip(strange, rows[FAULT], strict=True)]}
-        )
+        return spoil(rows, strange, error)
 
     async def open_interest(
         self, instrument: Instrument, timeframe: str, start: pd.Timestamp, end: pd.Timestamp
@@ -209,7 +210,8 @@ class RestExchange(Exchange):
 
         async def page(first: int, last: int) -> Page:
             rows = await self._fetch_interest(instrument, name, step, first, last)
-            return interest_page(instrument, timeframe, step, clip(rows, first, last))
+            parser = self.parser(self.endpoints["interest"])
+            return interest_page(instrument, timeframe, step, clip(parser, rows, first, last))
 
         async for one in window_pages(page, windows(milliseconds(start), milliseconds(end), span)):
             yield one
@@ -305,19 +307,6 @@ class RestExchange(Exchange):
         return instrument.funding_interval_hours
 
     # --- helpers ----------------------------------------------------------------------------------
-
-    async def _check_present(self, endpoint: str, time: pd.Timestamp) -> pd.Timestamp:
-        """The time of a snapshot, which must be that of the exchange's clock.
-
-        Raises:
-            ExchangeShapeError: it is not.
-        """
-        now = await self.now()
-        if abs(time - now) > _SNAPSHOT_AGE:
-            raise self.parser(endpoint).shape_error(
-                "the time of the snapshot", f"is {time}, where the exchange's clock is at {now}"
-            )
-        return time
 
     def _timeframe_name(self, timeframe: str, names: Mapping[str, str], history: str) -> str:
         parse_timeframe(timeframe)

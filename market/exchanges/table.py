@@ -26,6 +26,10 @@ __all__ = ["FAULT", "Table"]
 #: error of a value of another shape.
 FAULT = "fault"
 
+_Mask = npt.NDArray[np.bool_]
+
+# Between two rows of a history, in milliseconds.
+_LONGEST = 7 * 24 * 3_600_000
 _MONDAY = milliseconds(pd.Timestamp("1970-01-05", tz="UTC"))
 
 
@@ -50,7 +54,10 @@ class Table:
     def times(
         self, field: Field, first: int, last: int, *, step: int, precision: int = 1
     ) -> pd.DatetimeIndex:
-        """A field of times, which must lie in ``[first, last)`` and on the grid.
+        """A field of times on a grid, of which ``[first, last)`` was asked for.
+
+        Rows beyond that are left to the caller to drop where all that was asked for came too; else
+        they may be the missing ones, with their times shifted.
 
         Args:
             field: of milliseconds since 1970.
@@ -59,14 +66,13 @@ class Table:
             precision: milliseconds by which a time may be late on its grid.
 
         Raises:
-            ExchangeShapeError: a time is none, or not where it has to be.
+            ExchangeShapeError: a time is none, off the grid, or far from what was asked for.
         """
         times = self._parser.times(self._rows, field)
         values = times.as_unit("ms").asi8
-        # The bar in which a window begins is part of it.
-        low = first - (first - _MONDAY) % step
-        far = (values < low) | (values >= last)
         off = (values - _MONDAY) % step >= precision
+        # The bar in which a window begins is part of it.
+        far = _beyond(values, first - (first - _MONDAY) % step, last, step)
         for bad, difference in ((far, "is not among what was asked for"), (off, "is off the grid")):
             if bad.any():
                 place = int(bad.argmax())
@@ -125,6 +131,20 @@ class Table:
 
     def _spoil(self, place: int, error: ExchangeShapeError) -> None:
         self._faults[place] = error
+
+
+def _beyond(values: npt.NDArray[np.int64], first: int, last: int, step: int) -> _Mask:
+    """Which times are outside ``[first, last)``; none if what is inside is whole without them."""
+    outside: _Mask = (values < first) | (values >= last)
+    if not outside.any():
+        return outside
+    inside = np.unique(values[~outside] // step)
+    spacing = int(np.diff(inside).min(initial=_LONGEST // step)) * step if len(inside) > 1 else step
+    edges = np.concatenate([[first - spacing], inside * step, [last]])
+    gaps = np.diff(edges)
+    whole = len(inside) > 0 and bool((gaps[1:-1] == spacing).all())
+    whole = whole and gaps[0] < 2 * spacing and gaps[-1] <= spacing
+    return np.zeros(len(values), dtype=bool) if whole else outside
 
 
 def _time(value: int) -> str:

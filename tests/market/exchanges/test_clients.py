@@ -143,7 +143,7 @@ def test_parts_join_without_loss_or_doubling(calm: ExchangeServer, name: str, ki
         instrument = (await exchange.instruments())["ETH/USDT:USDT"]
         spans = pairwise(cuts)
         return [
-            page
+            page.rows
             for start, end in spans
             async for page in history(exchange, kind, instrument, start, end)
         ]
