@@ -143,14 +143,14 @@ def _check(
         if series.kind == "snapshots":
             rows = store.read("snapshots", exchange=series.exchange, symbol=symbol)
             right = server.truth.snapshot(series.exchange, symbol)
-            wrong += [f"{label}: {text}" for text in _values(rows, right, "snapshots")]
+            wrong += [f"{label}: {text}" for text in value_faults(rows, right, "snapshots")]
             if not len(rows) and error is None:
                 wrong.append(f"{label}: no snapshot, and no failure")
             continue
         start = NOW - pd.Timedelta(hours=HOURS)
         rows = store.read(series.kind, exchange=series.exchange, symbol=symbol)
         everything = exists(server.truth, series.exchange, symbol, series.kind)
-        wrong += [f"{label}: {text}" for text in _values(rows, everything, series.kind)]
+        wrong += [f"{label}: {text}" for text in value_faults(rows, everything, series.kind)]
         right = everything[everything["time"] >= start.ceil("h")]
         missing = lacking(store, right, series.kind)
         off_record = uncovered(gaps, missing, series.kind)
@@ -166,7 +166,7 @@ def _check(
     return wrong
 
 
-def _values(rows: pd.DataFrame, right: pd.DataFrame, kind: str) -> list[str]:
+def value_faults(rows: pd.DataFrame, right: pd.DataFrame, kind: str) -> list[str]:
     """How stored rows differ from the right ones; what may be unknown may be NaN."""
     wrong = []
     names = KEY.get(kind, ["exchange", "symbol", "time"])
