@@ -11,7 +11,6 @@ import shlex
 import signal
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -20,9 +19,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from brain.artifacts import MARKET, NIGHT_PAGE, SUMMARY
+from brain.artifacts import MARKET, NIGHT_PAGE, QUALITY_REPORT, SUMMARY
 from brain.errors import BrainError
 from brain.naming import Role, Tag
+from brain.stopwatch import Stopwatch
 from brain.work import Failure, Progress
 
 try:
@@ -34,9 +34,10 @@ except ModuleNotFoundError:
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from brain.series.bars import Bars
     from brain.series.source import BarSource
     from brain.settings import Settings
+    from market.quality.bars_check import CheckedBars
+    from market.quality.record import QualityRecord
     from registry.library import BrainLibrary
     from registry.nights import StoppedNight
     from registry.runs import Run
@@ -78,9 +79,11 @@ def _setting_options(*names: str) -> Callable[[_Function], _Function]:
 def cli(debug: bool, launcher: int | None) -> None:
     """Collect market data; train, evaluate, register and explain models of it."""
     if launcher:
+        from brain.folders import enter_folder
         from brain.processes import die_with_parent
 
         die_with_parent(launcher)
+        enter_folder(launcher)
 
 
 @cli.command()
@@ -129,7 +132,11 @@ def collect(**overrides: str | None) -> int:
     from analysis.documents import failures_document
 
     with _job(Role.COLLECTION, overrides, collects=True, reads=False) as job:
-        document = {"market": job.market, "failures": failures_document(job.failures)}
+        document = {
+            "market": job.market,
+            "quality": job.quality,
+            "failures": failures_document(job.failures),
+        }
         job.run.document(document, SUMMARY)
         job.print_failures()
     return job.exit_code
@@ -157,10 +164,11 @@ def nightly(**overrides: str | None) -> int:
         parts = [done[symbol] for symbol in job.bars]
         for part in parts:
             job.add(part.failures)
-            job.add_seconds(part.seconds)
+            job.stopwatch.add(part.stopwatch.seconds)
         documents = [part.document for part in parts if part.document]
         job.done = any(document["versions"] for document in documents)
-        document = join_documents(documents, job.failures, job.seconds)
+        job.check_bars()
+        document = join_documents(documents, job.failures, job.stopwatch.seconds, job.quality)
         job.run.document({**document, "market": job.market}, SUMMARY)
         job.show(document)
         champions = [champion for part in parts for champion in part.champions]
@@ -178,7 +186,7 @@ def analyze(**overrides: str | None) -> int:
     from analysis.tables import model_lines, models_table
 
     with _job(Role.ANALYSIS, overrides) as job:
-        with job.stage("analyse"), job.progress("Explaining") as (explaining,):
+        with job.stopwatch.stage("analyse"), job.progress("Explaining") as (explaining,):
             analysis = NightlyFeatureAnalysis(job.library, job.settings).run_nightly_analysis(
                 symbols=job.settings.symbols or None,
                 datasets=job.bars,
@@ -187,7 +195,9 @@ def analyze(**overrides: str | None) -> int:
             )
         job.done = bool(analysis.models)
         job.add(analysis.failures)
-        job.run.document(analysis_document(analysis, job.failures, job.seconds), SUMMARY)
+        job.check_bars()
+        document = analysis_document(analysis, job.failures, job.stopwatch.seconds)
+        job.run.document({**document, "quality": job.quality}, SUMMARY)
         job.out.print(models_table(model_lines(analysis.models), job.failures))
     return job.exit_code
 
@@ -197,11 +207,11 @@ def analyze(**overrides: str | None) -> int:
 def train(**overrides: str | None) -> int:
     """Train, evaluate and register every symbol's families; champions stay as they are."""
     from analysis.tables import versions_table
-    from engine.night.symbols import each_training
+    from engine.night.symbols import train_symbols
 
     with _job(Role.TRAINING, overrides) as job:
         versions = []
-        for result in job.each_symbol(each_training, "Training"):
+        for result in job.each_symbol(train_symbols, "Training"):
             if isinstance(result, Failure):
                 job.add([result])
             else:
@@ -209,6 +219,7 @@ def train(**overrides: str | None) -> int:
                 versions += result.evidence()
         versions.sort(key=lambda entry: (entry[0].symbol, entry[0].family))
         job.done = bool(versions)
+        job.check_bars()
         job.out.print(versions_table(versions, job.failures))
     return job.exit_code
 
@@ -218,15 +229,16 @@ def train(**overrides: str | None) -> int:
 def tune(**overrides: str | None) -> int:
     """Search for hyperparameters and store the recipes; nothing is registered."""
     from analysis.tables import recipes_table
-    from engine.night.symbols import each_tuning
+    from engine.night.symbols import tune_symbols
 
     with _job(Role.SEARCH, overrides) as job:
         searches = []
-        for result in job.each_symbol(each_tuning, "Searching"):
+        for result in job.each_symbol(tune_symbols, "Searching"):
             job.add(result.failures)
             searches += result.searches
         searches.sort(key=lambda search: search.symbol)
         job.done = bool(searches)
+        job.check_bars()
         job.out.print(recipes_table(searches, job.failures))
     return job.exit_code
 
@@ -242,8 +254,9 @@ class _Job:
         bars: by symbol, each read when it is asked for.
         stopped: the night that this one continues, if any.
         market: the collected series, for the summary; None if the job collects none.
-        seconds: by stage.
+        stopwatch: of its stages.
         done: whether anything is done, so that failures are of a part only.
+        records: the quality of the collected series, and of the bars once they are checked.
     """
 
     settings: Settings
@@ -251,11 +264,12 @@ class _Job:
     run: Run
     out: Console
     note: str = ""
-    bars: Mapping[str, Bars] = field(default_factory=dict)
+    bars: CheckedBars = field(init=False)
     stopped: StoppedNight | None = None
     market: list[dict[str, Any]] | None = None
-    seconds: dict[str, float] = field(default_factory=dict)
+    stopwatch: Stopwatch = field(default_factory=Stopwatch)
     done: bool = False
+    records: list[QualityRecord] = field(default_factory=list)
     _failures: dict[str, Failure] = field(default_factory=dict)
 
     @property
@@ -268,18 +282,6 @@ class _Job:
         if not self.failures:
             return 0
         return _PARTLY if self.done else _UNUSABLE
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Note how long a stage took."""
-        start = time.perf_counter()
-        yield
-        self.add_seconds({name: time.perf_counter() - start})
-
-    def add_seconds(self, seconds: Mapping[str, float]) -> None:
-        """Add to the seconds of stages."""
-        for name, more in seconds.items():
-            self.seconds[name] = round(self.seconds.get(name, 0.0) + more, 2)
 
     def add(self, failures: Iterable[Failure]) -> None:
         """Add a stage's failures."""
@@ -296,24 +298,44 @@ class _Job:
         from market.night import collect_market
         from registry.runs import Metric
 
-        with self.stage("collect"):
+        with self.stopwatch.stage("collect"):
             with self.progress("Collecting") as (collecting,):
                 night = collect_market(self.library, self.settings, collecting)
             self.run.metrics(Metric(key, value) for key, value in night.metrics().items())
-            with tempfile.TemporaryDirectory(prefix="brain-") as scratch:
-                night.report.write(scratch)
-                self.run.artifacts(Path(scratch), MARKET)
+            self._report(night.report.records)
         self.market = night.document()
         self.done = night.done
         self.add(night.failures)
-        if night.report.records:
-            self.out.print(night.report.table())
 
     def use(self, bars: BarSource) -> None:
-        """Make these bars the job's; some must be sound."""
+        """Make these bars the job's, to be checked as they are read; some must be sound."""
+        from market.quality.bars_check import CheckedBars
+
         bars.check(self.failures)
-        self.bars = bars
+        self.bars = CheckedBars(bars)
         self.add(bars.failures)
+
+    def check_bars(self) -> None:
+        """Report on the quality of the bars, all of which have been read."""
+        self._report(self.bars.records)
+
+    @property
+    def quality(self) -> list[dict[str, Any]]:
+        """The quality of the series and bars, for the summary."""
+        from market.quality.report import QualityReport
+
+        return QualityReport(self.records).document()
+
+    def _report(self, records: Sequence[QualityRecord]) -> None:
+        """Show these records, and put them and the earlier ones on the run."""
+        from market.quality.report import QualityReport
+
+        self.records += records
+        with tempfile.TemporaryDirectory(prefix="brain-") as scratch:
+            QualityReport(self.records).write(scratch)
+            self.run.artifacts(Path(scratch), MARKET)
+        if records:
+            self.out.print(QualityReport(records).table())
 
     def show(self, document: Mapping[str, Any]) -> None:
         """Put the night of that summary on one page, to which the run's description leads."""
@@ -326,8 +348,15 @@ class _Job:
             title=f"{self.run.name.capitalize()} UTC",
         )
         self.run.text(page, NIGHT_PAGE)
-        link = run_link(self.run.experiment_id, self.run.id, NIGHT_PAGE)
-        self.run.describe(f"{self.note} [All symbols on one page]({link})")
+        pages = {
+            "All symbols on one page": NIGHT_PAGE,
+            "quality of the data": f"{MARKET}/{QUALITY_REPORT}",
+        }
+        links = [
+            f"[{words}]({run_link(self.run.experiment_id, self.run.id, page)})"
+            for words, page in pages.items()
+        ]
+        self.run.describe(f"{self.note} {', '.join(links)}")
 
     def each_symbol(self, work: Callable[..., Iterator[_Result]], title: str) -> Iterator[_Result]:
         """The Engine's work on the bars, with funding and open interest where there are any."""
@@ -335,7 +364,9 @@ class _Job:
 
         market = open_markets(self.library, self.settings)
         with self.progress(title) as (progress,):
-            yield from work(self.library, self.settings, self.bars, self.run, progress, market)
+            yield from work(
+                self.library, self.settings, self.bars, self.run, progress, market=market
+            )
 
     def print_failures(self) -> None:
         for failure in self.failures:
@@ -354,32 +385,35 @@ def _job(
         reads: whether bars are worked on.
     """
     from brain.console import console
-    from brain.series.source import describe_source, open_bars, reads_store
+    from brain.series.source import describe_source, open_bars, open_folder, reads_store
     from brain.settings import load_settings
     from market.night import check_collection
     from registry.library import BrainLibrary
 
     settings = load_settings(overrides)
+    bars = open_folder(settings) if reads and not reads_store(settings) else None
+    # What can't be used is refused before the library makes tables and folders.
+    if bars is not None:
+        bars.check()
+    elif collects:
+        check_collection(settings)
     library = BrainLibrary(settings.tracking_uri, series=settings.series, renamed=settings.renamed)
     library.check(settings.experiment)
     library.reap(after_hours=settings.reap_after_hours)
-    bars = None
-    if collects and (reads_store(settings) or not reads):
-        check_collection(settings)
-    elif reads:
+    if bars is None and not collects:
         bars = open_bars(settings, library)
         bars.check()
-    stopped = None
-    if role is Role.NIGHT:
-        stopped = library.stopped_night(settings.experiment, settings.digest())
+    unread = "" if bars is None else bars.note
+    night = role is Role.NIGHT
+    stopped = library.stopped_night(settings.experiment, settings.digest()) if night else None
     start = datetime.now(UTC)
     number = len(settings.symbols if bars is None else bars)
     source = describe_source(settings) if reads else " and ".join(settings.exchanges)
     note = f"{role.capitalize()} of {number} symbols from {source}, {start:%c} UTC."
     out = console()
-    if stopped is not None:
-        note += f" {stopped}"
-        out.print(str(stopped), markup=False)
+    for more in filter(None, (unread, stopped)):
+        note += f" {more}"
+        out.print(str(more), markup=False)
     with library.start(
         settings.experiment,
         f"{role} {start:%Y-%m-%d %H:%M}",

@@ -56,7 +56,10 @@ def night_document(
 
 
 def join_documents(
-    parts: Sequence[Mapping[str, Any]], failures: Sequence[Failure], seconds: Mapping[str, float]
+    parts: Sequence[Mapping[str, Any]],
+    failures: Sequence[Failure],
+    seconds: Mapping[str, float],
+    quality: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """A night from its symbols' parts.
 
@@ -64,10 +67,13 @@ def join_documents(
         parts: documents of nights of one symbol each, in the order of their entries.
         failures: of the whole night.
         seconds: by stage.
+        quality: of the series and bars: an entry each with ``symbol``, ``kind``, ``severity``,
+            ``note`` and ``findings``, as the quality report has them.
     """
-    lists = ("champions", "versions", "analyses", "profits", "drift")
+    lists = ("champions", "versions", "analyses", "profits", "without_profit", "drift")
     return {
         **{key: [entry for part in parts for entry in part.get(key, ())] for key in lists},
+        "quality": list(quality),
         "failures": failures_document(failures),
         "seconds": dict(seconds),
     }
@@ -86,6 +92,7 @@ def analysis_document(
     return {
         "analyses": [_model(model) for model in analysis.models],
         "profits": [_profit(profit) for profit in analysis.profits],
+        "without_profit": [asdict(version) for version in analysis.without_profit],
         "drift": [drift_document(drift) for drift in analysis.drifts],
         "failures": failures_document(failures),
         "seconds": dict(seconds),

@@ -17,6 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.sampling import Array, Rows, spread
+from brain.brief import Brief
 from brain.errors import NotEnoughBarsError
 from engine.kernels.features import LOOK_BACK
 
@@ -76,8 +77,8 @@ class ColumnDrift:
         return self.psi > self.threshold
 
 
-@dataclass(frozen=True)
-class DriftAnalysis:
+@dataclass(frozen=True, repr=False)
+class DriftAnalysis(Brief):
     """A symbol's recent window against the training window.
 
     Attributes:

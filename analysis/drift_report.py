@@ -26,6 +26,7 @@ from analysis.drift import (
 )
 from analysis.sampling import Array
 from brain.artifacts import DRIFT_STATISTIC, EVIDENTLY, EVIDENTLY_REPORT
+from brain.brief import Brief
 from brain.errors import AnalysisError
 from brain.workers import fresh_folder
 from engine.data.dataset import Dataset
@@ -39,8 +40,8 @@ if TYPE_CHECKING:
 __all__ = ["DriftResult", "DriftTask", "compare"]
 
 
-@dataclass(frozen=True)
-class DriftTask:
+@dataclass(frozen=True, repr=False)
+class DriftTask(Brief):
     """One symbol's data to compare.
 
     Attributes:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,8 +18,10 @@ from analysis.importance import align, by_contribution, by_correlation, by_shuff
 from analysis.results import Additivity, FeatureNote, Method, ModelAnalysis, Ranking
 from analysis.sampling import Array, Rows, spread, stratified
 from brain.artifacts import IMPORTANCE, IMPORTANCE_TABLE
+from brain.brief import Brief
 from brain.errors import InputError, NotEnoughBarsError
 from brain.naming import Family, Fill
+from brain.stopwatch import Stopwatch
 from brain.workers import fresh_folder
 from engine.data.dataset import Dataset, make_dataset
 
@@ -41,8 +40,8 @@ _ENOUGH_UNSEEN = 200
 _MIN_MOMENTS = 100
 
 
-@dataclass(frozen=True)
-class ExplanationTask:
+@dataclass(frozen=True, repr=False)
+class ExplanationTask(Brief):
     """One version to explain; holds nothing of MLflow, whose import costs a worker seconds.
 
     Attributes:
@@ -99,25 +98,31 @@ def explain(task: ExplanationTask) -> Explanation:
     from analysis.figures import write_figures
     from engine import families
 
-    seconds: dict[str, float] = {}
-    with _lap(seconds, "load"):
+    stopwatch = Stopwatch()
+    with stopwatch.stage("load"):
         dataset = _dataset(task)
         fitted = families.family(task.family).load(task.model)
         rows, notes = align(dataset.features, dataset.names, task.features)
         measures = _Measures(task, dataset, explainer(fitted, rows), notes)
-    with _lap(seconds, "shap"):
+    with stopwatch.stage("shap"):
         contributions, additivity = measures.contributions, measures.additivity
     rankings: dict[Method, Ranking] = {}
     if additivity.holds:
         rankings[Method.SHAP] = measures.shap()
-    with _lap(seconds, "permutation"):
+    with stopwatch.stage("permutation"):
         rankings[Method.PERMUTATION] = measures.permutation()
-    with _lap(seconds, "correlation"):
+    with stopwatch.stage("correlation"):
         rankings[Method.CORRELATION] = measures.correlation()
     analysis = ModelAnalysis(
-        task.symbol, task.family, task.model_id, rankings, additivity, tuple(notes), seconds
+        task.symbol,
+        task.family,
+        task.model_id,
+        rankings,
+        additivity,
+        tuple(notes),
+        stopwatch.seconds,
     )
-    with _lap(seconds, "files"):
+    with stopwatch.stage("files"):
         fresh_folder(task.folder)
         _write_tables(analysis, task.folder)
         beeswarm = contributions if additivity.holds else None
@@ -245,11 +250,3 @@ def _write_tables(analysis: ModelAnalysis, folder: Path) -> None:
     table = pa.Table.from_pylist(document["table"], schema=schema)
     pq.write_table(table, folder / IMPORTANCE_TABLE)
     (folder / IMPORTANCE).write_text(json.dumps(document, indent=1, allow_nan=False))
-
-
-@contextmanager
-def _lap(seconds: dict[str, float], stage: str) -> Iterator[None]:
-    """Note how long a stage took."""
-    start = time.perf_counter()
-    yield
-    seconds[stage] = round(time.perf_counter() - start, 3)

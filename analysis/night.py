@@ -8,9 +8,7 @@ continues it takes these over.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +17,9 @@ from analysis.nightly import NightlyFeatureAnalysis
 from analysis.tables import model_lines
 from analysis.tasks import pieces
 from brain.artifacts import SUMMARY
+from brain.brief import Brief
 from brain.errors import BrainError, LibraryError
+from brain.stopwatch import Stopwatch
 from brain.work import Failure, Progress, Tally
 from brain.workers import Unit, run_units
 from engine.data.market_series import open_markets
@@ -39,8 +39,8 @@ __all__ = ["Night", "SymbolNight"]
 logger = logging.getLogger(__name__)
 
 
-@dataclass
-class SymbolNight:
+@dataclass(repr=False)
+class SymbolNight(Brief):
     """A symbol's part of a night.
 
     Attributes:
@@ -49,7 +49,7 @@ class SymbolNight:
         document: its part of the night's summary; empty if it has no dataset.
         lines: its lines of the table of explained models; none if an earlier start explained them.
         failures: of the symbol, its families and its analysis.
-        seconds: by stage.
+        stopwatch: of its stages.
     """
 
     symbol: str
@@ -57,15 +57,7 @@ class SymbolNight:
     document: dict[str, Any] = field(default_factory=dict)
     lines: list[tuple[str, ...]] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Note how long a stage took."""
-        start = time.perf_counter()
-        yield
-        seconds = self.seconds.get(name, 0.0) + time.perf_counter() - start
-        self.seconds[name] = round(seconds, 2)
+    stopwatch: Stopwatch = field(default_factory=Stopwatch)
 
 
 class Night:
@@ -120,7 +112,7 @@ class Night:
             explained.expect(-pieces(families))
             return self._former_part(symbol, complete)
         part = SymbolNight(symbol)
-        with part.stage("train and register"):
+        with part.stopwatch.stage("train and register"):
             data = read_symbol(self._settings, symbol, self._bars, self._market, trained)
         if isinstance(data, Failure):
             explained.expect(-pieces(families))
@@ -135,22 +127,22 @@ class Night:
         """All that is done in the symbol's run, the last of it to note that it is complete."""
         library, settings, dataset = self._library, self._settings, data.dataset
         with symbol_run(self._run, data) as run:
-            with part.stage("train and register"):
+            with part.stopwatch.stage("train and register"):
                 result = yield from train_families(library, settings, dataset, run, trained)
                 choices = choose_champions(library, result)
             models = champion_models(result, choices)
             explained.expect(pieces(len(models)) - pieces(len(settings.families)))
-            with part.stage("analyse"):
+            with part.stopwatch.stage("analyse"):
                 analysis = yield from self._analysis.analyse_models(
                     part.symbol, models, dataset, self._run, explained
                 )
-            with part.stage("name champions"):
+            with part.stopwatch.stage("name champions"):
                 part.champions = name_champions(library, result, choices)
             part.failures += [*result.failures, *analysis.failures]
             part.lines = model_lines(analysis.models)
             versions = list(result.versions.values())
             part.document = night_document(
-                part.champions, versions, analysis, part.failures, part.seconds
+                part.champions, versions, analysis, part.failures, part.stopwatch.seconds
             )
             if not result.failures:
                 run.document(part.document, SUMMARY)
@@ -181,5 +173,5 @@ class Night:
                 Failure(what, BrainError(error), symbol=symbol)
                 for what, error in document["failures"].items()
             ],
-            seconds=document["seconds"],
+            stopwatch=Stopwatch(document["seconds"]),
         )

@@ -88,9 +88,13 @@ class _Cell:
 
 @dataclass(frozen=True)
 class _Section:
+    """A symbol's part of the page; ``faults`` are sentences on its bars."""
+
     symbol: str
+    faults: Sequence[str]
     chart: _Chart | None
     cells: Sequence[_Cell]
+    without_profit: Sequence[str]
 
 
 def _costs(cells: Sequence[Mapping[str, Any]]) -> str:
@@ -108,8 +112,18 @@ def _section(document: Mapping[str, Any], symbol: str) -> _Section:
     ordered = [profits[model_id] for model_id in sorted(profits, key=parse_model_id)]
     return _Section(
         symbol=symbol,
+        faults=[
+            entry["note"]
+            for entry in document["quality"]
+            if (entry["symbol"], entry["kind"]) == (symbol, "bars") and entry["findings"]
+        ],
         chart=_chart(ordered) if ordered else None,
         cells=[_cell(champion) for champion in champions],
+        without_profit=[
+            f"{one['model_id']} no profit plot: {one['reason']}"
+            for one in document["without_profit"]
+            if one["model_id"] in ids
+        ],
     )
 
 
@@ -190,6 +204,7 @@ line { stroke: #9aa3ad; stroke-width: 1; vector-effect: non-scaling-stroke; }
 polyline.lightgbm { stroke: #0072b2; } .key.lightgbm { background: #0072b2; }
 polyline.xgboost { stroke: #d55e00; } .key.xgboost { background: #d55e00; }
 polyline.lstm { stroke: #009e73; } .key.lstm { background: #009e73; }
+p.fault { color: #8a1626; }
 .chart .key:first-child, td .key { margin-left: 0; }
 {% endblock %}
 {% block body %}
@@ -208,6 +223,9 @@ The picture is of each version over all bars, whatever the regime: the sum of it
 percent of the capital.</p>
 {% for section in sections %}
 <h2>{{ section.symbol }}</h2>
+{% for fault in section.faults %}
+<p class="fault">Bars to look at: {{ fault }}.</p>
+{% endfor %}
 {% if section.cells %}
 <div class="symbol">
 <div class="chart">
@@ -229,6 +247,9 @@ percent of the capital.</p>
 {% else %}
 <p>No profit to draw.</p>
 {% endif %}
+{% for words in section.without_profit %}
+<p>{{ words }}</p>
+{% endfor %}
 </div>
 <div class="cells"><table>
 <thead><tr><th>regime</th><th>champion</th><th>version</th>

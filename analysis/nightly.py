@@ -258,6 +258,7 @@ def _night_of(
         models=tuple(model for analysis in analyses for model in analysis.models),
         drifts=tuple(a.drift.analysis for a in analyses if a.drift),
         profits=tuple(profit for analysis in analyses for profit in analysis.model_profits),
+        without_profit=tuple(one for analysis in analyses for one in analysis.without_profit),
         failures=(*failures, *(f for analysis in analyses for f in analysis.failures)),
     )
 

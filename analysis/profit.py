@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.profit_curves import check_table, cumulated
+from analysis.profit_curves import check_table, cumulated, missing_parts
 from analysis.sampling import spread
 from brain.artifacts import OUT_OF_SAMPLE, PROFIT_FIGURE
+from brain.brief import Brief
 from brain.errors import AnalysisError
 from brain.naming import Family
 from brain.records import Estimate
@@ -20,7 +21,15 @@ from brain.workers import fresh_folder
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["POINTS", "ModelProfit", "ProfitResult", "ProfitTask", "measure_profit", "model_profit"]
+__all__ = [
+    "POINTS",
+    "ModelProfit",
+    "NoProfit",
+    "ProfitResult",
+    "ProfitTask",
+    "measure_profit",
+    "model_profit",
+]
 
 #: Points of a night's curve: as many as a small picture shows.
 POINTS = 120
@@ -45,8 +54,8 @@ class ProfitTask:
     folder: Path | None
 
 
-@dataclass(frozen=True)
-class ModelProfit:
+@dataclass(frozen=True, repr=False)
+class ModelProfit(Brief):
     """What a version earned over all bars, whatever their regime.
 
     Attributes:
@@ -77,11 +86,23 @@ class ProfitResult:
         return f"{self.profit.model_id} {self.profit.family} profit {self.profit.net[-1]:+.1%}"
 
 
-def measure_profit(task: ProfitTask) -> ProfitResult:
+@dataclass(frozen=True)
+class NoProfit:
+    """A version without a profit to show, which is no failure, and why."""
+
+    symbol: str
+    model_id: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.model_id} no profit plot: {self.reason}"
+
+
+def measure_profit(task: ProfitTask) -> ProfitResult | NoProfit:
     """Read a version's table, and draw its figure if it has none.
 
     Raises:
-        AnalysisError: the table can't be read, lacks a column, or has no profit.
+        AnalysisError: the table can't be read, is none of a version, or has no profit.
     """
     import pandas as pd
 
@@ -90,6 +111,11 @@ def measure_profit(task: ProfitTask) -> ProfitResult:
         table = pd.read_parquet(task.table)
     except (OSError, ValueError) as error:
         raise AnalysisError(f"{name} can't be read ({error}); train it anew") from error
+    if missing := missing_parts(table):
+        if "prediction" in missing:
+            raise AnalysisError(f"{name} has no predictions, so it is none; train it anew")
+        reason = f"stored before its table had {', '.join(missing)}; a version trained anew has one"
+        return NoProfit(task.symbol, task.model_id, reason)
     check_table(table, name)
     if task.folder is not None:
         fresh_folder(task.folder)

@@ -23,6 +23,7 @@ __all__ = [
     "cumulated",
     "drawdown",
     "ic_window",
+    "missing_parts",
     "regime_spans",
     "rolling_rank_ic",
 ]
@@ -34,22 +35,22 @@ _SHARE, _LEAST_ROWS = 10, 100
 _POINTS = 400
 
 
+def missing_parts(table: pd.DataFrame) -> list[str]:
+    """The columns and words that a figure needs and a table lacks."""
+    columns = [column for column in _COLUMNS if column not in table]
+    return columns + [word for word in _WORDS if word not in table.attrs]
+
+
 def check_table(table: pd.DataFrame, name: str) -> None:
     """Check that there is a profit to show.
 
     Args:
-        table: of a version.
+        table: of a version, which lacks nothing.
         name: of the table, for messages.
 
     Raises:
-        AnalysisError: a column or a word is missing, or no bar has a profit.
+        AnalysisError: no bar has a profit.
     """
-    missing = [column for column in _COLUMNS if column not in table]
-    missing += [word for word in _WORDS if word not in table.attrs]
-    if missing:
-        raise AnalysisError(
-            f"{name} has no {', '.join(missing)}, so its profit is not drawn; train it anew"
-        )
     if not table["net"].notna().any():
         raise AnalysisError(f"no bar in {name} has a profit to draw; bring a longer history")
 

@@ -8,6 +8,7 @@ from dataclasses import astuple, dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from brain.brief import Brief
 from brain.errors import InputError
 from brain.naming import Family, parse_member, parse_model_id
 from brain.text import finite
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from analysis.drift import DriftAnalysis
-    from analysis.profit import ModelProfit
+    from analysis.profit import ModelProfit, NoProfit
 
 __all__ = [
     "COLUMNS",
@@ -111,8 +112,8 @@ class FeatureImportance:
     error: float
 
 
-@dataclass(frozen=True)
-class Ranking:
+@dataclass(frozen=True, repr=False)
+class Ranking(Brief):
     """All features' importances by one method, largest first.
 
     Attributes:
@@ -148,8 +149,8 @@ class Additivity:
         return self.error <= self.tolerance
 
 
-@dataclass(frozen=True)
-class ModelAnalysis:
+@dataclass(frozen=True, repr=False)
+class ModelAnalysis(Brief):
     """The analysis of one version.
 
     Attributes:
@@ -172,8 +173,8 @@ class ModelAnalysis:
         return f"{self.model_id} {self.family} explained in {sum(self.seconds.values()):.0f} s"
 
 
-@dataclass(frozen=True)
-class NightlyAnalysis:
+@dataclass(frozen=True, repr=False)
+class NightlyAnalysis(Brief):
     """A night's analysis of all symbols, and what of it failed.
 
     Attributes:
@@ -182,6 +183,7 @@ class NightlyAnalysis:
         drifts: by symbol.
         failures: everything that failed; the rest is done.
         profits: of the versions, in the same order.
+        without_profit: versions that were stored without one.
     """
 
     date: dt.date
@@ -189,6 +191,7 @@ class NightlyAnalysis:
     drifts: tuple[DriftAnalysis, ...]
     failures: tuple[Failure, ...]
     profits: tuple[ModelProfit, ...] = ()
+    without_profit: tuple[NoProfit, ...] = ()
 
     @property
     def notes(self) -> tuple[tuple[str, FeatureNote], ...]:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from analysis.drift_report import DriftResult
 from analysis.explanation import Explanation
 from analysis.failures import Stage, catch_failure
-from analysis.profit import ModelProfit, ProfitResult
+from analysis.profit import ModelProfit, NoProfit, ProfitResult
 from analysis.rankings import Rankings
 from analysis.results import ModelAnalysis
 from brain.artifacts import DRIFT, EXPLANATION
+from brain.brief import Brief
 from brain.errors import AnalysisError
 from brain.naming import Role, Tag
 from brain.work import Failure
@@ -28,8 +29,8 @@ __all__ = ["SymbolAnalysis", "log_analysis"]
 _FIRST_FEATURES = 5
 
 
-@dataclass
-class SymbolAnalysis:
+@dataclass(repr=False)
+class SymbolAnalysis(Brief):
     """The results of one symbol's tasks.
 
     Attributes:
@@ -37,6 +38,7 @@ class SymbolAnalysis:
         versions: by model id; their runs get the files.
         explanations: of versions.
         profits: of versions.
+        without_profit: versions that were stored without one.
         drift: of the symbol's data; None if there is none yet, or if it failed.
         failures: of tasks, and of what could not be fetched or logged.
     """
@@ -45,6 +47,7 @@ class SymbolAnalysis:
     versions: Mapping[str, Version]
     explanations: list[Explanation] = field(default_factory=list)
     profits: list[ProfitResult] = field(default_factory=list)
+    without_profit: list[NoProfit] = field(default_factory=list)
     drift: DriftResult | None = None
     failures: list[Failure] = field(default_factory=list)
 
@@ -60,7 +63,7 @@ class SymbolAnalysis:
         by_id = {entry.profit.model_id: entry.profit for entry in self.profits}
         return [by_id[model_id] for model_id in self.versions if model_id in by_id]
 
-    def add(self, result: Explanation | ProfitResult | DriftResult | Failure) -> None:
+    def add(self, result: Explanation | ProfitResult | NoProfit | DriftResult | Failure) -> None:
         """Add a task's result; an explanation that does not add up is a failure too."""
         if isinstance(result, Failure):
             self.failures.append(result)
@@ -68,6 +71,8 @@ class SymbolAnalysis:
             self.drift = result
         elif isinstance(result, ProfitResult):
             self.profits.append(result)
+        elif isinstance(result, NoProfit):
+            self.without_profit.append(result)
         else:
             self.explanations.append(result)
             if not result.analysis.additivity.holds:
@@ -164,6 +169,7 @@ def _note(night: Run, analysis: SymbolAnalysis) -> str:
     lines.append("")
     for model in analysis.models:
         lines += [f"- {model.model_id}: no importance for {note}" for note in model.notes]
+    lines += [f"- {version}" for version in analysis.without_profit]
     if analysis.drift:
         drift = analysis.drift.analysis
         lines.append(

@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from analysis.results import Method
+from brain.brief import Brief
 from brain.naming import Family, parse_family, parse_model_id
 
 if TYPE_CHECKING:
@@ -43,8 +44,8 @@ class History(StrEnum):
     INSUFFICIENT = "insufficient history"
 
 
-@dataclass(frozen=True)
-class FeatureTrend:
+@dataclass(frozen=True, repr=False)
+class FeatureTrend(Brief):
     """One feature's shares over the nights, for one family and method.
 
     Attributes:
@@ -64,8 +65,8 @@ class FeatureTrend:
     change: float
 
 
-@dataclass(frozen=True)
-class FeatureTrends:
+@dataclass(frozen=True, repr=False)
+class FeatureTrends(Brief):
     """The shares of a symbol's features over the nights.
 
     Attributes:
@@ -109,8 +110,8 @@ class FeatureShift:
     nights_before: int
 
 
-@dataclass(frozen=True)
-class FamilyShifts:
+@dataclass(frozen=True, repr=False)
+class FamilyShifts(Brief):
     """The shifts of one family's features.
 
     Attributes:
@@ -135,8 +136,8 @@ class FamilyShifts:
     vanished: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class FeatureShifts:
+@dataclass(frozen=True, repr=False)
+class FeatureShifts(Brief):
     """A symbol's shifts of importance.
 
     Attributes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from analysis.drift_report import DriftResult, DriftTask, compare
 from analysis.explanation import Explanation, ExplanationTask, explain
 from analysis.failures import Stage
-from analysis.profit import ProfitResult, ProfitTask, measure_profit
+from analysis.profit import NoProfit, ProfitResult, ProfitTask, measure_profit
 from brain.errors import AnalysisError, BrainError
 from brain.naming import Family
 from brain.work import Failure
@@ -14,7 +14,7 @@ from brain.workers import Call
 __all__ = ["Result", "Task", "analysis_call"]
 
 Task = ExplanationTask | DriftTask | ProfitTask
-Result = Explanation | DriftResult | ProfitResult
+Result = Explanation | DriftResult | ProfitResult | NoProfit
 
 # Relative cost of explaining a family's version, of comparing a symbol's data, and of a profit.
 _COST = {Family.LSTM: 3, Family.XGBOOST: 1, Family.LIGHTGBM: 1}

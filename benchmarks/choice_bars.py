@@ -16,7 +16,15 @@ from brain.errors import InputError
 from brain.series.bars import Bars, check_bars
 from brain.series.files import read_folder, sample_folder
 
-__all__ = ["FOLDER", "SAMPLE", "UNSEEN", "Series", "recorded_series", "sample_series"]
+__all__ = [
+    "FOLDER",
+    "SAMPLE",
+    "UNSEEN",
+    "Series",
+    "later_hours",
+    "recorded_series",
+    "sample_series",
+]
 
 #: Names the folder of recorded bars in the environment.
 FOLDER = "BRAIN_RECORDED_DATA"
@@ -72,7 +80,7 @@ def recorded_series(sample: list[Series]) -> list[Series]:
     if FOLDER not in os.environ:
         return []
     candles = Path(os.environ[FOLDER]) / "candles"
-    later = _bars(_base_volume(_csv(candles / _LATER)), "BTC/USD", "1h", _LATER)
+    later = later_hours()
     (hours,) = (series.bars for series in sample if series.bars.timeframe == "1h")
     known = float((later.frame.index <= hours.frame.index[-1]).mean())
     minutes = [
@@ -88,6 +96,17 @@ def recorded_series(sample: list[Series]) -> list[Series]:
         *minutes,
         Series(UNSEEN, _bars(days, "BTC/USD", "1d", _DAYS)),
     ]
+
+
+def later_hours() -> Bars:
+    """The recorded hours of BTC/USD from May 2018 to April 2021.
+
+    Raises:
+        InputError: the environment names no folder, or the file is missing.
+        BarsError: the file is broken.
+    """
+    frame = _csv(Path(os.environ.get(FOLDER, "")) / "candles" / _LATER)
+    return _bars(_base_volume(frame), "BTC/USD", "1h", _LATER)
 
 
 def _csv(path: Path, **options: object) -> pd.DataFrame:

@@ -18,15 +18,14 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from mlflow.models import Model
 from scipy.stats import spearmanr
 
+from benchmarks.choice_bars import FOLDER, later_hours
 from benchmarks.frame import Benchmark, Metric, Report
 from brain.artifacts import LIGHTGBM, LSTM_WINDOW, XGBOOST
 from brain.console import console
 from brain.naming import Family
-from brain.series.bars import check_bars
 from brain.series.files import read_folder, sample_folder
 from engine import families
 from engine.data.dataset import Dataset, make_dataset
@@ -41,7 +40,6 @@ COUNTS = (2, 3, 5)
 HORIZON = 6
 CUT = 24
 SYMBOL = "BTC/USD"
-RECORDED = "candles/BTC_USD_1h_2018-05_2021-04.csv"
 
 _FILES = {Family.LIGHTGBM: LIGHTGBM, Family.XGBOOST: XGBOOST, Family.LSTM: LSTM_WINDOW}
 _FOLDS = {Family.LIGHTGBM: 5, Family.XGBOOST: 5, Family.LSTM: 2}
@@ -53,12 +51,10 @@ def datasets() -> tuple[dict[str, Dataset], list[str]]:
     """The datasets by the name of their bars, and why one is absent."""
     bars = {"sample": read_folder(sample_folder(), (SYMBOL,)).bars[SYMBOL]}
     notes = []
-    file = Path(os.environ.get("BRAIN_RECORDED_DATA", "")) / RECORDED
-    if file.is_file():
-        frame = pd.read_csv(file).rename(columns={"unix": "time"})
-        bars["2018-21"] = check_bars(frame, symbol=SYMBOL, timeframe="1h")
+    if FOLDER in os.environ:
+        bars["2018-21"] = later_hours()
     else:
-        notes.append("Other bars were skipped: BRAIN_RECORDED_DATA names no folder with them.")
+        notes.append(f"Other bars were skipped: {FOLDER} names no folder with them.")
     return {name: make_dataset(one, horizon=HORIZON) for name, one in bars.items()}, notes
 
 

@@ -16,7 +16,8 @@ __all__ = ["BARS", "CONTINUOUS", "FX", "calendar_of", "parse_calendar", "parse_c
 CONTINUOUS = "continuous"
 #: The bars that there are: what is missing between two of them can't be told from a closed market.
 BARS = "bars"
-#: From Sunday to Friday, 17:00 in New York: the week of foreign exchange.
+#: From Sunday to Friday, 17:00 in New York, but for Christmas and New Year's Day: the week of
+#: foreign exchange.
 FX = "FX"
 
 

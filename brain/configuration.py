@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from brain.checks import CONFIGURATION, Check, failed, ok
 from brain.errors import BrainError, SettingsError
-from brain.series.bars import parse_timeframe
+from brain.series.source import open_folder
 from brain.settings import Settings, load_settings
 
 __all__ = ["check_configuration"]
 
 
 def check_configuration() -> tuple[Settings | None, list[Check]]:
-    """Check that the settings can be read, and that timeframe and folder of bars exist.
+    """Check that the settings can be read, and that a file in their folder of bars can be used.
 
     Names of exchanges are checked by :func:`market.checks.check_exchanges`.
 
@@ -28,11 +28,9 @@ def check_configuration() -> tuple[Settings | None, list[Check]]:
 
 def _check_values(settings: Settings) -> Check:
     try:
-        parse_timeframe(settings.timeframe)
+        if settings.bars is not None:
+            open_folder(settings).check()
     except BrainError as error:
-        return failed(CONFIGURATION, f"timeframe: {error}", "set timeframe to one of these")
-    if settings.bars is not None and not settings.bars.is_dir():
-        fault = f"bars={str(settings.bars)!r} is no folder"
-        return failed(CONFIGURATION, fault, "name a folder of bars, or none for the sample")
+        return failed(CONFIGURATION, error)
     names = sorted(settings.model_fields_set)
     return ok(CONFIGURATION, f"set: {', '.join(names)}" if names else "all settings as usual")

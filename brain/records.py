@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from brain.brief import Brief
 from brain.confidence import Confidence
 from brain.errors import LibraryError
 from brain.naming import Family, Regime, champion_alias, model_id, model_name, parse_family
@@ -43,8 +44,8 @@ class Estimate:
         return self.value - z * self.error, self.value + z * self.error
 
 
-@dataclass(frozen=True)
-class Evidence:
+@dataclass(frozen=True, repr=False)
+class Evidence(Brief):
     """A model's estimates out of sample, in one regime or over all bars.
 
     The contract between evaluation, the metrics of a run in MLflow, and promotion:
@@ -197,8 +198,8 @@ class Version:
         return model_id(model_name(self.symbol), self.number)
 
 
-@dataclass(frozen=True)
-class CellRecord:
+@dataclass(frozen=True, repr=False)
+class CellRecord(Brief):
     """The record of a cell's champion, a tag of the registered model.
 
     Attributes:
@@ -266,8 +267,8 @@ class CellRecord:
             ) from error
 
 
-@dataclass(frozen=True)
-class Champion:
+@dataclass(frozen=True, repr=False)
+class Champion(Brief):
     """The champion of a cell, with its record.
 
     Attributes:

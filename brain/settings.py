@@ -1,8 +1,9 @@
 """Settings: frozen, from a file, the environment and the command line; unknown keys are refused.
 
-A setting may be in ``brain.toml`` in the working directory (another file: ``BRAIN_SETTINGS``). The
-environment variable ``BRAIN_<NAME>`` overrides the file, and the command line overrides both. The
-tracking store is MLflow's own ``MLFLOW_TRACKING_URI``.
+A setting may be in ``brain.toml`` in the folder that a job is started in (another file:
+``BRAIN_SETTINGS``), from which relative paths start, see :mod:`brain.folders`. The environment
+variable ``BRAIN_<NAME>`` overrides the file, and the command line overrides both. The tracking
+store is MLflow's own ``MLFLOW_TRACKING_URI``.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -27,6 +28,14 @@ from pydantic_settings import (
 from brain.calendars import parse_calendars
 from brain.costs import parse_rates
 from brain.errors import BrainError, InputError, SettingsError, did_you_mean
+from brain.folders import (
+    FOLDER,
+    SETTINGS_FILE,
+    absolute,
+    bars_folder,
+    series_address,
+    tracking_address,
+)
 from brain.naming import (
     Family,
     Fill,
@@ -40,6 +49,8 @@ from brain.naming import (
     perpetual,
     present_name,
 )
+from brain.redact import redact
+from brain.timeframes import check_timeframe
 
 __all__ = ["Settings", "load_settings"]
 
@@ -48,8 +59,8 @@ Rates = Annotated[dict[str, float], NoDecode, BeforeValidator(parse_rates)]
 
 _PREFIX = "BRAIN_"
 _FILE = "BRAIN_SETTINGS"
-# The name of the settings file and a variable of the tests: neither settings nor misspellings.
-_RESERVED = {_FILE, "BRAIN_RECORDED_DATA"}
+# Where settings are, and a variable of the tests: neither settings nor misspellings.
+_RESERVED = {_FILE, FOLDER, "BRAIN_RECORDED_DATA"}
 
 
 def _words(value: object) -> object:
@@ -115,7 +126,7 @@ class Settings(BaseSettings):
         env_prefix=_PREFIX, extra="forbid", frozen=True, populate_by_name=True
     )
 
-    tracking_uri: str = Field(
+    tracking_uri: Annotated[str, BeforeValidator(tracking_address)] = Field(
         default_factory=lambda: f"sqlite:///{Path.cwd() / 'mlflow.db'}",
         validation_alias="MLFLOW_TRACKING_URI",
         repr=False,  # it may hold a password
@@ -124,10 +135,10 @@ class Settings(BaseSettings):
     experiment: str = Field(
         default="nightly", min_length=1, description="MLflow experiment of the nights"
     )
-    bars: Path | None = Field(
+    bars: Annotated[Path | None, BeforeValidator(bars_folder)] = Field(
         default=None, description="folder of Parquet or CSV files; the packaged sample if none"
     )
-    series: str = Field(
+    series: Annotated[str, BeforeValidator(series_address)] = Field(
         default_factory=lambda: str(Path.cwd() / "series"),
         min_length=1,
         description="folder or s3://bucket/prefix of the market series; credentials as for boto3",
@@ -135,7 +146,9 @@ class Settings(BaseSettings):
     exchanges: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_lower_words)] = Field(
         default=(), description="exchanges to collect from; the first one's candles are the bars"
     )
-    timeframe: str = Field(default="1h", description="of the candles that are collected")
+    timeframe: Annotated[str, AfterValidator(check_timeframe)] = Field(
+        default="1h", description="of the candles that are collected"
+    )
     hours: int = Field(
         default=4320, ge=1, description="hours of history that a collection makes complete"
     )
@@ -287,8 +300,10 @@ def load_settings(overrides: Mapping[str, Any] | None = None) -> Settings:
 def _settings_file() -> Path | None:
     path = os.environ.get(_FILE)
     if path and not Path(path).is_file():
-        raise SettingsError(f"{_FILE}={path!r} is no file; create it or unset the variable")
-    return Path(path or "brain.toml")
+        raise SettingsError(
+            f"{_FILE}={path!r}: there is no file {absolute(path)}; create it or unset the variable"
+        )
+    return Path(path or SETTINGS_FILE)
 
 
 def _refuse_unknown_variables() -> None:
@@ -306,4 +321,4 @@ def _explain(entry: Any) -> str:
     if entry["type"] == "extra_forbidden":
         return f"{name!r} is no setting; {did_you_mean(name, Settings.model_fields)}"
     message = entry["msg"].removeprefix("Value error, ")
-    return f"{name}={entry['input']!r}: {message}"
+    return redact(f"{name}={entry['input']!r}: {message}")

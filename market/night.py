@@ -5,12 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from brain.checks import folder_fault
 from brain.errors import SeriesStoreError, SettingsError
 from brain.series.source import SeriesLibrary
+from brain.series.store.address import parse_root
+from brain.series.store.object_store import is_s3
 from brain.settings import Settings
 from brain.work import Failure, Progress
 from market.collection.collector import DataCollector
@@ -142,6 +146,7 @@ def check_collection(settings: Settings) -> None:
     Raises:
         SettingsError: no exchanges or no symbols are named.
         InputError: an exchange or its address is none, or it has no history of the timeframe.
+        SeriesStoreError: the folder of the series can't be written.
     """
     for name, example in (("exchanges", "binance,bybit,okx"), ("symbols", "BTC/USDT,ETH/USDT")):
         if not getattr(settings, name):
@@ -151,6 +156,12 @@ def check_collection(settings: Settings) -> None:
             )
     for exchange in settings.exchanges:
         exchange_of(settings, exchange)
+    root = parse_root(settings.series)
+    fault = None if is_s3(root) else folder_fault(Path(root))
+    if fault:
+        raise SeriesStoreError(
+            f"{fault}; make the folder writable, or name another as BRAIN_SERIES"
+        )
 
 
 def _quality_records(

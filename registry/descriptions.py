@@ -66,7 +66,6 @@ def describe_model(
             champion.record.bars,
             champion.record.episodes,
             explanation_links(links[champion.version]) if champion.version in links else "",
-            champion.record.reason,
         )
         for champion in champions
     ]
@@ -79,14 +78,15 @@ def describe_model(
         "bars",
         "episodes",
         "explained",
-        "why",
     )
+    # Below the table, as the UI cuts off what is wider than the window and doesn't wrap cells.
+    reasons = "".join(f"- **{c.regime}**: {c.record.reason}\n" for c in champions)
     introduction = (
         f"{_MARK}\nModels of **{symbol}**: a version per family and night. The one to trust in a "
         "volatility regime has the alias `champion-<regime>`, the next best `challenger-<regime>`, "
         "the one before `previous-<regime>`.\n\n"
     )
-    table = markdown_table(columns, rows) if rows else "No champion yet.\n"
+    table = f"{markdown_table(columns, rows)}\n{reasons}" if rows else "No champion yet.\n"
     return f"{preface}\n\n{introduction}{table}".lstrip()
 
 

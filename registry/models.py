@@ -9,6 +9,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import RegisteredModel
 from mlflow.exceptions import MlflowException
 
+from brain.brief import Brief
 from brain.naming import (
     Family,
     Regime,
@@ -26,8 +27,8 @@ from registry.paging import all_pages
 __all__ = ["SymbolModel", "ensure_model", "find_model", "symbol_models"]
 
 
-@dataclass(frozen=True)
-class SymbolModel:
+@dataclass(frozen=True, repr=False)
+class SymbolModel(Brief):
     """A symbol's registered model, as one request brings it.
 
     Attributes:

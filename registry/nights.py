@@ -15,6 +15,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run as LoggedRun
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
+from brain.brief import Brief
 from brain.naming import Role, Tag
 from registry.mlflow_errors import library_errors
 from registry.paging import all_pages
@@ -41,8 +42,8 @@ class CompleteSymbol:
     trained_until: str
 
 
-@dataclass(frozen=True)
-class StoppedNight:
+@dataclass(frozen=True, repr=False)
+class StoppedNight(Brief):
     """A night without its end.
 
     Attributes:

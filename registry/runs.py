@@ -31,6 +31,7 @@ from mlflow.utils.mlflow_tags import (
     MLFLOW_RUN_NOTE,
 )
 
+from brain.brief import Brief
 from brain.naming import Tag
 from brain.processes import ProcessIdentity
 from registry.mlflow_errors import library_errors
@@ -55,8 +56,8 @@ class EvaluationDataset:
     profile: str
 
 
-@dataclass(frozen=True)
-class Metric:
+@dataclass(frozen=True, repr=False)
+class Metric(Brief):
     """A metric of a run.
 
     Attributes:

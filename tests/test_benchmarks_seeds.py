@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
-from benchmarks.seeds import changes, costs
+from benchmarks.choice_bars import later_hours
+from benchmarks.seeds import HORIZON, changes, costs, datasets
 from brain.naming import Family
 from engine.data.dataset import make_dataset
 from tests.engine.simulate import simulate
@@ -31,3 +35,30 @@ def test_three_seeds_are_a_larger_file_and_their_score_takes_some_time(name: Fam
     one, three = (costs(name, data, seeds) for seeds in (1, 3))
     assert 2 < three[2] / one[2] < 9
     assert min(*one, *three) > 0
+
+
+def test_recorded_hours_have_their_volume_in_base_units(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In many rows of the file the two volumes are swapped."""
+    count = 1500
+    close = 100.0 * np.exp(np.cumsum(np.random.default_rng(1).normal(0.0, 0.01, count)))
+    base = np.random.default_rng(2).uniform(1.0, 9.0, count)
+    frame = pd.DataFrame(
+        {"unix": 1_525_132_800 + 3600 * np.arange(count), "open": close, "high": close,
+         "low": close, "close": close, "volume": base, "Volume USD": base * close}
+    )  # fmt: skip
+    swapped = frame.index % 3 == 0
+    frame.loc[swapped, ["volume", "Volume USD"]] = frame.loc[
+        swapped, ["Volume USD", "volume"]
+    ].to_numpy()
+    (tmp_path / "candles").mkdir()
+    frame.to_csv(tmp_path / "candles" / "BTC_USD_1h_2018-05_2021-04.csv", index=False)
+    monkeypatch.setenv("BRAIN_RECORDED_DATA", str(tmp_path))
+    np.testing.assert_allclose(later_hours().frame["volume"], base)
+    data, notes = datasets()
+    known = make_dataset(later_hours(), horizon=HORIZON)
+    np.testing.assert_array_equal(data["2018-21"].features, known.features)
+    assert (list(data), notes) == (["sample", "2018-21"], [])
+    monkeypatch.delenv("BRAIN_RECORDED_DATA")
+    assert list(datasets()[0]) == ["sample"]

@@ -114,8 +114,10 @@ def test_a_fault_of_ours_is_raised() -> None:
     [
         ("BRAIN_TRAILS", "3", "BRAIN_TRIALS"),
         ("BRAIN_HOURS", "many", "hours"),
-        ("BRAIN_TIMEFRAME", "90s", "90s"),
-        ("BRAIN_BARS", "nowhere", "nowhere"),
+        ("BRAIN_TIMEFRAME", "90s", "resample them to 3m"),
+        ("BRAIN_SERIES", "gs://b/x", "give a folder or s3://bucket/prefix"),
+        ("BRAIN_BARS", "nowhere", "relative paths start from"),
+        ("BRAIN_BARS", ".", "holds no Parquet or CSV file"),
         ("BRAIN_EXCHANGES", "binnance", "binance"),
         ("BRAIN_EXCHANGES", "okx,kraken2", "kraken"),
     ],

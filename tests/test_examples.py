@@ -31,7 +31,7 @@ from engine.kernels.position import PositionRule
 from engine.kernels.targets import target_name
 from engine.night.champions import choose_champions, name_champions
 from engine.night.model_folder import write_model
-from engine.night.symbols import train_symbols
+from engine.night.symbols import SymbolResult, train_symbols
 from examples import hamilton
 from registry.library import BrainLibrary
 from tests.engine.markets import market_of
@@ -118,8 +118,9 @@ def name_champions_of(bars: Path) -> None:
     library = BrainLibrary(settings.tracking_uri)
     series = read_folder(bars).bars
     with library.start("nightly", "night", tags={Tag.ROLE: "night"}, note="") as run:
-        (result,), failures = train_symbols(library, settings, series, run)
-        assert not failures, failures
+        (result,) = train_symbols(library, settings, series, run)
+        assert isinstance(result, SymbolResult)
+        assert not result.failures, result.failures
         name_champions(library, result, choose_champions(library, result))
 
 

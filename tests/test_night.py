@@ -50,11 +50,14 @@ from engine.kernels.features import FEATURE_SET, FEATURES
 from engine.night.champions import CellChoice, name_champions
 from engine.night.symbols import SymbolResult
 from registry.library import BrainLibrary
+from tests.brain.series.forms import FORMS
 from tests.engine.simulate import simulate
 from tests.jobs import BRIEF_ANALYSIS, Outcome, run_job
 from tests.servers import MlflowServer, copy_database, sqlite_template
 
 SYMBOLS = ("AAA/USD", "BBB/USD")
+#: Forms of files that are refused at a moment which is over.
+ON_TIME = ("ahead", "local-time")
 #: 900 daily bars from 2020 on: half of them to learn from, and all of it done in seconds.
 BARS = 900
 TRAINED_UNTIL = "2022-06-19T00:00:00+00:00"
@@ -557,6 +560,31 @@ def test_a_night_on_a_server_is_the_same(
 # --- bad input ----------------------------------------------------------------------------------
 
 
+def test_files_of_which_none_has_one_meaning_are_all_named_before_anything_is_written(
+    library: BrainLibrary, tmp_path: Path
+) -> None:
+    (tmp_path / "bars").mkdir()
+    names = []
+    for number, form in enumerate(make() for key, make in FORMS.items() if key not in ON_TIME):
+        if form.bars is None:
+            name = re.sub(r"^[A-Z]+(-USD)?(?=_)", f"S{number}-USD", form.name)
+            (tmp_path / "bars" / name).write_bytes(form.content)
+            names.append(f"S{number}/USD" if name != form.name else name)
+    ahead = frame_of("AAA/USD").assign(
+        time=lambda f: f["time"] - f["time"].iloc[-1] + pd.Timestamp.now("UTC").ceil("D")
+        + pd.Timedelta(days=9)
+    )  # fmt: skip
+    write(tmp_path / "bars", "AAA/USD", ahead)
+    done = run_job("nightly", "--bars", "bars", *QUICK)
+    assert done.code == 2
+    assert len(names) > 15
+    for name in names:
+        assert name.replace("/", "-") in done.error or name in done.error
+    assert "AAA/USD 1d" in done.error
+    assert "bars of 900 end after now" in done.error
+    assert_untouched(library, tmp_path)
+
+
 def with_value(column: str, value: float, symbol: str) -> pd.DataFrame:
     frame = frame_of(symbol)
     frame.loc[500, column] = value
@@ -675,8 +703,12 @@ def test_a_night_in_which_nothing_could_be_trained_fails_whole(
         (("--symbls", "AAA/USD"), r"--symbls.*--symbols"),
         (("--folds", "0"), r"folds='0'.*greater than or equal to 1"),
         (("--horizon", "soon"), r"horizon='soon'.*integer"),
-        (("--bars", "nowhere"), r"no folder 'nowhere'; give one"),
-        (("--bars", "empty"), r"'empty' holds no Parquet or CSV file; put files"),
+        (("--bars", "nowhere"), r"no folder '/\S+/nowhere'; .*relative paths start from /"),
+        (("--bars", "empty"), r"/empty' holds no Parquet or CSV file; put files"),
+        (("--bars", "flat"), r"every close of 800 bars is 7\.0, so there is nothing to predict"),
+        (("--bars", "hours"), r"'AAA-USD_7h\.csv' .*: '7h' is not .*; resample them to 1w"),
+        (("--bars", "other"), r"bars are 1d apart, not 4h; name the timeframe .* 1d"),
+        (("--timeframe", "60min"), r"timeframe='60min': '60min' is not a timeframe; write '1h'"),
     ],
 )
 def test_what_cannot_be_meant_is_told_with_the_cure_before_anything_is_written(
@@ -684,6 +716,11 @@ def test_what_cannot_be_meant_is_told_with_the_cure_before_anything_is_written(
 ) -> None:
     write(tmp_path / "bars", "AAA/USD")
     (tmp_path / "empty").mkdir()
+    still = frame_of("AAA/USD", 800)
+    write(tmp_path / "flat", "AAA/USD", still.assign(open=7.0, high=7.0, low=7.0, close=7.0))
+    for folder, timeframe in (("hours", "7h"), ("other", "4h")):
+        (tmp_path / folder).mkdir()
+        still.to_csv(tmp_path / folder / f"AAA-USD_{timeframe}.csv", index=False)
     done = run_job("nightly", "--bars", "bars", *arguments)
     assert done.code == 2
     assert re.search(message, done.error), done.error

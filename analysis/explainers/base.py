@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from analysis.sampling import Array, Rows
+from brain.brief import Brief
 from brain.errors import AnalysisError
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["Contributions", "Explainer"]
 
 
-@dataclass(frozen=True)
-class Contributions:
+@dataclass(frozen=True, repr=False)
+class Contributions(Brief):
     """What each feature adds to each prediction, in the target's unit.
 
     Attributes:

@@ -38,8 +38,6 @@ _CHUNK = 256
 # Of the prediction's standard deviation; the part of it that is the aim.
 _TOLERANCE = 0.01
 _AIM = 0.8
-# A path is integrated again if it is off by so many aims: the others' errors hardly move the mean.
-_OFF = 2.0
 
 
 class LstmExplainer(Explainer):
@@ -101,8 +99,8 @@ def expected_gradients(
         inputs: (n, T, K) to explain.
         references: (r, T, K) to compare with.
         aim: the deviation of a row's sum from ``score(input) - mean score(references)`` above which
-            those of its paths that are far off are integrated again with more midpoints, as long
-            as few of them are left.
+            those of its paths that deviate by more, as some must, are integrated again with more
+            midpoints, as long as few of them are left.
 
     Returns:
         (n, K) float64.
@@ -115,7 +113,7 @@ def expected_gradients(
     while True:
         midpoints *= 2
         off = integrals.sum(dim=1).view_as(rises) - rises
-        rough = ((off.mean(dim=1, keepdim=True).abs() > aim) & (off.abs() > _OFF * aim)).flatten()
+        rough = ((off.mean(dim=1, keepdim=True).abs() > aim) & (off.abs() > aim)).flatten()
         if not 0 < int(rough.sum()) * midpoints <= _MOST_PASSES * len(pairs):
             return integrals.view(len(inputs), len(references), -1).mean(dim=1)
         integrals[rough] = _integrals(score, inputs, references, pairs[rough], midpoints)

@@ -15,8 +15,11 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from decimal import Decimal
+from functools import cached_property
 from numbers import Real
 from typing import Any, NoReturn
 
@@ -28,23 +31,26 @@ from brain.calendars import BARS, CONTINUOUS, parse_calendar
 from brain.errors import BarsError, InputError, NotEnoughBarsError, did_you_mean
 from brain.naming import parse_symbol
 from brain.series.calendars import Grid, Sessions, bars_grid, continuous_grid, sessions_grid
+from brain.series.clock import finished
 from brain.series.faults import bar_faults
+from brain.series.quality.candles import candle_findings
+from brain.series.quality.findings import Findings
 from brain.series.times import parse_times, when
 from brain.text import count
+from brain.timeframes import LENGTHS, check_timeframe, length_name, resampled
 
 __all__ = ["COLUMNS", "TIMEFRAMES", "Bars", "check_bars", "parse_timeframe"]
 
 #: The columns of a series of bars, in this order.
 COLUMNS: tuple[str, ...] = ("open", "high", "low", "close", "volume")
 
-#: Timeframes by exchanges' names. Weeks open on Mondays. A calendar month has no fixed length and
-#: so no grid.
+#: Timeframes by exchanges' names, see :mod:`brain.timeframes`.
 TIMEFRAMES: dict[str, pd.Timedelta] = {
-    **{f"{n}m": pd.Timedelta(minutes=n) for n in (1, 3, 5, 15, 30)},
-    **{f"{n}h": pd.Timedelta(hours=n) for n in (1, 2, 4, 6, 8, 12)},
-    "1d": pd.Timedelta(days=1),
-    "1w": pd.Timedelta(weeks=1),
+    name: pd.Timedelta(length) for name, length in LENGTHS.items()
 }
+
+# Fewer bars may well have one price; more that have are no market.
+_FLAT = 30
 
 # Of a series, the share of bars outside the sessions that are left out, and not refused.
 _MOST_OUTSIDE = 0.01
@@ -122,6 +128,12 @@ class Bars:
         digest.update(np.ascontiguousarray(values).tobytes())
         return digest.hexdigest()
 
+    @cached_property
+    def findings(self) -> Findings:
+        """What the quality rules flag in the rows of the frame; nothing is altered."""
+        columns = {name: self.frame[name].to_numpy() for name in COLUMNS}
+        return candle_findings(columns, np.arange(len(self.frame), dtype=np.float64))
+
     def until(self, close_time: pd.Timestamp) -> Bars:
         """The bars that were complete at a moment; repairs are those of the whole series."""
         return replace(self, frame=self.frame[self.close_time <= close_time])
@@ -138,12 +150,7 @@ def parse_timeframe(value: str) -> pd.Timedelta:
     Raises:
         InputError: it is none of :data:`brain.series.bars.TIMEFRAMES`.
     """
-    try:
-        return TIMEFRAMES[value]
-    except (KeyError, TypeError):
-        raise InputError(
-            f"{value!r} is not a timeframe; {did_you_mean(str(value), TIMEFRAMES)}"
-        ) from None
+    return TIMEFRAMES[check_timeframe(value)]
 
 
 def check_bars(
@@ -153,6 +160,8 @@ def check_bars(
     timeframe: str,
     source: str = "",
     calendar: str = CONTINUOUS,
+    repairs: Iterable[str] = (),
+    now: pd.Timestamp | None = None,
 ) -> Bars:
     """Check a series of bars and put it on its grid.
 
@@ -160,17 +169,20 @@ def check_bars(
         frame: columns open, high, low, close, volume of any numeric dtype, and the bars' *open*
             times as a column ``time`` or as a DatetimeIndex. Times without a zone are taken as
             UTC; numbers are taken as seconds, milliseconds, microseconds or nanoseconds since
-            1970 by their size. Other columns are ignored. The frame is not changed.
+            1970 by their size. Without a column volume it is unknown. Other columns are ignored.
+            The frame is not changed.
         symbol: ``BTC/USD`` or ``BTC-USD``.
         timeframe: a key of :data:`brain.series.bars.TIMEFRAMES`.
         source: of the series, for messages.
         calendar: of the market, see :func:`brain.calendars.parse_calendar`.
+        repairs: that were made before, a sentence each.
+        now: the moment, UTC, at which the bars are read; the clock's if None.
 
     Returns:
         The series. Its ``repairs``, and one warning in the log, say if rows were sorted, exact
         repetitions dropped, a high or low widened by a rounding error, volumes that are NaN or
-        infinite taken as missing, bars outside the calendar's sessions left out, or missing bars
-        filled with rows of NaN.
+        infinite taken as missing, bars outside the calendar's sessions left out, missing bars
+        filled with rows of NaN, or bars that are not over yet left out.
 
     Raises:
         InputError: symbol, timeframe or calendar can't be used, or ``frame`` is no DataFrame.
@@ -179,7 +191,8 @@ def check_bars(
             grid, or only some times carry a zone; the market closes and its calendar does not;
             a price is NaN, infinite or not positive; high
             and low don't enclose open and close; a volume is negative; two bars of one time
-            differ; the times step by another timeframe; or more than half the grid is missing.
+            differ; the close of 30 bars or more never changes; the times step by another
+            timeframe; more than half the grid is missing; or bars lie in the future.
     """
     symbol, step = parse_symbol(symbol), parse_timeframe(timeframe)
     calendar = parse_calendar(calendar)
@@ -188,20 +201,21 @@ def check_bars(
         raise InputError(f"{name}: bars come as a pandas DataFrame, not as {type(frame).__name__}")
     if len(frame) == 0:
         raise NotEnoughBarsError(f"{name}: the series holds no bars; give at least one")
-    repairs: list[str] = []
-    rows, blank = _parse_rows(frame, name, repairs)
-    table, sessions = _on_grid(rows, blank, step, calendar, name, repairs)
-    bars = Bars(symbol, timeframe, table, tuple(repairs), source, sessions)
-    if repairs:
-        logger.warning("%s: %s", name, "; ".join(repairs))
-    return bars
+    done = list(repairs)
+    rows, blank = _parse_rows(frame, step, name, done)
+    table, sessions = _on_grid(rows, blank, step, calendar, name, done)
+    bars = Bars(symbol, timeframe, table, (), source, sessions)
+    over = finished(bars.frame, bars.close_time, step, now, name, done)
+    if done:
+        logger.warning("%s: %s", name, "; ".join(done))
+    return replace(bars, frame=over, repairs=tuple(done))
 
 
 # --- rows ---------------------------------------------------------------------------------------
 
 
 def _parse_rows(
-    frame: pd.DataFrame, name: str, repairs: list[str]
+    frame: pd.DataFrame, step: pd.Timedelta, name: str, repairs: list[str]
 ) -> tuple[pd.DataFrame, pd.DatetimeIndex]:
     """The bars of a frame: float64 columns :data:`brain.series.bars.COLUMNS`, by unique times.
 
@@ -209,6 +223,7 @@ def _parse_rows(
 
     Args:
         frame: as for :func:`brain.series.bars.check_bars`, with at least one row.
+        step: of the series.
         name: of the series, for messages.
         repairs: a sentence for each repair is appended.
 
@@ -217,12 +232,24 @@ def _parse_rows(
         BarsError: the frame is broken in a way that no repair covers.
     """
     _check_columns(frame, name)
-    rows = _by_time(frame, parse_times(frame, name), name)
+    rows = _by_time(frame, parse_times(frame, name, step, repairs), name)
     rows, blank = _without_blank_rows(rows, name, repairs)
     rows = _in_order(rows, repairs)
     _check_prices(rows, name)
     rows = _with_wide_ranges(_with_finite_volumes(rows, repairs), repairs)
-    return _without_repetitions(rows, name, repairs), blank
+    rows = _without_repetitions(rows, name, repairs)
+    _check_movement(rows, name)
+    return rows, blank
+
+
+def _check_movement(rows: pd.DataFrame, name: str) -> None:
+    """Refuse a series whose price never moves: nothing can be learnt from it."""
+    closes = rows["close"].to_numpy()
+    if len(closes) >= _FLAT and (closes == closes[0]).all():
+        raise BarsError(
+            f"{name}: every close of {count(len(closes), 'bar')} is {float(closes[0])!r}, so there "
+            "is nothing to predict; give bars of a market whose price moves, or leave this one out"
+        )
 
 
 def _check_columns(frame: pd.DataFrame, name: str) -> None:
@@ -232,7 +259,7 @@ def _check_columns(frame: pd.DataFrame, name: str) -> None:
             raise BarsError(
                 f"{name}: {columns.count(column)} columns are called {column!r}; keep one"
             )
-        if column not in columns:
+        if column not in columns and column != "volume":
             raise BarsError(
                 f"{name}: there is no column {column!r}; the columns are to be named time, "
                 f"{', '.join(COLUMNS)}; {did_you_mean(column, columns)}"
@@ -241,7 +268,10 @@ def _check_columns(frame: pd.DataFrame, name: str) -> None:
 
 def _by_time(frame: pd.DataFrame, times: pd.DatetimeIndex, name: str) -> pd.DataFrame:
     """The five columns as float64 in one block, by time."""
-    values = np.column_stack([_floats(frame[column], times, name) for column in COLUMNS])
+    unknown = np.full(len(times), np.nan)
+    values = np.column_stack(
+        [_floats(frame[c], times, name) if c in frame else unknown for c in COLUMNS]
+    )
     return pd.DataFrame(values, index=times, columns=list(COLUMNS))
 
 
@@ -272,7 +302,8 @@ def _is_number(cell: Any) -> bool:
 def _without_blank_rows(
     rows: pd.DataFrame, name: str, repairs: list[str]
 ) -> tuple[pd.DataFrame, pd.DatetimeIndex]:
-    blank = rows.isna().all(axis=1).to_numpy()
+    traded = rows["volume"].fillna(0.0) != 0.0
+    blank = (rows[list(COLUMNS[:4])].isna().all(axis=1) & ~traded).to_numpy()
     if blank.all():
         raise NotEnoughBarsError(f"{name}: no row holds a value; give at least one bar")
     if blank.any():
@@ -312,6 +343,9 @@ def _with_finite_volumes(rows: pd.DataFrame, repairs: list[str]) -> pd.DataFrame
     unknown = ~np.isfinite(rows["volume"].to_numpy())
     if not unknown.any():
         return rows
+    if unknown.all():
+        repairs.append("there is no volume: it is unknown in every bar")
+        return rows.assign(volume=np.nan)
     bars, first = count(unknown.sum(), "bar"), when(rows.index[int(unknown.argmax())])
     repairs.append(f"volume NaN or infinite in {bars}, taken as missing, first at {first}")
     return rows.assign(volume=rows["volume"].mask(unknown))
@@ -392,7 +426,7 @@ def _check_steps(times: npt.NDArray[np.int64], width: int, calendar: str, name: 
     if usual != width:
         raise BarsError(
             f"{name}: the bars are {_length(usual)} apart, not {_length(width)}; "
-            "name the timeframe that they have, or resample them"
+            f"{_other_timeframe(usual, width)}"
         )
 
 
@@ -477,9 +511,20 @@ def _utc(nanoseconds: npt.NDArray[np.int64], name: str | None = None) -> pd.Date
 
 
 def _length(nanoseconds: int) -> str:
-    length = pd.Timedelta(nanoseconds, unit="ns")
-    names = [name for name, step in TIMEFRAMES.items() if step == length]
-    return names[0] if names else str(length)
+    return length_name(_timedelta(nanoseconds))
+
+
+def _timedelta(nanoseconds: int) -> timedelta:
+    return timedelta(microseconds=max(nanoseconds // 1000, 1))
+
+
+def _other_timeframe(usual: int, width: int) -> str:
+    """The cure for bars that step by another timeframe than they are said to."""
+    name = _length(usual)
+    if name not in TIMEFRAMES:
+        return resampled(_timedelta(usual))
+    cure = f"name the timeframe that they have, {name} (a file is named as BTC-USD_{name})"
+    return cure if width % usual else f"{cure}, or resample them to {_length(width)}"
 
 
 def _nanoseconds(index: pd.Index) -> npt.NDArray[np.int64]:

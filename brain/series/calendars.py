@@ -78,7 +78,9 @@ def continuous_grid(times: _Ints, step: int) -> Grid:
     """
     size = int((times[-1] - times[0]) // step) + 1
     opens = times[0] + step * np.arange(size)
-    on_grid = (times - _ORIGIN) % step == 0
+    # Weeks may open on Sundays as well.
+    origin = _ORIGIN - _DAY if ((times - _ORIGIN + _DAY) % _WEEK == 0).all() else _ORIGIN
+    on_grid = (times - origin) % step == 0
     places = np.where(on_grid, (times - times[0]) // step, -1)
     return Grid(opens, opens + step, places, 365 * _DAY / step)
 
@@ -153,15 +155,23 @@ def _fx_calendar() -> Any:
     from zoneinfo import ZoneInfo
 
     from exchange_calendars import ExchangeCalendar
+    from exchange_calendars.exchange_calendar import HolidayCalendar
+    from pandas.tseries.holiday import Holiday
 
     class ForeignExchange(ExchangeCalendar):
-        """Five sessions a week, each from 17:00 in New York to 17:00 on the day after."""
+        """Five sessions a week, each from 17:00 in New York to 17:00 on the day after.
+
+        None ends on New Year's Day or on Christmas Day, when banks are closed everywhere.
+        """
 
         name = FX
         tz = ZoneInfo("America/New_York")
         open_times = ((None, datetime.time(17)),)
         close_times = ((None, datetime.time(17)),)
         open_offset = -1
+        regular_holidays = HolidayCalendar(
+            [Holiday("New Year's Day", month=1, day=1), Holiday("Christmas Day", month=12, day=25)]
+        )
 
     return ForeignExchange
 

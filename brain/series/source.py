@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import pandas as pd
@@ -18,7 +19,7 @@ from brain.errors import (
 )
 from brain.series.bars import COLUMNS, Bars, check_bars, parse_timeframe
 from brain.series.faults import row_faults
-from brain.series.files import folder_files, read_files, sample_folder
+from brain.series.files import folder_files, read_files, sample_folder, unread_files
 from brain.series.times import when
 from brain.text import count
 from brain.work import Failure
@@ -33,12 +34,13 @@ __all__ = [
     "bars_of",
     "describe_source",
     "open_bars",
+    "open_folder",
     "reads_store",
 ]
 
-_MOST_ERRORS = 3  # in one line
-
 logger = logging.getLogger(__name__)
+
+_MOST_ERRORS = 10  # in one line; of more, the names
 
 
 class SeriesLibrary(Protocol):
@@ -71,6 +73,7 @@ class BarSource(Mapping[str, Bars]):
         symbols: of the source.
         reader: reads one symbol's bars.
         failures: of other symbols, or of files without a symbol in their names.
+        note: of files that are not read; empty if there are none.
     """
 
     def __init__(
@@ -78,10 +81,12 @@ class BarSource(Mapping[str, Bars]):
         symbols: Iterable[str],
         reader: Callable[[str], Bars],
         failures: Iterable[Failure] = (),
+        note: str = "",
     ) -> None:
         self._symbols = dict.fromkeys(symbols)
         self._reader = reader
         self.failures = tuple(failures)
+        self.note = note
         self._first: tuple[str, Bars] | None = None
 
     def __getitem__(self, symbol: str) -> Bars:
@@ -114,9 +119,22 @@ class BarSource(Mapping[str, Bars]):
             except BrainError as error:
                 del self._symbols[symbol]
                 self.failures += (Failure(symbol, error, symbol=symbol),)
-        errors = [str(f.error) for f in (*sorted(self.failures, key=str), *failures)]
-        more = [f"and {len(errors) - _MOST_ERRORS} more"] if len(errors) > _MOST_ERRORS else []
-        raise InputError(" | ".join(errors[:_MOST_ERRORS] + more))
+        every = [*sorted(self.failures, key=str), *failures]
+        errors = [str(failure.error) for failure in every[:_MOST_ERRORS]]
+        others = ", ".join(failure.what for failure in every[_MOST_ERRORS:])
+        raise InputError(" | ".join(errors + ([f"and likewise {others}"] if others else [])))
+
+
+def open_folder(settings: Settings, symbols: Sequence[str] | None = None) -> BarSource:
+    """The bars of a folder, or the sample, see :func:`open_bars`."""
+    names = tuple(symbols if symbols is not None else settings.symbols)
+    folder = settings.bars or sample_folder()
+    files, failures = folder_files(folder, names or None, settings.timeframe)
+
+    def reader(symbol: str) -> Bars:
+        return read_files(symbol, files[symbol], calendar_of(settings.calendar, symbol))
+
+    return BarSource(files, reader, failures, _unread_note(folder, files))
 
 
 def open_bars(
@@ -134,14 +152,9 @@ def open_bars(
         InputError: the folder can't be used.
         SettingsError: the bars are from the series store, and there are no symbols.
     """
-    names = tuple(symbols if symbols is not None else settings.symbols)
     if not reads_store(settings):
-        files, failures = folder_files(settings.bars or sample_folder(), names or None)
-
-        def reader(symbol: str) -> Bars:
-            return read_files(symbol, files[symbol], calendar_of(settings.calendar, symbol))
-
-        return BarSource(files, reader, failures)
+        return open_folder(settings, symbols)
+    names = tuple(symbols if symbols is not None else settings.symbols)
     if not names:
         raise SettingsError(
             "exchanges are named and no symbols; name these too, for example "
@@ -151,7 +164,23 @@ def open_bars(
     return BarSource(names, lambda symbol: bars_of(library.series, exchange, symbol, timeframe))
 
 
-def bars_of(store: SeriesStore, exchange: str, symbol: str, timeframe: str) -> Bars:
+def _unread_note(folder: str | Path, files: dict[str, list[Path]]) -> str:
+    names = unread_files(folder, files)
+    if not names:
+        return ""
+    note = f"Files beside the bars that are not read: {', '.join(names)}."
+    logger.warning("%s: %s", folder, note)
+    return note
+
+
+def bars_of(
+    store: SeriesStore,
+    exchange: str,
+    symbol: str,
+    timeframe: str,
+    *,
+    now: pd.Timestamp | None = None,
+) -> Bars:
     """One exchange's candles of a symbol's perpetual as checked bars.
 
     Args:
@@ -159,6 +188,7 @@ def bars_of(store: SeriesStore, exchange: str, symbol: str, timeframe: str) -> B
         exchange: of the candles, ``binance``.
         symbol: ``BTC/USDT`` or ``BTC/USDT:USDT``, the present or a former name; the bars get it.
         timeframe: of the candles.
+        now: the moment, UTC, at which the bars are read; the clock's if None.
 
     Returns:
         The series on its grid; missing and impossible candles are rows of NaN, and ``repairs``
@@ -167,7 +197,7 @@ def bars_of(store: SeriesStore, exchange: str, symbol: str, timeframe: str) -> B
     Raises:
         InputError: the symbol has no perpetual, or there is no such timeframe.
         UnknownSymbolError: the store holds no such candles.
-        BarsError: the candles are broken, or more than half of them are missing.
+        BarsError: the candles are broken, lie in the future, or more than half of them are missing.
         SeriesStoreError: the store can't be read.
     """
     parse_timeframe(timeframe)
@@ -179,7 +209,8 @@ def bars_of(store: SeriesStore, exchange: str, symbol: str, timeframe: str) -> B
             "first, or correct symbol, exchange or timeframe"
         )
     source = f"{contract} on {exchange}"
-    return check_bars(_sound(candles, source), symbol=symbol, timeframe=timeframe, source=source)
+    candles = _sound(candles, source)
+    return check_bars(candles, symbol=symbol, timeframe=timeframe, source=source, now=now)
 
 
 def _sound(candles: pd.DataFrame, source: str) -> pd.DataFrame:

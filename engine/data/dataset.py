@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from brain.brief import Brief
 from brain.errors import NotEnoughBarsError
 from brain.naming import Fill
 from brain.series.bars import Bars
@@ -42,8 +43,8 @@ MIN_ROWS = 600
 _PRICES = ("open", "high", "low", "close")
 
 
-@dataclass(frozen=True)
-class Dataset:
+@dataclass(frozen=True, repr=False)
+class Dataset(Brief):
     """Consecutive rows of one symbol, oldest first, missing bars included as missing rows.
 
     Attributes:

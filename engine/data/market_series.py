@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from brain.brief import Brief
 from brain.errors import InputError
 from brain.naming import parse_symbol, perpetual
 from brain.series.bars import Bars, parse_timeframe
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from engine.kernels.columns import Floats, Times
     from registry.library import BrainLibrary
 
-__all__ = ["MarketReader", "MarketSeries", "open_markets", "read_market_series"]
+__all__ = ["MarketReader", "MarketSeries", "no_market", "open_markets", "read_market_series"]
 
 _TIMES = ("time", "available")
 _FUNDING = ("rate", "interval_hours")
@@ -31,8 +32,8 @@ _OPEN_INTEREST = ("base", "usd")
 _FINER = ("1m", "3m", "5m", "15m", "30m", "1h", "4h")
 
 
-@dataclass(frozen=True, eq=False)
-class MarketSeries:
+@dataclass(frozen=True, eq=False, repr=False)
+class MarketSeries(Brief):
     """Funding and open interest of a symbol's perpetual, on one or several exchanges.
 
     Attributes:
@@ -117,6 +118,11 @@ class MarketSeries:
 
 #: A symbol's market series; None if it has none.
 MarketReader = Callable[[str], MarketSeries | None]
+
+
+def no_market(_symbol: str) -> MarketSeries | None:
+    """A reader of symbols that have neither funding nor open interest."""
+    return None
 
 
 def read_market_series(

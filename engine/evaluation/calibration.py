@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from brain.brief import Brief
 from brain.naming import REGIMES, Regime
 from brain.records import Estimate
 from engine.evaluation.bootstrap import BlockBootstrap, block_length, quotient
@@ -27,8 +28,8 @@ __all__ = ["Slopes", "slopes"]
 _STANDARD_ERRORS = 2.0
 
 
-@dataclass(frozen=True)
-class Slopes:
+@dataclass(frozen=True, repr=False)
+class Slopes(Brief):
     """Shrunk slopes.
 
     Attributes:

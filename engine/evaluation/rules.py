@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from brain.brief import Brief
 from brain.costs import Costs
 from engine.data.dataset import Dataset
 from engine.evaluation.calibration import slopes
@@ -23,8 +24,8 @@ from engine.kernels.spread import Spread
 __all__ = ["Decisions", "decisions"]
 
 
-@dataclass(frozen=True)
-class Decisions:
+@dataclass(frozen=True, repr=False)
+class Decisions(Brief):
     """What a model's predictions decide.
 
     Attributes:

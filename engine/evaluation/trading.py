@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from brain.brief import Brief
 from brain.naming import REGIMES
 from engine.data.dataset import Dataset
 from engine.kernels.columns import Floats
@@ -22,8 +23,8 @@ ALL = "all"
 KEYS = (ALL, *REGIMES)
 
 
-@dataclass(frozen=True)
-class Trading:
+@dataclass(frozen=True, repr=False)
+class Trading(Brief):
     """What predictions are traded on, and at what cost.
 
     Attributes:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from brain.brief import Brief
 from brain.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
@@ -18,8 +19,8 @@ __all__ = ["Hyperparameter", "Number", "defaults", "settle", "suggest"]
 Number = int | float
 
 
-@dataclass(frozen=True)
-class Hyperparameter:
+@dataclass(frozen=True, repr=False)
+class Hyperparameter(Brief):
     """One hyperparameter; an integer if its default is one.
 
     Attributes:

@@ -43,6 +43,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from brain.brief import Brief
 from engine.kernels.as_of import AsOf
 from engine.kernels.columns import Floats, Times, check_shapes, valid_prices
 from engine.kernels.windows import lag, positive_log, ratio, rolling_mean
@@ -79,8 +80,8 @@ _NS_PER_HOUR = 3_600_000_000_000.0
 _LEAST_INTERVAL = 1.0 / 60.0  # hours; settlements are stamped to the minute
 
 
-@dataclass(frozen=True)
-class FundingRows:
+@dataclass(frozen=True, repr=False)
+class FundingRows(Brief):
     """One exchange's settlements, in any order.
 
     Attributes:
@@ -95,8 +96,8 @@ class FundingRows:
     interval_hours: Floats
 
 
-@dataclass(frozen=True)
-class OpenInterestRows:
+@dataclass(frozen=True, repr=False)
+class OpenInterestRows(Brief):
     """One exchange's open interest, in any order.
 
     Attributes:

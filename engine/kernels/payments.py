@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from brain.brief import Brief
 from engine.kernels.columns import Floats, Times
 from engine.kernels.windows import last_known
 
@@ -21,8 +22,8 @@ __all__ = ["Funding", "funding_payments"]
 _HOUR_NS = 3_600_000_000_000
 
 
-@dataclass(frozen=True)
-class Funding:
+@dataclass(frozen=True, repr=False)
+class Funding(Brief):
     """The payments of each bar, in the quote currency.
 
     Attributes:

@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from brain.brief import Brief
 from brain.errors import InputError
 from brain.naming import REGIMES, Fill, Regime, parse_fill, parse_regime
 from engine.kernels.columns import Floats
@@ -84,8 +85,8 @@ def _last(events: NDArray[np.bool_]) -> NDArray[np.int64]:
     return np.maximum.accumulate(rows, axis=0)
 
 
-@dataclass(frozen=True)
-class PositionRule:
+@dataclass(frozen=True, repr=False)
+class PositionRule(Brief):
     """A version's rule.
 
     Attributes:

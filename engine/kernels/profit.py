@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from brain.brief import Brief
 from brain.errors import InputError
 from engine.kernels.columns import Floats, valid_prices
 from engine.kernels.payments import Funding
@@ -28,8 +29,8 @@ from engine.kernels.windows import lag, last_known
 __all__ = ["Profit", "position_profit"]
 
 
-@dataclass(frozen=True)
-class Profit:
+@dataclass(frozen=True, repr=False)
+class Profit(Brief):
     """The profit of each bar, as a share of the whole capital; NaN where there is no bar.
 
     Attributes:

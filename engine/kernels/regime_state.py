@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
 from typing import Any, Self
 
+from brain.brief import Brief
 from brain.errors import InputError
 from brain.naming import REGIMES, Regime
 
@@ -29,8 +30,8 @@ _FORMATS = {"RegimeDefinition": 1, "RegimeState": 2}
 _MOST = 2**62  # fits the kernel's 64-bit integers, sums of counts too
 
 
-@dataclass(frozen=True)
-class RegimeDefinition:
+@dataclass(frozen=True, repr=False)
+class RegimeDefinition(Brief):
     """What "low", "normal", "high" and "extreme" mean; part of a model's contract.
 
     Attributes:
@@ -87,8 +88,8 @@ class RegimeDefinition:
         return cls(**_load(cls, text))
 
 
-@dataclass(frozen=True)
-class RegimeState:
+@dataclass(frozen=True, repr=False)
+class RegimeState(Brief):
     """The memory of the classification after a bar. Begin with :meth:`start`.
 
     Attributes:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from brain.brief import Brief
 from brain.confidence import confidence
 from brain.naming import PRIOR, REGIMES, Family, Regime, model_id, model_name
 from brain.records import CellRecord, Champion, Estimate
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["CellChoice", "champion_models", "choose_champions", "name_champions"]
 
 
-@dataclass(frozen=True)
-class CellChoice:
+@dataclass(frozen=True, repr=False)
+class CellChoice(Brief):
     """The choice for one regime of a symbol.
 
     Attributes:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from brain.brief import Brief
 from brain.errors import NotEnoughBarsError, TrainingError
 from brain.naming import Family
 from brain.recipes import Recipe
@@ -38,8 +39,8 @@ logger = logging.getLogger(__name__)
 _TRIAL_ERRORS = (TrainingError, NotEnoughBarsError)
 
 
-@dataclass(frozen=True)
-class Search:
+@dataclass(frozen=True, repr=False)
+class Search(Brief):
     """All trials of a search, and the recipe of the best one.
 
     Attributes:

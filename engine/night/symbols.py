@@ -10,6 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import pandas as pd
+
+from brain.brief import Brief
 from brain.costs import symbol_costs
 from brain.errors import BrainError, LibraryError
 from brain.naming import Family, Product, Role, Tag
@@ -20,7 +23,7 @@ from brain.settings import Settings
 from brain.work import Failure, Progress, Tally
 from brain.workers import Unit, outcomes, run_units
 from engine.data.dataset import Dataset, make_dataset
-from engine.data.market_series import MarketReader, MarketSeries
+from engine.data.market_series import MarketReader, no_market
 from engine.evaluation.trading import ALL
 from engine.evaluation.walk_forward import TrainingPlan
 from engine.night.logbook import log_search, log_training
@@ -33,8 +36,6 @@ __all__ = [
     "SymbolData",
     "SymbolResult",
     "SymbolSearches",
-    "each_training",
-    "each_tuning",
     "read_symbol",
     "symbol_run",
     "train_families",
@@ -43,8 +44,8 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class SymbolData:
+@dataclass(frozen=True, repr=False)
+class SymbolData(Brief):
     """What a symbol's models are trained on.
 
     Attributes:
@@ -56,8 +57,8 @@ class SymbolData:
     dataset: Dataset
 
 
-@dataclass
-class SymbolResult:
+@dataclass(repr=False)
+class SymbolResult(Brief):
     """A symbol's trainings.
 
     Attributes:
@@ -79,8 +80,8 @@ class SymbolResult:
         return [(v, self.trainings[f].evidence[ALL]) for f, v in sorted(self.versions.items())]
 
 
-@dataclass
-class SymbolSearches:
+@dataclass(repr=False)
+class SymbolSearches(Brief):
     """A symbol's searches, and the failures of its other families."""
 
     searches: list[SearchResult] = field(default_factory=list)
@@ -94,8 +95,8 @@ def train_symbols(
     night: Run,
     progress: Progress | None = None,
     *,
-    markets: Mapping[str, MarketSeries] | None = None,
-) -> tuple[list[SymbolResult], list[Failure]]:
+    market: MarketReader = no_market,
+) -> Iterator[SymbolResult | Failure]:
     """Train and register every family of every symbol, in child runs of the night.
 
     Args:
@@ -104,36 +105,15 @@ def train_symbols(
         bars: by symbol.
         night: the parent run.
         progress: called after each model.
-        markets: funding and open interest by symbol; other symbols have no such features.
+        market: reads funding and open interest; without it there are no such features.
 
-    Returns:
-        The results of the symbols that have a dataset, all in memory, and the failures; one
-        symbol's failure does not stop the others.
+    Yields:
+        The result of each symbol that has a dataset, as it is done, and a failure of each other;
+        one symbol's failure does not stop the others.
 
     Raises:
         LibraryError: the tracking server or the artifact store fails; then nothing can go on.
     """
-    results: list[SymbolResult] = []
-    failures: list[Failure] = []
-    reader = (markets or {}).get
-    for result in each_training(library, settings, bars, night, progress, reader):
-        if isinstance(result, Failure):
-            failures.append(result)
-        else:
-            results.append(result)
-            failures += result.failures
-    return results, failures
-
-
-def each_training(
-    library: BrainLibrary,
-    settings: Settings,
-    bars: Mapping[str, Bars],
-    night: Run,
-    progress: Progress | None,
-    market: MarketReader,
-) -> Iterator[SymbolResult | Failure]:
-    """As :func:`train_symbols`, symbol by symbol; a failure is of a symbol without a dataset."""
     tally = Tally(progress, len(bars) * len(settings.families))
 
     def unit(symbol: str) -> Unit[SymbolResult | Failure]:
@@ -153,30 +133,13 @@ def tune_symbols(
     night: Run,
     progress: Progress | None = None,
     *,
-    markets: Mapping[str, MarketSeries] | None = None,
-) -> tuple[list[SearchResult], list[Failure]]:
+    market: MarketReader = no_market,
+) -> Iterator[SymbolSearches]:
     """Search every family's hyperparameters for every symbol, and store the recipes.
 
-    The next night refits them. Arguments, failures and errors are those of :func:`train_symbols`.
+    The next night refits them. Arguments and errors are those of :func:`train_symbols`; failures
+    are among the searches.
     """
-    searches: list[SearchResult] = []
-    failures: list[Failure] = []
-    reader = (markets or {}).get
-    for result in each_tuning(library, settings, bars, night, progress, reader):
-        searches += result.searches
-        failures += result.failures
-    return searches, failures
-
-
-def each_tuning(
-    library: BrainLibrary,
-    settings: Settings,
-    bars: Mapping[str, Bars],
-    night: Run,
-    progress: Progress | None,
-    market: MarketReader,
-) -> Iterator[SymbolSearches]:
-    """As :func:`tune_symbols`, symbol by symbol."""
     tally = Tally(progress, len(bars) * len(settings.families))
 
     def unit(symbol: str) -> Unit[SymbolSearches]:
@@ -233,8 +196,11 @@ def symbol_run(night: Run, data: SymbolData) -> Run:
         Tag.BARS: bars.digest,
     }
     repairs = "".join(f"\n- {repair}" for repair in bars.repairs) or " none"
+    listed = bars.findings.listed(pd.DatetimeIndex(bars.frame.index))
+    findings = "".join(f"\n- {finding}" for finding in listed) or " nothing"
     note = (
-        f"{len(dataset)} {bars.timeframe} bars of {bars.symbol}, {bars.calendar}. Repairs:{repairs}"
+        f"{len(dataset)} {bars.timeframe} bars of {bars.symbol}, {bars.calendar}. "
+        f"Repairs:{repairs}\n\nTo mistrust:{findings}"
     )
     return night.child(f"{dataset.symbol} {night.day}", tags=tags, note=note)
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from brain.brief import Brief
 from brain.errors import BrainError, TrainingError
 from brain.naming import REGIMES, Family, Regime
 from brain.recipes import Recipe
 from brain.records import Evidence
+from brain.stopwatch import Stopwatch
 from brain.work import Failure
 from brain.workers import Call, fresh_folder
 from engine.data.dataset import Dataset
@@ -35,8 +36,8 @@ __all__ = [
 _COST = {Family.LSTM: 8, Family.XGBOOST: 1, Family.LIGHTGBM: 1}
 
 
-@dataclass(frozen=True)
-class Task:
+@dataclass(frozen=True, repr=False)
+class Task(Brief):
     """A model to train.
 
     Attributes:
@@ -51,8 +52,8 @@ class Task:
     folder: Path
 
 
-@dataclass(frozen=True)
-class TrainingResult:
+@dataclass(frozen=True, repr=False)
+class TrainingResult(Brief):
     """A model refitted on all rows, and the evaluation of its recipe out of sample.
 
     Attributes:
@@ -83,8 +84,8 @@ class TrainingResult:
         return f"{self.symbol} {self.family} trained in {sum(self.seconds.values()):.0f} s"
 
 
-@dataclass(frozen=True)
-class SearchResult:
+@dataclass(frozen=True, repr=False)
+class SearchResult(Brief):
     """A search, without a model."""
 
     symbol: str
@@ -109,35 +110,35 @@ def train(task: Task) -> TrainingResult:
     from engine import families
     from engine.night.model_folder import write_model
 
-    dataset, recipe, clock = task.dataset, task.recipe, _Clock()
+    dataset, recipe, stopwatch = task.dataset, task.recipe, Stopwatch()
     trials: Search | None = None
-    if recipe is None:
-        trials = search(dataset, task.family, task.plan)
-        recipe = trials.recipe
-    clock.lap("search")
+    with stopwatch.stage("search"):
+        if recipe is None:
+            trials = search(dataset, task.family, task.plan)
+            recipe = trials.recipe
     folds = task.plan.walk(len(dataset), dataset.reach)
     inner = task.plan.inner_walk(len(dataset), dataset.reach)
-    earlier, prediction = (_predictions(dataset, recipe, walk) for walk in (inner, folds))
-    clock.lap("walk_forward")
-    choice = decisions(prediction, earlier, dataset, folds, task.plan)
-    trading = trading_of(dataset, choice.cost)
-    evidence = evaluate(
-        prediction, dataset.target, dataset.forward_return, trading, choice.position
-    )
-    net = {regime: net_returns(choice.position, trading, regime) for regime in REGIMES}
-    profit = profit_columns(choice.position, trading)
-    clock.lap("judge")
-    fitted = families.family(task.family).fit(
-        dataset.features,
-        dataset.target,
-        hyperparameters=recipe.hyperparameters,
-        seed=recipe.seed,
-        seeds=recipe.seeds,
-    )
-    clock.lap("refit")
-    fresh_folder(task.folder)
-    write_model(fitted, dataset, recipe, choice.rule, task.folder)
-    clock.lap("save")
+    with stopwatch.stage("walk_forward"):
+        earlier, prediction = (_predictions(dataset, recipe, walk) for walk in (inner, folds))
+    with stopwatch.stage("judge"):
+        choice = decisions(prediction, earlier, dataset, folds, task.plan)
+        trading = trading_of(dataset, choice.cost)
+        evidence = evaluate(
+            prediction, dataset.target, dataset.forward_return, trading, choice.position
+        )
+        net = {regime: net_returns(choice.position, trading, regime) for regime in REGIMES}
+        profit = profit_columns(choice.position, trading)
+    with stopwatch.stage("refit"):
+        fitted = families.family(task.family).fit(
+            dataset.features,
+            dataset.target,
+            hyperparameters=recipe.hyperparameters,
+            seed=recipe.seed,
+            seeds=recipe.seeds,
+        )
+    with stopwatch.stage("save"):
+        fresh_folder(task.folder)
+        write_model(fitted, dataset, recipe, choice.rule, task.folder)
     return TrainingResult(
         symbol=dataset.symbol,
         family=task.family,
@@ -149,7 +150,7 @@ def train(task: Task) -> TrainingResult:
         net=net,
         profit=profit,
         folder=task.folder,
-        seconds=clock.seconds,
+        seconds=stopwatch.seconds,
     )
 
 
@@ -195,16 +196,3 @@ def _cost(task: Task) -> int:
 
 def _failure(task: Task, error: BrainError) -> Failure:
     return Failure(task.dataset.symbol, error, task.family, symbol=task.dataset.symbol)
-
-
-class _Clock:
-    """Seconds between laps."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def lap(self, stage: str) -> None:
-        now = time.perf_counter()
-        self.seconds[stage] = round(now - self._last, 3)
-        self._last = now

@@ -16,7 +16,6 @@ from typing import Any
 import pandas as pd
 
 from brain.errors import ExchangeRefusedError, ExchangeShapeError
-from brain.series.bars import TIMEFRAMES
 from market.exchanges.base import Instrument, canonical, settles_in_dollars
 from market.exchanges.pages import MILLISECOND, snapshot_row
 from market.exchanges.rest import HOUR, MINUTE, SMALLEST_LIMIT, RestExchange, funding_hours
@@ -48,6 +47,11 @@ _MARGIN = pd.Timedelta(minutes=5)  # a request may wait that long for the rate l
 _MONTH = pd.Timedelta(days=30)
 _MOVES = 3  # periods beyond it by which a window's start may be moved
 _BUSY = (-1000, -1001, -1007, -1008)
+_CANDLE_TIMEFRAMES = (
+    *(f"{n}m" for n in (1, 3, 5, 15, 30)),
+    *(f"{n}h" for n in (1, 2, 4, 6, 8, 12)),
+    *("1d", "1w"),
+)
 _INTEREST_TIMEFRAMES = ("5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d")
 
 
@@ -61,7 +65,7 @@ class Binance(RestExchange):
         Limit("funding", 500, 300),  # fundingRate and fundingInfo share it
         Limit("statistics", 1000, 300),  # futures/data
     )
-    candle_timeframes = MappingProxyType({name: name for name in TIMEFRAMES})
+    candle_timeframes = MappingProxyType({name: name for name in _CANDLE_TIMEFRAMES})
     interest_timeframes = MappingProxyType({name: name for name in _INTEREST_TIMEFRAMES})
     candle_rows = 1500
     interest_rows = 500

@@ -9,8 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from brain.errors import InputError, did_you_mean
+from brain.series.quality.arrays import Flags, Floats
 from brain.series.store.schema import KINDS
-from market.quality.arrays import Flags, Floats
 from market.quality.rules import VALUES
 
 __all__ = ["Rows", "rows_of"]

@@ -7,12 +7,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from brain.series.bars import parse_timeframe
+from brain.series.quality.arrays import Floats
 from market.collection.grid import FixedGrid, FundingGrid, Grid, as_time, as_times
-from market.quality.arrays import Floats
 from market.quality.columns import Rows
 from market.quality.record import Coverage
 
-__all__ = ["coverage_of", "grid_of", "lateness_of", "period_of"]
+__all__ = ["coverage_by_day", "coverage_of", "grid_of", "lateness_of", "period_of"]
 
 _DAY = pd.Timedelta(days=1)
 _MICROSECOND = pd.Timedelta(microseconds=1)
@@ -42,18 +42,42 @@ def coverage_of(
         grid: the times that must be there; without it, a day with any row is whole.
         start, end: of the days.
     """
-    first = start.floor("D")
-    days = max(int((end.ceil("D") - first) / _DAY), 1)
     spans = grid.holes(as_times(times), start, end) if grid is not None else []
     points = [
         np.linspace(as_time(span.start), as_time(span.end), span.count, endpoint=False)
         for span in spans
     ]
-    present = _by_day(as_times(times), first, days)
-    missing = _by_day(np.concatenate([*points, []]).astype(np.int64), first, days)
+    missing = np.concatenate([*points, []]).astype(np.int64)
+    return _coverage(as_times(times), missing, start, end, regular=grid is not None)
+
+
+def coverage_by_day(present: pd.DatetimeIndex, missing: pd.DatetimeIndex) -> Coverage:
+    """The coverage of each UTC day, of the times of a grid that have a row and of those without.
+
+    Days without either belong to the row before.
+
+    Args:
+        present: with a row; the first and the last time of the grid are among them.
+        missing: without one.
+    """
+    end = present[-1] + pd.Timedelta(1, unit="us")
+    return _coverage(as_times(present), as_times(missing), present[0], end, regular=True)
+
+
+def _coverage(
+    present: NDArray[np.int64],
+    missing: NDArray[np.int64],
+    start: pd.Timestamp,
+    end: pd.Timestamp,
+    *,
+    regular: bool,
+) -> Coverage:
+    first = start.floor("D")
+    days = max(int((end.ceil("D") - first) / _DAY), 1)
+    there, absent = (_by_day(stamps, first, days) for stamps in (present, missing))
     with np.errstate(invalid="ignore"):
-        shares = pd.Series(present / (present + missing))
-    if grid is not None:  # days without a grid point belong to the row before: weekly series
+        shares = pd.Series(there / (there + absent))
+    if regular:  # days without a grid point belong to the row before: weekly series
         shares = shares.ffill().bfill()
     return Coverage(first, tuple(shares.fillna(0.0).tolist()))
 

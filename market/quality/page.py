@@ -15,6 +15,8 @@ from market.quality.record import COUNTS, TOLERABLE, Coverage, QualityRecord
 
 __all__ = ["GAPS_PER_PAGE", "GAPS_PER_SERIES", "page"]
 
+#: Blocks of a strip: over more days than that a block is of several.
+_BLOCKS = 500
 #: Gaps of one series that the page lists; all of them are in the JSON file.
 GAPS_PER_SERIES = 20
 #: Gaps that the page lists of all series; MLflow's viewer hangs on pages near 10 MB.
@@ -76,20 +78,30 @@ def _axis(records: Sequence[QualityRecord]) -> tuple[pd.Timestamp, int]:
 def _strip(coverage: Coverage | None, first: pd.Timestamp) -> list[_Block]:
     if coverage is None:
         return []
-    x, blocks = (coverage.first - first) // _DAY, []
-    for state, group in groupby(coverage.shares, key=_state):
-        shares = list(group)
-        begin, end = first + x * _DAY, first + (x + len(shares) - 1) * _DAY
-        span = f"{begin:%Y-%m-%d}" + (f" to {end:%Y-%m-%d}" if end > begin else "")
-        part = f", {sum(shares) / len(shares):.0%} of the rows" if state == "part" else ""
-        words = {"whole": "all rows", "part": "some rows", "none": "no row"}[state]
-        blocks.append(_Block(x, len(shares), state, f"{span}: {words}{part}"))
-        x += len(shares)
+    number, blocks = len(coverage.shares), []
+    width = -(-number // _BLOCKS)  # days of a block
+    shares = [coverage.shares[day : day + width] for day in range(0, number, width)]
+    begin = (coverage.first - first) // _DAY
+    for state, group in groupby(shares, key=_state):
+        stretch = [share for part in group for share in part]
+        blocks.append(_block(begin, stretch, state, first))
+        begin += len(stretch)
     return blocks
 
 
-def _state(share: float) -> str:
-    return "whole" if share >= 1 else "part" if share > 0 else "none"
+def _block(x: int, shares: Sequence[float], state: str, first: pd.Timestamp) -> _Block:
+    begin, end = first + x * _DAY, first + (x + len(shares) - 1) * _DAY
+    span = f"{begin:%Y-%m-%d}" + (f" to {end:%Y-%m-%d}" if end > begin else "")
+    part = f", {sum(shares) / len(shares):.0%} of the rows" if state == "part" else ""
+    words = {"whole": "all rows", "part": "some rows", "none": "no row"}[state]
+    return _Block(x, len(shares), state, f"{span}: {words}{part}")
+
+
+def _state(shares: Sequence[float]) -> str:
+    """The state of consecutive days together."""
+    if min(shares) >= 1:
+        return "whole"
+    return "part" if max(shares) > 0 else "none"
 
 
 def _cells(record: QualityRecord) -> list[tuple[str, str]]:
@@ -110,6 +122,7 @@ def _cells(record: QualityRecord) -> list[tuple[str, str]]:
 _TEMPLATE = """{% extends "page" %}
 {% block style %}
 :root { --whole: #2a9d8f; --part: #e9b949; --none: #cf4456; }
+.wide { overflow-x: auto; } .note div { max-width: calc(100vw - 14rem); }
 .badge { display: inline-block; min-width: 4.6rem; padding: 0 .2rem; text-align: center;
          border-radius: .6rem; font-size: .82rem; font-weight: 600; }
 .badge.good { background: #d8f0e6; color: #14593f; }
@@ -128,7 +141,7 @@ svg .whole { fill: var(--whole); } svg .part { fill: var(--part); } svg .none { 
 <p>Nothing was changed in the data. A flagged row is to be looked at; some will be right.
 “–” is unknown, which is not 0.</p>
 <h2>Series</h2>
-<table>
+<div class="wide"><table>
 <thead><tr><th>series</th><th>state</th><th>first row</th><th>last row</th>
 {% for name in counts %}<th class="n">{{ name }}</th>{% endfor %}</tr></thead>
 <tbody>
@@ -139,10 +152,11 @@ svg .whole { fill: var(--whole); } svg .part { fill: var(--part); } svg .none { 
 <td class="name">{{ when(record.last) if record.last is not none else "–" }}</td>
 {% for text, colour in cells %}<td class="n {{ colour }}">{{ text }}</td>{% endfor %}
 </tr>
-<tr class="note"><td></td><td colspan="{{ counts | length + 3 }}">{{ record.note }}</td></tr>
+<tr class="note"><td></td>
+<td colspan="{{ counts | length + 3 }}"><div>{{ record.note }}</div></td></tr>
 {% endfor %}
 </tbody>
-</table>
+</table></div>
 <h2>Coverage by day (UTC)</h2>
 <p><span class="key whole"></span>all rows<span class="key part"></span>some rows
 <span class="key none"></span>no row<span class="key out"></span>nothing belongs there, or not
@@ -162,7 +176,7 @@ known. Point at a stretch to read it.</p>
 </div>
 <h2>Gaps</h2>
 {% if gap_lists %}
-<table>
+<div class="wide"><table>
 <thead><tr><th>series</th><th>from</th><th>until</th><th class="n">rows</th><th>reason</th></tr>
 </thead>
 <tbody>
@@ -178,7 +192,7 @@ known. Point at a stretch to read it.</p>
 {% endif %}
 {% endfor %}
 </tbody>
-</table>
+</table></div>
 {% else %}
 <p>No gap is recorded.</p>
 {% endif %}

@@ -8,6 +8,7 @@ from typing import Literal
 
 import pandas as pd
 
+from brain.series.quality.findings import Finding
 from brain.series.store.schema import KINDS
 from market.collection.gaps import TOO_OLD
 from market.collection.results import Gap
@@ -52,7 +53,8 @@ class QualityRecord:
     """The quality of one series. An unknown count is None, never 0.
 
     Attributes:
-        exchange, symbol, kind, timeframe: the series; ``timeframe`` is ``""`` where there is none.
+        exchange, symbol, kind, timeframe: the series; ``exchange`` and ``timeframe`` are ``""``
+            where there is none.
         checked: when, UTC.
         first, last: times of the first and the last row; None without rows.
         rows: duplicates included.
@@ -63,13 +65,14 @@ class QualityRecord:
         stale: rows that repeat the row before in a stretch where it should move, and periods
             without a row at the end, if there are more than two: carrying the last row forward
             repeats it just as well.
-        outliers: rows that can't be right, or hardly can.
+        outliers: rows that can't be right, or hardly can, and steps as splits leave them.
         swapped: rows in which base and quote amounts are swapped.
         note: all of it in words.
         lateness: periods since the last row was published; None if unknown.
         blank_rows: rows that hold no value.
         coverage: by day; None without rows.
         recorded_gaps: of the collector's record, with their reasons.
+        findings: of the rules.
     """
 
     exchange: str
@@ -92,26 +95,29 @@ class QualityRecord:
     blank_rows: int = field(default=0, repr=False)
     coverage: Coverage | None = field(default=None, repr=False)
     recorded_gaps: tuple[Gap, ...] = field(default=(), repr=False)
+    findings: tuple[Finding, ...] = field(default=(), repr=False)
 
     @property
     def name(self) -> str:
         """The series in a few words, ``okx BTC/USDT:USDT candles 1h``."""
-        return f"{self.exchange} {self.symbol} {self.kind} {self.timeframe}".rstrip()
+        return f"{self.exchange} {self.symbol} {self.kind} {self.timeframe}".strip()
 
     @property
     def severity(self) -> Severity:
         """How bad it is.
 
         - ``unknown``: there is no row with a value.
-        - ``poor``: there are duplicates or swapped rows, the last row is overdue, or more than 1 %
-          of the rows are missing, blank, stale or outliers.
-        - ``look``: less of that, or rows are missing that the exchange no longer keeps.
+        - ``poor``: there are duplicates, swapped rows or steps as splits leave them, the last row
+          is overdue, or more than 1 % of the rows are missing, blank, stale or outliers.
+        - ``look``: less of that, something of the whole series, or rows are missing that the
+          exchange no longer keeps.
         - ``good``: none of it.
         """
         if self.rows <= self.blank_rows:
             return "unknown"
         wrong = self.blank_rows + (self.stale or 0) + (self.outliers or 0)
-        faults = (self.duplicates or 0) + (self.swapped or 0)
+        kinds = {finding.kind for finding in self.findings}
+        faults = (self.duplicates or 0) + (self.swapped or 0) + ("split" in kinds)
         missing = self.missing or 0
         if (
             faults
@@ -120,7 +126,7 @@ class QualityRecord:
             or missing - self._lost > TOLERABLE * (self.expected or self.rows + missing)
         ):
             return "poor"
-        return "look" if wrong or missing or self.gaps else "good"
+        return "look" if wrong or missing or self.gaps or "series" in kinds else "good"
 
     @property
     def _lost(self) -> int:

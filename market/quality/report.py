@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,8 +38,9 @@ class QualityReport:
     """The quality of many series.
 
     Args:
-        records: of :func:`market.quality.series_check.check_series` or
-            :func:`market.quality.store_check.check_store`, in the console's order.
+        records: of :func:`market.quality.series_check.check_series`,
+            :func:`market.quality.store_check.check_store` or
+            :func:`market.quality.bars_check.bars_record`, in the console's order.
     """
 
     def __init__(self, records: Iterable[QualityRecord]) -> None:
@@ -54,7 +56,9 @@ class QualityReport:
         number = f"{len(self.records)} series"
         if not self.records:
             return number
-        return f"{number}, {parts}; checked {when(max(r.checked for r in self.records))}"
+        return (
+            f"{number}, {parts}; checked {when(max(r.checked for r in self.records).floor('min'))}"
+        )
 
     def __repr__(self) -> str:
         return f"QualityReport({self.summary})"
@@ -97,7 +101,12 @@ class QualityReport:
 
     def json(self) -> str:
         """The records with their gaps and coverage; what is unknown is null."""
-        return json.dumps([_document(record) for record in self.records], indent=1, allow_nan=False)
+        documents = [_entry(record) | _details(record) for record in self.records]
+        return json.dumps(documents, indent=1, allow_nan=False)
+
+    def document(self) -> list[dict[str, Any]]:
+        """The records without their gaps and coverage, ready for JSON; what is unknown is null."""
+        return [_entry(record) for record in self.records]
 
     def write(self, folder: str | Path) -> tuple[Path, ...]:
         """Write :data:`FILES` into a folder, which need not exist.
@@ -123,10 +132,9 @@ class QualityReport:
         return paths
 
 
-def _document(record: QualityRecord) -> dict[str, Any]:
+def _entry(record: QualityRecord) -> dict[str, Any]:
     times = ("checked", "first", "last")
     names = ("exchange", "symbol", "kind", "timeframe", "severity")
-    coverage = record.coverage
     return {
         **{name: getattr(record, name) for name in names},
         **{name: _iso(getattr(record, name)) for name in times},
@@ -134,6 +142,16 @@ def _document(record: QualityRecord) -> dict[str, Any]:
         "late": record.lateness,
         "blank": record.blank_rows,
         "note": record.note,
+        "findings": [
+            {**asdict(finding), "first": _iso(finding.first), "last": _iso(finding.last)}
+            for finding in record.findings
+        ],
+    }
+
+
+def _details(record: QualityRecord) -> dict[str, Any]:
+    coverage = record.coverage
+    return {
         "holes": [
             {"start": _iso(g.start), "end": _iso(g.end), "count": g.count, "reason": g.reason}
             for g in record.recorded_gaps

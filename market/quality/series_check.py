@@ -9,14 +9,13 @@ import numpy as np
 import pandas as pd
 
 from brain.errors import InputError, did_you_mean
-from brain.series.times import when
+from brain.series.quality.findings import Finding, Findings
 from brain.text import count
 from market.collection.grid import as_times
-from market.quality.arrays import Flags
 from market.quality.columns import Rows, rows_of
 from market.quality.coverage import coverage_of, grid_of, lateness_of, period_of
 from market.quality.record import OVERDUE, Coverage, QualityRecord
-from market.quality.rules import RULES, Context, Findings
+from market.quality.rules import RULES, Context
 
 __all__ = ["check_series"]
 
@@ -92,6 +91,7 @@ def check_series(  # noqa: PLR0913 (a series has four names, and its counts come
         note=summary.note(missing, expected),
         lateness=summary.lateness,
         blank_rows=int((~rows.valid).sum()),
+        findings=summary.listed,
         coverage=_coverage(rows, kind, timeframe) if len(frame) else None,
     )
 
@@ -138,21 +138,25 @@ class _Summary:
     def stale(self) -> int | None:
         if self.findings is None or not self.rows.valid.any():
             return None
-        number = int(self.findings.stale.sum()) + self.overdue
+        number = self.findings.rows("stale") + self.overdue
         return None if self.few and not number else number
 
     @property
     def outliers(self) -> int | None:
         if self.findings is None or not self.rows.valid.any():
             return None
-        number = int(np.logical_or.reduce(list(self.findings.outliers.values())).sum())
+        number = self.findings.rows("outlier", "split")
         return None if self.few and not number else number
 
     @property
     def swapped(self) -> int | None:
-        if self.findings is None or self.findings.swapped is None:
+        if self.findings is None or not self.findings.swappable:
             return None
-        return int(self.findings.swapped.sum())
+        return self.findings.rows("swapped")
+
+    @property
+    def listed(self) -> tuple[Finding, ...]:
+        return () if self.findings is None else self.findings.listed(self.rows.times)
 
     def note(self, missing: int | None, expected: int | None) -> str:
         """A sentence of each finding; ``nothing found`` without any."""
@@ -169,22 +173,8 @@ class _Summary:
             sentences.append(f"{number} less than 30 minutes after another settlement")
         if self.overdue:
             sentences.append(f"the last row is {self.lateness:.1f} periods old")
-        sentences += self._flagged(
-            self.findings.stale, "repeating the row before where it should move"
-        )
-        for reason, flags in self.findings.outliers.items():
-            sentences += self._flagged(flags, reason)
-        if self.findings.swapped is not None:
-            sentences += self._flagged(self.findings.swapped, "base and quote amounts swapped")
+        sentences += map(str, self.listed)
         return "; ".join(sentences) or ("too few rows to tell" if self.few else "nothing found")
-
-    def _flagged(self, flags: Flags, reason: str) -> list[str]:
-        """The sentence of a finding, if any row has it: its reason, rows and span."""
-        if not flags.any():
-            return []
-        first, last = (when(self.rows.times[np.flatnonzero(flags)[k]]) for k in (0, -1))
-        span = f"at {first}" if first == last else f"{first} to {last}"
-        return [f"{reason}: {_rows(flags.sum())}, {span}"]
 
 
 def _rows(number: int | np.integer | None) -> str:

@@ -5,7 +5,6 @@ They change nothing: MLflow's own clients would make tables, experiments and fol
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -14,11 +13,11 @@ from typing import Any
 import requests
 import sqlalchemy
 
-from brain.checks import Check, State, failed, folder_fault, ok, skipped
+from brain.checks import Check, State, failed, ok, skipped
 from brain.errors import BrainError, LibraryError
 from brain.redact import redact
 from registry.mlflow_errors import library_errors
-from registry.reach import check_reachable
+from registry.reach import check_address, check_reachable, database_file
 
 __all__ = ["check_tracking", "request_once"]
 
@@ -146,8 +145,10 @@ def _server_experiment(dsn: str, name: str) -> _Experiment | None:
 
 def _database(dsn: str, name: str) -> tuple[list[Check], str | None]:
     default = Path("mlruns").absolute().as_uri()  # MLflow's location with a database
-    if missing := _check_file(dsn):
-        return [missing], default
+    check_address(dsn)
+    file = database_file(dsn)
+    if file is not None and not file.exists():  # a connection would make it
+        return [skipped(_TRACKING, f"there is no {file} yet", _PREPARE)], default
     check_reachable(dsn)
     with library_errors(dsn, "read the database"):
         engine = sqlalchemy.create_engine(dsn)
@@ -162,27 +163,6 @@ def _database(dsn: str, name: str) -> tuple[list[Check], str | None]:
     if experiment is None:
         return checks, default
     return checks, experiment.location if experiment.active else None
-
-
-def _check_file(dsn: str) -> Check | None:
-    """The check of an SQLite file that is missing or read-only; a connection would create it."""
-    try:
-        url = sqlalchemy.make_url(dsn)
-    except sqlalchemy.exc.ArgumentError:
-        return None  # the connection fails with a better message
-    if not url.drivername.startswith("sqlite") or not url.database or url.database == ":memory:":
-        return None
-    file = Path(url.database)
-    fault = None
-    if file.exists():
-        fault = None if os.access(file, os.W_OK) else f"{file} can't be written"
-    elif not file.parent.is_dir():
-        fault = f"there is no folder {file.parent}"
-    else:
-        fault = folder_fault(file.parent)
-    if fault:
-        return failed(_TRACKING, fault, "make it writable, or correct MLFLOW_TRACKING_URI")
-    return None if file.exists() else skipped(_TRACKING, f"there is no {file} yet", _PREPARE)
 
 
 def _check_schema(engine: sqlalchemy.Engine, where: str) -> Check:

@@ -13,9 +13,10 @@ from matplotlib.collections import PolyCollection
 from matplotlib.dates import date2num
 from scipy.stats import spearmanr
 
+from analysis.documents import analysis_document
 from analysis.failures import Stage
 from analysis.nightly import NightlyFeatureAnalysis
-from analysis.profit import POINTS, ProfitTask, measure_profit
+from analysis.profit import POINTS, NoProfit, ProfitResult, ProfitTask, measure_profit
 from analysis.profit_curves import (
     cumulated,
     drawdown,
@@ -131,6 +132,7 @@ def test_a_worker_draws_the_figure_and_measures_a_small_curve(
     task: ProfitTask, table: pd.DataFrame
 ) -> None:
     result = measure_profit(task)
+    assert isinstance(result, ProfitResult)
     assert result.folder == task.folder
     assert result.folder is not None
     assert (result.folder / "profit.png").read_bytes().startswith(b"\x89PNG")
@@ -143,13 +145,16 @@ def test_a_worker_draws_the_figure_and_measures_a_small_curve(
 
 def test_a_figure_that_is_there_is_not_drawn_again(task: ProfitTask, tmp_path: Path) -> None:
     result = measure_profit(replace(task, folder=None))
+    assert isinstance(result, ProfitResult)
     assert result.folder is None
     assert not list(tmp_path.rglob("*.png"))
 
 
 def test_tables_without_a_profit_are_told(task: ProfitTask, table: pd.DataFrame) -> None:
-    table.drop(columns=["gross", "delayed"]).to_parquet(task.table)
-    with pytest.raises(AnalysisError, match=r"SIM-USD/1's out_of_sample.parquet has no gross, del"):
+    table[["close"]].to_parquet(task.table)
+    with pytest.raises(
+        AnalysisError, match=r"SIM-USD/1's out_of_sample.parquet has no predictions"
+    ):
         measure_profit(task)
     table.assign(net=np.nan).to_parquet(task.table)
     with pytest.raises(AnalysisError, match="no bar in SIM-USD/1's"):
@@ -160,6 +165,22 @@ def test_tables_without_a_profit_are_told(task: ProfitTask, table: pd.DataFrame)
     task.table.write_bytes(b"no table")
     with pytest.raises(AnalysisError, match="can't be read"):
         measure_profit(task)
+    assert task.folder is not None
+    assert not task.folder.exists()
+
+
+def test_a_table_of_before_there_were_profits_has_none_and_is_no_failure(
+    task: ProfitTask, table: pd.DataFrame
+) -> None:
+    table.drop(columns=["gross", "delayed"]).to_parquet(task.table)
+    result = measure_profit(task)
+    reason = "stored before its table had gross, delayed; a version trained anew has one"
+    assert result == NoProfit(SYMBOL, "SIM-USD/1", reason)
+    assert str(result) == f"SIM-USD/1 no profit plot: {reason}"
+    bare = table[["prediction", "target", "regime"]].copy()
+    bare.attrs = {}
+    bare.to_parquet(task.table)
+    assert "close, gross, net, delayed, horizon, fill;" in str(measure_profit(task))
     assert task.folder is not None
     assert not task.folder.exists()
 
@@ -199,3 +220,27 @@ def test_a_champion_without_its_table_fails_by_name_and_is_explained(
     )
     assert again.profits == analysis.profits
     assert figure.read_bytes() == b"of a former night"
+
+
+def test_a_champion_of_before_there_were_profits_does_not_fail_the_night(
+    night: tuple[BrainLibrary, Run], tmp_path: Path
+) -> None:
+    library, run = night
+    sound, former = (register(library, run, Family.LIGHTGBM) for _ in range(2))
+    (file,) = tmp_path.rglob(f"{former.run_id}/artifacts/out_of_sample.parquet")
+    pd.read_parquet(file)[["prediction", "target", "regime"]].to_parquet(file)
+    service = NightlyFeatureAnalysis(library, settings(library.dsn))
+    models = {SYMBOL: [sound.id, former.id]}
+    analysis = service.run_nightly_analysis(models=models, datasets={SYMBOL: dataset()}, night=run)
+    assert analysis.failures == ()
+    assert [profit.model_id for profit in analysis.profits] == [sound.id]
+    (one,) = analysis.without_profit
+    assert (one.symbol, one.model_id) == (SYMBOL, former.id)
+    assert "stored before its table had close, gross, net, delayed" in one.reason
+    document = analysis_document(analysis, (), {})
+    assert document["without_profit"] == [
+        {"symbol": SYMBOL, "model_id": former.id, "reason": one.reason}
+    ]
+    (child,) = library.client.search_runs([library.experiment("nightly")], "tags.role = 'analysis'")
+    assert f"- {former.id} no profit plot: stored before" in child.data.tags["mlflow.note.content"]
+    assert child.info.status == "FINISHED"

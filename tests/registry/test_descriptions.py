@@ -53,7 +53,7 @@ def test_a_metric_is_shown_with_its_error(
 
 def test_the_description_says_who_is_champion_and_why_and_leads_there() -> None:
     text = describe_model(None, SYMBOL, [CHAMPION], {7: "#/experiments/1/runs/abc"})
-    (row,) = [line for line in text.splitlines() if "**high**" in line]
+    (row,) = [line for line in text.splitlines() if line.startswith("| **high**")]
     assert [cell.strip() for cell in row.strip("|").split("|")] == [
         "**high**",
         "lstm",
@@ -65,8 +65,8 @@ def test_the_description_says_who_is_champion_and_why_and_leads_there() -> None:
         "[profit](#/experiments/1/runs/abc/artifacts/profit.png), "
         "[importances](#/experiments/1/runs/abc/artifacts/explanation/beeswarm.png), "
         "[drift](#/experiments/1/runs/abc/artifacts/drift/evidently.html)",
-        "prior: no family is clearly better",
     ]
+    assert text.endswith("|\n\n- **high**: prior: no family is clearly better\n")
 
 
 def test_what_is_not_known_is_not_linked() -> None:
@@ -81,7 +81,7 @@ def test_what_people_wrote_stays_and_what_the_night_wrote_is_replaced() -> None:
     later = replace(CHAMPION, version=8, record=replace(RECORD, version=8))
     second = describe_model(first, SYMBOL, [later], {})
     assert second.startswith("Ask Ann before a change.\n")
-    assert second.count("**high**") == 1
+    assert second.count("| **high**") == 1
     assert "[8](" in second
     assert describe_model(second, SYMBOL, [later], {}) == second
 

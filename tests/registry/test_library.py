@@ -29,6 +29,7 @@ from brain.errors import (
 from brain.manifest import check_folder
 from brain.naming import Family, Regime, Tag
 from brain.processes import ProcessIdentity
+from registry.checks.tracking import check_tracking
 from registry.library import BrainLibrary
 from registry.runs import EvaluationDataset, Metric
 from tests.registry.models import EXPERIMENT, SYMBOL, add, record, start
@@ -382,10 +383,45 @@ def test_no_server_is_told_at_once_and_without_the_password() -> None:
     assert "hush" not in str(caught.value)
 
 
-@pytest.mark.parametrize("dsn", ["mlruns", "file:///tmp/mlruns", "postgres://x", "sqlite://://"])
-def test_what_is_no_tracking_uri_is_told_with_the_cure(dsn: str) -> None:
-    with pytest.raises(SettingsError, match=r"tracking URI .*(write sqlite:///PATH|can't be used)"):
-        BrainLibrary(dsn).check(EXPERIMENT)
+FORMS = r"; write sqlite:///PATH, postgresql\+psycopg://USER:PASSWORD@HOST/NAME or http://HOST"
+NO_URI = [
+    ("mlruns", "'mlruns' is no server or database" + FORMS),
+    ("file:///tmp/mlruns", "is no server or database" + FORMS),
+    ("postgres://x", "is no server or database" + FORMS),
+    ("localhost:5000", "is no server or database" + FORMS),
+    (" ", "is no server or database" + FORMS),
+    ("sqlite://://", "SQLite has no host|it is no database's address|its port"),
+    ("sqlite:/x.db", "it is no database's address" + FORMS),
+    ("sqlite://x.db", r"SQLite has no host 'x\.db'; write sqlite:///PATH, with three slashes"),
+    (
+        "sqlite:///{here}/no/x.db",
+        r"no folder \S+/no; make it \(mkdir -p \S+/no\), or correct MLFLOW",
+    ),
+    ("sqlite:///{here}/file/x.db", r"/file is no folder; correct MLFLOW_TRACKING_URI"),
+    ("sqlite:///{here}/file", r"/file is no SQLite database; name another file"),
+    ("sqlite:///{here}", r" is a folder; name a file in it"),
+    ("http://localhost:abc", "its port is no number from 0 to 65535; correct MLFLOW_TRACKING_URI"),
+    ("http://localhost:99999", "its port is no number"),
+    ("https:/host", "it names no host; correct"),
+    ("postgresql+psycopg://u:hush@h:abc/x", r"u:\*\*\*@h:abc/x' can't be used: its port is no num"),
+    ("postgresql+psycopg://u:hush@h:99999/x", "its port is no number"),
+    ("postgresql+pg8000://u:hush@h/x", "pg8000'; install that driver, or write postgresql"),
+]
+
+
+@pytest.mark.parametrize(("dsn", "message"), NO_URI)
+def test_what_is_no_tracking_uri_is_told_with_cause_and_cure_and_writes_nothing(
+    dsn: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("no database")
+    with pytest.raises(SettingsError, match=message) as caught:
+        BrainLibrary(dsn.format(here=tmp_path))
+    assert "hush" not in str(caught.value)
+    checks, location = check_tracking(dsn.format(here=tmp_path), EXPERIMENT)
+    assert ([check.state for check in checks], location) == (["failed"], None)
+    assert f"{checks[0].detail}; {checks[0].cure}".startswith(str(caught.value)[:60])
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_an_unwritable_artifact_folder_is_told_before_anything_is_written(

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from deltalake.exceptions import DeltaError
 
-from brain.errors import BrainError, InputError, SeriesStoreError
+from brain.errors import BrainError, SeriesStoreError
+from brain.folders import series_address
 from brain.series.store.object_store import (
     ConditionalPuts,
     bucket_and_prefix,
@@ -33,14 +34,7 @@ def parse_root(root: str | Path) -> str:
     text = str(root)
     if is_s3(text):
         return "s3://" + "/".join(part for part in bucket_and_prefix(text) if part)
-    if "://" in text:
-        raise InputError(
-            f"series can't be kept at an address of {text.partition('://')[0]!r}; give a folder "
-            "or s3://bucket/prefix"
-        )
-    if not text.strip():
-        raise InputError("'' names no series store; give a folder or s3://bucket/prefix")
-    return str(Path(text).expanduser().absolute())
+    return str(series_address(text))
 
 
 def check_root(root: str, options: Mapping[str, str]) -> ConditionalPuts:

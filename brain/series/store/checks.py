@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 
 from brain.checks import Check, failed, folder_check, ok
 from brain.errors import BrainError
+from brain.folders import absolute
 from brain.series.store.object_store import is_s3, s3_client
 from brain.series.store.s3_checks import probe_bucket
 
@@ -27,7 +27,7 @@ def check_series(root: str) -> Iterator[Check]:
         if is_s3(root):
             yield _check_s3(root)
         else:
-            yield folder_check(_NAME, Path(root).expanduser().absolute(), _MIN_FREE_BYTES)
+            yield folder_check(_NAME, absolute(root), _MIN_FREE_BYTES)
     except BrainError as error:
         yield failed(_NAME, error)
 

@@ -117,14 +117,15 @@ def test_a_check_reads_until_a_symbol_is_sound_and_reads_none_twice() -> None:
         source["DDD"]
 
 
-def test_without_a_sound_symbol_the_first_reasons_are_told() -> None:
-    names = [f"S{number}" for number in range(5)]
+def test_without_a_sound_symbol_all_are_named_and_the_first_reasons_told() -> None:
+    names = [f"S{number}" for number in range(10, 19)]
     nameless = Failure("notes.csv", InputError("'notes.csv' is not named as a file of bars"))
     source = BarSource(names, Reader(*names), [nameless])
     with pytest.raises(InputError) as error:
         source.check([Failure("okx", InputError("okx is down"))])
-    message = "S0 is broken | S1 is broken | S2 is broken | and 4 more"
-    assert str(error.value) == message
+    reasons = [f"{name} is broken" for name in names]
+    reasons.append("'notes.csv' is not named as a file of bars")
+    assert str(error.value) == " | ".join([*reasons, "and likewise okx"])
 
 
 def test_a_store_that_cannot_be_read_is_no_symbols_fault() -> None:

@@ -21,7 +21,7 @@ from engine.families.seeds import SEEDS
 from engine.kernels.regime_state import RegimeDefinition
 from engine.kernels.targets import target_name
 from engine.night.recipe_choice import reusable_recipe
-from engine.night.symbols import train_symbols, tune_symbols
+from engine.night.symbols import SymbolResult, train_symbols, tune_symbols
 from registry.library import BrainLibrary
 from tests.engine.markets import market_of
 from tests.engine.simulate import simulate
@@ -164,14 +164,16 @@ def test_the_market_makes_another_recipe_and_each_run_says_how_much_of_it_is_mis
     library: BrainLibrary, bars: Bars, market: MarketSeries, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings = quick(library)
-    markets = {SYMBOL: market}
+    reader = {SYMBOL: market}.get
     with library.start("nightly", "night", tags={Tag.ROLE: "night"}, note="") as night:
-        (plain,), failed = train_symbols(library, settings, {SYMBOL: bars}, night)
-        (joined,), again = train_symbols(library, settings, {SYMBOL: bars}, night, markets=markets)
-        searches, wrong = tune_symbols(library, settings, {SYMBOL: bars}, night, markets=markets)
-    assert failed == again == wrong == []
+        (plain,) = train_symbols(library, settings, {SYMBOL: bars}, night)
+        (joined,) = train_symbols(library, settings, {SYMBOL: bars}, night, market=reader)
+        (tuned,) = tune_symbols(library, settings, {SYMBOL: bars}, night, market=reader)
+    assert isinstance(plain, SymbolResult)
+    assert isinstance(joined, SymbolResult)
+    assert plain.failures == joined.failures == tuned.failures == []
     assert "feature_set is 'bars-1' and not 'bars-1+market-1', does not fit" in caplog.text
-    assert searches[0].search.recipe.feature_set == "bars-1+market-1"
+    assert tuned.searches[0].search.recipe.feature_set == "bars-1+market-1"
     recipe = Recipe.from_json(library.recipe(SYMBOL, Family.LIGHTGBM) or "")
     assert (recipe.timeframe, recipe.target, recipe.trials) == ("1h", joined.dataset.target_name, 1)
 
@@ -198,8 +200,8 @@ def test_series_of_another_symbol_fail_alone(
     settings = quick(library)
     wrong = replace(market, symbol="BTC/USD")
     with library.start("nightly", "night", tags={Tag.ROLE: "night"}, note="") as night:
-        searches, (failure,) = tune_symbols(
-            library, settings, {SYMBOL: bars}, night, markets={SYMBOL: wrong}
-        )
-    assert searches == []
+        reader = {SYMBOL: wrong}.get
+        (tuned,) = tune_symbols(library, settings, {SYMBOL: bars}, night, market=reader)
+    assert tuned.searches == []
+    (failure,) = tuned.failures
     assert "the market series are of BTC/USD and the bars of SIM/USD" in str(failure.error)

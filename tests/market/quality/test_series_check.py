@@ -173,9 +173,10 @@ def put(row: int, **values: float) -> Callable[[pd.DataFrame], pd.DataFrame]:
     [
         ("candles", planted(70, close=1.1, high=1.2), "close that leaves its neighbours"),
         ("candles", planted(70, close=0.9, low=0.8), "close that leaves its neighbours"),
-        ("candles", planted(70, **dict.fromkeys(PRICES, 10.0)), "close that leaves"),
+        ("candles", planted(70, **dict.fromkeys(PRICES, 10.0)), "by a factor near 10 that comes"),
         ("candles", planted(70, high=1.5), "high or low far beyond"),
-        ("candles", planted(70, low=0.01), "high or low far beyond"),
+        ("candles", planted(70, low=0.03), "high or low far beyond"),
+        ("candles", planted(70, low=0.01), "by a factor near 1/100 that comes back"),
         ("candles", put(70, high=1.0), "open or close outside high and low"),
         ("candles", put(70, low=1e4), "open or close outside high and low"),
         ("candles", put(70, open=np.nan), "price missing, infinite or not positive"),
@@ -215,7 +216,11 @@ def test_a_break_in_the_price_is_found_where_it_begins() -> None:
     frame.loc[300:, "quote_volume"] *= 1000
     record = check(frame)
     assert record.outliers == 1
-    assert "open far from the close before: 1 row, at 2024-01-13 12:00 UTC" in record.note
+    (finding,) = record.findings
+    assert finding.reason == "price that steps by a factor near 1000 and stays there, as at a split"
+    assert (finding.rows, finding.first) == (1, pd.Timestamp("2024-01-13 12:00", tz="UTC"))
+    assert str(finding) in record.note
+    assert record.severity == "poor"
 
 
 def test_times_off_the_grid_are_found() -> None:

@@ -14,12 +14,14 @@ __all__ = [
     "Flags",
     "Floats",
     "adjacency",
+    "beyond",
     "bounce",
     "nearest",
     "repeats",
     "spread",
     "stale_rows",
     "unit_faults",
+    "windows",
 ]
 
 Floats = NDArray[np.float64]
@@ -33,6 +35,8 @@ _SHORTEST = 3
 _WINDOW = 49
 #: A standard deviation in median absolute deviations, of a normal distribution.
 _MAD = 1.4826
+#: Windows in memory at a time.
+_CHUNK = 1 << 16
 
 
 def adjacency(times: pd.DatetimeIndex, step: pd.Timedelta | None) -> Flags:
@@ -56,12 +60,12 @@ def repeats(*columns: Floats) -> Flags:
     return same & valid
 
 
-def stale_rows(repeats: Flags) -> Flags:
+def stale_rows(repeats: Flags, shortest: int = _SHORTEST) -> Flags:
     """Of the rows that repeat the row before, those in stretches too long to be chance.
 
     A quiet market repeats itself, too. With ``p`` the share of repeating rows outside the longest
     stretch, ``n p**L`` stretches of ``L`` are expected by chance in ``n`` rows; a stretch is stale
-    if that is below 0.001, and never with fewer than three repeating rows.
+    if that is below 0.001, and never with fewer than ``shortest`` repeating rows.
     """
     edges = np.flatnonzero(np.diff(np.concatenate(([0], repeats.astype(np.int8), [0]))))
     starts, lengths = edges[::2], edges[1::2] - edges[::2]
@@ -70,7 +74,7 @@ def stale_rows(repeats: Flags) -> Flags:
         return stale
     others, rest = lengths.sum() - lengths.max(), len(repeats) - lengths.max()
     p = others / rest
-    bound = float(_SHORTEST)
+    bound = float(shortest)
     if p > 0:
         bound = max(bound, np.log(len(repeats) / _FALSE_STRETCHES) / -np.log(p))
     for start, length in zip(starts, lengths, strict=True):
@@ -78,19 +82,70 @@ def stale_rows(repeats: Flags) -> Flags:
     return stale
 
 
-def spread(moves: Floats, floor: float = 0.0) -> Floats:
-    """The usual size of a move around each row: 1.4826 × the rolling median of ``|move|``.
+def beyond(size: Floats, moves: Floats, factor: float, floor: float = 0.0) -> Flags:
+    """Rows whose size is more than ``factor`` usual moves around them.
+
+    Args:
+        size: (N,) what is compared.
+        moves: (N,) of which :func:`spread` takes the usual one.
+        factor: of the comparison.
+        floor: no usual move is less.
+    """
+    flags = np.zeros(len(size), dtype=bool)
+    # Medians take long, and few rows need one: no usual move is below half of the series' own.
+    rows = np.flatnonzero(size > factor * _least_spread(moves, floor))
+    flags[rows] = size[rows] > factor * spread(moves, rows, floor)
+    return flags
+
+
+def spread(moves: Floats, rows: NDArray[np.intp], floor: float = 0.0) -> Floats:
+    """The usual size of a move around rows: 1.4826 × the median of ``|move|`` of 49 rows.
 
     Medians, since a fault must not raise its own threshold. Never below half of the whole series'
     usual move (illiquid hours have a median of 0) nor below ``floor``; NaN if nothing ever moves.
+
+    Args:
+        moves: (N,), NaN where unknown.
+        rows: (K,) places of rows.
+        floor: no usual move is less.
+
+    Returns:
+        (K,) standard deviations of a normal distribution with such moves. A window with fewer than
+        12 moves has the least one.
     """
+    size, least = np.abs(moves), _least_spread(moves, floor)
+    usual = np.full(len(rows), least)
+    for begin in range(0, len(rows), _CHUNK):
+        window = windows(size, rows[begin : begin + _CHUNK], _WINDOW // 2, _WINDOW // 2)
+        enough = np.isfinite(window).sum(axis=1) >= _WINDOW // 4
+        medians = np.full(len(window), np.nan)
+        medians[enough] = np.nanmedian(window[enough], axis=1)
+        usual[begin : begin + _CHUNK] = np.fmax(_MAD * medians, least)
+    return usual
+
+
+def _least_spread(moves: Floats, floor: float) -> float:
     size = np.abs(moves)
     moving = size[size > 0]
     if not len(moving):
-        return np.full(len(moves), floor or np.nan)
-    least = max(floor, 0.5 * _MAD * float(np.median(moving)))
-    medians = pd.Series(size).rolling(_WINDOW, center=True, min_periods=_WINDOW // 4).median()
-    return np.fmax(_MAD * medians.to_numpy(dtype=np.float64), least)
+        return floor or np.nan
+    return max(floor, 0.5 * _MAD * float(np.median(moving)))
+
+
+def windows(values: Floats, rows: NDArray[np.intp], before: int, after: int) -> Floats:
+    """The values from ``before`` rows before each row to ``after`` rows after it.
+
+    Args:
+        values: (N,).
+        rows: (K,) places of rows.
+        before, after: numbers of rows; negative ones leave rows out at that side.
+
+    Returns:
+        (K, before + 1 + after); NaN beyond the ends.
+    """
+    places = rows[:, None] + np.arange(-before, after + 1)
+    inside = (places >= 0) & (places < len(values))
+    return np.where(inside, values[np.where(inside, places, 0)], np.nan)
 
 
 def bounce(values: Floats, adjacent: Flags) -> Floats:
