@@ -34,9 +34,10 @@ def bar_faults(values: _Floats) -> dict[str, _Mask]:
         (N,) masks by fault, in words.
     """
     first, high, low, last, volume = (values[:, k] for k in range(5))
+    prices = values[:, :4]
     return {
-        "a price is NaN or infinite": ~np.isfinite(values[:, :4]).all(axis=1),
-        "a price is not positive": (values[:, :4] <= 0).any(axis=1),
+        "a price is NaN or infinite": np.logical_or.reduce(~np.isfinite(prices), axis=1),
+        "a price is not positive": np.logical_or.reduce(prices <= 0, axis=1),
         "high is below low": high < low * (1 - _ROUNDING),
         "high is below open or close": high < np.maximum(first, last) * (1 - _ROUNDING),
         "low is above open or close": low > np.minimum(first, last) * (1 + _ROUNDING),

@@ -80,22 +80,19 @@ def clip(parser: Parser, rows: pd.DataFrame, first: int, last: int) -> pd.DataFr
     rows = rows[(rows["time"] >= since) & (rows["time"] < until)]
     if rows["time"].is_unique:
         return rows.reset_index(drop=True)
-    distinct = rows.assign(**{FAULT: rows[FAULT].map(str)}).drop_duplicates()
+    distinct = rows.astype({FAULT: str}).drop_duplicates()
     several = distinct["time"][distinct["time"].duplicated()]
     if len(several):
         error = parser.shape_error("two rows", f"of {several.iloc[0]} differ")
-        faults = [
-            error if time in set(several) else fault
-            for time, fault in zip(rows["time"], rows[FAULT], strict=True)
-        ]
-        rows = rows.assign(**{FAULT: faults})
+        rows = spoil(rows, rows["time"].isin(several), error)
     return rows.drop_duplicates("time").reset_index(drop=True)
 
 
 def spoil(rows: pd.DataFrame, bad: Iterable[bool], error: ExchangeShapeError) -> pd.DataFrame:
     """The rows, some of them with an error as their fault."""
-    faults = zip(bad, rows[FAULT], strict=True)
-    return rows.assign(**{FAULT: [error if strange else fault for strange, fault in faults]})
+    spoilt = rows.copy()
+    spoilt.loc[np.fromiter(bad, bool), FAULT] = error
+    return spoilt
 
 
 def candle_page(

@@ -78,9 +78,10 @@ class Parser:
             place: of the row in the answer, for messages.
             optional: whether it may be missing.
         """
-        if isinstance(row, list if isinstance(field, int) else dict):
+        container: type = list if isinstance(field, int) else dict
+        if isinstance(row, container):
             try:
-                return row[field]
+                return row[field]  # type: ignore[index]  # a list by place, an object by name
             except LookupError:
                 if optional:
                     return None

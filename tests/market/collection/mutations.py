@@ -80,7 +80,7 @@ class Mutation:
 
 
 def _container(exchange: str, body: Any, draw: random.Random) -> Any:
-    value = draw.choice([None, {}, "abc", 0, True, "drop"])
+    value: Any = draw.choice([None, {}, "abc", 0, True, "drop"])
     name = {"binance": "symbols", "bybit": "list", "okx": "data"}[exchange]
     holder = body.get("result") if exchange == "bybit" else body
     if not isinstance(holder, dict):
