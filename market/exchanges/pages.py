@@ -90,9 +90,8 @@ def clip(parser: Parser, rows: pd.DataFrame, first: int, last: int) -> pd.DataFr
 
 def spoil(rows: pd.DataFrame, bad: Iterable[bool], error: ExchangeShapeError) -> pd.DataFrame:
     """The rows, some of them with an error as their fault."""
-    spoilt = rows.copy()
-    spoilt.loc[np.fromiter(bad, bool), FAULT] = error
-    return spoilt
+    faults = [error if strange else f for strange, f in zip(bad, rows[FAULT], strict=True)]
+    return rows.assign(fault=pd.Series(faults, index=rows.index, dtype=object))
 
 
 def candle_page(

@@ -383,5 +383,6 @@ def funding_hours(
 
 def _errors(answer: Sized) -> list[ExchangeShapeError]:
     """The errors of rows that can't be read."""
-    faults = answer[FAULT] if isinstance(answer, pd.DataFrame) and FAULT in answer else []
-    return [fault for fault in faults if isinstance(fault, ExchangeShapeError)]
+    if not isinstance(answer, pd.DataFrame) or FAULT not in answer:
+        return []
+    return [fault for fault in answer[FAULT] if isinstance(fault, ExchangeShapeError)]

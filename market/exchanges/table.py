@@ -127,7 +127,8 @@ class Table:
 
     def frame(self, times: pd.DatetimeIndex, **columns: Any) -> pd.DataFrame:
         """The columns with their times and faults."""
-        return pd.DataFrame({"time": times, **columns, FAULT: self._faults})
+        frame = pd.DataFrame({"time": times, **columns})
+        return frame.assign(fault=pd.Series(self._faults, dtype=object))
 
     def _spoil(self, place: int, error: ExchangeShapeError) -> None:
         self._faults[place] = error

@@ -56,12 +56,15 @@ _KLINES = "endTime=1602819948&interval=5m&startTime=1602816348&symbol=LTCUSDT"
 def recording(exchange: str) -> Recording:
     if exchange == "binance":
         info = recorded("binance/gct_recorded.json")["/fapi/v1/fundingInfo"][0]["response"]
-        rates = gct("/fapi/v1/fundingRate", "symbol=BTCUSDT")
+        rows: dict[str, tuple[list[Any], str | int]] = {
+            "klines": (gct("/fapi/v1/klines", _KLINES), 0),
+            "fundingRate": (gct("/fapi/v1/fundingRate", "symbol=BTCUSDT"), "fundingTime"),
+        }
         return Recording(
             "2020-10-16 03:43",
             "5m",
             30,
-            {"klines": (gct("/fapi/v1/klines", _KLINES), 0), "fundingRate": (rates, "fundingTime")},
+            rows,
             {
                 "exchangeInfo": recorded("binance/fapi_v1_exchangeInfo_20210721.json"),
                 "fundingInfo": info,
