@@ -144,7 +144,18 @@ def collect(**overrides: str | None) -> int:
 
 _costs = "cost_bps", "fee_bps", "half_spread_bps", "impact_bps", "liquidity"
 _trading = "fill", "product", *_costs, "threshold"
-_training = "families", "horizon", *_trading, "folds", "trials", "retune", "seed", "seeds", "jobs"
+_training = (
+    "columns",
+    "families",
+    "horizon",
+    *_trading,
+    "folds",
+    "trials",
+    "retune",
+    "seed",
+    "seeds",
+    "jobs",
+)
 _source = "symbols", "bars", "calendar", "exchanges", "timeframe"
 
 
@@ -178,7 +189,7 @@ def nightly(**overrides: str | None) -> int:
 
 
 @cli.command()
-@_setting_options(*_source, "seed", "jobs")
+@_setting_options(*_source, "horizon", "seed", "jobs")
 def analyze(**overrides: str | None) -> int:
     """Explain the champions of every symbol, and compare its recent bars with its past."""
     from analysis.documents import analysis_document
@@ -190,6 +201,8 @@ def analyze(**overrides: str | None) -> int:
             analysis = NightlyFeatureAnalysis(job.library, job.settings).run_nightly_analysis(
                 symbols=job.settings.symbols or None,
                 datasets=job.bars,
+                timeframe=job.settings.timeframe,
+                horizon=job.settings.horizon,
                 night=job.run,
                 progress=explaining,
             )
@@ -217,7 +230,7 @@ def train(**overrides: str | None) -> int:
             else:
                 job.add(result.failures)
                 versions += result.evidence()
-        versions.sort(key=lambda entry: (entry[0].symbol, entry[0].family))
+        versions.sort(key=lambda entry: (entry[0].key, entry[0].family))
         job.done = bool(versions)
         job.check_bars()
         job.out.print(versions_table(versions, job.failures))
@@ -385,23 +398,21 @@ def _job(
         reads: whether bars are worked on.
     """
     from brain.console import console
-    from brain.series.source import describe_source, open_bars, open_folder, reads_store
+    from brain.series.source import describe_source, open_bars
     from brain.settings import load_settings
     from market.night import check_collection
     from registry.library import BrainLibrary
 
     settings = load_settings(overrides)
-    bars = open_folder(settings) if reads and not reads_store(settings) else None
     # What can't be used is refused before the library makes tables and folders.
-    if bars is not None:
-        bars.check()
-    elif collects:
+    bars = _folder_bars(role, settings) if reads else None
+    if bars is None and collects:
         check_collection(settings)
     library = BrainLibrary(settings.tracking_uri, series=settings.series, renamed=settings.renamed)
     library.check(settings.experiment)
     library.reap(after_hours=settings.reap_after_hours)
     if bars is None and not collects:
-        bars = open_bars(settings, library)
+        bars = open_bars(settings, library, columns=())  # candles have none of their own
         bars.check()
     unread = "" if bars is None else bars.note
     night = role is Role.NIGHT
@@ -431,6 +442,23 @@ def _job(
         if job.failures:
             run.fail()
         run.complete()
+
+
+def _folder_bars(role: Role, settings: Settings) -> BarSource | None:
+    """The bars of the folder, looked at; None if they are the series store's.
+
+    An analysis takes the own columns of the versions that it is about, whatever the settings name.
+    """
+    from brain.series.source import open_folder, reads_store
+    from engine.data.own_columns import check_columns
+
+    if role is not Role.ANALYSIS:
+        check_columns(settings)
+    if reads_store(settings):
+        return None
+    bars = open_folder(settings, columns=() if role is Role.ANALYSIS else None)
+    bars.check()
+    return bars
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

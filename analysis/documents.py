@@ -11,6 +11,7 @@ from typing import Any
 from analysis.drift import DriftAnalysis
 from analysis.profit import ModelProfit
 from analysis.results import ModelAnalysis, NightlyAnalysis
+from brain.model_keys import ModelKey
 from brain.records import Champion, Version
 from brain.text import finite
 from brain.work import Failure
@@ -50,7 +51,7 @@ def night_document(
     """
     return {
         "champions": [_champion(champion) for champion in champions],
-        "versions": [{**asdict(version), "model_id": version.id} for version in versions],
+        "versions": [_version(version) for version in versions],
         **analysis_document(analysis, failures, seconds),
     }
 
@@ -108,12 +109,17 @@ def _champion(champion: Champion) -> dict[str, Any]:
     record = json.loads(champion.record.to_json())
     del record["regimes"]  # kilobytes for programs, and stored with the model
     return {
-        "symbol": champion.symbol,
+        **asdict(champion.key),
         "regime": str(champion.regime),
         "model_id": champion.model_id,
         "uri": champion.uri,
         **record,
     }
+
+
+def _version(version: Version) -> dict[str, Any]:
+    fields = asdict(version)
+    return {**fields.pop("key"), **fields, "model_id": version.id}
 
 
 def _model(model: ModelAnalysis) -> dict[str, Any]:
@@ -192,12 +198,12 @@ def drift_document(drift: DriftAnalysis) -> dict[str, Any]:
 
 
 def rankings_document(
-    symbol: str, date: dt.date, models: Sequence[ModelAnalysis]
+    key: ModelKey, date: dt.date, models: Sequence[ModelAnalysis]
 ) -> dict[str, Any]:
-    """A symbol's rankings of one night: a list per column, not a name with every number."""
+    """A model's rankings of one night: a list per column, not a name with every number."""
     return {
         "format": _FORMAT,
-        "symbol": symbol,
+        **asdict(key),
         "date": date.isoformat(),
         "models": [_rankings(model) for model in models],
     }

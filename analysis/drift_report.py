@@ -25,7 +25,13 @@ from analysis.drift import (
     trailing_thresholds,
 )
 from analysis.sampling import Array
-from brain.artifacts import DRIFT_STATISTIC, EVIDENTLY, EVIDENTLY_REPORT
+from brain.artifacts import (
+    DRIFT_STATISTIC,
+    EVIDENTLY,
+    EVIDENTLY_REPORT,
+    EXPLANATION,
+    FEATURES_PAGE,
+)
 from brain.brief import Brief
 from brain.errors import AnalysisError
 from brain.workers import fresh_folder
@@ -38,6 +44,12 @@ if TYPE_CHECKING:
     from engine.data.market_series import MarketSeries
 
 __all__ = ["DriftResult", "DriftTask", "compare"]
+
+# MLflow shows the page in a frame that may not lead anywhere, so this is no link.
+_NOTE = (
+    '<p style="font: 13px sans-serif; color: #4a525c; margin: 1rem 2rem">What each feature is: '
+    f"{EXPLANATION}/{FEATURES_PAGE} among the files of the same run.</p>"
+)
 
 
 @dataclass(frozen=True, repr=False)
@@ -159,7 +171,8 @@ def _report(recent: Array, training: Array, names: Sequence[str], folder: Path) 
 
         with np.errstate(all="ignore"), _reference_errors():
             snapshot = Report([DataDriftPreset()]).run(*frames)
-            snapshot.save_html(str(folder / EVIDENTLY_REPORT))
+            page = snapshot.get_html_str(as_iframe=False).replace("<body>", f"<body>{_NOTE}", 1)
+            (folder / EVIDENTLY_REPORT).write_text(page, encoding="utf-8")
             (folder / EVIDENTLY).write_text(snapshot.json())
 
 

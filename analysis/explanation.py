@@ -17,9 +17,9 @@ from analysis.explainers.base import Contributions, Explainer
 from analysis.importance import align, by_contribution, by_correlation, by_shuffling, rank_features
 from analysis.results import Additivity, FeatureNote, Method, ModelAnalysis, Ranking
 from analysis.sampling import Array, Rows, spread, stratified
-from brain.artifacts import IMPORTANCE, IMPORTANCE_TABLE
+from brain.artifacts import FEATURES_PAGE, IMPORTANCE, IMPORTANCE_TABLE
 from brain.brief import Brief
-from brain.errors import InputError, NotEnoughBarsError
+from brain.errors import NotEnoughBarsError
 from brain.naming import Family, Fill
 from brain.stopwatch import Stopwatch
 from brain.workers import fresh_folder
@@ -92,9 +92,9 @@ def explain(task: ExplanationTask) -> Explanation:
     Raises:
         AnalysisError: the model predicts the same everywhere.
         NotEnoughBarsError: too few bars have a target.
-        InputError: the dataset looks another horizon ahead than the model.
         ModelIntegrityError: a file of the model is unreadable.
     """
+    from analysis.dictionary import features_page
     from analysis.figures import write_figures
     from engine import families
 
@@ -127,6 +127,9 @@ def explain(task: ExplanationTask) -> Explanation:
         _write_tables(analysis, task.folder)
         beeswarm = contributions if additivity.holds else None
         write_figures(analysis, beeswarm, rows[measures.explained], task.features, task.folder)
+        title = f"Features of {task.model_id} {task.family}"
+        page = features_page(task.features, task.data.own, title=title)
+        (task.folder / FEATURES_PAGE).write_text(page)
     return Explanation(analysis, task.folder)
 
 
@@ -220,14 +223,9 @@ class _Measures:
 
 
 def _dataset(task: ExplanationTask) -> Dataset:
-    if not isinstance(task.data, Dataset):
-        return make_dataset(task.data, horizon=task.horizon, market=task.market, fill=task.fill)
-    if task.data.horizon != task.horizon:
-        raise InputError(
-            f"{task.model_id} looks {task.horizon} bars ahead and the dataset of {task.symbol} "
-            f"{task.data.horizon}; give its bars, or a dataset of its horizon"
-        )
-    return task.data
+    if isinstance(task.data, Dataset):
+        return task.data
+    return make_dataset(task.data, horizon=task.horizon, market=task.market, fill=task.fill)
 
 
 def _write_tables(analysis: ModelAnalysis, folder: Path) -> None:

@@ -17,12 +17,13 @@ from analysis.explainers.base import Contributions
 from analysis.png import write_png
 from analysis.results import Method, ModelAnalysis, Ranking
 from analysis.sampling import Array
-from brain.artifacts import BEESWARM, IMPORTANCE_FIGURE
+from brain.artifacts import BEESWARM, FEATURES_PAGE, IMPORTANCE_FIGURE
 
 __all__ = ["write_figures"]
 
 _MOST_FEATURES = 15
 _DPI = 110
+_CAPTION = f"each feature's formula and unit: {FEATURES_PAGE} beside this picture"
 _TITLES = {
     Method.SHAP: "shap: moves predictions",
     Method.PERMUTATION: "permutation: rank IC lost",
@@ -59,6 +60,7 @@ def write_figures(
 @contextmanager
 def _figure() -> Iterator[Figure]:
     figure = plt.figure(layout="constrained", dpi=_DPI)
+    figure.supxlabel(_CAPTION, fontsize=7, color="#555555")
     try:
         yield figure
     finally:

@@ -8,17 +8,20 @@ continues it takes these over.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from analysis.documents import night_document
 from analysis.nightly import NightlyFeatureAnalysis
+from analysis.scope import data_with
 from analysis.tables import model_lines
 from analysis.tasks import pieces
 from brain.artifacts import SUMMARY
 from brain.brief import Brief
 from brain.errors import BrainError, LibraryError
+from brain.model_keys import ModelKey
 from brain.stopwatch import Stopwatch
 from brain.work import Failure, Progress, Tally
 from brain.workers import Unit, run_units
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from brain.records import Champion
     from brain.series.bars import Bars
     from brain.settings import Settings
+    from engine.data.dataset import Dataset
     from registry.library import BrainLibrary
     from registry.nights import CompleteSymbol, StoppedNight
     from registry.runs import Run
@@ -107,10 +111,11 @@ class Night:
     def _unit(self, symbol: str, trained: Tally, explained: Tally) -> Unit[SymbolNight]:
         families = len(self._settings.families)
         complete = self._complete.get(symbol)
-        if complete is not None and self._has_bars_of(complete, symbol):
+        bars = None if complete is None else self._bars_of(complete, symbol)
+        if complete is not None and bars is not None:
             trained.expect(-families)
             explained.expect(-pieces(families))
-            return self._former_part(symbol, complete)
+            return self._former_part(bars, complete)
         part = SymbolNight(symbol)
         with part.stopwatch.stage("train and register"):
             data = read_symbol(self._settings, symbol, self._bars, self._market, trained)
@@ -134,7 +139,7 @@ class Night:
             explained.expect(pieces(len(models)) - pieces(len(settings.families)))
             with part.stopwatch.stage("analyse"):
                 analysis = yield from self._analysis.analyse_models(
-                    part.symbol, models, dataset, self._run, explained
+                    part.symbol, models, partial(self._data, dataset), self._run, explained
                 )
             with part.stopwatch.stage("name champions"):
                 part.champions = name_champions(library, result, choices)
@@ -148,8 +153,14 @@ class Night:
                 run.document(part.document, SUMMARY)
                 run.complete()
 
-    def _has_bars_of(self, complete: CompleteSymbol, symbol: str) -> bool:
-        """Whether tonight's bars begin with those of the complete part."""
+    def _data(self, dataset: Dataset, columns: Sequence[str]) -> Dataset | Bars:
+        """Tonight's dataset, or for a champion of an earlier night bars with its own columns."""
+        if set(columns) <= set(dataset.own):
+            return dataset
+        return data_with(self._bars, dataset.symbol, columns)
+
+    def _bars_of(self, complete: CompleteSymbol, symbol: str) -> Bars | None:
+        """Tonight's bars if they begin with those of the complete part."""
         import pandas as pd
 
         try:
@@ -157,20 +168,21 @@ class Night:
         except LibraryError:
             raise
         except BrainError:
-            return False
+            return None
         if bars.digest == complete.bars:
-            return True
+            return bars
         logger.warning("%s has other bars than when it was done, and is done again", symbol)
-        return False
+        return None
 
-    def _former_part(self, symbol: str, complete: CompleteSymbol) -> SymbolNight:
+    def _former_part(self, bars: Bars, complete: CompleteSymbol) -> SymbolNight:
         document = self._library.document(complete.run_id, SUMMARY)
+        key = ModelKey(bars.symbol, bars.timeframe, self._settings.bars_ahead)
         return SymbolNight(
-            symbol,
-            champions=self._library.champions(symbol) if document["champions"] else [],
+            key.symbol,
+            champions=self._library.champions(key) if document["champions"] else [],
             document=document,
             failures=[
-                Failure(what, BrainError(error), symbol=symbol)
+                Failure(what, BrainError(error), symbol=key.symbol)
                 for what, error in document["failures"].items()
             ],
             stopwatch=Stopwatch(document["seconds"]),

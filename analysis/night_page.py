@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from brain.artifacts import EXPLANATION, FEATURES_PAGE
+from brain.model_keys import ahead
 from brain.naming import parse_model_id
 from brain.pages import render
 from brain.records import Estimate, Evidence
@@ -23,7 +25,7 @@ __all__ = ["night_page"]
 _WIDTH, _HEIGHT = 600, 160
 _COLUMNS = (
     *("net Sharpe", "gross", "one bar later", "always long", "reversal", "break-even"),
-    *("confidence", "bars, episodes"),
+    *("confidence", "bars, episodes", "night"),
 )
 
 
@@ -40,6 +42,8 @@ def night_page(document: Mapping[str, Any], symbols: Sequence[str], *, title: st
     return render(
         _TEMPLATE,
         title=title,
+        explanation=EXPLANATION,
+        features=FEATURES_PAGE,
         costs=_costs(cells),
         fills=list(dict.fromkeys(cell["fill"] for cell in cells if cell["fill"])),
         columns=_COLUMNS,
@@ -91,6 +95,7 @@ class _Section:
     """A symbol's part of the page; ``faults`` are sentences on its bars."""
 
     symbol: str
+    models: str
     faults: Sequence[str]
     chart: _Chart | None
     cells: Sequence[_Cell]
@@ -112,6 +117,7 @@ def _section(document: Mapping[str, Any], symbol: str) -> _Section:
     ordered = [profits[model_id] for model_id in sorted(profits, key=parse_model_id)]
     return _Section(
         symbol=symbol,
+        models=_models(champions),
         faults=[
             entry["note"]
             for entry in document["quality"]
@@ -125,6 +131,12 @@ def _section(document: Mapping[str, Any], symbol: str) -> _Section:
             if one["model_id"] in ids
         ],
     )
+
+
+def _models(champions: Sequence[Mapping[str, Any]]) -> str:
+    """Timeframe and horizon of a symbol's champions, in words."""
+    keys = {(c["timeframe"], c["horizon"]): None for c in champions}
+    return "; ".join(f"on {timeframe} bars, {ahead(horizon)}" for timeframe, horizon in keys)
 
 
 def _cell(champion: Mapping[str, Any]) -> _Cell:
@@ -148,6 +160,7 @@ def _cell(champion: Mapping[str, Any]) -> _Cell:
             break_even(evidence.break_even_bp.value),
             "unknown" if confidence is None else f"{confidence:.2f}",
             ", ".join("?" if number is None else str(number) for number in (bars, episodes)),
+            champion["night"] or "unknown",
         ],
         why=champion["reason"],
     )
@@ -220,9 +233,11 @@ Sharpe ratios are annualised, net ones after costs, ± one standard error. Gross
 bar later: gross, every decision filled one more bar late; always long, and reversal of the last
 return: net, on the same bars; break-even: the cost of each unit traded that would leave nothing.
 The picture is of each version over all bars, whatever the regime: the sum of its net returns, in
-percent of the capital.</p>
+percent of the capital. What each feature of a version is, and how much it matters, is among the
+files of its run, in {{ explanation }}/: {{ features }} and the pictures beside it.</p>
 {% for section in sections %}
 <h2>{{ section.symbol }}</h2>
+{% if section.models %}<p>Models {{ section.models }}.</p>{% endif %}
 {% for fault in section.faults %}
 <p class="fault">Bars to look at: {{ fault }}.</p>
 {% endfor %}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from analysis.documents import rankings_document
 from analysis.results import COLUMNS, Method, ModelAnalysis, parse_method, ranking_frame
 from brain.errors import InputError
-from brain.naming import parse_symbol
+from brain.model_keys import ModelKey
 from registry.rankings import write_rankings
 
 if TYPE_CHECKING:
@@ -55,25 +55,27 @@ class Rankings:
         self.library = library
 
     def write(
-        self, run: Run, symbol: str, date: dt.date | str, models: Sequence[ModelAnalysis]
+        self, run: Run, key: ModelKey, date: dt.date | str, models: Sequence[ModelAnalysis]
     ) -> None:
-        """Log a symbol's rankings of one night.
+        """Log a model's rankings of one night.
 
         Args:
-            run: of this symbol and night alone; it gets the tags that :meth:`read` looks for.
-            symbol, date: of the rankings.
+            run: of this model and night alone; it gets the tags that :meth:`read` looks for.
+            key, date: of the rankings.
             models: the analysed versions.
 
         Raises:
             InputError: the date is none.
         """
         date = parse_date(date)
-        write_rankings(run, symbol, date, rankings_document(symbol, date, models))
+        write_rankings(run, key, date, rankings_document(key, date, models))
 
     def read(
         self,
-        symbol: str,
+        symbol: str | ModelKey,
         *,
+        timeframe: str | None = None,
+        horizon: int | None = None,
         since: dt.date | str | None = None,
         until: dt.date | str | None = None,
         method: Method | str | None = None,
@@ -84,6 +86,7 @@ class Rankings:
 
         Args:
             symbol: the symbol.
+            timeframe, horizon: of the models; those of the only one with rankings if None.
             since, until: first and last night, both included; no bound if None.
             method: only this one; all if None.
 
@@ -92,13 +95,14 @@ class Rankings:
 
         Raises:
             InputError: the symbol, a date or the method is none.
+            AmbiguousModelError: several models have rankings.
         """
-        symbol = parse_symbol(symbol)
         method = None if method is None else parse_method(method)
         first = dt.date.min if since is None else parse_date(since)
         last = dt.date.max if until is None else parse_date(until)
         latest: dict[tuple[dt.date, str], Mapping[str, Any]] = {}
-        for date, document in self.library.rankings(symbol, first, last):
+        documents = self.library.rankings(symbol, first, last, timeframe=timeframe, horizon=horizon)
+        for date, document in documents:
             for model in document["models"]:
                 latest[date, model["model_id"]] = model
         return ranking_frame(

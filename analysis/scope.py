@@ -10,44 +10,53 @@ from typing import TYPE_CHECKING, TypeVar
 
 from analysis.failures import Stage, catch_failure
 from brain.errors import (
+    BarsError,
     InputError,
     ModelIntegrityError,
     NoChampionError,
     UnknownSymbolError,
     did_you_mean,
 )
-from brain.naming import Tag, model_name, parse_model_id, parse_symbol
+from brain.model_keys import ModelKey, ModelQuery, ahead
+from brain.naming import Tag, parse_model_id, parse_symbol
+from brain.series.source import BarReader
 from brain.work import Failure
+from engine.data.dataset import Dataset
 
 if TYPE_CHECKING:
-    from brain.records import Version
+    from brain.records import Champion, Version
     from brain.series.bars import Bars
     from brain.series.source import BarSource
-    from engine.data.dataset import Dataset
     from registry.library import BrainLibrary
 
-__all__ = ["DataReader", "choose_data", "choose_versions"]
+__all__ = ["DataReader", "check_data", "choose_data", "choose_versions", "data_with"]
 
 V = TypeVar("V")
 
-#: Reads the data of one symbol.
-DataReader = Callable[[], "Dataset | Bars"]
+#: Reads the data of one symbol, with the own columns that are named; BarsError if it lacks one.
+DataReader = Callable[[Sequence[str]], "Dataset | Bars"]
 
 
 def choose_versions(
     library: BrainLibrary,
     symbols: Iterable[str] | None,
     models: Mapping[str, Iterable[str]] | None,
-) -> tuple[dict[str, list[Version]], list[Failure]]:
+    *,
+    timeframe: str | None = None,
+    horizon: int | None = None,
+) -> tuple[dict[ModelKey, list[Version]], list[Failure]]:
     """The versions to analyse.
 
     Args:
         library: where they are registered.
         symbols: all with champions, or all that ``models`` names, if None.
         models: model ids by symbol; of a symbol that is not in it, the champions.
+        timeframe, horizon: of the versions; where None, those of the symbol's only model, or of
+            the models named.
 
     Returns:
-        Each version once, by symbol, and a failure for whatever symbol or model is not there.
+        Each version once, by its key, and a failure for whatever symbol or model is not there, and
+        for each symbol whose champions are of several models.
 
     Raises:
         InputError: ``symbols`` or one of the models' values is a single text.
@@ -59,42 +68,59 @@ def choose_versions(
         if isinstance(value, str):
             raise InputError(f"the models of {key} are the text {value!r}; give [{value!r}]")
     parsed = None if symbols is None else _parsed(symbols, failures)
-    champions: dict[str, set[str]] = {}
+    champions: list[Champion] = []
     # One search brings all champions; models that are named need none.
     if models is None or not set(parsed or ()) <= set(ids_by_symbol):
-        for champion in library.champions():
-            champions.setdefault(champion.symbol, set()).add(champion.model_id)
+        champions = library.champions(timeframe=timeframe, horizon=horizon)
     if symbols is None and models is None and not champions:
         raise NoChampionError("no symbol has a champion to analyse; run the nightly job first")
-    candidates = champions if models is None else ids_by_symbol
-    versions: dict[str, list[Version]] = {}
+    candidates = {champion.symbol for champion in champions} if models is None else ids_by_symbol
+    versions: dict[ModelKey, list[Version]] = {}
     for symbol in sorted(candidates) if parsed is None else parsed:
-        ids = ids_by_symbol.get(symbol, champions.get(symbol, set()))
-        if not ids:
-            error = NoChampionError(f"{symbol} has no champion to analyse; run the nightly job")
-            failures.append(Failure(symbol, error, Stage.CHOICE, symbol=symbol))
-        for model_id in sorted(set(ids), key=_place):
-            with catch_failure(failures, symbol, Stage.CHOICE, model_id):
-                versions.setdefault(symbol, []).append(_version(library, symbol, model_id))
+        query = ModelQuery(symbol, timeframe, horizon)
+        with catch_failure(failures, symbol, Stage.CHOICE):
+            named = symbol in ids_by_symbol
+            ids = set(ids_by_symbol[symbol]) if named else _champion_ids(query, champions)
+            if not ids:
+                raise NoChampionError(f"no model of {symbol} is named to analyse; name one")
+            for model_id in sorted(ids, key=_place):
+                with catch_failure(failures, symbol, Stage.CHOICE, model_id):
+                    version = _version(library, query, model_id)
+                    versions.setdefault(version.key, []).append(version)
     return versions, failures
 
 
+def _champion_ids(query: ModelQuery, champions: Iterable[Champion]) -> set[str]:
+    """The ids of the champions of the one model that is asked for.
+
+    Raises:
+        AmbiguousModelError: there are champions of several.
+        NoChampionError: there is none.
+    """
+    key = query.choose({champion.key: champion.model for champion in champions})
+    if key is None:
+        raise NoChampionError(f"{query} has no champion to analyse; run the nightly job")
+    return {champion.model_id for champion in champions if champion.key == key}
+
+
 def choose_data(
-    symbols: Sequence[str],
+    keys: Sequence[ModelKey],
     datasets: Mapping[str, Dataset | Bars] | None,
     open_bars: Callable[[Sequence[str]], BarSource],
-) -> tuple[dict[str, DataReader], list[Failure]]:
+) -> tuple[dict[ModelKey, DataReader], list[Failure]]:
     """The data to analyse; none is read yet.
 
     Args:
-        symbols: whose.
+        keys: of the versions to analyse.
         datasets: by symbol; if None, they are bars of the source.
         open_bars: opens the source of the symbols' bars.
 
     Returns:
-        By symbol what reads its dataset or bars, and a failure for each symbol without any.
+        By key what reads the dataset or bars of its symbol, and a failure for each symbol without
+        any.
     """
     failures: list[Failure] = []
+    symbols = list(dict.fromkeys(key.symbol for key in keys))
     if not symbols:
         return {}, failures
     if datasets is None:
@@ -102,25 +128,62 @@ def choose_data(
         failures += [replace(failure, part=Stage.BARS) for failure in bars.failures]
         missing = {failure.symbol for failure in failures}
         symbols = [symbol for symbol in symbols if symbol not in missing]
-    keys = _by_symbol({key: key for key in datasets}, failures)
+    spellings = _by_symbol({name: name for name in datasets}, failures)
     for symbol in symbols:
-        if symbol not in keys:
-            cure = did_you_mean(symbol, keys)
+        if symbol not in spellings:
+            cure = did_you_mean(symbol, spellings)
             error = UnknownSymbolError(f"no dataset of {symbol} is given; {cure}")
             failures.append(Failure(symbol, error, Stage.BARS, symbol=symbol))
-    readers: dict[str, DataReader] = {
-        symbol: partial(datasets.__getitem__, keys[symbol]) for symbol in symbols if symbol in keys
+    readers: dict[ModelKey, DataReader] = {
+        key: partial(data_with, datasets, spellings[key.symbol])
+        for key in keys
+        if key.symbol in symbols and key.symbol in spellings
     }
     return readers, failures
 
 
-def _version(library: BrainLibrary, symbol: str, model_id: str) -> Version:
-    name, number = parse_model_id(model_id)
-    if name != model_name(symbol):
-        raise InputError(
-            f"{model_id!r} is no model of {symbol}; name one as {model_name(symbol)}/{number}"
+def data_with(
+    datasets: Mapping[str, Dataset | Bars], symbol: str, columns: Sequence[str]
+) -> Dataset | Bars:
+    """A symbol's dataset, or its bars with these own columns, read anew where that can be done.
+
+    Raises:
+        BarsError: it lacks one of the columns.
+    """
+    if isinstance(datasets, BarReader):
+        return datasets.read(symbol, columns)
+    data = datasets[symbol]
+    if not isinstance(data, Dataset):
+        return data.with_own(columns)
+    if missing := [column for column in columns if column not in data.own]:
+        raise BarsError(
+            f"the dataset of {symbol} has no column {missing[0]!r}, which a version was trained "
+            "on; give the bars, or a dataset of them with this column"
         )
-    version = library.version(symbol, number)
+    return data
+
+
+def check_data(key: ModelKey, data: Dataset | Bars) -> None:
+    """Refuse data of another timeframe, or a dataset of another horizon, than the versions'.
+
+    Raises:
+        InputError: they differ.
+    """
+    if data.timeframe != key.timeframe:
+        raise InputError(
+            f"versions of {key} can't be explained on {data.timeframe} bars; give "
+            f"{key.timeframe} bars, or name timeframe={data.timeframe} for its own models"
+        )
+    horizon = getattr(data, "horizon", None)  # bars have none
+    if horizon not in (None, key.horizon):
+        raise InputError(
+            f"versions of {key} can't be explained by a dataset that looks {ahead(horizon)}; give "
+            f"its bars, or a dataset of horizon {key.horizon}"
+        )
+
+
+def _version(library: BrainLibrary, query: ModelQuery, model_id: str) -> Version:
+    version = library.version_in(query, model_id)
     try:
         zone = datetime.fromisoformat(version.trained_until).tzinfo
     except ValueError:

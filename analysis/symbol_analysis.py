@@ -13,11 +13,13 @@ from analysis.failures import Stage, catch_failure
 from analysis.profit import ModelProfit, NoProfit, ProfitResult
 from analysis.rankings import Rankings
 from analysis.results import ModelAnalysis
-from brain.artifacts import DRIFT, EXPLANATION
+from brain.artifacts import DRIFT, EXPLANATION, FEATURES_PAGE
 from brain.brief import Brief
 from brain.errors import AnalysisError
+from brain.model_keys import ModelKey, ahead
 from brain.naming import Role, Tag
 from brain.work import Failure
+from registry.descriptions import run_link
 from registry.runs import Metric, Run
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ class SymbolAnalysis(Brief):
     """The results of one symbol's tasks.
 
     Attributes:
-        symbol: of all of them.
+        key: of all of them.
         versions: by model id; their runs get the files.
         explanations: of versions.
         profits: of versions.
@@ -43,13 +45,18 @@ class SymbolAnalysis(Brief):
         failures: of tasks, and of what could not be fetched or logged.
     """
 
-    symbol: str
+    key: ModelKey
     versions: Mapping[str, Version]
     explanations: list[Explanation] = field(default_factory=list)
     profits: list[ProfitResult] = field(default_factory=list)
     without_profit: list[NoProfit] = field(default_factory=list)
     drift: DriftResult | None = None
     failures: list[Failure] = field(default_factory=list)
+
+    @property
+    def symbol(self) -> str:
+        """The key's symbol."""
+        return self.key.symbol
 
     @property
     def models(self) -> list[ModelAnalysis]:
@@ -104,11 +111,11 @@ def log_analysis(library: BrainLibrary, night: Run, analysis: SymbolAnalysis) ->
         with catch_failure(analysis.failures, analysis.symbol, Stage.STORAGE, model_id):
             _log_version(library, night, version, analysis)
     with catch_failure(analysis.failures, analysis.symbol, Stage.STORAGE):
-        tags: dict[str, str] = {Tag.ROLE: Role.ANALYSIS, Tag.SYMBOL: analysis.symbol}
+        tags: dict[str, str] = {Tag.ROLE: Role.ANALYSIS, **analysis.key.tags}
         note = _note(night, analysis)
         with night.child(f"{analysis.symbol} analysis", tags=tags, note=note) as run:
             run.metrics(_symbol_metrics(analysis))
-            Rankings(library).write(run, analysis.symbol, night.day, analysis.models)
+            Rankings(library).write(run, analysis.key, night.day, analysis.models)
             if analysis.failures:
                 run.fail()
 
@@ -156,7 +163,8 @@ def _symbol_metrics(analysis: SymbolAnalysis) -> Iterator[Metric]:
 def _note(night: Run, analysis: SymbolAnalysis) -> str:
     """The description of the symbol's run, in Markdown."""
     lines = [
-        f"Analysis of **{analysis.symbol}** on {night.day}.",
+        f"Analysis of **{analysis.symbol}**, models of {analysis.key.timeframe} bars, "
+        f"{ahead(analysis.key.horizon)}, on {night.day}.",
         "",
         "| model | method | most important |",
         "|---|---|---|",
@@ -167,6 +175,13 @@ def _note(night: Run, analysis: SymbolAnalysis) -> str:
             names = _enumeration([f"{f.feature} {f.share:.1%}" for f in first])
             lines.append(f"| {model.model_id} {model.family} | {method} | {names} |")
     lines.append("")
+    for model in analysis.models:
+        page = run_link(
+            night.experiment_id,
+            analysis.versions[model.model_id].run_id,
+            f"{EXPLANATION}/{FEATURES_PAGE}",
+        )
+        lines.append(f"- [What the features of {model.model_id} are]({page})")
     for model in analysis.models:
         lines += [f"- {model.model_id}: no importance for {note}" for note in model.notes]
     lines += [f"- {version}" for version in analysis.without_profit]

@@ -16,6 +16,7 @@ from engine.night.training import SearchResult
 
 __all__ = ["champions_table", "model_lines", "models_table", "recipes_table", "versions_table"]
 
+_KEY = "timeframe,\nhorizon"
 _CAPTION = "net Sharpe: annualised, out of sample, after costs, ± one standard error"
 #: Beside it: before costs and each decision filled one more bar late; always long and the last
 #: return reversed; the cost that would leave nothing.
@@ -23,7 +24,7 @@ _BESIDE = ("gross, late", "long, reversal", "even at")
 
 
 def champions_table(champions: Sequence[Champion], failures: Sequence[Failure]) -> Table:
-    """Symbol × regime → champion, with its error bar and sample size; failures below.
+    """Symbol × regime → champion, with its error bar, sample size and night; failures below.
 
     Args:
         champions: one a row, in their order.
@@ -34,26 +35,31 @@ def champions_table(champions: Sequence[Champion], failures: Sequence[Failure]) 
         [
             f"{_CAPTION}; decisions are {', or '.join(fills)}" if fills else _CAPTION,
             "gross: before costs; late: gross, one more bar late; long, reversal: net, always "
-            "long and the last return reversed; even at: the cost that would leave nothing",
+            "long and the last return reversed; even at: the cost that would leave nothing; "
+            "night: of the figures",
         ]
     )
     table = Table(title="Champions", caption=caption)
-    table.add_column("symbol", no_wrap=True)
+    for column in ("symbol", _KEY):
+        table.add_column(column, no_wrap=True)
     for column in ("regime", "champion"):
         table.add_column(column)
     for column in ("version", "net Sharpe", *_BESIDE, "bars, episodes"):
         table.add_column(column, justify="right")
+    table.add_column("night", no_wrap=True)
     table.add_column("why", overflow="fold")
     for champion in champions:
         record = champion.record
         table.add_row(
             champion.symbol,
+            f"{champion.key.timeframe}, {champion.key.horizon}",
             champion.regime,
             record.family,
             str(champion.version),
             plus_minus(record.net_sharpe, record.net_sharpe_error, "+"),
             *_beside(record.evidence),
             f"{record.bars}, {record.episodes}",
+            record.night or "unknown",
             record.reason,
         )
     return _with_failures(table, failures)
@@ -79,13 +85,14 @@ def versions_table(
 ) -> Table:
     """The registered versions with their evidence over all regimes; failures below."""
     table = Table(title="Versions", caption=_CAPTION)
-    for column in ("symbol", "family", "recipe"):
+    for column in ("symbol", _KEY, "family", "recipe"):
         table.add_column(column)
     for column in ("version", "net Sharpe", "bars"):
         table.add_column(column, justify="right")
     for version, evidence in versions:
         table.add_row(
             version.symbol,
+            f"{version.key.timeframe}, {version.key.horizon}",
             version.family,
             version.recipe,
             str(version.number),
@@ -98,7 +105,7 @@ def versions_table(
 def recipes_table(results: Sequence[SearchResult], failures: Sequence[Failure]) -> Table:
     """The recipes of the searches; failures below."""
     table = Table(title="Recipes", caption="rank IC: best trial, inside the first training fold")
-    for column in ("symbol", "family", "recipe", "hyperparameters"):
+    for column in ("symbol", _KEY, "family", "recipe", "hyperparameters"):
         table.add_column(column, overflow="fold")
     for column in ("trials", "rank IC"):
         table.add_column(column, justify="right")
@@ -107,6 +114,7 @@ def recipes_table(results: Sequence[SearchResult], failures: Sequence[Failure]) 
         hyperparameters = ", ".join(f"{k}={v:.4g}" for k, v in recipe.hyperparameters.items())
         table.add_row(
             result.symbol,
+            f"{recipe.timeframe}, {recipe.horizon}",
             result.family,
             recipe.id,
             hyperparameters,

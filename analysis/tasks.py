@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from analysis.drift_report import DriftTask
 from analysis.explanation import ExplanationTask
@@ -13,19 +15,22 @@ from analysis.failures import Stage, catch_failure
 from analysis.profit import ProfitTask
 from brain.artifacts import OUT_OF_SAMPLE, PROFIT_FIGURE, RECIPE
 from brain.errors import ModelIntegrityError
-from brain.recipes import Recipe
+from brain.recipes import Recipe, own_columns
 from brain.work import Failure
+from engine.data.dataset import Dataset
 
 if TYPE_CHECKING:
+    from analysis.scope import DataReader
     from analysis.workers import Task
     from brain.records import Version
-    from brain.series.bars import Bars
     from brain.settings import Settings
-    from engine.data.dataset import Dataset
-    from engine.data.market_series import MarketSeries
+    from engine.data.market_series import MarketReader
     from registry.library import BrainLibrary
 
 __all__ = ["explanation_task", "pieces", "profit_task", "symbol_tasks"]
+
+
+AnyTask = TypeVar("AnyTask", ExplanationTask, DriftTask)
 
 
 def pieces(versions: int) -> int:
@@ -37,72 +42,82 @@ def symbol_tasks(
     library: BrainLibrary,
     settings: Settings,
     versions: Sequence[Version],
-    data: Dataset | Bars,
+    data: DataReader,
     scratch: Path,
-    market: MarketSeries | None = None,
+    market: MarketReader,
 ) -> tuple[list[Task], list[Failure]]:
     """Two tasks for each version, its explanation and its profit, and one for the data.
+
+    A version is explained on the own columns that it was trained on, whatever tonight's are; what
+    is compared has those of all versions.
 
     Args:
         library: where the versions are.
         settings: sizes of samples and windows.
         versions: of one symbol, at least one.
-        data: the symbol's.
+        data: reads the symbol's.
         scratch: a folder for this symbol alone.
-        market: to join to bars.
+        market: reads what is joined to bars.
 
     Returns:
-        The tasks, and a failure for each whose files can't be fetched.
+        The tasks, and a failure for each whose files can't be fetched or whose own columns the data
+        lack.
     """
     symbol = versions[0].symbol
     tasks: list[Task] = []
     failures: list[Failure] = []
+    series = cache(partial(market, symbol))
+
+    def add_market(task: AnyTask) -> AnyTask:
+        return task if isinstance(task.data, Dataset) else replace(task, market=series())
+
+    own: set[str] = set()
     for version in versions:
         folder = scratch / str(version.number)
         with catch_failure(failures, symbol, Stage.FETCH, version.id):
             folder.mkdir(parents=True)
-            tasks.append(explanation_task(library, settings, version, data, folder, market))
+            task = explanation_task(library, settings, version, data, folder)
+            own.update(task.data.own)
+            tasks.append(add_market(task))
         with catch_failure(failures, symbol, Stage.PROFIT, version.id):
             tasks.append(profit_task(library, version, folder))
     oldest = min(versions, key=lambda version: dt.datetime.fromisoformat(version.trained_until))
     drift = DriftTask(
         symbol=symbol,
-        data=data,
+        data=data(tuple(sorted(own))),
         trained_until=oldest.trained_until,
         recent_bars=settings.recent_bars,
         columns=settings.drift_columns,
         folder=scratch / "drift",
-        market=market,
     )
-    return [*tasks, drift], failures
+    return [*tasks, add_market(drift)], failures
 
 
 def explanation_task(
     library: BrainLibrary,
     settings: Settings,
     version: Version,
-    data: Dataset | Bars,
+    data: DataReader,
     scratch: Path,
-    market: MarketSeries | None = None,
 ) -> ExplanationTask:
-    """Fetch a version's files, and make its task.
+    """Fetch a version's files, read the own columns that they name, and make its task.
 
     Args:
         library: where the version is.
         settings: sizes of samples, and the seed.
         version: to explain.
-        data: of its symbol.
+        data: reads its symbol's.
         scratch: a folder for this version alone.
-        market: to join to bars.
 
     Raises:
+        BarsError: the data lack an own column of the version.
         ArtifactStoreError: the files are gone.
         ModelIntegrityError: they are not those that were registered, or lack recipe or signature.
         InputError: the recipe is of another house.
     """
     folder = library.fetch(version, scratch / "model")
-    recipe = folder / RECIPE
-    if not recipe.is_file():
+    path = folder / RECIPE
+    if not path.is_file():
         raise ModelIntegrityError(
             f"{version.id} has no {RECIPE}, which tells its horizon; register it anew"
         )
@@ -111,20 +126,20 @@ def explanation_task(
         raise ModelIntegrityError(
             f"{version.id} has no signature, which names its features; register it anew"
         )
+    recipe = Recipe.from_json(path.read_text())
     return ExplanationTask(
         symbol=version.symbol,
         model_id=version.id,
         family=version.family,
         trained_until=version.trained_until,
-        data=data,
+        data=data(own_columns(recipe.feature_set)),
         model=folder,
         features=features,
-        horizon=Recipe.from_json(recipe.read_text()).horizon,
+        horizon=recipe.horizon,
         fill=settings.fill,
         samples={"rows": settings.explain_rows, "windows": settings.explain_windows},
         seed=settings.seed,
         folder=scratch / "explanation",
-        market=market,
     )
 
 

@@ -2,9 +2,9 @@
 
 Imports nothing of the other rooms. The standard library alone is enough for :mod:`brain.artifacts`,
 :mod:`brain.confidence`, :mod:`brain.costs`, :mod:`brain.errors`, :mod:`brain.manifest`,
-:mod:`brain.naming`, :mod:`brain.recipes`, :mod:`brain.records`, :mod:`brain.redact`,
-:mod:`brain.text` and :mod:`brain.work`. :mod:`brain.settings` needs pydantic-settings,
-:mod:`brain.processes` psutil, :mod:`brain.console` and :mod:`brain.checks` rich,
+:mod:`brain.model_keys`, :mod:`brain.naming`, :mod:`brain.recipes`, :mod:`brain.records`,
+:mod:`brain.redact`, :mod:`brain.text` and :mod:`brain.work`. :mod:`brain.settings` needs
+pydantic-settings, :mod:`brain.processes` psutil, :mod:`brain.console` and :mod:`brain.checks` rich,
 :mod:`brain.workers` joblib and psutil, and :mod:`brain.series` pandas and pyarrow.
 """
 
@@ -17,6 +17,7 @@ from brain._lazy import face
 if TYPE_CHECKING:
     from brain.confidence import Confidence as Confidence, position_size as position_size
     from brain.errors import (
+        AmbiguousModelError as AmbiguousModelError,
         AnalysisError as AnalysisError,
         ArtifactStoreError as ArtifactStoreError,
         BarsError as BarsError,
@@ -41,14 +42,16 @@ if TYPE_CHECKING:
         UnknownRegimeError as UnknownRegimeError,
         UnknownSymbolError as UnknownSymbolError,
     )
+    from brain.model_keys import ModelKey as ModelKey
     from brain.naming import (
         Family as Family,
         Regime as Regime,
         champion_alias as champion_alias,
         model_name as model_name,
+        symbol_name as symbol_name,
         symbol_of as symbol_of,
     )
-    from brain.recipes import Recipe as Recipe
+    from brain.recipes import Recipe as Recipe, own_columns as own_columns
     from brain.records import (
         CellRecord as CellRecord,
         Champion as Champion,
@@ -67,15 +70,16 @@ __all__, __getattr__, __dir__ = face(
     {
         "brain.confidence": "Confidence position_size",
         "brain.errors": (
-            "AnalysisError ArtifactStoreError BarsError BrainError ExchangeBlockedError "
-            "ExchangeRefusedError ExchangeShapeError ExchangeUnreachableError InputError "
-            "LibraryError MarketError ModelIntegrityError NoChampionError NoSuchInstrumentError "
-            "NotEnoughBarsError RateLimitedError SeriesStoreError SettingsError "
-            "TrackingUnreachableError TrainingError UnknownFamilyError UnknownRegimeError "
-            "UnknownSymbolError"
+            "AmbiguousModelError AnalysisError ArtifactStoreError BarsError BrainError "
+            "ExchangeBlockedError ExchangeRefusedError ExchangeShapeError "
+            "ExchangeUnreachableError InputError LibraryError MarketError ModelIntegrityError "
+            "NoChampionError NoSuchInstrumentError NotEnoughBarsError RateLimitedError "
+            "SeriesStoreError SettingsError TrackingUnreachableError TrainingError "
+            "UnknownFamilyError UnknownRegimeError UnknownSymbolError"
         ),
-        "brain.naming": "Family Regime champion_alias model_name symbol_of",
-        "brain.recipes": "Recipe",
+        "brain.model_keys": "ModelKey",
+        "brain.naming": "Family Regime champion_alias model_name symbol_name symbol_of",
+        "brain.recipes": "Recipe own_columns",
         "brain.records": (
             "CellRecord Champion Estimate Evidence FamilyAdvice Selection SwitchAdvice Version"
         ),

@@ -9,6 +9,7 @@ __all__ = [
     "EVIDENTLY",
     "EVIDENTLY_REPORT",
     "EXPLANATION",
+    "FEATURES_PAGE",
     "IMPORTANCE",
     "IMPORTANCE_FIGURE",
     "IMPORTANCE_TABLE",
@@ -65,6 +66,8 @@ IMPORTANCE = "importance.json"
 IMPORTANCE_TABLE = "importance.parquet"
 IMPORTANCE_FIGURE = "importance.png"
 BEESWARM = "beeswarm.png"
+#: What each of the version's features is, as a page.
+FEATURES_PAGE = "features.html"
 #: The folder of its data's drift, and its files: our statistic, and Evidently's report.
 DRIFT = "drift"
 DRIFT_STATISTIC = "drift.json"

@@ -128,7 +128,7 @@ def _parse_key(text: str) -> str:
     symbol, at, exchange = text.partition("@")
     if at:
         return f"{parse_symbol(symbol)}@{_parse_exchange(exchange)}"
-    return parse_symbol(text) if "/" in text or "-" in text else _parse_exchange(text)
+    return _parse_exchange(text) if text.isalnum() or not text else parse_symbol(text)
 
 
 def _parse_exchange(text: str) -> str:

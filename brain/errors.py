@@ -6,6 +6,7 @@ A caller can catch a single class or a branch::
     ├── SettingsError            a setting is unknown, malformed or out of range
     ├── InputError               an argument can't be used
     │   ├── UnknownSymbolError
+    │   ├── AmbiguousModelError    several models fit, and none is named
     │   ├── UnknownRegimeError
     │   ├── UnknownFamilyError
     │   ├── BarsError            a series of bars is broken
@@ -35,6 +36,7 @@ import difflib
 from collections.abc import Iterable
 
 __all__ = [
+    "AmbiguousModelError",
     "AnalysisError",
     "ArtifactStoreError",
     "BarsError",
@@ -75,7 +77,11 @@ class InputError(BrainError, ValueError):
 
 
 class UnknownSymbolError(InputError):
-    """There is no series or model of that symbol."""
+    """There is no series or model of that symbol, timeframe and horizon."""
+
+
+class AmbiguousModelError(InputError):
+    """Several models of a symbol fit, of other timeframes or horizons, and none is named."""
 
 
 class UnknownRegimeError(InputError):

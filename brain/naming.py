@@ -25,6 +25,7 @@ __all__ = [
     "cell_tag",
     "challenger_alias",
     "champion_alias",
+    "logged_model_name",
     "model_id",
     "model_name",
     "parse_family",
@@ -32,6 +33,7 @@ __all__ = [
     "parse_liquidity",
     "parse_member",
     "parse_model_id",
+    "parse_model_name",
     "parse_product",
     "parse_regime",
     "parse_symbol",
@@ -39,6 +41,7 @@ __all__ = [
     "present_name",
     "previous_alias",
     "recipe_tag",
+    "symbol_name",
     "symbol_of",
 ]
 
@@ -117,6 +120,7 @@ class Tag(StrEnum):
     FAMILY = "family"
     RECIPE = "recipe"
     TIMEFRAME = "timeframe"
+    HORIZON = "horizon"
     CALENDAR = "calendar"
     TRAINED_UNTIL = "trained_until"
     FEATURE_SET = "feature_set"
@@ -143,56 +147,112 @@ class Role(StrEnum):
     FAMILY = "family"
 
 
-# MLflow refuses "/", ":", blanks, "." and ".." in a registered model's name; PostgreSQL's column
-# holds 256 characters. "-" and "_" stand for "/" and ":", so a symbol may hold neither.
-_SYMBOL = re.compile(r"[A-Za-z0-9]+(?:/[A-Za-z0-9]+)?(?::[A-Za-z0-9]+)?")
+# "-" and "_" stand for "/" and ":" in names, so a symbol may hold neither. The other characters are
+# those that MLflow keeps as they are everywhere: in names, model URIs, filters, paths of artifacts
+# and the UI's links. "/", ":", "%", "#", "?", "@", quotes and blanks break one of these.
+_WORD = r"[A-Za-z0-9.^=&!$+~]*[A-Za-z0-9][A-Za-z0-9.^=&!$+~]*"
+_SYMBOL = re.compile(rf"{_WORD}(?:/{_WORD})?(?::{_WORD})?")
 _TO_NAME = str.maketrans("/:", "-_")
 _TO_SYMBOL = str.maketrans("-_", "/:")
+_MOST = 256  # characters of a registered model's name in PostgreSQL
+_MODEL_NAME = re.compile(
+    r"(?P<symbol>.+)\.(?P<timeframe>[1-9][0-9]*[A-Za-z]+)\.(?P<horizon>[1-9][0-9]*)"
+)
 _MODEL_ID = re.compile(r"(?P<name>[^/]+)/(?P<version>[1-9][0-9]*)")
+_FORM = (
+    "write it as BASE, BASE/QUOTE or BASE/QUOTE:SETTLE, in letters, digits and any of .^=&!$+~, "
+    "for example BTC/USDT or ^GSPC"
+)
 
 
-def model_name(symbol: str) -> str:
-    """The registered model of a symbol: ``BTC/USDT:USDT`` → ``BTC-USDT_USDT``.
+def _is_symbol(text: str) -> bool:
+    """Whether a text is a symbol. One that ends as models' names do would be taken for a model."""
+    return (
+        len(text) <= _MOST
+        and _SYMBOL.fullmatch(text) is not None
+        and _MODEL_NAME.fullmatch(text) is None
+    )
+
+
+def symbol_name(symbol: str) -> str:
+    """The symbol in names of models and files: ``BTC/USDT:USDT`` → ``BTC-USDT_USDT``.
 
     Raises:
-        InputError: the symbol is not of the form ``BASE``, ``BASE/QUOTE`` or ``BASE/QUOTE:SETTLE``.
+        InputError: the symbol is not of the form ``BASE``, ``BASE/QUOTE`` or ``BASE/QUOTE:SETTLE``,
+            or ends as a registered model's name does.
     """
-    if len(symbol) > 256 or not _SYMBOL.fullmatch(symbol):
-        raise InputError(
-            f"{symbol!r} is not a symbol; write it as BASE/QUOTE or BASE/QUOTE:SETTLE, "
-            "in letters and digits, for example BTC/USDT"
-        )
+    if not _is_symbol(symbol):
+        raise InputError(f"{symbol!r} is not a symbol; {_FORM}")
     return symbol.translate(_TO_NAME)
 
 
 def symbol_of(name: str) -> str:
-    """The symbol of a registered model: the inverse of :func:`brain.naming.model_name`.
+    """The symbol of that name: the inverse of :func:`brain.naming.symbol_name`.
 
     Raises:
-        InputError: no symbol has that model name.
+        InputError: no symbol has that name.
     """
     symbol = name.translate(_TO_SYMBOL)
-    if "/" in name or ":" in name or model_name(symbol) != name:
-        raise InputError(f"{name!r} is not the model name of a symbol; write it as BTC-USDT")
+    if not _is_symbol(symbol) or symbol_name(symbol) != name:
+        raise InputError(f"{name!r} is not the name of a symbol; write it as BTC-USDT")
     return symbol
 
 
 def parse_symbol(value: object) -> str:
-    """The symbol, written as a symbol or as its model name.
+    """The symbol, written as a symbol or as its name.
 
     ``BTC/USD`` and ``BTC-USD`` both give ``BTC/USD``. Letters keep their case.
 
     Raises:
         InputError: the value is neither.
     """
-    if isinstance(value, str) and len(value) <= 256:
+    if isinstance(value, str):
         for symbol in (value, value.translate(_TO_SYMBOL)):
-            if _SYMBOL.fullmatch(symbol) and value in (symbol, model_name(symbol)):
+            if _is_symbol(symbol) and value in (symbol, symbol_name(symbol)):
                 return symbol
-    raise InputError(
-        f"{value!r} is not a symbol; write it as BASE/QUOTE or BASE/QUOTE:SETTLE, "
-        "in letters and digits, for example BTC/USDT (BTC-USDT is understood too)"
-    )
+        if match := _MODEL_NAME.fullmatch(value):
+            raise InputError(
+                f"{value!r} is the name of a model and not a symbol; write {match['symbol']}, "
+                f"with timeframe {match['timeframe']} and horizon {match['horizon']}"
+            )
+    raise InputError(f"{value!r} is not a symbol; {_FORM} (BTC-USDT is understood too)")
+
+
+def model_name(symbol: str, timeframe: str, horizon: int) -> str:
+    """The registered model of a symbol, timeframe and horizon: ``BTC-USDT.1h.6``.
+
+    Raises:
+        InputError: one of them is none, or the name is too long.
+    """
+    name = f"{symbol_name(symbol)}.{timeframe}.{horizon}"
+    match = _MODEL_NAME.fullmatch(name)
+    if not match or (match["timeframe"], match["horizon"]) != (timeframe, str(horizon)):
+        raise InputError(
+            f"timeframe {timeframe!r} and horizon {horizon!r} name no model; write a timeframe as "
+            "1h, and a whole number of bars from 1"
+        )
+    if len(name) > _MOST:
+        raise InputError(f"{name!r} is longer than {_MOST} characters; shorten the symbol")
+    return name
+
+
+def parse_model_name(name: str) -> tuple[str, str, int]:
+    """Symbol, timeframe and horizon: the inverse of :func:`brain.naming.model_name`.
+
+    Raises:
+        InputError: no model has that name.
+    """
+    match = _MODEL_NAME.fullmatch(name)
+    if match and len(name) <= _MOST:
+        symbol = match["symbol"].translate(_TO_SYMBOL)
+        if _is_symbol(symbol) and symbol_name(symbol) == match["symbol"]:
+            return symbol, match["timeframe"], int(match["horizon"])
+    raise InputError(f"{name!r} is not the name of a model; write it as BTC-USDT.1h.6")
+
+
+def logged_model_name(name: str, family: Family) -> str:
+    """The UI's name of a registered model's version before it is one; MLflow allows no ``.``."""
+    return f"{name.replace('.', '-')}-{family}"
 
 
 def perpetual(value: object) -> str:
@@ -320,7 +380,7 @@ def recipe_tag(family: Family) -> str:
 
 
 def model_id(name: str, version: int) -> str:
-    """A version's id, ``BTC-USDT/7``."""
+    """A version's id, ``BTC-USDT.1h.6/7``."""
     return f"{name}/{version}"
 
 
@@ -328,9 +388,11 @@ def parse_model_id(value: str) -> tuple[str, int]:
     """The registered model's name and the version number of a model id.
 
     Raises:
-        InputError: the id is not of the form ``BTC-USDT/7``.
+        InputError: the id is not of the form ``BTC-USDT.1h.6/7``.
     """
     match = _MODEL_ID.fullmatch(value)
     if not match:
-        raise InputError(f"{value!r} is not a model id; write NAME/VERSION, for example BTC-USDT/7")
+        raise InputError(
+            f"{value!r} is not a model id; write NAME/VERSION, for example BTC-USDT.1h.6/7"
+        )
     return match["name"], int(match["version"])

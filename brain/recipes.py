@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from brain.calendars import CONTINUOUS
 from brain.errors import InputError
 from brain.naming import Family, parse_family
 
-__all__ = ["REFIT_RULE", "Recipe"]
+__all__ = ["REFIT_RULE", "Recipe", "feature_set_name", "own_columns"]
 
 #: How a recipe becomes a version: the same hyperparameters on every row whose target is known. It
 #: is part of every id, so it keeps the word that targets had when the first recipes were stored.
@@ -28,6 +28,27 @@ _ORIGIN = ("tuned_until", "tuned_in", "trials")
 _LATER = {"timeframe": "", "label": "", "seeds": 1, "calendar": CONTINUOUS}
 # The key of the field ``target`` in JSON, and so in every id: ids must outlive names.
 _TARGET = "label"
+
+
+# A feature set with own columns ends with these.
+_OWN, _END = "own(", ")"
+
+
+def feature_set_name(kernels: Iterable[str], own: Iterable[str] = ()) -> str:
+    """The name of a feature set, ``bars-1+own(mood,vix)``.
+
+    Args:
+        kernels: names of the kernels' lists of features.
+        own: names of own columns, see :mod:`brain.columns`.
+    """
+    names = ",".join(own)
+    return "+".join([*kernels, *([f"{_OWN}{names}{_END}"] if names else [])])
+
+
+def own_columns(feature_set: str) -> tuple[str, ...]:
+    """The names of the own columns in a feature set of that name."""
+    names = feature_set.partition(f"+{_OWN}")[2].removesuffix(_END)
+    return tuple(names.split(",")) if names else ()
 
 
 @dataclass(frozen=True)

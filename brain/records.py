@@ -14,7 +14,8 @@ from typing import Any
 from brain.brief import Brief
 from brain.confidence import Confidence
 from brain.errors import LibraryError
-from brain.naming import Family, Regime, champion_alias, model_id, model_name, parse_family
+from brain.model_keys import ModelKey
+from brain.naming import Family, Regime, champion_alias, model_id, parse_family
 from brain.text import finite
 
 __all__ = [
@@ -181,9 +182,19 @@ def _key(name: str, regime: Regime | None) -> str:
 
 @dataclass(frozen=True)
 class Version:
-    """A registered version of a symbol's model."""
+    """A registered version of a model.
 
-    symbol: str
+    Attributes:
+        model: name of the registered model, ``BTC-USDT.1h.6``.
+        key: what the version is of.
+        number: of the version.
+        family, recipe, digest, trained_until: as in its tags.
+        run_id: of the run that trained it.
+        logged_model_id: of its files.
+    """
+
+    model: str
+    key: ModelKey
     number: int
     family: Family
     recipe: str
@@ -193,9 +204,14 @@ class Version:
     logged_model_id: str
 
     @property
+    def symbol(self) -> str:
+        """The key's symbol."""
+        return self.key.symbol
+
+    @property
     def id(self) -> str:
-        """The model id, ``BTC-USDT/7``."""
-        return model_id(model_name(self.symbol), self.number)
+        """The model id, ``BTC-USDT.1h.6/7``."""
+        return model_id(self.model, self.number)
 
 
 @dataclass(frozen=True, repr=False)
@@ -212,6 +228,7 @@ class CellRecord(Brief):
         net_sharpe, net_sharpe_error: annualised, out of sample; None is unknown.
         bars, episodes: of the measurement; None is unknown.
         decided: time of the promotion, ISO 8601 in UTC; empty if unknown.
+        night: date of the night whose figures these are, ISO 8601; empty if unknown.
         confidence: probability that the net Sharpe ratio is above 0; None without evidence.
         ledger: entry of the promotion ledger; None if there is none.
         fill: where its decisions are taken to be filled, in words; empty if unknown.
@@ -238,6 +255,7 @@ class CellRecord(Brief):
     by_evidence: bool = False
     fill: str = ""
     cost_bp: float | None = None
+    night: str = ""
     metrics: Mapping[str, float] = field(default_factory=dict)
     regimes: Mapping[str, Any] = field(default_factory=dict)
 
@@ -260,7 +278,9 @@ class CellRecord(Brief):
         """
         try:
             fields = json.loads(text)
-            return cls(**(fields | {"family": parse_family(fields["family"])}))
+            # A record from before there were nights was written in its night.
+            night = {"night": fields["decided"][:10]}
+            return cls(**(night | fields | {"family": parse_family(fields["family"])}))
         except (ValueError, TypeError, KeyError) as error:
             raise LibraryError(
                 f"a cell's tag can't be read ({error}): {text[:80]!r}; run the night again"
@@ -272,7 +292,8 @@ class Champion(Brief):
     """The champion of a cell, with its record.
 
     Attributes:
-        symbol, regime: of the cell.
+        model: name of the registered model, ``BTC-USDT.1h.6``.
+        key, regime: of the cell.
         version: of the registered model.
         record: of this version.
         recorded: whether the record is the cell's. If not, the alias was moved by hand or a
@@ -280,21 +301,27 @@ class Champion(Brief):
             run's metrics, and its ``regimes`` are those of the cell's record.
     """
 
-    symbol: str
+    model: str
+    key: ModelKey
     regime: Regime
     version: int
     record: CellRecord
     recorded: bool = True
 
     @property
+    def symbol(self) -> str:
+        """The key's symbol."""
+        return self.key.symbol
+
+    @property
     def model_id(self) -> str:
-        """The model id, ``BTC-USDT/7``."""
-        return model_id(model_name(self.symbol), self.version)
+        """The model id, ``BTC-USDT.1h.6/7``."""
+        return model_id(self.model, self.version)
 
     @property
     def uri(self) -> str:
         """The URI for ``mlflow.pyfunc.load_model``; follows the alias."""
-        return f"models:/{model_name(self.symbol)}@{champion_alias(self.regime)}"
+        return f"models:/{self.model}@{champion_alias(self.regime)}"
 
 
 # --- answers ------------------------------------------------------------------------------------
@@ -305,8 +332,8 @@ class Selection:
     """A version to use for a symbol in a regime.
 
     Attributes:
-        symbol, regime: of the cell.
-        model_id: ``BTC-USDT/7``.
+        key, regime: of the cell: symbol, timeframe of its bars and horizon.
+        model_id: ``BTC-USDT.1h.6/7``.
         uri: for ``mlflow.pyfunc.load_model``; by alias if the version has one in the cell, and then
             it follows the alias; else by number.
         version: of the registered model.
@@ -317,7 +344,7 @@ class Selection:
         reason: of the selection, in a sentence.
     """
 
-    symbol: str
+    key: ModelKey
     regime: Regime
     model_id: str
     uri: str
@@ -330,15 +357,20 @@ class Selection:
     is_champion: bool
     reason: str
 
+    @property
+    def symbol(self) -> str:
+        """The key's symbol."""
+        return self.key.symbol
+
 
 @dataclass(frozen=True)
 class FamilyAdvice:
-    """A family for a regime, for all symbols.
+    """A family for a regime, for all models.
 
     Attributes:
         family: the advice.
         reason: of the advice, in a sentence.
-        cells: champions of the regime, one a symbol.
+        cells: champions of the regime, one a model.
     """
 
     family: Family

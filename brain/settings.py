@@ -26,6 +26,7 @@ from pydantic_settings import (
 )
 
 from brain.calendars import parse_calendars
+from brain.columns import parse_columns
 from brain.costs import parse_rates
 from brain.errors import BrainError, InputError, SettingsError, did_you_mean
 from brain.folders import (
@@ -83,6 +84,11 @@ def _families(value: object) -> object:
     return tuple(dict.fromkeys(parse_family(str(word)) for word in words)) or tuple(Family)
 
 
+def _columns(value: object) -> object:
+    names = [name for name in value.split(",") if name.strip()] if isinstance(value, str) else value
+    return parse_columns(names) if isinstance(names, list | tuple) else names
+
+
 def _lower_words(value: object) -> object:
     words = _words(value)
     if not isinstance(words, list | tuple):
@@ -138,6 +144,10 @@ class Settings(BaseSettings):
     bars: Annotated[Path | None, BeforeValidator(bars_folder)] = Field(
         default=None, description="folder of Parquet or CSV files; the packaged sample if none"
     )
+    columns: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_columns)] = Field(
+        default=(),
+        description="columns of the files that are features too, each known at its bar's close",
+    )
     series: Annotated[str, BeforeValidator(series_address)] = Field(
         default_factory=lambda: str(Path.cwd() / "series"),
         min_length=1,
@@ -146,8 +156,8 @@ class Settings(BaseSettings):
     exchanges: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_lower_words)] = Field(
         default=(), description="exchanges to collect from; the first one's candles are the bars"
     )
-    timeframe: Annotated[str, AfterValidator(check_timeframe)] = Field(
-        default="1h", description="of the candles that are collected"
+    timeframe: Annotated[str, AfterValidator(check_timeframe)] | None = Field(
+        default=None, description="of the bars, as 4h; candles are collected at 1h if none"
     )
     hours: int = Field(
         default=4320, ge=1, description="hours of history that a collection makes complete"
@@ -184,7 +194,9 @@ class Settings(BaseSettings):
     families: Annotated[tuple[Family, ...], NoDecode, BeforeValidator(_families)] = Field(
         default=tuple(Family), description="model families to train"
     )
-    horizon: int = Field(default=6, ge=1, description="bars that a prediction looks forward")
+    horizon: int | None = Field(
+        default=None, ge=1, description="bars that a prediction looks forward; 6 if none"
+    )
     folds: int = Field(default=5, ge=1, description="test blocks of the walk-forward")
     first_test: float = Field(
         default=0.5, gt=0, lt=1, description="share of bars before the first test"
@@ -248,6 +260,16 @@ class Settings(BaseSettings):
         gt=0,
         description="age at which another host's unfinished run counts as dead",
     )
+
+    @property
+    def candle_timeframe(self) -> str:
+        """The timeframe at which candles are collected and read."""
+        return self.timeframe or "1h"
+
+    @property
+    def bars_ahead(self) -> int:
+        """The horizon of the models that are trained."""
+        return self.horizon or 6
 
     def run_parameters(self) -> dict[str, Any]:
         """The settings that a run logs: all but addresses, which may hold a password."""

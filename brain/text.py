@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-__all__ = ["break_even", "count", "finite", "plus_minus"]
+__all__ = ["break_even", "count", "duration", "finite", "moment", "plus_minus"]
+
+_SECONDS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
 
 
 def break_even(points: float) -> str:
@@ -20,6 +23,21 @@ def count(number: int | None, noun: str) -> str:
     if number is None:
         return f"an unknown number of {noun}s"
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def duration(nanoseconds: int) -> str:
+    """A length of time as timeframes are written, in its largest whole unit: ``4h``, ``90m``."""
+    for unit, seconds in _SECONDS.items():
+        number, rest = divmod(nanoseconds, seconds * 10**9)
+        if number and not rest:
+            return f"{number}{unit}"
+    return f"{nanoseconds} ns"
+
+
+def moment(nanoseconds: int) -> str:
+    """A time, nanoseconds since 1970, to the second: ``2026-11-01 04:00:00 UTC``."""
+    time = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=nanoseconds // 10**9)
+    return f"{time:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def finite(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Anyone's program, with MLflow, pandas and an alias: BTC-USD high [ROWS.parquet or ROWS.csv].
+"""Anyone's program, with MLflow, pandas and an alias: BTC-USD.1h.6 high [ROWS.parquet or .csv].
 
 ROWS holds consecutive feature rows, oldest first; without it they are made up from the model's
 signature. MLFLOW_TRACKING_URI names the registry.

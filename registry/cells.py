@@ -7,7 +7,10 @@ record of its version is then put together from the version's tags and its run's
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from mlflow import MlflowClient
+from mlflow.entities import Run as LoggedRun
 from mlflow.exceptions import MlflowException
 
 from brain.errors import LibraryError
@@ -16,13 +19,12 @@ from brain.naming import (
     cell_tag,
     challenger_alias,
     champion_alias,
-    model_name,
     previous_alias,
 )
 from brain.records import CellRecord, Champion, Evidence, Version
 from brain.text import finite
 from registry.mlflow_errors import library_errors
-from registry.models import SymbolModel, find_model
+from registry.models import SymbolModel
 from registry.versions import read_version
 
 __all__ = ["champion_of", "evidence_of", "set_champion"]
@@ -33,44 +35,53 @@ def champion_of(client: MlflowClient, model: SymbolModel, regime: Regime) -> Cha
 
     Raises:
         LibraryError: the cell's record can't be read, or the alias is at a version that the Brain
-            Library has not registered.
+            Library has not registered, or that is of another timeframe or horizon.
     """
     number = model.champion(regime)
     if number is None:
         return None
-    symbol = model.symbol
     record = _cell_record(model, regime)
     if record is not None and record.version == number:
-        return Champion(symbol, regime, number, record)
-    version = read_version(client, symbol, number)
+        return Champion(model.name, model.key, regime, number, record)
+    version = read_version(client, model.name, number)
+    if version.key != model.key:
+        raise LibraryError(
+            f"{champion_alias(regime)} of {model.name} is at version {number}, which is of "
+            f"{version.key} and not of {model.key}; move the alias to another version"
+        )
     record = _record_from_run(client, version, regime, record)
-    return Champion(symbol, regime, number, record, recorded=False)
+    return Champion(model.name, model.key, regime, number, record, recorded=False)
 
 
 def evidence_of(client: MlflowClient, version: Version, regime: Regime | None) -> Evidence:
     """A version's evidence, by the metrics of its run; over all bars if the regime is None."""
-    with library_errors(client.tracking_uri, f"read the run of {version.id}"):
-        metrics = client.get_run(version.run_id).data.metrics
-    return Evidence.from_metrics(metrics, regime)
+    return Evidence.from_metrics(_run_of(client, version).data.metrics, regime)
 
 
 def set_champion(
-    client: MlflowClient, symbol: str, regime: Regime, record: CellRecord, challenger: int | None
+    client: MlflowClient,
+    model: SymbolModel,
+    regime: Regime,
+    record: CellRecord,
+    challenger: int | None,
 ) -> None:
     """Write a cell's record, then move its aliases.
 
     See :meth:`registry.library.BrainLibrary.set_champion`.
     """
-    name = model_name(symbol)
-    with library_errors(client.tracking_uri, f"name the champion of {symbol} in regime {regime}"):
-        model = find_model(client, symbol)
-        before = model.champion(regime) if model else None
+    name, before = model.name, model.champion(regime)
+    with library_errors(client.tracking_uri, f"name the champion of {name} in regime {regime}"):
         if challenger is not None:
             _set_alias(client, name, challenger_alias(regime), challenger)
         if before is not None and before != record.version:
             _set_alias(client, name, previous_alias(regime), before)
         client.set_registered_model_tag(name, cell_tag(regime), record.to_json())
         _set_alias(client, name, champion_alias(regime), record.version)
+
+
+def _run_of(client: MlflowClient, version: Version) -> LoggedRun:
+    with library_errors(client.tracking_uri, f"read the run of {version.id}"):
+        return client.get_run(version.run_id)
 
 
 def _cell_record(model: SymbolModel, regime: Regime) -> CellRecord | None:
@@ -92,7 +103,8 @@ def _record_from_run(
     Args:
         cell_record: the cell's record, which describes another version; None if there is none.
     """
-    evidence = evidence_of(client, version, regime)
+    run = _run_of(client, version)
+    evidence = Evidence.from_metrics(run.data.metrics, regime)
     reason = (
         f"the cell's record at {cell_record.version}: it was moved by hand, or a promotion is "
         "under way"
@@ -110,6 +122,7 @@ def _record_from_run(
         bars=evidence.bars,
         episodes=evidence.episodes,
         decided="",
+        night=f"{datetime.fromtimestamp(run.info.start_time / 1000, UTC):%Y-%m-%d}",
         net_sharpe=finite(evidence.net_sharpe.value),
         net_sharpe_error=finite(evidence.net_sharpe.error),
         regimes=cell_record.regimes if cell_record else {},

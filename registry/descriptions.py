@@ -10,8 +10,15 @@ import re
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
-from brain.artifacts import BEESWARM, DRIFT, EVIDENTLY_REPORT, EXPLANATION, PROFIT_FIGURE
-from brain.naming import model_name
+from brain.artifacts import (
+    BEESWARM,
+    DRIFT,
+    EVIDENTLY_REPORT,
+    EXPLANATION,
+    FEATURES_PAGE,
+    PROFIT_FIGURE,
+)
+from brain.model_keys import ModelKey, ahead
 from brain.records import Champion, Evidence
 from brain.text import plus_minus
 
@@ -29,30 +36,42 @@ def run_link(experiment_id: str, run_id: str, artifact: str | None = None) -> st
 
 
 def explanation_links(page: str) -> str:
-    """Links from a run's page to its profit, importances and drift; only a champion has them."""
+    """Links from a run's page to its profit, importances, features and drift.
+
+    Only a champion has them.
+    """
     files = f"{page}/artifacts"
     return (
         f"[profit]({files}/{PROFIT_FIGURE}), "
         f"[importances]({files}/{EXPLANATION}/{BEESWARM}), "
+        f"[features]({files}/{EXPLANATION}/{FEATURES_PAGE}), "
         f"[drift]({files}/{DRIFT}/{EVIDENTLY_REPORT})"
     )
 
 
-def history_link(experiment_id: str, symbol: str) -> str:
-    """The charts of all runs of a symbol's families, over the nights."""
-    condition = quote(f'tags.model_id LIKE "{model_name(symbol)}/%"', safe="")
+def history_link(experiment_id: str, key: ModelKey) -> str:
+    """The charts of all runs of a model's families, over the nights."""
+    # By a parameter: runs from before models had keys have no tag for their horizon.
+    filter_string = (
+        f'tags.model_id LIKE "%" AND tags.symbol = "{key.symbol}" '
+        f'AND tags.timeframe = "{key.timeframe}" AND params.horizon = "{key.horizon}"'
+    )
+    condition = quote(filter_string, safe="")
     return f"#/experiments/{experiment_id}/runs?compareRunsMode=CHART&searchFilter={condition}"
 
 
 def describe_model(
-    description: str | None, symbol: str, champions: Sequence[Champion], links: Mapping[int, str]
+    description: str | None,
+    key: ModelKey,
+    champions: Sequence[Champion],
+    links: Mapping[int, str],
 ) -> str:
-    """The description of a symbol's registered model: the champion of each cell, and why.
+    """The description of a registered model: the champion of each cell, and why.
 
     Args:
         description: the present one; text that people wrote above the mark stays.
-        symbol: of the model.
-        champions: of the symbol's cells.
+        key: of the model.
+        champions: of the model's cells.
         links: pages of the versions' runs by version; versions may lack one.
     """
     preface = (description or "").partition(_MARK)[0].strip()
@@ -60,11 +79,12 @@ def describe_model(
         (
             f"**{champion.regime}**",
             champion.record.family,
-            f"[{champion.version}](#/models/{model_name(symbol)}/versions/{champion.version})",
+            f"[{champion.version}]({_version_page(champion)})",
             plus_minus(champion.record.net_sharpe, champion.record.net_sharpe_error),
             _beside(champion.record.evidence),
             champion.record.bars,
             champion.record.episodes,
+            champion.record.night or "unknown",
             explanation_links(links[champion.version]) if champion.version in links else "",
         )
         for champion in champions
@@ -77,17 +97,23 @@ def describe_model(
         "long, reversal",
         "bars",
         "episodes",
+        "night",
         "explained",
     )
     # Below the table, as the UI cuts off what is wider than the window and doesn't wrap cells.
     reasons = "".join(f"- **{c.regime}**: {c.record.reason}\n" for c in champions)
     introduction = (
-        f"{_MARK}\nModels of **{symbol}**: a version per family and night. The one to trust in a "
+        f"{_MARK}\nModels of **{key.symbol}** on {key.timeframe} bars, {ahead(key.horizon)}: a "
+        "version per family and night. The one to trust in a "
         "volatility regime has the alias `champion-<regime>`, the next best `challenger-<regime>`, "
         "the one before `previous-<regime>`.\n\n"
     )
     table = f"{markdown_table(columns, rows)}\n{reasons}" if rows else "No champion yet.\n"
     return f"{preface}\n\n{introduction}{table}".lstrip()
+
+
+def _version_page(champion: Champion) -> str:
+    return f"#/models/{quote(champion.model, safe='')}/versions/{champion.version}"
 
 
 def _beside(evidence: Evidence) -> str:

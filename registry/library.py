@@ -13,20 +13,22 @@ from mlflow import MlflowClient
 
 from brain.errors import (
     BrainError,
+    InputError,
     LibraryError,
     NoChampionError,
     TrackingUnreachableError,
     UnknownSymbolError,
     did_you_mean,
 )
+from brain.model_keys import ModelKey, ModelQuery
 from brain.naming import (
     Family,
     Regime,
     Tag,
-    model_name,
+    parse_model_id,
     parse_regime,
-    parse_symbol,
     recipe_tag,
+    symbol_name,
 )
 from brain.records import CellRecord, Champion, Evidence, Version
 from brain.redact import redact
@@ -35,7 +37,7 @@ from registry.cells import champion_of, evidence_of, set_champion
 from registry.descriptions import describe_model
 from registry.documents import fetch_file, read_documents
 from registry.mlflow_errors import library_errors
-from registry.models import SymbolModel, ensure_model, find_model, symbol_models
+from registry.models import SymbolModel, choose_model, ensure_model, find_models
 from registry.nights import StoppedNight, find_stopped_night
 from registry.rankings import read_rankings
 from registry.reach import check_reachable
@@ -59,6 +61,11 @@ logger = logging.getLogger(__name__)
 
 class BrainLibrary:
     """Models, rankings, champions and market series, for Engine, Mechanic and Hamilton.
+
+    A registered model is of a symbol, a timeframe and a horizon. Methods that read take these: the
+    symbol as ``BTC/USDT`` or ``BTC-USDT``, or all three as a :class:`brain.model_keys.ModelKey`.
+    Where timeframe or horizon are None, the symbol's only model is taken; where several fit,
+    AmbiguousModelError names them.
 
     Guarantees: a version is visible only once all its files are stored and its digest is tagged; a
     champion's alias moves in one step from one whole version to another; nothing is deleted.
@@ -219,17 +226,24 @@ class BrainLibrary:
         return reap_runs(self.client, after_hours)
 
     def rankings(
-        self, symbol: str, since: dt.date, until: dt.date
+        self,
+        symbol: str | ModelKey,
+        since: dt.date,
+        until: dt.date,
+        *,
+        timeframe: str | None = None,
+        horizon: int | None = None,
     ) -> list[tuple[dt.date, dict[str, Any]]]:
         """The rankings of a symbol's nights, see :func:`registry.rankings.read_rankings`."""
-        return read_rankings(self.client, symbol, since, until)
+        query = ModelQuery.parse(symbol, timeframe, horizon)
+        return read_rankings(self.client, query, since, until)
 
     # --- models ---------------------------------------------------------------------------------
 
     def add_version(
         self,
         run: Run,
-        symbol: str,
+        key: ModelKey,
         family: Family,
         folder: Path,
         *,
@@ -237,20 +251,21 @@ class BrainLibrary:
         hyperparameters: Mapping[str, Any],
         note: str,
     ) -> Version:
-        """Register a model folder as the symbol's next version.
+        """Register a model folder as the next version of the key's model.
 
         Args:
             run: of the training; MLflow compares versions by its metrics.
-            symbol, family: of the model.
+            key, family: of the version.
             folder: a whole MLflow model folder; the manifest is written to it.
-            tags: of the version, see :class:`brain.naming.Tag`; the digest is added.
+            tags: of the version, see :class:`brain.naming.Tag`; the key's and the digest are
+                added.
             hyperparameters: shown with the model.
             note: description of the version.
         """
         return register(
             self.client,
             run,
-            symbol,
+            key,
             family,
             folder,
             tags=tags,
@@ -258,13 +273,52 @@ class BrainLibrary:
             note=note,
         )
 
-    def version(self, symbol: str, number: int) -> Version:
+    def version(
+        self,
+        symbol: str | ModelKey,
+        number: int,
+        *,
+        timeframe: str | None = None,
+        horizon: int | None = None,
+    ) -> Version:
         """A version of the symbol's model.
 
         Raises:
-            LibraryError: there is none, or the Brain Library has not registered it.
+            UnknownSymbolError: the symbol has no such model.
+            AmbiguousModelError: it has several.
+            LibraryError: there is no such version, or the Brain Library has not registered it.
         """
-        return read_version(self.client, symbol, number)
+        model = self.model(symbol, timeframe=timeframe, horizon=horizon)
+        return read_version(self.client, model.name, number)
+
+    def version_of(self, model_id: str) -> Version:
+        """The version of a model id, ``BTC-USDT.1h.6/7``.
+
+        Raises:
+            InputError: the id is none.
+            LibraryError: there is no such version, or the Brain Library has not registered it.
+        """
+        return read_version(self.client, *parse_model_id(model_id))
+
+    def version_in(self, query: ModelQuery, model_id: str) -> Version:
+        """As :meth:`version_of`, of one of the models that are asked for.
+
+        Raises:
+            InputError: the id is none, or of another model.
+            LibraryError: there is no such version, or the Brain Library has not registered it.
+        """
+        name, number = parse_model_id(model_id)
+        plain = symbol_name(query.symbol)
+        if name != plain and not name.startswith(f"{plain}."):
+            raise InputError(
+                f"model {model_id!r} is not one of {query.symbol}; name one as {plain}.1h.6/7"
+            )
+        version = read_version(self.client, name, number)
+        if not query.fits(version.key):
+            raise InputError(
+                f"model {model_id!r} is of {version.key}, and not of {query}; name one"
+            )
+        return version
 
     def run_of(self, version: Version, number: int = 0) -> Run:
         """The run that trained a version, to add to it.
@@ -282,9 +336,19 @@ class BrainLibrary:
         """A version's evidence in a regime, or over all bars if None, by the metrics of its run."""
         return evidence_of(self.client, version, regime)
 
-    def newest(self, symbol: str, family: Family) -> Version | None:
+    def newest(
+        self,
+        symbol: str | ModelKey,
+        family: Family,
+        *,
+        timeframe: str | None = None,
+        horizon: int | None = None,
+    ) -> Version | None:
         """The newest version of a family; None if the symbol has none."""
-        return newest_version(self.client, symbol, family)
+        model = self._find(ModelQuery.parse(symbol, timeframe, horizon))
+        if model is None:
+            return None
+        return newest_version(self.client, model.name, model.key, family)
 
     def fetch(self, version: Version, folder: Path) -> Path:
         """Download a version's files and check them against its digest, before anything reads them.
@@ -337,52 +401,83 @@ class BrainLibrary:
 
     def symbols(self) -> list[str]:
         """The symbols that have a model, sorted."""
-        return sorted(model.symbol for model in symbol_models(self.client))
+        return sorted({model.symbol for model in find_models(self.client)})
 
-    def recipe(self, symbol: str, family: Family) -> str | None:
+    def recipe(
+        self,
+        symbol: str | ModelKey,
+        family: Family,
+        *,
+        timeframe: str | None = None,
+        horizon: int | None = None,
+    ) -> str | None:
         """The family's current recipe for the symbol, as JSON; None if none is stored."""
-        model = find_model(self.client, symbol)
+        model = self._find(ModelQuery.parse(symbol, timeframe, horizon))
         return model.recipe(family) if model else None
 
-    def set_recipe(self, symbol: str, family: Family, recipe: str) -> None:
-        """Store the family's current recipe for the symbol."""
-        with library_errors(self.dsn, f"store the recipe of {family} for {symbol}"):
-            ensure_model(self.client, symbol)
-            self.client.set_registered_model_tag(model_name(symbol), recipe_tag(family), recipe)
+    def set_recipe(self, key: ModelKey, family: Family, recipe: str) -> None:
+        """Store the family's current recipe for a model."""
+        with library_errors(self.dsn, f"store the recipe of {family} for {key}"):
+            name = ensure_model(self.client, key)
+            self.client.set_registered_model_tag(name, recipe_tag(family), recipe)
 
     # --- champions ------------------------------------------------------------------------------
 
-    def champion(self, symbol: str, regime: Regime | str) -> Champion:
+    def champion(
+        self,
+        symbol: str | ModelKey,
+        regime: Regime | str,
+        *,
+        timeframe: str | None = None,
+        horizon: int | None = None,
+    ) -> Champion:
         """The champion of a cell: the version that the alias is at, also if it was set by hand.
 
         Raises:
             LibraryError: the cell's record can't be read, or the alias is at a version that the
-                Brain Library has not registered.
-            UnknownSymbolError: the symbol has no model.
+                Brain Library has not registered, or that is of another timeframe or horizon.
+            UnknownSymbolError: the symbol has no such model.
+            AmbiguousModelError: it has several.
             UnknownRegimeError: there is no such regime.
             NoChampionError: the cell has no champion yet.
         """
-        symbol, regime = parse_symbol(symbol), parse_regime(regime)
-        return self.champion_in(self.model(symbol), regime)
+        query, regime = ModelQuery.parse(symbol, timeframe, horizon), parse_regime(regime)
+        return self.champion_in(self._one(query), regime)
 
-    def champions(self, symbol: str | None = None) -> list[Champion]:
-        """The champions of all cells, by symbol and regime, from one search.
+    def champions(
+        self,
+        symbol: str | ModelKey | None = None,
+        *,
+        timeframe: str | None = None,
+        horizon: int | None = None,
+    ) -> list[Champion]:
+        """The champions of all cells, by model key and regime, from one search.
 
         A cell whose champion can't be read is left out, and the log says why.
 
         Args:
-            symbol: only this symbol's cells, none if it has no model; all cells if None.
+            symbol: only the cells of this symbol's model, none if it has none; all cells if None.
+            timeframe, horizon: only the cells of such models.
+
+        Raises:
+            AmbiguousModelError: the symbol has several such models.
         """
-        if symbol is None:
-            models = symbol_models(self.client)
-        else:
-            model = find_model(self.client, parse_symbol(symbol))
-            models = [model] if model and not model.is_foreign else []
-        champions = [champion for model in models for champion in self._champions_of(model)]
-        return sorted(champions, key=lambda c: (c.symbol, list(Regime).index(c.regime)))
+        if symbol is not None:
+            model = self._find(ModelQuery.parse(symbol, timeframe, horizon))
+            return self._champions_of(model) if model else []
+        return [
+            champion
+            for model in find_models(self.client)
+            if ModelQuery(model.symbol, timeframe, horizon).fits(model.key)
+            for champion in self._champions_of(model)
+        ]
 
     def set_champion(
-        self, symbol: str, regime: Regime, record: CellRecord, challenger: int | None
+        self,
+        symbol: str | ModelKey,
+        regime: Regime,
+        record: CellRecord,
+        challenger: int | None,
     ) -> None:
         """Make a version the champion of a cell.
 
@@ -394,36 +489,42 @@ class BrainLibrary:
             record: of the new champion.
             challenger: version that gets the challenger's alias; None leaves that alias where it
                 is.
-        """
-        set_champion(self.client, symbol, regime, record, challenger)
 
-    def describe(self, symbol: str, links: Mapping[int, str]) -> None:
-        """Write the champions of the symbol's cells, and why, into its model's description.
+        Raises:
+            UnknownSymbolError: the symbol has no model.
+            AmbiguousModelError: it has several.
+        """
+        set_champion(self.client, self.model(symbol), regime, record, challenger)
+
+    def describe(self, symbol: str | ModelKey, links: Mapping[int, str]) -> None:
+        """Write the champions of a model's cells, and why, into its description.
 
         Args:
             symbol: one without a model has no description to write.
             links: pages of the versions' runs by version, see
                 :func:`registry.descriptions.run_link`; versions may lack one.
         """
-        model = find_model(self.client, symbol)
+        model = self._find(ModelQuery.parse(symbol))
         if model is None:
             return
-        text = describe_model(model.description, symbol, self._champions_of(model), links)
-        with library_errors(self.dsn, f"describe the model of {symbol}"):
+        text = describe_model(model.description, model.key, self._champions_of(model), links)
+        with library_errors(self.dsn, f"describe the model of {model.key}"):
             self.client.update_registered_model(model.name, text)
 
-    def model(self, symbol: str) -> SymbolModel:
+    def model(
+        self,
+        symbol: str | ModelKey,
+        *,
+        timeframe: str | None = None,
+        horizon: int | None = None,
+    ) -> SymbolModel:
         """The symbol's registered model: aliases and records of all its cells in one request.
 
         Raises:
-            UnknownSymbolError: the symbol has no model.
+            UnknownSymbolError: the symbol has no such model.
+            AmbiguousModelError: it has several.
         """
-        model = find_model(self.client, symbol)
-        if model is None or model.is_foreign:
-            raise UnknownSymbolError(
-                f"no model of {symbol!r} is registered; {did_you_mean(symbol, self.symbols())}"
-            )
-        return model
+        return self._one(ModelQuery.parse(symbol, timeframe, horizon))
 
     def champion_in(self, model: SymbolModel, regime: Regime) -> Champion:
         """The champion of a cell, by the registered model of its symbol.
@@ -439,11 +540,28 @@ class BrainLibrary:
         champion = champion_of(self.client, model, regime)
         if champion is None:
             raise NoChampionError(
-                f"{model.symbol} has no champion for regime {regime}; run the nightly job for it"
+                f"{model.key} has no champion for regime {regime}; run the nightly job for it"
             )
         return champion
 
     # --- helpers --------------------------------------------------------------------------------
+
+    def _find(self, query: ModelQuery) -> SymbolModel | None:
+        """The one model that fits, from one search; None if none does."""
+        return choose_model(find_models(self.client, query.symbol), query)
+
+    def _one(self, query: ModelQuery) -> SymbolModel:
+        models = find_models(self.client, query.symbol)
+        model = choose_model(models, query)
+        if model is not None:
+            return model
+        if models:
+            names = ", ".join(f"{model.name} ({model.key})" for model in models)
+            raise UnknownSymbolError(f"no model of {query} is registered; there is {names}")
+        raise UnknownSymbolError(
+            f"no model of {query.symbol!r} is registered; "
+            f"{did_you_mean(query.symbol, self.symbols())}"
+        )
 
     def _champions_of(self, model: SymbolModel) -> list[Champion]:
         champions = []

@@ -1,8 +1,12 @@
-"""Registered models: one for each symbol, with the aliases and records of all its cells."""
+"""Registered models: one for each model key, with the aliases and records of all its cells.
+
+A new one is named by its key, ``BTC-USDT.1h.6``. One that was registered before names told more
+than the symbol keeps its plain name, ``BTC-USDT``, see :mod:`registry.plain_names`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from mlflow import MlflowClient
@@ -10,52 +14,46 @@ from mlflow.entities.model_registry import RegisteredModel
 from mlflow.exceptions import MlflowException
 
 from brain.brief import Brief
+from brain.errors import InputError
+from brain.model_keys import ModelKey, ModelQuery
 from brain.naming import (
     Family,
     Regime,
     Tag,
     challenger_alias,
     champion_alias,
-    model_name,
     recipe_tag,
-    symbol_of,
 )
 from registry.descriptions import describe_model
 from registry.mlflow_errors import library_errors
 from registry.paging import all_pages
+from registry.plain_names import plain_key
 
-__all__ = ["SymbolModel", "ensure_model", "find_model", "symbol_models"]
+__all__ = ["SymbolModel", "choose_model", "ensure_model", "find_models"]
 
 
 @dataclass(frozen=True, repr=False)
 class SymbolModel(Brief):
-    """A symbol's registered model, as one request brings it.
+    """A registered model of a symbol, as one request brings it.
 
     Attributes:
-        name: of the registered model, ``BTC-USDT``.
+        name: of the registered model, ``BTC-USDT.1h.6``.
+        key: what it is of.
         description: what the UI shows with it.
         aliases: version numbers by alias.
         tags: among them each cell's record and each family's recipe.
     """
 
     name: str
+    key: ModelKey
     description: str
     aliases: Mapping[str, int]
     tags: Mapping[str, str]
 
     @property
-    def is_foreign(self) -> bool:
-        """Whether another program has registered it: it has no tag ``symbol``."""
-        return Tag.SYMBOL not in self.tags
-
-    @property
     def symbol(self) -> str:
-        """The symbol, ``BTC/USDT``.
-
-        Raises:
-            InputError: the model is foreign, and no symbol has its name.
-        """
-        return self.tags.get(Tag.SYMBOL) or symbol_of(self.name)
+        """The key's symbol."""
+        return self.key.symbol
 
     def champion(self, regime: Regime) -> int | None:
         """The version that the cell's champion alias is at; None if there is no such alias."""
@@ -70,42 +68,71 @@ class SymbolModel(Brief):
         return self.tags.get(recipe_tag(family))
 
 
-def find_model(client: MlflowClient, symbol: str) -> SymbolModel | None:
-    """The symbol's registered model; None if there is none."""
-    with library_errors(client.tracking_uri, f"look up the model of {symbol}"):
-        try:
-            return _symbol_model(client.get_registered_model(model_name(symbol)))
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                raise
-            return None
+def find_models(client: MlflowClient, symbol: str | None = None) -> list[SymbolModel]:
+    """The models of a symbol, of all symbols if None, from one search; sorted by their keys.
+
+    Left out are other programs' models, which have no tag ``symbol``, and plain names whose
+    versions are of several timeframes or horizons, of which the log tells.
+    """
+    filter_string = None if symbol is None else f"tags.{Tag.SYMBOL} = '{symbol}'"
+    with library_errors(client.tracking_uri, f"look up the models of {symbol or 'all symbols'}"):
+        entries = all_pages(
+            lambda token: client.search_registered_models(
+                filter_string, max_results=1000, page_token=token
+            )
+        )
+        models = [model for entry in entries if (model := _symbol_model(client, entry))]
+    # Where a key has both, its own name counts: the plain one was of several keys when it was made.
+    by_key = {m.key: m for m in sorted(models, key=lambda model: model.name == model.key.name)}
+    return [by_key[key] for key in sorted(by_key)]
 
 
-def ensure_model(client: MlflowClient, symbol: str) -> None:
-    """Register the symbol's model if there is none."""
-    if find_model(client, symbol) is not None:
-        return
-    with library_errors(client.tracking_uri, f"make the model of {symbol}"):
+def choose_model(models: Iterable[SymbolModel], query: ModelQuery) -> SymbolModel | None:
+    """The one model that fits; None if none does.
+
+    Raises:
+        AmbiguousModelError: several fit.
+    """
+    by_key = {model.key: model for model in models}
+    key = query.choose({key: model.name for key, model in by_key.items()})
+    return None if key is None else by_key[key]
+
+
+def ensure_model(client: MlflowClient, key: ModelKey) -> str:
+    """The name of the key's model, which is registered if there is none."""
+    model = choose_model(find_models(client, key.symbol), ModelQuery.parse(key))
+    with library_errors(client.tracking_uri, f"make the model of {key}"):
+        if model is not None:
+            if Tag.HORIZON not in model.tags:
+                _tag(client, model.name, key)
+            return model.name
         try:
             client.create_registered_model(
-                model_name(symbol),
-                tags={Tag.SYMBOL: symbol},
-                description=describe_model("", symbol, [], {}),
+                key.name, tags=key.tags, description=describe_model("", key, [], {})
             )
         except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another writer was first
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
+            # Another writer was first, or a program without our tags made one of that name.
+            _tag(client, key.name, key)
+    return key.name
 
 
-def symbol_models(client: MlflowClient) -> list[SymbolModel]:
-    """All registered models but foreign ones."""
-    with library_errors(client.tracking_uri, "list the registered models"):
-        models = all_pages(
-            lambda token: client.search_registered_models(max_results=1000, page_token=token)
-        )
-    return [model for model in map(_symbol_model, models) if not model.is_foreign]
+def _tag(client: MlflowClient, name: str, key: ModelKey) -> None:
+    for tag, value in key.tags.items():
+        client.set_registered_model_tag(name, tag, value)
 
 
-def _symbol_model(model: RegisteredModel) -> SymbolModel:
-    aliases = {alias: int(number) for alias, number in model.aliases.items()}
-    return SymbolModel(model.name, model.description or "", aliases, dict(model.tags))
+def _symbol_model(client: MlflowClient, entry: RegisteredModel) -> SymbolModel | None:
+    """The model of an entry in MLflow's registry; None if it is foreign or of no one key."""
+    tags = dict(entry.tags)
+    if Tag.SYMBOL not in tags:
+        return None
+    aliases = {alias: int(number) for alias, number in entry.aliases.items()}
+    try:
+        key: ModelKey | None = ModelKey.of_name(entry.name)
+    except InputError:
+        key = plain_key(client, entry.name, aliases, tags)
+    if key is None:
+        return None
+    return SymbolModel(entry.name, key, entry.description or "", aliases, tags)

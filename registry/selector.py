@@ -10,17 +10,15 @@ from collections import Counter
 from dataclasses import replace
 
 from brain.confidence import Confidence, confidence
-from brain.errors import InputError, LibraryError, NoChampionError
+from brain.errors import LibraryError, NoChampionError
+from brain.model_keys import ModelKey, ModelQuery
 from brain.naming import (
     Family,
     Regime,
     challenger_alias,
     model_id as id_of,
-    model_name,
     parse_family,
-    parse_model_id,
     parse_regime,
-    parse_symbol,
 )
 from brain.records import (
     CellRecord,
@@ -40,7 +38,9 @@ __all__ = ["ModelSelector"]
 class ModelSelector:
     """Answers from the registry's aliases and records, by one request to it where possible.
 
-    Symbols may be written ``BTC/USDT`` or ``BTC-USDT``; regimes and families by name.
+    Symbols may be written ``BTC/USDT`` or ``BTC-USDT``; regimes and families by name. Where a
+    symbol has models of several timeframes or horizons, these are to be named, or a
+    :class:`brain.model_keys.ModelKey` given, else AmbiguousModelError names the models.
 
     Every method raises :class:`brain.errors.TrackingUnreachableError` if the tracking server or
     database does not answer, and :class:`brain.errors.LibraryError` if it refuses a request.
@@ -54,9 +54,12 @@ class ModelSelector:
 
     def select_model_for_symbol(
         self,
-        symbol: str,
+        symbol: str | ModelKey,
         volatility_regime: Regime | str,
         model_type_preference: Family | str | None = None,
+        *,
+        timeframe: str | None = None,
+        horizon: int | None = None,
     ) -> Selection:
         """The version to use: the cell's champion, unless a family is preferred.
 
@@ -65,14 +68,15 @@ class ModelSelector:
 
         Raises:
             InputError: the symbol is none.
-            UnknownSymbolError: the symbol has no model.
+            UnknownSymbolError: the symbol has no such model.
+            AmbiguousModelError: it has several.
             UnknownRegimeError, UnknownFamilyError: there is no such regime or family.
             NoChampionError: the cell has no champion, and no family is preferred.
             LibraryError: the symbol has no version of the preferred family.
         """
-        symbol, regime = parse_symbol(symbol), parse_regime(volatility_regime)
+        regime = parse_regime(volatility_regime)
         family = None if model_type_preference is None else parse_family(model_type_preference)
-        model = self.library.model(symbol)
+        model = self.library.model(symbol, timeframe=timeframe, horizon=horizon)
         if family is None:
             return _trusted(self.library.champion_in(model, regime))
         try:
@@ -83,10 +87,16 @@ class ModelSelector:
             return replace(champion, reason=f"champion, of the preferred family: {champion.reason}")
         return self._preferred(model, regime, family, champion)
 
-    def recommend_family(self, regime: Regime | str) -> FamilyAdvice:
+    def recommend_family(
+        self, regime: Regime | str, *, timeframe: str | None = None, horizon: int | None = None
+    ) -> FamilyAdvice:
         """The family to expect most of in a regime, from the champions of all symbols.
 
         See :func:`registry.promotion.advice.advise_family`; one search brings all champions.
+
+        Args:
+            regime: of the champions.
+            timeframe, horizon: of the champions; any if None.
 
         Raises:
             UnknownRegimeError: there is no such regime.
@@ -95,16 +105,19 @@ class ModelSelector:
         # An alias that was moved by hand is no evidence.
         records = [
             champion.record
-            for champion in self.library.champions()
+            for champion in self.library.champions(timeframe=timeframe, horizon=horizon)
             if champion.regime == regime and champion.recorded
         ]
         return advise_family(regime, records)
 
     def get_model_confidence(
         self,
-        symbol: str,
+        symbol: str | ModelKey,
         volatility_regime: Regime | str | None = None,
         model_id: str | None = None,
+        *,
+        timeframe: str | None = None,
+        horizon: int | None = None,
     ) -> Confidence:
         """The probability that a version's net Sharpe is above 0, out of sample and after costs.
 
@@ -113,46 +126,63 @@ class ModelSelector:
             volatility_regime: of the bars; all bars if None.
             model_id: of the version; if None the regime's champion, and without a regime the
                 version that is champion of the most regimes, the newest of several.
+            timeframe, horizon: of the model; a model id tells them.
 
         Raises:
-            InputError: the symbol or the model id is none, or the model is another symbol's.
-            UnknownSymbolError: the symbol has no model.
+            InputError: the symbol or the model id is none, or the model is another one's.
+            UnknownSymbolError: the symbol has no such model.
+            AmbiguousModelError: it has several.
             UnknownRegimeError: there is no such regime.
             NoChampionError: a champion is needed and there is none.
             LibraryError: there is no such version.
         """
-        symbol = parse_symbol(symbol)
+        query = ModelQuery.parse(symbol, timeframe, horizon)
         regime = None if volatility_regime is None else parse_regime(volatility_regime)
         if model_id is not None:
-            number = _number(symbol, model_id)
-            return self._measured(self.library.version(symbol, number), regime)
-        model = self.library.model(symbol)
+            return self._measured(self.library.version_in(query, model_id), regime)
+        model = self.library.model(symbol, timeframe=timeframe, horizon=horizon)
         if regime is not None:
             return _recorded(self.library.champion_in(model, regime).record)
         number, cells = _leader(model)
-        over_all = self._measured(self.library.version(symbol, number), None)
-        leader = f"{id_of(model.name, number)}, champion of {cells} of {len(Regime)} regimes"
-        return replace(over_all, reason=f"{leader}, over all bars: {over_all.reason}")
+        leader = id_of(model.name, number)
+        over_all = self._measured(self.library.version_of(leader), None)
+        cells_of = f"{leader}, champion of {cells} of {len(Regime)} regimes"
+        return replace(over_all, reason=f"{cells_of}, over all bars: {over_all.reason}")
 
     def should_switch_model(
-        self, symbol: str, current_model_id: str, volatility_regime: Regime | str
+        self,
+        symbol: str | ModelKey,
+        current_model_id: str,
+        volatility_regime: Regime | str,
+        *,
+        timeframe: str | None = None,
+        horizon: int | None = None,
     ) -> SwitchAdvice:
         """Whether the regime's champion is another version than the one in use.
 
+        Args:
+            symbol: of the model.
+            current_model_id: of the version in use; it tells timeframe and horizon.
+            volatility_regime: of the cell.
+            timeframe, horizon: of the model, to be checked.
+
         Raises:
-            InputError: the symbol or the model id is none, or the model is another symbol's.
-            UnknownSymbolError: the symbol has no model.
+            InputError: the symbol or the model id is none, or the model is another one's.
+            UnknownSymbolError: the symbol has no such model.
             UnknownRegimeError: there is no such regime.
             NoChampionError: the regime has no champion.
             LibraryError: there is no such version.
         """
-        symbol, regime = parse_symbol(symbol), parse_regime(volatility_regime)
-        number = _number(symbol, current_model_id)
-        champion = self.library.champion_in(self.library.model(symbol), regime)
-        if number == champion.version:
-            reason = f"{current_model_id} is champion of regime {regime}"
+        query, regime = (
+            ModelQuery.parse(symbol, timeframe, horizon),
+            parse_regime(volatility_regime),
+        )
+        current = self.library.version_in(query, current_model_id)
+        champion = self.library.champion_in(self.library.model(current.key), regime)
+        if current.id == champion.model_id:
+            reason = f"{current.id} is champion of regime {regime}"
             return SwitchAdvice(False, champion.model_id, reason)
-        current, record = self.library.version(symbol, number), champion.record
+        record = champion.record
         refit = ", a refit of the same recipe" if record.recipe == current.recipe else ""
         return SwitchAdvice(
             True,
@@ -171,14 +201,14 @@ class ModelSelector:
         reason = f"{family} is preferred; not the champion of regime {regime} ({trusted}), but "
         challenger = model.challenger(regime)
         if challenger is not None:
-            version = self.library.version(model.symbol, challenger)
-            if version.family == family:
+            version = self.library.version_of(id_of(model.name, challenger))
+            if version.family == family and version.key == model.key:
                 uri = f"models:/{model.name}@{challenger_alias(regime)}"
                 return self._selection(version, regime, uri, f"{reason}its challenger")
-        newest = self.library.newest(model.symbol, family)
+        newest = self.library.newest(model.key, family)
         if newest is None:
             raise LibraryError(
-                f"{model.symbol} has no version of family {family}; prefer another one or train it"
+                f"{model.key} has no version of family {family}; prefer another one or train it"
             )
         return self._selection(
             newest, regime, f"models:/{newest.id}", f"{reason}the family's newest version"
@@ -187,7 +217,7 @@ class ModelSelector:
     def _selection(self, version: Version, regime: Regime, uri: str, reason: str) -> Selection:
         """A version without a record as a selection: its evidence comes from its run."""
         return Selection(
-            symbol=version.symbol,
+            key=version.key,
             regime=regime,
             model_id=version.id,
             uri=uri,
@@ -217,7 +247,7 @@ def _trusted(champion: Champion) -> Selection:
     """The champion as a selection, by its record."""
     record = champion.record
     return Selection(
-        symbol=champion.symbol,
+        key=champion.key,
         regime=champion.regime,
         model_id=champion.model_id,
         uri=champion.uri,
@@ -238,20 +268,10 @@ def _leader(model: SymbolModel) -> tuple[int, int]:
     counts = Counter(number for number in champions if number is not None)
     if not counts:
         raise NoChampionError(
-            f"{model.symbol} has no champion for any regime; run the nightly job for it"
+            f"{model.key} has no champion for any regime; run the nightly job for it"
         )
     cells, number = max((cells, number) for number, cells in counts.items())
     return number, cells
-
-
-def _number(symbol: str, model_id: str) -> int:
-    """The version number of one of the symbol's models."""
-    name, number = parse_model_id(model_id)
-    if name != model_name(symbol):
-        raise InputError(
-            f"model {model_id!r} is not one of {symbol}; write {model_name(symbol)}/VERSION"
-        )
-    return number
 
 
 def _recorded(record: CellRecord) -> Confidence:

@@ -18,13 +18,15 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
-from brain.errors import ArtifactStoreError, LibraryError
+from brain.errors import ArtifactStoreError, InputError, LibraryError
 from brain.manifest import check_folder, write_manifest
-from brain.naming import Family, Tag, model_name
+from brain.model_keys import ModelKey
+from brain.naming import Family, Tag, logged_model_name
 from brain.records import Version
 from brain.redact import redact
 from registry.mlflow_errors import library_errors
 from registry.models import ensure_model
+from registry.plain_names import version_key
 from registry.runs import Run
 
 __all__ = [
@@ -36,13 +38,14 @@ __all__ = [
 ]
 
 _TRACKING_URI = "MLFLOW_TRACKING_URI"
+_NEWEST = 100  # versions among which a plain name's newest of a key is looked for
 _ONE_AT_A_TIME = threading.Lock()
 
 
 def register(
     client: MlflowClient,
     run: Run,
-    symbol: str,
+    key: ModelKey,
     family: Family,
     folder: Path,
     *,
@@ -54,13 +57,13 @@ def register(
 
     See :meth:`registry.library.BrainLibrary.add_version`.
     """
-    name = model_name(symbol)
-    with library_errors(client.tracking_uri, f"register {family} for {symbol}"):
+    tags = {**tags, **key.tags}
+    with library_errors(client.tracking_uri, f"register {family} for {key}"):
         logged = client.create_logged_model(
             run.experiment_id,
-            name=f"{name}-{family}",
+            name=logged_model_name(key.name, family),
             source_run_id=run.id,
-            tags=dict(tags),
+            tags=tags,
             params={key: str(value) for key, value in hyperparameters.items()},
             model_type=str(family),
         )
@@ -72,7 +75,7 @@ def register(
             raise
         client.finalize_logged_model(logged.model_id, "READY")
         client.log_outputs(run.id, [LoggedModelOutput(logged.model_id, 0)])
-        ensure_model(client, symbol)
+        name = ensure_model(client, key)
         with _tracking_at(client.tracking_uri):
             entry = client.create_model_version(
                 name,
@@ -87,10 +90,10 @@ def register(
             logged.model_id,
             {MLFLOW_MODEL_VERSIONS: json.dumps([{"name": name, "version": entry.version}])},
         )
-    return _version_of(symbol, entry)
+        return _version_of(client, entry)
 
 
-def _version_of(symbol: str, entry: ModelVersion) -> Version:
+def _version_of(client: MlflowClient, entry: ModelVersion) -> Version:
     """The version of an entry in MLflow's registry.
 
     Raises:
@@ -99,7 +102,8 @@ def _version_of(symbol: str, entry: ModelVersion) -> Version:
     tags = entry.tags
     try:
         return Version(
-            symbol=symbol,
+            model=entry.name,
+            key=_key_of(client, entry),
             number=int(entry.version),
             family=Family(tags[Tag.FAMILY]),
             recipe=tags[Tag.RECIPE],
@@ -116,25 +120,51 @@ def _version_of(symbol: str, entry: ModelVersion) -> Version:
         ) from error
 
 
-def read_version(client: MlflowClient, symbol: str, number: int) -> Version:
-    """A version of the symbol's model.
+def _key_of(client: MlflowClient, entry: ModelVersion) -> ModelKey:
+    """What a version is of: told by its model's name, or else by its tags.
+
+    Raises:
+        KeyError: it is unknown.
+    """
+    try:
+        return ModelKey.of_name(entry.name)
+    except InputError:
+        key = version_key(client, entry)
+    if key is None:
+        raise KeyError(f"{Tag.TIMEFRAME} or {Tag.HORIZON}")
+    return key
+
+
+def read_version(client: MlflowClient, name: str, number: int) -> Version:
+    """A version of a registered model.
 
     Raises:
         LibraryError: there is none, or the Brain Library has not registered it.
     """
-    with library_errors(client.tracking_uri, f"read version {number} of {symbol}"):
-        return _version_of(symbol, client.get_model_version(model_name(symbol), str(number)))
+    with library_errors(client.tracking_uri, f"read version {number} of {name}"):
+        return _version_of(client, client.get_model_version(name, str(number)))
 
 
-def newest_version(client: MlflowClient, symbol: str, family: Family) -> Version | None:
-    """The newest version of a family of the symbol's model; None if it has none."""
-    with library_errors(client.tracking_uri, f"look for {family} versions of {symbol}"):
+def newest_version(
+    client: MlflowClient, name: str, key: ModelKey, family: Family
+) -> Version | None:
+    """The newest version of a family of a registered model; None if it has none.
+
+    Args:
+        client: of the registry.
+        name: of the registered model.
+        key: of the version; a plain name may have had versions of others.
+        family: of the version.
+    """
+    with library_errors(client.tracking_uri, f"look for {family} versions of {name}"):
         entries = client.search_model_versions(
-            f"name = '{model_name(symbol)}' and tags.{Tag.FAMILY} = '{family}'",
-            max_results=1,
+            f"name = '{name}' and tags.{Tag.FAMILY} = '{family}' "
+            f"and tags.{Tag.TIMEFRAME} = '{key.timeframe}'",
+            max_results=_NEWEST,
             order_by=["version_number DESC"],
         )
-    return _version_of(symbol, entries[0]) if entries else None
+        versions = (_version_of(client, entry) for entry in entries)
+        return next((version for version in versions if version.key == key), None)
 
 
 def download(client: MlflowClient, version: Version, folder: Path) -> Path:
@@ -148,7 +178,7 @@ def download(client: MlflowClient, version: Version, folder: Path) -> Path:
         try:
             model = mlflow.artifacts.download_artifacts(
                 logged.artifact_location,
-                dst_path=str(folder / f"{model_name(version.symbol)}-{version.number}"),
+                dst_path=str(folder / f"{version.model}-{version.number}"),
                 tracking_uri=client.tracking_uri,
             )
         except MlflowException as error:

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from brain.confidence import confidence, position_size
+from brain.model_keys import ModelKey
 from brain.naming import REGIMES, Family, Fill, Regime, Tag
 from brain.recipes import Recipe
 from brain.records import CellRecord, Champion, Version
@@ -41,6 +42,7 @@ ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
 TEN_LINES = EXAMPLES / "hamilton_ten_lines.py"
 SYMBOL = "ETH/USD"
+KEY = ModelKey(SYMBOL, "1d", 6)
 #: Bars of the sample that the night has not seen. The regime has changed since.
 NEW = 40
 QUICK: dict[Family, dict[str, int]] = {
@@ -104,7 +106,7 @@ def night(_templates: Path, tmp_path_factory: pytest.TempPathFactory) -> Night:
             timeframe="1d", target=target_name(24, Fill.WORKED),
             tuned_until="2017-01-01T00:00:00+00:00",
         )  # fmt: skip
-        library.set_recipe(SYMBOL, name, recipe.to_json())
+        library.set_recipe(KEY, name, recipe.to_json())
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("MLFLOW_TRACKING_URI", uri)
@@ -201,7 +203,9 @@ def test_hamilton_tells_regime_champion_prediction_position_and_switch(
     assert done.returncode == 0, done.stderr
     now, champion, switch, prediction, rule, position = done.stdout.splitlines()
     codes, _ = regime_series(night.bars)
-    assert now == f"ETH/USD at {night.bars.close_time[-1]}: regime {REGIMES[codes.iloc[-1]]}"
+    regime = REGIMES[codes.iloc[-1]]
+    assert now == f"{KEY} at {night.bars.close_time[-1]}: regime {regime}"
+    assert str(KEY) == "ETH/USD on 1d bars, 6 bars ahead"
     trusted = night.champion
     assert champion.startswith(f"champion {trusted.model_id} (xgboost, {trusted.uri}): ")
     assert switch.startswith(f"switch to {trusted.model_id}: champion of regime low is ")
@@ -273,7 +277,10 @@ def test_the_bars_may_end_where_training_ended(
 ) -> None:
     lines = decide(night, monkeypatch, capsys, "--bars", str(night.past))
     assert lines[0] == "exit code 0"
-    assert lines[1] == f"ETH/USD at {night.bars.close_time[-NEW - 1]}: regime normal"
+    assert (
+        lines[1]
+        == f"ETH/USD on 1d bars, 6 bars ahead at {night.bars.close_time[-NEW - 1]}: regime normal"
+    )
 
 
 def test_an_unknown_regime_stays_flat_and_says_so(
@@ -355,14 +362,13 @@ def test_a_model_that_knows_the_market_predicts_where_the_market_is_unknown(
     rule = PositionRule(6, 1.0, {}, cost=5.0, threshold=0.0, fill=dataset.fill)
     write_model(fitted, dataset, recipe, rule, tmp_path / "model")
     tags: dict[str, str] = {
-        Tag.SYMBOL: SYMBOL,
         Tag.FAMILY: str(name),
         Tag.RECIPE: recipe.id,
         Tag.TRAINED_UNTIL: dataset.trained_until,
     }
     with night.library.start("nightly", f"market {name}", tags=tags, note="") as run:
         version = night.library.add_version(
-            run, SYMBOL, name, tmp_path / "model", tags=tags, hyperparameters={}, note=""
+            run, KEY, name, tmp_path / "model", tags=tags, hyperparameters={}, note=""
         )
     crown(night, version, sharpe=0.6)
     lines = decide(night, monkeypatch, capsys)
@@ -392,7 +398,7 @@ def assert_predicts(output: str, night: Night, regime: str, scratch: Path) -> No
 
 def test_ten_lines_predict_on_rows_from_a_file(night: Night, tmp_path: Path) -> None:
     file = rows_in(tmp_path / "rows.parquet", night)
-    done = night.run(str(TEN_LINES), "ETH-USD", "low", str(file), cwd=tmp_path)
+    done = night.run(str(TEN_LINES), "ETH-USD.1d.6", "low", str(file), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert_predicts(done.stdout, night, "low", tmp_path / "model")
 
@@ -421,13 +427,13 @@ def ten_lines(
 def test_ten_lines_predict_on_rows_from_a_text_file(
     night: Night, ten_lines: TenLines, tmp_path: Path
 ) -> None:
-    output = ten_lines("ETH-USD", "normal", str(rows_in(tmp_path / "rows.csv", night)))
+    output = ten_lines("ETH-USD.1d.6", "normal", str(rows_in(tmp_path / "rows.csv", night)))
     assert_predicts(output, night, "normal", tmp_path / "model")
 
 
 def test_ten_lines_predict_on_made_up_rows_too(night: Night, ten_lines: TenLines) -> None:
     # The LSTM: other than the boosters' its predictions come in a frame.
-    output = ten_lines("ETH-USD", "high")
+    output = ten_lines("ETH-USD.1d.6", "high")
     assert night.library.champion(SYMBOL, Regime.HIGH).record.family == Family.LSTM
     value, rest = output.split(maxsplit=1)
     assert np.isfinite(float(value))

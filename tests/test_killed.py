@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from brain.naming import REGIMES, Family, Tag, model_name, symbol_of
+from brain.model_keys import ModelKey
+from brain.naming import REGIMES, Family, Tag, symbol_name
 from brain.recipes import Recipe
 from brain.series.files import read_folder, sample_folder
 from engine.data.dataset import make_dataset
@@ -53,7 +54,7 @@ def start(library: BrainLibrary, tmp_path: Path) -> Iterator[Start]:
         Family.XGBOOST, dataset.feature_set, 6, {"rounds": 100_000}, 7,
         timeframe="1d", target=dataset.target_name, tuned_until="2017-01-01T00:00:00+00:00",
     )  # fmt: skip
-    library.set_recipe(SYMBOL, Family.XGBOOST, slow.to_json())
+    library.set_recipe(dataset.key, Family.XGBOOST, slow.to_json())
     trees: list[ProcessTree] = []
     scratch = tmp_path / "scratch"
     scratch.mkdir()
@@ -179,7 +180,7 @@ def bars(order: Kill, tmp_path: Path) -> Path:
     folder.mkdir()
     for seed, symbol in enumerate(order.symbols):
         series = simulate(900, strength=0.3, seed=seed, symbol=symbol, timeframe="1d").bars
-        path = folder / f"{model_name(symbol)}_1d.parquet"
+        path = folder / f"{symbol_name(symbol)}_1d.parquet"
         series.frame.reset_index().to_parquet(path, index=False)
     return folder
 
@@ -260,7 +261,7 @@ def test_a_killed_night_keeps_what_is_complete_and_the_next_start_does_the_rest(
     assert all(len(champions[symbol]) == len(REGIMES) for symbol in complete)
     # What is registered is whole.
     for version in library.client.search_model_versions():
-        library.fetch(library.version(symbol_of(version.name), 1), tmp_path / version.name)
+        library.fetch(library.version_of(f"{version.name}/1"), tmp_path / version.name)
     if order.victim == "worker":
         assert code == 0, rest
         assert len(complete) == len(order.symbols)
@@ -281,7 +282,12 @@ def test_a_killed_night_keeps_what_is_complete_and_the_next_start_does_the_rest(
         assert complete_symbols(library) == dict.fromkeys(order.symbols, 1)
         for symbol in complete:
             assert champions_by_symbol(library)[symbol] == champions[symbol]
-            assert len(library.client.search_model_versions(f"name='{model_name(symbol)}'")) == 1
+            assert (
+                len(
+                    library.client.search_model_versions(f"name='{ModelKey(symbol, '1d', 6).name}'")
+                )
+                == 1
+            )
     assert {symbol: len(cells) for symbol, cells in champions_by_symbol(library).items()} == (
         dict.fromkeys(order.symbols, len(REGIMES))
     )

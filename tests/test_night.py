@@ -29,6 +29,7 @@ from analysis.nightly import NightlyFeatureAnalysis
 from analysis.rankings import Rankings
 from analysis.results import NightlyAnalysis
 from brain.errors import TrainingError, UnknownRegimeError, UnknownSymbolError
+from brain.model_keys import ModelKey
 from brain.naming import (
     PRIOR,
     REGIMES,
@@ -38,7 +39,7 @@ from brain.naming import (
     cell_tag,
     challenger_alias,
     champion_alias,
-    model_name,
+    symbol_name,
 )
 from brain.recipes import Recipe
 from brain.records import CellRecord
@@ -58,6 +59,14 @@ from tests.servers import MlflowServer, copy_database, sqlite_template
 SYMBOLS = ("AAA/USD", "BBB/USD")
 #: Forms of files that are refused at a moment which is over.
 ON_TIME = ("ahead", "local-time")
+KEY = ModelKey("AAA/USD", "1d", 6)
+
+
+def name_of(symbol: str) -> str:
+    """The registered model of a symbol's daily bars."""
+    return replace(KEY, symbol=symbol).name
+
+
 #: 900 daily bars from 2020 on: half of them to learn from, and all of it done in seconds.
 BARS = 900
 TRAINED_UNTIL = "2022-06-19T00:00:00+00:00"
@@ -83,7 +92,7 @@ def frame_of(symbol: str, rows: int = BARS) -> pd.DataFrame:
 
 def write(folder: Path, symbol: str, frame: pd.DataFrame | None = None) -> Path:
     folder.mkdir(exist_ok=True)
-    path = folder / f"{model_name(symbol)}_1d.parquet"
+    path = folder / f"{symbol_name(symbol)}_1d.parquet"
     (frame_of(symbol) if frame is None else frame).to_parquet(path, index=False)
     return folder
 
@@ -139,7 +148,7 @@ class Nights:
 
 
 def aliases_of(dsn: str, symbol: str) -> dict[str, int]:
-    aliases = BrainLibrary(dsn).client.get_registered_model(model_name(symbol)).aliases
+    aliases = BrainLibrary(dsn).client.get_registered_model(name_of(symbol)).aliases
     return {alias: int(version) for alias, version in aliases.items()}
 
 
@@ -168,7 +177,8 @@ def test_a_night_succeeds_and_shows_a_champion_for_every_cell(nights: Nights) ->
         for symbol in nights.symbols[number]:
             table = night.out.partition("Champions")[2]
             rows = [line for line in table.splitlines() if f"│ {symbol}" in line]
-            regimes = [row.split("│")[2].strip() for row in rows]
+            assert {row.split("│")[2].strip() for row in rows} == {"1d, 6"}
+            regimes = [row.split("│")[3].strip() for row in rows]
             assert regimes == [str(regime) for regime in REGIMES]
 
 
@@ -202,6 +212,7 @@ def test_a_night_says_what_was_set_and_what_came_of_it(nights: Nights) -> None:
     assert set(earned) == {champion["model_id"] for champion in document["champions"]}
     page = mlflow.artifacts.load_text(f"{night.info.artifact_uri}/night.html")
     assert f"<h2>{SYMBOLS[0]}</h2>" in page
+    assert "<p>Models on 1d bars, 6 bars ahead.</p>" in page
     assert all(f"{model_id} {net:+.1%}" in page for model_id, net in earned.items())
     assert f"{night.info.run_id}/artifacts/night.html" in night.data.tags["mlflow.note.content"]
 
@@ -234,7 +245,7 @@ def test_a_familys_run_has_parameters_figures_and_a_dataset_per_regime(nights: N
 
         assert run.inputs is not None
         inputs = run.inputs.dataset_inputs
-        names = [f"{model_name(symbol)} {key}" for key in (*REGIMES, ALL)]
+        names = [f"{name_of(symbol)} {key}" for key in (*REGIMES, ALL)]
         assert sorted(i.dataset.name for i in inputs) == sorted(names)
         assert len({i.dataset.digest for i in inputs}) == 5
         version = nights.library.version(symbol, int(run.data.tags["model_id"].split("/")[1]))
@@ -283,7 +294,7 @@ def test_every_champions_run_is_explained_and_every_symbols_rankings_are_kept(
 def test_a_version_carries_all_its_tags(nights: Nights) -> None:
     client = nights.library.client
     for symbol in SYMBOLS:
-        versions = client.search_model_versions(f"name = '{model_name(symbol)}'")
+        versions = client.search_model_versions(f"name = '{name_of(symbol)}'")
         numbers = {int(version.version) for version in versions}
         assert numbers == set(range(1, 7 if symbol == SYMBOLS[0] else 4))
         for version in versions:
@@ -302,7 +313,7 @@ def test_a_version_carries_all_its_tags(nights: Nights) -> None:
             assert tags[Tag.TRAINED_UNTIL] == TRAINED_UNTIL
             assert tags[Tag.FEATURE_SET] == FEATURE_SET
             source = client.get_run(str(version.run_id)).data
-            assert source.tags["model_id"] == f"{model_name(symbol)}/{version.version}"
+            assert source.tags["model_id"] == f"{name_of(symbol)}/{version.version}"
             assert source.params["recipe"] == tags[Tag.RECIPE]
             assert "net Sharpe" in str(version.description)
 
@@ -310,7 +321,7 @@ def test_a_version_carries_all_its_tags(nights: Nights) -> None:
 def test_every_cell_has_a_champion_a_challenger_and_a_readable_record(nights: Nights) -> None:
     library = nights.library
     for symbol in SYMBOLS:
-        model = library.client.get_registered_model(model_name(symbol))
+        model = library.client.get_registered_model(name_of(symbol))
         for regime in REGIMES:
             record = CellRecord.from_json(model.tags[cell_tag(regime)])
             champion = library.version(symbol, int(model.aliases[champion_alias(regime)]))
@@ -400,7 +411,7 @@ def test_a_fresh_process_loads_every_champion_by_its_alias(nights: Nights, tmp_p
     missing = np.random.default_rng(0).random(whole.shape) < 0.4
     whole.to_parquet(tmp_path / "whole.parquet")
     whole.mask(missing).assign(**{FEATURES[0]: np.nan}).to_parquet(tmp_path / "holed.parquet")
-    name = model_name(SYMBOLS[0])
+    name = name_of(SYMBOLS[0])
     families = {n: nights.library.version(SYMBOLS[0], n).family for n in (4, 5, 6)}
     uris = [f"models:/{name}@{champion_alias(regime)}" for regime in REGIMES]
     uris += [f"models:/{name}/{number}" for number in families]
@@ -477,7 +488,7 @@ def test_a_recipe_that_saw_what_will_be_judged_is_searched_anew(
     # One more bar, and its target is the first that the training of the first fold must not know.
     later = pd.Timestamp(recipe.tuned_until) + pd.Timedelta(days=1)
     library.set_recipe(
-        "AAA/USD", Family.LIGHTGBM, replace(recipe, tuned_until=later.isoformat()).to_json()
+        KEY, Family.LIGHTGBM, replace(recipe, tuned_until=later.isoformat()).to_json()
     )
     assert run_job("train", *options).code == 0
     assert "does not fit tonight's settings; searching again" in caplog.text
@@ -489,7 +500,7 @@ def test_a_broken_recipe_is_told_and_searched_anew(
     library: BrainLibrary, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     bars = write(tmp_path / "bars", "AAA/USD")
-    library.set_recipe("AAA/USD", Family.LIGHTGBM, '{"family": "lightgbm"')
+    library.set_recipe(KEY, Family.LIGHTGBM, '{"family": "lightgbm"')
     done = run_job("train", "--bars", str(bars), "--families", "lightgbm", *QUICK)
     assert done.code == 0
     assert "not a recipe" in caplog.text
@@ -828,7 +839,7 @@ def test_the_next_start_of_a_night_does_what_is_missing_and_says_so(
     assert "which was stopped: complete there, AAA/USD." in " ".join(done.out.split())
     assert "1/2 BBB/USD lightgbm trained in" in done.out
     assert "2/2 CCC/USD lightgbm trained in" in done.out
-    assert versions(library) == {"AAA-USD": 1, "BBB-USD": 2, "CCC-USD": 1}
+    assert versions(library) == {"AAA-USD.1d.6": 1, "BBB-USD.1d.6": 2, "CCC-USD.1d.6": 1}
     nights = [r for r in runs_of(library.client) if r.data.tags[Tag.ROLE] == "night"]
     assert [r.info.status for r in nights] == ["KILLED", "FINISHED"]
     assert len({r.data.tags[Tag.NIGHT] for r in nights}) == 1
@@ -844,7 +855,7 @@ def test_the_next_start_of_a_night_does_what_is_missing_and_says_so(
     # The night is complete now, and the next start is the next night's.
     again = run_job(*interrupted)
     assert "Continues" not in again.out
-    assert versions(library) == {"AAA-USD": 2, "BBB-USD": 3, "CCC-USD": 2}
+    assert versions(library) == {"AAA-USD.1d.6": 2, "BBB-USD.1d.6": 3, "CCC-USD.1d.6": 2}
 
 
 def test_a_symbol_with_corrected_bars_is_done_again_and_new_bars_are_no_correction(
@@ -861,12 +872,12 @@ def test_a_symbol_with_corrected_bars_is_done_again_and_new_bars_are_no_correcti
         patch.setattr("analysis.night.name_champions", None)  # stops the night at BBB/USD again
         with pytest.raises(TypeError):
             run_job(*interrupted)
-    assert versions(library)["AAA-USD"] == 1
+    assert versions(library)["AAA-USD.1d.6"] == 1
     write(tmp_path / "bars", "AAA/USD", frame.assign(volume=frame["volume"] * 2))
     done = run_job(*interrupted)
     assert done.code == 0
     assert "AAA/USD has other bars than when it was done, and is done again" in caplog.text
-    assert versions(library)["AAA-USD"] == 2
+    assert versions(library)["AAA-USD.1d.6"] == 2
 
 
 def test_failures_of_complete_symbols_are_told_by_the_start_that_continues(

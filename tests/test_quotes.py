@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from brain.costs import Costs
-from brain.naming import Family, model_name
+from brain.naming import Family, symbol_name
 from brain.records import Evidence
 from brain.series.bars import Bars
 from engine.data.dataset import make_dataset
@@ -129,7 +129,7 @@ def test_hamilton_stays_flat_where_nothing_can_be_predicted(
     for number, (half, repeated) in enumerate(SETTINGS):
         symbol = f"SIM{number}/USD"
         bars = quotes(half, repeated, 100 + number, symbol=symbol)
-        bars.frame.to_parquet(folder / f"{model_name(symbol)}_1h.parquet")
+        bars.frame.to_parquet(folder / f"{symbol_name(symbol)}_1h.parquet")
         symbols.append(symbol)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", sqlite_dsn)
     for name, value in BRIEF_ANALYSIS.items():

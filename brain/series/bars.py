@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
@@ -28,11 +28,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from brain.calendars import BARS, CONTINUOUS, parse_calendar
+from brain.columns import parse_columns
 from brain.errors import BarsError, InputError, NotEnoughBarsError, did_you_mean
 from brain.naming import parse_symbol
 from brain.series.calendars import Grid, Sessions, bars_grid, continuous_grid, sessions_grid
 from brain.series.clock import finished
 from brain.series.faults import bar_faults
+from brain.series.own_columns import find_columns
 from brain.series.quality.candles import candle_findings
 from brain.series.quality.findings import Findings
 from brain.series.times import parse_times, when
@@ -72,10 +74,12 @@ class Bars:
             named ``time``: open times, UTC, nanoseconds, those of the calendar. The first and the
             last row are bars; between them a missing bar is a row of NaN. Prices are in the quote
             currency and positive, with ``low <= open, close <= high``; volume is in base units and
-            not negative, and may be NaN in a bar with prices.
+            not negative, and may be NaN in a bar with prices. Own columns, if any, come after
+            these, sorted by name: the value in a bar's row is known at its close, NaN is unknown.
         repairs: a sentence for each repair.
         source: of the series, for people.
         sessions: of the market; None if it never closes.
+        unused: the names of the source's columns that are neither bars' nor own.
     """
 
     symbol: str
@@ -84,11 +88,17 @@ class Bars:
     repairs: tuple[str, ...] = ()
     source: str = ""
     sessions: Sessions | None = None
+    unused: tuple[str, ...] = ()
 
     @property
     def calendar(self) -> str:
         """The name of the market's calendar, see :mod:`brain.calendars`."""
         return self.sessions.calendar if self.sessions else CONTINUOUS
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """The names of the own columns, see :mod:`brain.columns`."""
+        return tuple(self.frame.columns[len(COLUMNS) :])
 
     @property
     def step(self) -> pd.Timedelta:
@@ -114,14 +124,16 @@ class Bars:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of symbol, timeframe, calendar, times and values, in hexadecimal.
+        """SHA-256 of symbol, timeframe, calendar, own columns' names, times and values.
 
         Equal series have equal digests on every machine and in every process. Repairs and source
         are no part of it.
         """
-        values = self.frame[list(COLUMNS)].to_numpy(dtype="<f8") + 0.0  # -0.0 is 0.0
+        values = self.frame.to_numpy(dtype="<f8") + 0.0  # -0.0 is 0.0
         values[np.isnan(values)] = np.nan  # one bit pattern for all NaN
-        names = [self.symbol, self.timeframe] + ([self.calendar] if self.sessions else [])
+        names: list[object] = [self.symbol, self.timeframe]
+        names += [self.calendar] if self.sessions else []
+        names += [self.own] if self.own else []
         digest = hashlib.sha256(json.dumps(names).encode())
         for times in (self.frame.index, *([self.close_time] if self.sessions else [])):
             digest.update(_nanoseconds(times).astype("<i8").tobytes())
@@ -137,6 +149,23 @@ class Bars:
     def until(self, close_time: pd.Timestamp) -> Bars:
         """The bars that were complete at a moment; repairs are those of the whole series."""
         return replace(self, frame=self.frame[self.close_time <= close_time])
+
+    def with_own(self, columns: Sequence[str]) -> Bars:
+        """The same bars with these of their own columns alone.
+
+        Raises:
+            InputError: a name can't be a column's.
+            BarsError: the bars lack one of the columns.
+        """
+        names = parse_columns(columns)
+        if missing := [name for name in names if name not in self.own]:
+            raise BarsError(
+                f"{self.symbol} {self.timeframe}: the bars have no column {missing[0]!r}; "
+                f"read them with it, or bring a file that has it ({self.source or 'no source'})"
+            )
+        unused = tuple(name for name in self.own if name not in names)
+        frame = self.frame[[*COLUMNS, *names]]
+        return replace(self, frame=frame, unused=(*self.unused, *unused))
 
     def __repr__(self) -> str:
         index = self.frame.index
@@ -162,6 +191,7 @@ def check_bars(
     calendar: str = CONTINUOUS,
     repairs: Iterable[str] = (),
     now: pd.Timestamp | None = None,
+    columns: Sequence[str] = (),
 ) -> Bars:
     """Check a series of bars and put it on its grid.
 
@@ -169,7 +199,7 @@ def check_bars(
         frame: columns open, high, low, close, volume of any numeric dtype, and the bars' *open*
             times as a column ``time`` or as a DatetimeIndex. Times without a zone are taken as
             UTC; numbers are taken as seconds, milliseconds, microseconds or nanoseconds since
-            1970 by their size. Without a column volume it is unknown. Other columns are ignored.
+            1970 by their size. Without a column volume it is unknown. Other columns are left out.
             The frame is not changed.
         symbol: ``BTC/USD`` or ``BTC-USD``.
         timeframe: a key of :data:`brain.series.bars.TIMEFRAMES`.
@@ -177,6 +207,7 @@ def check_bars(
         calendar: of the market, see :func:`brain.calendars.parse_calendar`.
         repairs: that were made before, a sentence each.
         now: the moment, UTC, at which the bars are read; the clock's if None.
+        columns: names of the own columns, see :mod:`brain.columns`.
 
     Returns:
         The series. Its ``repairs``, and one warning in the log, say if rows were sorted, exact
@@ -185,9 +216,11 @@ def check_bars(
         filled with rows of NaN, or bars that are not over yet left out.
 
     Raises:
-        InputError: symbol, timeframe or calendar can't be used, or ``frame`` is no DataFrame.
+        InputError: symbol, timeframe, calendar or the name of an own column can't be used, or
+            ``frame`` is no DataFrame.
         NotEnoughBarsError: there is no bar.
-        BarsError: a column is missing, ambiguous or not numeric; a time is unreadable, off the
+        BarsError: a column is missing, ambiguous or not numeric; an own column holds a number that
+            is infinite or larger than single precision has; a time is unreadable, off the
             grid, or only some times carry a zone; the market closes and its calendar does not;
             a price is NaN, infinite or not positive; high
             and low don't enclose open and close; a volume is negative; two bars of one time
@@ -202,9 +235,10 @@ def check_bars(
     if len(frame) == 0:
         raise NotEnoughBarsError(f"{name}: the series holds no bars; give at least one")
     done = list(repairs)
-    rows, blank = _parse_rows(frame, step, name, done)
+    own, unused = find_columns(frame, columns, name)
+    rows, blank = _parse_rows(frame, own, step, name, done)
     table, sessions = _on_grid(rows, blank, step, calendar, name, done)
-    bars = Bars(symbol, timeframe, table, (), source, sessions)
+    bars = Bars(symbol, timeframe, table, (), source, sessions, unused)
     over = finished(bars.frame, bars.close_time, step, now, name, done)
     if done:
         logger.warning("%s: %s", name, "; ".join(done))
@@ -215,14 +249,15 @@ def check_bars(
 
 
 def _parse_rows(
-    frame: pd.DataFrame, step: pd.Timedelta, name: str, repairs: list[str]
+    frame: pd.DataFrame, own: Mapping[str, int], step: pd.Timedelta, name: str, repairs: list[str]
 ) -> tuple[pd.DataFrame, pd.DatetimeIndex]:
-    """The bars of a frame: float64 columns :data:`brain.series.bars.COLUMNS`, by unique times.
+    """The bars of a frame: float64 columns as in :attr:`Bars.frame`, by unique times.
 
     And the times of its rows without any value.
 
     Args:
         frame: as for :func:`brain.series.bars.check_bars`, with at least one row.
+        own: positions of the own columns by name.
         step: of the series.
         name: of the series, for messages.
         repairs: a sentence for each repair is appended.
@@ -232,10 +267,11 @@ def _parse_rows(
         BarsError: the frame is broken in a way that no repair covers.
     """
     _check_columns(frame, name)
-    rows = _by_time(frame, parse_times(frame, name, step, repairs), name)
+    rows = _by_time(frame, own, parse_times(frame, name, step, repairs), name)
     rows, blank = _without_blank_rows(rows, name, repairs)
     rows = _in_order(rows, repairs)
     _check_prices(rows, name)
+    _check_own(rows, name)
     rows = _with_wide_ranges(_with_finite_volumes(rows, repairs), repairs)
     rows = _without_repetitions(rows, name, repairs)
     _check_movement(rows, name)
@@ -266,13 +302,14 @@ def _check_columns(frame: pd.DataFrame, name: str) -> None:
             )
 
 
-def _by_time(frame: pd.DataFrame, times: pd.DatetimeIndex, name: str) -> pd.DataFrame:
-    """The five columns as float64 in one block, by time."""
+def _by_time(
+    frame: pd.DataFrame, own: Mapping[str, int], times: pd.DatetimeIndex, name: str
+) -> pd.DataFrame:
+    """The five columns and the own ones as float64 in one block, by time."""
     unknown = np.full(len(times), np.nan)
-    values = np.column_stack(
-        [_floats(frame[c], times, name) if c in frame else unknown for c in COLUMNS]
-    )
-    return pd.DataFrame(values, index=times, columns=list(COLUMNS))
+    columns = [_floats(frame[c], times, name) if c in frame else unknown for c in COLUMNS]
+    columns += [_floats(frame.iloc[:, position], times, name) for position in own.values()]
+    return pd.DataFrame(np.column_stack(columns), index=times, columns=[*COLUMNS, *own])
 
 
 def _floats(column: pd.Series, times: pd.DatetimeIndex, name: str) -> npt.NDArray[np.float64]:
@@ -302,7 +339,7 @@ def _is_number(cell: Any) -> bool:
 def _without_blank_rows(
     rows: pd.DataFrame, name: str, repairs: list[str]
 ) -> tuple[pd.DataFrame, pd.DatetimeIndex]:
-    traded = rows["volume"].fillna(0.0) != 0.0
+    traded = rows["volume"].fillna(0.0) != 0.0  # whatever the own columns hold
     blank = (rows[list(COLUMNS[:4])].isna().all(axis=1) & ~traded).to_numpy()
     if blank.all():
         raise NotEnoughBarsError(f"{name}: no row holds a value; give at least one bar")
@@ -322,9 +359,18 @@ def _check_prices(rows: pd.DataFrame, name: str) -> None:
     """Refuse impossible bars; the rows are in the order of time."""
     values = rows.to_numpy()
     cure = "correct these bars at the source, or leave them out: a bar may be missing"
-    for fault, bad in bar_faults(values).items():
+    for fault, bad in bar_faults(values[:, : len(COLUMNS)]).items():
         if np.any(bad):
             _refuse(rows, bad, fault, cure, name)
+
+
+def _check_own(rows: pd.DataFrame, name: str) -> None:
+    """Refuse what no model takes: the boosted trees and the LSTM compute in single precision."""
+    for column in rows.columns[len(COLUMNS) :]:
+        bad = np.abs(rows[column].to_numpy()) > np.finfo(np.float32).max
+        if bad.any():
+            cure = "correct them at the source, or leave them empty: a value may be missing"
+            _refuse(rows, bad, f"column {column!r} is infinite or too large", cure, name)
 
 
 def _refuse(
@@ -332,7 +378,9 @@ def _refuse(
 ) -> NoReturn:
     """Raise a :class:`brain.errors.BarsError` for the rows of a mask (N,), with the first one."""
     first = int(bad.argmax())
-    bar = ", ".join(f"{c} {float(v)!r}" for c, v in zip(COLUMNS, rows.iloc[first], strict=True))
+    bar = ", ".join(
+        f"{c} {float(v)!r}" for c, v in zip(rows.columns, rows.iloc[first], strict=True)
+    )
     raise BarsError(
         f"{name}: {fault} in {bad.sum()} of {count(len(rows), 'bar')}, "
         f"first at {when(rows.index[first])} ({bar}); {cure}"
@@ -404,10 +452,10 @@ def _on_grid(
     if missing := len(grid.opens) - len(rows):
         _check_missing(rows, missing, len(grid.opens), name)
         repairs.append(_gaps(grid, missing))
-    values = np.full((len(grid.opens), len(COLUMNS)), np.nan)
+    values = np.full((len(grid.opens), rows.shape[1]), np.nan)
     values[grid.places] = rows.to_numpy()
     index = _utc(grid.opens, "time")
-    table = pd.DataFrame(values, index=index, columns=list(COLUMNS))
+    table = pd.DataFrame(values, index=index, columns=rows.columns)
     if calendar == CONTINUOUS:
         return table, None
     closes = pd.Series(_utc(grid.closes, "close_time"), index=index)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 
 import pandas as pd
 
+from brain.columns import OF_BARS, own_name, parse_columns
 from brain.errors import BarsError, NotEnoughBarsError, did_you_mean
-from brain.naming import model_name
+from brain.naming import symbol_name
 from brain.series.bars import COLUMNS
 from brain.series.decimals import parse_numbers
 from brain.series.spellings import SPELLINGS, bar_names, normalised
@@ -29,9 +30,14 @@ _WIDTHS = (5, 6, 7, 12)
 
 
 def bar_columns(
-    table: pd.DataFrame, symbol: str, name: str, step: pd.Timedelta, repairs: list[str]
+    table: pd.DataFrame,
+    symbol: str,
+    name: str,
+    step: pd.Timedelta,
+    repairs: list[str],
+    own: Sequence[str] = (),
 ) -> pd.DataFrame:
-    """The columns of bars of a table, under their names; others are left out.
+    """The columns of bars of a table, under their names, and all others.
 
     Args:
         table: of :func:`brain.series.file_content.file_table`.
@@ -39,10 +45,11 @@ def bar_columns(
         name: of the file, for messages.
         step: of the bars.
         repairs: a sentence for each repair is appended.
+        own: names of the own columns, which are numbers as well, see :mod:`brain.columns`.
 
     Returns:
         Columns open, high, low, close, volume if there is one, and ``time`` or else a DatetimeIndex
-        as :func:`brain.series.bars.check_bars` takes them.
+        as :func:`brain.series.bars.check_bars` takes them; then the table's other columns.
 
     Raises:
         BarsError: columns are missing, or several could be meant.
@@ -58,14 +65,19 @@ def bar_columns(
         table = _with_names(table, name)
     _check_one_symbol(table, name)
     names = _bar_names(table, symbol, name, repairs)
-    values = table[list(names)].rename(columns=names)
+    times = _time_columns(table, name)
+    others = [c for c in table.columns if c not in names and c not in _time_names(table)]
+    others = [c for c in others if str(c) not in OF_BARS]
+    values = table[[*names, *dict.fromkeys(others)]].rename(columns=names)
     if missing := [column for column in _PRICES if column not in values]:
         raise BarsError(
             f"{name}: there is no column for {', '.join(missing)} among "
             f"{', '.join(map(repr, table.columns))}; name the columns time, {', '.join(COLUMNS)}"
         )
-    values = parse_numbers(values, list(values.columns), name)
-    return _with_times(values, _time_columns(table, name), name, step, repairs)
+    numbers = {*names.values(), *parse_columns(own)}
+    once = values.columns[~values.columns.duplicated(keep=False)]
+    values = parse_numbers(values, [c for c in once if own_name(c) in numbers], name)
+    return _with_times(values, times, name, step, repairs)
 
 
 def _nothing(table: pd.DataFrame) -> pd.Series:
@@ -90,11 +102,11 @@ def _one_level(table: pd.DataFrame, symbol: str, name: str) -> pd.DataFrame:
     several = sorted({t for t, price in zip(tickers, prices, strict=True) if price})
     chosen = set(several)
     if len(several) > 1:
-        chosen = {t for t in several if t in (symbol, model_name(symbol))}
+        chosen = {t for t in several if t in (symbol, symbol_name(symbol))}
         if len(chosen) != 1:
             raise BarsError(
                 f"{name} holds the bars of {', '.join(several)}, none of which is called "
-                f"{model_name(symbol)}; write one file for each"
+                f"{symbol_name(symbol)}; write one file for each"
             )
     mine = [
         t in chosen or normalised(n) in SPELLINGS["time"] or not any(map(str, (n, t)))
@@ -211,12 +223,10 @@ def _is_zero(cells: pd.Series) -> bool:
 
 def _time_columns(table: pd.DataFrame, name: str) -> list[pd.Series]:
     """The columns that tell whole times; a date and a time of day become one."""
-    columns = _matches(table, "time", "")
+    columns = _time_names(table)
     if len(set(columns)) < len(columns):
         raise _several(columns, "time", name)
     indexed = isinstance(table.index, pd.DatetimeIndex)
-    if not columns and not indexed and normalised(table.columns[0]) in ("", "unnamed:_0"):
-        columns = [table.columns[0]]  # an index that was saved without a name
     if not columns and not indexed:
         raise BarsError(
             f"{name}: there is no column for the time among {', '.join(map(repr, table.columns))}; "
@@ -231,6 +241,14 @@ def _time_columns(table: pd.DataFrame, name: str) -> list[pd.Series]:
         rest = [s for s in series if s is not clocks[0] and s is not dates[0]]
         series = [_joined(dates[0], clocks[0]), *rest]
     return series
+
+
+def _time_names(table: pd.DataFrame) -> list[Hashable]:
+    columns = _matches(table, "time", "")
+    indexed = isinstance(table.index, pd.DatetimeIndex)
+    if not columns and not indexed and normalised(table.columns[0]) in ("", "unnamed:_0"):
+        return [table.columns[0]]  # an index that was saved without a name
+    return columns
 
 
 def _is_clock(cells: pd.Series) -> bool:

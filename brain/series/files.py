@@ -8,7 +8,8 @@ Anything else is refused, file by file. Times and values are as for
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,6 +35,10 @@ __all__ = [
     "unread_files",
 ]
 
+logger = logging.getLogger(__name__)
+
+_MOST_ERRORS = 3  # in one line
+
 
 @dataclass(frozen=True, repr=False)
 class BarSet(Brief):
@@ -57,7 +62,9 @@ def read_folder(
     folder: str | Path,
     symbols: Iterable[str] | None = None,
     calendars: Mapping[str, str] | None = None,
+    columns: Sequence[str] = (),
     *,
+    timeframe: str | None = None,
     now: pd.Timestamp | None = None,
 ) -> BarSet:
     """Read the bars of a folder; one broken file never stops the others.
@@ -67,24 +74,28 @@ def read_folder(
         symbols: to read, ``BTC/USD`` or ``BTC-USD``; all symbols of the folder if None. With
             symbols, files of other symbols and files with other names are ignored.
         calendars: of the markets by symbol, see :func:`brain.calendars.calendar_of`.
+        columns: names of the own columns, see :mod:`brain.columns`.
+        timeframe: of the files to read; others are ignored. If None, a symbol may have one file.
         now: the moment, UTC, at which the bars are read; the clock's if None.
 
     Returns:
         The series, and for each file or symbol that can't be read the error:
         InputError (the name is not of the form above, the file can't be opened, or two files hold
-        the same symbol), NotEnoughBarsError (the file is empty), BarsError (its content is broken)
-        or UnknownSymbolError (one of ``symbols``, and no file holds it).
+        the same symbol, and either the same timeframe or no timeframe is named),
+        NotEnoughBarsError (the file is empty), BarsError (its content is broken) or
+        UnknownSymbolError (one of ``symbols``, and no file holds it in that timeframe).
 
     Raises:
-        InputError: the folder does not exist, is no folder, can't be listed or holds no file of
-            bars; or ``symbols`` is a single text, or empty.
+        InputError: the folder does not exist, is no folder, can't be listed, holds no file of bars
+            or none of the timeframe; there is no such timeframe; or ``symbols`` is a single text,
+            or empty.
     """
-    files, failures = folder_files(folder, symbols)
+    files, failures = folder_files(folder, symbols, timeframe=timeframe)
     bars: dict[str, Bars] = {}
     for symbol, paths in files.items():
         try:
             calendar = calendar_of(calendars or {}, symbol)
-            bars[symbol] = read_files(symbol, paths, calendar, now=now)
+            bars[symbol] = read_files(symbol, paths, calendar, columns, now=now)
         except BrainError as error:
             failures.append(Failure(symbol, error, symbol=symbol))
     failures.sort(key=lambda failure: failure.what)
@@ -92,7 +103,7 @@ def read_folder(
 
 
 def folder_files(
-    folder: str | Path, symbols: Iterable[str] | None = None, timeframe: str = ""
+    folder: str | Path, symbols: Iterable[str] | None = None, *, timeframe: str | None = None
 ) -> tuple[dict[str, list[Path]], list[Failure]]:
     """The files of each symbol of a folder, sorted; nothing is read.
 
@@ -104,7 +115,10 @@ def folder_files(
     files, failures = _by_symbol(_paths(folder))
     if symbols is not None:
         files, failures = _selection(symbols, files, folder)
-    return {s: _of_timeframe(files[s], timeframe) for s in sorted(files)}, failures
+    if timeframe is not None:
+        files, others = _of_timeframe(timeframe, files, folder)
+        failures += others if symbols is not None else []
+    return dict(sorted(files.items())), failures
 
 
 def unread_files(folder: str | Path, files: dict[str, list[Path]]) -> list[str]:
@@ -126,11 +140,6 @@ def _symbol(name: str) -> str | None:
         return parse_file_name(name).symbol
     except InputError:
         return None
-
-
-def _of_timeframe(paths: list[Path], timeframe: str) -> list[Path]:
-    chosen = [path for path in paths if parse_file_name(path.name).timeframe == timeframe]
-    return chosen or paths
 
 
 def _listed(folder: Path) -> list[Path]:
@@ -174,6 +183,35 @@ def _by_symbol(paths: list[Path]) -> tuple[dict[str, list[Path]], list[Failure]]
     return files, failures
 
 
+def _of_timeframe(
+    timeframe: str, files: dict[str, list[Path]], folder: Path
+) -> tuple[dict[str, list[Path]], list[Failure]]:
+    """The files of one timeframe, and the failures of symbols without any."""
+    parse_timeframe(timeframe)
+    selection: dict[str, list[Path]] = {}
+    failures: list[Failure] = []
+    for symbol, paths in files.items():
+        if of_timeframe := [path for path in paths if _timeframe(path) == timeframe]:
+            selection[symbol] = of_timeframe
+            continue
+        others = ", ".join(sorted({_timeframe(path) for path in paths}))
+        error = UnknownSymbolError(
+            f"no file in {str(folder)!r} holds {timeframe} bars of {symbol}; there are {others}"
+        )
+        failures.append(Failure(symbol, error, symbol=symbol))
+    if failures and not selection:
+        raise InputError(" | ".join(str(failure.error) for failure in failures[:_MOST_ERRORS]))
+    if failures:
+        left_out = ", ".join(failure.subject for failure in failures)
+        logger.warning("%s: no %s bars of %s", folder, timeframe, left_out)
+    return selection, failures
+
+
+def _timeframe(path: Path) -> str:
+    """The timeframe in a file's name."""
+    return parse_file_name(path.name).timeframe
+
+
 def _selection(
     symbols: Iterable[str], files: dict[str, list[Path]], folder: Path
 ) -> tuple[dict[str, list[Path]], list[Failure]]:
@@ -204,23 +242,27 @@ def read_files(
     symbol: str,
     paths: list[Path],
     calendar: str = CONTINUOUS,
+    columns: Sequence[str] = (),
     *,
     now: pd.Timestamp | None = None,
 ) -> Bars:
-    """A symbol's bars from its only file, on the grid of a calendar.
+    """A symbol's bars from its only file, on the grid of a calendar, with these own columns.
 
     Raises:
         InputError, NotEnoughBarsError, BarsError: as in :func:`read_folder`.
     """
     if len(paths) > 1:
         names = " and ".join(repr(path.name) for path in paths)
-        raise InputError(f"{symbol} is in {len(paths)} files, {names}; keep one of them")
+        timeframes = sorted({_timeframe(path) for path in paths})
+        cure = f"name the timeframe, as in timeframe={timeframes[0]}"
+        cure = cure if len(timeframes) == len(paths) else "keep one of them"
+        raise InputError(f"{symbol} is in {len(paths)} files, {names}; {cure}")
     (path,) = paths
     file = parse_file_name(path.name)
     repairs: list[str] = []
     table = file_table(path, file.ending)
     step = parse_timeframe(file.timeframe)
-    frame = bar_columns(table, symbol, repr(str(path)), step, repairs)
+    frame = bar_columns(table, symbol, repr(str(path)), step, repairs, columns)
     return check_bars(
         frame,
         symbol=symbol,
@@ -228,5 +270,6 @@ def read_files(
         source=str(path),
         calendar=calendar,
         repairs=repairs,
+        columns=columns,
         now=now,
     )

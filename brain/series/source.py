@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import pandas as pd
 
@@ -29,9 +29,11 @@ if TYPE_CHECKING:
     from brain.settings import Settings
 
 __all__ = [
+    "BarReader",
     "BarSource",
     "SeriesLibrary",
     "bars_of",
+    "bars_with",
     "describe_source",
     "open_bars",
     "open_folder",
@@ -59,7 +61,7 @@ def reads_store(settings: Settings) -> bool:
 def describe_source(settings: Settings) -> str:
     """The source of the bars, for people."""
     if reads_store(settings):
-        return f"{settings.timeframe} candles of {settings.exchanges[0]}"
+        return f"{settings.candle_timeframe} candles of {settings.exchanges[0]}"
     return str(settings.bars or sample_folder())
 
 
@@ -71,7 +73,8 @@ class BarSource(Mapping[str, Bars]):
 
     Args:
         symbols: of the source.
-        reader: reads one symbol's bars.
+        reader: reads one symbol's bars, with the own columns that are named.
+        columns: names of the own columns that the bars have.
         failures: of other symbols, or of files without a symbol in their names.
         note: of files that are not read; empty if there are none.
     """
@@ -79,12 +82,14 @@ class BarSource(Mapping[str, Bars]):
     def __init__(
         self,
         symbols: Iterable[str],
-        reader: Callable[[str], Bars],
+        reader: Callable[[str, Sequence[str]], Bars],
         failures: Iterable[Failure] = (),
+        columns: Sequence[str] = (),
         note: str = "",
     ) -> None:
         self._symbols = dict.fromkeys(symbols)
         self._reader = reader
+        self._columns = columns
         self.failures = tuple(failures)
         self.note = note
         self._first: tuple[str, Bars] | None = None
@@ -92,8 +97,14 @@ class BarSource(Mapping[str, Bars]):
     def __getitem__(self, symbol: str) -> Bars:
         if symbol not in self._symbols:
             raise KeyError(symbol)
+        return self.read(symbol, self._columns)
+
+    def read(self, symbol: str, columns: Sequence[str]) -> Bars:
+        """A symbol's bars with these own columns; errors as when it is read by its symbol."""
         first, self._first = self._first, None
-        return first[1] if first and first[0] == symbol else self._reader(symbol)
+        if first and first[0] == symbol and first[1].own == tuple(columns):
+            return first[1]
+        return self._reader(symbol, columns)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._symbols)
@@ -112,7 +123,7 @@ class BarSource(Mapping[str, Bars]):
         """
         for symbol in tuple(self._symbols):
             try:
-                self._first = (symbol, self._reader(symbol))
+                self._first = (symbol, self.read(symbol, self._columns))
                 return
             except LibraryError:
                 raise
@@ -125,20 +136,49 @@ class BarSource(Mapping[str, Bars]):
         raise InputError(" | ".join(errors + ([f"and likewise {others}"] if others else [])))
 
 
-def open_folder(settings: Settings, symbols: Sequence[str] | None = None) -> BarSource:
+@runtime_checkable
+class BarReader(Protocol):
+    """Reads a symbol's bars with other own columns than they have by the symbol alone."""
+
+    def read(self, symbol: str, columns: Sequence[str]) -> Bars:
+        """A symbol's bars with these own columns; BarsError if there is no such column."""
+
+
+def bars_with(bars: Mapping[str, Bars], symbol: str, columns: Sequence[str]) -> Bars:
+    """A symbol's bars with these own columns, read anew where that can be done.
+
+    Raises:
+        BarsError: there is no such column.
+    """
+    if isinstance(bars, BarReader):
+        return bars.read(symbol, columns)
+    return bars[symbol].with_own(columns)
+
+
+def open_folder(
+    settings: Settings,
+    symbols: Sequence[str] | None = None,
+    *,
+    columns: Sequence[str] | None = None,
+) -> BarSource:
     """The bars of a folder, or the sample, see :func:`open_bars`."""
     names = tuple(symbols if symbols is not None else settings.symbols)
     folder = settings.bars or sample_folder()
-    files, failures = folder_files(folder, names or None, settings.timeframe)
+    files, failures = folder_files(folder, names or None, timeframe=settings.timeframe)
 
-    def reader(symbol: str) -> Bars:
-        return read_files(symbol, files[symbol], calendar_of(settings.calendar, symbol))
+    def reader(symbol: str, own: Sequence[str]) -> Bars:
+        return read_files(symbol, files[symbol], calendar_of(settings.calendar, symbol), own)
 
-    return BarSource(files, reader, failures, _unread_note(folder, files))
+    own = settings.columns if columns is None else columns
+    return BarSource(files, reader, failures, own, _unread_note(folder, files))
 
 
 def open_bars(
-    settings: Settings, library: SeriesLibrary, symbols: Sequence[str] | None = None
+    settings: Settings,
+    library: SeriesLibrary,
+    symbols: Sequence[str] | None = None,
+    *,
+    columns: Sequence[str] | None = None,
 ) -> BarSource:
     """The bars of a job.
 
@@ -147,21 +187,27 @@ def open_bars(
             read.
         library: with the series store.
         symbols: whose; those of the settings if None, and all of a folder if there are none.
+        columns: names of the own columns; those of the settings if None.
 
     Raises:
         InputError: the folder can't be used.
         SettingsError: the bars are from the series store, and there are no symbols.
     """
     if not reads_store(settings):
-        return open_folder(settings, symbols)
+        return open_folder(settings, symbols, columns=columns)
     names = tuple(symbols if symbols is not None else settings.symbols)
+    own = settings.columns if columns is None else columns
     if not names:
         raise SettingsError(
             "exchanges are named and no symbols; name these too, for example "
             "BRAIN_SYMBOLS=BTC/USDT,ETH/USDT"
         )
-    exchange, timeframe = settings.exchanges[0], settings.timeframe
-    return BarSource(names, lambda symbol: bars_of(library.series, exchange, symbol, timeframe))
+    exchange, timeframe = settings.exchanges[0], settings.candle_timeframe
+
+    def read(symbol: str, columns: Sequence[str]) -> Bars:
+        return bars_of(library.series, exchange, symbol, timeframe).with_own(columns)
+
+    return BarSource(names, read, columns=own)
 
 
 def _unread_note(folder: str | Path, files: dict[str, list[Path]]) -> str:
@@ -202,7 +248,13 @@ def bars_of(
     """
     parse_timeframe(timeframe)
     contract = store.present_name(symbol)
-    candles = store.read("candles", symbol=contract, exchange=exchange, timeframe=timeframe)
+    candles = store.read(
+        "candles",
+        symbol=contract,
+        exchange=exchange,
+        timeframe=timeframe,
+        columns=["time", *COLUMNS],
+    )
     if candles.empty:
         raise UnknownSymbolError(
             f"the store holds no {timeframe} candles of {contract} on {exchange}; collect them "

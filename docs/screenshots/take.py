@@ -78,7 +78,13 @@ class Night:
 
     @property
     def model(self) -> str:
-        return self.symbol.replace("/", "-")
+        """The name of the registered model."""
+        return model_of(self.runs)
+
+
+def model_of(runs: dict[str, Run]) -> str:
+    """The name of the registered model that runs of its families have added versions to."""
+    return next(iter(runs.values())).data.tags["model_id"].partition("/")[0]
 
 
 def find(uri: str, symbol: str, experiment: str, regime: str) -> Night:
@@ -94,7 +100,7 @@ def find(uri: str, symbol: str, experiment: str, regime: str) -> Night:
         runs.setdefault(run.data.tags["family"], run)
     if not runs:
         raise SystemExit(f"no run of {symbol} is there; run a night with it first")
-    version = client.get_model_version_by_alias(symbol.replace("/", "-"), f"champion-{regime}")
+    version = client.get_model_version_by_alias(model_of(runs), f"champion-{regime}")
     explained = client.get_run(str(version.run_id))
     (whole,) = client.search_runs(
         [entity.experiment_id],

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from brain.brief import Brief
 from brain.errors import NotEnoughBarsError
+from brain.model_keys import ModelKey
 from brain.naming import Fill
+from brain.recipes import feature_set_name, own_columns
 from brain.series.bars import Bars
 from engine.data.frames import (
     bar_fill,
@@ -96,6 +98,16 @@ class Dataset(Brief):
         return len(self.target)
 
     @property
+    def own(self) -> tuple[str, ...]:
+        """The features that are own columns of the bars."""
+        return own_columns(self.feature_set)
+
+    @property
+    def key(self) -> ModelKey:
+        """What models of these rows are of."""
+        return ModelKey(self.symbol, self.timeframe, self.horizon)
+
+    @property
     def target_name(self) -> str:
         """The target without its horizon, as recipes name it."""
         return target_name(self.definition.window, self.fill)
@@ -137,8 +149,8 @@ def make_dataset(
             these tell nothing. None if positions pay none.
 
     Raises:
-        InputError: the market series are another symbol's, or the fill needs finer bars than there
-            are.
+        InputError: the market series are another symbol's, an own column of the bars has the name
+            of a feature, or the fill needs finer bars than there are.
         NotEnoughBarsError: fewer than :data:`MIN_ROWS` rows have a known target.
     """
     definition = definition or RegimeDefinition()
@@ -162,7 +174,9 @@ def make_dataset(
         horizon=horizon,
         close_time=bars.close_time,
         names=tuple(features.columns),
-        feature_set=FEATURE_SET if market is None else f"{FEATURE_SET}+{MARKET_FEATURE_SET}",
+        feature_set=feature_set_name(
+            [FEATURE_SET] if market is None else [FEATURE_SET, MARKET_FEATURE_SET], bars.own
+        ),
         features=features.to_numpy(),
         target=targets["target"].to_numpy(),
         forward_return=targets["forward_return"].to_numpy(),

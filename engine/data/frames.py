@@ -9,6 +9,7 @@ import pandas as pd
 
 from brain.errors import InputError
 from brain.naming import Fill, perpetual
+from engine.data.own_columns import check_names
 from engine.kernels.features import FEATURES, bar_features
 from engine.kernels.fills import choose_fill, fill_prices, finer_prices
 from engine.kernels.market_features import MARKET_FEATURES, perpetual_features
@@ -43,12 +44,15 @@ def feature_frame(bars: Bars, market: MarketSeries | None = None) -> pd.DataFram
 
     Returns:
         Columns :data:`engine.kernels.features.FEATURES`, with a market also
-        :data:`engine.kernels.market_features.MARKET_FEATURES`, float64, on the bars' own grid; NaN
-        is unknown. A row is known at its bar's close, not at the open time in the index.
+        :data:`engine.kernels.market_features.MARKET_FEATURES`, then the bars' own columns as they
+        are, float64, on the bars' own grid; NaN is unknown. A row is known at its bar's close, not
+        at the open time in the index.
 
     Raises:
-        InputError: the market series are another symbol's.
+        InputError: the market series are another symbol's, or an own column has the name of a
+            feature.
     """
+    check_names(bars.own)
     prices, volume, times = _prices(bars), _column(bars, "volume"), _close_time_ns(bars)
     rows, names = bar_features(*prices, volume, times), FEATURES
     if market is not None:
@@ -56,7 +60,9 @@ def feature_frame(bars: Bars, market: MarketSeries | None = None) -> pd.DataFram
         funding, open_interest = market.funding_rows(), market.open_interest_rows()
         columns = perpetual_features(*prices, volume, times, funding, open_interest)
         rows, names = np.column_stack([rows, columns]), (*FEATURES, *MARKET_FEATURES)
-    return pd.DataFrame(rows, index=bars.frame.index, columns=list(names))
+    own = bars.frame[list(bars.own)].to_numpy(dtype=np.float64)
+    rows = np.column_stack([rows, own])
+    return pd.DataFrame(rows, index=bars.frame.index, columns=[*names, *bars.own])
 
 
 def bar_volatility(bars: Bars, definition: RegimeDefinition | None = None) -> Floats:

@@ -191,7 +191,9 @@ def open_markets(library: BrainLibrary, settings: Settings) -> MarketReader:
     def reader(symbol: str) -> MarketSeries | None:
         if not settings.exchanges:
             return None
-        return read_market_series(library.series, symbol, settings.exchanges, settings.timeframe)
+        return read_market_series(
+            library.series, symbol, settings.exchanges, settings.candle_timeframe
+        )
 
     return reader
 

@@ -12,8 +12,10 @@ bars: volatilities, of which the regimes use one too, are computed here again. I
   with a missing end is missing. A bar without a volume misses the volume features only. A ratio
   whose denominator is zero (flat bar, constant price, no trade) is unknown.
 
-Lengths are in bars. ``r`` is the log return of the close over one bar, ``sigma`` its root mean
-square over the last 72. "Log ratio" compares a mean over a short window with one over a long one.
+What each of them is, :mod:`engine.kernels.dictionary` tells; ``docs/features.md`` is made of it.
+Here too lengths are in bars, ``r`` is the log return of the close over one bar and ``sigma`` its
+root mean square over the last 72. "Log ratio" compares a mean over a short window with one over a
+long one.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ import math
 import numpy as np
 
 from engine.kernels.columns import Floats, Times, check_shapes, valid_prices
+from engine.kernels.dictionary import BAR_ENTRIES
 from engine.kernels.regimes import volatility
 from engine.kernels.windows import (
     lag,
@@ -41,67 +44,8 @@ FEATURE_SET = "bars-1"
 #: Bars that a row depends on, its own included: the volatility of volatility looks back furthest.
 LOOK_BACK = 168 + 24 + 1
 
-FEATURES: tuple[str, ...] = (
-    # Log return over h bars, in units of sigma * sqrt(h).
-    "ret_1",
-    "ret_2",
-    "ret_4",
-    "ret_8",
-    "ret_24",
-    "ret_72",
-    "ret_168",
-    # Volatility of one bar, as a logarithm: Garman-Klass, close to close, mean |r|, mean range.
-    "log_gk_24",
-    "log_gk_168",
-    "log_cc_24",
-    "log_abs_24",
-    "log_range_24",
-    # Is it rising? Log ratios short / long of the bars' range, of |r| and of Garman-Klass.
-    "range_1_24",
-    "range_4_24",
-    "range_24_168",
-    "abs_1_24",
-    "abs_4_24",
-    "abs_24_168",
-    "gk_24_168",
-    # |r| at this hour of the last seven days against all their hours; the volatility of the
-    # volatility; the share of r² in falling bars.
-    "same_hour_168",
-    "vol_of_vol_168",
-    "down_24",
-    "down_168",
-    # Distance of the close from its mean; mean of the window's later half against the earlier.
-    "above_mean_24",
-    "above_mean_72",
-    "above_mean_168",
-    "slope_24",
-    "slope_168",
-    # Net move over the length of the path; the rising share of it; r times the r before it.
-    "efficiency_24",
-    "efficiency_72",
-    "rising_14",
-    "autocorrelation_72",
-    # Where the close lies between the window's low and high; how far below that high.
-    "position_24",
-    "position_168",
-    "drawdown_168",
-    # The bar itself: shadows and body over its range.
-    "upper_shadow",
-    "lower_shadow",
-    "body",
-    # Log ratios of volume; volume of rising less that of falling bars; Amihud's illiquidity.
-    "volume_1_24",
-    "volume_24_168",
-    "signed_volume_4",
-    "signed_volume_24",
-    "illiquidity_24_168",
-    # When the next bar begins.
-    "hour_sin",
-    "hour_cos",
-    "weekday_sin",
-    "weekday_cos",
-    "weekend",
-)
+#: Their formulas are in :data:`engine.kernels.dictionary.BAR_ENTRIES`.
+FEATURES: tuple[str, ...] = tuple(entry.name for entry in BAR_ENTRIES)
 
 _NS_PER_HOUR = 3_600_000_000_000
 _HOURS_TO_MONDAY = 4 * 24  # 1 January 1970 was a Thursday

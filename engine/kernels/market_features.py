@@ -15,19 +15,8 @@ A kernel on NumPy arrays, with the promises of :mod:`engine.kernels.features`:
   from an open interest's stamp to its ``available``. A rate of 100 % or more, an interval under a
   minute and an open interest that isn't positive are unknown.
 
-Formulas, of each exchange ``e`` first and then as the mean over the exchanges that are known; where
-one is missing, the mean is over the others:
-
-=====================  =========================================================================
-``funding_8h``         rate last settled × 8 / its interval in hours
-``funding_mean_24``    mean of ``funding_8h`` over the last 24 bars, half of which must be known
-``funding_mean_168``   the same over 168 bars
-``funding_spread``     largest less smallest of the exchanges' rates per 8 hours; two or more
-``funding_elapsed``    time since the last settlement, over its interval, in [0, 2]
-``oi_change_h``        ``ln(base[t] / base[t - h])``, h = 1, 24, 168 bars
-``oi_turnover_24``     ``ln(value)`` less the logarithm of the value traded in the last 24 bars
-``oi_flow_24``         ``oi_change_24`` × sign of the return over 24 bars
-=====================  =========================================================================
+The formulas (:mod:`engine.kernels.dictionary`) are of each exchange first; then comes the mean over
+the exchanges that are known. Where one is missing, the mean is over the others.
 
 A change is an exchange's own, so one that falls out does not look like a change; and between two
 bars at which the same row is public, the change is unknown, not 0. The value of open interest is
@@ -46,6 +35,7 @@ from numpy.typing import NDArray
 from brain.brief import Brief
 from engine.kernels.as_of import AsOf
 from engine.kernels.columns import Floats, Times, check_shapes, valid_prices
+from engine.kernels.dictionary import MARKET_ENTRIES
 from engine.kernels.windows import lag, positive_log, ratio, rolling_mean
 
 __all__ = [
@@ -63,18 +53,8 @@ MARKET_FEATURE_SET = "market-1"
 #: Bars that a row depends on, its own included.
 MARKET_LOOK_BACK = 168 + 1
 
-MARKET_FEATURES: tuple[str, ...] = (
-    "funding_8h",
-    "funding_mean_24",
-    "funding_mean_168",
-    "funding_spread",
-    "funding_elapsed",
-    "oi_change_1",
-    "oi_change_24",
-    "oi_change_168",
-    "oi_turnover_24",
-    "oi_flow_24",
-)
+#: Their formulas are in :data:`engine.kernels.dictionary.MARKET_ENTRIES`.
+MARKET_FEATURES: tuple[str, ...] = tuple(entry.name for entry in MARKET_ENTRIES)
 
 _NS_PER_HOUR = 3_600_000_000_000.0
 _LEAST_INTERVAL = 1.0 / 60.0  # hours; settlements are stamped to the minute

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from brain.errors import InputError, NotEnoughBarsError
 from brain.naming import REGIMES, Regime
+from brain.text import duration, moment
 from engine.kernels.columns import Floats, Times, check_shapes, valid_prices
 from engine.kernels.regime_state import SESSIONS, UNKNOWN, RegimeDefinition, RegimeState
 from engine.kernels.windows import lag, positive_log, rolling_mean
@@ -168,7 +169,8 @@ def catch_up(
     present = int(close_time_ns[-1])
     if last > present:
         raise InputError(
-            f"the state's last bar closes at {last} ns, after the newest bar given, {present} ns; "
+            f"the state's last bar closes at {moment(last)}, after the newest bar given, "
+            f"{moment(present)}; "
             "give newer bars or an older state"
         )
     at = int(np.searchsorted(close_time_ns, last))
@@ -178,11 +180,11 @@ def catch_up(
             needed = f"the last {definition.window + (present - last) // step_ns} bars"
         raise NotEnoughBarsError(
             f"{len(close_time_ns)} bars are too few to go on from the state's last bar, which "
-            f"closes at {last} ns; give {needed} or a newer state"
+            f"closes at {moment(last)}; give {needed} or a newer state"
         )
     if close_time_ns[at] != last:
         raise InputError(
-            f"the state's last bar, closing at {last} ns, is not among the bars given; "
+            f"the state's last bar, closing at {moment(last)}, is not among the bars given; "
             "give bars on the grid that the state was made on"
         )
     recent = volatility(open_, high, low, close, definition.window)
@@ -266,8 +268,9 @@ def _check_steps(steps: Times, expected: int | None) -> int | None:
         return expected
     step = expected if expected is not None else int(steps[0]) if len(steps) else None
     if step is not None and (step <= 0 or (steps != step).any()):
+        lengths = ", ".join(duration(length) for length in sorted(set(steps.tolist()))[:5])
         raise InputError(
-            f"bars close {sorted(set(steps.tolist()))[:5]} ns apart, expected {max(step, 1)}; "
+            f"bars close {lengths} apart, expected {duration(step) if step > 0 else 'later ones'}; "
             "give consecutive bars on the full time grid, with NaN where one is missing"
         )
     return step

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from brain.brief import Brief
 from brain.confidence import confidence
-from brain.naming import PRIOR, REGIMES, Family, Regime, model_id, model_name
+from brain.naming import PRIOR, REGIMES, Family, Regime, model_id
 from brain.records import CellRecord, Champion, Estimate
 from engine.evaluation.metrics import paired_difference
 from engine.night.model_folder import regime_document
@@ -50,7 +50,7 @@ def choose_champions(library: BrainLibrary, result: SymbolResult) -> list[CellCh
     champions: dict[Regime, int] = {}
     # The library is read only if a cell may keep its champion.
     if not set(PRIOR.values()) <= set(result.versions):
-        champions = {c.regime: c.version for c in library.champions(result.dataset.symbol)}
+        champions = {c.regime: c.version for c in library.champions(result.dataset.key)}
     choices = []
     for regime in REGIMES:
         if PRIOR[regime] not in result.versions and regime in champions:
@@ -66,7 +66,9 @@ def choose_champions(library: BrainLibrary, result: SymbolResult) -> list[CellCh
 
 def champion_models(result: SymbolResult, choices: Sequence[CellChoice]) -> list[str]:
     """The model ids of a symbol's champions, each once."""
-    name = model_name(result.dataset.symbol)
+    if not choices:
+        return []
+    name = next(iter(result.versions.values())).model
     return [model_id(name, version) for version in sorted({c.version for c in choices})]
 
 
@@ -78,19 +80,19 @@ def name_champions(
     Returns:
         The champions of the cells, those of the night before included.
     """
-    symbol = result.dataset.symbol
+    key = result.dataset.key
     for choice in choices:
         if choice.record is not None:
-            library.set_champion(symbol, choice.regime, choice.record, choice.challenger)
+            library.set_champion(key, choice.regime, choice.record, choice.challenger)
     if choices:
         library.describe(
-            symbol,
+            key,
             {
                 v.number: run_link(result.run.experiment_id, v.run_id)
                 for v in result.versions.values()
             },
         )
-    return [library.champion(symbol, choice.regime) for choice in choices]
+    return [library.champion(key, choice.regime) for choice in choices]
 
 
 def _differences(result: SymbolResult, regime: Regime) -> dict[Family, Estimate]:
@@ -133,6 +135,7 @@ def _record(result: SymbolResult, regime: Regime, choice: Choice) -> CellRecord:
         cost_bp=round(result.trainings[family].decisions.rule.cost, 3),
         fill=result.dataset.fill.describe(result.dataset.timeframe),
         metrics=evidence.to_metrics(),
+        night=result.run.day,
         decided=datetime.now(UTC).isoformat(timespec="seconds"),
         regimes=regime_document(result.dataset),
     )

@@ -13,7 +13,8 @@ import numpy as np
 
 from brain.artifacts import OUT_OF_SAMPLE, TRIAL_PREDICTIONS, TRIALS
 from brain.calendars import CONTINUOUS
-from brain.naming import REGIMES, Role, Tag, model_name
+from brain.model_keys import ModelKey, ahead
+from brain.naming import REGIMES, Role, Tag
 from brain.recipes import Recipe
 from brain.records import Evidence, Version
 from brain.text import plus_minus
@@ -21,7 +22,7 @@ from engine.data.dataset import Dataset
 from engine.evaluation.profit_table import out_of_sample_table
 from engine.evaluation.rules import Decisions
 from engine.evaluation.trading import ALL
-from engine.kernels.market_features import MARKET_FEATURES
+from engine.kernels.features import FEATURES
 from engine.night.search import Search
 from engine.night.training import SearchResult, TrainingResult
 from registry.descriptions import explanation_links, history_link, markdown_table, run_link
@@ -75,16 +76,16 @@ def log_training(
         _attach_tables(run, dataset, result)
         version = library.add_version(
             run,
-            result.symbol,
+            dataset.key,
             result.family,
             result.folder,
             tags=tags,
             hyperparameters=recipe.hyperparameters,
-            note=_note(dataset, result, _links(run, result.symbol)),
+            note=_note(dataset, result, _links(run, dataset.key)),
         )
         run.metrics([*_metrics(result, datasets, version), *_missing(dataset)])
         run.tag({"model_id": version.id})
-        library.set_recipe(result.symbol, result.family, recipe.to_json())
+        library.set_recipe(dataset.key, result.family, recipe.to_json())
     return version
 
 
@@ -117,7 +118,7 @@ def log_search(library: BrainLibrary, night: Run, dataset: Dataset, result: Sear
                 ("trials", len(trials)),
             )
         )
-        library.set_recipe(result.symbol, result.family, recipe.to_json())
+        library.set_recipe(dataset.key, result.family, recipe.to_json())
 
 
 def _write_search(search: Search, folder: Path) -> None:
@@ -127,10 +128,9 @@ def _write_search(search: Search, folder: Path) -> None:
 
 def _tags(dataset: Dataset, recipe: Recipe) -> dict[str, str]:
     return {
-        Tag.SYMBOL: dataset.symbol,
+        **dataset.key.tags,
         Tag.FAMILY: str(recipe.family),
         Tag.RECIPE: recipe.id,
-        Tag.TIMEFRAME: dataset.timeframe,
         Tag.CALENDAR: dataset.calendar,
         Tag.FEATURE_SET: recipe.feature_set,
     }
@@ -186,10 +186,10 @@ def _metrics(
 
 
 def _missing(dataset: Dataset) -> Iterator[Metric]:
-    """The missing shares among the rows with a target: of each market feature, of all features."""
+    """The missing shares among the rows with a target, of each feature that isn't of bars alone."""
     missing = np.isnan(dataset.features[~np.isnan(dataset.target)])
     for name, share in zip(dataset.names, missing.mean(axis=0), strict=True):
-        if name in MARKET_FEATURES:
+        if name not in FEATURES:
             yield Metric(f"missing/{name}", float(share))
     yield Metric("missing/all", float(missing.mean()))
 
@@ -208,7 +208,7 @@ def _dataset(dataset: Dataset, key: str) -> EvaluationDataset:
     }
     identity = json.dumps([dataset.symbol, key, profile], sort_keys=True)
     return EvaluationDataset(
-        name=f"{model_name(dataset.symbol)} {key}",
+        name=f"{dataset.key.name} {key}",
         digest=hashlib.sha256(identity.encode()).hexdigest()[:8],
         source=json.dumps({"uri": dataset.source}),
         profile=json.dumps(profile),
@@ -233,7 +233,7 @@ def _note(dataset: Dataset, result: TrainingResult, links: str = "") -> str:
     # The UI's lists show a description's first words only.
     return (
         f"Net Sharpe {plus_minus(sharpe.value, sharpe.error)} of {result.symbol} {result.family}, "
-        f"recipe `{result.recipe.id}`, {dataset.horizon} bars ahead on {dataset.timeframe} bars "
+        f"recipe `{result.recipe.id}`, {ahead(dataset.horizon)} on {dataset.timeframe} bars "
         f"until {dataset.close_time[-1]:%Y-%m-%d %H:%M} UTC. {links}\n\n"
         f"Out of sample, after costs, ± one standard error, over {overall.years:.1f} years; each "
         f"decision is {dataset.fill.describe(dataset.timeframe)}:\n\n"
@@ -289,12 +289,12 @@ def _comparison(key: str, evidence: Evidence) -> tuple[object, ...]:
     )
 
 
-def _links(run: Run, symbol: str) -> str:
+def _links(run: Run, key: ModelKey) -> str:
     """Links from a version; a champion has its explanation among its run's files."""
     page = run_link(run.experiment_id, run.id)
     files = run_link(run.experiment_id, run.id, "")
     return (
         f"[Files]({files}), for a champion with its {explanation_links(page)} · "
-        f"[{symbol} over the nights]({history_link(run.experiment_id, symbol)}) (group by the tag "
+        f"[{key.symbol} over the nights]({history_link(run.experiment_id, key)}) (group by the tag "
         "*family*)"
     )

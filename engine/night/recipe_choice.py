@@ -39,7 +39,7 @@ def reusable_recipe(
         LibraryError: the tracking server does not answer.
         NotEnoughBarsError: the rows are too few for the plan.
     """
-    text = library.recipe(dataset.symbol, family)
+    text = library.recipe(dataset.key, family)
     if text is None:
         return None
     try:

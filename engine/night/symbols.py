@@ -5,6 +5,7 @@ A symbol is a unit of work, see :mod:`brain.workers`: its data is in memory whil
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -42,6 +43,8 @@ __all__ = [
     "train_symbols",
     "tune_symbols",
 ]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, repr=False)
@@ -170,7 +173,7 @@ def read_symbol(
         symbol_bars = bars[symbol]
         dataset = make_dataset(
             symbol_bars,
-            horizon=settings.horizon,
+            horizon=settings.bars_ahead,
             market=market(symbol),
             fill=settings.fill,
             funding_exchange=_funding_exchange(settings),
@@ -181,6 +184,11 @@ def read_symbol(
     except BrainError as error:
         tally.expect(-len(settings.families))
         return Failure(symbol, error, symbol=symbol)
+    if symbol_bars.unused:
+        logger.warning(
+            "%s: columns left out: %s; the setting columns makes features of those it names",
+            symbol, ", ".join(symbol_bars.unused),
+        )  # fmt: skip
     return SymbolData(symbol_bars, dataset)
 
 
@@ -189,17 +197,18 @@ def symbol_run(night: Run, data: SymbolData) -> Run:
     bars, dataset = data.bars, data.dataset
     tags: dict[str, str] = {
         Tag.ROLE: Role.SYMBOL,
-        Tag.SYMBOL: dataset.symbol,
-        Tag.TIMEFRAME: dataset.timeframe,
+        **dataset.key.tags,
         Tag.CALENDAR: dataset.calendar,
         Tag.TRAINED_UNTIL: dataset.trained_until,
         Tag.BARS: bars.digest,
     }
     repairs = "".join(f"\n- {repair}" for repair in bars.repairs) or " none"
+    own = f" Own columns: {', '.join(bars.own)}." if bars.own else ""
+    unused = f" Columns left out: {', '.join(bars.unused)}." if bars.unused else ""
     listed = bars.findings.listed(pd.DatetimeIndex(bars.frame.index))
     findings = "".join(f"\n- {finding}" for finding in listed) or " nothing"
     note = (
-        f"{len(dataset)} {bars.timeframe} bars of {bars.symbol}, {bars.calendar}. "
+        f"{len(dataset)} {bars.timeframe} bars of {bars.symbol}, {bars.calendar}.{own}{unused} "
         f"Repairs:{repairs}\n\nTo mistrust:{findings}"
     )
     return night.child(f"{dataset.symbol} {night.day}", tags=tags, note=note)

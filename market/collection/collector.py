@@ -60,7 +60,7 @@ class DataCollector:
         self._library = brain_library
         self._commit_after = commit_after
         former_names(self.settings.renamed)  # refuses a circle
-        parse_timeframe(self.settings.timeframe)
+        parse_timeframe(self.settings.candle_timeframe)
 
     def __repr__(self) -> str:
         return f"DataCollector({self._library!r}, exchanges={list(self.exchanges)})"
@@ -106,7 +106,7 @@ class DataCollector:
             names=tuple(dict.fromkeys(_as_list(symbols, "symbols", "BTC/USDT"))),
             hours=_positive(hours),
             until=to_timestamp(until, "until"),
-            timeframe=self.settings.timeframe,
+            timeframe=self.settings.candle_timeframe,
             renamed=self.settings.renamed,
             renew=to_timestamp(renew, "renew"),
         )

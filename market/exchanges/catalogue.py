@@ -58,5 +58,5 @@ def exchange_of(settings: Settings, name: str) -> Exchange:
     """
     url = getattr(settings, f"{name}_url", None)
     exchange = open_exchange(name, base_url=url, timeout=settings.request_timeout)
-    exchange.check_timeframe(settings.timeframe)
+    exchange.check_timeframe(settings.candle_timeframe)
     return exchange

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from brain.series.bars import Bars
+from brain.series.source import bars_with
 from market.collection.results import Gap
 from market.quality.coverage import coverage_by_day
 from market.quality.record import QualityRecord
@@ -40,7 +41,13 @@ class CheckedBars(Mapping[str, Bars]):
         return tuple(self._records[symbol] for symbol in self if symbol in self._records)
 
     def __getitem__(self, symbol: str) -> Bars:
-        bars = self._bars[symbol]
+        return self._checked(symbol, self._bars[symbol])
+
+    def read(self, symbol: str, columns: Sequence[str]) -> Bars:
+        """A symbol's bars with these own columns, see :class:`brain.series.source.BarReader`."""
+        return self._checked(symbol, bars_with(self._bars, symbol, columns))
+
+    def _checked(self, symbol: str, bars: Bars) -> Bars:
         if symbol not in self._records:
             record = bars_record(bars, checked=pd.Timestamp.now(tz="UTC"))
             self._records[symbol] = record

@@ -14,6 +14,7 @@ import pandas as pd
 from mlflow.models import Model
 
 from brain.artifacts import OUT_OF_SAMPLE, RECIPE
+from brain.model_keys import ModelKey
 from brain.naming import Family, Regime, Tag
 from brain.recipes import Recipe
 from brain.records import CellRecord, Version
@@ -30,6 +31,7 @@ from tests.engine.simulate import simulate
 __all__ = [
     "CAUSE",
     "HORIZON",
+    "KEY",
     "SYMBOL",
     "crown",
     "dataset",
@@ -41,6 +43,7 @@ __all__ = [
 
 SYMBOL = "SIM/USD"
 HORIZON = 1
+KEY = ModelKey(SYMBOL, "1h", HORIZON)
 #: The one feature that the target depends on.
 CAUSE = "range_4_24"
 
@@ -118,6 +121,7 @@ def register(
     name: Family,
     *,
     symbol: str = SYMBOL,
+    timeframe: str = "1h",
     features: Sequence[str] = FEATURES,
     trained_until: str | None = None,
 ) -> Version:
@@ -139,7 +143,13 @@ def register(
         out_of_sample().to_parquet(Path(scratch) / "run" / OUT_OF_SAMPLE)
         child.artifacts(Path(scratch) / "run")
         return library.add_version(
-            child, symbol, name, folder, tags=tags, hyperparameters={}, note=""
+            child,
+            replace(KEY, symbol=symbol, timeframe=timeframe),
+            name,
+            folder,
+            tags=tags,
+            hyperparameters={},
+            note="",
         )
 
 
@@ -158,7 +168,7 @@ def crown(library: BrainLibrary, version: Version, *regimes: Regime) -> None:
         decided="2020-01-01T00:00:00+00:00",
     )
     for regime in regimes:
-        library.set_champion(version.symbol, regime, record, None)
+        library.set_champion(version.key, regime, record, None)
 
 
 def settings(dsn: str, **changes: object) -> Settings:

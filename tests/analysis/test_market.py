@@ -47,7 +47,7 @@ def test_the_market_feature_that_matters_is_found(tmp_path: Path) -> None:
     fitted.save(tmp_path / "model", features=data.names, model=Model())
     task = ExplanationTask(
         symbol=data.symbol,
-        model_id="SIM-USD/1",
+        model_id="SIM-USD.1h.1/1",
         family=Family.LIGHTGBM,
         trained_until=data.trained_until,
         data=data,

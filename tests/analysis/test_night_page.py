@@ -24,7 +24,7 @@ def profit(
 ) -> dict[str, Any]:
     return {
         "symbol": symbol,
-        "model_id": f"{symbol.replace('/', '-')}/{number}",
+        "model_id": f"{symbol.replace('/', '-')}.1h.6/{number}",
         "family": family,
         "net_sharpe": 1.25,
         "net_sharpe_error": 0.5,
@@ -38,8 +38,11 @@ def profit(
 def champion(symbol: str, regime: str, number: int, family: str, **changes: Any) -> dict[str, Any]:
     return {
         "symbol": symbol,
+        "timeframe": "1h",
+        "horizon": 6,
+        "night": "2024-01-11",
         "regime": regime,
-        "model_id": f"{symbol.replace('/', '-')}/{number}",
+        "model_id": f"{symbol.replace('/', '-')}.1h.6/{number}",
         "family": family,
         "net_sharpe": 2.0,
         "net_sharpe_error": 0.75,
@@ -101,17 +104,31 @@ def test_every_symbol_cell_and_failure_is_on_the_page(document: dict[str, Any]) 
     assert re.findall("<h2>(.*?)</h2>", page_of(document)) == [
         *("BTC/USD", "ETH/USD", "&lt;b&gt;BAD&lt;/b&gt;/USD", "Failures")
     ]
-    low = texts[texts.index("low") :][:11]
+    low = texts[texts.index("low") :][:12]
     assert low == [
-        *("low", "xgboost", "BTC-USD/2", "2.00 ± 0.75", "2.50", "2.25", "0.50", "-1.50"),
-        *("20.1 bp", "0.88", "1234, 7"),
+        *("low", "xgboost", "BTC-USD.1h.6/2", "2.00 ± 0.75", "2.50", "2.25", "0.50", "-1.50"),
+        *("20.1 bp", "0.88", "1234, 7", "2024-01-11"),
     ]
-    extreme = texts[texts.index("extreme") :][:11]
+    extreme = texts[texts.index("extreme") :][:12]
     assert extreme == [
-        *("extreme", "lstm", "ETH-USD/1", "unknown", "?", "?", "?", "?", "?", "unknown", "?, ?"),
+        *(
+            "extreme",
+            "lstm",
+            "ETH-USD.1h.6/1",
+            "unknown",
+            "?",
+            "?",
+            "?",
+            "?",
+            "?",
+            "unknown",
+            "?, ?",
+            "2024-01-11",
+        ),
     ]
     assert texts.count("prior: no family is clearly better") == 3
-    assert "BTC-USD/10 -10.0%, net Sharpe 1.25 ± 0.50" in texts
+    assert "BTC-USD.1h.6/10 -10.0%, net Sharpe 1.25 ± 0.50" in texts
+    assert texts.count("Models on 1h bars, 6 bars ahead.") == 2
     assert "No profit to draw." in texts
     assert "No champion." in texts
     assert 'a "quote" & <script>alert(1)</script>' in texts
@@ -123,13 +140,13 @@ def test_curves_share_their_axes_and_end_where_the_profit_ends(document: dict[st
     (svg,) = re.findall(r"<svg.*?</svg>", page_of(document), re.DOTALL)
     picture = ET.fromstring(svg)
     curves = {line.findtext("title"): line for line in picture.iter("polyline")}
-    assert list(curves) == ["BTC-USD/2", "BTC-USD/10"]
+    assert list(curves) == ["BTC-USD.1h.6/2", "BTC-USD.1h.6/10"]
     points = {
         name: np.array([point.split(",") for point in line.attrib["points"].split()], int)
         for name, line in curves.items()
     }
-    np.testing.assert_array_equal(points["BTC-USD/2"], [[0, 120], [300, 80], [600, 0]])
-    np.testing.assert_array_equal(points["BTC-USD/10"], [[300, 120], [600, 160]])
+    np.testing.assert_array_equal(points["BTC-USD.1h.6/2"], [[0, 120], [300, 80], [600, 0]])
+    np.testing.assert_array_equal(points["BTC-USD.1h.6/10"], [[300, 120], [600, 160]])
     (zero,) = picture.iter("line")
     assert zero.attrib["y1"] == zero.attrib["y2"] == "120"
 

@@ -30,6 +30,7 @@ from analysis.explainers.trees import TreeExplainer
 from analysis.explanation import ExplanationTask
 from analysis.workers import analysis_call
 from brain.errors import (
+    AmbiguousModelError,
     AnalysisError,
     ArtifactStoreError,
     InputError,
@@ -49,7 +50,9 @@ from registry.runs import Run
 from tests.analysis.models import CAUSE, SYMBOL, crown, dataset, fitted, register, settings
 from tests.engine.simulate import simulate
 
-EXPLANATION = {"importance.parquet", "importance.json", "importance.png", "beeswarm.png"}
+EXPLANATION = {
+    "importance.parquet", "importance.json", "importance.png", "beeswarm.png", "features.html",
+}  # fmt: skip
 DRIFT = {"evidently.html", "evidently.json", "drift.json"}
 
 
@@ -171,7 +174,7 @@ def test_an_analysis_of_its_own_has_a_run_and_one_for_each_symbol(
     assert child.data.metrics["lightgbm/shap/additivity_error"] < 1e-6
     assert CAUSE in child.data.tags["mlflow.note.content"]
     assert {parent.info.status, child.info.status} == {"FINISHED"}
-    assert sorted(done)[0][0].startswith("SIM-USD/1 lightgbm explained in")
+    assert sorted(done)[0][0].startswith("SIM-USD.1h.1/1 lightgbm explained in")
     assert sorted((n, of) for _, n, of in done) == [(1, 3), (2, 3), (3, 3)]
 
 
@@ -223,8 +226,8 @@ def test_models_that_are_gone_or_changed_fail_by_name_and_the_others_go_on(
     text.write_text(text.read_text().replace("leaf_value=", "leaf_value=9", 1))
     analysis = analyse(service, night=night)
     assert faults(analysis) == {
-        "SIM-USD/1 fetch": ArtifactStoreError,
-        "SIM-USD/2 fetch": ModelIntegrityError,
+        "SIM-USD.1h.1/1 fetch": ArtifactStoreError,
+        "SIM-USD.1h.1/2 fetch": ModelIntegrityError,
     }
     assert [model.model_id for model in analysis.models] == [sound.id]
     assert files(library.client, missing.run_id, "drift") == {"drift.json"}
@@ -277,7 +280,7 @@ def test_contributions_that_do_not_add_up_fail_and_are_not_shown(
     for explainer in (TreeExplainer, LstmExplainer):
         monkeypatch.setattr(explainer, "tolerance", lambda *_: (1e-12, 1.0))
     analysis = analyse(service)
-    assert faults(analysis) == {"SIM-USD/1 additivity": AnalysisError}
+    assert faults(analysis) == {"SIM-USD.1h.1/1 additivity": AnalysisError}
     assert "miss the predictions by" in str(analysis.failures[0])
     assert set(analysis.models[0].rankings) == {Method.PERMUTATION, Method.CORRELATION}
     assert files(library.client, version.run_id, "explanation") == EXPLANATION - {"beeswarm.png"}
@@ -296,11 +299,14 @@ def test_what_was_asked_for_and_is_not_there_fails_by_name(
     analysis = analyse(
         service,
         symbols=["SIM-USD", "NEW/USD", "no symbol", "ETH/USD"],
-        models={SYMBOL: [version.id, "SIM-USD/9", "ETH-USD/1", "nonsense"], "ETH/USD": [other.id]},
+        models={
+            SYMBOL: [version.id, "SIM-USD.1h.1/9", "ETH-USD.1h.1/1", "nonsense"],
+            "ETH/USD": [other.id],
+        },
     )
     assert faults(analysis) == {
-        "SIM-USD/9 choice": LibraryError,
-        "ETH-USD/1 choice": InputError,
+        "SIM-USD.1h.1/9 choice": LibraryError,
+        "ETH-USD.1h.1/1 choice": InputError,
         "nonsense choice": InputError,
         "NEW/USD choice": NoChampionError,
         "no symbol choice": InputError,
@@ -322,8 +328,8 @@ def test_without_any_champion_there_is_nothing_to_analyse(
 def test_texts_in_place_of_lists_are_refused(service: NightlyFeatureAnalysis) -> None:
     with pytest.raises(InputError, match=r"symbols is the text 'SIM/USD'; give a list"):
         service.run_nightly_analysis(symbols=SYMBOL, models={}, datasets={})
-    with pytest.raises(InputError, match=r"models of SIM/USD are the text 'SIM-USD/1'"):
-        service.run_nightly_analysis(models={SYMBOL: "SIM-USD/1"}, datasets={})
+    with pytest.raises(InputError, match=r"models of SIM/USD are the text 'SIM-USD.1h.1/1'"):
+        service.run_nightly_analysis(models={SYMBOL: "SIM-USD.1h.1/1"}, datasets={})
 
 
 @pytest.mark.usefixtures("no_pictures")
@@ -332,8 +338,56 @@ def test_a_dataset_of_another_horizon_is_told(
 ) -> None:
     crown(library, register(library, night, Family.LIGHTGBM), Regime.LOW)
     analysis = analyse(service, datasets={SYMBOL: replace(dataset(), horizon=6)})
-    assert faults(analysis) == {"SIM-USD/1 explanation": InputError}
-    assert "looks 1 bars ahead and the dataset of SIM/USD 6" in str(analysis.failures[0])
+    assert faults(analysis) == {"SIM/USD bars": InputError}
+    assert (
+        "SIM/USD on 1h bars, 1 bar ahead can't be explained by a dataset that looks 6 bars ahead"
+        in str(analysis.failures[0])
+    )
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_bars_of_another_timeframe_are_refused_in_words(
+    library: BrainLibrary, night: Run, service: NightlyFeatureAnalysis
+) -> None:
+    version = register(library, night, Family.LIGHTGBM)
+    crown(library, version, Regime.LOW)
+    bars = simulate(1500, strength=0.0, seed=1, symbol=SYMBOL, timeframe="4h").bars
+    for data in (bars, replace(dataset(), timeframe="4h")):
+        analysis = analyse(service, datasets={SYMBOL: data})
+        assert faults(analysis) == {"SIM/USD bars": InputError}
+        words = "versions of SIM/USD on 1h bars, 1 bar ahead can't be explained on 4h bars; give 1h"
+        assert words in str(analysis.failures[0])
+        assert (analysis.models, analysis.drifts, analysis.profits) == ((), (), ())
+    assert not library.run_files(version) & {"explanation", "drift", "profit.png"}
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_champions_of_two_timeframes_are_analysed_where_one_is_named(
+    library: BrainLibrary, night: Run, service: NightlyFeatureAnalysis
+) -> None:
+    versions = {
+        timeframe: register(library, night, Family.LIGHTGBM, timeframe=timeframe)
+        for timeframe in ("1h", "4h")
+    }
+    for version in versions.values():
+        crown(library, version, Regime.LOW)
+    several = analyse(service)
+    assert faults(several) == {"SIM/USD choice": AmbiguousModelError}
+    assert "SIM-USD.1h.1, SIM-USD.4h.1; name the timeframe" in str(several.failures[0])
+    for timeframe, version in versions.items():
+        data = replace(dataset(), timeframe=timeframe)
+        analysis = analyse(service, datasets={SYMBOL: data}, timeframe=timeframe)
+        assert [model.model_id for model in analysis.models] == [version.id]
+        assert analysis.failures == ()
+    with pytest.raises(AmbiguousModelError, match=r"SIM-USD\.1h\.1, SIM-USD\.4h\.1"):
+        service.get_feature_importance_trends(SYMBOL)
+    trends = service.get_feature_importance_trends(SYMBOL, timeframe="4h")
+    assert set(trends.table["model_id"]) == {"SIM-USD.4h.1/1"}
+    shifts = service.identify_feature_shifts(SYMBOL, horizon=1, timeframe="1h")
+    assert [family.model_id for family in shifts.families] == ["SIM-USD.1h.1/1"]
+    named = analyse(service, symbols=None, models={SYMBOL: [v.id for v in versions.values()]})
+    assert [model.model_id for model in named.models] == ["SIM-USD.1h.1/1"]
+    assert faults(named) == {"SIM/USD bars": InputError}  # those of 4h
 
 
 def test_a_model_whose_worker_dies_is_a_failure_too(tmp_path: Path) -> None:
@@ -343,7 +397,7 @@ def test_a_model_whose_worker_dies_is_a_failure_too(tmp_path: Path) -> None:
     (tmp_path / "model.lgb").write_text(text[: len(text) // 2])  # kills whoever reads it
     task = ExplanationTask(
         symbol=SYMBOL,
-        model_id="SIM-USD/1",
+        model_id="SIM-USD.1h.1/1",
         family=Family.LIGHTGBM,
         trained_until=dataset().trained_until,
         data=dataset(),
@@ -357,7 +411,7 @@ def test_a_model_whose_worker_dies_is_a_failure_too(tmp_path: Path) -> None:
     failures: list[object] = []
     list(run_units([outcomes([analysis_call(task)], failures.append)], jobs=2))
     assert [str(failure).partition(",")[0] for failure in failures] == [
-        "SIM-USD/1 explanation failed: its worker process died"
+        "SIM-USD.1h.1/1 explanation failed: its worker process died"
     ]
 
 

@@ -48,7 +48,7 @@ def task(table: pd.DataFrame, tmp_path: Path) -> ProfitTask:
     table.to_parquet(tmp_path / "table.parquet")
     return ProfitTask(
         symbol=SYMBOL,
-        model_id="SIM-USD/1",
+        model_id="SIM-USD.1h.1/1",
         family=Family.LIGHTGBM,
         sharpe=Estimate(1.25, 0.5),
         table=tmp_path / "table.parquet",
@@ -153,14 +153,14 @@ def test_a_figure_that_is_there_is_not_drawn_again(task: ProfitTask, tmp_path: P
 def test_tables_without_a_profit_are_told(task: ProfitTask, table: pd.DataFrame) -> None:
     table[["close"]].to_parquet(task.table)
     with pytest.raises(
-        AnalysisError, match=r"SIM-USD/1's out_of_sample.parquet has no predictions"
+        AnalysisError, match=r"SIM-USD.1h.1/1's out_of_sample.parquet has no predictions"
     ):
         measure_profit(task)
     table.assign(net=np.nan).to_parquet(task.table)
-    with pytest.raises(AnalysisError, match="no bar in SIM-USD/1's"):
+    with pytest.raises(AnalysisError, match=r"no bar in SIM-USD.1h.1/1's"):
         measure_profit(task)
     table.iloc[:0].to_parquet(task.table)
-    with pytest.raises(AnalysisError, match="no bar in SIM-USD/1's"):
+    with pytest.raises(AnalysisError, match=r"no bar in SIM-USD.1h.1/1's"):
         measure_profit(task)
     task.table.write_bytes(b"no table")
     with pytest.raises(AnalysisError, match="can't be read"):
@@ -175,8 +175,8 @@ def test_a_table_of_before_there_were_profits_has_none_and_is_no_failure(
     table.drop(columns=["gross", "delayed"]).to_parquet(task.table)
     result = measure_profit(task)
     reason = "stored before its table had gross, delayed; a version trained anew has one"
-    assert result == NoProfit(SYMBOL, "SIM-USD/1", reason)
-    assert str(result) == f"SIM-USD/1 no profit plot: {reason}"
+    assert result == NoProfit(SYMBOL, "SIM-USD.1h.1/1", reason)
+    assert str(result) == f"SIM-USD.1h.1/1 no profit plot: {reason}"
     bare = table[["prediction", "target", "regime"]].copy()
     bare.attrs = {}
     bare.to_parquet(task.table)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,11 +24,13 @@ from analysis.results import (
     Ranking,
 )
 from brain.artifacts import RANKINGS
-from brain.errors import ArtifactStoreError, InputError
-from brain.naming import Family, Tag, model_name
+from brain.errors import AmbiguousModelError, ArtifactStoreError, InputError
+from brain.model_keys import ModelKey
+from brain.naming import Family, Tag
 from registry.library import BrainLibrary
 
 SYMBOL = "SIM/USD"
+KEY = ModelKey(SYMBOL, "1h", 1)
 NIGHT = dt.date(2026, 11, 1)
 
 
@@ -53,7 +57,7 @@ def analysis(
     return ModelAnalysis(
         symbol=symbol,
         family=family,
-        model_id=f"{model_name(symbol)}/{version}",
+        model_id=f"{replace(KEY, symbol=symbol).name}/{version}",
         rankings={method: Ranking(method, 100, 5, tuple(features)) for method in methods},
         additivity=Additivity(1e-9, 1e-6),
         notes=(FeatureNote("flat", NoteReason.CONSTANT),),
@@ -62,8 +66,9 @@ def analysis(
 
 def write(library: BrainLibrary, date: dt.date, *models: ModelAnalysis) -> str:
     symbol = models[0].symbol
+    key = replace(KEY, symbol=symbol)
     with library.start("nightly", f"{symbol} {date}", tags={}, note="") as run:
-        Rankings(library).write(run, symbol, date, models)
+        Rankings(library).write(run, key, date, models)
     return run.id
 
 
@@ -81,12 +86,12 @@ def test_what_is_written_reads_back_by_symbol_date_and_method(library: BrainLibr
     assert tuple(table.columns) == COLUMNS
     assert table["date"].dt.date.unique().tolist() == [NIGHT + dt.timedelta(days=d) for d in (1, 2)]
     assert set(table["method"]) == {"permutation"}
-    row = table[(table["model_id"] == "SIM-USD/12") & (table["feature"] == "b")].iloc[0]
+    row = table[(table["model_id"] == "SIM-USD.1h.1/12") & (table["feature"] == "b")].iloc[0]
     assert (row["family"], row["rank"]) == ("lightgbm", 2)
     assert (row["importance"], row["share"], row["error"]) == (3.0, 0.5, 0.1)
     whole = load("SIM-USD")
     assert len(whole) == 4 * 2 * 3 * 2
-    assert set(load("ETH/USD")["model_id"]) == {"ETH-USD/1"}
+    assert set(load("ETH/USD")["model_id"]) == {"ETH-USD.1h.1/1"}
     assert load(SYMBOL, since="2027-01-01").empty
 
 
@@ -100,7 +105,7 @@ def test_a_month_is_read_in_seconds(local: BrainLibrary) -> None:
         for day in range(30):
             model = analysis(day + 1, np.ones(48).tolist())
             with month.child("night", tags={}, note="") as run:
-                Rankings(local).write(run, SYMBOL, NIGHT + dt.timedelta(days=day), [model])
+                Rankings(local).write(run, KEY, NIGHT + dt.timedelta(days=day), [model])
     started = time.perf_counter()
     table = Rankings(local).read(SYMBOL)
     assert time.perf_counter() - started < 10  # a fraction of a second; much else may run
@@ -112,9 +117,9 @@ def test_the_later_analysis_of_a_version_in_one_night_counts(local: BrainLibrary
     write(local, NIGHT, analysis(1, [5.0, 3.0]))
     table = Rankings(local).read(SYMBOL, method=Method.SHAP)
     assert table[["model_id", "importance"]].to_numpy().tolist() == [
-        ["SIM-USD/1", 5.0],
-        ["SIM-USD/1", 3.0],
-        ["SIM-USD/2", 1.0],
+        ["SIM-USD.1h.1/1", 5.0],
+        ["SIM-USD.1h.1/1", 3.0],
+        ["SIM-USD.1h.1/2", 1.0],
     ]
 
 
@@ -162,7 +167,7 @@ def test_a_document_that_is_gone_or_broken_is_told(local: BrainLibrary, tmp_path
     ],
 )
 def test_what_is_no_symbol_date_or_method_is_refused(
-    local: BrainLibrary, arguments: dict[str, str], message: str
+    local: BrainLibrary, arguments: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
         Rankings(local).read(**({"symbol": SYMBOL} | arguments))
@@ -172,3 +177,18 @@ def test_a_moment_counts_by_its_date_in_utc(local: BrainLibrary) -> None:
     write(local, NIGHT, analysis(1, [1.0], methods=[Method.SHAP]))
     late = dt.datetime(2026, 11, 2, 1, tzinfo=dt.timezone(dt.timedelta(hours=3)))
     assert len(Rankings(local).read(SYMBOL, since=late, until=late)) == 1
+
+
+def test_rankings_from_before_keys_are_those_of_the_plain_name(local: BrainLibrary) -> None:
+    run_id = write(local, NIGHT, analysis(1, [1.0]))
+    for tag in (Tag.TIMEFRAME, Tag.HORIZON):
+        local.client.delete_tag(run_id, tag)
+    assert len(Rankings(local).read(SYMBOL)) == 3  # of an unknown key: the only ones
+    assert Rankings(local).read(SYMBOL, timeframe="1h").empty
+    tags: dict[str, str] = {Tag.SYMBOL: SYMBOL, Tag.TIMEFRAME: "4h", Tag.HORIZON: "1"}
+    local.client.create_registered_model("SIM-USD", tags=tags)
+    write(local, NIGHT, analysis(2, [1.0]))
+    assert set(Rankings(local).read(SYMBOL, timeframe="4h")["model_id"]) == {"SIM-USD.1h.1/1"}
+    assert set(Rankings(local).read(SYMBOL, timeframe="1h")["model_id"]) == {"SIM-USD.1h.1/2"}
+    with pytest.raises(AmbiguousModelError, match=r"SIM-USD\.1h\.1, SIM-USD\.4h\.1"):
+        Rankings(local).read(SYMBOL)

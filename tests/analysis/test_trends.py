@@ -48,7 +48,7 @@ def test_a_shift_is_the_relative_change_against_the_median_of_the_nights_before(
     shifts = service.identify_feature_shifts(SYMBOL, threshold=0.1)
     assert (shifts.history, shifts.needed) == (History.SUFFICIENT, MIN_NIGHTS_BEFORE)
     family = only(shifts.families)
-    assert (family.family, family.model_id) == (Family.LIGHTGBM, "SIM-USD/11")
+    assert (family.family, family.model_id) == (Family.LIGHTGBM, "SIM-USD.1h.1/11")
     assert (family.tonight, family.nights_before) == (TODAY, 5)
     up, down = sorted(family.shifts, key=lambda s: s.feature)
     assert (up.feature, up.share, up.median, up.nights_before) == ("a", 0.8, 0.5, 5)

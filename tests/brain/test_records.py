@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, strategies as st
 
+from brain.model_keys import ModelKey
 from brain.naming import Family, Regime
 from brain.records import CellRecord, Champion, Estimate, Evidence, Version
 
@@ -188,10 +189,11 @@ def test_an_estimate_has_a_normal_interval() -> None:
 
 
 def test_versions_and_champions_have_ids() -> None:
-    version = Version("BTC/USDT:USDT", 7, Family.LSTM, "r", "d", "2026-11-22", "run", "m")
-    assert version.id == "BTC-USDT_USDT/7"
+    key = ModelKey("BTC/USDT:USDT", "1h", 6)
+    version = Version(key.name, key, 7, Family.LSTM, "r", "d", "2026-11-22", "run", "m")
+    assert version.id == "BTC-USDT_USDT.1h.6/7"
     record = CellRecord(7, "d", Family.LSTM, "r", "2026-11-22", True, "prior", 1, 1, "")
-    champion = Champion("BTC/USDT:USDT", Regime.HIGH, 7, record)
+    champion = Champion(key.name, key, Regime.HIGH, 7, record)
     assert champion.model_id == version.id
-    assert champion.uri == "models:/BTC-USDT_USDT@champion-high"
+    assert champion.uri == "models:/BTC-USDT_USDT.1h.6@champion-high"
     assert champion.recorded

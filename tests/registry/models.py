@@ -11,14 +11,16 @@ import lightgbm
 import mlflow
 import numpy as np
 
+from brain.model_keys import ModelKey
 from brain.naming import Family, Tag
 from brain.records import CellRecord, Version
 from registry.library import BrainLibrary
 from registry.runs import Run
 
-__all__ = ["EXPERIMENT", "SYMBOL", "add", "record", "start", "tiny_booster"]
+__all__ = ["EXPERIMENT", "KEY", "SYMBOL", "add", "record", "start", "tiny_booster"]
 
 SYMBOL = "BTC/USD"
+KEY = ModelKey(SYMBOL, "1h", 6)
 EXPERIMENT = "nightly"
 
 
@@ -47,20 +49,19 @@ def add(
     library: BrainLibrary,
     run: Run,
     folder: Path,
-    symbol: str = SYMBOL,
+    key: ModelKey = KEY,
     family: Family = Family.LIGHTGBM,
     recipe: str = "abc",
 ) -> Version:
     """A version of any family: what the booster is, is in its tags only."""
     tags: dict[str, str] = {
-        Tag.SYMBOL: symbol,
         Tag.FAMILY: str(family),
         Tag.RECIPE: recipe,
         Tag.TRAINED_UNTIL: "2020-01-01T00:00:00+00:00",
     }
     return library.add_version(
         run,
-        symbol,
+        key,
         family,
         tiny_booster(folder),
         tags=tags,
@@ -82,5 +83,6 @@ def record(version: Version, **changes: object) -> CellRecord:
         "bars": 10,
         "episodes": 2,
         "decided": "2020-01-01T00:00:00+00:00",
+        "night": "2020-01-01",
     }
     return CellRecord(**(fields | changes))  # type: ignore[arg-type]

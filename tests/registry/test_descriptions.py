@@ -9,13 +9,14 @@ from urllib.parse import unquote
 
 import pytest
 
+from brain.model_keys import ModelKey
 from brain.naming import Family, Regime
 from brain.records import CellRecord, Champion
 from brain.text import plus_minus
 from registry.descriptions import describe_model, history_link, markdown_table, run_link
 from registry.library import BrainLibrary
 from registry.runs import Metric
-from tests.registry.models import EXPERIMENT, SYMBOL, add, record, start
+from tests.registry.models import EXPERIMENT, KEY, SYMBOL, add, record, start
 
 RECORD = CellRecord(
     version=7,
@@ -28,11 +29,12 @@ RECORD = CellRecord(
     bars=120,
     episodes=9,
     decided="2026-11-23T01:00:00+00:00",
+    night="2026-11-22",
     net_sharpe=0.514,
     net_sharpe_error=0.98,
     metrics={"long_sharpe": 0.8, "long_sharpe_error": 0.6, "reversal_sharpe": -0.2},
 )
-CHAMPION = Champion(SYMBOL, Regime.HIGH, 7, RECORD)
+CHAMPION = Champion("BTC-USD.1h.6", KEY, Regime.HIGH, 7, RECORD)
 
 
 @pytest.mark.parametrize(
@@ -52,18 +54,20 @@ def test_a_metric_is_shown_with_its_error(
 
 
 def test_the_description_says_who_is_champion_and_why_and_leads_there() -> None:
-    text = describe_model(None, SYMBOL, [CHAMPION], {7: "#/experiments/1/runs/abc"})
+    text = describe_model(None, KEY, [CHAMPION], {7: "#/experiments/1/runs/abc"})
     (row,) = [line for line in text.splitlines() if line.startswith("| **high**")]
     assert [cell.strip() for cell in row.strip("|").split("|")] == [
         "**high**",
         "lstm",
-        "[7](#/models/BTC-USD/versions/7)",
+        "[7](#/models/BTC-USD.1h.6/versions/7)",
         "0.51 ± 0.98",
         "0.80, -0.20",
         "120",
         "9",
+        "2026-11-22",
         "[profit](#/experiments/1/runs/abc/artifacts/profit.png), "
         "[importances](#/experiments/1/runs/abc/artifacts/explanation/beeswarm.png), "
+        "[features](#/experiments/1/runs/abc/artifacts/explanation/features.html), "
         "[drift](#/experiments/1/runs/abc/artifacts/drift/evidently.html)",
     ]
     assert text.endswith("|\n\n- **high**: prior: no family is clearly better\n")
@@ -71,35 +75,39 @@ def test_the_description_says_who_is_champion_and_why_and_leads_there() -> None:
 
 def test_what_is_not_known_is_not_linked() -> None:
     unknown = replace(CHAMPION, record=replace(RECORD, net_sharpe=None, net_sharpe_error=None))
-    text = describe_model(None, SYMBOL, [unknown], {})
+    text = describe_model(None, KEY, [unknown], {})
     assert "| unknown |" in text
     assert "artifacts" not in text
 
 
 def test_what_people_wrote_stays_and_what_the_night_wrote_is_replaced() -> None:
-    first = describe_model("Ask Ann before a change.", SYMBOL, [CHAMPION], {})
+    first = describe_model("Ask Ann before a change.", KEY, [CHAMPION], {})
     later = replace(CHAMPION, version=8, record=replace(RECORD, version=8))
-    second = describe_model(first, SYMBOL, [later], {})
+    second = describe_model(first, KEY, [later], {})
     assert second.startswith("Ask Ann before a change.\n")
     assert second.count("| **high**") == 1
     assert "[8](" in second
-    assert describe_model(second, SYMBOL, [later], {}) == second
+    assert describe_model(second, KEY, [later], {}) == second
 
 
 def test_the_description_fits_mlflows_column() -> None:
     long = replace(RECORD, reason="earned 0.00012 ± 0.00005 more per position than lightgbm")
     champions = [replace(CHAMPION, regime=regime, record=long) for regime in Regime]
     links = {7: run_link("123456", "0" * 32)}
-    assert len(describe_model(None, "1000SHIB/USDT:USDT", champions, links)) < 4000
+    assert (
+        len(describe_model(None, ModelKey("1000SHIB/USDT:USDT", "15m", 12), champions, links))
+        < 4000
+    )
 
 
 def test_links_say_what_is_wanted() -> None:
     assert run_link("1", "abc") == "#/experiments/1/runs/abc"
     assert run_link("1", "abc", "drift") == "#/experiments/1/runs/abc/artifacts/drift"
-    link = history_link("1", SYMBOL)
+    link = history_link("1", KEY)
     assert link.isascii()
     assert not set(" \"'()") & set(link)  # would end the link in Markdown
-    assert 'tags.model_id LIKE "BTC-USD/%"' in unquote(link)
+    assert 'tags.symbol = "BTC/USD" AND tags.timeframe = "1h"' in unquote(link)
+    assert 'params.horizon = "6"' in unquote(link)
 
 
 def test_a_table_has_as_many_cells_in_every_line() -> None:
@@ -112,10 +120,12 @@ def test_the_description_reaches_the_registry(sqlite_dsn: str, tmp_path: Path) -
     library = BrainLibrary(sqlite_dsn)
     with start(library) as run:
         version = add(library, run, tmp_path / "model")
-    assert "No champion yet" in (library.client.get_registered_model("BTC-USD").description or "")
+    assert "No champion yet" in (
+        library.client.get_registered_model("BTC-USD.1h.6").description or ""
+    )
     library.set_champion(SYMBOL, Regime.HIGH, record(version), None)
     library.describe(SYMBOL, {1: run_link(run.experiment_id, run.id)})
-    description = library.client.get_registered_model("BTC-USD").description or ""
+    description = library.client.get_registered_model("BTC-USD.1h.6").description or ""
     assert "**high**" in description
     assert run.id in description
     library.describe("ETH/USD", {})  # has no model, so there is nothing to describe
@@ -126,7 +136,7 @@ def test_the_list_of_models_shows_the_version(sqlite_dsn: str, tmp_path: Path) -
     with start(library) as run:
         version = add(library, run, tmp_path / "model")
     tags = library.client.get_logged_model(version.logged_model_id).tags
-    assert json.loads(tags["mlflow.modelVersions"]) == [{"name": "BTC-USD", "version": 1}]
+    assert json.loads(tags["mlflow.modelVersions"]) == [{"name": "BTC-USD.1h.6", "version": 1}]
 
 
 def test_nights_are_numbered_and_their_metrics_lie_at_their_number(sqlite_dsn: str) -> None:

@@ -32,7 +32,7 @@ from brain.processes import ProcessIdentity
 from registry.checks.tracking import check_tracking
 from registry.library import BrainLibrary
 from registry.runs import EvaluationDataset, Metric
-from tests.registry.models import EXPERIMENT, SYMBOL, add, record, start
+from tests.registry.models import EXPERIMENT, KEY, SYMBOL, add, record, start
 
 HOST = socket.gethostname()
 
@@ -46,7 +46,7 @@ def library(dsn: str, monkeypatch: pytest.MonkeyPatch) -> BrainLibrary:
 def test_a_version_is_whole_when_it_is_visible(library: BrainLibrary, tmp_path: Path) -> None:
     with start(library) as run:
         version = add(library, run, tmp_path / "model")
-    assert version.id == "BTC-USD/1"
+    assert version.id == "BTC-USD.1h.6/1"
     assert library.version(SYMBOL, 1) == version
     assert library.symbols() == [SYMBOL]
     logged = library.client.get_logged_model(version.logged_model_id)
@@ -116,9 +116,9 @@ def test_a_symbols_model_has_the_aliases_and_recipes_of_all_its_cells(
     with start(library) as run:
         first, second = (add(library, run, tmp_path / str(i)) for i in range(2))
     library.set_champion(SYMBOL, Regime.HIGH, record(first), second.number)
-    library.set_recipe(SYMBOL, Family.LSTM, "{}")
+    library.set_recipe(KEY, Family.LSTM, "{}")
     model = library.model(SYMBOL)
-    assert (model.name, model.symbol, model.is_foreign) == ("BTC-USD", SYMBOL, False)
+    assert (model.name, model.key) == ("BTC-USD.1h.6", KEY)
     assert (model.champion(Regime.HIGH), model.challenger(Regime.HIGH)) == (1, 2)
     assert (model.champion(Regime.LOW), model.challenger(Regime.LOW)) == (None, None)
     assert (model.recipe(Family.LSTM), model.recipe(Family.XGBOOST)) == ("{}", None)
@@ -138,7 +138,7 @@ def test_files_that_are_gone_or_changed_are_not_loaded(
         files[0].write_text("tree") if version is changed else shutil.rmtree(files[0].parent)
     with pytest.raises(ModelIntegrityError, match=r"model\.lgb is not what was registered"):
         library.fetch(changed, tmp_path / "a")
-    with pytest.raises(ArtifactStoreError, match=r"could not fetch BTC-USD/2"):
+    with pytest.raises(ArtifactStoreError, match=r"could not fetch BTC-USD.1h.6/2"):
         library.fetch(missing, tmp_path / "b")
 
 
@@ -168,8 +168,8 @@ def test_a_promotion_moves_the_alias_and_remembers_the_one_before(
     library.set_champion(SYMBOL, Regime.HIGH, record(second), first.number)
     champion = library.champion("BTC-USD", "high")
     assert (champion.version, champion.record) == (2, record(second))
-    assert champion.uri == "models:/BTC-USD@champion-high"
-    aliases = library.client.get_registered_model("BTC-USD").aliases
+    assert champion.uri == "models:/BTC-USD.1h.6@champion-high"
+    aliases = library.client.get_registered_model("BTC-USD.1h.6").aliases
     assert {k: int(v) for k, v in aliases.items()} == {
         "champion-high": 2,
         "challenger-high": 1,
@@ -186,7 +186,7 @@ def test_an_alias_moved_by_hand_is_followed_with_a_record_of_its_own(
         run.metrics([Metric("high/net_sharpe", 0.5), Metric("high/bars", 300)])
     cell_record = record(first, regimes={"definition": {}}, bars=10, confidence=0.9)
     library.set_champion(SYMBOL, Regime.HIGH, cell_record, None)
-    library.client.set_registered_model_alias("BTC-USD", "champion-high", "2")
+    library.client.set_registered_model_alias("BTC-USD.1h.6", "champion-high", "2")
     champion = library.champion(SYMBOL, "high")
     assert (champion.version, champion.recorded) == (2, False)
     assert champion.record == record(
@@ -197,6 +197,7 @@ def test_an_alias_moved_by_hand_is_followed_with_a_record_of_its_own(
         bars=300,
         episodes=None,
         decided="",
+        night=run.day,
         net_sharpe=0.5,
         regimes={"definition": {}},
     )
@@ -206,7 +207,7 @@ def test_an_alias_moved_by_hand_is_followed_with_a_record_of_its_own(
 def test_an_alias_set_by_hand_needs_no_record(library: BrainLibrary, tmp_path: Path) -> None:
     with start(library) as run:
         version = add(library, run, tmp_path / "model")
-    library.client.set_registered_model_alias("BTC-USD", "champion-low", "1")
+    library.client.set_registered_model_alias("BTC-USD.1h.6", "champion-low", "1")
     champion = library.champion(SYMBOL, "low")
     assert (champion.record.digest, champion.record.bars) == (version.digest, None)
     assert "the cell has no record: it was set by hand" in champion.record.reason
@@ -220,19 +221,21 @@ def test_a_cell_that_cannot_be_read_is_told_and_costs_no_other(
     for regime in Regime:
         library.set_champion(SYMBOL, regime, record(version), None)
     client = library.client
-    client.set_registered_model_tag("BTC-USD", "cell-low", "{")
+    client.set_registered_model_tag("BTC-USD.1h.6", "cell-low", "{")
     files = client.get_run(run.id).info.artifact_uri
-    foreign = client.create_model_version("BTC-USD", source=files, run_id=run.id)
-    client.set_registered_model_alias("BTC-USD", "champion-extreme", foreign.version)
-    with pytest.raises(LibraryError, match=r"tag cell-low of model BTC-USD: .*can't be read"):
+    foreign = client.create_model_version("BTC-USD.1h.6", source=files, run_id=run.id)
+    client.set_registered_model_alias("BTC-USD.1h.6", "champion-extreme", foreign.version)
+    with pytest.raises(LibraryError, match=r"tag cell-low of model BTC-USD.1h.6: .*can't be read"):
         library.champion(SYMBOL, "low")
-    with pytest.raises(LibraryError, match=r"version 2 of BTC-USD was not reg.*\(tag family\)"):
+    with pytest.raises(
+        LibraryError, match=r"version 2 of BTC-USD.1h.6 was not reg.*\(tag family\)"
+    ):
         library.champion(SYMBOL, "extreme")
     assert [c.regime for c in library.champions()] == [Regime.NORMAL, Regime.HIGH]
     messages = [r.getMessage() for r in caplog.records if r.name == "registry.library"]
     assert [message.partition(":")[0] for message in messages] == [
-        "left out the champion of BTC-USD in low",
-        "left out the champion of BTC-USD in extreme",
+        "left out the champion of BTC-USD.1h.6 in low",
+        "left out the champion of BTC-USD.1h.6 in extreme",
     ]
 
 
@@ -243,7 +246,10 @@ def test_naming_the_same_champion_again_keeps_the_one_before(
         first, second = (add(library, run, tmp_path / str(i)) for i in range(2))
     for version in (first, second, second):
         library.set_champion(SYMBOL, Regime.LOW, record(version), None)
-    assert library.client.get_model_version_by_alias("BTC-USD", "previous-low").version in (1, "1")
+    assert library.client.get_model_version_by_alias("BTC-USD.1h.6", "previous-low").version in (
+        1,
+        "1",
+    )
 
 
 def test_what_is_not_there_is_told_with_the_cure(library: BrainLibrary, tmp_path: Path) -> None:
@@ -261,8 +267,8 @@ def test_what_is_not_there_is_told_with_the_cure(library: BrainLibrary, tmp_path
 
 def test_recipes_are_stored_before_there_is_a_model(library: BrainLibrary) -> None:
     assert library.recipe(SYMBOL, Family.LSTM) is None
-    library.set_recipe(SYMBOL, Family.LSTM, '{"a":1}')
-    library.set_recipe(SYMBOL, Family.LSTM, '{"a":2}')
+    library.set_recipe(KEY, Family.LSTM, '{"a":1}')
+    library.set_recipe(KEY, Family.LSTM, '{"a":2}')
     assert library.recipe(SYMBOL, Family.LSTM) == '{"a":2}'
 
 

@@ -20,6 +20,7 @@ from brain.errors import (
     UnknownRegimeError,
     UnknownSymbolError,
 )
+from brain.model_keys import ModelKey
 from brain.naming import PRIOR, Family, Regime, challenger_alias, champion_alias
 from brain.records import CellRecord, Estimate, FamilyAdvice, Selection, SwitchAdvice, Version
 from registry import ModelSelector
@@ -27,7 +28,7 @@ from registry.library import BrainLibrary
 from registry.promotion.advice import advise_family
 from registry.promotion.rule import provisional_choice
 from registry.runs import Metric, Run
-from tests.registry.models import SYMBOL, add, record, start
+from tests.registry.models import KEY, SYMBOL, add, record, start
 from tests.servers import copy_database, sqlite_template
 
 LOW = {"low/net_sharpe": 1.2, "low/net_sharpe_error": 0.8, "low/bars": 340, "low/episodes": 12}
@@ -41,7 +42,7 @@ def evaluated(
     """A version whose run holds these metrics, and which is its family's second refit."""
     with night.child(f"{SYMBOL} {family}", tags={}, note="") as run:
         run.metrics(Metric(key, value) for key, value in metrics.items())
-        return add(library, run, folder, SYMBOL, family, recipe=f"recipe-of-{family}")
+        return add(library, run, folder, KEY, family, recipe=f"recipe-of-{family}")
 
 
 def measured_record(version: Version, **changes: object) -> CellRecord:
@@ -153,7 +154,7 @@ def watch(library: BrainLibrary) -> list[str]:
 
 def test_the_calls_of_the_seed_as_they_stand(everywhere: Cells) -> None:
     brain_library, symbol, volatility_regime = everywhere.library, "BTC/USD", "low"
-    model_type_preference, current_model_id = "lstm", "BTC-USD/3"
+    model_type_preference, current_model_id = "lstm", "BTC-USD.1h.6/3"
     regime = "high"
 
     selector = ModelSelector(brain_library)
@@ -166,7 +167,7 @@ def test_the_calls_of_the_seed_as_they_stand(everywhere: Cells) -> None:
     switch = selector.should_switch_model(symbol, current_model_id, volatility_regime)
 
     assert isinstance(selected, Selection)
-    assert (selected.model_id, preferred.model_id) == ("BTC-USD/1", "BTC-USD/4")
+    assert (selected.model_id, preferred.model_id) == ("BTC-USD.1h.6/1", "BTC-USD.1h.6/4")
     assert isinstance(family, FamilyAdvice)
     assert isinstance(confidence, Confidence)
     assert isinstance(switch, SwitchAdvice)
@@ -176,13 +177,13 @@ def test_the_calls_of_the_seed_as_they_stand(everywhere: Cells) -> None:
 def test_the_champion_is_selected_by_one_question(everywhere: Cells) -> None:
     calls = watch(everywhere.library)
     selection = everywhere.selector.select_model_for_symbol("BTC-USD", Regime.LOW)
-    assert calls == ["get_registered_model"]
+    assert calls == ["search_registered_models"]
     version = everywhere.xgboost
     assert selection == Selection(
-        symbol=SYMBOL,
+        key=KEY,
         regime=Regime.LOW,
-        model_id="BTC-USD/1",
-        uri="models:/BTC-USD@champion-low",
+        model_id="BTC-USD.1h.6/1",
+        uri="models:/BTC-USD.1h.6@champion-low",
         version=1,
         family=Family.XGBOOST,
         recipe="recipe-of-xgboost",
@@ -200,28 +201,28 @@ def test_a_preference_is_served_from_the_cell_or_by_the_newest(everywhere: Cells
         assert selection.family == family
         return selection.model_id, selection.uri, selection.is_champion, selection.reason
 
-    not_the_champion = "not the champion of regime low (BTC-USD/1, xgboost), but"
+    not_the_champion = "not the champion of regime low (BTC-USD.1h.6/1, xgboost), but"
     assert prefer(Family.XGBOOST) == (
-        "BTC-USD/1",
-        "models:/BTC-USD@champion-low",
+        "BTC-USD.1h.6/1",
+        "models:/BTC-USD.1h.6@champion-low",
         True,
         "champion, of the preferred family: prior",
     )
     assert prefer(Family.LIGHTGBM) == (
-        "BTC-USD/3",
-        "models:/BTC-USD@challenger-low",
+        "BTC-USD.1h.6/3",
+        "models:/BTC-USD.1h.6@challenger-low",
         False,
         f"lightgbm is preferred; {not_the_champion} its challenger",
     )
     assert prefer(Family.LSTM) == (
-        "BTC-USD/4",
-        "models:/BTC-USD/4",
+        "BTC-USD.1h.6/4",
+        "models:/BTC-USD.1h.6/4",
         False,
         f"lstm is preferred; {not_the_champion} the family's newest version",
     )
-    assert prefer(Family.LSTM, "high")[0] == "BTC-USD/2"  # the champion, though not the newest
+    assert prefer(Family.LSTM, "high")[0] == "BTC-USD.1h.6/2"  # the champion, though not the newest
     model_id, _, is_champion, reason = prefer(Family.LSTM, "extreme")
-    assert (model_id, is_champion) == ("BTC-USD/4", False)
+    assert (model_id, is_champion) == ("BTC-USD.1h.6/4", False)
     assert "not the champion of regime extreme (none)" in reason
 
 
@@ -234,9 +235,14 @@ def test_a_version_without_a_record_shows_the_evidence_of_its_run(cells: Cells) 
 
 
 def test_the_challenger_comes_before_a_newer_version(cells: Cells) -> None:
-    cells.library.client.set_registered_model_alias("BTC-USD", challenger_alias(Regime.LOW), "2")
+    cells.library.client.set_registered_model_alias(
+        "BTC-USD.1h.6", challenger_alias(Regime.LOW), "2"
+    )
     selection = cells.selector.select_model_for_symbol(SYMBOL, "low", "lstm")
-    assert (selection.model_id, selection.uri) == ("BTC-USD/2", "models:/BTC-USD@challenger-low")
+    assert (selection.model_id, selection.uri) == (
+        "BTC-USD.1h.6/2",
+        "models:/BTC-USD.1h.6@challenger-low",
+    )
 
 
 @pytest.mark.usefixtures("_mlflow_at_store")
@@ -248,12 +254,14 @@ def test_the_uri_loads_what_was_selected(cells: Cells) -> None:
 
 
 def test_an_alias_that_was_moved_by_hand_is_followed_and_told(cells: Cells) -> None:
-    cells.library.client.set_registered_model_alias("BTC-USD", champion_alias(Regime.LOW), "4")
+    cells.library.client.set_registered_model_alias("BTC-USD.1h.6", champion_alias(Regime.LOW), "4")
     selection = cells.selector.select_model_for_symbol(SYMBOL, "low")
     assert (selection.version, selection.family, selection.is_champion) == (4, Family.LSTM, True)
     assert (selection.digest, selection.confidence) == (cells.lstm.digest, SURE)
     assert selection.reason.startswith("the alias is at version 4, the cell's record at 1: ")
-    assert cells.selector.should_switch_model(SYMBOL, "BTC-USD/1", "low").to == "BTC-USD/4"
+    assert (
+        cells.selector.should_switch_model(SYMBOL, "BTC-USD.1h.6/1", "low").to == "BTC-USD.1h.6/4"
+    )
     assert cells.selector.recommend_family("low").cells == 0  # a hand on an alias is no evidence
 
 
@@ -261,12 +269,15 @@ def test_what_is_not_there_is_told_with_the_cure(everywhere: Cells) -> None:
     select = everywhere.selector.select_model_for_symbol
     with pytest.raises(UnknownSymbolError, match=r"'BTC/USDT'.*did you mean 'BTC/USD'"):
         select("BTC/USDT", "low")
-    with pytest.raises(NoChampionError, match="BTC/USD has no champion for regime normal; run"):
+    with pytest.raises(
+        NoChampionError,
+        match="BTC/USD on 1h bars, 6 bars ahead has no champion for regime normal; run",
+    ):
         select(SYMBOL, "normal")
-    with pytest.raises(LibraryError, match="could not read version 9 of BTC/USD"):
-        everywhere.selector.get_model_confidence(SYMBOL, "low", "BTC-USD/9")
-    with pytest.raises(LibraryError, match="could not read version 9 of BTC/USD"):
-        everywhere.selector.should_switch_model(SYMBOL, "BTC-USD/9", "low")
+    with pytest.raises(LibraryError, match=r"could not read version 9 of BTC-USD\.1h\.6"):
+        everywhere.selector.get_model_confidence(SYMBOL, "low", "BTC-USD.1h.6/9")
+    with pytest.raises(LibraryError, match=r"could not read version 9 of BTC-USD\.1h\.6"):
+        everywhere.selector.should_switch_model(SYMBOL, "BTC-USD.1h.6/9", "low")
 
 
 def test_bad_words_are_refused_before_the_registry_is_asked(cells: Cells) -> None:
@@ -283,12 +294,14 @@ def test_bad_words_are_refused_before_the_registry_is_asked(cells: Cells) -> Non
     with pytest.raises(UnknownRegimeError, match="no regime is called 'lo'"):
         selector.get_model_confidence(SYMBOL, "lo")
     with pytest.raises(UnknownRegimeError, match="no regime is called 'lo'"):
-        selector.should_switch_model(SYMBOL, "BTC-USD/1", "lo")
+        selector.should_switch_model(SYMBOL, "BTC-USD.1h.6/1", "lo")
     for ask in (
         lambda model: selector.get_model_confidence(SYMBOL, "low", model),
         lambda model: selector.should_switch_model(SYMBOL, model, "low"),
     ):
-        with pytest.raises(InputError, match="'ETH-USD/1' is not one of BTC/USD; write BTC-USD/"):
+        with pytest.raises(
+            InputError, match="'ETH-USD/1' is not one of BTC/USD; name one as BTC-USD"
+        ):
             ask("ETH-USD/1")
         with pytest.raises(InputError, match="'BTC/USD/1' is not a model id"):
             ask("BTC/USD/1")
@@ -299,9 +312,9 @@ def test_a_family_without_a_version_cannot_be_preferred(sqlite_dsn: str, tmp_pat
     library = BrainLibrary(sqlite_dsn)
     with start(library) as night:
         add(library, night, tmp_path / "model")
-    with pytest.raises(LibraryError, match=r"BTC/USD has no version of family lstm; prefer"):
+    with pytest.raises(LibraryError, match=r"ahead has no version of family lstm; prefer"):
         ModelSelector(library).select_model_for_symbol(SYMBOL, "low", "lstm")
-    with pytest.raises(NoChampionError, match="BTC/USD has no champion for any regime; run the"):
+    with pytest.raises(NoChampionError, match="ahead has no champion for any regime; run the"):
         ModelSelector(library).get_model_confidence(SYMBOL)
 
 
@@ -313,10 +326,10 @@ def test_confidence_is_of_the_champion_the_version_or_all_bars(everywhere: Cells
     over_all = confidence(-0.4, 0.5, 900, 1, min_episodes=1)
     assert over_all.probability == pytest.approx(0.2371, abs=1e-4)
     assert ask(SYMBOL, "low") == SURE  # from the cell's record
-    assert ask(SYMBOL, "low", "BTC-USD/3") == SURE  # from the run
-    assert ask(SYMBOL, None, "BTC-USD/3") == over_all
+    assert ask(SYMBOL, "low", "BTC-USD.1h.6/3") == SURE  # from the run
+    assert ask(SYMBOL, None, "BTC-USD.1h.6/3") == over_all
     # Versions 1 and 2 are champions of one regime each.
-    leader = "BTC-USD/2, champion of 1 of 4 regimes, over all bars"
+    leader = "BTC-USD.1h.6/2, champion of 1 of 4 regimes, over all bars"
     assert ask(SYMBOL) == replace(over_all, reason=f"{leader}: {over_all.reason}")
 
 
@@ -342,18 +355,18 @@ def test_a_recorded_probability_comes_first_and_a_missing_one_is_worked_out(cell
 
 def test_a_switch_is_advised_when_the_champion_is_another_version(everywhere: Cells) -> None:
     advise = everywhere.selector.should_switch_model
-    same = advise(SYMBOL, "BTC-USD/1", "low")
-    assert same == SwitchAdvice(False, "BTC-USD/1", "BTC-USD/1 is champion of regime low")
-    other = advise(SYMBOL, "BTC-USD/3", "low")
-    assert (other.switch, other.to) == (True, "BTC-USD/1")
+    same = advise(SYMBOL, "BTC-USD.1h.6/1", "low")
+    assert same == SwitchAdvice(False, "BTC-USD.1h.6/1", "BTC-USD.1h.6/1 is champion of regime low")
+    other = advise(SYMBOL, "BTC-USD.1h.6/3", "low")
+    assert (other.switch, other.to) == (True, "BTC-USD.1h.6/1")
     assert other.reason == (
-        "champion of regime low is BTC-USD/1 (xgboost), not BTC-USD/3 (lightgbm): prior"
+        "champion of regime low is BTC-USD.1h.6/1 (xgboost), not BTC-USD.1h.6/3 (lightgbm): prior"
     )
-    refit = advise(SYMBOL, "BTC-USD/4", "high")
-    assert (refit.switch, refit.to) == (True, "BTC-USD/2")
+    refit = advise(SYMBOL, "BTC-USD.1h.6/4", "high")
+    assert (refit.switch, refit.to) == (True, "BTC-USD.1h.6/2")
     assert "(lstm, a refit of the same recipe)" in refit.reason
     with pytest.raises(NoChampionError, match="no champion for regime extreme"):
-        advise(SYMBOL, "BTC-USD/1", "extreme")
+        advise(SYMBOL, "BTC-USD.1h.6/1", "extreme")
 
 
 # --- families -----------------------------------------------------------------------------------
@@ -364,7 +377,9 @@ def cell(regime: Regime, better: Family | None, without: Family | None = None) -
     available = [family for family in Family if family != without]
     differences = {better: Estimate(0.4, 0.1)} if better else {}
     choice = provisional_choice(regime, available, differences)
-    version = Version(SYMBOL, 1, choice.champion, "abc", "d", "2020-01-01T00:00:00+00:00", "", "")
+    version = Version(
+        "BTC-USD.1h.6", KEY, 1, choice.champion, "abc", "d", "2020-01-01T00:00:00+00:00", "", ""
+    )
     return record(version, reason=choice.reason, by_evidence=choice.by_evidence)
 
 
@@ -408,7 +423,7 @@ def test_a_family_is_advised_from_the_champions_of_that_regime_alone(
     library = BrainLibrary(sqlite_dsn)
     with start(library) as night:
         for i, symbol in enumerate(("BTC/USD", "ETH/USD", "LTC/USD")):
-            version = add(library, night, tmp_path / str(i), symbol)
+            version = add(library, night, tmp_path / str(i), ModelKey(symbol, "1h", 6))
             library.set_champion(symbol, Regime.LOW, record(version, by_evidence=True), None)
     selector = ModelSelector(library)
     reason = "of 3 champions of regime low 3 displaced xgboost by evidence and are lightgbm"

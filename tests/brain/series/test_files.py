@@ -129,6 +129,28 @@ def test_two_files_of_one_symbol_fail_naming_both(tmp_path: Path, second: str) -
     assert second in str(error)
 
 
+def test_a_named_timeframe_chooses_among_the_files_of_a_symbol(tmp_path: Path) -> None:
+    write(tmp_path / "BTC-USD_1h.csv")
+    write(tmp_path / "ETH-USD_1h.csv")
+    write(tmp_path / "^GSPC.A_1d.csv", bars_frame(timeframe="D"))
+    write(tmp_path / "BTC-USD_1d.csv", bars_frame(timeframe="D"))
+    (error,) = errors(read_folder(tmp_path)).values()
+    assert "name the timeframe, as in timeframe=1d" in str(error)
+    for timeframe, symbols in {"1h": ["BTC/USD", "ETH/USD"], "1d": ["BTC/USD", "^GSPC.A"]}.items():
+        bar_set = read_folder(tmp_path, timeframe=timeframe)
+        assert list(bar_set.bars) == symbols
+        assert {bars.timeframe for bars in bar_set.bars.values()} == {timeframe}
+        assert not bar_set.failures
+    named = read_folder(tmp_path, ["BTC/USD", "ETH/USD"], timeframe="1d")
+    assert list(named.bars) == ["BTC/USD"]
+    (failure,) = named.failures
+    assert "holds 1d bars of ETH/USD; there are 1h" in str(failure.error)
+    with pytest.raises(InputError, match="holds 4h bars of BTC/USD; there are 1d, 1h"):
+        read_folder(tmp_path, timeframe="4h")
+    with pytest.raises(InputError, match="'4hours' is not a timeframe"):
+        read_folder(tmp_path, timeframe="4hours")
+
+
 # Asking for symbols.
 
 
@@ -211,11 +233,11 @@ def test_files_beside_bars_are_named_unless_they_are_clearly_none(tmp_path: Path
     }
     assert not failures
     assert unread_files(tmp_path, files) == sorted([*beside, "BTC_USD-4h.feather"])
-    files, _ = folder_files(tmp_path, ["ETH/USD"], "1h")
+    files, _ = folder_files(tmp_path, ["ETH/USD"], timeframe="1h")
     assert unread_files(tmp_path, files) == sorted(beside)
     files, _ = folder_files(tmp_path, timeframe="4h")
     assert [path.name for path in files["BTC/USD"]] == ["BTC_USD-4h.feather"]
-    assert [path.name for path in files["ETH/USD"]] == ["ETH-USD_1h.csv"]
+    assert list(files) == ["BTC/USD"]
 
 
 def test_a_folder_of_other_files_names_them(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -79,7 +80,8 @@ class Reader:
         self.bad = bad
         self.symbols: list[str] = []
 
-    def __call__(self, symbol: str) -> Bars:
+    def __call__(self, symbol: str, columns: Sequence[str]) -> Bars:
+        assert not columns
         self.symbols.append(symbol)
         if symbol in self.bad:
             raise BarsError(f"{symbol} is broken")
@@ -129,7 +131,7 @@ def test_without_a_sound_symbol_all_are_named_and_the_first_reasons_told() -> No
 
 
 def test_a_store_that_cannot_be_read_is_no_symbols_fault() -> None:
-    def reader(_symbol: str) -> Bars:
+    def reader(_symbol: str, _columns: Sequence[str]) -> Bars:
         raise SeriesStoreError("the store is gone")
 
     with pytest.raises(SeriesStoreError):

@@ -67,7 +67,9 @@ def test_a_regimes_dataset_is_the_same_every_night_and_another_for_another_quest
 def test_the_headline_comes_first_and_a_key_without_a_regime_shows_all_bars(
     data: Dataset, result: TrainingResult
 ) -> None:
-    version = Version(SYMBOL, 1, Family.LIGHTGBM, "r", "d", data.trained_until, "run", "m-1")
+    version = Version(
+        data.key.name, data.key, 1, Family.LIGHTGBM, "r", "d", data.trained_until, "run", "m-1"
+    )
     datasets = {key: logbook._dataset(data, key) for key in (*REGIMES, ALL)}
     metrics = list(logbook._metrics(result, datasets, version))
     assert list(dict.fromkeys(m.key for m in metrics))[:2] == ["net_sharpe", "net_sharpe_error"]

@@ -19,14 +19,14 @@ import yaml
 from mlflow import MlflowClient
 from mlflow.models import Model
 
-from brain.naming import Family, Regime, champion_alias, model_name
+from brain.naming import Family, Regime, champion_alias, logged_model_name
 from engine.families import family
 from engine.families.base import FittedModel
 from engine.kernels.columns import Floats
 from tests.servers import sqlite_template
 
 NAMES = [f"feature_{i}" for i in range(6)]
-NAME = model_name("BTC/USD")
+NAME = "BTC-USD.1h.6"
 REGIME = {
     Family.XGBOOST: Regime.LOW,
     Family.LIGHTGBM: Regime.NORMAL,
@@ -52,7 +52,7 @@ import mlflow, pandas
 frames = {name: pandas.read_parquet(name + ".parquet") for name in ("whole", "holed", "single")}
 for alias in sys.argv[1:]:
     os.mkdir(alias)
-    model = mlflow.pyfunc.load_model(f"models:/BTC-USD@{alias}", dst_path=alias)
+    model = mlflow.pyfunc.load_model(f"models:/BTC-USD.1h.6@{alias}", dst_path=alias)
     for name, frame in frames.items():
         result = model.predict(frame)
         kind = type(result).__name__
@@ -123,7 +123,7 @@ def _register(
 ) -> None:
     run = client.create_run(experiment)
     logged = client.create_logged_model(
-        experiment, name=f"{NAME}-{name}", source_run_id=run.info.run_id
+        experiment, name=logged_model_name(NAME, name), source_run_id=run.info.run_id
     )
     model.save(
         folder, features=NAMES, model=Model(model_id=logged.model_id, run_id=run.info.run_id)

@@ -77,7 +77,7 @@ def test_a_recipe_that_answers_the_question_is_refitted_in_silence(
 ) -> None:
     caplog.set_level(logging.INFO, "engine")
     assert reusable_recipe(library, dataset, Family.LIGHTGBM, PLAN) is None
-    library.set_recipe(SYMBOL, Family.LIGHTGBM, recipe.to_json())
+    library.set_recipe(dataset.key, Family.LIGHTGBM, recipe.to_json())
     assert reusable_recipe(library, dataset, Family.LIGHTGBM, PLAN) == recipe
     assert caplog.text == ""
 
@@ -107,7 +107,7 @@ def test_one_that_does_not_is_searched_again_and_the_log_says_why(
     change: dict[str, Any],
     why: str,
 ) -> None:
-    library.set_recipe(SYMBOL, Family.LIGHTGBM, replace(recipe, **change).to_json())
+    library.set_recipe(dataset.key, Family.LIGHTGBM, replace(recipe, **change).to_json())
     assert reusable_recipe(library, dataset, Family.LIGHTGBM, PLAN) is None
     (record,) = caplog.records
     assert record.getMessage().startswith("SIM/USD lightgbm: ")
@@ -132,7 +132,7 @@ def test_another_number_of_trials_is_said_and_no_reason_to_search_again(
     level: str,
 ) -> None:
     caplog.set_level(logging.INFO, "engine")
-    library.set_recipe(SYMBOL, Family.LIGHTGBM, recipe.to_json())
+    library.set_recipe(dataset.key, Family.LIGHTGBM, recipe.to_json())
     plan = replace(PLAN, trials=trials)
     assert reusable_recipe(library, dataset, Family.LIGHTGBM, plan) == recipe
     (record,) = caplog.records
@@ -152,7 +152,7 @@ def test_another_number_of_seeds_is_no_reason_to_search_again(
     tonight: int,
 ) -> None:
     other = replace(recipe, seeds=7)
-    library.set_recipe(SYMBOL, Family.LIGHTGBM, other.to_json())
+    library.set_recipe(dataset.key, Family.LIGHTGBM, other.to_json())
     plan = replace(PLAN, seeds=seeds)
     again = reusable_recipe(library, dataset, Family.LIGHTGBM, plan)
     assert again == replace(other, seeds=tonight)

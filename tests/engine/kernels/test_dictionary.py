@@ -1,0 +1,67 @@
+"""The dictionary tells of each feature what the kernels do."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.kernels.dictionary import BAR_ENTRIES, MARKET_ENTRIES
+from engine.kernels.features import FEATURES, LOOK_BACK, bar_features
+from engine.kernels.market_features import MARKET_FEATURES, MARKET_LOOK_BACK
+from tests.engine.markets import Market, random_market, rows_of
+from tests.engine.paths import Path, random_path
+
+BARS = 500
+NAMES = (*FEATURES, *MARKET_FEATURES)
+ENTRIES = (*BAR_ENTRIES, *MARKET_ENTRIES)
+SEEDS = range(4)
+ENDS = range(LOOK_BACK, BARS, 19)
+
+
+@cache
+def world(seed: int) -> tuple[Path, Market]:
+    """Bars and their market; every second path has gaps."""
+    path = random_path(seed, BARS, 0.02 * (seed % 2))
+    return path, random_market(path, seed)
+
+
+@cache
+def rows(seed: int) -> NDArray[np.float64]:
+    path, market = world(seed)
+    return np.column_stack([bar_features(*path.columns()), rows_of(path, market)])
+
+
+def last_row(seed: int, end: int, bars: int) -> NDArray[np.float64]:
+    """The last row of so many bars up to an end."""
+    path, market = world(seed)
+    part = path[end - bars : end]
+    return np.concatenate([bar_features(*part.columns())[-1], rows_of(part, market)[-1]])
+
+
+def test_each_feature_has_an_entry_and_each_entry_is_complete() -> None:
+    assert tuple(entry.name for entry in ENTRIES) == NAMES
+    assert len(set(NAMES)) == 58
+    for entry in ENTRIES:
+        assert all([entry.formula, entry.unit, entry.unknown, entry.look_back])
+    assert max(entry.look_back for entry in BAR_ENTRIES) == LOOK_BACK
+    assert max(entry.look_back for entry in MARKET_ENTRIES) == MARKET_LOOK_BACK
+
+
+def test_look_backs_are_enough_and_not_a_bar_too_long() -> None:
+    look_back = np.array([entry.look_back for entry in ENTRIES])
+    longer = set(NAMES)
+    for seed in SEEDS:
+        for end in ENDS:
+            whole = rows(seed)[end - 1]
+            for bars in np.unique(look_back):
+                mask = look_back == bars
+                assert np.array_equal(
+                    last_row(seed, end, bars)[mask], whole[mask], equal_nan=True
+                ), (seed, end, bars)
+                if bars > 1 and longer & {n for n, m in zip(NAMES, mask, strict=True) if m}:
+                    short = last_row(seed, end, bars - 1)
+                    differs = ~((short == whole) | (np.isnan(short) & np.isnan(whole)))
+                    longer -= {n for n, d in zip(NAMES, differs & mask, strict=True) if d}
+    assert longer == {entry.name for entry in ENTRIES if entry.look_back == 1}

@@ -1,0 +1,179 @@
+"""Nights of two timeframes and horizons in one store: models, champions and analyses don't mix."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from brain.errors import AmbiguousModelError, UnknownSymbolError
+from brain.model_keys import ModelKey
+from brain.naming import REGIMES, Family
+from examples import hamilton
+from registry.library import BrainLibrary
+from registry.selector import ModelSelector
+from tests.engine.simulate import simulate
+from tests.jobs import BRIEF_ANALYSIS, Outcome, run_job
+from tests.servers import sqlite_template
+
+SYMBOL = "^SIM.A"
+HOUR = ModelKey(SYMBOL, "1h", 6)
+FOUR = ModelKey(SYMBOL, "4h", 6)
+NEAR = ModelKey(SYMBOL, "4h", 2)
+QUICK = ("--families", "lightgbm", "--trials", "1", "--folds", "1", "--jobs", "1")
+
+
+@dataclass(frozen=True)
+class Nights:
+    """A night of each key, one after the other, on one folder of bars and one store."""
+
+    folder: Path
+    library: BrainLibrary
+    outcomes: dict[ModelKey, Outcome]
+
+    def summary(self, key: ModelKey) -> dict[str, Any]:
+        """The summary of the key's night."""
+        experiment = self.library.experiment("nightly")
+        runs = self.library.client.search_runs(
+            [experiment], "tags.role = 'night'", order_by=["attributes.start_time ASC"]
+        )
+        run = runs[list(self.outcomes).index(key)]
+        file = self.library.client.download_artifacts(run.info.run_id, "summary.json")
+        return dict(json.loads(Path(file).read_text()))
+
+
+@pytest.fixture(scope="module", params=[(HOUR, FOUR, NEAR), (NEAR, FOUR, HOUR)], ids=["1h", "4h"])
+def nights(
+    request: pytest.FixtureRequest, _templates: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Nights:
+    folder = tmp_path_factory.mktemp("timeframes")
+    (folder / "mlflow.db").write_bytes(sqlite_template(_templates).read_bytes())
+    (folder / "bars").mkdir()
+    for seed, timeframe in enumerate(("1h", "4h")):
+        bars = simulate(900, strength=0.3, seed=seed, symbol=SYMBOL, timeframe=timeframe).bars
+        bars.frame.to_parquet(folder / "bars" / f"{SYMBOL}_{timeframe}.parquet")
+    dsn = f"sqlite:///{folder / 'mlflow.db'}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.delenv("MLFLOW_RUN_ID", raising=False)
+        for name, value in {"MLFLOW_TRACKING_URI": dsn, **BRIEF_ANALYSIS}.items():
+            patch.setenv(name, value)
+        outcomes = {
+            key: run_job(
+                "nightly", "--bars", "bars", "--timeframe", key.timeframe,
+                "--horizon", str(key.horizon), *QUICK,
+            )
+            for key in request.param
+        }  # fmt: skip
+    return Nights(folder, BrainLibrary(dsn), outcomes)
+
+
+@pytest.fixture
+def _there(nights: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(nights.folder)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", nights.library.dsn)
+    for name, value in BRIEF_ANALYSIS.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_each_night_has_models_of_its_own_and_champions_never_mix(nights: Nights) -> None:
+    library = nights.library
+    names = sorted(m.name for m in library.client.search_registered_models())
+    assert names == ["^SIM.A.1h.6", "^SIM.A.4h.2", "^SIM.A.4h.6"]
+    for key, outcome in nights.outcomes.items():
+        assert outcome.code == 0, outcome.out + outcome.err
+        champions = library.champions(key)
+        assert [c.model_id for c in champions] == [f"{key.name}/1"] * len(REGIMES)
+        version = library.version_of(f"{key.name}/1")
+        run = library.client.get_run(version.run_id)
+        assert {name: run.data.tags[name] for name in key.tags} == key.tags
+        assert run.data.params["horizon"] == str(key.horizon)
+        assert f"on {key.timeframe} bars" in library.model(key).description
+
+
+def test_a_call_without_a_timeframe_names_all_of_them(nights: Nights) -> None:
+    selector = ModelSelector(nights.library)
+    with pytest.raises(AmbiguousModelError) as refusal:
+        selector.select_model_for_symbol(SYMBOL, "low")
+    for key in nights.outcomes:
+        assert key.name in str(refusal.value)
+        chosen = selector.select_model_for_symbol(
+            SYMBOL, "low", timeframe=key.timeframe, horizon=key.horizon
+        )
+        assert chosen.key == key
+
+
+def test_table_summary_and_page_say_timeframe_horizon_and_night(nights: Nights) -> None:
+    for key, outcome in nights.outcomes.items():
+        record = nights.library.champion(key, "low").record
+        day = record.decided[:10]
+        assert record.night == day
+        row = next(line for line in outcome.out.splitlines() if " low " in line)
+        assert f"{key.timeframe}, {key.horizon}" in row
+        assert day in row
+        document = nights.summary(key)
+        for entry in document["champions"]:
+            told = (entry["symbol"], entry["timeframe"], entry["horizon"], entry["night"])
+            assert told == (key.symbol, key.timeframe, key.horizon, day)
+        (version,) = document["versions"]
+        assert (version["timeframe"], version["horizon"]) == (key.timeframe, key.horizon)
+
+
+@pytest.mark.usefixtures("_there")
+def test_a_folder_with_two_timeframes_asks_for_one(nights: Nights) -> None:
+    night = run_job("nightly", "--bars", "bars", *QUICK)
+    assert night.code == 2
+    assert "is in 2 files" in night.error
+    assert "name the timeframe, as in timeframe=1h" in night.error
+    missing = run_job("nightly", "--bars", "bars", "--timeframe", "1d", *QUICK)
+    assert missing.code == 2
+    assert "holds 1d bars of ^SIM.A; there are 1h, 4h" in missing.error
+    assert len(nights.library.client.search_registered_models()) == 3
+
+
+@pytest.mark.usefixtures("_there")
+def test_an_analysis_takes_the_models_of_its_bars_and_asks_where_there_are_several(
+    nights: Nights,
+) -> None:
+    hour = run_job("analyze", "--bars", "bars", "--timeframe", "1h", "--jobs", "1")
+    assert hour.code == 0, hour.out + hour.err
+    assert "^SIM.A.1h.6/1" in hour.out
+    assert "4h" not in hour.out
+    four = run_job("analyze", "--bars", "bars", "--timeframe", "4h", "--jobs", "1")
+    assert four.code == 2
+    words = " ".join(four.out.split())
+    assert "^SIM.A.4h.2, ^SIM.A.4h.6" in words
+    near = run_job(
+        "analyze", "--bars", "bars", "--timeframe", "4h", "--horizon", "2", "--jobs", "1"
+    )
+    assert near.code == 0, near.out + near.err
+
+
+@pytest.mark.usefixtures("_there")
+def test_hamilton_takes_the_model_of_its_bars_and_refuses_others(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(*arguments: str) -> tuple[int, str]:
+        command = ["hamilton", SYMBOL, "--bars", "bars", "--models", "models", *arguments]
+        monkeypatch.setattr("sys.argv", command)
+        code = hamilton.main()
+        output = capsys.readouterr()
+        return code, output.out + output.err
+
+    code, said = run("--timeframe", "1h")
+    assert (code, said.startswith("^SIM.A on 1h bars, 6 bars ahead at")) == (0, True), said
+    code, said = run("--timeframe", "4h", "--horizon", "2")
+    assert (code, said.startswith("^SIM.A on 4h bars, 2 bars ahead at")) == (0, True), said
+    code, said = run("--timeframe", "4h")
+    assert code == 2
+    assert "could be any of ^SIM.A.4h.2, ^SIM.A.4h.6; name the horizon" in said
+    code, said = run("--timeframe", "1h", "--using", "^SIM.A.4h.6/1")
+    assert code == 2 or "regime is unknown" in said
+    assert code != 2 or "is of ^SIM.A on 4h bars, 6 bars ahead, and not of" in said
+    daily = simulate(400, strength=0.3, seed=1, symbol=SYMBOL, timeframe="1d").bars
+    with pytest.raises(UnknownSymbolError, match=r"no model of \^SIM\.A on 1d bars is registered"):
+        hamilton.model_key(nights.library, daily)
+    assert nights.library.newest(NEAR, Family.LIGHTGBM) is not None
