@@ -155,7 +155,7 @@ def doctor(live: bool) -> int:
 
 
 @cli.command()
-@_setting_options("exchanges", "symbols", "hours", "timeframe")
+@_setting_options("exchanges", "symbols", "hours", "timeframe", "renew")
 def collect(**overrides: str | None) -> int:
     """Collect candles, funding and open interest, and report what is missing or odd."""
     from analysis.documents import failures_document

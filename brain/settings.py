@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -101,6 +102,17 @@ def _member(parse: Callable[[str], object]) -> BeforeValidator:
     return BeforeValidator(lambda v: parse(v.lower()) if isinstance(v, str) else v)
 
 
+def _time(value: object) -> object:
+    """A time as ISO 8601 text, in UTC if it has no zone."""
+    if value is None or value == "":
+        return None
+    try:
+        time = datetime.fromisoformat(str(value))
+    except ValueError:
+        raise InputError("write a time as 2026-11-23 or 2026-11-23T06:00Z") from None
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).isoformat()
+
+
 def _renamed(value: object) -> object:
     """``"MATIC/USDT=POL/USDT"`` → ``{"MATIC/USDT:USDT": "POL/USDT:USDT"}``."""
     if not isinstance(value, str):
@@ -150,6 +162,10 @@ class Settings(BaseSettings):
     )
     hours: int = Field(
         default=4320, ge=1, description="hours of history that a collection makes complete"
+    )
+    renew: Annotated[str | None, BeforeValidator(_time)] = Field(
+        default=None,
+        description="time since which a collection asks for stored rows too, and replaces them",
     )
     renamed: Annotated[dict[str, str], NoDecode, BeforeValidator(_renamed)] = Field(
         default_factory=dict, description="symbols by their former name, OLD=NEW"

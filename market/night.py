@@ -119,7 +119,7 @@ def collect_market(
             progress(_line(result), done, total)
 
     collection = collector.collect_all_data(
-        settings.symbols, settings.hours, progress=short_progress
+        settings.symbols, settings.hours, renew=settings.renew, progress=short_progress
     )
     report = QualityReport(_quality_records(library, collection.series))
     if collection.rows_new:

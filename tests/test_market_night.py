@@ -172,6 +172,24 @@ def test_what_is_asked_for_in_vain_is_told_and_the_rest_is_kept(store: BrainLibr
     assert quality.loc["candles", "expected"] == 24
 
 
+def test_stored_rows_are_requested_again_by_a_renewal(
+    store: BrainLibrary, exchanges: ExchangeServer
+) -> None:
+    options = ("collect", "--exchange", "bybit", "--symbols", "BTC/USDT", "--hours", "24")
+    assert run_job(*options).code == 0
+    right = store.series.read("candles", symbol="BTC/USDT").drop(columns="collected")
+    store.series.upsert("candles", right.assign(close=right["high"]))
+    assert run_job(*options).code == 0
+    rows = store.series.read("candles", symbol="BTC/USDT")
+    assert (rows["close"] == rows["high"]).all()
+    since = right["time"][12]
+    assert run_job(*options, "--renew", since.isoformat()).code == 0
+    rows = store.series.read("candles", symbol="BTC/USDT")
+    assert (rows["close"] == rows["high"])[:12].all()
+    pd.testing.assert_frame_equal(rows.drop(columns="collected")[12:], right[12:])
+    assert run_job(*options, "--renew", "yesterday").code == 2
+
+
 def test_without_a_network_the_host_is_named_and_nothing_is_written(
     store: BrainLibrary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -33,6 +33,7 @@ from brain.errors import BarsError, InputError, NotEnoughBarsError, did_you_mean
 from brain.naming import parse_symbol
 from brain.series.calendars import Grid, Sessions, bars_grid, continuous_grid, sessions_grid
 from brain.series.clock import finished
+from brain.series.faults import bar_faults
 from brain.series.own_columns import find_columns
 from brain.series.quality.candles import candle_findings
 from brain.series.quality.findings import Findings
@@ -49,9 +50,6 @@ COLUMNS: tuple[str, ...] = ("open", "high", "low", "close", "volume")
 TIMEFRAMES: dict[str, pd.Timedelta] = {
     name: pd.Timedelta(length) for name, length in LENGTHS.items()
 }
-
-# Adjusted or converted prices may leave the close a rounding error above the high.
-_ROUNDING = 1e-9
 
 # Fewer bars may well have one price; more that have are no market.
 _FLAT = 30
@@ -360,17 +358,8 @@ def _in_order(rows: pd.DataFrame, repairs: list[str]) -> pd.DataFrame:
 def _check_prices(rows: pd.DataFrame, name: str) -> None:
     """Refuse impossible bars; the rows are in the order of time."""
     values = rows.to_numpy()
-    first, high, low, last, volume = values.T[: len(COLUMNS)]
-    faults = {
-        "a price is NaN or infinite": ~np.isfinite(values[:, :4]).all(axis=1),
-        "a price is not positive": (values[:, :4] <= 0).any(axis=1),
-        "high is below low": high < low * (1 - _ROUNDING),
-        "high is below open or close": high < np.maximum(first, last) * (1 - _ROUNDING),
-        "low is above open or close": low > np.minimum(first, last) * (1 + _ROUNDING),
-        "volume is negative": volume < 0,
-    }
     cure = "correct these bars at the source, or leave them out: a bar may be missing"
-    for fault, bad in faults.items():
+    for fault, bad in bar_faults(values[:, : len(COLUMNS)]).items():
         if np.any(bad):
             _refuse(rows, bad, fault, cure, name)
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+import pandas as pd
+
 from brain.calendars import calendar_of
 from brain.errors import (
     BrainError,
@@ -16,12 +18,13 @@ from brain.errors import (
     UnknownSymbolError,
 )
 from brain.series.bars import COLUMNS, Bars, check_bars, parse_timeframe
+from brain.series.faults import row_faults
 from brain.series.files import folder_files, read_files, sample_folder, unread_files
+from brain.series.times import when
+from brain.text import count
 from brain.work import Failure
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from brain.series.store.store import SeriesStore
     from brain.settings import Settings
 
@@ -234,7 +237,8 @@ def bars_of(
         now: the moment, UTC, at which the bars are read; the clock's if None.
 
     Returns:
-        The series on its grid; missing candles are rows of NaN, and ``repairs`` counts them.
+        The series on its grid; missing and impossible candles are rows of NaN, and ``repairs``
+        counts them.
 
     Raises:
         InputError: the symbol has no perpetual, or there is no such timeframe.
@@ -257,4 +261,26 @@ def bars_of(
             "first, or correct symbol, exchange or timeframe"
         )
     source = f"{contract} on {exchange}"
+    candles = _sound(candles, source)
     return check_bars(candles, symbol=symbol, timeframe=timeframe, source=source, now=now)
+
+
+def _sound(candles: pd.DataFrame, source: str) -> pd.DataFrame:
+    """The candles, those that can't be true as missing ones; the store may be older than the rule.
+
+    A collection asks for them again.
+    """
+    faults = row_faults("candles", candles)
+    bad = faults != ""
+    if not bad.any():
+        return candles
+    first = int(bad.argmax())
+    logger.warning(
+        "%s: %s taken as missing, first at %s: %s; collect with --renew to ask for them again",
+        source,
+        count(bad.sum(), "impossible candle"),
+        when(candles["time"].iloc[first]),
+        faults[first],
+    )
+    values = candles[list(COLUMNS)].mask(pd.Series(bad, index=candles.index), axis=0)
+    return candles.assign(**{name: values[name] for name in COLUMNS})

@@ -71,6 +71,7 @@ class DataCollector:
         hours: float = 24,
         *,
         until: object = None,
+        renew: object = None,
         progress: Progress | None = None,
     ) -> CollectionResult:
         """Make the last hours of the symbols complete, of every kind and at every exchange.
@@ -86,6 +87,9 @@ class DataCollector:
             hours: of history before ``until``.
             until: the end of it, exclusive, whatever pandas takes as a time, in UTC without a
                 zone; the exchange's present time if None or later than that.
+            renew: since when stored rows are requested too, and replaced where the exchange has
+                corrected them, whatever pandas takes as a time; the range begins there if that is
+                earlier. None: stored rows are not requested.
             progress: called as each series is done, with its result.
 
         Returns:
@@ -94,7 +98,8 @@ class DataCollector:
 
         Raises:
             InputError: ``symbols`` is a single text or empty, an exchange is unknown or has no
-                history of the timeframe, ``hours`` is not positive, or ``until`` is no time.
+                history of the timeframe, ``hours`` is not positive, or ``until`` or ``renew`` is
+                no time.
             SeriesStoreError: the store can't be read or written; then nothing can go on.
         """
         request = CollectionRequest(
@@ -103,6 +108,7 @@ class DataCollector:
             until=to_timestamp(until, "until"),
             timeframe=self.settings.candle_timeframe,
             renamed=self.settings.renamed,
+            renew=to_timestamp(renew, "renew"),
         )
         return _run(self._collect(request, progress))
 

@@ -10,12 +10,18 @@ from typing import Any
 
 import pandas as pd
 
-from brain.errors import BrainError, LibraryError, MarketError
+from brain.errors import BrainError, ExchangeShapeError, LibraryError, MarketError
 from brain.series.store.store import SeriesStore
 from market.collection.batches import Batches
 from market.collection.fetch import Fetch
 from market.collection.gaps import revise_gaps
-from market.collection.listing import Listing, instrument_rows, make_listing, read_members
+from market.collection.listing import (
+    Listing,
+    check_odd_rows,
+    instrument_rows,
+    make_listing,
+    read_members,
+)
 from market.collection.outage import Outage
 from market.collection.plan import HISTORIES, Period
 from market.collection.preparation import Preparation
@@ -30,6 +36,8 @@ logger = logging.getLogger(__name__)
 # Series that are fetched at once from one exchange: enough to keep its client busy, few enough
 # that series get done one after another.
 _AT_ONCE = 12
+# So far a snapshot may be from the exchange's clock, which is requested once a collection.
+_PRESENT = pd.Timedelta(minutes=30)
 
 
 class ExchangeCollection:
@@ -60,6 +68,8 @@ class ExchangeCollection:
         self.tally = tally
         self.outage = Outage()
         self._gate = asyncio.Semaphore(_AT_ONCE)
+        # The exchange's time, and the event loop's at that moment.
+        self._clock = (pd.Timestamp(0, tz="UTC"), 0.0)
 
     async def run(self) -> None:
         """Collect everything; faults of the exchange become results.
@@ -75,10 +85,16 @@ class ExchangeCollection:
                 instruments, now = await run_all(
                     self.exchange.instruments(), self.exchange.server_time()
                 )
-        except MarketError as error:
+        except LibraryError:
+            raise
+        except Exception as error:
+            if not isinstance(error, BrainError):
+                logger.exception("%s failed", self.exchange.name)
+                error = _unexpected(error)
             every_name = [name for aliases in names.values() for name in aliases]
             self.tally.fail(every_name, self.exchange.name, error)
             return
+        self._clock = now, asyncio.get_running_loop().time()
         listings, last_listed = await self._listings(names, instruments, now)
         self._note_lacks(listings, names)
         period = self.request.period(now)
@@ -109,6 +125,7 @@ class ExchangeCollection:
         for symbol, aliases in names.items():
             former = self.request.former_names.get(symbol, ())
             try:
+                check_odd_rows(symbol, former, instruments, members, self.exchange.odd_rows)
                 listings.append(make_listing(symbol, former, instruments, members, exchange, now))
             except BrainError as error:
                 self.tally.fail(aliases, exchange, error)
@@ -126,7 +143,12 @@ class ExchangeCollection:
         whole range, or the next one begins where this one did.
         """
         preparation = Preparation(
-            self.store, self.exchange, self.request.timeframe, period, last_listed
+            self.store,
+            self.exchange,
+            self.request.timeframe,
+            period,
+            last_listed,
+            self.request.renew,
         )
         fetches = [f for f in preparation.fetches(listings) if not self.exchange.lacks(f.plan.kind)]
         revisions = [revision for f in fetches if (revision := f.first_revision()) is not None]
@@ -187,6 +209,7 @@ class ExchangeCollection:
     async def _fetch_snapshot(self, instrument: Instrument) -> BrainError | None:
         try:
             row = await self.exchange.snapshot(instrument)
+            self._check_present(row["time"][0])
             await self.batches.add("snapshots", row)
         except LibraryError:
             raise
@@ -197,6 +220,20 @@ class ExchangeCollection:
             logger.exception("%s %s snapshots failed", instrument.symbol, self.exchange.name)
             return _unexpected(error)
         return None
+
+    def _check_present(self, time: pd.Timestamp) -> None:
+        """Check that a snapshot is of the present, by the exchange's clock.
+
+        Raises:
+            ExchangeShapeError: it is not.
+        """
+        clock, since = self._clock
+        now = clock + pd.Timedelta(seconds=asyncio.get_running_loop().time() - since)
+        if abs(time - now) > _PRESENT:
+            raise ExchangeShapeError(
+                f"{self.exchange.name}: a snapshot is of {time}, while the exchange's clock is at "
+                f"{now}; one of the two is wrong: compare with its documentation"
+            )
 
 
 async def run_all(*works: Coroutine[Any, Any, Any]) -> list[Any]:

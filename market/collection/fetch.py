@@ -15,6 +15,7 @@ import pandas as pd
 from brain.errors import BrainError, LibraryError, NoSuchInstrumentError
 from market.collection.gaps import (
     ENDED,
+    IMPOSSIBLE,
     NO_ROW,
     NOT_FETCHED,
     TOO_OLD,
@@ -27,8 +28,8 @@ from market.collection.grid import (
     FixedGrid,
     Span,
     Times,
+    as_stamp,
     as_time,
-    as_times,
     join_spans,
     parts_outside,
 )
@@ -36,7 +37,7 @@ from market.collection.listing import UNLISTED
 from market.collection.outage import Outage
 from market.collection.plan import Leg, SeriesPlan
 from market.collection.results import Gap
-from market.exchanges.base import Exchange
+from market.exchanges.base import Exchange, Page
 
 __all__ = ["AddRows", "Fetch"]
 
@@ -58,6 +59,8 @@ class Fetch:
         gaps: on record; those that are due are requested again wherever they are.
         now: the exchange's time.
         bridges: further spans to request, such as from the range to later rows.
+        renew: since when stored rows are requested again, and replaced where they differ; None:
+            never.
 
     Attributes:
         plan: of the series.
@@ -73,12 +76,16 @@ class Fetch:
         gaps: Sequence[Gap],
         now: pd.Timestamp,
         bridges: Sequence[Span] = (),
+        renew: pd.Timestamp | None = None,
     ) -> None:
         self.plan = plan
         self.rows_new = 0
         self.rows_late = 0
         self.failure: BrainError | None = None
         self._times = times
+        # Stored rows that are requested again, until they come.
+        self._stale = times[:0] if renew is None else times[times >= as_time(renew)]
+        self._impossible: dict[int, str] = {}
         self._gaps = gaps
         whole = [Span(plan.start, plan.end, 0)] if plan.start < plan.end else []
         again = _spans(due_gaps(gaps, plan.oldest, now))
@@ -162,7 +169,7 @@ class Fetch:
             return None if nothing and leg.instrument.status == UNLISTED else error
         return None
 
-    def _pages(self, exchange: Exchange, leg: Leg, span: Span) -> AsyncIterator[pd.DataFrame]:
+    def _pages(self, exchange: Exchange, leg: Leg, span: Span) -> AsyncIterator[Page]:
         kind, timeframe = self.plan.kind, self.plan.timeframe
         if kind == "candles":
             return exchange.candles(leg.instrument, timeframe, span.start, span.end)
@@ -170,16 +177,19 @@ class Fetch:
             return exchange.open_interest(leg.instrument, timeframe, span.start, span.end)
         return exchange.funding(leg.instrument, span.start, span.end)
 
-    def _new_rows(self, page: pd.DataFrame) -> pd.DataFrame:
-        """The page's rows that are not stored; they are counted."""
-        times = page["time"].astype("datetime64[us, UTC]").astype("int64").to_numpy()
-        rows = page[~np.isin(times, self._times)]
-        if len(rows):
-            new = as_times(rows["time"])
-            self.rows_new += len(new)
+    def _new_rows(self, page: Page) -> pd.DataFrame:
+        """The page's rows that are not stored, which are counted, and those that are renewed."""
+        self._impossible |= {as_time(time): fault for time, fault in page.impossible.items()}
+        times = page.rows["time"].astype("datetime64[us, UTC]").astype("int64").to_numpy()
+        new = ~np.isin(times, self._times)
+        rows = page.rows[new | np.isin(times, self._stale)]
+        self._stale = np.setdiff1d(self._stale, times)
+        if new.any():
+            arrived = np.unique(times[new])
+            self.rows_new += len(arrived)
             start, end = as_time(self.plan.start), as_time(self.plan.end)
-            self.rows_late += int(((new < start) | (new >= end)).sum())
-            self._times = np.union1d(self._times, new)
+            self.rows_late += int(((arrived < start) | (arrived >= end)).sum())
+            self._times = np.union1d(self._times, arrived)
         return rows
 
     # --- after ------------------------------------------------------------------------------------
@@ -224,7 +234,7 @@ class Fetch:
         requests: list[tuple[Leg, Span]] = []
         for leg, start, end in self._by_leg(self._scope):
             low = start if self.plan.oldest is None else max(start, self.plan.oldest)
-            spans = list(self._spans_to_request(leg, low, end))
+            spans = [*self._spans_to_request(leg, low, end), *self._spans_to_renew(low, end)]
             step = leg.grid.step if isinstance(leg.grid, FixedGrid) else _HOUR
             requests += [(leg, span) for span in join_spans(spans, _NEAR * step)]
         return requests
@@ -238,6 +248,16 @@ class Fetch:
             for low, high in parts_outside(span.start, span.end, self._absences):
                 if count := leg.grid.count(low, high):
                     yield Span(low, high, count)
+
+    def _spans_to_renew(self, start: pd.Timestamp, end: pd.Timestamp) -> list[Span]:
+        """From the first to the last stale row of each part that has no answer yet."""
+        spans: list[Span] = []
+        for low, high in parts_outside(start, end, self._answers):
+            stale = self._stale[(self._stale >= as_time(low)) & (self._stale < as_time(high))]
+            if len(stale):
+                last = as_stamp(stale[-1]) + pd.Timedelta(microseconds=1)
+                spans.append(Span(as_stamp(stale[0]), last, len(stale)))
+        return spans
 
     def _by_leg(self, spans: Sequence[Span]) -> Iterator[tuple[Leg, pd.Timestamp, pd.Timestamp]]:
         """The parts of the spans that each leg has: leg, start and end."""
@@ -254,7 +274,9 @@ class Fetch:
         if start >= end:
             return
         first, last = as_time(leg.start), as_time(leg.end)
-        times = self._times[(self._times >= first) & (self._times < last)]
+        # An impossible row is none that is absent: it has a gap of its own.
+        times = np.union1d(self._times, np.fromiter(self._impossible, np.int64))
+        times = times[(times >= first) & (times < last)]
         unanswered = parts_outside(start, end, self._answers)
         for low, high in unanswered:
             for span in leg.grid.possible_holes(times, low, high):
@@ -268,6 +290,7 @@ class Fetch:
         gaps: list[Gap] = []
         oldest = self.plan.oldest
         for leg, start, end in self._by_leg(spans):
+            gaps += self._impossible_gaps(leg, start, end)
             edge = start if oldest is None else min(max(start, oldest), end)
             gaps += [
                 Gap(span.start, span.end, span.count, f"{TOO_OLD} ({self.plan.retention})")
@@ -279,6 +302,22 @@ class Fetch:
                 else:
                     gaps.append(Gap(span.start, span.end, span.count, self._reason))
         return sorted(gaps)
+
+    def _impossible_gaps(self, leg: Leg, start: pd.Timestamp, end: pd.Timestamp) -> list[Gap]:
+        """The gaps of impossible rows in ``[start, end)``; equal ones in a row are one."""
+        step = leg.grid.step if isinstance(leg.grid, FixedGrid) else _HOUR
+        gaps: list[Gap] = []
+        for time in sorted(set(self._impossible) - set(self._times.tolist())):
+            low = as_stamp(time)
+            if not start <= low < end:
+                continue
+            gap = Gap(low, low + step, 1, f"{IMPOSSIBLE}: {self._impossible[time]}")
+            last = gaps[-1] if gaps else None
+            if last is not None and (last.end, last.reason) == (gap.start, gap.reason):
+                gaps[-1] = replace(last, end=gap.end, count=last.count + 1)
+            else:
+                gaps.append(gap)
+        return gaps
 
     @property
     def _reason(self) -> str:

@@ -5,6 +5,9 @@ fetched, and what is still missing is recorded when the series is done. So at ev
 crash too, what should exist and is not stored lies within a recorded gap. A gap may hold rows that
 were stored since; :func:`market.collection.gaps.open_gaps` leaves those out.
 
+A row that can't be true, such as a candle of negative volume, is missing with what is wrong as its
+reason. Every collection requests it again, and stores it once the exchange has mended it.
+
 A row that the exchange does not have is requested again, once a collection: by every collection of
 the first day since its absence was noted, then daily until the third day, then weekly.
 """
@@ -32,6 +35,7 @@ from market.collection.results import Gap
 
 __all__ = [
     "ENDED",
+    "IMPOSSIBLE",
     "NOT_FETCHED",
     "NO_ROW",
     "TOO_OLD",
@@ -48,6 +52,8 @@ __all__ = [
 
 NOT_FETCHED = "not fetched yet"
 NO_ROW = "the exchange has no row"
+#: How the reason of a gap begins whose rows the exchange has, and which can't be true.
+IMPOSSIBLE = "the exchange's row is impossible"
 #: Between when an instrument was last listed and when a collection no longer found it: it ended at
 #: an unknown time between.
 ENDED = "no longer listed"
@@ -74,6 +80,10 @@ SeriesKey = tuple[str, str, str, str]
 def absent(gap: Gap) -> bool:
     """Whether the exchange has answered, and has no such rows."""
     return gap.reason in (NO_ROW, ENDED)
+
+
+def _impossible(gap: Gap) -> bool:
+    return gap.reason.startswith(IMPOSSIBLE)
 
 
 def rests(gap: Gap, now: pd.Timestamp) -> bool:
@@ -188,13 +198,17 @@ def _outside_scope(gaps: Iterable[Gap], revision: GapRevision) -> list[Gap]:
 
 
 def _with_reason_since(gap: Gap, before: Iterable[Gap], checked: pd.Timestamp) -> Gap:
-    """The gap with when its absence was first noted: of the record's absences where it is."""
-    if gap.reason_since is not None or not absent(gap):
+    """The gap with when its reason was first noted: of the record's like it where it is.
+
+    Of an absence or an impossible row; any other reason is of its own collection.
+    """
+    like = absent if absent(gap) else _impossible
+    if gap.reason_since is not None or not like(gap):
         return gap
     since = [
         old.reason_since
         for old in before
-        if absent(old)
+        if like(old)
         and old.reason_since is not None
         and old.start < gap.end
         and old.end > gap.start

@@ -3,11 +3,14 @@
 Usually that is one instrument. After a renaming it is the old instrument and the new one. An
 instrument that the exchange no longer lists, but that was listed at an earlier collection, is
 remembered in the series store's kind ``instruments``: it ended at some time since then.
+
+A row of the list that can't be read does not end an instrument: its symbol alone fails.
 """
 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,12 +19,14 @@ import pandas as pd
 
 from brain.errors import UnknownSymbolError, did_you_mean
 from brain.series.store.schema import parse_kind
-from market.exchanges.base import Instrument
+from market.collection.units import instrument_of
+from market.exchanges.base import Instrument, OddRow
 
 __all__ = [
     "UNLISTED",
     "Listing",
     "Member",
+    "check_odd_rows",
     "instrument_rows",
     "make_listing",
     "read_members",
@@ -99,8 +104,10 @@ def make_listing(
         UnknownSymbolError: the exchange lists no such symbol, nor did it at earlier collections.
     """
     order = {name: place for place, name in enumerate((*former_names, symbol))}
-    by_id = {instruments[n].id: Member(instruments[n], n) for n in order if n in instruments}
-    notes = [f"was {name}" for name in order if name in instruments and name != symbol]
+    listed = {name: one for name in order if (one := instrument_of(name, instruments))}
+    by_id = {one.id: Member(one, name) for name, one in listed.items()}
+    notes = [f"was {name}" for name in listed if name != symbol]
+    notes += [_unit_note(one) for one in listed.values() if one.symbol not in order]
     unlisted: dict[str, list[Member]] = {}
     for member in members:
         if member.listed_as in order and member.instrument.id not in by_id:
@@ -115,6 +122,49 @@ def make_listing(
     ordered = sorted(by_id.values(), key=lambda m: (order[m.listed_as], m.last_listed is None))
     present = (replace(m, instrument=replace(m.instrument, symbol=symbol)) for m in ordered)
     return Listing(symbol, tuple(present), "; ".join(notes))
+
+
+def check_odd_rows(
+    symbol: str,
+    former_names: Sequence[str],
+    instruments: Mapping[str, Instrument],
+    members: Sequence[Member],
+    odd_rows: Sequence[OddRow],
+) -> None:
+    """Check that a symbol is not missing from a list only because its row can't be read.
+
+    Args:
+        symbol, former_names, instruments, members: as for
+            :func:`market.collection.listing.make_listing`.
+        odd_rows: of the list; one that has no name may be anyone's.
+
+    Raises:
+        ExchangeShapeError: it may be.
+    """
+    names = {symbol, *former_names}
+    if any(instrument_of(name, instruments) for name in names):
+        return
+    ids = {member.instrument.id for member in members if member.listed_as in names}
+    for row in odd_rows:
+        if row.symbol in names or row.id in ids or (row.symbol is None and _may_be(row.id, names)):
+            raise row.error
+
+
+def _may_be(instrument_id: str | None, names: Iterable[str]) -> bool:
+    """Whether an instrument without a readable symbol may be of these names, by its id."""
+    if instrument_id is None:
+        return True
+    letters = re.sub("[^A-Za-z0-9]", "", instrument_id)
+    pairs = (name.partition(":")[0].replace("/", "") for name in names)
+    return any(letters.startswith(pair) for pair in pairs)
+
+
+def _unit_note(instrument: Instrument) -> str:
+    """What the exchange calls a coin that it counts in other units."""
+    note = f"listed as {instrument.symbol}"
+    if instrument.multiplier == 1:
+        return note
+    return f"{note}: prices times {instrument.multiplier:g}, amounts divided by it"
 
 
 def _ended(memories: Sequence[Member], now: pd.Timestamp) -> Member:
@@ -161,6 +211,7 @@ def read_members(rows: pd.DataFrame) -> tuple[list[Member], dict[str, pd.Timesta
 
 def _instrument(row: Mapping[Any, Any]) -> Instrument:
     hours, listed, delisted = row["funding_interval_hours"], row["listed"], row["delisted"]
+    multiplier = row["multiplier"]
     return Instrument(
         exchange=row["exchange"],
         symbol=row["symbol"],
@@ -170,6 +221,7 @@ def _instrument(row: Mapping[Any, Any]) -> Instrument:
         listed=None if pd.isna(listed) else listed,
         delisted=None if pd.isna(delisted) else delisted,
         status=UNLISTED,
+        multiplier=1.0 if pd.isna(multiplier) else float(multiplier),
     )
 
 
@@ -187,6 +239,7 @@ def instrument_rows(listings: Iterable[Listing], now: pd.Timestamp) -> pd.DataFr
             "symbol": member.instrument.symbol,
             "instrument": member.instrument.id,
             "contract_size": member.instrument.contract_size,
+            "multiplier": member.instrument.multiplier,
             "funding_interval_hours": member.instrument.funding_interval_hours,
             "listed": member.instrument.listed,
             "delisted": member.instrument.delisted,

@@ -42,6 +42,7 @@ class Preparation:
         timeframe: of candles and open interest.
         period: that the collection covers.
         last_listed: when the exchange last listed a symbol, of those of earlier collections.
+        renew: since when stored rows are requested again; None: never.
     """
 
     store: SeriesStore
@@ -49,6 +50,7 @@ class Preparation:
     timeframe: str
     period: Period
     last_listed: Mapping[str, pd.Timestamp]
+    renew: pd.Timestamp | None = None
 
     def fetches(self, listings: Sequence[Listing]) -> list[Fetch]:
         """What to fetch of each listing and kind of history, in the order of the listings.
@@ -153,7 +155,7 @@ class Preparation:
                 whole = self._plan(listing, plan.kind, near.before)
             if near.after is not None and near.before is None and plan.end < near.after:
                 bridges = [Span(plan.end, near.after, 0)]
-        return _Extension(plan, whole, bridges, gaps, self.period.now)
+        return _Extension(plan, whole, bridges, gaps, self.period.now, self.renew)
 
     def _fetch(self, extension: _Extension, times: Times, reader: StoredTimes) -> Fetch:
         """The fetch of a series; of a renamed one, what lies between its legs is part of it."""
@@ -179,6 +181,7 @@ class _Extension:
         bridges: spans from the range, or from a leg, to later rows on record.
         gaps: on record.
         now: the exchange's time.
+        renew: since when stored rows are requested again; None: never.
     """
 
     plan: SeriesPlan
@@ -186,6 +189,7 @@ class _Extension:
     bridges: list[Span]
     gaps: list[Gap]
     now: pd.Timestamp
+    renew: pd.Timestamp | None
 
     def reach(self, context: TimeRange) -> TimeRange:
         """The times that are needed of the store, at least those of the context."""
@@ -198,7 +202,7 @@ class _Extension:
 
     def fetch(self, times: Times) -> Fetch:
         """The fetch of the whole, or of the plan alone if no hole before it is off record."""
-        whole = Fetch(self.whole, times, self.gaps, self.now, self.bridges)
+        whole = Fetch(self.whole, times, self.gaps, self.now, self.bridges, self.renew)
         if self.whole is self.plan:
             return whole
         before = min(self.plan.start, self.plan.end)
@@ -208,4 +212,4 @@ class _Extension:
             self.whole.start, self.whole.end
         ):
             return whole
-        return Fetch(self.plan, times, self.gaps, self.now, self.bridges)
+        return Fetch(self.plan, times, self.gaps, self.now, self.bridges, self.renew)

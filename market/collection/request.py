@@ -29,6 +29,8 @@ class CollectionRequest:
         until: the end of it; None: the present.
         timeframe: of candles and open interest.
         renamed: canonical symbols, new by old.
+        renew: since when stored rows are requested again, and replaced where they differ; None:
+            none are.
     """
 
     names: tuple[str, ...]
@@ -36,6 +38,7 @@ class CollectionRequest:
     until: pd.Timestamp | None
     timeframe: str
     renamed: Mapping[str, str]
+    renew: pd.Timestamp | None = None
 
     def names_by_symbol(self) -> tuple[dict[str, list[str]], dict[str, BrainError]]:
         """The names by present canonical symbol, and the errors of those that are no symbol."""
@@ -56,7 +59,8 @@ class CollectionRequest:
     def period(self, now: pd.Timestamp) -> Period:
         """The times to cover, by an exchange's clock."""
         end = now if self.until is None else min(self.until, now)
-        return Period(end - pd.Timedelta(hours=self.hours), end, now)
+        start = end - pd.Timedelta(hours=self.hours)
+        return Period(start if self.renew is None else min(start, self.renew), end, now)
 
 
 class Tally:

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from brain.series.bars import parse_timeframe
+from brain.series.faults import row_faults
 from brain.series.store.store import SeriesStore
 from market.collection.grid import Times, as_stamp, as_time
 from market.collection.results import Gap
@@ -25,7 +26,13 @@ TimeRange = tuple[pd.Timestamp, pd.Timestamp]
 
 NO_TIMES: Times = np.empty(0, dtype=np.int64)
 
-# Rows that one query may bring: some 100 MB.
+# The columns that tell whether a row can be true.
+_VALUES = {
+    "candles": ["open", "high", "low", "close", "volume"],
+    "funding": ["rate", "mark_price"],
+    "open_interest": ["base", "usd"],
+}
+# Rows that one query may bring: some 200 MB.
 _ROWS = 2_000_000
 # Symbols whose ranges differ share a query unless that brings this many rows more.
 _MORE_ROWS = 100_000
@@ -135,8 +142,10 @@ class StoredTimes:
             timeframe=self.timeframe or None,
             start=start,
             end=end,
-            columns=["symbol", "time"],
+            columns=["symbol", "time", *_VALUES[self.kind]],
         )
+        # A row that can't be true is stored by an older program alone: it is requested again.
+        rows = rows[row_faults(self.kind, rows) == ""]
         # Rows come sorted by symbol and time.
         codes, names = pd.factorize(rows["symbol"])
         edges = np.flatnonzero(np.diff(codes)) + 1

@@ -10,17 +10,26 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import ClassVar, Self
 
 import pandas as pd
 
-from brain.errors import InputError
+from brain.errors import ExchangeShapeError, InputError
 from brain.naming import perpetual
 from brain.series.bars import parse_timeframe
 
-__all__ = ["FUNDING_HOURS", "Exchange", "Instrument", "Probe", "canonical", "settles_in_dollars"]
+__all__ = [
+    "FUNDING_HOURS",
+    "Exchange",
+    "Instrument",
+    "OddRow",
+    "Page",
+    "Probe",
+    "canonical",
+    "settles_in_dollars",
+]
 
 #: Hours between settlements that exchanges have.
 FUNDING_HOURS = (24, 12, 8, 6, 4, 3, 2, 1)
@@ -38,11 +47,13 @@ class Instrument:
         exchange: the exchange's name, ``okx``.
         symbol: the canonical symbol, ``BTC/USDT:USDT``.
         id: the exchange's own name of it, ``BTC-USDT-SWAP``.
-        contract_size: base units of one contract; 1 where the exchange counts in base units.
+        contract_size: the exchange's base units of one contract; 1 where it counts in base units.
         funding_interval_hours: hours between settlements at present; None if unknown.
         listed: when trading began; None if unknown.
         delisted: when trading ended or will end; None while that is not set.
         status: as the exchange calls it, ``live``.
+        multiplier: the exchange's base units in one of the symbol's: 1000 of ``1000SHIB/USDT:USDT``
+            where the exchange quotes SHIB. Prices are multiplied by it, amounts divided.
     """
 
     exchange: str
@@ -53,6 +64,38 @@ class Instrument:
     listed: pd.Timestamp | None
     delisted: pd.Timestamp | None
     status: str
+    multiplier: float = 1.0
+
+
+@dataclass(frozen=True)
+class OddRow:
+    """A row of an exchange's list of instruments that can't be read.
+
+    Attributes:
+        id: the exchange's own name of the instrument; None if that can't be read either.
+        symbol: canonical; None if unknown.
+        error: names the field.
+    """
+
+    id: str | None
+    symbol: str | None
+    error: ExchangeShapeError
+
+
+@dataclass(frozen=True, eq=False)
+class Page:
+    """Some rows of a history.
+
+    Attributes:
+        rows: a frame with the columns of the kind in the series store, except ``collected``.
+        impossible: of rows that can't be true, what is wrong with each, by time; they are not
+            among ``rows``.
+        error: of a row that can't be read; None: there is none. The other rows are good.
+    """
+
+    rows: pd.DataFrame
+    impossible: Mapping[pd.Timestamp, str] = field(default_factory=dict)
+    error: ExchangeShapeError | None = None
 
 
 @dataclass(frozen=True)
@@ -83,11 +126,13 @@ class Exchange(ABC):
     - :class:`~brain.errors.RateLimitedError` if there are too many requests at every attempt;
     - :class:`~brain.errors.ExchangeRefusedError` if it answers with an error of its own
       (:class:`~brain.errors.NoSuchInstrumentError` if that says that there is no such instrument);
-    - :class:`~brain.errors.ExchangeShapeError` if an answer lacks a field that is needed.
+    - :class:`~brain.errors.ExchangeShapeError` if an answer lacks a field that is needed, or its
+      times are in another unit, off the grid or not those that were asked for.
 
-    The histories come as pages: frames with the columns of their kind in the series store, except
-    ``collected``, holding rows of ``[start, end)`` in any order, no row twice. Rows that the
-    exchange doesn't have are absent without an error: comparing with the grid is the caller's part.
+    The histories come as pages (:class:`Page`), holding rows of ``[start, end)`` in any order, no
+    row twice. Rows that the exchange doesn't have are absent without an error: comparing with the
+    grid is the caller's part. A row that can't be true is none of the page's rows, and is named
+    there; one that can't be read is an ExchangeShapeError after the last page.
     A start before :meth:`oldest` is moved up to it, because an exchange refuses to look further
     back.
     """
@@ -127,8 +172,14 @@ class Exchange(ABC):
     async def instruments(self) -> dict[str, Instrument]:
         """The linear perpetuals by canonical symbol, with delisted ones where the exchange has any.
 
-        Requested once; later calls return the same instruments.
+        Requested once; later calls return the same instruments. Rows that can't be read are left
+        out; :attr:`odd_rows` has them afterwards.
         """
+
+    @property
+    @abstractmethod
+    def odd_rows(self) -> tuple[OddRow, ...]:
+        """The rows of the list of instruments that can't be read."""
 
     @abstractmethod
     async def server_time(self) -> pd.Timestamp:
@@ -137,7 +188,7 @@ class Exchange(ABC):
     @abstractmethod
     def candles(
         self, instrument: Instrument, timeframe: str, start: pd.Timestamp, end: pd.Timestamp
-    ) -> AsyncIterator[pd.DataFrame]:
+    ) -> AsyncIterator[Page]:
         """Pages of ``candles``: only closed ones, by the exchange's clock.
 
         ``time`` is the open time. Prices in the quote currency, ``volume`` in base units,
@@ -150,7 +201,7 @@ class Exchange(ABC):
     @abstractmethod
     def funding(
         self, instrument: Instrument, start: pd.Timestamp, end: pd.Timestamp
-    ) -> AsyncIterator[pd.DataFrame]:
+    ) -> AsyncIterator[Page]:
         """Pages of ``funding``: settled rates.
 
         ``time`` is the settlement, floored to the minute, since exchanges are some milliseconds
@@ -162,7 +213,7 @@ class Exchange(ABC):
     @abstractmethod
     def open_interest(
         self, instrument: Instrument, timeframe: str, start: pd.Timestamp, end: pd.Timestamp
-    ) -> AsyncIterator[pd.DataFrame]:
+    ) -> AsyncIterator[Page]:
         """Pages of ``open_interest`` whose period is over, by the exchange's clock.
 
         ``time`` is the exchange's stamp, the period's beginning. ``base`` is in base units,

@@ -6,6 +6,7 @@ three days. HTTP 403 is its firewall's, 451 is for countries that it does not se
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from collections.abc import Mapping
@@ -14,16 +15,19 @@ from typing import Any
 
 import pandas as pd
 
-from brain.errors import ExchangeRefusedError
+from brain.errors import ExchangeRefusedError, ExchangeShapeError
 from market.exchanges.base import Instrument, canonical, settles_in_dollars
 from market.exchanges.pages import MILLISECOND, snapshot_row
-from market.exchanges.rest import SMALLEST_LIMIT, RestExchange
+from market.exchanges.rest import HOUR, MINUTE, SMALLEST_LIMIT, RestExchange, funding_hours
+from market.exchanges.table import Table
 from market.http.client import Query
 from market.http.limits import Limit
 from market.http.parser import milliseconds
 from market.http.refusals import BLOCKED, Answer, Refusal
 
 __all__ = ["Binance"]
+
+logger = logging.getLogger(__name__)
 
 _INFO, _CLOCK = "fapi/v1/exchangeInfo", "fapi/v1/time"
 _KLINES, _PREMIUM = "fapi/v1/klines", "fapi/v1/premiumIndex"
@@ -75,6 +79,7 @@ class Binance(RestExchange):
             "snapshot": f"{_PREMIUM} and openInterest",
         }
     )
+    listing_fields = ("symbol", "baseAsset", "quoteAsset")
     bitcoin = Instrument(name, "BTC/USDT:USDT", "BTCUSDT", 1.0, 8.0, None, None, "TRADING")
 
     @property
@@ -119,20 +124,35 @@ class Binance(RestExchange):
 
     async def _fetch_instruments(self) -> dict[str, Instrument]:
         answer = await self.client.get(_INFO, costs={"weight": 1})
-        hours = await self._hours()
+        hours, default = await self._hours()
         rows = self.parser(_INFO).rows(answer, "symbols")
-        instruments = [i for row in rows if (i := self._instrument(row, hours)) is not None]
-        return self._by_symbol(sorted(instruments, key=lambda i: i.status != "TRADING"))
+        return self._by_symbol(rows, lambda row: self._instrument(row, hours, default), "TRADING")
 
-    async def _hours(self) -> dict[str, float]:
-        """Funding intervals by instrument id, where they differ from the default or once did."""
+    async def _hours(self) -> tuple[dict[str, float | None], float | None]:
+        """Funding intervals by instrument id, where they differ from the default or once did.
+
+        And the default, unknown if a row could be any instrument's.
+        """
         parser = self.parser(_INTERVALS)
         rows = parser.rows(await self.client.get(_INTERVALS, costs={"funding": 1}))
-        return {
-            parser.text(row, "symbol"): parser.number(row, "fundingIntervalHours") for row in rows
-        }
+        hours: dict[str, float | None] = {}
+        default: float | None = _DEFAULT_HOURS
+        for row in rows:
+            name = row.get("symbol") if isinstance(row, dict) else None
+            try:
+                interval: float | None = funding_hours(parser, row, "fundingIntervalHours")
+            except ExchangeShapeError as error:
+                logger.warning("a funding interval stays unknown: %s", error)
+                interval = None
+            if isinstance(name, str):
+                hours[name] = interval
+            else:
+                default = None
+        return hours, default
 
-    def _instrument(self, row: Any, hours: Mapping[str, float]) -> Instrument | None:
+    def _instrument(
+        self, row: Any, hours: Mapping[str, float | None], default: float | None
+    ) -> Instrument | None:
         parser = self.parser(_INFO)
         base, quote = parser.text(row, "baseAsset"), parser.text(row, "quoteAsset")
         if parser.text(row, "contractType") not in _PERPETUAL:
@@ -144,15 +164,16 @@ class Binance(RestExchange):
         if symbol is None:
             return None
         delivery = parser.time(row, "deliveryDate")
+        status = parser.text(row, "status")
         return Instrument(
             exchange=self.name,
             symbol=symbol,
             id=instrument_id,
             contract_size=1.0,
-            funding_interval_hours=hours.get(instrument_id, _DEFAULT_HOURS),
+            funding_interval_hours=hours.get(instrument_id, default),
             listed=parser.time(row, "onboardDate"),
             delisted=None if delivery is None or milliseconds(delivery) >= _NEVER else delivery,
-            status=parser.text(row, "status"),
+            status=status,
         )
 
     async def _fetch_candles(
@@ -163,50 +184,40 @@ class Binance(RestExchange):
         query: Query = {"symbol": instrument.id, "interval": timeframe, "limit": limit}
         query |= {"startTime": first, "endTime": last - 1}
         answer = await self.client.get(_KLINES, query, costs={"weight": _weight(limit)})
-        parser = self.parser(_KLINES)
-        rows = parser.rows(answer)
+        table = Table(self.parser(_KLINES), self.parser(_KLINES).rows(answer), 12)
+        times = table.times(0, first, last, step=step // MILLISECOND)
         places = {"open": 1, "high": 2, "low": 3, "close": 4, "volume": 5, "quote_volume": 7}
-        columns = {name: parser.numbers(rows, place) for name, place in places.items()}
-        return pd.DataFrame({"time": parser.times(rows, 0), **columns})
+        return table.frame(times, **{name: table.numbers(at) for name, at in places.items()})
 
     async def _fetch_funding(self, instrument: Instrument, first: int, last: int) -> pd.DataFrame:
-        pages = [self._rates([])]
+        pages = [self._rates([], first, last)]
         while first < last:
             query: Query = {"symbol": instrument.id, "limit": _FUNDING_ROWS}
             query |= {"startTime": first, "endTime": last - 1}
             answer = await self.client.get(_RATES, query, costs={"funding": 1})
-            page = self._rates(self.parser(_RATES).rows(answer))
+            page = self._rates(self.parser(_RATES).rows(answer), first, last)
             pages.append(page)
             if len(page) < SMALLEST_LIMIT:
                 break
-            newest = milliseconds(page["time"].max())
-            if newest < first:
-                raise self.parser(_RATES).shape_error("field 'fundingTime'", "is before startTime")
-            first = newest + 1
+            first = milliseconds(page["time"].max()) + 1
         return pd.concat(pages, ignore_index=True)
 
-    def _rates(self, rows: list[Any]) -> pd.DataFrame:
-        parser = self.parser(_RATES)
-        return pd.DataFrame(
-            {
-                "time": parser.times(rows, "fundingTime"),
-                "rate": parser.numbers(rows, "fundingRate"),
-                "mark_price": parser.numbers(rows, "markPrice", optional=True),
-            }
-        )
+    def _rates(self, rows: list[Any], first: int, last: int) -> pd.DataFrame:
+        table = Table(self.parser(_RATES), rows)
+        times = table.times("fundingTime", first, last, step=HOUR, precision=MINUTE)
+        mark = table.numbers("markPrice", optional=True)
+        return table.frame(times, rate=table.numbers("fundingRate"), mark_price=mark)
 
     async def _fetch_interest(
         self, instrument: Instrument, timeframe: str, step: pd.Timedelta, first: int, last: int
     ) -> pd.DataFrame:
         query: Query = {"symbol": instrument.id, "period": timeframe, "limit": self.interest_rows}
         rows = await self._young_rows(query, step, first, last)
-        parser = self.parser(_HISTORY)
-        return pd.DataFrame(
-            {
-                "time": parser.times(rows, "timestamp"),
-                "base": parser.numbers(rows, "sumOpenInterest"),
-                "usd": parser.numbers(rows, "sumOpenInterestValue"),
-            }
+        table = Table(self.parser(_HISTORY), rows)
+        return table.frame(
+            table.times("timestamp", first, last, step=step // MILLISECOND),
+            base=table.numbers("sumOpenInterest"),
+            usd=table.numbers("sumOpenInterestValue"),
         )
 
     async def _young_rows(

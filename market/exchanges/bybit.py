@@ -23,8 +23,9 @@ import pandas as pd
 
 from brain.errors import ExchangeRefusedError
 from market.exchanges.base import Instrument, canonical, settles_in_dollars
-from market.exchanges.pages import snapshot_row
-from market.exchanges.rest import SMALLEST_LIMIT, RestExchange
+from market.exchanges.pages import MILLISECOND, clip, snapshot_row
+from market.exchanges.rest import HOUR, MINUTE, SMALLEST_LIMIT, RestExchange, funding_hours
+from market.exchanges.table import FAULT, Table
 from market.http.client import Query
 from market.http.limits import Limit
 from market.http.parser import milliseconds
@@ -41,6 +42,7 @@ _HISTORY = "v5/market/open-interest"
 
 _COST = {"requests": 1.0}
 _FUNDING_ROWS = 200
+_LISTED_ROWS = 1000
 _PAGES = 100  # of instruments; more mean that the exchange's cursor goes in a circle
 _BOTH_SIDES = 2.0
 # In the order of an instrument's life: one that moves on between the requests comes twice, not
@@ -90,6 +92,7 @@ class Bybit(RestExchange):
             "snapshot": _TICKERS,
         }
     )
+    listing_fields = ("symbol", "baseCoin", "quoteCoin")
     bitcoin = Instrument(name, "BTC/USDT:USDT", "BTCUSDT", 1.0, 8.0, None, None, "Trading")
 
     @property
@@ -128,18 +131,19 @@ class Bybit(RestExchange):
                 if status == "Trading" or error.code != str(_WRONG_PARAMETER):
                     raise
                 logger.info("instruments that are %s stay unknown: %s", status, error)
-        instruments = [i for row in rows if (i := self._instrument(row)) is not None]
-        return self._by_symbol(sorted(instruments, key=lambda i: i.status != "Trading"))
+        return self._by_symbol(rows, self._instrument, "Trading")
 
     async def _instrument_rows(self, status: str) -> list[Any]:
         """The rows of all instruments of a status, page by page."""
         parser, rows, cursor = self.parser(_INFO), list[Any](), ""
         for _ in range(_PAGES):
-            query: Query = {"status": status, "limit": 1000, "cursor": cursor or None}
+            query: Query = {"status": status, "limit": _LISTED_ROWS, "cursor": cursor or None}
             answer = await self._get(_INFO, query)
             page = parser.rows(answer, "result", "list")
             rows += page
-            cursor = str(parser.value(answer, "result").get("nextPageCursor") or "")
+            if len(page) < _LISTED_ROWS:
+                break
+            cursor = parser.text(parser.value(answer, "result"), "nextPageCursor")
             if not cursor or not page:
                 break
         return rows
@@ -154,13 +158,13 @@ class Bybit(RestExchange):
         symbol = canonical(base, quote)
         if symbol is None:
             return None
-        minutes = parser.number(row, "fundingInterval")
+        hours = funding_hours(parser, row, "fundingInterval", unit=60.0)
         return Instrument(
             exchange=self.name,
             symbol=symbol,
             id=parser.text(row, "symbol"),
             contract_size=1.0,
-            funding_interval_hours=minutes / 60 if minutes > 0 else None,
+            funding_interval_hours=hours,
             listed=parser.time(row, "launchTime"),
             delisted=parser.time(row, "deliveryTime"),
             status=parser.text(row, "status"),
@@ -172,38 +176,28 @@ class Bybit(RestExchange):
         query: Query = {"symbol": instrument.id, "interval": timeframe, "limit": self.candle_rows}
         query |= {"start": first, "end": last - 1}
         parser = self.parser(_KLINES)
-        rows = parser.rows(await self._get(_KLINES, query), "result", "list")
+        table = Table(parser, parser.rows(await self._get(_KLINES, query), "result", "list"), 7)
+        times = table.times(0, first, last, step=step // MILLISECOND)
         places = {"open": 1, "high": 2, "low": 3, "close": 4, "volume": 5, "quote_volume": 6}
-        columns = {name: parser.numbers(rows, place) for name, place in places.items()}
-        return pd.DataFrame({"time": parser.times(rows, 0), **columns})
+        return table.frame(times, **{name: table.numbers(at) for name, at in places.items()})
 
     async def _fetch_funding(self, instrument: Instrument, first: int, last: int) -> pd.DataFrame:
-        pages = [self._rates([])]
+        pages = [self._rates([], first, last)]
         while first < last:
             query: Query = {"symbol": instrument.id, "limit": _FUNDING_ROWS}
             query |= {"startTime": first, "endTime": last - 1}
             rows = self.parser(_RATES).rows(await self._get(_RATES, query), "result", "list")
-            page = self._rates(rows)
+            page = self._rates(rows, first, last)
             pages.append(page)
             if len(page) < SMALLEST_LIMIT:
                 break
-            oldest = milliseconds(page["time"].min())
-            if oldest >= last:
-                raise self.parser(_RATES).shape_error(
-                    "field 'fundingRateTimestamp'", "is after `endTime`"
-                )
-            last = oldest
+            last = milliseconds(page["time"].min())
         return pd.concat(pages, ignore_index=True)
 
-    def _rates(self, rows: list[Any]) -> pd.DataFrame:
-        parser = self.parser(_RATES)
-        return pd.DataFrame(
-            {
-                "time": parser.times(rows, "fundingRateTimestamp"),
-                "rate": parser.numbers(rows, "fundingRate"),
-                "mark_price": np.full(len(rows), np.nan),
-            }
-        )
+    def _rates(self, rows: list[Any], first: int, last: int) -> pd.DataFrame:
+        table = Table(self.parser(_RATES), rows)
+        times = table.times("fundingRateTimestamp", first, last, step=HOUR, precision=MINUTE)
+        return table.frame(times, rate=table.numbers("fundingRate"), mark_price=np.nan)
 
     async def _fetch_interest(
         self, instrument: Instrument, timeframe: str, step: pd.Timedelta, first: int, last: int
@@ -212,17 +206,21 @@ class Bybit(RestExchange):
         query |= {"startTime": first, "endTime": last - 1, "limit": self.interest_rows}
         parser = self.parser(_HISTORY)
         rows = parser.rows(await self._get(_HISTORY, query), "result", "list")
-        base = parser.numbers(rows, "openInterest") / _BOTH_SIDES
-        frame = pd.DataFrame({"time": parser.times(rows, "timestamp"), "base": base})
+        table = Table(parser, rows)
+        times = table.times("timestamp", first, last, step=step // MILLISECOND)
+        frame = table.frame(times, base=table.numbers("openInterest") / _BOTH_SIDES)
         if frame.empty:
             return frame.assign(usd=frame["base"])
-        marks = await self._marks(instrument, timeframe, first, last)
+        marks = await self._marks(instrument, timeframe, step, first, last)
         return frame.assign(usd=frame["base"] * frame["time"].map(marks))
 
     async def _marks(
-        self, instrument: Instrument, timeframe: str, first: int, last: int
+        self, instrument: Instrument, timeframe: str, step: pd.Timedelta, first: int, last: int
     ) -> pd.Series:
-        """The open prices of mark-price candles by open time; the timeframe by Bybit's name."""
+        """The open prices of mark-price candles by open time; the timeframe by Bybit's name.
+
+        A price that is impossible, or that can't be read, is left out.
+        """
         interval = next(
             _CANDLE_TIMEFRAMES[key]
             for key, name in _INTEREST_TIMEFRAMES.items()
@@ -231,9 +229,11 @@ class Bybit(RestExchange):
         query: Query = {"symbol": instrument.id, "interval": interval, "limit": self.candle_rows}
         query |= {"start": first, "end": last - 1}
         parser = self.parser(_MARKS)
-        rows = parser.rows(await self._get(_MARKS, query), "result", "list")
-        marks = pd.Series(parser.numbers(rows, 1), index=parser.times(rows, 0), dtype="float64")
-        return marks[~marks.index.duplicated(keep="last")]
+        table = Table(parser, parser.rows(await self._get(_MARKS, query), "result", "list"), 5)
+        times = table.times(0, first, last, step=step // MILLISECOND)
+        rows = clip(parser, table.frame(times, mark=table.numbers(1)), first, last)
+        marks = rows[(rows[FAULT] == "") & (rows["mark"] > 0)]
+        return marks.set_index("time")["mark"]
 
     async def snapshot(self, instrument: Instrument) -> pd.DataFrame:
         """One row, all of it from one ticker."""
@@ -246,14 +246,14 @@ class Bybit(RestExchange):
         mark = parser.number(rows[0], "markPrice")
         amount = self._one_side(rows[0], "Interest")
         value = self._one_side(rows[0], "InterestValue")
-        hours = parser.number(rows[0], "fundingIntervalHour", optional=True)
+        hours = funding_hours(parser, rows[0], "fundingIntervalHour", optional=True)
         return snapshot_row(
             instrument,
             time,
             mark_price=mark,
             funding_rate=parser.number(rows[0], "fundingRate"),
             next_funding=parser.time(rows[0], "nextFundingTime"),
-            interval_hours=hours if hours > 0 else instrument.funding_interval_hours,
+            interval_hours=instrument.funding_interval_hours if hours is None else hours,
             open_interest=amount,
             open_interest_usd=amount * mark if np.isnan(value) else value,
         )

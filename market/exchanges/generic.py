@@ -7,6 +7,7 @@ leaves gaps. Open interest has no history here: it differs too much between exch
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -19,6 +20,7 @@ import tenacity
 from brain.errors import (
     ExchangeBlockedError,
     ExchangeRefusedError,
+    ExchangeShapeError,
     ExchangeUnreachableError,
     InputError,
     MarketError,
@@ -27,7 +29,7 @@ from brain.errors import (
 )
 from brain.redact import redact
 from brain.series.bars import parse_timeframe
-from market.exchanges.base import Exchange, Instrument, Probe, canonical
+from market.exchanges.base import Exchange, Instrument, OddRow, Page, Probe, canonical
 from market.exchanges.pages import (
     FUNDING_CONTEXT,
     INSTANT,
@@ -36,16 +38,22 @@ from market.exchanges.pages import (
     clip,
     funding_page,
     snapshot_row,
+    window_pages,
     windows,
 )
+from market.exchanges.table import Table
 from market.http.client import split_credentials
-from market.http.parser import Parser, milliseconds, timestamps
+from market.http.parser import Parser, milliseconds
 from market.http.refusals import BLOCKED
 
 __all__ = ["GenericExchange", "ccxt_exchanges"]
 
 _ROWS = 100  # of a page, which every exchange allows
 _ATTEMPTS = 6
+# ccxt's requests have no end.
+_FOREVER = milliseconds(pd.Timestamp("2200-01-01", tz="UTC"))
+
+logger = logging.getLogger(__name__)
 
 
 def ccxt_exchanges() -> list[str]:
@@ -79,6 +87,7 @@ class GenericExchange(Exchange):
             url, self._client.headers = split_credentials(base_url)
             self._client.urls["api"] = _with_host(self._client.urls["api"], str(url).rstrip("/"))
         self._instruments: dict[str, Instrument] | None = None
+        self._odd_rows: list[OddRow] = []
         self._instruments_lock = asyncio.Lock()
 
     def __repr__(self) -> str:
@@ -93,11 +102,21 @@ class GenericExchange(Exchange):
         async with self._instruments_lock:
             if self._instruments is None:
                 ccxt_markets = await self._request("the markets", self._client.load_markets)
-                instruments = (
-                    self._instrument(ccxt_market) for ccxt_market in ccxt_markets.values()
-                )
-                self._instruments = {i.symbol: i for i in instruments if i is not None}
+                self._instruments = {}
+                for name, ccxt_market in ccxt_markets.items():
+                    try:
+                        instrument = self._instrument(ccxt_market)
+                    except ExchangeShapeError as error:
+                        self._odd_rows.append(OddRow(str(name), str(name), error))
+                        logger.warning("%s", error)
+                    else:
+                        if instrument is not None:
+                            self._instruments[instrument.symbol] = instrument
             return dict(self._instruments)
+
+    @property
+    def odd_rows(self) -> tuple[OddRow, ...]:
+        return tuple(self._odd_rows)
 
     def _instrument(self, ccxt_market: Mapping[str, Any]) -> Instrument | None:
         if not ccxt_market.get("swap") or not ccxt_market.get("linear"):
@@ -106,13 +125,14 @@ class GenericExchange(Exchange):
         if symbol is None or symbol != ccxt_market.get("symbol"):
             return None
         active = ccxt_market.get("active")
+        parser = Parser(self.name, f"load_markets of {symbol}")
         return Instrument(
             exchange=self.name,
             symbol=symbol,
             id=str(ccxt_market["symbol"]),  # ccxt's methods take its own unified name
-            contract_size=_number(ccxt_market.get("contractSize")),
+            contract_size=parser.number(ccxt_market, "contractSize", optional=True),
             funding_interval_hours=None,
-            listed=_time(ccxt_market.get("created")),
+            listed=parser.time(ccxt_market, "created"),
             delisted=None,
             status="unknown" if active is None else "active" if active else "inactive",
         )
@@ -121,14 +141,12 @@ class GenericExchange(Exchange):
         """The exchange's clock; ours where ccxt has no such request."""
         if not self._client.has.get("fetchTime"):
             return pd.Timestamp.now(tz="UTC")
-        time = _time(await self._request("the time", self._client.fetch_time))
-        if time is None:
-            raise Parser(self.name, "fetchTime").shape_error("the time", "is missing")
-        return time
+        answer = {"time": await self._request("the time", self._client.fetch_time)}
+        return Parser(self.name, "fetchTime").times([answer], "time")[0]
 
     async def candles(
         self, instrument: Instrument, timeframe: str, start: pd.Timestamp, end: pd.Timestamp
-    ) -> AsyncIterator[pd.DataFrame]:
+    ) -> AsyncIterator[Page]:
         timeframes, step = self._client.timeframes or {}, parse_timeframe(timeframe)
         if timeframe not in timeframes:
             names = ", ".join(map(str, timeframes))
@@ -138,16 +156,20 @@ class GenericExchange(Exchange):
         span = (_ROWS - 1) * (step // MILLISECOND)
         parser = Parser(self.name, "fetchOHLCV")
         places = {"open": 1, "high": 2, "low": 3, "close": 4, "volume": 5}
-        for first, last in windows(milliseconds(start), milliseconds(end), span):
+
+        async def page(first: int, last: int) -> Page:
             rows = await self._request(
                 "candles", self._client.fetch_ohlcv, instrument.id, timeframe, first, _ROWS
             )
-            columns = {name: parser.numbers(rows, place) for name, place in places.items()}
-            frame = pd.DataFrame({"time": parser.times(rows, 0), **columns})
+            table = Table(parser, rows, 6)
+            times = table.times(0, first, _FOREVER, step=step // MILLISECOND)
+            frame = table.frame(times, **{name: table.numbers(at) for name, at in places.items()})
             frame["volume"] *= self._base_units(instrument)
-            frame = clip(frame.assign(quote_volume=float("nan")), first, last)
-            if len(frame):
-                yield candle_page(instrument, timeframe, step, frame)
+            frame = clip(parser, frame.assign(quote_volume=float("nan")), first, last)
+            return candle_page(instrument, timeframe, step, frame)
+
+        async for one in window_pages(page, windows(milliseconds(start), milliseconds(end), span)):
+            yield one
 
     def _base_units(self, instrument: Instrument) -> float:
         """Base units of ccxt's unit of amounts, NaN if unknown.
@@ -159,7 +181,7 @@ class GenericExchange(Exchange):
 
     async def funding(
         self, instrument: Instrument, start: pd.Timestamp, end: pd.Timestamp
-    ) -> AsyncIterator[pd.DataFrame]:
+    ) -> AsyncIterator[Page]:
         self._require("fetchFundingRateHistory")
         until = min(end + FUNDING_CONTEXT, await self.server_time() + INSTANT)
         since = start - FUNDING_CONTEXT
@@ -174,19 +196,22 @@ class GenericExchange(Exchange):
                 first,
                 _ROWS,
             )
-            frame = pd.DataFrame(
-                {
-                    "time": parser.times(rows, "timestamp"),
-                    "rate": parser.numbers(rows, "fundingRate"),
-                }
-            )
-            pages.append(clip(frame.assign(mark_price=float("nan")), first, last))
+            table = Table(parser, rows)
+            times = parser.times(rows, "timestamp")
+            frame = table.frame(times, rate=table.numbers("fundingRate"), mark_price=float("nan"))
+            # Exchanges settle some milliseconds late; the minute is a settlement's time.
+            pages.append(clip(parser, frame.assign(time=times.floor("min")), first, last))
         rows = pd.concat(pages, ignore_index=True) if pages else pd.DataFrame()
-        if len(rows):
-            page = funding_page(instrument, rows, instrument.funding_interval_hours)
-            page = page[(page["time"] >= start) & (page["time"] < min(end, until))]
-            if len(page):
-                yield page.reset_index(drop=True)
+        if not len(rows):
+            return
+        page = funding_page(instrument, rows, instrument.funding_interval_hours)
+        inside = (page.rows["time"] >= start) & (page.rows["time"] < min(end, until))
+        yield Page(
+            page.rows[inside].reset_index(drop=True),
+            {t: fault for t, fault in page.impossible.items() if start <= t < min(end, until)},
+        )
+        if page.error is not None:
+            raise page.error
 
     def lacks(self, kind: str) -> str:
         """Why there is no history of a kind; there is none of open interest."""
@@ -197,7 +222,7 @@ class GenericExchange(Exchange):
 
     async def open_interest(
         self, instrument: Instrument, timeframe: str, start: pd.Timestamp, end: pd.Timestamp
-    ) -> AsyncIterator[pd.DataFrame]:
+    ) -> AsyncIterator[Page]:
         """Raises ExchangeRefusedError: ccxt has no history of open interest to rely on."""
         raise ExchangeRefusedError(
             f"{self.name}: no history of open interest is collected through ccxt; "
@@ -215,15 +240,18 @@ class GenericExchange(Exchange):
                 "the open interest", client.fetch_open_interest, instrument.id
             )
         # The unit of an amount may be unknown, as of volume; a value is in the quote currency.
-        amount = _number(interest.get("openInterestAmount")) * self._base_units(instrument)
-        mark, value = _number(rate.get("markPrice")), _number(interest.get("openInterestValue"))
-        time = _time(rate.get("timestamp")) or _time(interest.get("timestamp"))
+        parser = Parser(self.name, "the snapshot")
+        amount = parser.number(interest, "openInterestAmount", optional=True)
+        amount *= self._base_units(instrument)
+        mark = parser.number(rate, "markPrice", optional=True)
+        value = parser.number(interest, "openInterestValue", optional=True)
+        time = parser.time(rate, "timestamp") or parser.time(interest, "timestamp")
         return snapshot_row(
             instrument,
             time if time is not None else await self.server_time(),
             mark_price=mark,
-            funding_rate=_number(rate.get("fundingRate")),
-            next_funding=_time(rate.get("fundingTimestamp")),
+            funding_rate=parser.number(rate, "fundingRate", optional=True),
+            next_funding=parser.time(rate, "fundingTimestamp"),
             interval_hours=_hours(rate.get("interval")),
             open_interest=amount,
             open_interest_usd=amount * mark if math.isnan(value) else value,
@@ -266,6 +294,10 @@ class GenericExchange(Exchange):
             return await retrying(method, *arguments)
         except ccxt.BaseError as error:
             raise self._market_error(subject, error) from error
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            # ccxt parses without checks of its own.
+            difference = f"can't be read by ccxt ({type(error).__name__}: {error})"
+            raise Parser(self.name, subject).shape_error("the answer", difference) from error
 
     def _market_error(self, subject: str, error: Exception) -> MarketError:
         """Our error for one of ccxt's."""
@@ -308,14 +340,6 @@ def _with_host(urls: Any, base: str) -> Any:
     if isinstance(urls, Mapping):
         return {name: _with_host(url, base) for name, url in urls.items()}
     return re.sub(r"^https?://[^/]+", base, urls) if isinstance(urls, str) else urls
-
-
-def _number(value: Any) -> float:
-    return float("nan") if value is None else float(value)
-
-
-def _time(value: Any) -> pd.Timestamp | None:
-    return None if value is None else timestamps([int(value)])[0]
 
 
 def _hours(interval: Any) -> float | None:

@@ -15,14 +15,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from brain.errors import ExchangeRefusedError
+from brain.errors import ExchangeRefusedError, ExchangeShapeError
 from brain.series.bars import parse_timeframe
-from market.exchanges.base import Instrument, canonical, settles_in_dollars
+from market.exchanges.base import FUNDING_HOURS, Instrument, canonical, settles_in_dollars
 from market.exchanges.pages import MILLISECOND, snapshot_row
-from market.exchanges.rest import SMALLEST_LIMIT, RestExchange
+from market.exchanges.rest import HOUR, MINUTE, SMALLEST_LIMIT, RestExchange
+from market.exchanges.table import FAULT, Table
 from market.http.client import Query
 from market.http.limits import Limit
-from market.http.parser import Parser, milliseconds
+from market.http.parser import milliseconds
 from market.http.refusals import BLOCKED, Answer, Refusal
 
 __all__ = ["Okx"]
@@ -87,6 +88,7 @@ class Okx(RestExchange):
             "snapshot": f"{_RATE}, open-interest and mark-price",
         }
     )
+    listing_fields = ("instId", "ctValCcy", "settleCcy")
     bitcoin = Instrument(name, "BTC/USDT:USDT", "BTC-USDT-SWAP", 0.01, 8.0, None, None, "live")
 
     @property
@@ -137,8 +139,7 @@ class Okx(RestExchange):
     async def _fetch_instruments(self) -> dict[str, Instrument]:
         rows = await self._rows(_INFO, {"instType": "SWAP"})
         hours = await self._hours()
-        instruments = [i for row in rows if (i := self._instrument(row, hours)) is not None]
-        return self._by_symbol(sorted(instruments, key=lambda i: i.status != "live"))
+        return self._by_symbol(rows, lambda row: self._instrument(row, hours), "live")
 
     async def _hours(self) -> dict[str, float]:
         """Funding intervals by instrument id; empty if OKX refuses a request for all at once."""
@@ -147,19 +148,34 @@ class Okx(RestExchange):
         except ExchangeRefusedError as error:  # of this request; not a ban, which is of all
             logger.warning("funding intervals stay unknown: %s", error)
             return {}
-        hours = {row.get("instId"): self._interval(row) for row in rows if isinstance(row, dict)}
-        return {str(key): interval for key, interval in hours.items() if interval is not None}
+        hours: dict[str, float] = {}
+        for row in rows:
+            name = row.get("instId") if isinstance(row, dict) else None
+            try:
+                interval = self._interval(row)
+            except ExchangeShapeError as error:
+                logger.warning("the funding interval of %s stays unknown: %s", name, error)
+                continue
+            if isinstance(name, str) and interval is not None:
+                hours[name] = interval
+        return hours
 
     def _interval(self, row: Any) -> float | None:
-        """Hours from the settlement before the upcoming one, or else to the one after it."""
+        """Hours from the settlement before the upcoming one, and to the one after it.
+
+        None if there is neither, or if the two differ.
+        """
         parser = self.parser(_RATE)
         upcoming = parser.time(row, "fundingTime")
         before, after = parser.time(row, "prevFundingTime"), parser.time(row, "nextFundingTime")
-        edges = [time for time in (before, upcoming, after) if time is not None]
-        if upcoming is None or len(edges) < 2:
+        if upcoming is None:
             return None
-        hours = (edges[1] - edges[0]).round("min") / _HOUR
-        return hours if hours > 0 else None
+        spacings = [upcoming - before] if before is not None else []
+        spacings += [after - upcoming] if after is not None else []
+        hours = {spacing.round("min") / _HOUR for spacing in spacings}
+        # They differ while the interval changes, or where one of the times is wrong.
+        interval = hours.pop() if len(hours) == 1 else None
+        return interval if interval in FUNDING_HOURS else None
 
     def _instrument(self, row: Any, hours: Mapping[str, float]) -> Instrument | None:
         parser = self.parser(_INFO)
@@ -170,11 +186,14 @@ class Okx(RestExchange):
         if symbol is None:
             return None
         instrument_id = parser.text(row, "instId")
+        size = parser.number(row, "ctVal") * parser.number(row, "ctMult")
+        if not size > 0:
+            raise parser.shape_error("field 'ctVal' or 'ctMult'", "is not positive")
         return Instrument(
             exchange=self.name,
             symbol=symbol,
             id=instrument_id,
-            contract_size=parser.number(row, "ctVal") * parser.number(row, "ctMult"),
+            contract_size=size,
             funding_interval_hours=hours.get(instrument_id),
             listed=parser.time(row, "listTime"),
             delisted=parser.time(row, "expTime"),
@@ -186,41 +205,64 @@ class Okx(RestExchange):
     ) -> pd.DataFrame:
         query: Query = {"instId": instrument.id, "bar": timeframe, "limit": self.candle_rows}
         query |= {"before": first - 1, "after": last}
-        rows = self._closed(instrument, _CANDLES, await self._rows(_CANDLES, query))
+        rows = self._closed(
+            instrument, _CANDLES, await self._rows(_CANDLES, query), step, first, last
+        )
         # The history may lag behind; the newest candles are at the other endpoint.
         length = step // MILLISECOND
         closed = milliseconds(await self.now() - step)
         due = min(last, closed)
-        incomplete = rows.empty or milliseconds(rows["time"].max()) <= due - length
+        sound = rows["time"][rows[FAULT] == ""]
+        incomplete = sound.empty or milliseconds(sound.max()) <= due - length
         if incomplete and due > closed - 5 * length:
-            latest = self._closed(instrument, _LATEST, await self._rows(_LATEST, query))
-            rows = pd.concat([rows, latest], ignore_index=True)
+            answer = await self._rows(_LATEST, query)
+            latest = self._closed(instrument, _LATEST, answer, step, first, last)
+            rows = pd.concat([rows[~rows["time"].isin(latest["time"])], latest], ignore_index=True)
         return rows
 
-    def _closed(self, instrument: Instrument, endpoint: str, rows: list[Any]) -> pd.DataFrame:
-        parser = self.parser(endpoint)
-        states = parser.column(rows, 8)
-        rows = [row for row, state in zip(rows, states, strict=True) if state == "1"]
+    def _closed(
+        self,
+        instrument: Instrument,
+        endpoint: str,
+        rows: list[Any],
+        step: pd.Timedelta,
+        first: int,
+        last: int,
+    ) -> pd.DataFrame:
+        """The closed candles of an answer; one that is closed by our count has to be so by OKX's.
+
+        The running one comes along now and then.
+        """
+        running = [row for row in rows if isinstance(row, list) and row[8:9] == ["0"]]
+        if running:
+            starts = self.parser(endpoint).times(running, 0).as_unit("ms").asi8
+            late = [row for row, start in zip(running, starts, strict=True) if start >= last]
+            rows = [row for row in rows if row not in late]
+        table = Table(self.parser(endpoint), rows, 9)
+        times = table.times(0, first, last, step=step // MILLISECOND)
         places = {"open": 1, "high": 2, "low": 3, "close": 4, "quote_volume": 7}
-        columns = {name: parser.numbers(rows, place) for name, place in places.items()}
-        volume = self._base_amounts(instrument, parser, rows, 5, 6)
-        return pd.DataFrame({"time": parser.times(rows, 0), **columns, "volume": volume})
+        columns = {name: table.numbers(at) for name, at in places.items()}
+        volume = self._base_amounts(instrument, table.numbers(5), table.numbers(6))
+        open_still = table.choices(8, ("0", "1")) == "0"
+        frame = table.frame(times, **columns, volume=volume)
+        frame.loc[open_still, FAULT] = "the exchange has not confirmed it"
+        return frame
 
     def _base_amounts(
-        self, instrument: Instrument, parser: Parser, rows: list[Any], contracts: Any, base: Any
+        self,
+        instrument: Instrument,
+        contracts: npt.NDArray[np.float64],
+        base: npt.NDArray[np.float64],
     ) -> npt.NDArray[np.float64]:
         """Amounts in base units, or else in contracts times the contract's size.
 
         Args:
             instrument: for its contract's size.
-            parser: of the rows.
-            rows: of an answer.
-            contracts, base: the fields of both amounts.
+            contracts, base: both amounts.
         """
-        amounts = parser.numbers(rows, base)
-        products = parser.numbers(rows, contracts) * instrument.contract_size
-        largest = np.maximum(np.abs(amounts), np.abs(products))
-        if np.any(np.abs(amounts - products) > 0.01 * largest):
+        products = contracts * instrument.contract_size
+        largest = np.maximum(np.abs(base), np.abs(products))
+        if np.any(np.abs(base - products) > 0.01 * largest):
             logger.warning(
                 "%s %s: amounts in base units and contracts of %g differ by more than 1 %%; "
                 "the former are taken",
@@ -228,7 +270,7 @@ class Okx(RestExchange):
                 instrument.symbol,
                 instrument.contract_size,
             )
-        return np.where(np.isnan(amounts), products, amounts)
+        return np.where(np.isnan(base), products, base)
 
     async def _funding_hours(self, instrument: Instrument) -> float | None:
         if instrument.funding_interval_hours is not None:
@@ -236,31 +278,39 @@ class Okx(RestExchange):
         return self._interval(await self._row(_RATE, {"instId": instrument.id}, instrument.id))
 
     async def _fetch_funding(self, instrument: Instrument, first: int, last: int) -> pd.DataFrame:
-        pages = [self._rates([])]
+        pages = [self._rates([], last)]
+        end = last
         while first < last:  # backwards, by `after` alone: `before` would give the newest page
             query: Query = {"instId": instrument.id, "after": last, "limit": _FUNDING_ROWS}
-            page = self._rates(await self._rows(_RATES, query, instrument.id))
+            page = self._rates(await self._rows(_RATES, query, instrument.id), last)
+            if last == end:
+                self._check_newest(page, first, end)
             pages.append(page)
             if len(page) < SMALLEST_LIMIT:
                 break
-            oldest = milliseconds(page["time"].min())
-            if oldest >= last:
-                raise self.parser(_RATES).shape_error("field 'fundingTime'", "is after `after`")
-            last = oldest
+            last = milliseconds(page["time"].min())
         rows = pd.concat(pages, ignore_index=True)
         return rows[rows["time"] >= pd.Timestamp(first, unit="ms", tz="UTC")]
 
-    def _rates(self, rows: list[Any]) -> pd.DataFrame:
-        parser = self.parser(_RATES)
+    def _check_newest(self, page: pd.DataFrame, first: int, end: int) -> None:
+        """Refuse a first page whose newest row is far before what was asked for.
+
+        A range begins a day after the last row before it at the latest.
+        """
+        if len(page) and (newest := page["time"].max()) < pd.Timestamp(first, unit="ms", tz="UTC"):
+            span = f"from {first} to {end}"
+            raise self.parser(_RATES).shape_error(
+                "field 'fundingTime'", f"holds {milliseconds(newest)} as the newest {span}"
+            )
+
+    def _rates(self, rows: list[Any], last: int) -> pd.DataFrame:
+        table = Table(self.parser(_RATES), rows)
         # Under the older formula `fundingRate` is the prediction, `realizedRate` what was paid.
-        realized = parser.numbers(rows, "realizedRate", optional=True)
-        rate = parser.numbers(rows, "fundingRate")
-        return pd.DataFrame(
-            {
-                "time": parser.times(rows, "fundingTime"),
-                "rate": np.where(np.isnan(realized), rate, realized),
-                "mark_price": np.full(len(rows), np.nan),
-            }
+        realized = table.numbers("realizedRate", optional=True)
+        rate = table.numbers("fundingRate")
+        times = table.times("fundingTime", 0, last, step=HOUR, precision=MINUTE)
+        return table.frame(
+            times, rate=np.where(np.isnan(realized), rate, realized), mark_price=np.nan
         )
 
     async def _fetch_interest(
@@ -269,11 +319,10 @@ class Okx(RestExchange):
         query: Query = {"instId": instrument.id, "period": timeframe, "limit": self.interest_rows}
         query |= {"begin": first - 1, "end": last}
         rows = await self._rows(_HISTORY, query, instrument.id)
-        parser = self.parser(_HISTORY)
-        base = self._base_amounts(instrument, parser, rows, 1, 2)
-        return pd.DataFrame(
-            {"time": parser.times(rows, 0), "base": base, "usd": parser.numbers(rows, 3)}
-        )
+        table = Table(self.parser(_HISTORY), rows, 4)
+        times = table.times(0, first, last, step=step // MILLISECOND)
+        base = self._base_amounts(instrument, table.numbers(1), table.numbers(2))
+        return table.frame(times, base=base, usd=table.numbers(3))
 
     async def snapshot(self, instrument: Instrument) -> pd.DataFrame:
         """One row from three answers, with the latest of their times."""
@@ -283,12 +332,14 @@ class Okx(RestExchange):
         interest = await self._row(_INTEREST, swap, instrument.id)
         mark = await self._row(_MARK, swap, instrument.id)
         rows = {_RATE: rate, _INTEREST: interest, _MARK: mark}
-        time = max(self.parser(path).times([row], "ts")[0] for path, row in rows.items())
+        times = [self.parser(path).times([row], "ts")[0] for path, row in rows.items()]
         parser, hours = self.parser(_INTEREST), self._interval(rate)
-        amounts = self._base_amounts(instrument, parser, [interest], "oi", "oiCcy")
+        amounts = self._base_amounts(
+            instrument, parser.numbers([interest], "oi"), parser.numbers([interest], "oiCcy")
+        )
         return snapshot_row(
             instrument,
-            time,
+            max(times),
             mark_price=self.parser(_MARK).number(mark, "markPx"),
             funding_rate=self.parser(_RATE).number(rate, "fundingRate"),
             next_funding=self.parser(_RATE).time(rate, "fundingTime"),
@@ -300,6 +351,7 @@ class Okx(RestExchange):
     def _probe_requests(self) -> dict[str, Callable[[], Awaitable[Sized]]]:
         async def latest() -> Sized:
             rows = await self._rows(_LATEST, {"instId": self.bitcoin.id, "bar": "1H", "limit": 3})
-            return self._closed(self.bitcoin, _LATEST, rows)
+            hours = await self._last_hours(12)
+            return self._closed(self.bitcoin, _LATEST, rows, _HOUR, *hours)
 
         return {**super()._probe_requests(), "latest": latest}

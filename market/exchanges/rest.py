@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sized
-from typing import ClassVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence, Sized
+from typing import Any, ClassVar
 
+import numpy as np
 import pandas as pd
 
-from brain.errors import InputError
+from brain.errors import ExchangeShapeError, InputError
 from brain.series.bars import parse_timeframe
-from market.exchanges.base import Exchange, Instrument, Probe
+from market.exchanges.base import (
+    FUNDING_HOURS,
+    Exchange,
+    Instrument,
+    OddRow,
+    Page,
+    Probe,
+    canonical,
+)
 from market.exchanges.pages import (
     FUNDING_CONTEXT,
     INSTANT,
@@ -20,20 +30,30 @@ from market.exchanges.pages import (
     clip,
     funding_page,
     interest_page,
+    spoil,
+    strange_settlements,
+    window_pages,
     windows,
 )
+from market.exchanges.table import FAULT
 from market.http.client import Client, RetryPolicy
 from market.http.limits import Limit
 from market.http.parser import Parser, milliseconds
 from market.http.refusals import Answer, Refusal
 
-__all__ = ["SMALLEST_LIMIT", "RestExchange"]
+__all__ = ["HOUR", "MINUTE", "SMALLEST_LIMIT", "RestExchange", "funding_hours"]
+
+#: Milliseconds.
+MINUTE = 60_000
+HOUR = 60 * MINUTE
 
 #: The smallest of the exchanges' page limits: a page with fewer rows is not cut off.
 SMALLEST_LIMIT = 100
 
 _CLOCK_SECONDS = 60.0  # until the exchange's clock is requested again
 _HOUR = pd.Timedelta(hours=1)
+
+logger = logging.getLogger(__name__)
 
 
 class RestExchange(Exchange):
@@ -61,6 +81,8 @@ class RestExchange(Exchange):
     interest_rows: ClassVar[int]
     #: The names of its endpoints, by what is requested from them: clock, instruments, ….
     endpoints: ClassVar[Mapping[str, str]]
+    #: The fields of a listed instrument that hold its id, base and quote.
+    listing_fields: ClassVar[tuple[str, str, str]]
     #: The instrument of the probes.
     bitcoin: ClassVar[Instrument]
 
@@ -83,6 +105,7 @@ class RestExchange(Exchange):
             retries=retries,
         )
         self._instruments: dict[str, Instrument] | None = None
+        self._odd_rows: list[OddRow] = []
         self._instruments_lock = asyncio.Lock()
         self._clock: tuple[pd.Timestamp, float] | None = None
 
@@ -111,6 +134,10 @@ class RestExchange(Exchange):
                 self._instruments = await self._fetch_instruments()
             return dict(self._instruments)
 
+    @property
+    def odd_rows(self) -> tuple[OddRow, ...]:
+        return tuple(self._odd_rows)
+
     async def now(self) -> pd.Timestamp:
         """The exchange's clock, requested once a minute; never ahead of the exchange's own."""
         elapsed = asyncio.get_running_loop().time
@@ -122,44 +149,72 @@ class RestExchange(Exchange):
 
     async def candles(
         self, instrument: Instrument, timeframe: str, start: pd.Timestamp, end: pd.Timestamp
-    ) -> AsyncIterator[pd.DataFrame]:
+    ) -> AsyncIterator[Page]:
         name = self._timeframe_name(timeframe, self.candle_timeframes, "candles")
         step = parse_timeframe(timeframe)
         closed = await self.now() - step  # what opened by then is closed by now
         end = min(end, closed + INSTANT)
         span = (self.candle_rows - 1) * (step // MILLISECOND)
-        for first, last in windows(milliseconds(start), milliseconds(end), span):
-            rows = clip(await self._fetch_candles(instrument, name, step, first, last), first, last)
-            if len(rows):
-                yield candle_page(instrument, timeframe, step, rows)
+
+        async def page(first: int, last: int) -> Page:
+            rows = await self._fetch_candles(instrument, name, step, first, last)
+            parser = self.parser(self.endpoints["candles"])
+            return candle_page(instrument, timeframe, step, clip(parser, rows, first, last))
+
+        async for one in window_pages(page, windows(milliseconds(start), milliseconds(end), span)):
+            yield one
 
     async def funding(
         self, instrument: Instrument, start: pd.Timestamp, end: pd.Timestamp
-    ) -> AsyncIterator[pd.DataFrame]:
+    ) -> AsyncIterator[Page]:
         until = min(end + FUNDING_CONTEXT, await self.now() + INSTANT)
         first, last = milliseconds(start - FUNDING_CONTEXT), milliseconds(until)
         rows = await self._fetch_funding(instrument, first, last)
-        if len(rows):
-            hours = await self._funding_hours(instrument)
-            page = funding_page(instrument, rows, hours)
-            page = page[(page["time"] >= start) & (page["time"] < min(end, until))]
-            if len(page):
-                yield page.reset_index(drop=True)
+        if not len(rows):
+            return
+        # Exchanges settle some milliseconds late; the minute is a settlement's time.
+        rows = rows.assign(time=rows["time"].dt.floor("min"))
+        parser = self.parser(self.endpoints["funding"])
+        rows = clip(parser, rows, first // MINUTE * MINUTE, last)
+        hours = await self._funding_hours(instrument)
+        rows = self._with_strange_settlements(rows, hours)
+        page = funding_page(instrument, rows, hours)
+        low, high = start, min(end, until)
+        inside = (page.rows["time"] >= low) & (page.rows["time"] < high)
+        impossible = {time: fault for time, fault in page.impossible.items() if low <= time < high}
+        yield Page(page.rows[inside].reset_index(drop=True), impossible)
+        if page.error is not None:
+            raise page.error
+
+    def _with_strange_settlements(self, rows: pd.DataFrame, hours: float | None) -> pd.DataFrame:
+        """The settlements sorted, those whose time was shifted with that as their fault."""
+        rows = rows.sort_values("time", ignore_index=True)
+        strange = strange_settlements(pd.DatetimeIndex(rows["time"]), hours)
+        if not strange.any():
+            return rows
+        first = rows["time"][int(strange.argmax())]
+        error = self.parser(self.endpoints["funding"]).shape_error(
+            "the time of settlement", f"{first:%Y-%m-%d %H:%M} is at no multiple of its interval"
+        )
+        return spoil(rows, strange, error)
 
     async def open_interest(
         self, instrument: Instrument, timeframe: str, start: pd.Timestamp, end: pd.Timestamp
-    ) -> AsyncIterator[pd.DataFrame]:
+    ) -> AsyncIterator[Page]:
         name = self._timeframe_name(timeframe, self.interest_timeframes, "open interest")
         step, now = parse_timeframe(timeframe), await self.now()
         oldest = self.oldest("open_interest", timeframe, now)
         start = start if oldest is None else max(start, oldest)
         end = min(end, now - step + INSTANT)  # the period that runs is not history yet
         span = (self.interest_rows - 1) * (step // MILLISECOND)
-        for first, last in windows(milliseconds(start), milliseconds(end), span):
+
+        async def page(first: int, last: int) -> Page:
             rows = await self._fetch_interest(instrument, name, step, first, last)
-            rows = clip(rows, first, last)
-            if len(rows):
-                yield interest_page(instrument, timeframe, step, rows)
+            parser = self.parser(self.endpoints["interest"])
+            return interest_page(instrument, timeframe, step, clip(parser, rows, first, last))
+
+        async for one in window_pages(page, windows(milliseconds(start), milliseconds(end), span)):
+            yield one
 
     def probes(self) -> list[Probe]:
         return [
@@ -196,8 +251,11 @@ class RestExchange(Exchange):
 
     def _probe(self, endpoint: str, request: Callable[[], Awaitable[Sized]]) -> Probe:
         async def run() -> None:
-            if len(await request()) == 0:
+            answer = await request()
+            if len(answer) == 0:
                 raise self.parser(endpoint).shape_error("the answer", "is empty")
+            if errors := _errors(answer) + [row.error for row in self._odd_rows]:
+                raise errors[0]
 
         return Probe(endpoint, run)
 
@@ -227,18 +285,19 @@ class RestExchange(Exchange):
             first, last: the window, of at most one page.
 
         Returns:
-            time, open, high, low, close, volume, quote_volume.
+            time, open, high, low, close, volume, quote_volume and fault
+            (:data:`market.exchanges.table.FAULT`).
         """
 
     @abstractmethod
     async def _fetch_funding(self, instrument: Instrument, first: int, last: int) -> pd.DataFrame:
-        """At least the settlements in ``[first, last)``: time, rate, mark_price."""
+        """At least the settlements in ``[first, last)``: time, rate, mark_price, fault."""
 
     @abstractmethod
     async def _fetch_interest(
         self, instrument: Instrument, timeframe: str, step: pd.Timedelta, first: int, last: int
     ) -> pd.DataFrame:
-        """At least the open interest stamped in ``[first, last)``: time, base, usd.
+        """At least the open interest stamped in ``[first, last)``: time, base, usd, fault.
 
         The arguments are those of :meth:`market.exchanges.rest.RestExchange._fetch_candles`.
         """
@@ -257,9 +316,73 @@ class RestExchange(Exchange):
             )
         return names[timeframe]
 
-    def _by_symbol(self, instruments: Iterable[Instrument]) -> dict[str, Instrument]:
-        """The instruments by symbol; of several of one symbol, the first."""
+    def _by_symbol(
+        self, rows: Sequence[Any], parse: Callable[[Any], Instrument | None], live: str
+    ) -> dict[str, Instrument]:
+        """The instruments of a list by symbol; of several of one symbol, the first that trades.
+
+        Args:
+            rows: of the list.
+            parse: makes a row's instrument; None: it is no linear perpetual.
+            live: the status of one that trades.
+        """
+        instruments: list[Instrument] = []
+        self._odd_rows = []
+        for row in rows:
+            try:
+                instrument = parse(row)
+            except ExchangeShapeError as error:
+                self._odd_rows.append(self._odd_row(row, error))
+            else:
+                instruments += [] if instrument is None else [instrument]
+        if self._odd_rows and not instruments:
+            raise self._odd_rows[0].error  # the shape of all of them is another
+        if self._odd_rows:
+            first = self._odd_rows[0]
+            name = f"{len(self._odd_rows)} of {len(rows)} instruments"
+            logger.warning(
+                "%s: %s can't be read, first %s: %s", self.name, name, first.id, first.error
+            )
         by_symbol: dict[str, Instrument] = {}
-        for instrument in instruments:
+        for instrument in sorted(instruments, key=lambda i: i.status != live):
             by_symbol.setdefault(instrument.symbol, instrument)
         return by_symbol
+
+    def _odd_row(self, row: Any, error: ExchangeShapeError) -> OddRow:
+        """What can be said of a row that can't be read."""
+        fields = row if isinstance(row, dict) else {}
+        name, base, quote = (fields.get(field) for field in self.listing_fields)
+        known = isinstance(base, str) and isinstance(quote, str)
+        symbol = canonical(str(base), str(quote)) if known else None
+        named = f"{name or symbol or 'an instrument without a name'}: {error}"
+        return OddRow(name if isinstance(name, str) else None, symbol, ExchangeShapeError(named))
+
+
+def funding_hours(
+    parser: Parser, row: Any, field: str, *, unit: float = 1.0, optional: bool = False
+) -> float | None:
+    """Hours between settlements; None if the field is empty or 0.
+
+    Args:
+        parser: of the row.
+        row: of an answer.
+        field: of the row.
+        unit: how many of the field's units make an hour.
+        optional: whether the field may be missing.
+
+    Raises:
+        ExchangeShapeError: no exchange has such an interval.
+    """
+    value = parser.number(row, field, optional=optional)
+    if np.isnan(value) or value == 0:
+        return None
+    if value / unit not in FUNDING_HOURS:
+        raise parser.shape_error(f"field {field!r}", f"is {value:g}, no interval of settlements")
+    return float(value / unit)
+
+
+def _errors(answer: Sized) -> list[ExchangeShapeError]:
+    """The errors of rows that can't be read."""
+    if not isinstance(answer, pd.DataFrame) or FAULT not in answer:
+        return []
+    return [fault for fault in answer[FAULT] if isinstance(fault, ExchangeShapeError)]

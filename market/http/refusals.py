@@ -41,7 +41,7 @@ class Answer:
         """The JSON in a tuple, so that ``null`` differs from what is no JSON."""
         try:
             return (json.loads(self.body),)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
 
     @property

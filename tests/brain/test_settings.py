@@ -115,3 +115,21 @@ def test_a_named_file_that_is_missing_is_refused(monkeypatch: pytest.MonkeyPatch
 def test_settings_are_frozen() -> None:
     with pytest.raises(ValidationError):
         load_settings().trials = 9
+
+
+@pytest.mark.parametrize(
+    ("text", "time"),
+    [
+        ("2026-11-23", "2026-11-23T00:00:00+00:00"),
+        ("2026-11-23T06:00Z", "2026-11-23T06:00:00+00:00"),
+        ("2026-11-23 06:00+02:00", "2026-11-23T06:00:00+02:00"),
+        ("", None),
+    ],
+)
+def test_the_time_of_a_renewal(text: str, time: str | None) -> None:
+    assert load_settings({"renew": text}).renew == time
+
+
+def test_a_renewal_since_no_time_is_refused() -> None:
+    with pytest.raises(SettingsError, match="2026-11-23T06:00Z"):
+        load_settings({"renew": "yesterday"})

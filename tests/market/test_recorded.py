@@ -70,7 +70,7 @@ def run_client(name: str, answers: Answers, work: Callable[[Any], Awaitable[Any]
 
 
 async def join(pages: Any) -> pd.DataFrame:
-    frames: list[pd.DataFrame] = [page async for page in pages]
+    frames: list[pd.DataFrame] = [page.rows async for page in pages]
     return pd.concat(frames, ignore_index=True)
 
 
@@ -273,11 +273,11 @@ def test_bybit_candles_and_open_interest() -> None:
         **clock("bybit", "2022-12-09 18:30"),
     }
     coin = perpetual("bybit", "BTCUSD")
-    work = history("candles", coin, "1h", at("2022-12-09"), at("2022-12-10"))
+    work = history("candles", coin, "1h", at("2022-12-09 16:00"), at("2022-12-10"))
     frame = run_client("bybit", answers, work)
     assert frame["close"].tolist() == [17071.0, 17071.5]  # the hour of 18:00 is not over
     assert frame.loc[0, ["volume", "quote_volume"]].tolist() == [4177.0, 0.24469757]
-    work = history("open_interest", coin, "5m", at("2022-11-27"), at("2022-11-28"))
+    work = history("open_interest", coin, "5m", at("2022-11-27 17:45"), at("2022-11-27 17:55"))
     frame = run_client("bybit", answers, work).set_index("time")
     assert frame["base"][pd.Timestamp(1669571100000, unit="ms", tz="UTC")] == 461134292 / 2
     np.testing.assert_array_equal(frame["usd"].sort_values(), [461134384.0, np.nan])  # at 2
@@ -307,7 +307,7 @@ def test_okx_contracts_become_base_units() -> None:
         answers = {
             "/open-interest": answer,
             "/funding-rate": small("okx", "api_v5_public_funding-rate"),
-            "/mark-price": {"code": "0", "data": [{"markPx": "0.0021257", "ts": "1"}]},
+            "/mark-price": {"code": "0", "data": [{"markPx": "0.0021257", "ts": "1728709646000"}]},
         }
         (row,) = run_client("okx", answers, lambda exchange: exchange.snapshot(neiro)).to_dict(
             "records"

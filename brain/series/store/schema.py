@@ -142,6 +142,11 @@ def _gaps_to_layout_3(rows: pa.Table) -> pa.Table:
     return rows.set_column(names.index("reason"), "reason", reasons).rename_columns(names)
 
 
+def _instruments_to_layout_2(rows: pa.Table) -> pa.Table:
+    """Layout 1 has no ``multiplier``: instruments were collected in their own units alone."""
+    return rows.append_column("multiplier", pa.array([1.0] * len(rows), pa.float64()))
+
+
 def _kinds(*kinds: Kind) -> Mapping[str, Kind]:
     return MappingProxyType({kind.name: kind for kind in kinds})
 
@@ -225,15 +230,18 @@ KINDS = _kinds(
         key=(*_SYMBOL, "instrument"),
         values={
             "contract_size": "number",
+            "multiplier": "number",
             "funding_interval_hours": "number",
             "listed": "time",
             "delisted": "time",
             "seen": "time",
         },
-        nullable=frozenset({"funding_interval_hours", "listed", "delisted"}),
+        nullable=frozenset({"multiplier", "funding_interval_hours", "listed", "delisted"}),
         time=None,
         monthly=False,
         stamped=False,
+        version=2,
+        migrations={1: _instruments_to_layout_2},
     ),
     Kind(
         "quality",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import struct
 import threading
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -22,7 +23,10 @@ from tests.market.exchange_server.faults import Faults
 from tests.market.exchange_server.okx import FakeOkx
 from tests.market.exchange_server.truth import Truth
 
-__all__ = ["ExchangeServer", "Request"]
+__all__ = ["Edit", "ExchangeServer", "Request"]
+
+#: Another JSON than that of an answer, from exchange, path, query and the JSON.
+Edit = Callable[[str, str, Mapping[str, str], Any], Any]
 
 _ERRORS = (500, 502, 503)
 _PAGE = b"<!DOCTYPE html><html><head><title>Just a moment...</title></head><body></body></html>"
@@ -68,6 +72,8 @@ class ExchangeServer:
         truth: what exists; holes and swaps are added there.
         faults: of the answers.
         requests: all of them, in order.
+        edit: changes the JSON of a good answer before it is sent, from exchange, path, query and
+            the whole JSON; None: no answer is changed.
     """
 
     def __init__(
@@ -82,6 +88,7 @@ class ExchangeServer:
         self.truth = Truth(now, fillers=fillers)
         self.faults = Faults() if faults is None else faults
         self.requests: list[Request] = []
+        self.edit: Edit | None = None
         self.urls: dict[str, str] = {}
         classes = (FakeBinance, FakeBybit, FakeOkx)
         exchanges = [c(self.truth, self.faults, scale=scale, budget=budget) for c in classes]
@@ -208,7 +215,10 @@ class ExchangeServer:
             return Reply(_PAGE)
         if fault in ("empty", "timeout", "reset"):
             return Reply(b"")
-        return exchange.reply(path, query, counted=fault is not None)
+        reply = exchange.reply(path, query, counted=fault is not None)
+        if self.edit is not None and reply.status == 200 and not isinstance(reply.body, bytes):
+            reply.body = self.edit(exchange.name, path, query, json.loads(reply.content))
+        return reply
 
     async def _send(
         self,

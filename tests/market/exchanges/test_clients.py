@@ -29,7 +29,7 @@ from brain.series.store.store import SeriesStore
 from market.collection.collector import DataCollector
 from market.collection.gaps import open_gaps
 from market.exchanges import EXCHANGES, open_exchange
-from market.exchanges.base import Exchange, Instrument, canonical, settles_in_dollars
+from market.exchanges.base import Exchange, Instrument, Page, canonical, settles_in_dollars
 from market.exchanges.binance import Binance
 from market.exchanges.pages import intervals, windows
 from market.exchanges.rest import RestExchange
@@ -63,15 +63,15 @@ def run_client(
     return asyncio.run(run())
 
 
-async def join(pages: AsyncIterator[pd.DataFrame]) -> pd.DataFrame:
-    frames = [page async for page in pages]
+async def join(pages: AsyncIterator[Page]) -> pd.DataFrame:
+    frames = [page.rows async for page in pages]
     assert frames, "no page came"
     return pd.concat(frames, ignore_index=True).sort_values("time", ignore_index=True)
 
 
 def history(
     exchange: Exchange, kind: str, instrument: Instrument, start: pd.Timestamp, end: pd.Timestamp
-) -> AsyncIterator[pd.DataFrame]:
+) -> AsyncIterator[Page]:
     if kind == "candles":
         return exchange.candles(instrument, "1h", start, end)
     if kind == "funding":
@@ -143,7 +143,7 @@ def test_parts_join_without_loss_or_doubling(calm: ExchangeServer, name: str, ki
         instrument = (await exchange.instruments())["ETH/USDT:USDT"]
         spans = pairwise(cuts)
         return [
-            page
+            page.rows
             for start, end in spans
             async for page in history(exchange, kind, instrument, start, end)
         ]

@@ -94,7 +94,7 @@ def run_client(
 
 
 async def join(pages: Any) -> pd.DataFrame:
-    frames: list[pd.DataFrame] = [page async for page in pages]
+    frames: list[pd.DataFrame] = [page.rows async for page in pages]
     return pd.concat(frames, ignore_index=True)
 
 

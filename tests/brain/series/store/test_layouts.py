@@ -171,3 +171,29 @@ def test_gaps_of_a_newer_layout_are_refused(store: SeriesStore) -> None:
     two = SeriesStore(store.root, kinds=older_gaps(2))
     with pytest.raises(SeriesStoreError, match="layout 4, and this program knows layout 2"):
         two.read("gaps")
+
+
+# --- of instruments -----------------------------------------------------------------------------
+
+
+def test_instruments_of_an_older_layout_are_in_their_own_units(store: SeriesStore) -> None:
+    kind = KINDS["instruments"]
+    values = {name: dtype for name, dtype in kind.values.items() if name != "multiplier"}
+    older = replace(kind, values=values, nullable=kind.nullable - {"multiplier"}, version=1)
+    older = replace(older, migrations={})
+    rows = pd.DataFrame(
+        {
+            "exchange": "okx",
+            "symbol": [BTC, ETH],
+            "instrument": ["BTC-USDT-SWAP", "ETH-USDT-SWAP"],
+            "contract_size": [0.01, 0.1],
+            "seen": utc("2026-02-01"),
+        }
+    )
+    before = SeriesStore(store.root, kinds={**KINDS, "instruments": older})
+    before.upsert("instruments", rows)
+    after = store.read("instruments")
+    assert list(after) == list(kind.columns)
+    assert after["multiplier"].tolist() == [1.0, 1.0]
+    assert after["contract_size"].tolist() == [0.01, 0.1]
+    assert store.upsert("instruments", after.assign(multiplier=1000.0)).updated == 2
