@@ -14,7 +14,7 @@ from analysis.explanation import ExplanationTask
 from analysis.failures import Stage, catch_failure
 from analysis.profit import ProfitTask
 from brain.artifacts import OUT_OF_SAMPLE, PROFIT_FIGURE, RECIPE
-from brain.errors import ModelIntegrityError
+from brain.errors import InputError, ModelIntegrityError
 from brain.recipes import Recipe, own_columns
 from brain.work import Failure
 from engine.data.dataset import Dataset
@@ -113,7 +113,7 @@ def explanation_task(
         BarsError: the data lack an own column of the version.
         ArtifactStoreError: the files are gone.
         ModelIntegrityError: they are not those that were registered, or lack recipe or signature.
-        InputError: the recipe is of another house.
+        InputError: the recipe is of another house, or the data are on another calendar.
     """
     folder = library.fetch(version, scratch / "model")
     path = folder / RECIPE
@@ -127,12 +127,18 @@ def explanation_task(
             f"{version.id} has no signature, which names its features; register it anew"
         )
     recipe = Recipe.from_json(path.read_text())
+    bars = data(own_columns(recipe.feature_set))
+    if bars.calendar != recipe.calendar:
+        raise InputError(
+            f"{version.id} was trained on bars of calendar {recipe.calendar}, and these are of "
+            f"{bars.calendar}; set calendar={recipe.calendar}, or train it anew on these"
+        )
     return ExplanationTask(
         symbol=version.symbol,
         model_id=version.id,
         family=version.family,
         trained_until=version.trained_until,
-        data=data(own_columns(recipe.feature_set)),
+        data=bars,
         model=folder,
         features=features,
         horizon=recipe.horizon,

@@ -6,8 +6,9 @@ import re
 from datetime import timedelta
 
 from brain.errors import InputError
+from brain.text import duration
 
-__all__ = ["LENGTHS", "check_timeframe", "length_name", "resampled"]
+__all__ = ["LENGTHS", "check_timeframe", "resampled"]
 
 #: Lengths by exchanges' names, each a part of a day, a day or a week. Weeks open on Mondays, or on
 #: Sundays. A calendar month has no fixed length and so no grid.
@@ -58,7 +59,7 @@ def _fault(value: object) -> str:
     for name, other in LENGTHS.items():
         if other == length:
             return f"{fault}; write {name!r}"
-    unusable = f"that is known: bars of {length_name(length)} can't be used"
+    unusable = f"that is known: bars of {_name(length)} can't be used"
     return f"{fault} {unusable}; {resampled(length)}"
 
 
@@ -70,15 +71,8 @@ def resampled(length: timedelta) -> str:
     return f"resample them to {_enumeration(longer)}"
 
 
-def length_name(length: timedelta) -> str:
-    """A length as timeframes are named: ``1h``, ``7h``, ``90s``."""
-    for name, other in LENGTHS.items():
-        if other == length:
-            return name
-    for unit in sorted(_SPELLINGS, reverse=True):
-        if length % unit == timedelta(0):
-            return f"{length // unit}{_SPELLINGS[unit].split()[0]}"
-    return str(length)
+def _name(length: timedelta) -> str:
+    return duration(length // timedelta(microseconds=1) * 1000)
 
 
 def _parts(text: str) -> tuple[int, str]:

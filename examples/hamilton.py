@@ -20,7 +20,15 @@ import mlflow
 import numpy as np
 import pandas as pd
 
-from brain import BrainError, NoChampionError, Regime, Selection, own_columns, position_size
+from brain import (
+    BrainError,
+    InputError,
+    NoChampionError,
+    Regime,
+    Selection,
+    own_columns,
+    position_size,
+)
 from brain.artifacts import POSITION, RECIPE, REGIMES
 from brain.manifest import check_folder
 from brain.model_keys import ModelKey
@@ -37,7 +45,8 @@ def recent_bars(
     symbol: str, folder: Path, timeframe: str | None = None, own: Sequence[str] = ()
 ) -> Bars:
     """The symbol's last bars with own columns; "now" is the close of the last one."""
-    bar_set = read_folder(folder, [symbol], columns=own, timeframe=timeframe)
+    calendars = load_settings().calendar
+    bar_set = read_folder(folder, [symbol], calendars, own, timeframe=timeframe)
     for failure in bar_set.failures:
         raise failure.error
     (bars,) = bar_set.bars.values()
@@ -56,6 +65,9 @@ def present_regime(library: BrainLibrary, key: ModelKey, bars: Bars) -> Regime |
     if newest is None:  # without a champion, or where aliases were moved by hand
         which = " that tells its regimes" if records else ""
         raise NoChampionError(f"{key} has no champion{which}; run the nightly job for it")
+    calendar = newest.regimes.get("calendar", bars.calendar)
+    if calendar != bars.calendar:
+        raise InputError(f"{key} is of calendar {calendar}; set BRAIN_CALENDAR={calendar}")
     definition = kernels.RegimeDefinition.from_json(json.dumps(newest.regimes["definition"]))
     state = kernels.RegimeState.from_json(json.dumps(newest.regimes["state"]))
     *prices, _, times = columns(bars)

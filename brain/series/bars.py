@@ -38,8 +38,8 @@ from brain.series.own_columns import find_columns
 from brain.series.quality.candles import candle_findings
 from brain.series.quality.findings import Findings
 from brain.series.times import parse_times, when
-from brain.text import count
-from brain.timeframes import LENGTHS, check_timeframe, length_name, resampled
+from brain.text import count, duration
+from brain.timeframes import LENGTHS, check_timeframe, resampled
 
 __all__ = ["COLUMNS", "TIMEFRAMES", "Bars", "check_bars", "parse_timeframe"]
 
@@ -473,7 +473,7 @@ def _check_steps(times: npt.NDArray[np.int64], width: int, calendar: str, name: 
     usual = int(steps[(len(steps) - 1) // share]) if len(steps) else width
     if usual != width:
         raise BarsError(
-            f"{name}: the bars are {_length(usual)} apart, not {_length(width)}; "
+            f"{name}: the bars are {duration(usual)} apart, not {duration(width)}; "
             f"{_other_timeframe(usual, width)}"
         )
 
@@ -501,7 +501,7 @@ def _check_places(rows: pd.DataFrame, grid: Grid, step: pd.Timedelta, name: str)
             "give each bar's open time in UTC (not its close time or a local time); for a market "
             f"with sessions name its calendar, as in calendar=XNYS, or write calendar={BARS}"
         )
-        _refuse(rows, off, f"the time is off the {_length(step.value)} grid in UTC", cure, name)
+        _refuse(rows, off, f"the time is off the {duration(step.value)} grid in UTC", cure, name)
 
 
 def _check_missing(rows: pd.DataFrame, missing: int, size: int, name: str) -> None:
@@ -558,21 +558,17 @@ def _utc(nanoseconds: npt.NDArray[np.int64], name: str | None = None) -> pd.Date
     return pd.DatetimeIndex(nanoseconds.view("datetime64[ns]"), name=name).tz_localize("UTC")
 
 
-def _length(nanoseconds: int) -> str:
-    return length_name(_timedelta(nanoseconds))
-
-
 def _timedelta(nanoseconds: int) -> timedelta:
     return timedelta(microseconds=max(nanoseconds // 1000, 1))
 
 
 def _other_timeframe(usual: int, width: int) -> str:
     """The cure for bars that step by another timeframe than they are said to."""
-    name = _length(usual)
+    name = duration(usual)
     if name not in TIMEFRAMES:
         return resampled(_timedelta(usual))
     cure = f"name the timeframe that they have, {name} (a file is named as BTC-USD_{name})"
-    return cure if width % usual else f"{cure}, or resample them to {_length(width)}"
+    return cure if width % usual else f"{cure}, or resample them to {duration(width)}"
 
 
 def _nanoseconds(index: pd.Index) -> npt.NDArray[np.int64]:

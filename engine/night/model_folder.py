@@ -39,6 +39,7 @@ def write_model(
 def regime_document(dataset: Dataset) -> dict[str, object]:
     """The regimes' definition, and their state at the dataset's last bar, for JSON."""
     return {
+        "calendar": dataset.calendar,
         "definition": json.loads(dataset.definition.to_json()),
         "state": json.loads(dataset.state.to_json()),
     }
