@@ -22,7 +22,18 @@ from types import TracebackType
 from typing import Any, TextIO
 from urllib.parse import unquote
 
-__all__ = ["RedactedStream", "hide", "redact", "redact_document", "redact_error", "redacted_output"]
+__all__ = [
+    "PLACEHOLDER",
+    "RedactedStream",
+    "hide",
+    "redact",
+    "redact_document",
+    "redact_error",
+    "redacted_output",
+]
+
+#: Stands for user and password in our own texts, which say how an address is written.
+PLACEHOLDER = "USER:PASSWORD"
 
 _MASK = "***"
 # Up to the last "@": a password may hold any character. An address without authority has "///".
@@ -137,6 +148,8 @@ def _print_redacted(
 
 
 def _without_password(match: re.Match[str]) -> str:
+    if match[2] == PLACEHOLDER:
+        return match[0]
     user, colon, _ = match[2].partition(":")
     shown = colon and re.fullmatch(rf"[\w.+-]{{0,{_LONGEST_USER}}}", user)
     return f"{match[1]}{user}:{_MASK}@" if shown else f"{match[1]}{_MASK}@"

@@ -54,7 +54,7 @@ def test_what_stands_is_what_is_trained(series: Series) -> None:
     prediction = predict(series, STANDING, TREES)[Family.LIGHTGBM]
     limited = np.clip(prediction.outcome, -STANDING.limit, STANDING.limit)
     np.testing.assert_array_equal(limited, dataset.target)
-    assert Settings.model_fields["horizon"].default == STANDING.horizon
+    assert Settings().bars_ahead == STANDING.horizon
     for name in Family:
         assert family(name).defaults()["elbow"] == STANDING.elbow
 

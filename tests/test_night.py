@@ -200,7 +200,7 @@ def test_a_night_says_what_was_set_and_what_came_of_it(nights: Nights) -> None:
     (night,) = nights.runs("night", 2)
     assert night.data.params["setting.folds"] == "2"
     assert night.data.params["setting.families"] == str([str(f) for f in Family])
-    assert "1 symbols from bars" in night.data.tags["mlflow.note.content"]
+    assert "/bars, " in night.data.tags["mlflow.note.content"]
     document = mlflow.artifacts.load_dict(f"{night.info.artifact_uri}/summary.json")
     assert document["failures"] == {}
     versions = {(c["symbol"], c["regime"]): c["version"] for c in document["champions"]}
@@ -331,7 +331,7 @@ def test_every_cell_has_a_champion_a_challenger_and_a_readable_record(nights: Ni
             assert record.trained_until == TRAINED_UNTIL
             assert record.provisional
             assert record.family == PRIOR[regime] or record.reason.startswith("earned")
-            assert record.regimes.keys() == {"definition", "state"}
+            assert record.regimes.keys() == {"calendar", "definition", "state"}
             assert library.champion(symbol, regime).record == record
 
 
@@ -685,7 +685,7 @@ def test_bad_symbols_do_not_stop_the_good_ones(
         for r in runs_of(library.client)
         if r.data.tags[Tag.ROLE] == "symbol"
     }
-    assert notes["AAA/USD"].endswith("Repairs: none")
+    assert "Repairs: none\n" in notes["AAA/USD"]
     assert "rows out of the order of time, sorted" in notes["MIX/USD"]
     assert "13 bars missing in 1 gap" in notes["GAP/USD"]
     warned = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]

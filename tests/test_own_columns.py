@@ -156,7 +156,7 @@ def test_a_model_takes_an_unknown_value_as_unknown(nights: Nights) -> None:
     families = set()
     for number in (1, 2):
         version = nights.library.version(SYMBOL, number)
-        model = mlflow.pyfunc.load_model(f"models:/AAA-USD/{version.number}")
+        model = mlflow.pyfunc.load_model(f"models:/{version.id}")
         known, unknown, zero = (
             np.asarray(model.predict(rows.assign(mood=mood))).reshape(-1)[-200:]
             for mood in (rows["mood"], np.nan, 0.0)
@@ -264,4 +264,4 @@ def test_a_symbol_without_the_column_fails_alone(
     failures = mlflow.artifacts.load_dict(f"{analysis.info.artifact_uri}/summary.json")["failures"]
     (error,) = failures.values()
     assert "there is no column 'mood'" in error
-    assert json.dumps(failures).count("AAA-USD/1") == 1
+    assert json.dumps(failures).count("AAA-USD.1d.1/1") == 1
