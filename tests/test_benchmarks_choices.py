@@ -25,7 +25,7 @@ from benchmarks.choices import Comparison
 from brain.errors import InputError
 from brain.naming import Family
 from brain.records import Estimate
-from brain.settings import Settings
+from brain.settings import load_settings
 from engine.data.dataset import make_dataset
 from engine.families import family
 from engine.kernels.features import FEATURES
@@ -54,7 +54,7 @@ def test_what_stands_is_what_is_trained(series: Series) -> None:
     prediction = predict(series, STANDING, TREES)[Family.LIGHTGBM]
     limited = np.clip(prediction.outcome, -STANDING.limit, STANDING.limit)
     np.testing.assert_array_equal(limited, dataset.target)
-    assert Settings().bars_ahead == STANDING.horizon
+    assert load_settings().bars_ahead == STANDING.horizon
     for name in Family:
         assert family(name).defaults()["elbow"] == STANDING.elbow
 
