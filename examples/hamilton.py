@@ -70,8 +70,8 @@ def present_regime(library: BrainLibrary, key: ModelKey, bars: Bars) -> Regime |
         raise InputError(f"{key} is of calendar {calendar}; set BRAIN_CALENDAR={calendar}")
     definition = kernels.RegimeDefinition.from_json(json.dumps(newest.regimes["definition"]))
     state = kernels.RegimeState.from_json(json.dumps(newest.regimes["state"]))
-    *prices, _, times = columns(bars)
-    return kernels.catch_up(*prices, times, definition, state)[1].present
+    open_, high, low, close, _, times = columns(bars)
+    return kernels.catch_up(open_, high, low, close, times, definition, state)[1].present
 
 
 def columns(bars: Bars) -> tuple[np.ndarray, ...]:
@@ -119,7 +119,7 @@ def decide(library: BrainLibrary, bars: Bars, options: argparse.Namespace) -> tu
     folder = verified_folder(library, champion, options.models)
     rule = kernels.PositionRule.from_json((folder / POSITION).read_text())
     definition = json.loads((folder / REGIMES).read_text())["definition"]
-    volatility = kernels.volatility(*columns(bars)[:4], definition["window"])[-1:]
+    volatility = kernels.volatility(*columns(bars)[:4], window=definition["window"])[-1:]
     prediction, code = predict(folder, bars, options.bars), np.array([ALL_REGIMES.index(regime)])
     gain = rule.gain(prediction, volatility, code)
     print(f"prediction {prediction[0]:+.4f} in units of volatility, {gain[0]:+.1f} bp expected")
