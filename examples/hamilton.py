@@ -119,7 +119,8 @@ def decide(library: BrainLibrary, bars: Bars, options: argparse.Namespace) -> tu
     folder = verified_folder(library, champion, options.models)
     rule = kernels.PositionRule.from_json((folder / POSITION).read_text())
     definition = json.loads((folder / REGIMES).read_text())["definition"]
-    volatility = kernels.volatility(*columns(bars)[:4], window=definition["window"])[-1:]
+    open_, high, low, close, _, _ = columns(bars)
+    volatility = kernels.volatility(open_, high, low, close, definition["window"])[-1:]
     prediction, code = predict(folder, bars, options.bars), np.array([ALL_REGIMES.index(regime)])
     gain = rule.gain(prediction, volatility, code)
     print(f"prediction {prediction[0]:+.4f} in units of volatility, {gain[0]:+.1f} bp expected")
