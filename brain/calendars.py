@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from brain.errors import InputError, did_you_mean
 from brain.naming import parse_symbol
+from brain.text import entries
 
 __all__ = ["BARS", "CONTINUOUS", "FX", "calendar_of", "parse_calendar", "parse_calendars"]
 
@@ -54,17 +55,12 @@ def parse_calendars(value: object) -> object:
     Raises:
         InputError: an entry is none of these, or comes twice.
     """
-    if isinstance(value, Mapping):
-        entries = [(str(key), str(name)) for key, name in value.items()]
-    elif isinstance(value, str):
-        pairs = [entry.rpartition("=") for entry in value.split(",") if entry.strip()]
-        entries = [(key.strip(), name.strip()) for key, _, name in pairs]
-    else:
+    if not isinstance(value, Mapping | str):
         return value
     calendars: dict[str, str] = {}
-    for key, name in entries:
+    for key, name in entries(value):
         symbol = parse_symbol(key) if key else ""
         if symbol in calendars:
             raise InputError(f"the calendar of {key or 'all symbols'} comes twice; write one")
-        calendars[symbol] = parse_calendar(name)
+        calendars[symbol] = parse_calendar(str(name))
     return calendars

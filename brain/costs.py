@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from brain.errors import InputError
 from brain.naming import Liquidity, Product, parse_symbol
+from brain.text import entries
 
 __all__ = ["FEES", "OTHER_FEE", "Costs", "Fee", "parse_rates", "rate", "symbol_costs"]
 
@@ -108,15 +109,9 @@ def parse_rates(value: object) -> dict[str, float]:
     Raises:
         InputError: an entry is none of these, comes twice, or is no number of at least 0.
     """
-    if isinstance(value, Mapping):
-        entries = [(str(key), number) for key, number in value.items()]
-    elif isinstance(value, str):
-        pairs = [entry.strip().rpartition("=") for entry in value.split(",") if entry.strip()]
-        entries = [(key.strip(), number.strip()) for key, _, number in pairs]
-    else:
-        entries = [("", value)]
+    pairs = entries(value) if isinstance(value, Mapping | str) else [("", value)]
     rates: dict[str, float] = {}
-    for text, number in entries:
+    for text, number in pairs:
         key = _parse_key(text)
         if key in rates:
             raise InputError(f"the rate of {text or 'all'} comes twice; write one")

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 
 from brain.errors import AmbiguousModelError, InputError
 from brain.naming import model_name, parse_model_name, parse_symbol
+from brain.text import count
 
 __all__ = ["ModelKey", "ModelQuery", "ahead"]
 
@@ -116,7 +117,7 @@ class ModelQuery:
 
 def ahead(horizon: int) -> str:
     """The horizon in words."""
-    return f"{horizon} bar{'s' if horizon > 1 else ''} ahead"
+    return f"{count(horizon, 'bar')} ahead"
 
 
 def _candidate(key: ModelKey, name: str) -> str:

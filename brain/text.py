@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-__all__ = ["break_even", "count", "duration", "finite", "moment", "plus_minus"]
+__all__ = ["break_even", "count", "duration", "entries", "finite", "moment", "plus_minus"]
 
 _SECONDS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
 
@@ -38,6 +39,14 @@ def moment(nanoseconds: int) -> str:
     """A time, nanoseconds since 1970, to the second: ``2026-11-01 04:00:00 UTC``."""
     time = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=nanoseconds // 10**9)
     return f"{time:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def entries(value: Mapping[Any, Any] | str) -> list[tuple[str, Any]]:
+    """Keys and values of a mapping, or of a text: ``"4, okx=5"`` gives ``("", "4")`` and okx's."""
+    if isinstance(value, Mapping):
+        return [(str(key), part) for key, part in value.items()]
+    pairs = [entry.rpartition("=") for entry in value.split(",") if entry.strip()]
+    return [(key.strip(), part.strip()) for key, _, part in pairs]
 
 
 def finite(value: Any) -> Any:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from brain.errors import BrainError
 
-__all__ = ["Failure", "Progress", "Tally"]
+__all__ = ["Failure", "Progress", "Tally", "errors_of"]
+
+_MOST_ERRORS = 10  # in one line; of more, the names
 
 #: The call after each piece of work: the piece, whose ``str`` is a line for people, the number of
 #: pieces that are done, and the number of all pieces.
@@ -37,6 +39,13 @@ class Failure:
 
     def __str__(self) -> str:
         return f"{self.what} failed: {self.error}"
+
+
+def errors_of(failures: Sequence[Failure]) -> str:
+    """The errors of failures in one line; of many, the names of the later ones."""
+    errors = [str(failure.error) for failure in failures[:_MOST_ERRORS]]
+    others = ", ".join(failure.what for failure in failures[_MOST_ERRORS:])
+    return " | ".join(errors + ([f"and likewise {others}"] if others else []))
 
 
 class Tally:

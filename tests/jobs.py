@@ -7,6 +7,9 @@ import re
 import signal
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
 
 import mlproject
 
@@ -38,6 +41,14 @@ class Outcome:
         (line,) = self.complaints
         assert line.startswith("error: ")
         return line
+
+
+def enter(folder: Path, dsn: str, patch: pytest.MonkeyPatch) -> None:
+    """Run jobs in a folder, on a store, with little analysis."""
+    patch.chdir(folder)
+    patch.delenv("MLFLOW_RUN_ID", raising=False)
+    for name, value in {"MLFLOW_TRACKING_URI": dsn, **BRIEF_ANALYSIS}.items():
+        patch.setenv(name, value)
 
 
 def run_job(*arguments: str) -> Outcome:

@@ -14,7 +14,7 @@ from brain.model_keys import ModelKey
 from examples import hamilton
 from registry.library import BrainLibrary
 from tests.engine.sessions import MARKETS, frame
-from tests.jobs import BRIEF_ANALYSIS, Outcome, run_job
+from tests.jobs import Outcome, enter, run_job
 from tests.servers import sqlite_template
 
 KEY = ModelKey("SPY", "1d", 6)
@@ -41,10 +41,7 @@ def market(_templates: Path, tmp_path_factory: pytest.TempPathFactory) -> Market
     frame(times).rename_axis("time").to_csv(folder / "bars" / "SPY_1d.csv")
     library = BrainLibrary(f"sqlite:///{folder / 'mlflow.db'}")
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.delenv("MLFLOW_RUN_ID", raising=False)
-        for name, value in {"MLFLOW_TRACKING_URI": library.dsn, **BRIEF_ANALYSIS}.items():
-            patch.setenv(name, value)
+        enter(folder, library.dsn, patch)
         refusal = run_job("nightly", "--bars", "bars", *QUICK)
         runs = len(library.client.search_runs([library.experiment("nightly")]))
         outcome = run_job("nightly", "--bars", "bars", "--calendar", "xnys", *QUICK)
@@ -53,10 +50,7 @@ def market(_templates: Path, tmp_path_factory: pytest.TempPathFactory) -> Market
 
 @pytest.fixture
 def _there(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(market.folder)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", market.library.dsn)
-    for name, value in BRIEF_ANALYSIS.items():
-        monkeypatch.setenv(name, value)
+    enter(market.folder, market.library.dsn, monkeypatch)
 
 
 def test_without_a_calendar_they_are_refused_and_nothing_is_written(market: Market) -> None:

@@ -19,7 +19,7 @@ from engine.kernels.features import FEATURES
 from engine.kernels.market_features import MARKET_FEATURES
 from market.collection.collector import DataCollector
 from registry.library import BrainLibrary
-from tests.jobs import BRIEF_ANALYSIS, Outcome, run_job
+from tests.jobs import BRIEF_ANALYSIS, Outcome, enter, run_job
 from tests.market.exchange_server import ExchangeServer
 from tests.servers import free_port, sqlite_template
 
@@ -74,9 +74,7 @@ def night(
     shutil.copy(sqlite_template(_templates), folder / "mlflow.db")
     dsn = f"sqlite:///{folder / 'mlflow.db'}"
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        for name, value in {"MLFLOW_TRACKING_URI": dsn, **BRIEF_ANALYSIS}.items():
-            patch.setenv(name, value)
+        enter(folder, dsn, patch)
         patch.setenv("BRAIN_EXCHANGES", ",".join(EXCHANGES))
         patch.setenv("BRAIN_SYMBOLS", "BTC/USDT")
         connect(patch, exchanges.urls)

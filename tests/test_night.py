@@ -53,7 +53,7 @@ from engine.night.symbols import SymbolResult
 from registry.library import BrainLibrary
 from tests.brain.series.forms import FORMS
 from tests.engine.simulate import simulate
-from tests.jobs import BRIEF_ANALYSIS, Outcome, run_job
+from tests.jobs import BRIEF_ANALYSIS, Outcome, enter, run_job
 from tests.servers import MlflowServer, copy_database, sqlite_template
 
 SYMBOLS = ("AAA/USD", "BBB/USD")
@@ -160,9 +160,7 @@ def nights(_templates: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     for symbol in SYMBOLS:
         write(folder / "bars", symbol)
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        for name, value in {"MLFLOW_TRACKING_URI": dsn, **BRIEF_ANALYSIS}.items():
-            patch.setenv(name, value)
+        enter(folder, dsn, patch)
         first = run_job("nightly", "--bars", "bars", *QUICK)
         aliases = {symbol: aliases_of(dsn, symbol) for symbol in SYMBOLS}
         second = run_job("nightly", "--bars", "bars", "--symbols", SYMBOLS[0], *QUICK)

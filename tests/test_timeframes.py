@@ -16,7 +16,7 @@ from examples import hamilton
 from registry.library import BrainLibrary
 from registry.selector import ModelSelector
 from tests.engine.simulate import simulate
-from tests.jobs import BRIEF_ANALYSIS, Outcome, run_job
+from tests.jobs import Outcome, enter, run_job
 from tests.servers import sqlite_template
 
 SYMBOL = "^SIM.A"
@@ -57,10 +57,7 @@ def nights(
         bars.frame.to_parquet(folder / "bars" / f"{SYMBOL}_{timeframe}.parquet")
     dsn = f"sqlite:///{folder / 'mlflow.db'}"
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.delenv("MLFLOW_RUN_ID", raising=False)
-        for name, value in {"MLFLOW_TRACKING_URI": dsn, **BRIEF_ANALYSIS}.items():
-            patch.setenv(name, value)
+        enter(folder, dsn, patch)
         outcomes = {
             key: run_job(
                 "nightly", "--bars", "bars", "--timeframe", key.timeframe,
@@ -73,10 +70,7 @@ def nights(
 
 @pytest.fixture
 def _there(nights: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(nights.folder)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", nights.library.dsn)
-    for name, value in BRIEF_ANALYSIS.items():
-        monkeypatch.setenv(name, value)
+    enter(nights.folder, nights.library.dsn, monkeypatch)
 
 
 def test_each_night_has_models_of_its_own_and_champions_never_mix(nights: Nights) -> None:

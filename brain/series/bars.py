@@ -37,7 +37,7 @@ from brain.series.faults import bar_faults
 from brain.series.own_columns import find_columns
 from brain.series.quality.candles import candle_findings
 from brain.series.quality.findings import Findings
-from brain.series.times import parse_times, when
+from brain.series.times import nanoseconds, parse_times, when
 from brain.text import count, duration
 from brain.timeframes import LENGTHS, check_timeframe, resampled
 
@@ -136,7 +136,7 @@ class Bars:
         names += [self.own] if self.own else []
         digest = hashlib.sha256(json.dumps(names).encode())
         for times in (self.frame.index, *([self.close_time] if self.sessions else [])):
-            digest.update(_nanoseconds(times).astype("<i8").tobytes())
+            digest.update(nanoseconds(times).astype("<i8").tobytes())
         digest.update(np.ascontiguousarray(values).tobytes())
         return digest.hexdigest()
 
@@ -222,10 +222,10 @@ def check_bars(
         BarsError: a column is missing, ambiguous or not numeric; an own column holds a number that
             is infinite or larger than single precision has; a time is unreadable, off the
             grid, or only some times carry a zone; the market closes and its calendar does not;
-            a price is NaN, infinite or not positive; high
-            and low don't enclose open and close; a volume is negative; two bars of one time
-            differ; the close of 30 bars or more never changes; the times step by another
-            timeframe; more than half the grid is missing; or bars lie in the future.
+            a price is NaN, infinite or not positive; high and low don't enclose open and close; a
+            volume is negative; two bars of one time differ; the close of 30 bars or more never
+            changes; the times step by another timeframe; more than half the grid is missing; or
+            bars lie in the future.
     """
     symbol, step = parse_symbol(symbol), parse_timeframe(timeframe)
     calendar = parse_calendar(calendar)
@@ -438,14 +438,14 @@ def _on_grid(
 
     Where the bars themselves are the sessions, blank rows are the only gaps that can be told.
     """
-    times = _nanoseconds(rows.index)
+    times = nanoseconds(rows.index)
     _check_steps(times, step.value, calendar, name)
     if calendar == CONTINUOUS:
         _check_week(times, step.value, name)
         grid = continuous_grid(times, step.value)
         _check_places(rows, grid, step, name)
     elif calendar == BARS:
-        grid = bars_grid(times, _nanoseconds(blank), step.value)
+        grid = bars_grid(times, nanoseconds(blank), step.value)
     else:
         grid = sessions_grid(times, step.value, calendar)
         rows, grid = _in_sessions(rows, grid, calendar, name, repairs)
@@ -569,7 +569,3 @@ def _other_timeframe(usual: int, width: int) -> str:
         return resampled(_timedelta(usual))
     cure = f"name the timeframe that they have, {name} (a file is named as BTC-USD_{name})"
     return cure if width % usual else f"{cure}, or resample them to {duration(width)}"
-
-
-def _nanoseconds(index: pd.Index) -> npt.NDArray[np.int64]:
-    return pd.DatetimeIndex(index).as_unit("ns").asi8

@@ -24,6 +24,7 @@ import pandas as pd
 
 from brain.calendars import BARS, FX
 from brain.errors import BarsError, InputError
+from brain.series.times import nanoseconds
 
 __all__ = ["Grid", "Sessions", "bars_grid", "continuous_grid", "sessions_grid"]
 
@@ -196,16 +197,12 @@ def _stretches(market: Any) -> tuple[_Ints, _Ints]:
     """Where trading begins and ends: sessions, cut by their breaks; those that touch are one."""
     schedule = market.schedule
     columns = ("open", "break_start", "break_end", "close")
-    opened, paused, resumed, closed = (_nanoseconds(schedule[column]) for column in columns)
+    opened, paused, resumed, closed = (nanoseconds(schedule[column]) for column in columns)
     breaks = paused != pd.NaT.value
     starts = np.sort(np.concatenate([opened, resumed[breaks]]))
     ends = np.sort(np.concatenate([closed, paused[breaks]]))
     apart = starts[1:] > ends[:-1]
     return starts[np.concatenate([[True], apart])], ends[np.concatenate([apart, [True]])]
-
-
-def _nanoseconds(column: pd.Series) -> _Ints:
-    return pd.DatetimeIndex(column).as_unit("ns").asi8
 
 
 def _anchors(starts: _Ints, step: int, market: Any) -> list[_Ints]:
@@ -241,8 +238,8 @@ def _places(opens: _Ints, times: _Ints) -> _Ints:
 def _dated_bars(market: Any, times: _Ints, step: int) -> tuple[_Ints, _Ints, _Ints]:
     """Opens and closes of sessions or weeks of them, and the places of the times."""
     schedule = market.schedule
-    dates = _nanoseconds(schedule.index)
-    opens, closes = (_nanoseconds(schedule[column]) for column in ("open", "close"))
+    dates = nanoseconds(schedule.index)
+    opens, closes = (nanoseconds(schedule[column]) for column in ("open", "close"))
     labels = _dates(market, opens, dates, times)
     if step == _DAY:
         return opens, closes, _places(dates, labels)

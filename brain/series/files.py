@@ -24,7 +24,7 @@ from brain.series.bars import Bars, check_bars, parse_timeframe
 from brain.series.columns import bar_columns
 from brain.series.file_content import file_table
 from brain.series.file_names import is_quiet, means_bars, parse_file_name
-from brain.work import Failure
+from brain.work import Failure, errors_of
 
 __all__ = [
     "BarSet",
@@ -36,8 +36,6 @@ __all__ = [
 ]
 
 logger = logging.getLogger(__name__)
-
-_MOST_ERRORS = 3  # in one line
 
 
 @dataclass(frozen=True, repr=False)
@@ -107,9 +105,7 @@ def folder_files(
 ) -> tuple[dict[str, list[Path]], list[Failure]]:
     """The files of each symbol of a folder, sorted; nothing is read.
 
-    Of a symbol's files of several timeframes, that of ``timeframe`` is taken, if there is one. The
-    other arguments, failures and errors are those of :func:`read_folder`, as far as names tell
-    them.
+    Arguments, failures and errors are those of :func:`read_folder`, as far as names tell them.
     """
     folder = Path(folder)
     files, failures = _by_symbol(_paths(folder))
@@ -200,7 +196,7 @@ def _of_timeframe(
         )
         failures.append(Failure(symbol, error, symbol=symbol))
     if failures and not selection:
-        raise InputError(" | ".join(str(failure.error) for failure in failures[:_MOST_ERRORS]))
+        raise InputError(errors_of(failures))
     if failures:
         left_out = ", ".join(failure.subject for failure in failures)
         logger.warning("%s: no %s bars of %s", folder, timeframe, left_out)

@@ -22,7 +22,7 @@ from brain.series.faults import row_faults
 from brain.series.files import folder_files, read_files, sample_folder, unread_files
 from brain.series.times import when
 from brain.text import count
-from brain.work import Failure
+from brain.work import Failure, errors_of
 
 if TYPE_CHECKING:
     from brain.series.store.store import SeriesStore
@@ -41,8 +41,6 @@ __all__ = [
 ]
 
 logger = logging.getLogger(__name__)
-
-_MOST_ERRORS = 10  # in one line; of more, the names
 
 
 class SeriesLibrary(Protocol):
@@ -130,10 +128,7 @@ class BarSource(Mapping[str, Bars]):
             except BrainError as error:
                 del self._symbols[symbol]
                 self.failures += (Failure(symbol, error, symbol=symbol),)
-        every = [*sorted(self.failures, key=str), *failures]
-        errors = [str(failure.error) for failure in every[:_MOST_ERRORS]]
-        others = ", ".join(failure.what for failure in every[_MOST_ERRORS:])
-        raise InputError(" | ".join(errors + ([f"and likewise {others}"] if others else [])))
+        raise InputError(errors_of([*sorted(self.failures, key=str), *failures]))
 
 
 @runtime_checkable

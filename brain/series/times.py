@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from brain.errors import BarsError, did_you_mean
 from brain.series.epochs import dates_of_digits, digits, is_epoch, since_1970
 from brain.series.time_forms import date_order, time_formats
 
-__all__ = ["agreed_times", "parse_times", "when"]
+__all__ = ["agreed_times", "nanoseconds", "parse_times", "when"]
 
 # A zone at the end of a time of day: Z, +01, +0100, +01:00, GMT+0100. A date alone ends in "-04".
 _ZONE = r"\s?(?:(?:UTC|GMT)?(?:[Zz]|[+-]\d{2}(?::?\d{2})?)|UTC|GMT)\s*$"
@@ -280,3 +281,8 @@ def when(time: pd.Timestamp) -> str:
     """A time (UTC) for people, to the minute where it falls on one."""
     finer = "" if time == time.floor("min") else f":{time:%S.%f}"
     return f"{time:%Y-%m-%d %H:%M}{finer} UTC"
+
+
+def nanoseconds(times: pd.Index | pd.Series) -> npt.NDArray[np.int64]:
+    """Times as whole nanoseconds since 1970 UTC, in their order."""
+    return pd.DatetimeIndex(times).as_unit("ns").asi8
