@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from brain import redact
 from tests.s3_servers import Bucket, RcloneS3Server, S3Server
 from tests.servers import MlflowServer, PostgresServer, sqlite_template
 
@@ -66,6 +67,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     by_file = config.option.dist == "loadfile"
     return TwoProcesses(config, log) if by_file and len(config.option.tx) == 2 else None
+
+
+@pytest.fixture(autouse=True)
+def _secrets_of_this_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process masks the secrets of its addresses to its end; a test must not mask another's."""
+    monkeypatch.setattr(redact, "_addresses", dict(redact._addresses))
 
 
 @pytest.fixture(scope="session")
