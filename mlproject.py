@@ -285,6 +285,29 @@ def tune(**overrides: str | None) -> int:
     return job.exit_code
 
 
+@cli.command()
+@click.argument("symbol")
+@click.argument("regime")
+@_setting_options("timeframe", "horizon")
+def release(symbol: str, regime: str, **overrides: str | None) -> int:
+    """Let the nights name a cell's champion again, whose alias was moved by hand.
+
+    The alias stays where it is until the next night.
+    """
+    from brain.settings import load_settings
+    from registry.library import BrainLibrary
+
+    settings = load_settings(overrides)
+    champion = BrainLibrary(settings.tracking_uri).release(
+        symbol, regime, timeframe=settings.timeframe, horizon=settings.horizon
+    )
+    print(
+        f"{champion.model_id} is no longer pinned for regime {champion.regime} and stays its "
+        "champion until the next night names one."
+    )
+    return 0
+
+
 @dataclass
 class _Job:
     """What every job has.
