@@ -252,6 +252,8 @@ class BrainLibrary:
     def reap(self, *, after_hours: float = 24.0) -> list[str]:
         """End the runs whose process is dead, in every experiment: as KILLED, if not complete.
 
+        Their logged models of which no version was registered are deleted.
+
         Only runs that this library or an ``mlflow run`` of this project has started.
 
         Args:

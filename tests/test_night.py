@@ -798,7 +798,7 @@ def test_artifacts_that_fail_in_mid_night_leave_no_version_and_old_champions(
     versions = library.client.search_model_versions()
     assert [int(v.version) for v in versions] == [1]
     logged = library.client.search_logged_models(_experiments(library))
-    assert sorted(str(m.status) for m in logged) == ["FAILED", "READY"]
+    assert [str(m.status) for m in logged] == ["READY"]
     assert roles(library.client) == {
         (role, status): 1
         for role in ("night", "symbol", "family")
