@@ -36,7 +36,7 @@ from brain.processes import ProcessIdentity
 from registry.checks.tracking import check_tracking
 from registry.library import BrainLibrary
 from registry.runs import EvaluationDataset, Metric
-from tests.registry.models import EXPERIMENT, KEY, SYMBOL, add, record, start
+from tests.registry.models import EXPERIMENT, KEY, SYMBOL, add, record, start, tiny_booster
 
 HOST = socket.gethostname()
 
@@ -510,6 +510,43 @@ def test_runs_of_dead_processes_are_ended_and_others_left(library: BrainLibrary)
     statuses = [library.client.get_run(run).info.status for run in runs]
     assert statuses == ["RUNNING", "KILLED", "RUNNING", "RUNNING", "RUNNING"]
     assert library.reap(after_hours=-1) == [elsewhere.id]
+
+
+def test_logged_models_that_a_dead_run_has_not_registered_are_deleted_and_told(
+    library: BrainLibrary, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    lost, mine = start(library), start(library)
+    version = add(library, lost, tmp_path / "model")
+    client, experiment = library.client, library.experiment(EXPERIMENT)
+    left, alive = (
+        client.create_logged_model(experiment, source_run_id=run.id).model_id
+        for run in (lost, mine)
+    )
+    foreign = client.create_logged_model(experiment).model_id
+    lost.tag({Tag.PROCESS: str(ProcessIdentity(HOST, 1, "x"))})
+    assert library.reap() == [lost.id]
+    stay = {model.model_id for model in client.search_logged_models([experiment])}
+    assert stay == {version.logged_model_id, alive, foreign}
+    assert f"deleted the logged models {left} of run a night" in caplog.text
+    library.fetch(version, tmp_path / "fetched")
+
+
+def test_a_version_that_cannot_be_registered_leaves_no_logged_model(
+    library: BrainLibrary, tmp_path: Path
+) -> None:
+    with start(library) as run:
+        taken = "x" * 6000  # of a tag; the registry refuses it once the files are stored
+        with pytest.raises(LibraryError):
+            library.add_version(
+                run,
+                KEY,
+                Family.LSTM,
+                tiny_booster(tmp_path / "model"),
+                tags={Tag.FAMILY: "lstm", Tag.RECIPE: taken},
+                hyperparameters={},
+                note="",
+            )
+    assert library.client.search_logged_models([library.experiment(EXPERIMENT)]) == []
 
 
 def test_a_run_that_never_reached_our_code_is_ended(library: BrainLibrary) -> None:
