@@ -59,7 +59,7 @@ def job_folder() -> Iterator[Path]:
     before, variable = tempfile.tempdir, os.environ.get(_VARIABLE)
     remove_orphans(Path(tempfile.gettempdir()))
     folder = Path(_process_folder().name)
-    folder.mkdir(exist_ok=True)  # as programs that tidy up remove what is old
+    folder.mkdir(parents=True, exist_ok=True)  # as programs that tidy up remove what is old
     os.environ[_VARIABLE] = tempfile.tempdir = str(folder)
     try:
         yield folder

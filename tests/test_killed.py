@@ -250,9 +250,11 @@ def debris(folder: Path, processes: set[int]) -> list[Path]:
 
     `mlflow run` makes an empty folder there for its parameters, and leaves it in any case.
     """
-    files = [path for path in folder.iterdir() if path.is_file() or any(path.iterdir())]
+    others = [path for path in folder.iterdir() if not path.name.startswith("brain-")]
+    files = [path for path in others if path.is_file() or any(path.iterdir())]
     memory = [path for pid in processes for path in Path("/dev/shm").glob(f"*[-_]{pid}[-_]*")]
-    return [*folder.glob("brain-*"), *files, *memory]
+    folders = [path for pid in processes for path in folder.glob(f"brain-*~{pid}~*")]
+    return [*folders, *files, *memory]
 
 
 def is_cut_off(library: BrainLibrary) -> bool:
