@@ -36,7 +36,7 @@ from brain.processes import ProcessIdentity
 from registry.checks.tracking import check_tracking
 from registry.library import BrainLibrary
 from registry.runs import EvaluationDataset, Metric
-from tests.registry.models import EXPERIMENT, KEY, SYMBOL, add, record, start, tiny_booster
+from tests.registry.models import EXPERIMENT, KEY, SYMBOL, add, record, start
 
 HOST = socket.gethostname()
 
@@ -529,24 +529,6 @@ def test_logged_models_that_a_dead_run_has_not_registered_are_deleted_and_told(
     assert stay == {version.logged_model_id, alive, foreign}
     assert f"deleted the logged models {left} of run a night" in caplog.text
     library.fetch(version, tmp_path / "fetched")
-
-
-def test_a_version_that_cannot_be_registered_leaves_no_logged_model(
-    library: BrainLibrary, tmp_path: Path
-) -> None:
-    with start(library) as run:
-        taken = "x" * 6000  # of a tag; the registry refuses it once the files are stored
-        with pytest.raises(LibraryError):
-            library.add_version(
-                run,
-                KEY,
-                Family.LSTM,
-                tiny_booster(tmp_path / "model"),
-                tags={Tag.FAMILY: "lstm", Tag.RECIPE: taken},
-                hyperparameters={},
-                note="",
-            )
-    assert library.client.search_logged_models([library.experiment(EXPERIMENT)]) == []
 
 
 def test_a_run_that_never_reached_our_code_is_ended(library: BrainLibrary) -> None:
