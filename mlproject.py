@@ -11,13 +11,11 @@ import re
 import shlex
 import signal
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from brain.addresses import refuse_ambiguous
@@ -285,6 +283,29 @@ def tune(**overrides: str | None) -> int:
     return job.exit_code
 
 
+@cli.command()
+@click.argument("symbol")
+@click.argument("regime")
+@_setting_options("timeframe", "horizon")
+def release(symbol: str, regime: str, **overrides: str | None) -> int:
+    """Let the nights name a cell's champion again, whose alias was moved by hand.
+
+    The alias stays where it is until the next night.
+    """
+    from brain.settings import load_settings
+    from registry.library import BrainLibrary
+
+    settings = load_settings(overrides)
+    champion = BrainLibrary(settings.tracking_uri).release(
+        symbol, regime, timeframe=settings.timeframe, horizon=settings.horizon
+    )
+    print(
+        f"{champion.model_id} is no longer pinned for regime {champion.regime} and stays its "
+        "champion until the next night names one."
+    )
+    return 0
+
+
 @dataclass
 class _Job:
     """What every job has.
@@ -370,12 +391,13 @@ class _Job:
 
     def _report(self, records: Sequence[QualityRecord]) -> None:
         """Show these records, and put them and the earlier ones on the run."""
+        from brain.scratch import scratch_folder
         from market.quality.report import QualityReport
 
         self.records += records
-        with tempfile.TemporaryDirectory(prefix="brain-") as scratch:
+        with scratch_folder() as scratch:
             QualityReport(self.records).write(scratch)
-            self.run.artifacts(Path(scratch), MARKET)
+            self.run.artifacts(scratch, MARKET)
         if records:
             self.out.print(QualityReport(records).table())
 
@@ -427,6 +449,7 @@ def _job(
         reads: whether bars are worked on.
     """
     from brain.console import console
+    from brain.scratch import job_folder
     from brain.series.source import describe_source, open_bars
     from brain.settings import load_settings
     from market.night import check_collection
@@ -444,7 +467,7 @@ def _job(
         bars.check()
     unread = "" if bars is None else bars.note
     out = console()
-    with _lease(role, library, settings, out) as lease:
+    with job_folder(), _lease(role, library, settings, out) as lease:
         library.reap(after_hours=settings.reap_after_hours)
         night = lease is not None
         stopped = library.stopped_night(settings.experiment, settings.digest()) if night else None

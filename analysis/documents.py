@@ -12,7 +12,8 @@ from analysis.drift import DriftAnalysis
 from analysis.profit import ModelProfit
 from analysis.results import ModelAnalysis, NightlyAnalysis
 from brain.model_keys import ModelKey
-from brain.records import Champion, Version
+from brain.records import Version
+from brain.standing import Standing
 from brain.text import finite
 from brain.work import Failure
 
@@ -34,7 +35,7 @@ _FIRST_FEATURES = 10
 
 
 def night_document(
-    champions: Sequence[Champion],
+    standings: Sequence[Standing],
     versions: Sequence[Version],
     analysis: NightlyAnalysis,
     failures: Sequence[Failure],
@@ -43,14 +44,14 @@ def night_document(
     """A night.
 
     Args:
-        champions: of every cell that has one.
+        standings: of the champion of every cell that has one.
         versions: registered tonight.
         analysis: of the champions.
         failures: of the whole night.
         seconds: by stage.
     """
     return {
-        "champions": [_champion(champion) for champion in champions],
+        "champions": [_champion(standing) for standing in standings],
         "versions": [_version(version) for version in versions],
         **analysis_document(analysis, failures, seconds),
     }
@@ -105,7 +106,8 @@ def failures_document(failures: Sequence[Failure]) -> dict[str, str]:
     return {failure.what: str(failure.error) for failure in failures}
 
 
-def _champion(champion: Champion) -> dict[str, Any]:
+def _champion(standing: Standing) -> dict[str, Any]:
+    champion = standing.champion
     record = json.loads(champion.record.to_json())
     del record["regimes"]  # kilobytes for programs, and stored with the model
     return {
@@ -113,6 +115,10 @@ def _champion(champion: Champion) -> dict[str, Any]:
         "regime": str(champion.regime),
         "model_id": champion.model_id,
         "uri": champion.uri,
+        "pinned": champion.pinned,
+        "trained_tonight": standing.trained,
+        "age_days": standing.age_days,
+        "note": standing.note,
         **record,
     }
 

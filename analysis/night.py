@@ -22,6 +22,7 @@ from brain.artifacts import SUMMARY
 from brain.brief import Brief
 from brain.errors import BrainError, LibraryError
 from brain.model_keys import ModelKey
+from brain.standing import Standing
 from brain.stopwatch import Stopwatch
 from brain.work import Failure, Progress, Tally
 from brain.workers import Unit, run_units
@@ -30,7 +31,6 @@ from engine.night.champions import champion_models, choose_champions, name_champ
 from engine.night.symbols import SymbolData, read_symbol, symbol_run, train_families
 
 if TYPE_CHECKING:
-    from brain.records import Champion
     from brain.series.bars import Bars
     from brain.settings import Settings
     from engine.data.dataset import Dataset
@@ -57,7 +57,7 @@ class SymbolNight(Brief):
     """
 
     symbol: str
-    champions: list[Champion] = field(default_factory=list)
+    champions: list[Standing] = field(default_factory=list)
     document: dict[str, Any] = field(default_factory=dict)
     lines: list[tuple[str, ...]] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
@@ -177,9 +177,11 @@ class Night:
     def _former_part(self, bars: Bars, complete: CompleteSymbol) -> SymbolNight:
         document = self._library.document(complete.run_id, SUMMARY)
         key = ModelKey(bars.symbol, bars.timeframe, self._settings.bars_ahead)
+        trained = {version["model_id"] for version in document["versions"]}
+        champions = self._library.champions(key) if document["champions"] else []
         return SymbolNight(
             key.symbol,
-            champions=self._library.champions(key) if document["champions"] else [],
+            champions=[Standing(c, self._run.day, c.model_id in trained) for c in champions],
             document=document,
             failures=[
                 Failure(what, BrainError(error), symbol=key.symbol)

@@ -162,7 +162,8 @@ def _cell(champion: Mapping[str, Any]) -> _Cell:
             ", ".join("?" if number is None else str(number) for number in (bars, episodes)),
             champion["night"] or "unknown",
         ],
-        why=champion["reason"],
+        # A summary from before champions had notes has none.
+        why="; ".join(filter(None, (champion.get("note"), champion["reason"]))),
     )
 
 

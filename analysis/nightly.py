@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.failures import Stage
@@ -22,6 +20,7 @@ from analysis.workers import Result, analysis_call
 from brain.errors import BrainError, InputError, LibraryError
 from brain.model_keys import ModelKey, ModelQuery
 from brain.naming import Role, Tag
+from brain.scratch import scratch_folder
 from brain.series.source import BarSource, open_bars
 from brain.work import Failure, Progress, Tally
 from brain.workers import Unit, outcomes, run_units
@@ -151,9 +150,9 @@ class NightlyFeatureAnalysis:
             analysis.add(result)
             tally.add(result)
 
-        with tempfile.TemporaryDirectory(prefix="brain-") as scratch:
+        with scratch_folder() as scratch:
             tasks, failures = symbol_tasks(
-                self.library, self.settings, versions, data, Path(scratch), self._market
+                self.library, self.settings, versions, data, scratch, self._market
             )
             analysis.failures += failures
             tally.expect(len(tasks) - pieces(len(versions)))

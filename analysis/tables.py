@@ -9,7 +9,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from analysis.results import Method, ModelAnalysis
-from brain.records import Champion, Evidence, Version
+from brain.records import Evidence, Version
+from brain.standing import Standing
 from brain.text import break_even, plus_minus
 from brain.work import Failure
 from engine.night.training import SearchResult
@@ -23,14 +24,14 @@ _CAPTION = "net Sharpe: annualised, out of sample, after costs, ± one standard 
 _BESIDE = ("gross, late", "long, reversal", "even at")
 
 
-def champions_table(champions: Sequence[Champion], failures: Sequence[Failure]) -> Table:
+def champions_table(standings: Sequence[Standing], failures: Sequence[Failure]) -> Table:
     """Symbol × regime → champion, with its error bar, sample size and night; failures below.
 
     Args:
-        champions: one a row, in their order.
+        standings: of champions, one a row, in their order.
         failures: one a row.
     """
-    fills = dict.fromkeys(c.record.fill for c in champions if c.record.fill)
+    fills = dict.fromkeys(r.fill for s in standings if (r := s.champion.record).fill)
     caption = "\n".join(
         [
             f"{_CAPTION}; decisions are {', or '.join(fills)}" if fills else _CAPTION,
@@ -46,8 +47,8 @@ def champions_table(champions: Sequence[Champion], failures: Sequence[Failure]) 
     for column in ("version\nnight", "net Sharpe", *_BESIDE, "bars, episodes"):
         table.add_column(column, justify="right")
     table.add_column("why", overflow="fold")
-    for champion in champions:
-        record = champion.record
+    for standing in standings:
+        champion, record = standing.champion, standing.champion.record
         table.add_row(
             f"{champion.symbol}\n{champion.key.timeframe}, {champion.key.horizon}",
             champion.regime,
@@ -56,7 +57,7 @@ def champions_table(champions: Sequence[Champion], failures: Sequence[Failure]) 
             plus_minus(record.net_sharpe, record.net_sharpe_error, "+"),
             *_beside(record.evidence),
             f"{record.bars}, {record.episodes}",
-            record.reason,
+            standing.why,
         )
     return _with_failures(table, failures)
 

@@ -20,6 +20,7 @@ from rich.text import Text
 
 from brain.errors import BrainError
 from brain.redact import redact
+from brain.scratch import FILE, owned_prefix
 
 __all__ = [
     "CONFIGURATION",
@@ -185,7 +186,7 @@ def folder_fault(folder: Path) -> str | None:
     """
     existing = _existing_folder(folder)
     try:
-        with tempfile.TemporaryDirectory(dir=existing, prefix=".check-"):
+        with tempfile.TemporaryDirectory(dir=existing, prefix=owned_prefix(FILE)):
             pass
     except OSError as error:
         return f"nothing can be written to {folder}: {error.strerror} ({existing})"

@@ -40,6 +40,7 @@ __all__ = [
     "perpetual",
     "present_name",
     "previous_alias",
+    "promotion_tag",
     "recipe_tag",
     "symbol_name",
     "symbol_of",
@@ -374,6 +375,11 @@ def previous_alias(regime: Regime) -> str:
 def cell_tag(regime: Regime) -> str:
     """The registered model's tag with the record of a cell (JSON)."""
     return f"cell-{regime}"
+
+
+def promotion_tag(regime: Regime) -> str:
+    """The registered model's tag with the record of a promotion under way (JSON)."""
+    return f"promotion-{regime}"
 
 
 def recipe_tag(family: Family) -> str:

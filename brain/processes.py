@@ -46,9 +46,12 @@ def die_with_parent(parent: int | None = None) -> None:
     Returns at once; a second call does nothing.
 
     Args:
-        parent: process id of the parent. If None, the process that started this one as a worker
-            through multiprocessing or joblib; a process that is no such worker stays independent.
+        parent: process id of the parent, a Python program. If it is the system's process that
+            adopts orphans, the parent ended before it could be named, and this process ends. If
+            None, the process that started this one as a worker through multiprocessing or joblib; a
+            process that is no such worker stays independent.
     """
+    launched = parent is not None
     if parent is None:
         pool = parent_process()
         parent = pool.pid if pool else None
@@ -57,6 +60,8 @@ def die_with_parent(parent: int | None = None) -> None:
         return
     try:
         lifeline = psutil.Process(parent)
+        if launched and _adopts_orphans(lifeline):
+            _end()
     except psutil.NoSuchProcess:
         _end()
     threading.Thread(target=_watch, args=(lifeline,), name=_WATCHER, daemon=True).start()
@@ -68,6 +73,13 @@ def _watch(parent: psutil.Process) -> None:
     while os.getppid() == parent.pid if direct else _runs(parent):
         time.sleep(_POLL_SECONDS)
     _end()
+
+
+def _adopts_orphans(process: psutil.Process) -> bool:
+    """Whether a process is the system's first one, and no Python program (as in a container)."""
+    words = [PurePath(word).stem for word in process.cmdline()[:2]]
+    python = any(word.startswith(("python", "mlflow")) for word in words)
+    return not python and (process.pid == 1 or process.name() == "systemd")
 
 
 def _runs(process: psutil.Process) -> bool:

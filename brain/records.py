@@ -296,9 +296,9 @@ class Champion(Brief):
         key, regime: of the cell.
         version: of the registered model.
         record: of this version.
-        recorded: whether the record is the cell's. If not, the alias was moved by hand or a
-            promotion is under way: the record is then put together from the version's tags and its
-            run's metrics, and its ``regimes`` are those of the cell's record.
+        pinned: whether the alias was moved by hand to this version; the nights leave it there. The
+            record is then put together from the version's tags and its run's metrics, and its
+            ``regimes`` are those of the version that a night named last.
     """
 
     model: str
@@ -306,7 +306,7 @@ class Champion(Brief):
     regime: Regime
     version: int
     record: CellRecord
-    recorded: bool = True
+    pinned: bool = False
 
     @property
     def symbol(self) -> str:

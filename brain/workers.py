@@ -283,11 +283,13 @@ def _new_pool() -> Any:
 
     # A worker that imported torch looks like a leak to the pool, which replaces it; no warning.
     warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
-    return ProcessPoolExecutor(max_workers=1, timeout=_IDLE_SECONDS, env=_ONE_THREAD)
+    # A worker follows its parent from its start on: the first call may never reach it.
+    return ProcessPoolExecutor(
+        max_workers=1, timeout=_IDLE_SECONDS, initializer=die_with_parent, env=_ONE_THREAD
+    )
 
 
 def _attempt(call: Call) -> Any:
-    die_with_parent()
     try:
         return call.work(call.task)
     except BrainError as error:

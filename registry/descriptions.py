@@ -20,6 +20,7 @@ from brain.artifacts import (
 )
 from brain.model_keys import ModelKey, ahead
 from brain.records import Champion, Evidence
+from brain.standing import Standing
 from brain.text import plus_minus
 
 __all__ = ["describe_model", "explanation_links", "history_link", "markdown_table", "run_link"]
@@ -63,7 +64,7 @@ def history_link(experiment_id: str, key: ModelKey) -> str:
 def describe_model(
     description: str | None,
     key: ModelKey,
-    champions: Sequence[Champion],
+    standings: Sequence[Standing],
     links: Mapping[int, str],
 ) -> str:
     """The description of a registered model: the champion of each cell, and why.
@@ -71,7 +72,7 @@ def describe_model(
     Args:
         description: the present one; text that people wrote above the mark stays.
         key: of the model.
-        champions: of the model's cells.
+        standings: of the champions of the model's cells.
         links: pages of the versions' runs by version; versions may lack one.
     """
     preface = (description or "").partition(_MARK)[0].strip()
@@ -87,7 +88,7 @@ def describe_model(
             champion.record.night or "unknown",
             explanation_links(links[champion.version]) if champion.version in links else "",
         )
-        for champion in champions
+        for champion in (standing.champion for standing in standings)
     ]
     columns = (
         "regime",
@@ -101,7 +102,7 @@ def describe_model(
         "explained",
     )
     # Below the table, as the UI cuts off what is wider than the window and doesn't wrap cells.
-    reasons = "".join(f"- **{c.regime}**: {c.record.reason}\n" for c in champions)
+    reasons = "".join(f"- **{s.champion.regime}**: {s.why}\n" for s in standings)
     introduction = (
         f"{_MARK}\nModels of **{key.symbol}** on {key.timeframe} bars, {ahead(key.horizon)}: a "
         "version per family and night. The one to trust in a "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from brain.errors import ArtifactStoreError
+from brain.scratch import scratch_folder
 from registry.mlflow_errors import library_errors
 
 __all__ = ["fetch_file", "read_documents"]
@@ -36,10 +36,10 @@ def read_documents(
         ArtifactStoreError: a document is missing or can't be read.
     """
     with (
-        tempfile.TemporaryDirectory(prefix="brain-") as scratch,
+        scratch_folder() as scratch,
         ThreadPoolExecutor(_DOWNLOADS) as pool,
     ):
-        reader = partial(_document, client, file, Path(scratch))
+        reader = partial(_document, client, file, scratch)
         return list(pool.map(reader, runs, runs.values()))
 
 

@@ -33,7 +33,8 @@ from brain.naming import (
 from brain.records import CellRecord, Champion, Evidence, Version
 from brain.redact import redact
 from brain.settings import load_settings
-from registry.cells import champion_of, evidence_of, set_champion
+from brain.standing import Standing
+from registry.cells import champion_of, evidence_of, is_pinned, release, set_champion
 from registry.descriptions import describe_model
 from registry.documents import fetch_file, read_documents
 from registry.lease import Lease, take_lease
@@ -250,6 +251,8 @@ class BrainLibrary:
 
     def reap(self, *, after_hours: float = 24.0) -> list[str]:
         """End the runs whose process is dead, in every experiment: as KILLED, if not complete.
+
+        Their logged models of which no version was registered are deleted.
 
         Only runs that this library or an ``mlflow run`` of this project has started.
 
@@ -515,11 +518,12 @@ class BrainLibrary:
         regime: Regime,
         record: CellRecord,
         challenger: int | None,
-    ) -> None:
-        """Make a version the champion of a cell.
+    ) -> bool:
+        """Make a version the champion of a cell, unless the cell is pinned.
 
-        The champion before it gets the alias ``previous-<regime>``. The record is written before
-        the alias moves: it holds its version's number, so a reader can tell that they differ.
+        The champion before it gets the alias ``previous-<regime>``. A cell is pinned if its alias
+        was moved by hand, see :mod:`registry.cells`: it keeps its champion, and the version becomes
+        its challenger.
 
         Args:
             symbol, regime: of the cell.
@@ -527,26 +531,67 @@ class BrainLibrary:
             challenger: version that gets the challenger's alias; None leaves that alias where it
                 is.
 
+        Returns:
+            Whether the version is the champion now.
+
         Raises:
             UnknownSymbolError: the symbol has no model.
             AmbiguousModelError: it has several.
         """
-        set_champion(self.client, self.model(symbol), regime, record, challenger)
+        return set_champion(self.client, self.model(symbol), regime, record, challenger)
 
-    def describe(self, symbol: str | ModelKey, links: Mapping[int, str]) -> None:
+    def is_pinned(self, model: SymbolModel, regime: Regime) -> bool:
+        """Whether a cell's champion was moved by hand, by the registered model of its symbol."""
+        return is_pinned(model, regime)
+
+    def release(
+        self,
+        symbol: str | ModelKey,
+        regime: Regime | str,
+        *,
+        timeframe: str | None = None,
+        horizon: int | None = None,
+    ) -> Champion:
+        """End a cell's pin. The alias stays where it is until the next night names the champion.
+
+        Returns:
+            The cell's champion, no longer pinned.
+
+        Raises:
+            InputError: the cell is not pinned.
+            LibraryError: the alias is at a version that is of no use here, see
+                :meth:`registry.library.BrainLibrary.champion`.
+            UnknownSymbolError: the symbol has no such model.
+            AmbiguousModelError: it has several.
+            UnknownRegimeError: there is no such regime.
+        """
+        regime = parse_regime(regime)
+        model = self.model(symbol, timeframe=timeframe, horizon=horizon)
+        return release(self.client, model, regime)
+
+    def describe(
+        self, symbol: str | ModelKey, links: Mapping[int, str], night: str
+    ) -> list[Standing]:
         """Write the champions of a model's cells, and why, into its description.
 
         Args:
             symbol: one without a model has no description to write.
-            links: pages of the versions' runs by version, see
-                :func:`registry.descriptions.run_link`; versions may lack one.
+            links: pages of the runs of the versions that the night trained, by version; see
+                :func:`registry.descriptions.run_link`.
+            night: date of the night, ISO 8601.
+
+        Returns:
+            The champions that can be read, as the night leaves them.
         """
         model = self._find(ModelQuery.parse(symbol))
         if model is None:
-            return
-        text = describe_model(model.description, model.key, self._champions_of(model), links)
+            return []
+        champions = self._champions_of(model)
+        standings = [Standing(c, night, trained=c.version in links) for c in champions]
+        text = describe_model(model.description, model.key, standings, links)
         with library_errors(self.dsn, f"describe the model of {model.key}"):
             self.client.update_registered_model(model.name, text)
+        return standings
 
     def model(
         self,

@@ -106,7 +106,7 @@ class ModelSelector:
         records = [
             champion.record
             for champion in self.library.champions(timeframe=timeframe, horizon=horizon)
-            if champion.regime == regime and champion.recorded
+            if champion.regime == regime and not champion.pinned
         ]
         return advise_family(regime, records)
 

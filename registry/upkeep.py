@@ -6,7 +6,6 @@ import logging
 import os
 import tempfile
 import time
-import uuid
 from pathlib import Path
 
 from mlflow import MlflowClient
@@ -18,9 +17,11 @@ from mlflow.utils.uri import is_local_uri
 from brain.errors import ArtifactStoreError, InputError
 from brain.naming import Tag
 from brain.processes import ProcessIdentity, is_alive, launcher_is_alive
+from brain.scratch import FILE, owned_prefix, remove_orphans
 from registry.lease import heartbeat_is_over
 from registry.mlflow_errors import library_errors
 from registry.paging import experiment_ids
+from registry.versions import delete_unregistered
 
 __all__ = ["check_writable", "reap_runs"]
 
@@ -40,6 +41,13 @@ def reap_runs(client: MlflowClient, after_hours: float) -> list[str]:
         )
         dead = [run for run in running if _is_dead(run, after_hours)]
         for run in dead:
+            # First the models, so that a start that is killed here leaves them to the next one.
+            models = delete_unregistered(client, run.info.experiment_id, run.info.run_id)
+            if models:
+                logger.warning(
+                    "deleted the logged models %s of run %s, which were not registered",
+                    ", ".join(models), run.info.run_name,
+                )  # fmt: skip
             client.set_terminated(run.info.run_id, run.data.tags.get(Tag.COMPLETE, "KILLED"))
             logger.warning("ended run %s, whose process is dead", run.info.run_name)
     return [run.info.run_id for run in dead]
@@ -94,7 +102,8 @@ def check_writable(root: str) -> None:
     folder = Path(local_file_uri_to_path(root))
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=f".check-{uuid.uuid4().hex}"):
+        remove_orphans(folder)
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=owned_prefix(FILE)):
             pass
     except OSError as error:
         raise ArtifactStoreError(

@@ -32,6 +32,7 @@ from registry.plain_names import version_key
 from registry.runs import Run
 
 __all__ = [
+    "delete_unregistered",
     "download",
     "input_names",
     "newest_version",
@@ -72,27 +73,45 @@ def register(
         try:
             digest = _stamp(folder, logged.model_id, run.id)
             client.log_model_artifacts(logged.model_id, str(folder))
+            client.finalize_logged_model(logged.model_id, "READY")
+            client.log_outputs(run.id, [LoggedModelOutput(logged.model_id, 0)])
+            name = ensure_model(client, key)
+            with _tracking_at(client.tracking_uri):
+                entry = client.create_model_version(
+                    name,
+                    source=f"models:/{logged.model_id}",
+                    run_id=run.id,
+                    tags={**tags, Tag.DIGEST: digest},
+                    description=note,
+                    model_id=logged.model_id,
+                )
         except BaseException:
-            client.finalize_logged_model(logged.model_id, "FAILED")
+            delete_unregistered(client, run.experiment_id, run.id)
             raise
-        client.finalize_logged_model(logged.model_id, "READY")
-        client.log_outputs(run.id, [LoggedModelOutput(logged.model_id, 0)])
-        name = ensure_model(client, key)
-        with _tracking_at(client.tracking_uri):
-            entry = client.create_model_version(
-                name,
-                source=f"models:/{logged.model_id}",
-                run_id=run.id,
-                tags={**tags, Tag.DIGEST: digest},
-                description=note,
-                model_id=logged.model_id,
-            )
         # The UI's list of models shows a model's versions by this tag.
         client.set_logged_model_tags(
             logged.model_id,
             {MLFLOW_MODEL_VERSIONS: json.dumps([{"name": name, "version": entry.version}])},
         )
         return _version_of(client, entry)
+
+
+def delete_unregistered(client: MlflowClient, experiment_id: str, run_id: str) -> list[str]:
+    """Delete the logged models of a run that no version is of; ``mlflow gc`` removes their files.
+
+    Returns:
+        Their ids.
+    """
+    logged = client.search_logged_models(
+        [experiment_id], filter_string=f"source_run_id = '{run_id}'"
+    )
+    if not logged:
+        return []
+    sources = {entry.source for entry in client.search_model_versions(f"run_id = '{run_id}'")}
+    deleted = [m.model_id for m in logged if f"models:/{m.model_id}" not in sources]
+    for model_id in deleted:
+        client.delete_logged_model(model_id)
+    return deleted
 
 
 def _version_of(client: MlflowClient, entry: ModelVersion) -> Version:

@@ -389,7 +389,15 @@ def test_no_file_names_a_package_registry() -> None:
 
 
 def test_the_entry_points_are_the_commands() -> None:
-    assert set(ENTRY_POINTS) == {"main", "nightly", "collect", "train", "tune", "analyze"}
+    assert set(ENTRY_POINTS) == {
+        "main",
+        "nightly",
+        "collect",
+        "train",
+        "tune",
+        "analyze",
+        "release",
+    }
     assert ENTRY_POINTS["main"] == ENTRY_POINTS["nightly"]
     assert set(mlproject.cli.commands) == {
         "prepare",
@@ -399,6 +407,7 @@ def test_the_entry_points_are_the_commands() -> None:
         "train",
         "tune",
         "analyze",
+        "release",
     }
 
 
@@ -415,6 +424,16 @@ def test_an_entry_point_hands_every_parameter_to_its_command(name: str) -> None:
     for key, parameter in entry["parameters"].items():
         assert parameter["type"] in {"string", "int", "float"}
         assert parameter["default"] == options[key].default
+
+
+def test_the_entry_point_that_releases_a_pin_hands_over_symbol_and_regime() -> None:
+    command = ENTRY_POINTS["release"]["command"].split()
+    assert command[6:] == [
+        *("release", "{symbol}", "{regime}"),
+        *("--timeframe", "{timeframe}", "--horizon", "{horizon}"),
+    ]
+    options = {option.name for option in mlproject.cli.commands["release"].params}
+    assert set(ENTRY_POINTS["release"]["parameters"]) == options
 
 
 @pytest.mark.parametrize(

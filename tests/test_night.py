@@ -39,6 +39,7 @@ from brain.naming import (
     cell_tag,
     challenger_alias,
     champion_alias,
+    previous_alias,
     symbol_name,
 )
 from brain.recipes import Recipe
@@ -795,12 +796,89 @@ def test_artifacts_that_fail_in_mid_night_leave_no_version_and_old_champions(
     versions = library.client.search_model_versions()
     assert [int(v.version) for v in versions] == [1]
     logged = library.client.search_logged_models(_experiments(library))
-    assert sorted(str(m.status) for m in logged) == ["FAILED", "READY"]
+    assert [str(m.status) for m in logged] == ["READY"]
     assert roles(library.client) == {
         (role, status): 1
         for role in ("night", "symbol", "family")
         for status in ("FINISHED", "FAILED")
     }
+
+
+def test_a_pin_and_a_champion_of_long_ago_are_told_by_every_night_until_the_pin_is_released(
+    library: BrainLibrary, tmp_path: Path, without_analysis: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """XGBoost alone would be champion of the low regime, and LightGBM of the normal one."""
+    folder, client = write(tmp_path / "bars", "AAA/USD"), library.client
+    assert run_job("nightly", "--bars", str(folder), *BOOSTERS).code == 0
+    xgboost, lightgbm = (library.champion(KEY, regime).version for regime in ("low", "normal"))
+    long_ago = replace(library.champion(KEY, "low").record, night="2020-01-01")
+    client.set_registered_model_tag(KEY.name, cell_tag(Regime.LOW), long_ago.to_json())
+    client.set_registered_model_alias(KEY.name, champion_alias(Regime.NORMAL), str(xgboost))
+
+    command = ("nightly", "--bars", str(folder), "--families", "lightgbm", *QUICK)
+    for _ in range(2):
+        caplog.clear()
+        done = run_job(*command)
+        assert done.code == 0
+        newest = max(int(v.version) for v in client.search_model_versions())
+        cells = {c.regime: c.version for c in library.champions(KEY)}
+        assert cells == {"low": xgboost, "normal": xgboost, "high": lightgbm, "extreme": newest}
+        challenger = client.get_model_version_by_alias(KEY.name, challenger_alias(Regime.NORMAL))
+        assert int(challenger.version) == newest
+        night = [r for r in runs_of(client) if r.data.tags[Tag.ROLE] == "night"][-1]
+        summary = mlflow.artifacts.load_dict(f"{night.info.artifact_uri}/summary.json")
+        entries = {entry["regime"]: entry for entry in summary["champions"]}
+        days = (dt.datetime.now(dt.UTC).date() - dt.date(2020, 1, 1)).days
+        age = entries["low"]["age_days"]
+        assert age in {days, days - 1}
+        old = f"not trained tonight, {age} days old; "
+        pin = (
+            f"the alias was moved by hand to version {xgboost}, a night named version {lightgbm}; "
+            "`brain release AAA/USD normal`"
+        )
+        assert [entries[r]["trained_tonight"] for r in REGIMES] == [False, False, False, True]
+        assert [entries[r]["pinned"] for r in REGIMES] == [False, True, False, False]
+        page = mlflow.artifacts.load_text(f"{night.info.artifact_uri}/night.html")
+        description = client.get_registered_model(KEY.name).description or ""
+        assert f"- **low**: {old}" in description
+        for text in (page, description):
+            assert old in text
+            assert "pinned by hand, not trained tonight, 0 days old; the alias was moved" in text
+        assert pin in description
+        lines = done.out.partition("Champions")[2].splitlines()
+        why = "".join(line.split("│")[-2].strip() for line in lines if line.count("│") > 2)
+        assert old.strip().replace(" ", "") in why.replace(" ", "")
+        assert "pinnedbyhand" in why.replace(" ", "")
+        (told,) = [r.getMessage() for r in caplog.records if "pinned" in r.getMessage()]
+        assert told.startswith(f"{KEY.name}/{xgboost} in normal: pinned by hand")
+
+    released = run_job("release", "AAA/USD", "normal")
+    assert released.code == 0
+    assert f"{KEY.name}/{xgboost} is no longer pinned for regime normal" in released.out
+    again = run_job("release", "AAA/USD", "normal")
+    assert (again.code, "is not pinned in regime normal" in again.error) == (2, True)
+    assert run_job(*command).code == 0
+    assert library.champion(KEY, "normal").version == newest + 1
+    previous = client.get_model_version_by_alias(KEY.name, previous_alias(Regime.NORMAL))
+    assert int(previous.version) == xgboost
+
+
+def test_an_alias_at_another_programs_version_stays_and_fails_its_cell_alone(
+    library: BrainLibrary, tmp_path: Path, without_analysis: None
+) -> None:
+    folder, client = write(tmp_path / "bars", "AAA/USD"), library.client
+    command = ("nightly", "--bars", str(folder), "--families", "lightgbm", *QUICK)
+    assert run_job(*command).code == 0
+    (run, *_) = runs_of(client)
+    foreign = client.create_model_version(KEY.name, source=run.info.artifact_uri)
+    client.set_registered_model_alias(KEY.name, champion_alias(Regime.HIGH), foreign.version)
+    done = run_job(*command)
+    assert done.code == 1
+    assert "AAA/USD champion-high" in done.out
+    assert [c.regime for c in library.champions(KEY)] == ["low", "normal", "extreme"]
+    aliases = client.get_registered_model(KEY.name).aliases
+    assert int(aliases[champion_alias(Regime.HIGH)]) == int(foreign.version)
+    assert int(aliases[champion_alias(Regime.NORMAL)]) == int(foreign.version) + 1
 
 
 @pytest.fixture

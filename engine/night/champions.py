@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,8 +10,11 @@ from typing import TYPE_CHECKING
 
 from brain.brief import Brief
 from brain.confidence import confidence
-from brain.naming import PRIOR, REGIMES, Family, Regime, model_id
-from brain.records import CellRecord, Champion, Estimate
+from brain.errors import BrainError, TrackingUnreachableError
+from brain.naming import PRIOR, REGIMES, Family, Regime, champion_alias, model_id
+from brain.records import CellRecord, Estimate
+from brain.standing import Standing
+from brain.work import Failure
 from engine.evaluation.metrics import paired_difference
 from engine.night.model_folder import regime_document
 from registry.descriptions import run_link
@@ -22,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CellChoice", "champion_models", "choose_champions", "name_champions"]
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, repr=False)
 class CellChoice(Brief):
@@ -30,7 +36,8 @@ class CellChoice(Brief):
     Attributes:
         regime: of the cell.
         version: the champion's.
-        record: the champion's; None if the champion of the night before stays.
+        record: of the version that the night chose, which is the champion's but for a pinned cell;
+            None if the champion of the night before stays.
         challenger: the challenger's version; None if there is none.
     """
 
@@ -43,24 +50,29 @@ class CellChoice(Brief):
 def choose_champions(library: BrainLibrary, result: SymbolResult) -> list[CellChoice]:
     """Choose the symbol's champion and challenger of each regime, by the provisional rule.
 
-    A cell keeps its champion if the prior's family has no new version tonight. Nothing is written.
+    A cell keeps its champion if it is pinned, or if the prior's family has no new version tonight.
+    Nothing is written.
     """
     if not result.versions:
         return []
+    model = library.model(result.dataset.key)
     champions: dict[Regime, int] = {}
-    # The library is read only if a cell may keep its champion.
+    # Champions are read only if a cell may keep its own.
     if not set(PRIOR.values()) <= set(result.versions):
         champions = {c.regime: c.version for c in library.champions(result.dataset.key)}
     choices = []
     for regime in REGIMES:
-        if PRIOR[regime] not in result.versions and regime in champions:
-            choices.append(CellChoice(regime, champions[regime], None, None))
+        pin = model.champion(regime) if library.is_pinned(model, regime) else None
+        stays = champions.get(regime) if pin is None else pin
+        if PRIOR[regime] not in result.versions and stays is not None:
+            choices.append(CellChoice(regime, stays, None, None))
             continue
         differences = _differences(result, regime)
         choice = provisional_choice(regime, list(result.versions), differences)
         record = _record(result, regime, choice)
         challenger = result.versions[choice.challenger].number if choice.challenger else None
-        choices.append(CellChoice(regime, record.version, record, challenger))
+        champion = record.version if pin is None else pin
+        choices.append(CellChoice(regime, champion, record, challenger))
     return choices
 
 
@@ -74,25 +86,39 @@ def champion_models(result: SymbolResult, choices: Sequence[CellChoice]) -> list
 
 def name_champions(
     library: BrainLibrary, result: SymbolResult, choices: Sequence[CellChoice]
-) -> list[Champion]:
+) -> list[Standing]:
     """Move the symbol's aliases to the chosen versions, and describe its champions.
+
+    A champion that can't be read, as where an alias was moved to another program's version, is a
+    failure of the result.
 
     Returns:
         The champions of the cells, those of the night before included.
     """
+    if not choices:
+        return []
     key = result.dataset.key
     for choice in choices:
         if choice.record is not None:
             library.set_champion(key, choice.regime, choice.record, choice.challenger)
-    if choices:
-        library.describe(
-            key,
-            {
-                v.number: run_link(result.run.experiment_id, v.run_id)
-                for v in result.versions.values()
-            },
-        )
-    return [library.champion(key, choice.regime) for choice in choices]
+    links = {
+        v.number: run_link(result.run.experiment_id, v.run_id) for v in result.versions.values()
+    }
+    standings = library.describe(key, links, result.run.day)
+    for standing in standings:
+        if (champion := standing.champion).pinned:
+            logger.warning("%s in %s: %s", champion.model_id, champion.regime, standing.why)
+    readable = {standing.champion.regime for standing in standings}
+    for regime in (choice.regime for choice in choices if choice.regime not in readable):
+        try:
+            library.champion(key, regime)
+        except TrackingUnreachableError:
+            raise
+        except BrainError as error:
+            what = f"{key.symbol} {champion_alias(regime)}"
+            result.failures.append(Failure(what, error, symbol=key.symbol))
+            result.run.fail()
+    return standings
 
 
 def _differences(result: SymbolResult, regime: Regime) -> dict[Family, Estimate]:

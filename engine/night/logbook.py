@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from brain.model_keys import ModelKey, ahead
 from brain.naming import REGIMES, Role, Tag
 from brain.recipes import Recipe
 from brain.records import Evidence, Version
+from brain.scratch import scratch_folder
 from brain.text import plus_minus
 from engine.data.dataset import Dataset
 from engine.evaluation.profit_table import out_of_sample_table
@@ -108,9 +108,9 @@ def log_search(library: BrainLibrary, night: Run, dataset: Dataset, result: Sear
     with night.child(name, tags=tags, note=note) as run:
         recipe = replace(recipe, tuned_in=run.id)
         run.params(_params(dataset, recipe))
-        with tempfile.TemporaryDirectory() as scratch:
-            _write_search(result.search, Path(scratch))
-            run.artifacts(Path(scratch))
+        with scratch_folder() as scratch:
+            _write_search(result.search, scratch)
+            run.artifacts(scratch)
         run.metrics(
             Metric(f"trial/{key}", float(value))
             for key, value in (
@@ -216,8 +216,7 @@ def _dataset(dataset: Dataset, key: str) -> EvaluationDataset:
 
 
 def _attach_tables(run: Run, dataset: Dataset, result: TrainingResult) -> None:
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
+    with scratch_folder() as folder:
         table = out_of_sample_table(dataset, result.prediction, result.profit)
         table.to_parquet(folder / OUT_OF_SAMPLE)
         if result.search is not None:

@@ -6,7 +6,6 @@ A symbol is a unit of work, see :mod:`brain.workers`: its data is in memory whil
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from brain.costs import symbol_costs
 from brain.errors import BrainError, LibraryError
 from brain.naming import Family, Product, Role, Tag
 from brain.records import Evidence, Version
+from brain.scratch import scratch_folder
 from brain.series.bars import Bars
 from brain.series.source import reads_store
 from brain.settings import Settings
@@ -232,13 +232,13 @@ def train_families(
             result.trainings[outcome.family] = replace(outcome, search=None)
         tally.add(outcome)
 
-    with tempfile.TemporaryDirectory(prefix="brain-") as scratch:
+    with scratch_folder() as scratch:
         recipes = {
             family: None if settings.retune else reusable_recipe(library, dataset, family, plan)
             for family in settings.families
         }
         tasks = [
-            Task(dataset, family, recipe, plan, Path(scratch) / family)
+            Task(dataset, family, recipe, plan, scratch / family)
             for family, recipe in recipes.items()
         ]
         yield from outcomes([training_call(task) for task in tasks], register)

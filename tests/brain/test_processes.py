@@ -169,6 +169,21 @@ def test_a_job_whose_launcher_is_already_gone_ends_at_once(start: Start, tmp_pat
     assert job.line() == ""
 
 
+def test_a_job_whose_launcher_is_killed_before_the_shell_can_name_it_ends(
+    start: Start, tmp_path: Path
+) -> None:
+    """The shell takes the system's first process for its parent, or finds nobody."""
+    script(tmp_path / "job.py", JOB)
+    launcher = (
+        "import os, subprocess as s, sys; "
+        "s.Popen(['bash', '-c', f'exec {sys.executable} job.py $PPID']); os.kill(os.getpid(), 9)"
+    )
+    for _ in range(5):
+        tree = start("-c", launcher)
+        tree.head.wait()
+        assert wait_until(tree.gone, GONE_SECONDS), tree.descendants()
+
+
 def test_a_job_started_by_hand_outlives_its_shell(start: Start, tmp_path: Path) -> None:
     script(tmp_path / "job.py", JOB.replace("int(sys.argv[1])", ""))
     shell = start("-c", "import subprocess as s, sys; s.run([sys.executable, 'job.py'])")

@@ -196,4 +196,4 @@ def test_versions_and_champions_have_ids() -> None:
     champion = Champion(key.name, key, Regime.HIGH, 7, record)
     assert champion.model_id == version.id
     assert champion.uri == "models:/BTC-USDT_USDT.1h.6@champion-high"
-    assert champion.recorded
+    assert not champion.pinned

@@ -12,6 +12,7 @@ import pytest
 from brain.model_keys import ModelKey
 from brain.naming import Family, Regime
 from brain.records import CellRecord, Champion
+from brain.standing import Standing
 from brain.text import plus_minus
 from registry.descriptions import describe_model, history_link, markdown_table, run_link
 from registry.library import BrainLibrary
@@ -37,6 +38,10 @@ RECORD = CellRecord(
 CHAMPION = Champion("BTC-USD.1h.6", KEY, Regime.HIGH, 7, RECORD)
 
 
+def tonight(*champions: Champion) -> list[Standing]:
+    return [Standing(champion, RECORD.night, trained=True) for champion in champions]
+
+
 @pytest.mark.parametrize(
     ("value", "error", "text"),
     [
@@ -54,7 +59,7 @@ def test_a_metric_is_shown_with_its_error(
 
 
 def test_the_description_says_who_is_champion_and_why_and_leads_there() -> None:
-    text = describe_model(None, KEY, [CHAMPION], {7: "#/experiments/1/runs/abc"})
+    text = describe_model(None, KEY, tonight(CHAMPION), {7: "#/experiments/1/runs/abc"})
     (row,) = [line for line in text.splitlines() if line.startswith("| **high**")]
     assert [cell.strip() for cell in row.strip("|").split("|")] == [
         "**high**",
@@ -73,21 +78,32 @@ def test_the_description_says_who_is_champion_and_why_and_leads_there() -> None:
     assert text.endswith("|\n\n- **high**: prior: no family is clearly better\n")
 
 
+def test_the_description_says_what_was_not_trained_and_what_is_pinned() -> None:
+    old = Standing(CHAMPION, "2026-11-25", trained=False)
+    pinned = Standing(replace(CHAMPION, regime=Regime.LOW, pinned=True), "2026-11-22", trained=True)
+    text = describe_model(None, KEY, [old, pinned], {})
+    reason = "prior: no family is clearly better"
+    assert text.endswith(
+        f"|\n\n- **high**: not trained tonight, 3 days old; {reason}\n"
+        f"- **low**: pinned by hand; {reason}\n"
+    )
+
+
 def test_what_is_not_known_is_not_linked() -> None:
     unknown = replace(CHAMPION, record=replace(RECORD, net_sharpe=None, net_sharpe_error=None))
-    text = describe_model(None, KEY, [unknown], {})
+    text = describe_model(None, KEY, tonight(unknown), {})
     assert "| unknown |" in text
     assert "artifacts" not in text
 
 
 def test_what_people_wrote_stays_and_what_the_night_wrote_is_replaced() -> None:
-    first = describe_model("Ask Ann before a change.", KEY, [CHAMPION], {})
+    first = describe_model("Ask Ann before a change.", KEY, tonight(CHAMPION), {})
     later = replace(CHAMPION, version=8, record=replace(RECORD, version=8))
-    second = describe_model(first, KEY, [later], {})
+    second = describe_model(first, KEY, tonight(later), {})
     assert second.startswith("Ask Ann before a change.\n")
     assert second.count("| **high**") == 1
     assert "[8](" in second
-    assert describe_model(second, KEY, [later], {}) == second
+    assert describe_model(second, KEY, tonight(later), {}) == second
 
 
 def test_the_description_fits_mlflows_column() -> None:
@@ -95,7 +111,11 @@ def test_the_description_fits_mlflows_column() -> None:
     champions = [replace(CHAMPION, regime=regime, record=long) for regime in Regime]
     links = {7: run_link("123456", "0" * 32)}
     assert (
-        len(describe_model(None, ModelKey("1000SHIB/USDT:USDT", "15m", 12), champions, links))
+        len(
+            describe_model(
+                None, ModelKey("1000SHIB/USDT:USDT", "15m", 12), tonight(*champions), links
+            )
+        )
         < 4000
     )
 
@@ -124,11 +144,13 @@ def test_the_description_reaches_the_registry(sqlite_dsn: str, tmp_path: Path) -
         library.client.get_registered_model("BTC-USD.1h.6").description or ""
     )
     library.set_champion(SYMBOL, Regime.HIGH, record(version), None)
-    library.describe(SYMBOL, {1: run_link(run.experiment_id, run.id)})
+    (standing,) = library.describe(SYMBOL, {1: run_link(run.experiment_id, run.id)}, "2026-11-22")
+    assert (standing.trained, standing.champion) == (True, library.champion(SYMBOL, "high"))
     description = library.client.get_registered_model("BTC-USD.1h.6").description or ""
     assert "**high**" in description
     assert run.id in description
-    library.describe("ETH/USD", {})  # has no model, so there is nothing to describe
+    # Without a model there is nothing to describe.
+    assert library.describe("ETH/USD", {}, "2026-11-22") == []
 
 
 def test_the_list_of_models_shows_the_version(sqlite_dsn: str, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -10,14 +11,17 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import pytest
+from mlflow import MlflowClient
 from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, Schema
 
 from brain.errors import (
     ArtifactStoreError,
+    InputError,
     LibraryError,
     ModelIntegrityError,
     NoChampionError,
@@ -204,7 +208,7 @@ def test_a_promotion_moves_the_alias_and_remembers_the_one_before(
     assert library.champions() == [champion]
 
 
-def test_an_alias_moved_by_hand_is_followed_with_a_record_of_its_own(
+def test_an_alias_moved_by_hand_is_a_pin_with_a_record_of_its_own(
     library: BrainLibrary, tmp_path: Path
 ) -> None:
     with start(library) as run:
@@ -214,12 +218,12 @@ def test_an_alias_moved_by_hand_is_followed_with_a_record_of_its_own(
     library.set_champion(SYMBOL, Regime.HIGH, cell_record, None)
     library.client.set_registered_model_alias("BTC-USD.1h.6", "champion-high", "2")
     champion = library.champion(SYMBOL, "high")
-    assert (champion.version, champion.recorded) == (2, False)
+    assert (champion.version, champion.pinned) == (2, True)
     assert champion.record == record(
         second,
         provisional=False,
-        reason="the alias is at version 2, the cell's record at 1: it was moved by hand, "
-        "or a promotion is under way",
+        reason="the alias was moved by hand to version 2, a night named version 1; "
+        "`brain release BTC/USD high` lets the next night name it",
         bars=300,
         episodes=None,
         decided="",
@@ -236,7 +240,138 @@ def test_an_alias_set_by_hand_needs_no_record(library: BrainLibrary, tmp_path: P
     library.client.set_registered_model_alias("BTC-USD.1h.6", "champion-low", "1")
     champion = library.champion(SYMBOL, "low")
     assert (champion.record.digest, champion.record.bars) == (version.digest, None)
-    assert "the cell has no record: it was set by hand" in champion.record.reason
+    assert "moved by hand to version 1, a night named none" in champion.record.reason
+    assert champion.pinned
+
+
+def aliases(library: BrainLibrary) -> dict[str, int]:
+    model = library.client.get_registered_model("BTC-USD.1h.6")
+    return {alias: int(number) for alias, number in model.aliases.items()}
+
+
+def test_a_pin_stays_until_it_is_released(library: BrainLibrary, tmp_path: Path) -> None:
+    with start(library) as run:
+        first, second, third = (add(library, run, tmp_path / str(i)) for i in range(3))
+    assert library.set_champion(SYMBOL, Regime.HIGH, record(first), None)
+    assert library.set_champion(SYMBOL, Regime.HIGH, record(second), None)
+    library.client.set_registered_model_alias("BTC-USD.1h.6", "champion-high", "1")
+    pinned = {"champion-high": 1, "challenger-high": 3, "previous-high": 1}
+    for _ in range(2):
+        assert not library.set_champion(SYMBOL, Regime.HIGH, record(third), second.number)
+        assert aliases(library) == pinned
+        assert library.champion(SYMBOL, "high").pinned
+
+    released = library.release("BTC-USD", "high")
+    assert aliases(library) == pinned
+    assert library.champion(SYMBOL, "high") == released
+    assert (released.version, released.pinned) == (1, False)
+    assert re.match(r"pinned by hand and released on \d{4}-", released.record.reason)
+    with pytest.raises(
+        InputError, match=r"not pinned in regime high: a night named BTC-USD.1h.6/1"
+    ):
+        library.release(SYMBOL, "high")
+
+    assert library.set_champion(SYMBOL, Regime.HIGH, record(third), second.number)
+    assert aliases(library) == {"champion-high": 3, "challenger-high": 2, "previous-high": 1}
+
+
+def test_moving_an_alias_back_to_the_version_that_a_night_named_ends_the_pin(
+    library: BrainLibrary, tmp_path: Path
+) -> None:
+    with start(library) as run:
+        first, second = (add(library, run, tmp_path / str(i)) for i in range(2))
+    library.set_champion(SYMBOL, Regime.HIGH, record(first), None)
+    for number, pinned in (("2", True), ("1", False)):
+        library.client.set_registered_model_alias("BTC-USD.1h.6", "champion-high", number)
+        assert library.champion(SYMBOL, "high").pinned is pinned
+    assert library.set_champion(SYMBOL, Regime.HIGH, record(second), None)
+
+
+def test_a_pinned_version_that_is_deleted_leaves_a_cell_that_a_night_fills(
+    library: BrainLibrary, tmp_path: Path
+) -> None:
+    with start(library) as run:
+        first, second, third = (add(library, run, tmp_path / str(i)) for i in range(3))
+    library.set_champion(SYMBOL, Regime.HIGH, record(first), None)
+    library.client.set_registered_model_alias("BTC-USD.1h.6", "champion-high", "2")
+    library.client.delete_model_version("BTC-USD.1h.6", str(second.number))
+    with pytest.raises(NoChampionError):
+        library.champion(SYMBOL, "high")
+    with pytest.raises(InputError, match="not pinned in regime high: it has no champion"):
+        library.release(SYMBOL, "high")
+    assert library.set_champion(SYMBOL, Regime.HIGH, record(third), None)
+    assert library.champion(SYMBOL, "high").version == 3
+
+
+def test_a_pin_outlives_the_version_that_a_night_named(
+    library: BrainLibrary, tmp_path: Path
+) -> None:
+    with start(library) as run:
+        first, second = (add(library, run, tmp_path / str(i)) for i in range(2))
+    library.set_champion(SYMBOL, Regime.HIGH, record(second), None)
+    library.client.set_registered_model_alias("BTC-USD.1h.6", "champion-high", "1")
+    library.client.delete_model_version("BTC-USD.1h.6", str(second.number))
+    assert library.champion(SYMBOL, "high").pinned
+    assert library.release(SYMBOL, "high").version == first.number
+
+
+class Cut(Exception):
+    """The end of a process in the midst of a promotion."""
+
+
+class CutOff:
+    """An MLflow client whose process ends before its write of that number."""
+
+    def __init__(self, client: MlflowClient, writes: int) -> None:
+        self.client, self.left = client, writes
+
+    def __getattr__(self, name: str) -> Any:
+        attribute = getattr(self.client, name)
+        if not name.startswith(("set_", "delete_")):
+            return attribute
+        if self.left == 0:
+            raise Cut
+        self.left -= 1
+        return attribute
+
+
+@pytest.mark.parametrize("writes", range(6))
+def test_a_promotion_that_is_cut_off_is_no_pin_and_the_next_one_goes_through(
+    library: BrainLibrary, tmp_path: Path, writes: int
+) -> None:
+    with start(library) as run:
+        versions = [add(library, run, tmp_path / str(i)) for i in range(3)]
+    first, second, third = (record(version) for version in versions)
+    library.set_champion(SYMBOL, Regime.HIGH, first, None)
+    client = library.client
+    library.client = CutOff(client, writes)  # type: ignore[assignment]
+    with pytest.raises(Cut):
+        library.set_champion(SYMBOL, Regime.HIGH, second, 1)
+    library.client = client
+
+    champion = library.champion(SYMBOL, "high")
+    assert not champion.pinned
+    assert champion.record == (second if writes >= 4 else first)
+    assert library.set_champion(SYMBOL, Regime.HIGH, third, 2)
+    assert library.champion(SYMBOL, "high").record == third
+    assert aliases(library)["previous-high"] == (2 if writes >= 4 else 1)
+    assert "promotion-high" not in library.model(SYMBOL).tags
+
+
+@pytest.mark.parametrize("writes", range(6))
+def test_an_alias_moved_by_hand_after_a_promotion_was_cut_off_is_a_pin(
+    library: BrainLibrary, tmp_path: Path, writes: int
+) -> None:
+    with start(library) as run:
+        versions = [add(library, run, tmp_path / str(i)) for i in range(3)]
+    library.set_champion(SYMBOL, Regime.HIGH, record(versions[0]), None)
+    client = library.client
+    library.client = CutOff(client, writes)  # type: ignore[assignment]
+    with pytest.raises(Cut):
+        library.set_champion(SYMBOL, Regime.HIGH, record(versions[1]), 1)
+    library.client = client
+    client.set_registered_model_alias("BTC-USD.1h.6", "champion-high", "3")
+    assert library.champion(SYMBOL, "high").pinned
 
 
 def test_a_cell_that_cannot_be_read_is_told_and_costs_no_other(
@@ -375,6 +510,25 @@ def test_runs_of_dead_processes_are_ended_and_others_left(library: BrainLibrary)
     statuses = [library.client.get_run(run).info.status for run in runs]
     assert statuses == ["RUNNING", "KILLED", "RUNNING", "RUNNING", "RUNNING"]
     assert library.reap(after_hours=-1) == [elsewhere.id]
+
+
+def test_logged_models_that_a_dead_run_has_not_registered_are_deleted_and_told(
+    library: BrainLibrary, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    lost, mine = start(library), start(library)
+    version = add(library, lost, tmp_path / "model")
+    client, experiment = library.client, library.experiment(EXPERIMENT)
+    left, alive = (
+        client.create_logged_model(experiment, source_run_id=run.id).model_id
+        for run in (lost, mine)
+    )
+    foreign = client.create_logged_model(experiment).model_id
+    lost.tag({Tag.PROCESS: str(ProcessIdentity(HOST, 1, "x"))})
+    assert library.reap() == [lost.id]
+    stay = {model.model_id for model in client.search_logged_models([experiment])}
+    assert stay == {version.logged_model_id, alive, foreign}
+    assert f"deleted the logged models {left} of run a night" in caplog.text
+    library.fetch(version, tmp_path / "fetched")
 
 
 def test_a_run_that_never_reached_our_code_is_ended(library: BrainLibrary) -> None:

@@ -180,7 +180,7 @@ def test_symbols_as_people_have_them_go_through_the_registry(
     assert champion.uri == f"models:/{key.name}@champion-high"
     assert library.fetch(library.version_of(version.id), tmp_path / "fetched").is_dir()
     assert library.newest(symbol, Family.LIGHTGBM) == version
-    library.describe(key, {})
+    library.describe(key, {}, "2020-01-01")
     assert f"**{symbol}** on 1d bars" in library.model(symbol).description
     mlflow.set_tracking_uri(library.dsn)
     try:

@@ -13,6 +13,7 @@ from deltalake.exceptions import DeltaError
 from brain.addresses import refuse_ambiguous
 from brain.errors import BrainError, InputError, SeriesStoreError
 from brain.folders import series_address
+from brain.scratch import FILE, owned_prefix, remove_orphans
 from brain.series.store.object_store import (
     ConditionalPuts,
     bucket_and_prefix,
@@ -54,7 +55,8 @@ def check_root(root: str, options: Mapping[str, str]) -> ConditionalPuts:
     folder = Path(root)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=".check-"):
+        remove_orphans(folder)
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=owned_prefix(FILE)):
             pass
     except OSError as error:
         raise SeriesStoreError(
