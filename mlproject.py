@@ -24,6 +24,7 @@ from brain.addresses import refuse_ambiguous
 from brain.artifacts import MARKET, NIGHT_PAGE, QUALITY_REPORT, SUMMARY
 from brain.errors import BrainError, LeaseError
 from brain.naming import Role, Tag
+from brain.patience import PATIENCE
 from brain.redact import redact, redacted_output
 from brain.stopwatch import Stopwatch
 from brain.work import Failure, Progress
@@ -94,7 +95,7 @@ def cli(debug: bool, launcher: int | None) -> None:
 @cli.command()
 @click.option("--address", is_flag=True, hidden=True, help="Print the tracking URI alone.")
 def prepare(address: bool) -> None:
-    """Check settings and tracking store, and create its schema; print both for a shell.
+    """Check settings and tracking store, and create its schema; print them for a shell.
 
     An address with a password is not printed: the shell asks for it by itself.
     """
@@ -111,6 +112,8 @@ def prepare(address: bool) -> None:
         exported = f'"$({shlex.quote(sys.executable)} -m mlproject prepare --address)"'
     print(f"export MLFLOW_TRACKING_URI={exported}")
     print(f"export BRAIN_EXPERIMENT={shlex.quote(settings.experiment)}")
+    for name in PATIENCE:
+        print(f"export {name}={shlex.quote(os.environ[name])}")
 
 
 def _print_address(address: str) -> None:
