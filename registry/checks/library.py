@@ -13,6 +13,7 @@ from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.uri import is_local_uri
 
 from brain.checks import Check, failed, folder_check, ok, skipped
+from brain.disk import check_space, free_bytes
 from brain.errors import ArtifactStoreError, BrainError, LibraryError
 from brain.redact import redact
 from brain.series.store.object_store import is_s3
@@ -20,10 +21,11 @@ from brain.series.store.s3_checks import check_credentials, probe_bucket
 from brain.settings import Settings
 from registry.checks.tracking import check_tracking, request_once
 from registry.mlflow_errors import library_errors
+from registry.places import local_folders
 
 __all__ = ["check_artifacts", "check_library"]
 
-_ARTIFACTS = "artifact store"
+_ARTIFACTS, _DISKS = "artifact store", "disk space"
 _SECONDS = 8
 
 
@@ -33,6 +35,17 @@ def check_library(settings: Settings) -> Iterator[Check]:
     yield from checks
     yield check_credentials(location, settings.series)
     yield check_artifacts(settings.tracking_uri, location)
+    yield _check_disks(settings)
+
+
+def _check_disks(settings: Settings) -> Check:
+    try:
+        folders = local_folders(settings)
+        check_space(folders, settings.free_mb)
+    except BrainError as error:
+        return failed(_DISKS, error)
+    free = ", ".join(f"{free_bytes(folder) / 1e9:.1f} GB at {folder}" for folder in folders)
+    return ok(_DISKS, f"free: {free}")
 
 
 def check_artifacts(dsn: str, location: str | None) -> Check:
