@@ -214,8 +214,7 @@ def nightly(**overrides: str | None) -> int:
             job.add(part.failures)
             job.stopwatch.add(part.stopwatch.seconds)
         documents = [part.document for part in parts if part.document]
-        job.symbols = {part.symbol for part in parts if part.document.get("versions")}
-        job.done = bool(job.symbols)
+        job.count(part.symbol for part in parts if part.document.get("versions"))
         job.check_bars()
         document = join_documents(documents, job.failures, job.stopwatch.seconds, job.quality)
         job.run.document({**document, "market": job.market}, SUMMARY)
@@ -244,8 +243,7 @@ def analyze(**overrides: str | None) -> int:
                 night=job.run,
                 progress=explaining,
             )
-        job.symbols = {model.symbol for model in analysis.models}
-        job.done = bool(analysis.models)
+        job.count(model.symbol for model in analysis.models)
         job.add(analysis.failures)
         job.check_bars()
         document = analysis_document(analysis, job.failures, job.stopwatch.seconds)
@@ -270,8 +268,7 @@ def train(**overrides: str | None) -> int:
                 job.add(result.failures)
                 versions += result.evidence()
         versions.sort(key=lambda entry: (entry[0].key, entry[0].family))
-        job.symbols = {version.key.symbol for version, _ in versions}
-        job.done = bool(versions)
+        job.count(version.key.symbol for version, _ in versions)
         job.check_bars()
         job.out.print(versions_table(versions, job.failures))
     return job.exit_code
@@ -290,8 +287,7 @@ def tune(**overrides: str | None) -> int:
             job.add(result.failures)
             searches += result.searches
         searches.sort(key=lambda search: search.symbol)
-        job.symbols = {search.symbol for search in searches}
-        job.done = bool(searches)
+        job.count(search.symbol for search in searches)
         job.check_bars()
         job.out.print(recipes_table(searches, job.failures))
     return job.exit_code
@@ -311,6 +307,7 @@ class _Job:
         stopwatch: of its stages.
         done: whether anything is done, so that failures are of a part only.
         symbols: of which anything is done.
+        undone: others of which nothing is, beside those that failures name.
         records: the quality of the collected series, and of the bars once they are checked.
     """
 
@@ -325,6 +322,7 @@ class _Job:
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
     done: bool = False
     symbols: set[str] = field(default_factory=set)
+    undone: set[str] = field(default_factory=set)
     records: list[QualityRecord] = field(default_factory=list)
     _failures: dict[str, Failure] = field(default_factory=dict)
 
@@ -339,8 +337,14 @@ class _Job:
             return 0
         if not self.done:
             return _UNUSABLE
-        undone = {failure.symbol for failure in self.failures if failure.symbol} - self.symbols
+        failed = {failure.symbol for failure in self.failures if failure.symbol}
+        undone = (failed | self.undone) - self.symbols
         return _MOSTLY if len(undone) > len(self.symbols) else _PARTLY
+
+    def count(self, symbols: Iterable[str], undone: Iterable[str] = ()) -> None:
+        """Note of which symbols anything is done, and of which others nothing is."""
+        self.symbols, self.undone = set(symbols), set(undone)
+        self.done = bool(self.symbols)
 
     def add(self, failures: Iterable[Failure]) -> None:
         """Add a stage's failures."""
@@ -368,7 +372,9 @@ class _Job:
             self.run.metrics(Metric(key, value) for key, value in night.metrics().items())
             self._report(night.report.records)
         self.market = night.document()
-        self.done = night.done
+        series = night.collection.series
+        done = {result.symbol for result in series if not result.failure}
+        self.count(done, {result.symbol for result in series} - done)
         self.add(night.failures)
 
     def use(self, bars: BarSource) -> None:

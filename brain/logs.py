@@ -127,17 +127,20 @@ FILE_ONLY: Mapping[str, Any] = {"file_only": True}
 def _install(logs: Logs) -> list[logging.Handler]:
     root = logging.getLogger()
     handlers: list[logging.Handler] = [_ErrorOutput()]
+    fault = None
     if logs.file is not None:
         try:
             handlers.append(_File(logs.file))
         except OSError as error:
-            root.warning("no log is kept in %s: %s", logs.file, error.strerror)
+            fault = error.strerror
     for handler in handlers:
         form = _Json if logs.as_json else _Text
         handler.setFormatter(form(traces=isinstance(handler, _File)))
         root.addHandler(handler)
     root.setLevel(min(root.level, logging.INFO) or logging.INFO)
     _active.append(logs)
+    if fault is not None:
+        root.warning("no log is kept in %s: %s", logs.file, fault)
     return handlers
 
 
