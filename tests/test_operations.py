@@ -75,6 +75,7 @@ def test_the_operations_page_brings_up_a_server_and_a_night(
     model = client.get_registered_model("ETH-USD.1d.6")
     assert "champion-low" in model.aliases
     version = client.get_model_version(model.name, model.aliases["champion-low"])
+    assert version.run_id is not None
     run_of = client.get_run(version.run_id)
     assert run_of.info.artifact_uri.startswith("mlflow-artifacts:/")
     assert "registered ETH-USD.1d.6/1" in (tmp_path / "brain.log").read_text()

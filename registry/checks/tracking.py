@@ -222,7 +222,7 @@ def _database_experiment(engine: sqlalchemy.Engine, name: str) -> Experiment | N
         row = connection.execute(statement).first()
         if row is None:
             return None
-        newest = (
+        newest: Any = (
             sqlalchemy.select(SqlLoggedModel.artifact_location)
             .where(SqlLoggedModel.experiment_id == row[0])
             .where(SqlLoggedModel.status == LoggedModelStatus.READY.to_int())
