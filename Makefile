@@ -38,6 +38,8 @@ wheels   = links="$${PIP_FIND_LINKS:-$$($(BIN)/python -m pip config get global.f
            set --; for link in $$links; do set -- "$$@" --find-links "$$link"; done; \
            if [ $$\# -eq 0 ] && [ -n "$(1)" ]; then set -- --torch-backend "$(1)"; fi;
 install  = $(call wheels,$(TORCH_BACKEND)) $(BIN)/uv pip install -q --python $(BIN)/python "$$@"
+# The project too, as it lies here: so MLflow's client knows our plugin, and `brain` is a program.
+itself   = $(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
 # The lock is the CPU build's, which needs the fewest packages. Its local version (+cpu) is cut off,
 # as few indexes have it; that pin must not hold torch to another build the next time.
 compile  = $(call wheels,cpu) $(BIN)/uv pip compile -q pyproject.toml --python-version 3.11 \
@@ -69,11 +71,13 @@ $(MADE):
 $(PLATFORM): requirements.txt $(MADE)
 	@echo "Installing requirements.txt into $(VENV)"
 	@$(install) -r requirements.txt
+	@$(itself)
 	@touch $@
 
 $(DEV): requirements-dev.txt $(MADE)
 	@echo "Installing requirements-dev.txt into $(VENV)"
 	@$(install) -r requirements-dev.txt
+	@$(itself)
 	@touch $@
 
 lock: $(MADE) ## resolve pyproject.toml into requirements.txt and requirements-dev.txt
@@ -92,10 +96,6 @@ nightly ui test soak bench screenshots: export DO_NOT_TRACK := 1
 # The links that MLflow would print hold the password that the server's address may hold.
 nightly: export MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT ?= true
 nightly ui test soak bench screenshots lint format: export PATH := $(CURDIR)/$(BIN):$(PATH)
-# An unreachable server is told in seconds; the client's own patience is four minutes.
-nightly: export MLFLOW_HTTP_REQUEST_MAX_RETRIES ?= 2
-nightly: export MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR ?= 1
-nightly: export MLFLOW_HTTP_REQUEST_TIMEOUT ?= 10
 
 ifneq ($(EXPERIMENT),)
 nightly: export BRAIN_EXPERIMENT := $(EXPERIMENT)

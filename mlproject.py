@@ -6,6 +6,7 @@ checkout; ``mlflow run . -e nightly`` otherwise.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shlex
@@ -21,7 +22,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from brain.addresses import refuse_ambiguous
 from brain.artifacts import MARKET, NIGHT_PAGE, QUALITY_REPORT, SUMMARY
 from brain.errors import BrainError, LeaseError
-from brain.naming import Role, Tag
+from brain.logs import FILE_ONLY, Logs, label, labelled, log_to
+from brain.naming import Family, Role, Tag
+from brain.patience import PATIENCE
 from brain.redact import redact, redacted_output
 from brain.stopwatch import Stopwatch
 from brain.work import Failure, Progress
@@ -46,9 +49,12 @@ if TYPE_CHECKING:
 
 __all__ = ["cli", "main"]
 
-_PARTLY = 1  # some symbols or families failed, the others are done
+logger = logging.getLogger("mlproject")
+
+_PARTLY = 1  # some symbols or families failed, most symbols are done
 _UNUSABLE = 2  # nothing could be done
 _HELD = 3  # another night is at work
+_MOSTLY = 4  # of more than half of the symbols nothing is done
 _INTERRUPTED = 130
 _AUTO = "auto"
 _ROOMS = ("brain", "registry", "market", "engine", "analysis", "serving")
@@ -92,7 +98,7 @@ def cli(debug: bool, launcher: int | None) -> None:
 @cli.command()
 @click.option("--address", is_flag=True, hidden=True, help="Print the tracking URI alone.")
 def prepare(address: bool) -> None:
-    """Check settings and tracking store, and create its schema; print both for a shell.
+    """Check settings and tracking store, and create its schema; print them for a shell.
 
     An address with a password is not printed: the shell asks for it by itself.
     """
@@ -103,12 +109,14 @@ def prepare(address: bool) -> None:
     if address:
         _print_address(settings.tracking_uri)
         return
-    BrainLibrary(settings.tracking_uri).check(settings.experiment)
+    BrainLibrary(settings.tracking_uri).check(settings.experiment, settings.artifact_root)
     exported = shlex.quote(settings.tracking_uri)
     if redact(settings.tracking_uri) != settings.tracking_uri:
         exported = f'"$({shlex.quote(sys.executable)} -m mlproject prepare --address)"'
     print(f"export MLFLOW_TRACKING_URI={exported}")
     print(f"export BRAIN_EXPERIMENT={shlex.quote(settings.experiment)}")
+    for name in PATIENCE:
+        print(f"export {name}={shlex.quote(os.environ[name])}")
 
 
 def _print_address(address: str) -> None:
@@ -204,7 +212,7 @@ def nightly(**overrides: str | None) -> int:
             job.add(part.failures)
             job.stopwatch.add(part.stopwatch.seconds)
         documents = [part.document for part in parts if part.document]
-        job.done = any(document["versions"] for document in documents)
+        job.count(part.symbol for part in parts if part.document.get("versions"))
         job.check_bars()
         document = join_documents(documents, job.failures, job.stopwatch.seconds, job.quality)
         job.run.document({**document, "market": job.market}, SUMMARY)
@@ -233,7 +241,7 @@ def analyze(**overrides: str | None) -> int:
                 night=job.run,
                 progress=explaining,
             )
-        job.done = bool(analysis.models)
+        job.count(model.symbol for model in analysis.models)
         job.add(analysis.failures)
         job.check_bars()
         document = analysis_document(analysis, job.failures, job.stopwatch.seconds)
@@ -258,7 +266,7 @@ def train(**overrides: str | None) -> int:
                 job.add(result.failures)
                 versions += result.evidence()
         versions.sort(key=lambda entry: (entry[0].key, entry[0].family))
-        job.done = bool(versions)
+        job.count(version.key.symbol for version, _ in versions)
         job.check_bars()
         job.out.print(versions_table(versions, job.failures))
     return job.exit_code
@@ -277,7 +285,7 @@ def tune(**overrides: str | None) -> int:
             job.add(result.failures)
             searches += result.searches
         searches.sort(key=lambda search: search.symbol)
-        job.done = bool(searches)
+        job.count(search.symbol for search in searches)
         job.check_bars()
         job.out.print(recipes_table(searches, job.failures))
     return job.exit_code
@@ -319,6 +327,8 @@ class _Job:
         market: the collected series, for the summary; None if the job collects none.
         stopwatch: of its stages.
         done: whether anything is done, so that failures are of a part only.
+        symbols: of which anything is done.
+        undone: others of which nothing is, beside those that failures name.
         records: the quality of the collected series, and of the bars once they are checked.
     """
 
@@ -332,6 +342,8 @@ class _Job:
     market: list[dict[str, Any]] | None = None
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
     done: bool = False
+    symbols: set[str] = field(default_factory=set)
+    undone: set[str] = field(default_factory=set)
     records: list[QualityRecord] = field(default_factory=list)
     _failures: dict[str, Failure] = field(default_factory=dict)
 
@@ -344,11 +356,25 @@ class _Job:
     def exit_code(self) -> int:
         if not self.failures:
             return 0
-        return _PARTLY if self.done else _UNUSABLE
+        if not self.done:
+            return _UNUSABLE
+        failed = {failure.symbol for failure in self.failures if failure.symbol}
+        undone = (failed | self.undone) - self.symbols
+        return _MOSTLY if len(undone) > len(self.symbols) else _PARTLY
+
+    def count(self, symbols: Iterable[str], undone: Iterable[str] = ()) -> None:
+        """Note of which symbols anything is done, and of which others nothing is."""
+        self.symbols, self.undone = set(symbols), set(undone)
+        self.done = bool(self.symbols)
 
     def add(self, failures: Iterable[Failure]) -> None:
         """Add a stage's failures."""
-        self._failures |= {failure.what: failure for failure in failures}
+        for failure in failures:
+            if failure != self._failures.get(failure.what):
+                family = failure.part if failure.part in set(Family) else ""
+                with labelled(symbol=failure.symbol, family=family):
+                    logger.error("%s", failure, extra=FILE_ONLY)
+            self._failures[failure.what] = failure
 
     def progress(self, *titles: str) -> AbstractContextManager[tuple[Progress, ...]]:
         """See :func:`brain.console.progress`."""
@@ -367,7 +393,9 @@ class _Job:
             self.run.metrics(Metric(key, value) for key, value in night.metrics().items())
             self._report(night.report.records)
         self.market = night.document()
-        self.done = night.done
+        series = night.collection.series
+        done = {result.symbol for result in series if not result.failure}
+        self.count(done, {result.symbol for result in series} - done)
         self.add(night.failures)
 
     def use(self, bars: BarSource) -> None:
@@ -448,26 +476,39 @@ def _job(
         collects: whether series are collected first, if bars are to come from these.
         reads: whether bars are worked on.
     """
-    from brain.console import console
-    from brain.scratch import job_folder
-    from brain.series.source import describe_source, open_bars
     from brain.settings import load_settings
-    from market.night import check_collection
-    from registry.library import BrainLibrary
+    from registry.places import log_file
+    from registry.reach import check_address
 
     settings = load_settings(overrides)
+    check_address(settings.tracking_uri)
+    with log_to(Logs(log_file(settings), as_json=settings.log_format == "json")):
+        yield from _job_of(role, settings, collects=collects, reads=reads)
+
+
+def _job_of(role: Role, settings: Settings, *, collects: bool, reads: bool) -> Iterator[_Job]:
+    from brain.console import console
+    from brain.disk import reserve
+    from brain.scratch import job_folder
+    from brain.series.source import describe_source, open_bars
+    from market.night import check_collection
+    from registry.places import database_folder
+
     # What can't be used is refused before the library makes tables and folders.
     bars = _folder_bars(role, settings) if reads else None
     if bars is None and collects:
         check_collection(settings)
-    library = BrainLibrary(settings.tracking_uri, series=settings.series, renamed=settings.renamed)
-    library.check(settings.experiment)
+    library = _open_library(settings)
     if bars is None and not collects:
         bars = open_bars(settings, library, columns=())  # candles have none of their own
         bars.check()
     unread = "" if bars is None else bars.note
     out = console()
-    with job_folder(), _lease(role, library, settings, out) as lease:
+    with (
+        job_folder(),
+        reserve(database_folder(settings.tracking_uri)),
+        _lease(role, library, settings, out) as lease,
+    ):
         library.reap(after_hours=settings.reap_after_hours)
         night = lease is not None
         stopped = library.stopped_night(settings.experiment, settings.digest()) if night else None
@@ -486,6 +527,8 @@ def _job(
             continues=stopped,
             lease=lease,
         ) as run:
+            label(night=run.number, run=run.id)
+            logger.info("%s", note)
             run.params({f"setting.{k}": v for k, v in settings.run_parameters().items()})
             job = _Job(settings, library, run, out, note, stopped=stopped)
             if bars is None:
@@ -496,6 +539,19 @@ def _job(
             if job.failures:
                 run.fail()
             run.complete()
+            logger.info("%s ended with exit code %d", role, job.exit_code)
+
+
+def _open_library(settings: Settings) -> BrainLibrary:
+    """The library, where runs and artifacts can be written and disks have space for a job."""
+    from brain.disk import check_space
+    from registry.library import BrainLibrary
+    from registry.places import local_folders
+
+    check_space(local_folders(settings), settings.free_mb)
+    library = BrainLibrary(settings.tracking_uri, series=settings.series, renamed=settings.renamed)
+    library.check(settings.experiment, settings.artifact_root)
+    return library
 
 
 def _lease(
@@ -537,8 +593,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; every expected error becomes one line on stderr and an exit code.
 
     Returns:
-        The command's exit code; 2 if it can't do anything, 3 if another night is at work, 130 if it
-        was interrupted.
+        The command's exit code; 2 if it can't do anything, 3 if another night is at work, 4 if
+        most symbols failed, 130 if it was interrupted.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     with redacted_output():
@@ -549,6 +605,8 @@ def _run(arguments: list[str]) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     # A progress bar for each of a dozen small files would hide the job's.
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    # Its lines are logged as ours are.
+    os.environ.setdefault("MLFLOW_CONFIGURE_LOGGING", "false")
     # MLflow would print two links for each run, with the password that the server's address holds.
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     try:

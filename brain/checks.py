@@ -6,7 +6,6 @@ and passwords in addresses are replaced in every row.
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, wait
@@ -18,6 +17,7 @@ from threading import Thread
 from rich.table import Table
 from rich.text import Text
 
+from brain.disk import existing_folder, free_bytes
 from brain.errors import BrainError
 from brain.redact import redact
 from brain.scratch import FILE, owned_prefix
@@ -167,14 +167,11 @@ def checks_table(checks: Iterable[Check]) -> Table:
     return table
 
 
-def folder_check(name: str, folder: Path, min_free: int = 0) -> Check:
-    """Check that files can be written to a folder, and that ``min_free`` bytes are free there."""
+def folder_check(name: str, folder: Path) -> Check:
+    """Check that files can be written to a folder."""
     if fault := folder_fault(folder):
         return failed(name, fault, "make the folder writable, or name another one")
-    free = shutil.disk_usage(_existing_folder(folder)).free
-    if free < min_free:
-        fault = f"only {free / 1e6:.0f} MB are free at {folder}"
-        return failed(name, fault, "free some space, or name another folder")
+    free = free_bytes(folder)
     ability = "can be written" if folder.exists() else "can be made"
     return ok(name, f"{folder} {ability}; {free / 1e9:.1f} GB are free")
 
@@ -184,18 +181,10 @@ def folder_fault(folder: Path) -> str | None:
 
     The folder is not created, and no file stays behind.
     """
-    existing = _existing_folder(folder)
+    existing = existing_folder(folder)
     try:
         with tempfile.TemporaryDirectory(dir=existing, prefix=owned_prefix(FILE)):
             pass
     except OSError as error:
         return f"nothing can be written to {folder}: {error.strerror} ({existing})"
     return None
-
-
-def _existing_folder(folder: Path) -> Path:
-    """The folder, or the closest one above it that exists."""
-    existing = folder
-    while not existing.exists() and existing != existing.parent:
-        existing = existing.parent
-    return existing

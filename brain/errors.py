@@ -24,6 +24,7 @@ A caller can catch a single class or a branch::
         ├── TrackingUnreachableError
         ├── ArtifactStoreError   artifacts can't be written or read
         ├── SeriesStoreError     market series can't be written or read
+        ├── StorageFullError     a disk is full
         ├── ModelIntegrityError  a model's files differ from the registered ones
         ├── LeaseError           another night holds the lease of the experiment
         └── NoChampionError      no champion is registered for the cell
@@ -60,6 +61,7 @@ __all__ = [
     "RateLimitedError",
     "SeriesStoreError",
     "SettingsError",
+    "StorageFullError",
     "TrackingUnreachableError",
     "TrainingError",
     "UnknownFamilyError",
@@ -170,6 +172,10 @@ class ArtifactStoreError(LibraryError):
 
 class SeriesStoreError(LibraryError):
     """Market series can't be written or read."""
+
+
+class StorageFullError(LibraryError):
+    """A disk is full, or has too little space for a job."""
 
 
 class ModelIntegrityError(LibraryError):

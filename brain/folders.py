@@ -13,8 +13,10 @@ __all__ = [
     "FOLDER",
     "SETTINGS_FILE",
     "absolute",
+    "artifact_address",
     "bars_folder",
     "enter_folder",
+    "log_address",
     "series_address",
     "start_hint",
     "tracking_address",
@@ -128,6 +130,33 @@ def series_address(value: object) -> object:
     if not text.strip():
         raise InputError(f"{text!r} names no series store; give a folder or s3://bucket/prefix")
     return str(absolute(text))
+
+
+def artifact_address(value: object) -> object:
+    """An artifact root as MLflow stores it: a folder by its absolute ``file://`` address.
+
+    Raises:
+        InputError: it is empty.
+    """
+    if not isinstance(value, str | Path):
+        return value
+    text = str(value)
+    if not text.strip():
+        raise InputError("this names no place; give a folder or s3://bucket/prefix")
+    return text.rstrip("/") if "://" in text else absolute(text).as_uri()
+
+
+def log_address(value: object) -> object:
+    """The absolute path of a log's file; ``auto`` and ``none`` as they are.
+
+    Raises:
+        InputError: it is an address.
+    """
+    if not isinstance(value, str | Path) or str(value) in {"auto", "none"}:
+        return value
+    if "://" in str(value) or not str(value).strip():
+        raise InputError("a log is a file of this machine; give its path, auto or none")
+    return str(absolute(value))
 
 
 def tracking_address(value: object) -> object:

@@ -14,7 +14,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import (
@@ -34,7 +34,9 @@ from brain.folders import (
     FOLDER,
     SETTINGS_FILE,
     absolute,
+    artifact_address,
     bars_folder,
+    log_address,
     series_address,
     tracking_address,
 )
@@ -261,6 +263,23 @@ class Settings(BaseSettings):
         ge=0,
         description="minutes that a night waits for the end of another one of its experiment",
     )
+    log_file: Annotated[str, BeforeValidator(log_address)] = Field(
+        default="auto", description="file of the log; beside the store if auto, none for none"
+    )
+    log_format: Literal["text", "json"] = Field(
+        default="text", description="text or json: the form of the log's lines"
+    )
+    free_mb: float = Field(
+        default=500.0,
+        ge=0,
+        description="megabytes that must be free where a job writes, before it starts",
+    )
+    artifact_root: Annotated[str | None, BeforeValidator(artifact_address)] = Field(
+        default=None,
+        repr=False,  # it may hold a password
+        description="folder or s3://bucket/prefix of new experiments' artifacts; the tracking "
+        "server's own, or ./mlruns, if none",
+    )
     reap_after_hours: float = Field(
         24.0,
         gt=0,
@@ -284,7 +303,7 @@ class Settings(BaseSettings):
 
     def run_parameters(self) -> dict[str, Any]:
         """The settings that a run logs: all but addresses, which may hold a password."""
-        hidden = {"tracking_uri", "series", "binance_url", "bybit_url", "okx_url"}
+        hidden = {"tracking_uri", "artifact_root", "series", "binance_url", "bybit_url", "okx_url"}
         return self.model_dump(mode="json", exclude=hidden)
 
     def digest(self) -> str:
@@ -294,6 +313,10 @@ class Settings(BaseSettings):
             "jobs",
             "request_timeout",
             "wait_minutes",
+            "free_mb",
+            "log_file",
+            "log_format",
+            "artifact_root",
             "reap_after_hours",
         }
         values = self.model_dump(mode="json", exclude=indifferent)

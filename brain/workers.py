@@ -15,7 +15,7 @@ import shutil
 import threading
 import time
 import warnings
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
     BrokenExecutor,
@@ -25,11 +25,14 @@ from concurrent.futures import (
     wait,
 )
 from contextlib import suppress
+from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 
-from brain.errors import BrainError
+from brain.disk import is_full
+from brain.errors import BrainError, StorageFullError
+from brain.logs import Logs, active_logs, label, labels, start_logs
 from brain.processes import die_with_parent
 from brain.work import Failure
 
@@ -59,6 +62,7 @@ class Call:
         failure: makes the task's failure from an error of ours.
         fault: class of our error for a library's error or the deaths of two workers.
         cost: relative to the unit's other calls; the most expensive one starts first.
+        labels: of the log's lines, beside the unit's.
     """
 
     work: Callable[[Any], Any]
@@ -66,6 +70,7 @@ class Call:
     failure: Callable[[Any, BrainError], Failure]
     fault: type[BrainError]
     cost: float = 1.0
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 def fresh_folder(folder: Path) -> None:
@@ -135,12 +140,14 @@ class _Flight(Generic[Result]):
     Attributes:
         waiting: calls that no worker has yet, the most expensive one first.
         at_work: the workers' futures.
+        context: of the unit, which labels its log's lines and those of its calls.
     """
 
     unit: Unit[Result]
     waiting: list[Call] = field(default_factory=list)
     at_work: set[Future[Any]] = field(default_factory=set)
     ended: bool = False
+    context: Context = field(default_factory=copy_context)
     _result: Result | None = None
 
     @property
@@ -150,7 +157,7 @@ class _Flight(Generic[Result]):
     def resume(self, outcome: Any) -> None:
         """Run the unit until it waits for its next outcome, or ends."""
         try:
-            calls = self.unit.send(outcome)
+            calls = self.context.run(self.unit.send, outcome)
         except StopIteration as stop:
             self.ended, self._result = True, stop.value
         else:
@@ -159,13 +166,13 @@ class _Flight(Generic[Result]):
     def start_calls(self, workers: _Crew | _ThisProcess, places: int) -> None:
         """Give idle workers their calls."""
         for call in self.waiting[:places]:
-            self.at_work.add(workers.submit(call))
+            self.at_work.add(self.context.run(workers.submit, call))
         del self.waiting[:places]
 
     def abort(self, error: BaseException) -> None:
         """End the unit, which may still tidy up after itself; its own errors don't matter now."""
         with suppress(BaseException):
-            self.unit.throw(error)
+            self.context.run(self.unit.throw, error)
 
 
 def _at_work(flights: Sequence[_Flight[Any]]) -> int:
@@ -192,7 +199,7 @@ class _ThisProcess:
 
     def submit(self, call: Call) -> Future[Any]:
         future: Future[Any] = Future()
-        future.set_result(_attempt(call))
+        future.set_result(copy_context().run(_attempt, call))
         return future
 
     def end(self) -> None: ...
@@ -214,7 +221,7 @@ class _Crew:
         self._threads.shutdown(cancel_futures=True)
 
     def submit(self, call: Call) -> Future[Any]:
-        return self._threads.submit(self._do, call)
+        return self._threads.submit(copy_context().run, self._do, call)
 
     def _do(self, call: Call) -> Any:
         """A call's result or failure, by a worker; by a second one if the first dies of it."""
@@ -225,7 +232,7 @@ class _Crew:
                 with self._start:
                     if self._ending:
                         raise CancelledError
-                    future = pool.submit(_attempt, call)
+                    future = pool.submit(_work, call, active_logs(), dict(labels()))
                     self._busy[pool] = future
                 outcome = future.result()
             except BrokenExecutor as error:
@@ -289,13 +296,21 @@ def _new_pool() -> Any:
     )
 
 
+def _work(call: Call, logs: Logs | None, of_caller: Mapping[str, str]) -> Any:
+    """A call in a worker process."""
+    start_logs(logs, of_caller)
+    return _attempt(call)
+
+
 def _attempt(call: Call) -> Any:
+    label(**call.labels)
     try:
         return call.work(call.task)
     except BrainError as error:
         return call.failure(call.task, error)
     except Exception as error:
         # A library's error in one task must not stop the others.
-        failure = call.failure(call.task, call.fault(f"{type(error).__name__}: {error}"))
+        fault = StorageFullError if is_full(error) else call.fault
+        failure = call.failure(call.task, fault(f"{type(error).__name__}: {error}"))
         logger.exception("%s failed", failure.what)
         return failure

@@ -44,11 +44,6 @@ class MarketNight:
     report: QualityReport
 
     @property
-    def done(self) -> bool:
-        """Whether anything could be collected."""
-        return len(self.collection.failures) < len(self.collection.series)
-
-    @property
     def failures(self) -> tuple[Failure, ...]:
         """The failures; series of one exchange or symbol with the same failure are one."""
         by_error: dict[str, dict[str, list[SeriesResult]]] = {}

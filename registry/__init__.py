@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from brain._lazy import face
+from brain.patience import set_patience
 
 if TYPE_CHECKING:
     from brain.settings import load_settings as load_settings
@@ -22,3 +23,5 @@ __all__, __getattr__, __dir__ = face(
         "registry.selector": "ModelSelector",
     },
 )
+
+set_patience()  # before MLflow asks a server

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from mlflow.exceptions import MlflowException
 
@@ -125,13 +126,20 @@ class BrainLibrary:
 
     # --- runs -----------------------------------------------------------------------------------
 
-    def experiment(self, name: str) -> str:
-        """The id of an experiment, which is created if there is none of that name."""
+    def experiment(self, name: str, artifact_root: str | None = None) -> str:
+        """The id of an experiment, which is created if there is none of that name.
+
+        Args:
+            name: of the experiment.
+            artifact_root: address below which a new experiment's artifacts go; where MLflow or its
+                server puts them if None.
+        """
         with library_errors(self.dsn, f"open experiment {name}"):
             experiment = self.client.get_experiment_by_name(name)
             if experiment is None:
                 try:
-                    return str(self.client.create_experiment(name))
+                    location = f"{artifact_root}/{quote(name)}" if artifact_root else None
+                    return str(self.client.create_experiment(name, location))
                 except MlflowException as error:
                     if error.error_code != "RESOURCE_ALREADY_EXISTS":
                         raise
@@ -142,12 +150,12 @@ class BrainLibrary:
                 )
             return str(experiment.experiment_id)
 
-    def check(self, experiment: str) -> None:
+    def check(self, experiment: str, artifact_root: str | None = None) -> None:
         """Check that runs can be written: the server answers and artifacts can be stored.
 
         A fresh database gets its tables and the experiment by this. Nothing else stays behind.
         """
-        identifier = self.experiment(experiment)
+        identifier = self.experiment(experiment, artifact_root)
         with library_errors(self.dsn, "look up the artifact store"):
             root = self.client.get_experiment(identifier).artifact_location
         check_writable(root)

@@ -9,10 +9,12 @@ import requests
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 
+from brain.disk import is_full
 from brain.errors import (
     ArtifactStoreError,
     BrainError,
     LibraryError,
+    StorageFullError,
     TrackingUnreachableError,
 )
 from brain.redact import redact
@@ -39,6 +41,7 @@ def library_errors(dsn: str, doing: str) -> Iterator[None]:
         doing: the action in the message, as "register BTC-USD".
 
     Raises:
+        StorageFullError: a disk is full.
         TrackingUnreachableError: the tracking server or database does not answer.
         ArtifactStoreError: artifacts can't be written or read.
         LibraryError: any other error of MLflow's.
@@ -50,6 +53,8 @@ def library_errors(dsn: str, doing: str) -> Iterator[None]:
         raise
     except (MlflowException, SQLAlchemyError, requests.RequestException) as error:
         message = _first_line(error)
+        if is_full(error):
+            raise _full(doing, where, message) from error
         if _OUTDATED in str(error):
             raise LibraryError(
                 f"the database at {where} was made by another MLflow; "
@@ -63,9 +68,19 @@ def library_errors(dsn: str, doing: str) -> Iterator[None]:
         raise LibraryError(f"could not {doing} at {where}: {message}") from error
     except _store_faults() as error:
         message = _first_line(error)
+        if is_full(error):
+            names = getattr(error, "filename2", None), getattr(error, "filename", None)
+            place = next(filter(None, names), "the artifacts' place")
+            raise _full(doing, str(place), message) from error
         raise ArtifactStoreError(
             f"could not {doing}: {message}; check the artifact store's address and permissions"
         ) from error
+
+
+def _full(doing: str, where: str, message: str) -> StorageFullError:
+    return StorageFullError(
+        f"could not {doing}: the disk is full at {where} ({message}); free some space there"
+    )
 
 
 def _store_faults() -> tuple[type[Exception], ...]:

@@ -32,6 +32,8 @@ from mlflow.utils.mlflow_tags import (
 )
 
 from brain.brief import Brief
+from brain.disk import release
+from brain.errors import StorageFullError
 from brain.naming import Tag
 from brain.processes import ProcessIdentity
 from brain.redact import redact, redact_document
@@ -265,6 +267,14 @@ class Run:
             status = "KILLED"
         else:
             status = "FAILED" if error else self._status
+        try:
+            self._end(status)
+        except StorageFullError:
+            if not release():
+                raise
+            self._end(status)
+
+    def _end(self, status: str) -> None:
         with self._errors("end"):
             self.client.set_terminated(self.id, status)
 

@@ -19,7 +19,7 @@ BRIEF_ANALYSIS = {
     "BRAIN_EXPLAIN_WINDOWS": "100",
     "BRAIN_DRIFT_COLUMNS": "2",
 }
-LOGGED = re.compile(r"\S+ \S+ (INFO|WARNING) mlflow\.")
+LOGGED = re.compile(r"\S+ \S+ (INFO|WARNING) mlflow\.|\S+Z WARNING night=")
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Outcome:
 
     @property
     def complaints(self) -> list[str]:
-        """The lines on stderr without those that MLflow logs."""
+        """The lines on stderr without MLflow's and the warnings of ours."""
         return [line for line in self.err.splitlines() if not LOGGED.match(line)]
 
     @property

@@ -15,6 +15,7 @@ import pandas as pd
 from brain.brief import Brief
 from brain.costs import symbol_costs
 from brain.errors import BrainError, LibraryError
+from brain.logs import label, labelled
 from brain.naming import Family, Product, Role, Tag
 from brain.records import Evidence, Version
 from brain.scratch import scratch_folder
@@ -169,6 +170,7 @@ def read_symbol(
     Raises:
         LibraryError: the series store can't be read.
     """
+    label(symbol=symbol)  # of the unit's lines
     try:
         symbol_bars = bars[symbol]
         dataset = make_dataset(
@@ -226,7 +228,9 @@ def train_families(
             result.failures.append(outcome)
             run.fail()
         else:
-            version = log_training(library, run, dataset, outcome)
+            with labelled(family=outcome.family):
+                version = log_training(library, run, dataset, outcome)
+                logger.info("registered %s", version.id)
             result.versions[outcome.family] = version
             # The trials are stored by now, and large.
             result.trainings[outcome.family] = replace(outcome, search=None)

@@ -182,12 +182,16 @@ def tune(task: Task) -> SearchResult:
 
 def training_call(task: Task) -> Call:
     """:func:`train` for a worker."""
-    return Call(train, task, _failure, TrainingError, _cost(task))
+    return Call(train, task, _failure, TrainingError, _cost(task), _labels(task))
 
 
 def tuning_call(task: Task) -> Call:
     """:func:`tune` for a worker."""
-    return Call(tune, task, _failure, TrainingError, _cost(task))
+    return Call(tune, task, _failure, TrainingError, _cost(task), _labels(task))
+
+
+def _labels(task: Task) -> dict[str, str]:
+    return {"symbol": task.dataset.symbol, "family": task.family}
 
 
 def _cost(task: Task) -> int:

@@ -13,40 +13,93 @@ from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.uri import is_local_uri
 
 from brain.checks import Check, failed, folder_check, ok, skipped
+from brain.disk import check_space, free_bytes
 from brain.errors import ArtifactStoreError, BrainError, LibraryError
 from brain.redact import redact
 from brain.series.store.object_store import is_s3
 from brain.series.store.s3_checks import check_credentials, probe_bucket
 from brain.settings import Settings
-from registry.checks.tracking import check_tracking, request_once
+from registry.checks.access import check_access
+from registry.checks.reading import fetch_presigned, hands_out_addresses, local_fault
+from registry.checks.tracking import Experiment, check_tracking, request_once
 from registry.mlflow_errors import library_errors
+from registry.places import local_folders
 
 __all__ = ["check_artifacts", "check_library"]
 
-_ARTIFACTS = "artifact store"
+_ARTIFACTS, _DISKS = "artifact store", "disk space"
 _SECONDS = 8
+_ELSEWHERE = (
+    "mount that folder here, or set artifact_root to a place that every machine reaches and name "
+    "a new experiment"
+)
 
 
 def check_library(settings: Settings) -> Iterator[Check]:
     """Check the tracking server, the experiment, the credentials for S3 and the artifact store."""
-    checks, location = check_tracking(settings.tracking_uri, settings.experiment)
+    dsn = settings.tracking_uri
+    checks, experiment = check_tracking(dsn, settings.experiment)
     yield from checks
+    if experiment is not None:
+        yield check_access(dsn, experiment.id or None)
+    location = _location(settings, experiment)
     yield check_credentials(location, settings.series)
-    yield check_artifacts(settings.tracking_uri, location)
+    yield _check_root(settings, experiment) or check_artifacts(
+        dsn, location, experiment.model if experiment else None
+    )
+    yield _check_disks(settings)
 
 
-def check_artifacts(dsn: str, location: str | None) -> Check:
-    """Check that an artifact can be stored, read and deleted.
+def _location(settings: Settings, experiment: Experiment | None) -> str | None:
+    """Where artifacts go, a URI; None if it is unknown."""
+    if experiment is None:
+        return None
+    new = not experiment.id and settings.artifact_root
+    return settings.artifact_root if new else experiment.location
+
+
+def _check_root(settings: Settings, experiment: Experiment | None) -> Check | None:
+    """The fault of an experiment that was made before its artifact root was set; None without."""
+    root = settings.artifact_root
+    if root is None or experiment is None or not experiment.id:
+        return None
+    location = experiment.location
+    location = Path(location).as_uri() if location.startswith("/") else location
+    if location.startswith(f"{root}/"):
+        return None
+    return failed(
+        _ARTIFACTS,
+        f"experiment {settings.experiment!r} keeps its artifacts at {redact(location)}, and not "
+        f"below artifact_root {redact(root)}",
+        "name another experiment, which is then made there, or set the artifact_root it has",
+    )
+
+
+def _check_disks(settings: Settings) -> Check:
+    try:
+        folders = local_folders(settings)
+        check_space(folders, settings.free_mb)
+    except BrainError as error:
+        return failed(_DISKS, error)
+    free = ", ".join(f"{free_bytes(folder) / 1e9:.1f} GB at {folder}" for folder in folders)
+    return ok(_DISKS, f"free: {free}")
+
+
+def check_artifacts(dsn: str, location: str | None, model: str | None = None) -> Check:
+    """Check that an artifact can be stored, read as clients do, and deleted.
 
     Args:
         dsn: the tracking URI; its server may store artifacts for its clients.
         location: the experiment's artifact location, a URI; None if it is unknown.
+        model: location of its newest model's files; None if there is none.
     """
     if location is None:
         return skipped(_ARTIFACTS, "the tracking server does not tell where artifacts go")
     if is_s3(location):
         return _artifacts_in_s3(location)
     if is_local_uri(location):
+        if fault := local_fault(location, model):
+            return failed(_ARTIFACTS, fault, _ELSEWHERE)
         return folder_check(_ARTIFACTS, Path(local_file_uri_to_path(location)))
     if location.startswith(("mlflow-artifacts:", "http:", "https:")):
         return _artifacts_by_server(dsn, location)
@@ -71,7 +124,11 @@ def _artifacts_by_server(dsn: str, location: str) -> Check:
             address = get_artifact_repository(location, tracking_uri=dsn).artifact_uri
         _request(address, "PUT", path, data=content)
         try:
-            answer = _request(address, "GET", path).text
+            presigned = hands_out_addresses(dsn)
+            if presigned:
+                answer = fetch_presigned(address, path)
+            else:
+                answer = _request(address, "GET", path).text
         finally:
             _request(address, "DELETE", content)
     except BrainError as error:
@@ -79,7 +136,8 @@ def _artifacts_by_server(dsn: str, location: str) -> Check:
     if answer != content:
         fault = f"{redact(address)} gave back something else than was stored"
         return failed(_ARTIFACTS, fault, "look for a proxy or cache between here and the server")
-    return ok(_ARTIFACTS, f"the tracking server stores, gives and deletes at {location}")
+    gives = "its store gives by presigned addresses" if presigned else "gives"
+    return ok(_ARTIFACTS, f"the tracking server stores, {gives} and deletes at {location}")
 
 
 def _request(address: str, method: str, path: str, **options: Any) -> requests.Response:

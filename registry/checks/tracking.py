@@ -5,7 +5,7 @@ They change nothing: MLflow's own clients would make tables, experiments and fol
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from brain.redact import redact
 from registry.mlflow_errors import library_errors
 from registry.reach import check_address, check_reachable, database_file
 
-__all__ = ["check_tracking", "request_once"]
+__all__ = ["Experiment", "check_tracking", "request_once"]
 
 _TRACKING, _EXPERIMENT = "tracking server", "experiment"
 _SECONDS = 8
@@ -28,14 +28,23 @@ _DENIED = (401, 403)
 
 
 @dataclass(frozen=True)
-class _Experiment:
-    """An experiment: its artifact location, a URI, and whether it is active rather than deleted."""
+class Experiment:
+    """An experiment.
 
+    Attributes:
+        id: at the tracking server.
+        location: of its artifacts, a URI.
+        active: rather than deleted.
+        model: location of its newest model's files; None if it has none, or it is unknown.
+    """
+
+    id: str
     location: str
     active: bool
+    model: str | None = None
 
 
-def check_tracking(dsn: str, experiment: str) -> tuple[list[Check], str | None]:
+def check_tracking(dsn: str, experiment: str) -> tuple[list[Check], Experiment | None]:
     """Check that the tracking server answers and fits MLflow here, and the experiment is active.
 
     Args:
@@ -43,7 +52,8 @@ def check_tracking(dsn: str, experiment: str) -> tuple[list[Check], str | None]:
         experiment: name of the experiment.
 
     Returns:
-        The checks, and the artifact location, a URI; None if it is unknown.
+        The checks, and the experiment, or the one beside which it would be made, without an id;
+        None if it is unknown or deleted.
     """
     try:
         if dsn.startswith(("http://", "https://")):
@@ -53,7 +63,7 @@ def check_tracking(dsn: str, experiment: str) -> tuple[list[Check], str | None]:
         return [failed(_TRACKING, error)], None
 
 
-def _check_experiment(name: str, experiment: _Experiment | None) -> Check:
+def _check_experiment(name: str, experiment: Experiment | None) -> Check:
     if experiment is None:
         return ok(_EXPERIMENT, f"there is no {name!r} yet; the first job makes it")
     if experiment.active:
@@ -64,7 +74,7 @@ def _check_experiment(name: str, experiment: _Experiment | None) -> Check:
 # --- a server -----------------------------------------------------------------------------------
 
 
-def _server(dsn: str, name: str) -> tuple[list[Check], str | None]:
+def _server(dsn: str, name: str) -> tuple[list[Check], Experiment | None]:
     check_reachable(dsn)
     remote, local = _server_version(dsn), version("mlflow")
     if remote.split(".")[0] != local.split(".")[0]:
@@ -76,8 +86,10 @@ def _server(dsn: str, name: str) -> tuple[list[Check], str | None]:
     experiment = _server_experiment(dsn, name)
     # A new experiment would get its artifact location beside the default one's.
     source = experiment or _server_experiment(dsn, "Default")
-    location = source.location if source and source.active else None
-    return [tracking, _check_experiment(name, experiment)], location
+    if source is not None:
+        source = replace(source, id=source.id if experiment else "")
+    usable = source if source and source.active else None
+    return [tracking, _check_experiment(name, experiment)], usable
 
 
 def request_once(dsn: str, path: str, method: str = "GET", **options: Any) -> requests.Response:
@@ -126,7 +138,7 @@ def _server_version(dsn: str) -> str:
     return text
 
 
-def _server_experiment(dsn: str, name: str) -> _Experiment | None:
+def _server_experiment(dsn: str, name: str) -> Experiment | None:
     path = "/api/2.0/mlflow/experiments/get-by-name"
     answer = request_once(dsn, path, params={"experiment_name": name})
     if answer.status_code == 404:
@@ -137,14 +149,33 @@ def _server_experiment(dsn: str, name: str) -> _Experiment | None:
             f"experiment {name!r}; look into its log"
         )
     fields = answer.json()["experiment"]
-    return _Experiment(fields["artifact_location"], fields["lifecycle_stage"] == "active")
+    identifier = fields["experiment_id"]
+    query = {
+        "experiment_ids": [identifier],
+        "max_results": 20,  # of which the newest may be half stored
+        "order_by": [{"field_name": "creation_timestamp_ms", "ascending": False}],
+    }
+    models = request_once(dsn, "/api/2.0/mlflow/logged-models/search", "POST", json=query)
+    listed = models.json().get("models", []) if models.status_code == 200 else []
+    return Experiment(
+        identifier,
+        fields["artifact_location"],
+        fields["lifecycle_stage"] == "active",
+        next((uri for info in listed if (uri := _stored_at(info["info"]))), None),
+    )
+
+
+def _stored_at(model: dict[str, Any]) -> str | None:
+    """Where the files of a logged model are; None if they are not stored whole."""
+    return str(model["artifact_uri"]) if model.get("status") == "LOGGED_MODEL_READY" else None
 
 
 # --- a database ---------------------------------------------------------------------------------
 
 
-def _database(dsn: str, name: str) -> tuple[list[Check], str | None]:
-    default = Path("mlruns").absolute().as_uri()  # MLflow's location with a database
+def _database(dsn: str, name: str) -> tuple[list[Check], Experiment | None]:
+    # MLflow's location with a database
+    default = Experiment("", Path("mlruns").absolute().as_uri(), active=True)
     check_address(dsn)
     file = database_file(dsn)
     if file is not None and not file.exists():  # a connection would make it
@@ -162,7 +193,7 @@ def _database(dsn: str, name: str) -> tuple[list[Check], str | None]:
     checks = [tracking, _check_experiment(name, experiment)]
     if experiment is None:
         return checks, default
-    return checks, experiment.location if experiment.active else None
+    return checks, experiment if experiment.active else None
 
 
 def _check_schema(engine: sqlalchemy.Engine, where: str) -> Check:
@@ -180,12 +211,23 @@ def _check_schema(engine: sqlalchemy.Engine, where: str) -> Check:
     )
 
 
-def _database_experiment(engine: sqlalchemy.Engine, name: str) -> _Experiment | None:
-    from mlflow.store.tracking.dbmodels.models import SqlExperiment
+def _database_experiment(engine: sqlalchemy.Engine, name: str) -> Experiment | None:
+    from mlflow.entities import LoggedModelStatus
+    from mlflow.store.tracking.dbmodels.models import SqlExperiment, SqlLoggedModel
 
     statement: Any = sqlalchemy.select(
-        SqlExperiment.artifact_location, SqlExperiment.lifecycle_stage
+        SqlExperiment.experiment_id, SqlExperiment.artifact_location, SqlExperiment.lifecycle_stage
     ).where(SqlExperiment.name == name)
     with engine.connect() as connection:
         row = connection.execute(statement).first()
-    return _Experiment(str(row[0]), row[1] == "active") if row else None
+        if row is None:
+            return None
+        newest: Any = (
+            sqlalchemy.select(SqlLoggedModel.artifact_location)
+            .where(SqlLoggedModel.experiment_id == row[0])
+            .where(SqlLoggedModel.status == LoggedModelStatus.READY.to_int())
+            .where(SqlLoggedModel.lifecycle_stage == "active")
+            .order_by(SqlLoggedModel.creation_timestamp_ms.desc())
+        )
+        model = connection.execute(newest.limit(1)).scalar()
+    return Experiment(str(row[0]), str(row[1]), row[2] == "active", model)

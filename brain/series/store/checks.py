@@ -14,7 +14,6 @@ from brain.series.store.s3_checks import probe_bucket
 __all__ = ["check_series"]
 
 _NAME = "series store"
-_MIN_FREE_BYTES = 500_000_000
 
 
 def check_series(root: str) -> Iterator[Check]:
@@ -27,7 +26,7 @@ def check_series(root: str) -> Iterator[Check]:
         if is_s3(root):
             yield _check_s3(root)
         else:
-            yield folder_check(_NAME, absolute(root), _MIN_FREE_BYTES)
+            yield folder_check(_NAME, absolute(root))
     except BrainError as error:
         yield failed(_NAME, error)
 
