@@ -3,8 +3,9 @@
 MLflow makes the tables of an empty database when it opens it, in some fifty migrations. Two that do
 so at once break each other's, so the one waits for the other: by a lock on the folder of an SQLite
 file, and by an advisory lock of a PostgreSQL or MySQL server, which reaches as far as the database.
-Both end with their process. Programs that take no such lock, as ``mlflow server``, are waited for
-as long as the schema moves on.
+Both end with their process. Where the project is installed, every program that opens a database by
+MLflow waits in the same way (:func:`registry.plugin.open_store`); others are waited for as long as
+the schema moves on.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from threading import local
+from typing import TypeVar
 
 import sqlalchemy
 from mlflow import MlflowClient
@@ -22,7 +25,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from brain.errors import TrackingUnreachableError
 
-__all__ = ["open_client"]
+__all__ = ["open_client", "open_database"]
+
+Store = TypeVar("Store")
 
 _POLL_SECONDS = 0.2
 _PATIENCE_SECONDS = 600.0
@@ -37,6 +42,7 @@ _UNLOCKED = (
     "database is locked",
     "pg_type_typname_nsp_index",
 )
+_UNGUARDED = nullcontext(lambda: True)
 _LOCK = 0x627261696E  # any number, the same everywhere
 
 
@@ -52,12 +58,26 @@ def open_client(dsn: str) -> MlflowClient:
     """
     if dsn.startswith(("http://", "https://")):
         return MlflowClient(tracking_uri=dsn, registry_uri=dsn)
+    return open_database(dsn, lambda: MlflowClient(tracking_uri=dsn, registry_uri=dsn))
+
+
+def open_database(dsn: str, opens: Callable[[], Store]) -> Store:
+    """What opens a database, and makes its tables if there are none, while nobody else does.
+
+    Args:
+        dsn: of a database.
+        opens: raises if another program is making the tables.
+
+    Raises:
+        TrackingUnreachableError: another process makes the tables for more than ten minutes.
+        MlflowException, SQLAlchemyError: it can't be opened.
+    """
     url = sqlalchemy.make_url(dsn)
     with _only_one(url):
         revision, since = _revision(url), time.monotonic()
         while True:
             try:
-                return MlflowClient(tracking_uri=dsn, registry_uri=dsn)
+                return opens()
             except (MlflowException, SQLAlchemyError) as error:
                 if not any(text in str(error) for text in _UNLOCKED):
                     raise
@@ -68,9 +88,17 @@ def open_client(dsn: str) -> MlflowClient:
             time.sleep(_POLL_SECONDS)
 
 
+# Databases whose lock this thread holds: it opens them from within, by MLflow's plugin.
+_held = local()
+
+
 @contextmanager
 def _only_one(url: sqlalchemy.URL) -> Iterator[None]:
-    """Only one process of ours has this database open like this."""
+    """Only one thread of all processes opens this database."""
+    held: set[sqlalchemy.URL] = vars(_held).setdefault("urls", set())
+    if url in held:
+        yield
+        return
     with _lock_of(url) as acquire:
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while not acquire():
@@ -80,19 +108,24 @@ def _only_one(url: sqlalchemy.URL) -> Iterator[None]:
                     f"{_PATIENCE_SECONDS / 60:.0f} minutes; look for it, and end it if it hangs"
                 )
             time.sleep(_POLL_SECONDS)
-        yield
+        held.add(url)
+        try:
+            yield
+        finally:
+            held.discard(url)
 
 
 def _lock_of(url: sqlalchemy.URL) -> AbstractContextManager[Callable[[], bool]]:
     """What tries to take a database's lock, which is released on leaving."""
     backend = url.get_backend_name()
     if backend == "sqlite" and os.name == "posix" and url.database:
-        return _folder_lock(Path(url.database).absolute().parent)
+        folder = Path(url.database).absolute().parent
+        return _folder_lock(folder) if folder.is_dir() else _UNGUARDED
     if backend == "postgresql":
         return _server_lock(url, f"SELECT pg_try_advisory_lock({_LOCK})")
     if backend == "mysql":
         return _server_lock(url, f"SELECT GET_LOCK('brain-{_LOCK}', 0) = 1")
-    return nullcontext(lambda: True)
+    return _UNGUARDED
 
 
 @contextmanager

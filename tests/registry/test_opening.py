@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -12,7 +13,8 @@ import psycopg
 import pytest
 import sqlalchemy
 
-from tests.servers import PostgresServer
+from tests.registry.conftest import ROOT
+from tests.servers import PostgresServer, free_port
 
 #: Opens the store as a job does, once the file is there that starts all at one moment.
 OPEN = """
@@ -38,11 +40,23 @@ def fresh_postgres(_postgres_server: PostgresServer, tmp_path: Path) -> str:
     return _postgres_server.uri("fresh")
 
 
-def open_at_once(dsn: str, folder: Path, number: int) -> list[str]:
+#: Opens it as plain Python and ``mlflow run`` do.
+OPEN_BY_MLFLOW = """
+import sys, time
+from pathlib import Path
+from mlflow import MlflowClient
+Path(sys.argv[2]).touch()
+while not Path("go").exists():
+    time.sleep(0.01)
+print(*(found.name for found in MlflowClient(sys.argv[1]).search_experiments()))
+"""
+
+
+def open_at_once(dsn: str, folder: Path, number: int, program: str = OPEN) -> list[str]:
     """The outputs of so many processes that open a store at one moment; all must succeed."""
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", OPEN, dsn, f"ready-{n}"],
+            [sys.executable, "-c", program, dsn, f"ready-{n}"],
             cwd=folder,
             text=True,
             stdout=subprocess.PIPE,
@@ -94,3 +108,44 @@ def test_all_that_open_a_fresh_postgresql_store_at_once_get_the_same_experiment(
 ) -> None:
     assert len(set(open_at_once(fresh_postgres, tmp_path, number))) == 1
     assert {"experiments", "runs", "registered_models"} <= tables(fresh_postgres)
+
+
+@pytest.mark.parametrize("store", ["sqlite", "postgresql"])
+def test_so_do_programs_of_mlflow_alone_where_the_project_is_installed(
+    store: str, request: pytest.FixtureRequest, installed: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    folder = tmp_path / "at-work"
+    folder.mkdir()
+    dsn = f"sqlite:///{folder / 'mlflow.db'}"
+    if store == "postgresql":
+        dsn = request.getfixturevalue("fresh_postgres")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, (installed, ROOT))))
+    assert open_at_once(dsn, folder, 3, OPEN_BY_MLFLOW) == ["Default"] * 3
+
+
+def test_a_database_that_is_gone_is_told_in_one_attempt_there(
+    installed: Path, tmp_path: Path
+) -> None:
+    dsn = f"postgresql+psycopg://me:secret-word@127.0.0.1:{free_port()}/mlflow"
+    answer = subprocess.run(
+        [sys.executable, "-m", "mlflow", "run", str(ROOT), "-e", "train", "--env-manager", "local"],
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(map(str, (installed, ROOT))),
+            "MLFLOW_TRACKING_URI": dsn,
+        },
+        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert answer.returncode != 0
+    assert "no answer from postgresql+psycopg://me:***@127.0.0.1" in answer.stderr.splitlines()[-1]
+    assert "secret-word" not in answer.stdout + answer.stderr
+
+
+def test_the_store_of_the_plugin_is_made_of_what_the_server_tells() -> None:
+    from mlflow.server import constants
+
+    from registry import plugin
+
+    assert plugin._ARTIFACT_ROOT == constants.ARTIFACT_ROOT_ENV_VAR
+    assert plugin._READ_REPLICA == constants.READ_REPLICA_BACKEND_STORE_URI_ENV_VAR

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import threading
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from brain.patience import PATIENCE, set_patience
+from tests.registry.conftest import ROOT
 from tests.servers import free_port
 
-ROOT = Path(__file__).parents[2]
 ATTEMPTS = 1 + int(PATIENCE["MLFLOW_HTTP_REQUEST_MAX_RETRIES"])
 ASK = "from mlflow import MlflowClient; MlflowClient('{uri}').get_run('a')"
 
@@ -52,22 +51,6 @@ def environment(folder: Path, *paths: Path) -> dict[str, str]:
     """The variables of a process without any of MLflow's; modules come from the paths."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_HTTP")}
     return {**kept, "PYTHONPATH": os.pathsep.join(map(str, paths)), "HOME": str(folder)}
-
-
-@pytest.fixture
-def installed(tmp_path: Path) -> Path:
-    """A folder that makes the checkout an installed project: its plugins, as pip records them."""
-    points = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]
-    record = tmp_path / "site" / "brain_library-0.1.0.dist-info"
-    record.mkdir(parents=True)
-    (record / "METADATA").write_text("Metadata-Version: 2.1\nName: brain-library\nVersion: 0.1.0\n")
-    lines = [
-        line
-        for group, entries in points.items()
-        for line in (f"[{group}]", *(f"{name} = {target}" for name, target in entries.items()))
-    ]
-    (record / "entry_points.txt").write_text("\n".join(lines))
-    return record.parent
 
 
 def test_a_program_that_imports_the_library_gives_up_after_three_attempts(tmp_path: Path) -> None:
