@@ -37,7 +37,7 @@ class XgBoostModel:
     """
 
     def __init__(self, model: bytes, width: int) -> None:
-        self._booster = c_void_p()
+        self._booster, self._rows = c_void_p(), c_void_p()
         self._library = library("xgboost", "XGBGetLastError")
         slow, quick = self._library.slow, self._library.quick
         features = c_uint64()
@@ -47,6 +47,7 @@ class XgBoostModel:
         self._check(slow.XGBoosterSetParam(self._booster, b"nthread", b"1"))
         self._check(slow.XGBoosterGetNumFeature(self._booster, byref(features)))
         check_width(XGBOOST, features.value, width)
+        self._check(slow.XGProxyDMatrixCreate(byref(self._rows)))  # else every call makes its own
         self._row = c_char * (8 * width)
         self._array = b'{"data":[%%d,true],"shape":[1,%d],"typestr":"<f8","version":3}' % width
         self._predict = quick.XGBoosterPredictFromDense
@@ -60,7 +61,7 @@ class XgBoostModel:
         array = self._array % addressof(row)
         result = POINTER(c_float)()  # becomes one to memory of XGBoost's for this thread
         shape = (self._shape, self._dimensions)
-        if self._predict(self._booster, array, _CONFIGURATION, None, *shape, result):
+        if self._predict(self._booster, array, _CONFIGURATION, self._rows, *shape, result):
             raise InputError(f"XGBoost refuses the row: {self._library.error()}; give another")
         return result[0]
 
@@ -68,5 +69,7 @@ class XgBoostModel:
         self._library.check(code, XGBOOST)
 
     def __del__(self) -> None:
+        if self._rows:
+            self._library.slow.XGDMatrixFree(self._rows)
         if self._booster:
             self._library.slow.XGBoosterFree(self._booster)
