@@ -1,0 +1,115 @@
+"""What the limits leave of what the position rule would do, and the reason."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from brain.text import duration
+from serving.book import DAY_NS, Book
+from serving.champions import LoadedChampion
+from serving.limits import Limits, Moment, Place
+
+__all__ = ["Verdict", "judge"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is held.
+
+    Attributes:
+        position: of the bar's slot.
+        exposure: over all slots.
+        reason: in a sentence.
+        flat: whether every slot is closed.
+        moment: at which it was judged.
+    """
+
+    position: float
+    exposure: float
+    reason: str
+    flat: bool
+    moment: Moment
+
+
+def judge(
+    side: float,
+    unknown: str,
+    champion: LoadedChampion | None,
+    book: Book,
+    limits: Limits,
+    close_ns: int,
+    place: Place,
+) -> Verdict:
+    """Judge the decision of a bar that is settled.
+
+    Args:
+        side: by the position rule; NaN is no decision.
+        unknown: why there is none; empty if there is one.
+        champion: that decides; None if there is none.
+        book: before the decision takes its slot.
+        limits: of the desk.
+        close_ns: the bar's close.
+        place: of the symbol at the desk.
+    """
+    size = 0.0
+    if not unknown and side and champion is not None:
+        size = side * limits.size(champion.cell.confidence)
+    others = book.others()
+    wanted = others + size / book.horizon
+    moment = place.moment(close_ns, wanted, book.net)
+    if reason := _stop(book, limits, close_ns, moment):
+        return Verdict(0.0, 0.0, reason, True, moment)
+    if reason := unknown or _late(limits, close_ns, moment):
+        return Verdict(0.0, others, reason, False, moment)
+    assert champion is not None
+    if side == 0.0:
+        return Verdict(0.0, others, "it is not expected to be worth its cost", False, moment)
+    if size == 0.0:
+        return Verdict(0.0, others, _small(champion, limits), False, moment)
+    room = limits.gross - moment.gross
+    if abs(wanted) <= room:
+        return Verdict(size, wanted, "long" if size > 0.0 else "short", False, moment)
+    size = _fitting(size, others, max(room, 0.0), book.horizon)
+    reason = f"the limit of {limits.gross:g} on all symbols' exposures leaves {max(room, 0.0):.3g}"
+    return Verdict(size, others + size / book.horizon, reason, False, moment)
+
+
+def _stop(book: Book, limits: Limits, close_ns: int, moment: Moment) -> str:
+    """Why everything is to be closed."""
+    if reason := book.switch or moment.killed:
+        return f"killed: {reason}"
+    day = close_ns // DAY_NS
+    if book.net + moment.net <= -limits.daily_loss and limits.daily_loss < math.inf:
+        book.stopped = day
+    if book.stopped == day:
+        return f"the day's loss reached the limit of {limits.daily_loss:g}"
+    return ""
+
+
+def _late(limits: Limits, close_ns: int, moment: Moment) -> str:
+    """Why the bar is not of the present."""
+    assert limits.stale_after is not None
+    if limits.stale_after == math.inf:
+        return ""
+    age = moment.time - close_ns
+    if abs(age) <= limits.stale_after * 1e9:
+        return ""
+    seconds = duration(abs(age) // 10**9 * 10**9)
+    return f"the bar closed {seconds} ago" if age > 0 else f"the bar closes in {seconds}"
+
+
+def _small(champion: LoadedChampion, limits: Limits) -> str:
+    if limits.symbol == 0.0:
+        return "the limit on the symbol's positions is 0"
+    confidence = champion.cell.confidence
+    if confidence is None:
+        return "the confidence in the version is unknown"
+    return f"the confidence in the version is {confidence:.2f}, at most a half"
+
+
+def _fitting(size: float, others: float, room: float, horizon: int) -> float:
+    """The part of a position with which the exposure is no more than the room."""
+    if size > 0.0:
+        return max(0.0, min(size, (room - others) * horizon))
+    return min(0.0, max(size, (-room - others) * horizon))
