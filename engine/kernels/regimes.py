@@ -28,7 +28,7 @@ from engine.kernels.columns import Floats, Times, check_shapes, valid_prices
 from engine.kernels.regime_state import SESSIONS, UNKNOWN, RegimeDefinition, RegimeState
 from engine.kernels.windows import lag, positive_log, rolling_mean
 
-__all__ = ["Codes", "catch_up", "classify", "volatility"]
+__all__ = ["Codes", "bins_of", "catch_up", "classify", "following", "volatility"]
 
 Codes = NDArray[np.int8]
 
@@ -98,7 +98,7 @@ def classify(
     """
     state = state or RegimeState.start(definition, sessions=sessions)
     step_ns = _check(volatility, close_time_ns, definition, state)
-    bins, within = _positions(volatility, definition)
+    bins, within = bins_of(volatility[~np.isnan(volatility)], definition)
     lowest, counts = _counts(bins, state)
     codes = np.full(len(volatility), UNKNOWN, dtype=np.int8)
     regime, stay, n = state.regime, state.bars_in_regime, state.n
@@ -110,9 +110,9 @@ def classify(
     ):
         if n >= definition.min_bars:
             below = int(counts[:at].sum()) + float(share) * int(counts[at])
-            following = _next(regime, stay, below / n, definition)
-            stay = stay + 1 if following == regime else 1
-            regime = codes[t] = following
+            new = following(regime, stay, below / n, definition)
+            stay = stay + 1 if new == regime else 1
+            regime = codes[t] = new
         counts[at] += 1
         n += 1
     filled = np.flatnonzero(counts)
@@ -191,8 +191,15 @@ def catch_up(
     return classify(recent[at + 1 :], close_time_ns[at + 1 :], definition, state)
 
 
-def _next(regime: int, stay: int, percentile: float, definition: RegimeDefinition) -> int:
-    """The regime after a bar at that percentile."""
+def following(regime: int, stay: int, percentile: float, definition: RegimeDefinition) -> int:
+    """The regime after a bar at that percentile.
+
+    Args:
+        regime: before the bar; -1 is unknown.
+        stay: bars that it has lasted.
+        percentile: 0 to 1, of the bar's volatility among the earlier ones.
+        definition: of the regimes.
+    """
     cuts = definition.cuts
     if regime == UNKNOWN:
         return sum(percentile >= level for level in cuts)
@@ -206,9 +213,8 @@ def _next(regime: int, stay: int, percentile: float, definition: RegimeDefinitio
     return candidate
 
 
-def _positions(volatility: Floats, definition: RegimeDefinition) -> tuple[Times, Floats]:
-    """The histogram's bin of every volatility that is no NaN, and its share of the bin (0 to 1)."""
-    values = volatility[~np.isnan(volatility)]
+def bins_of(values: Floats, definition: RegimeDefinition) -> tuple[Times, Floats]:
+    """The histogram's bin of every volatility, none NaN, and its share of the bin (0 to 1)."""
     octave = np.where(values > 0.0, np.log2(np.where(values > 0.0, values, 1.0)), -_OCTAVES)
     position = np.clip(octave, -_OCTAVES, _OCTAVES) * definition.bins_per_octave
     bins = np.floor(position)
