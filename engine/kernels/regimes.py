@@ -28,13 +28,13 @@ from engine.kernels.columns import Floats, Times, check_shapes, valid_prices
 from engine.kernels.regime_state import SESSIONS, UNKNOWN, RegimeDefinition, RegimeState
 from engine.kernels.windows import lag, positive_log, rolling_mean
 
-__all__ = ["Codes", "bins_of", "catch_up", "classify", "following", "volatility"]
+__all__ = ["OCTAVES", "Codes", "catch_up", "classify", "following", "volatility"]
 
 Codes = NDArray[np.int8]
 
 _EXTREME = REGIMES.index(Regime.EXTREME)
-# The histogram reaches from 2**-64 to 2**64; a constant price's volatility, 0, counts at its foot.
-_OCTAVES = 64.0
+#: The histogram reaches from 2**-64 to 2**64; a constant price's volatility, 0, counts at its foot.
+OCTAVES = 64.0
 
 
 def volatility(open_: Floats, high: Floats, low: Floats, close: Floats, window: int) -> Floats:
@@ -98,7 +98,7 @@ def classify(
     """
     state = state or RegimeState.start(definition, sessions=sessions)
     step_ns = _check(volatility, close_time_ns, definition, state)
-    bins, within = bins_of(volatility[~np.isnan(volatility)], definition)
+    bins, within = _positions(volatility, definition)
     lowest, counts = _counts(bins, state)
     codes = np.full(len(volatility), UNKNOWN, dtype=np.int8)
     regime, stay, n = state.regime, state.bars_in_regime, state.n
@@ -213,10 +213,11 @@ def following(regime: int, stay: int, percentile: float, definition: RegimeDefin
     return candidate
 
 
-def bins_of(values: Floats, definition: RegimeDefinition) -> tuple[Times, Floats]:
-    """The histogram's bin of every volatility, none NaN, and its share of the bin (0 to 1)."""
-    octave = np.where(values > 0.0, np.log2(np.where(values > 0.0, values, 1.0)), -_OCTAVES)
-    position = np.clip(octave, -_OCTAVES, _OCTAVES) * definition.bins_per_octave
+def _positions(volatility: Floats, definition: RegimeDefinition) -> tuple[Times, Floats]:
+    """The histogram's bin of every volatility that is no NaN, and its share of the bin (0 to 1)."""
+    values = volatility[~np.isnan(volatility)]
+    octave = np.where(values > 0.0, np.log2(np.where(values > 0.0, values, 1.0)), -OCTAVES)
+    position = np.clip(octave, -OCTAVES, OCTAVES) * definition.bins_per_octave
     bins = np.floor(position)
     return bins.astype(np.int64), position - bins
 
@@ -250,7 +251,7 @@ def _check(
     check_shapes(close_time_ns, volatility=volatility)
     if impossible := volatility[(volatility < 0.0) | np.isinf(volatility)].tolist():
         raise InputError(f"volatility {impossible[0]} is impossible; write NaN where it is unknown")
-    edge = int(_OCTAVES) * definition.bins_per_octave
+    edge = int(OCTAVES) * definition.bins_per_octave
     if state.bins and (state.bins[0] < -edge or state.bins[-1] > edge):
         raise InputError(
             f"the state's bins {state.bins[0]} to {state.bins[-1]} leave {-edge} to {edge}; "

@@ -15,7 +15,7 @@ from engine.kernels.incremental.recent_bars import Arrays, RecentBars, array_of
 from engine.kernels.incremental.rings import Means
 from engine.kernels.incremental.scalars import INF, NAN, garman_klass, logs, root
 from engine.kernels.regime_state import SESSIONS, UNKNOWN, RegimeDefinition, RegimeState
-from engine.kernels.regimes import bins_of, following
+from engine.kernels.regimes import OCTAVES, following
 
 __all__ = ["IncrementalRegimes"]
 
@@ -45,7 +45,7 @@ class IncrementalRegimes:
             )
         self._definition, self._start = definition, state
         self._recent = RecentBars(definition.window)
-        self._means = Means(2, (definition.window,))
+        self._within, self._gap = (Means(definition.window) for _ in range(2))
         self._log_close = NAN
         self._seen = 0
         self.volatility = NAN
@@ -149,7 +149,7 @@ class IncrementalRegimes:
         length = close_time_ns - last
         if step is None:
             self._step_ns = length
-        elif step != SESSIONS and length != step:
+        elif step not in (SESSIONS, length):
             raise InputError(
                 f"the bar closes {duration(length)} after the last one, expected {duration(step)}; "
                 "push consecutive bars on the full time grid, with NaN where one is missing"
@@ -159,17 +159,19 @@ class IncrementalRegimes:
         valid = all(0.0 < price < INF for price in (open_, high, low, close))
         o, h, lo, c = logs(open_, high, low, close) if valid else (NAN,) * 4
         gap, self._log_close = o - self._log_close, c
-        within = garman_klass(o, h, lo, c)
-        ((mean_within, mean_gap),) = self._means.push((within, gap * gap))
-        return root(mean_within + mean_gap)
+        (within,) = self._within.push(garman_klass(o, h, lo, c))
+        (mean_gap,) = self._gap.push(gap * gap)
+        return root(within + mean_gap)
 
     def _classify(self, volatility: float) -> int:
         """The bar's code; then it is counted."""
         if math.isnan(volatility):
             return UNKNOWN
         code, definition = UNKNOWN, self._definition
-        (position,), (share,) = bins_of(np.array([volatility]), definition)
-        at, share = self._place(int(position)), float(share)
+        octave = float(np.log2(volatility)) if volatility > 0.0 else -OCTAVES
+        position = min(max(octave, -OCTAVES), OCTAVES) * definition.bins_per_octave
+        lower = math.floor(position)
+        at, share = self._place(lower), position - lower
         if self._n >= definition.min_bars:
             below = int(self._counts[:at].sum()) + share * int(self._counts[at])
             code = following(self._regime, self._stay, below / self._n, definition)
