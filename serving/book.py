@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from math import isnan
 from typing import Any
 
+from brain.naming import Fill
 from engine.kernels.incremental.positions import IncrementalPositions
 from engine.kernels.incremental.profit import IncrementalProfit
-from brain.naming import Fill
 from serving.arrays import from_json, to_json
-from serving.observations import Bar
+from serving.bars import Bar
 
 __all__ = ["DAY_NS", "Book"]
 
@@ -65,7 +66,7 @@ class Book:
         day = close_ns // DAY_NS
         if day != self.day:
             self.day, self.net = day, 0.0
-        if self.profit == self.profit:
+        if not isnan(self.profit):
             self.net += self.profit
         if not self._profit.filled:  # the decision before holds nothing
             self._slots[self._at - 1] = 0.0
@@ -95,14 +96,14 @@ class Book:
             self._positions.before = self._positions.before * 0.0
             self._slots = [0.0] * self.horizon
             self._profit.flatten()
-        elif side == side and position == 0.0 and side != 0.0:
+        elif position == 0.0 and side in (1.0, -1.0):
             # The slot holds nothing, so the decision after it has nothing to keep.
             before = self._positions.before.copy()
             before[-1] = 0.0
             self._positions.before = before
         self._slots[self._at] = position
         self._at = (self._at + 1) % self.horizon
-        self._profit.decide(math.nan if side != side else position)
+        self._profit.decide(math.nan if isnan(side) else position)
 
     def skip(self, bar: Bar, cost: float) -> None:
         """Settle a bar on which nothing was decided; before the first decision there is nothing."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,18 +67,14 @@ class LoadedVersion:
 
     def __init__(self, cell: Cell, files: Mapping[str, bytes], key: ModelKey | None) -> None:
         self.id, self.digest = cell.version, cell.digest
-        check_bytes(files, cell.digest)
-        if EXECUTOR not in files:
-            raise ModelIntegrityError(
-                f"{cell.version} carries no {EXECUTOR} for an executor; train it anew"
-            )
-        self.data = ExecutorData.from_bytes(files[EXECUTOR])
+        read = _reader(files, cell)
+        self.data = ExecutorData.from_bytes(read(EXECUTOR))
         of = ModelKey(self.data.symbol, self.data.timeframe, self.data.horizon)
         if key is not None and of != key:
             raise InputError(f"{cell.version} is of {of}, and not of {key}")
         self.key = of
         self.family: Family = parse_family(self.data.family)
-        self.predictor: Predictor = load(files, self.data)
+        self.predictor: Predictor = load(read, self.data)
         self.needs = _needs(self.data.names)
         rule = self.data.rule
         self.threshold, self.cost = rule.threshold, rule.cost / _BASIS_POINTS
@@ -87,14 +83,27 @@ class LoadedVersion:
 
     def gain(self, prediction: float, volatility: float, code: int) -> float:
         """As :meth:`engine.kernels.position.PositionRule.gain`, of one row, to the last bit."""
-        return float(
-            self._slopes[code + 1] * prediction * volatility * self._root * _BASIS_POINTS
-        )
+        return float(self._slopes[code + 1] * prediction * volatility * self._root * _BASIS_POINTS)
 
     @property
     def own(self) -> list[str]:
         """Its own columns."""
         return [name for name in self.data.names if name not in _KNOWN]
+
+
+def _reader(files: Mapping[str, bytes], cell: Cell) -> Callable[[str], bytes]:
+    """Gives a file's bytes once they are those that were registered."""
+
+    def read(name: str) -> bytes:
+        for needed in (MANIFEST, name):
+            if needed not in files:
+                raise ModelIntegrityError(
+                    f"{cell.version} has no {needed}; train it anew for an executor"
+                )
+        check_bytes(files[MANIFEST], cell.digest, {name: files[name]})
+        return files[name]
+
+    return read
 
 
 _KNOWN = {*FEATURES, *MARKET_FEATURES}

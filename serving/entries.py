@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from math import isnan
 from typing import Any
 
 from brain.naming import parse_family, parse_regime
+from serving.bars import Bar, Row
 from serving.book import Book
 from serving.champions import Cell, Loaded, as_json
 from serving.decision import Decision
 from serving.journal import line, number, text, value
 from serving.limits import Moment
-from serving.observations import Bar, Row
 from serving.verdict import Verdict
 
 __all__ = [
@@ -84,7 +85,7 @@ def open_entry(model: str, book: Book, last: Decision | None, bar: Bar | None) -
         "after": book.close,
         "book": book.to_json() if book.close is not None else None,
         "last": _decision_json(last) if last else None,
-        "bar": [None if x != x else x for x in bar] if bar else None,
+        "bar": [None if isnan(x) else x for x in bar] if bar else None,
     }
     return line("open", json.dumps(entry))
 
@@ -125,7 +126,7 @@ def _decision_json(decision: Decision) -> dict[str, Any]:
     fields = asdict(decision)
     del fields["model"], fields["cached"]
     for name in ("prediction", "expected_bp"):
-        fields[name] = None if fields[name] != fields[name] else fields[name]
+        fields[name] = None if isnan(fields[name]) else fields[name]
     return fields
 
 

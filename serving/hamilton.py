@@ -13,13 +13,13 @@ from brain.champion_source import ChampionSource
 from brain.errors import InputError, NoChampionError, UnknownSymbolError, did_you_mean
 from brain.model_keys import ModelKey
 from brain.naming import REGIMES, Regime, parse_model_name, parse_regime, parse_symbol
+from serving.bars import Row, check_row
+from serving.book import DAY_NS
 from serving.champions import Loaded, LoadedChampion, LoadedVersion, cell_of, load_champions
 from serving.decision import Decision
 from serving.journal import SymbolJournal
 from serving.kill_switch import KillSwitch
-from serving.book import DAY_NS
 from serving.limits import Board, Limits, Moment
-from serving.observations import Row, check_row
 from serving.symbol_executor import SymbolExecutor
 from serving.values import bar_of, bars_of, nanoseconds, values_of
 
@@ -273,7 +273,9 @@ class Hamilton:
         names = [executor.name for executor in self._all]
         if of_symbol:
             raise InputError(f"{symbol} could be any of {', '.join(names)}; name one")
-        raise UnknownSymbolError(f"nothing is decided on {symbol!r}; {did_you_mean(str(symbol), names)}")
+        raise UnknownSymbolError(
+            f"nothing is decided on {symbol!r}; {did_you_mean(str(symbol), names)}"
+        )
 
 
 class _Place:

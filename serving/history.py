@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Iterable, Iterator
 
 from brain.errors import InputError, NotEnoughBarsError
 from brain.text import moment
+from serving.bars import Bar, Row, missing_bar
 from serving.champions import Loaded, LoadedVersion
 from serving.closes import MOST_MISSING, ExpectedCloses
-from serving.observations import Bar, Observations, Row
+from serving.observations import Observations
 
-__all__ = ["Entry", "History", "missing_bar", "observe"]
+__all__ = ["Entry", "History", "observe"]
 
 Entry = Bar | Row
-
-_NAN = math.nan
-
-
-def missing_bar(close_time: int) -> Bar:
-    """A bar that the calendar expects and that is not there."""
-    return Bar(close_time, _NAN, _NAN, _NAN, _NAN, _NAN)
 
 
 class History:

@@ -53,7 +53,7 @@ def line(name: str, entry: str) -> str:
 
 def number(x: float) -> str:
     """A float as JSON, to the last bit; NaN is null."""
-    return repr(x) if x == x else "null"
+    return "null" if math.isnan(x) else repr(x)
 
 
 text = json.encoder.encode_basestring_ascii
@@ -201,7 +201,7 @@ class SymbolJournal:
             ) from error
         if version != FORMAT:
             raise InputError(
-                f"{place} has format {version}, and {FORMAT} is known; use the program that wrote it"
+                f"{place} has format {version}, not {FORMAT}; use the program that wrote it"
             )
         return name, entry
 
@@ -234,8 +234,8 @@ class SymbolJournal:
 
         kind = StorageFullError if error.errno in (errno.ENOSPC, errno.EDQUOT) else LibraryError
         return kind(
-            f"the journal {self.folder} can't be {verb} ({error.strerror}); nothing is to be traded "
-            "on a decision that is not in it"
+            f"the journal {self.folder} can't be {verb} ({error.strerror}); nothing is to be "
+            "traded on a decision that is not in it"
         )
 
 

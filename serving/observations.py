@@ -8,72 +8,20 @@ those of the newest version, and begin anew with it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from brain.errors import InputError, did_you_mean
 from engine.kernels.features import FEATURES
 from engine.kernels.incremental.features import IncrementalFeatures
 from engine.kernels.incremental.market_features import IncrementalMarketFeatures
 from engine.kernels.incremental.regimes import IncrementalRegimes
 from engine.kernels.market_features import MARKET_FEATURES
+from serving.bars import Bar, Row
 from serving.champions import Loaded, LoadedVersion
 
-__all__ = ["KINDS", "Bar", "Observations", "Row", "check_row"]
-
-_VALUES = {
-    "funding": ("rate", "interval_hours"),
-    "open_interest": ("base", "usd"),
-}
-#: What rows may be of; ``columns`` are the model's own.
-KINDS = (*_VALUES, "columns")
-_MAY_MISS = frozenset({"usd"})
-
-
-class Bar(NamedTuple):
-    """A bar; NaN prices are a missing one."""
-
-    close_time: int
-    open: float
-    high: float
-    low: float
-    close: float
-    volume: float
-
-
-class Row(NamedTuple):
-    """A row of another kind than bars."""
-
-    kind: str
-    exchange: str
-    time: int
-    available: int
-    values: Mapping[str, float]
-
-
-def check_row(row: Row) -> None:
-    """Check the kind and the names of a row's values.
-
-    Raises:
-        InputError: there is no such kind, or it has other values.
-    """
-    if row.kind not in KINDS:
-        raise InputError(f"no rows are of kind {row.kind!r}; {did_you_mean(row.kind, KINDS)}")
-    for name, number in row.values.items():
-        if math.isinf(number):
-            raise InputError(f"{name!r} is {number}; give NaN where it is unknown")
-    if row.kind == "columns":
-        return
-    names = _VALUES[row.kind]
-    if unknown := sorted(set(row.values) - set(names)):
-        raise InputError(f"{row.kind} has no {unknown[0]!r}; {did_you_mean(unknown[0], names)}")
-    if missing := [n for n in names if n not in row.values and n not in _MAY_MISS]:
-        raise InputError(f"{row.kind} needs {missing[0]!r}; give {', '.join(names)}")
-    if not row.exchange:
-        raise InputError(f"{row.kind} is of an exchange; name it")
+__all__ = ["Observations"]
 
 
 class Observations:
@@ -93,7 +41,7 @@ class Observations:
 
     def __init__(self, loaded: Loaded, start: LoadedVersion) -> None:
         data = start.data
-        self._features = IncrementalFeatures.from_arrays(data.features)
+        self._features = IncrementalFeatures.from_arrays(data.memory.features)
         self.names = _names(loaded)
         self._own = self.names[len(FEATURES) + len(MARKET_FEATURES) :]
         self._market = _market(loaded, start) if _any_market(loaded) else None
@@ -107,7 +55,7 @@ class Observations:
         self.rows = 0
         self._take_recent(start)
         newest = loaded.newest.data
-        self._regimes = IncrementalRegimes.from_arrays(newest.regime_arrays)
+        self._regimes = IncrementalRegimes.from_arrays(newest.memory.regimes)
         self._regimes_from = int(newest.trained_until_ns)
         self.code, self.volatility = newest.regimes.code, self._regimes.volatility
 
@@ -213,8 +161,8 @@ def _market(loaded: Loaded, start: LoadedVersion) -> IncrementalMarketFeatures:
     versions = [start, *reversed(loaded.versions)]
     until = start.data.trained_until_ns
     for version in versions:
-        arrays: Any = version.data.market
+        arrays = version.data.memory.market
         if arrays and version.data.trained_until_ns == until:
             return IncrementalMarketFeatures.from_arrays(arrays)
-    exchanges = next((v.data.exchanges for v in versions if v.data.market), ())
+    exchanges = next((v.data.memory.market for v in versions if v.data.memory.market), {})
     return IncrementalMarketFeatures(exchanges)

@@ -16,12 +16,12 @@ from typing import Any
 from brain.champion_source import ChampionSource
 from brain.errors import InputError
 from brain.model_keys import ModelKey
+from serving.bars import Bar
 from serving.champions import LoadedVersion, load_champions
 from serving.decision import Decision
 from serving.entries import bar_of, cells_of, decision_of, moment_of, row_of
 from serving.journal import SymbolJournal, value
 from serving.limits import Limits, Moment
-from serving.observations import Bar
 from serving.symbol_executor import SymbolExecutor
 
 __all__ = ["Difference", "Replay", "StoredBars", "journals", "replay"]

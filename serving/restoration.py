@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import isnan
 from typing import Any
 
+from serving.bars import Bar
 from serving.book import DAY_NS, Book
 from serving.champions import Cell, Loaded
 from serving.decision import Decision
 from serving.entries import bar_of, cells_of, decision_of, row_of
 from serving.history import Entry, History
 from serving.journal import SymbolJournal, value
-from serving.observations import Bar
 
 __all__ = ["Restored", "restore", "restored_history"]
 
@@ -65,7 +66,7 @@ def _bar(entry: dict[str, Any], model: str, book: Book, state: Restored) -> None
     side = value(entry["side"])
     book.settle(bar, state.cost)
     book.side(side, 0.0)  # as the rule decided, whatever the threshold was
-    if side == side and decision.version is not None:
+    if not isnan(side) and decision.version is not None:
         book.used(decision.version)
     if entry["flat"] and not (book.switch or entry["moment"][1]):
         book.stopped = bar.close_time // DAY_NS

@@ -6,19 +6,21 @@ import math
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from math import isfinite, isnan
 
 from brain.errors import BrainError, InputError, NotEnoughBarsError
 from brain.naming import REGIMES
 from brain.text import count, moment as time_text
+from serving.bars import Bar, Row, missing_bar
 from serving.book import Book
-from serving.champions import Loaded, LoadedChampion, age_days
+from serving.champions import Loaded, LoadedChampion, LoadedVersion, age_days
 from serving.closes import ExpectedCloses
 from serving.decision import Decision
 from serving.entries import bar_entry, champions_entry, open_entry, row_entry, warm_entry
-from serving.history import Entry, History, missing_bar, observe
+from serving.history import Entry, History, observe
 from serving.journal import SymbolJournal, line, text
 from serving.limits import Limits, Place
-from serving.observations import Bar, Observations, Row
+from serving.observations import Observations
 from serving.restoration import restore, restored_history
 from serving.verdict import Verdict, judge
 
@@ -99,32 +101,36 @@ class SymbolExecutor:
             return ""
         return bar_entry(bar, decision, side, verdict, book.profit, given=given)
 
-    def _expectation(
-        self, champion: LoadedChampion | None, code: int
-    ) -> tuple[float, float, str]:
+    def _expectation(self, champion: LoadedChampion | None, code: int) -> tuple[float, float, str]:
         """Prediction and expected gain, and why there is none."""
         if champion is None:
             return _NAN, _NAN, self._no_champion(code)
-        version, book, observations = champion.version, self.book, self._observations
-        if not version.needs <= observations.given:
-            missing = ", ".join(sorted(version.needs - observations.given))
-            return _NAN, _NAN, f"{version.id} needs {missing}, of which no row was given"
-        if version.id != book.version and book.version and book.bars < self.limits.dwell:
-            bars = count(book.bars, "bar")
-            return _NAN, _NAN, f"{book.version} took over {bars} ago; the dwell is not over"
-        look_back = version.data.look_back
-        if observations.rows < look_back:
-            rows = f"{observations.rows} of {look_back} rows"
-            return _NAN, _NAN, f"{version.id} has {rows} of its look-back; warm up with more bars"
+        version, observations = champion.version, self._observations
+        if obstacle := self._obstacle(version):
+            return _NAN, _NAN, f"{version.id} {obstacle}"
         try:
-            window = observations.window(look_back, self._columns[version.id])
+            window = observations.window(version.data.look_back, self._columns[version.id])
             prediction = version.predictor.predict(window)
         except BrainError as error:
             return _NAN, _NAN, f"{version.id} can't predict: {error}"
-        if prediction != prediction:
-            return _NAN, _NAN, "the prediction is unknown"
         gain = version.gain(prediction, observations.volatility, code)
-        return prediction, gain, "" if math.isfinite(gain) else "the expected gain is unknown"
+        if isfinite(gain):
+            return prediction, gain, ""
+        unknown = "prediction" if isnan(prediction) else "expected gain"
+        return prediction, gain, f"the {unknown} is unknown"
+
+    def _obstacle(self, version: LoadedVersion) -> str:
+        """Why a version can't decide yet."""
+        book, observations = self.book, self._observations
+        if not version.needs <= observations.given:
+            missing = ", ".join(sorted(version.needs - observations.given))
+            return f"needs {missing}, of which no row was given"
+        if book.version not in ("", version.id) and book.bars < self.limits.dwell:
+            return f"has to wait: {book.version} took over {count(book.bars, 'bar')} ago"
+        if observations.rows < version.data.look_back:
+            rows = f"{observations.rows} of {version.data.look_back}"
+            return f"has {rows} rows of its look-back; warm up with more bars"
+        return ""
 
     def _no_champion(self, code: int) -> str:
         if code < 0:
@@ -306,4 +312,4 @@ class SymbolExecutor:
 
 
 def _same(bar: Bar, other: Bar) -> bool:
-    return all(x == y or (x != x and y != y) for x, y in zip(bar[1:], other[1:], strict=True))
+    return all(x == y or (isnan(x) and isnan(y)) for x, y in zip(bar[1:], other[1:], strict=True))

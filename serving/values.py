@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from math import isnan
 from typing import Any
 
 import numpy as np
 
 from brain.errors import InputError, NotEnoughBarsError
-from serving.observations import Bar
+from serving.bars import Bar
 
 __all__ = ["bar_of", "bars_of", "nanoseconds", "values_of"]
 
@@ -66,10 +68,10 @@ def bar_of(
         values = tuple(map(_float, values, _COLUMNS))
         open_, high, low, close, volume = values
     if 0.0 < low <= open_ <= high and low <= close <= high < math.inf:
-        if 0.0 <= volume < math.inf or volume != volume:
+        if 0.0 <= volume < math.inf or isnan(volume):
             return Bar(close_time, open_, high, low, close, volume)
         raise InputError(f"the volume {volume} is impossible; give NaN where it is unknown")
-    if open_ != open_ and high != high and low != low and close != close:
+    if isnan(open_) and isnan(high) and isnan(low) and isnan(close):
         return Bar(close_time, open_, high, low, close, volume)
     raise InputError(
         f"no bar has open {open_}, high {high}, low {low} and close {close}; give four positive "
@@ -95,9 +97,11 @@ def bars_of(arrays: Mapping[str, Any]) -> list[Bar]:
     if not columns[0]:
         raise NotEnoughBarsError("there are no bars; give at least one")
     bars = [bar_of(*row) for row in zip(*columns, strict=True)]
-    for bar, later in zip(bars, bars[1:], strict=False):
+    for bar, later in pairwise(bars):
         if later.close_time <= bar.close_time:
-            raise InputError(f"the bars are not in the order of time at {later.close_time}; sort them")
+            raise InputError(
+                f"the bars are not in the order of time at {later.close_time}; sort them"
+            )
     return bars
 
 
