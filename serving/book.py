@@ -68,7 +68,7 @@ class Book:
             self.day, self.net = day, 0.0
         if not isnan(self.profit):
             self.net += self.profit
-        if not self._profit.filled:  # the decision before holds nothing
+        if isnan(close):  # there is no fill, so the decision before holds nothing
             self._slots[self._at - 1] = 0.0
         self.close = close_ns
 

@@ -16,7 +16,7 @@ from brain.champion_source import ChampionSource
 from brain.errors import BrainError, InputError, ModelIntegrityError
 from brain.manifest import check_bytes
 from brain.model_keys import ModelKey
-from brain.naming import REGIMES, Family, Regime, parse_family
+from brain.naming import REGIMES, Family, Regime, parse_family, parse_model_id
 from brain.records import Champion
 from engine.kernels.executor_data import ExecutorData
 from engine.kernels.features import FEATURES
@@ -57,7 +57,7 @@ class LoadedVersion:
     """A version's predictor, and what an executor needs beside it.
 
     Attributes:
-        id: model id.
+        id, number: model id, and its number.
         digest: of its files.
         data: what it carries for an executor.
         family: of the version.
@@ -67,6 +67,7 @@ class LoadedVersion:
 
     def __init__(self, cell: Cell, files: Mapping[str, bytes], key: ModelKey | None) -> None:
         self.id, self.digest = cell.version, cell.digest
+        self.number = parse_model_id(cell.version)[1]
         read = _reader(files, cell)
         self.data = ExecutorData.from_bytes(read(EXECUTOR))
         of = ModelKey(self.data.symbol, self.data.timeframe, self.data.horizon)
@@ -205,7 +206,7 @@ def load_champions(
     if not champions:
         raise next(v for v in versions.values() if isinstance(v, BrainError))
     newest = max(
-        (c.version for c in champions.values()), key=lambda v: (v.data.trained_until_ns, v.id)
+        (c.version for c in champions.values()), key=lambda v: (v.data.trained_until_ns, v.number)
     )
     return Loaded(key or newest.key, tuple(cells), champions, failures, newest)
 

@@ -104,7 +104,7 @@ def _start(loaded: Loaded, history: History) -> LoadedVersion:
             return version
     return max(
         (v for v in loaded.versions if v.data.trained_until_ns == last),
-        key=lambda v: (v.data.look_back, v.id),
+        key=lambda v: (v.data.look_back, v.number),
     )
 
 
