@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from brain.costs import Costs
 from brain.naming import REGIMES, Family, Regime
 from engine.data.dataset import Dataset, make_dataset
 from engine.evaluation.rules import decisions, fold_rule
@@ -28,7 +29,8 @@ SYMBOLS = ("ETH/USD", "LTC/USD", "BTC/USD")
 def plan_of(dataset: Dataset) -> TrainingPlan:
     """As a night's. Of few bars, more are left to train on, or there is no dataset of them."""
     first = 0.75 if len(dataset) < 1000 else 0.5
-    return TrainingPlan(folds=3, first_test=first, seed=7, seeds=1, threshold=0.5)
+    costs = Costs(fee=0.2, half_spread=0.0)  # so little that quick models trade
+    return TrainingPlan(folds=3, first_test=first, costs=costs, seed=7, seeds=1)
 
 
 class Walk:
@@ -78,7 +80,10 @@ class Journal:
 
 
 def drive(
-    walks: Sequence[Walk], regimes: Sequence[Sequence[Regime]], folder: Path
+    walks: Sequence[Walk],
+    regimes: Sequence[Sequence[Regime]],
+    folder: Path,
+    rule: PositionRule | None = None,
 ) -> tuple[Journal, dict[Fold, list[PositionRule]]]:
     """Give Hamilton the test bars, and at each fold's first one the fold's models and rules."""
     dataset = walks[0].dataset
@@ -87,9 +92,9 @@ def drive(
     rules = {}
     for fold in walks[0].folds:
         past = make_dataset(head(sample(dataset.symbol), fold.test_start), horizon=dataset.horizon)
-        rules[fold] = [walk.rule(fold) for walk in walks]
-        for walk, rule, cells in zip(walks, rules[fold], regimes, strict=True):
-            models.add(walk.model(fold), past, rule, cells)
+        rules[fold] = [rule or walk.rule(fold) for walk in walks]
+        for walk, known, cells in zip(walks, rules[fold], regimes, strict=True):
+            models.add(walk.model(fold), past, known, cells)
         if hamilton is None:
             hamilton = Hamilton(
                 models, [dataset.symbol], limits=Limits.off(), journal=folder / "journal"
@@ -115,10 +120,24 @@ def test_trees_hold_and_earn_what_the_evaluation_says(
     choice = decisions(walk.prediction, walk.earlier, dataset, walk.folds, walk.plan)
     test = slice(walk.folds[0].test_start, None)
     assert np.array_equal(journal.position[test], choice.position[test], equal_nan=True)
-    assert set(np.unique(journal.position[test][np.isfinite(journal.position[test])])) == {-1, 0, 1}
     profit = trading_of(dataset, choice.cost).profit(choice.position).net
     assert np.allclose(journal.net[test], profit[test], rtol=0.0, atol=1e-12, equal_nan=True)
-    assert np.nanstd(journal.net[test]) > 1e-4
+    if symbol == "ETH/USD":  # the quick models of the others are worth no cost
+        assert_trades(journal, test)
+
+
+@pytest.mark.parametrize(
+    ("name", "symbol"), [(Family.LIGHTGBM, "BTC/USD"), (Family.XGBOOST, "LTC/USD")]
+)
+def test_trees_hold_and_earn_by_any_rule_what_the_kernels_say(
+    name: Family, symbol: str, tmp_path: Path
+) -> None:
+    dataset = make_dataset(sample(symbol), horizon=6)
+    walk = Walk(name, dataset)
+    rule = PositionRule(6, 0.5, {Regime.LOW: 0.9, Regime.HIGH: -0.3}, 3.0, 4.0, dataset.fill)
+    journal, rules = drive([walk], [REGIMES], tmp_path, rule)
+    assert_as_composed(journal, walk.prediction, dataset, walk.folds, rules, [REGIMES])
+    assert_trades(journal, slice(walk.folds[0].test_start, None))
 
 
 @pytest.mark.parametrize("symbol", SYMBOLS[:2])
@@ -154,6 +173,12 @@ def test_champions_by_regime_hold_and_earn_what_the_kernels_say_of_composed_pred
     assert np.array_equal(journal.prediction[test], composed[test], equal_nan=True)
     assert len(np.unique(dataset.regimes[test])) >= 3
     assert_as_composed(journal, composed, dataset, walks[0].folds, rules, cells)
+
+
+def assert_trades(journal: Journal, test: slice) -> None:
+    held = journal.position[test]
+    assert set(held[np.isfinite(held)]) == {-1.0, 0.0, 1.0}
+    assert np.nanstd(journal.net[test]) > 1e-4
 
 
 def assert_as_composed(

@@ -99,6 +99,12 @@ class IncrementalProfit:
         """
         self._position = position
 
+    def flatten(self) -> None:
+        """Close every slot at the next fill; the last bar's decision holds nothing."""
+        self._late += [units for units in self._slots if units]
+        self._slots.extend([0.0] * self._horizon)
+        self._position = 0.0
+
     def settle(
         self,
         open: float,  # noqa: A002 -- the column's name
