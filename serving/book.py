@@ -6,6 +6,8 @@ import math
 from math import isnan
 from typing import Any
 
+import numpy as np
+
 from brain.naming import Fill
 from engine.kernels.incremental.positions import IncrementalPositions
 from engine.kernels.incremental.profit import IncrementalProfit
@@ -84,24 +86,24 @@ class Book:
         slots[self._at] = taken
         return rest
 
-    def decide(self, side: float, position: float, *, flat: bool = False) -> None:
+    def decide(self, side: float, position: float, keep: float = 1.0) -> None:
         """Take the slot over.
 
         Args:
             side: of :meth:`side`.
             position: after the limits.
-            flat: whether every slot is closed at the next fill.
+            keep: the share of every other slot that is kept; the rest is closed at the next fill.
         """
-        if flat:
-            self._positions.before = self._positions.before * 0.0
-            self._slots = [0.0] * self.horizon
-            self._profit.flatten()
+        slots, positions = self._slots, self._positions
+        if keep < 1.0:
+            self._slots = slots = [keep * position for position in slots]
+            self._profit.shrink(keep)
+        if keep == 0.0:
+            positions.before = np.zeros(self.horizon)
         elif position == 0.0 and side in (1.0, -1.0):
             # The slot holds nothing, so the decision after it has nothing to keep.
-            before = self._positions.before.copy()
-            before[-1] = 0.0
-            self._positions.before = before
-        self._slots[self._at] = position
+            positions.before = np.append(positions.before[:-1], 0.0)
+        slots[self._at] = position
         self._at = (self._at + 1) % self.horizon
         self._profit.decide(math.nan if isnan(side) else position)
 

@@ -31,7 +31,7 @@ __all__ = [
 
 
 def bar_entry(
-    bar: Bar, decision: Decision, side: float, verdict: Verdict, profit: float, *, given: bool
+    bar: Bar, decision: Decision, side: float, verdict: Verdict, book: Book, *, given: bool
 ) -> str:
     """A bar and its decision."""
     t, o, h, lo, c, v = bar
@@ -47,8 +47,8 @@ def bar_entry(
         "bar",
         f'{{"bar":{inputs},"given":{"true" if given else "false"},'
         f'"moment":[{m.time},{text(m.killed)},{m.gross!r},{m.net!r}],'
-        f'"side":{number(side)},"flat":{"true" if verdict.flat else "false"},'
-        f'"profit":{number(profit)},"decision":{{{outcome}}}}}',
+        f'"side":{number(side)},"keep":{verdict.keep!r},'
+        f'"profit":{number(book.profit)},"stopped":{book.stopped},"decision":{{{outcome}}}}}',
     )
 
 

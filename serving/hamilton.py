@@ -10,7 +10,13 @@ from types import TracebackType
 from typing import Any, Self
 
 from brain.champion_source import ChampionSource
-from brain.errors import InputError, NoChampionError, UnknownSymbolError, did_you_mean
+from brain.errors import (
+    AmbiguousModelError,
+    InputError,
+    NoChampionError,
+    UnknownSymbolError,
+    did_you_mean,
+)
 from brain.model_keys import ModelKey
 from brain.naming import REGIMES, Regime, parse_model_name, parse_regime, parse_symbol
 from serving.bars import Row, check_row
@@ -272,7 +278,7 @@ class Hamilton:
             return of_symbol[0]
         names = [executor.name for executor in self._all]
         if of_symbol:
-            raise InputError(f"{symbol} could be any of {', '.join(names)}; name one")
+            raise AmbiguousModelError(f"{symbol} could be any of {', '.join(names)}; name one")
         raise UnknownSymbolError(
             f"nothing is decided on {symbol!r}; {did_you_mean(str(symbol), names)}"
         )

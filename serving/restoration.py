@@ -7,7 +7,7 @@ from math import isnan
 from typing import Any
 
 from serving.bars import Bar
-from serving.book import DAY_NS, Book
+from serving.book import Book
 from serving.champions import Cell, Loaded
 from serving.decision import Decision
 from serving.entries import bar_of, cells_of, decision_of, row_of
@@ -68,9 +68,8 @@ def _bar(entry: dict[str, Any], model: str, book: Book, state: Restored) -> None
     book.side(side, 0.0)  # as the rule decided, whatever the threshold was
     if not isnan(side) and decision.version is not None:
         book.used(decision.version)
-    if entry["flat"] and not (book.switch or entry["moment"][1]):
-        book.stopped = bar.close_time // DAY_NS
-    book.decide(side, decision.position, flat=entry["flat"])
+    book.stopped = entry["stopped"]
+    book.decide(side, decision.position, entry["keep"])
     state.last, state.bar = decision, bar
 
 

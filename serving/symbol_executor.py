@@ -92,14 +92,14 @@ class SymbolExecutor:
         if champion is not None and not reason:
             book.used(champion.version.id)
         verdict = judge(side, reason, champion, book, self.limits, bar.close_time, self._place)
-        book.decide(side, verdict.position, flat=verdict.flat)
+        book.decide(side, verdict.position, verdict.keep)
         self._place.hold(verdict.exposure)
         self._last_bar = bar
         decision = self._decision(bar.close_time, code, champion, prediction, gain, verdict)
         self.last = decision
         if self._journal is None:
             return ""
-        return bar_entry(bar, decision, side, verdict, book.profit, given=given)
+        return bar_entry(bar, decision, side, verdict, book, given=given)
 
     def _expectation(self, champion: LoadedChampion | None, code: int) -> tuple[float, float, str]:
         """Prediction and expected gain, and why there is none."""

@@ -20,15 +20,15 @@ class Verdict:
     Attributes:
         position: of the bar's slot.
         exposure: over all slots.
-        reason: in a sentence.
-        flat: whether every slot is closed.
+        keep: the share of every other slot that is kept.
+        reason: of the position, in a sentence.
         moment: at which it was judged.
     """
 
     position: float
     exposure: float
+    keep: float
     reason: str
-    flat: bool
     moment: Moment
 
 
@@ -56,23 +56,22 @@ def judge(
     if not unknown and side and champion is not None:
         size = side * limits.size(champion.cell.confidence)
     others = book.others()
-    wanted = others + size / book.horizon
-    moment = place.moment(close_ns, wanted, book.net)
+    moment = place.moment(close_ns, others + size / book.horizon, book.net)
     if reason := _stop(book, limits, close_ns, moment):
-        return Verdict(0.0, 0.0, reason, True, moment)
+        return Verdict(0.0, 0.0, 0.0, reason, moment)
     if reason := unknown or _late(limits, close_ns, moment):
-        return Verdict(0.0, others, reason, False, moment)
-    assert champion is not None
-    if side == 0.0:
-        return Verdict(0.0, others, "it is not expected to be worth its cost", False, moment)
-    if size == 0.0:
-        return Verdict(0.0, others, _small(champion, limits), False, moment)
-    room = limits.gross - moment.gross
-    if abs(wanted) <= room:
-        return Verdict(size, wanted, "long" if size > 0.0 else "short", False, moment)
-    size = _fitting(size, others, max(room, 0.0), book.horizon)
-    reason = f"the limit of {limits.gross:g} on all symbols' exposures leaves {max(room, 0.0):.3g}"
-    return Verdict(size, others + size / book.horizon, reason, False, moment)
+        size = 0.0
+    elif side == 0.0:
+        reason = "it is not expected to be worth its cost"
+    elif size == 0.0:
+        assert champion is not None
+        reason = _small(champion, limits)
+    else:
+        reason = "long" if size > 0.0 else "short"
+    exposure, room = others + size / book.horizon, limits.gross - moment.gross
+    if abs(exposure) <= room:
+        return Verdict(size, exposure, 1.0, reason, moment)
+    return _fitting(size, others, max(room, 0.0), book.horizon, limits, moment)
 
 
 def _stop(book: Book, limits: Limits, close_ns: int, moment: Moment) -> str:
@@ -108,8 +107,18 @@ def _small(champion: LoadedChampion, limits: Limits) -> str:
     return f"the confidence in the version is {confidence:.2f}, at most a half"
 
 
-def _fitting(size: float, others: float, room: float, horizon: int) -> float:
-    """The part of a position with which the exposure is no more than the room."""
+def _fitting(
+    size: float, others: float, room: float, horizon: int, limits: Limits, moment: Moment
+) -> Verdict:
+    """As much of a position as there is room for, and less of the other slots if they fill it."""
     if size > 0.0:
-        return max(0.0, min(size, (room - others) * horizon))
-    return min(0.0, max(size, (-room - others) * horizon))
+        size = max(0.0, min(size, (room - others) * horizon))
+    else:
+        size = min(0.0, max(size, (-room - others) * horizon))
+    keep = 1.0
+    if abs(others + size / horizon) > room:
+        # What the other slots hold is then on one side, and the position on the other, if any.
+        keep = min(1.0, (room + abs(size) / horizon) / abs(others))
+    exposure = keep * others + size / horizon
+    reason = f"the limit of {limits.gross:g} on all symbols' exposures leaves {room:.3g}"
+    return Verdict(size, exposure, keep, reason, moment)

@@ -31,6 +31,8 @@ QUICK: dict[Family, dict[str, Any]] = {
     Family.LSTM: {"window": 8, "hidden": 4, "epochs": 1},
 }
 HORIZON = 6
+#: Of the regimes low and extreme, normal, high. After the training bars are of the first two.
+FAMILIES = (Family.LIGHTGBM, Family.LSTM, Family.XGBOOST)
 
 
 @cache
@@ -58,10 +60,10 @@ def arrays_of(bars: Sequence[Bar]) -> dict[str, Any]:
     return dict(zip(Bar._fields, map(np.array, columns), strict=True))
 
 
-def rule_of(dataset: Dataset, slope: float = 0.4, threshold: float = 10.0) -> PositionRule:
+def rule_of(dataset: Dataset, slope: float = 0.4, threshold: float = 60.0) -> PositionRule:
     """A rule that decides now this and now that."""
-    slopes = {Regime.LOW: 1.5 * slope, Regime.HIGH: 0.7 * slope}
-    return PositionRule(dataset.horizon, slope, slopes, threshold / 2, threshold, dataset.fill)
+    slopes = {Regime.LOW: 1.5 * slope, Regime.HIGH: 0.7 * slope, Regime.EXTREME: -slope}
+    return PositionRule(dataset.horizon, slope, slopes, threshold / 12, threshold, dataset.fill)
 
 
 @dataclass
@@ -147,7 +149,7 @@ def fit(name: Family, dataset: Dataset, rows: int | None = None) -> FittedModel:
 
 
 def quick_models(
-    folder: Path, rows: int, symbol: str = "ETH/USD", families: Sequence[Family] = tuple(Family)
+    folder: Path, rows: int, symbol: str = "ETH/USD", families: Sequence[Family] = FAMILIES
 ) -> Models:
     """A symbol's champions after its first bars, families by regime in turn."""
     dataset = make_dataset(head(sample(symbol), rows), horizon=HORIZON)

@@ -99,11 +99,14 @@ class IncrementalProfit:
         """
         self._position = position
 
-    def flatten(self) -> None:
-        """Close every slot at the next fill; the last bar's decision holds nothing."""
-        self._late += [units for units in self._slots if units]
-        self._slots.extend([0.0] * self._horizon)
-        self._position = 0.0
+    def shrink(self, share: float) -> None:
+        """Close all but a share of every slot at the next fill, beside what the slot itself does.
+
+        Args:
+            share: that goes on, 0 to 1.
+        """
+        self._late += [units * (1.0 - share) for units in self._slots if units]
+        self._slots.extend([units * share for units in self._slots])
 
     def settle(
         self,
