@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
-from benchmarks.frame import Benchmark, Metric, Report
-from benchmarks.serving_champions import Champion, make_champion, sample_dataset
+from benchmarks.frame import Benchmark, Report
+from benchmarks.serving_champions import make_champion, sample_dataset
 from benchmarks.serving_memory import memory_metrics
 from benchmarks.serving_scores import Readings, score_metrics, score_records
 from brain.console import console
@@ -33,7 +30,12 @@ def measure(runs: int) -> Report:
             for name in Family
         ]
         scores = [Readings.of(champion, runs, progress) for champion in champions]
-        memory = _memory([one for one in champions if not one.large], folder)
+        memory = [
+            metric
+            for champion in champions
+            if not champion.large
+            for metric in memory_metrics(champion.family, champion.folder)
+        ]
     return Report(
         metrics=[*score_metrics(scores), *memory],
         runs=runs,
@@ -48,21 +50,6 @@ def measure(runs: int) -> Report:
         ],
         records=score_records(scores),
     )
-
-
-def _memory(champions: Sequence[Champion], folder: Path) -> list[Metric]:
-    metrics: list[Metric] = []
-    for champion in champions:
-        golden = folder / f"{champion.family}.npz"
-        np.savez(
-            golden,
-            names=champion.names,
-            look_back=champion.look_back,
-            golden_rows=champion.golden_rows,
-            golden_predictions=champion.golden_predictions,
-        )
-        metrics += memory_metrics(champion.family, champion.folder, golden)
-    return metrics
 
 
 BENCHMARK = Benchmark(

@@ -27,7 +27,6 @@ SCORED = 2000
 _SYMBOL = "BTC/USD"
 _HORIZON = 6
 _SEED = 1
-_GOLDEN = 64
 # Of the LSTM's speed, epochs are no part.
 _SAMPLE: dict[Family, dict[str, Number]] = {
     Family.LIGHTGBM: {"rounds": 50},
@@ -79,16 +78,6 @@ class Champion:
             return self.rows
         view = np.lib.stride_tricks.sliding_window_view(self.rows, self.look_back, axis=0)
         return view.transpose(0, 2, 1)
-
-    @property
-    def golden_rows(self) -> Floats:
-        """Some windows, over the whole history."""
-        return self.windows[:: SCORED // _GOLDEN]
-
-    @property
-    def golden_predictions(self) -> Floats:
-        """Their predictions."""
-        return self.predictions[:: SCORED // _GOLDEN]
 
 
 def sample_dataset() -> Dataset:

@@ -9,11 +9,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from benchmarks.frame import Metric, Target
 
-__all__ = ["COUNTS", "memory_metrics"]
+if TYPE_CHECKING:
+    from serving.predictors import Predictor
+
+__all__ = ["COUNTS", "load_champion", "memory_metrics"]
 
 #: Champions in a process.
 COUNTS = (1, 50, 400)
@@ -23,40 +26,24 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 ROOT = Path(__file__).parents[1]
 
 
-def memory_metrics(family: str, folder: Path, golden: Path) -> list[Metric]:
-    """Megabytes with 1, 50 and 400 champions, after a score of each; once.
-
-    Args:
-        family: of the model.
-        folder: of the model.
-        golden: a file of arrays, ``names``, ``golden_rows`` and ``golden_predictions``.
+def memory_metrics(family: str, folder: Path) -> list[Metric]:
+    """Megabytes with 1, 50 and 400 champions of a model's folder, after a score of each; once.
 
     Raises:
         subprocess.CalledProcessError: a process failed.
     """
-    return [
-        Metric(
-            f"{family}: memory of {count} champion{'s' if count > 1 else ''}",
-            "MB",
-            *([_megabytes(side, family, folder, golden, count)] for side in ("ours", "theirs")),
-            target=Target(_MOST_MEGABYTES, "at most", of="ours") if count == max(COUNTS) else None,
-        )
-        for count in COUNTS
-    ]
+    metrics = []
+    for count in COUNTS:
+        ours, theirs = ([_megabytes(side, folder, count)] for side in ("ours", "theirs"))
+        name = f"{family}: memory of {count} champion{'s' if count > 1 else ''}"
+        most = Target(_MOST_MEGABYTES, "at most", of="ours") if count == max(COUNTS) else None
+        metrics.append(Metric(name, "MB", ours, theirs, target=most))
+    return metrics
 
 
-def _megabytes(side: str, family: str, folder: Path, golden: Path, count: int) -> float:
+def _megabytes(side: str, folder: Path, count: int) -> float:
     done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "benchmarks.serving_memory",
-            side,
-            family,
-            folder,
-            golden,
-            str(count),
-        ],
+        [sys.executable, "-m", "benchmarks.serving_memory", side, folder, str(count)],
         env={
             **os.environ,
             **dict.fromkeys(_THREADS, "1"),
@@ -70,37 +57,33 @@ def _megabytes(side: str, family: str, folder: Path, golden: Path, count: int) -
     return float(done.stdout.split()[-1])
 
 
-def _serve(side: str, family: str, folder: str, golden: str, count: str) -> float:
+def _serve(side: str, folder: str, count: str) -> float:
     """The megabytes of this process once it serves the champions."""
-    models: list[Any] = []
-    for _ in range(int(count)):
-        models.append(_ours(family, folder, golden) if side == "ours" else _theirs(folder, golden))
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+    load = load_champion if side == "ours" else _load_theirs
+    models = [load(Path(folder)) for _ in range(int(count))]
+    megabytes = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    del models
+    return megabytes / 1e6
 
 
-def _ours(family: str, folder: str, golden: str) -> object:
-    from types import SimpleNamespace
-
-    import numpy as np
-
+def load_champion(folder: Path) -> Predictor:
+    """Our predictor of a model's folder."""
+    from brain.artifacts import EXECUTOR
+    from engine.kernels.executor_data import ExecutorData
     from serving.predictors import load
 
-    with np.load(golden) as arrays:
-        data = SimpleNamespace(family=family, **arrays)
-    data.names, data.look_back = tuple(data.names.tolist()), int(data.look_back)
-    return load(lambda name: Path(folder, name).read_bytes(), data)
+    data = ExecutorData.from_bytes((folder / EXECUTOR).read_bytes())
+    return load(lambda name: (folder / name).read_bytes(), data)
 
 
-def _theirs(folder: str, golden: str) -> object:
+def _load_theirs(folder: Path) -> object:
     import mlflow
     import numpy as np
     import pandas as pd
 
-    model = mlflow.pyfunc.load_model(folder)
-    with np.load(golden) as arrays:
-        rows = arrays["golden_rows"][0].reshape(-1, len(arrays["names"]))
-        model.predict(pd.DataFrame(rows, columns=arrays["names"]))
+    model = mlflow.pyfunc.load_model(str(folder))
+    names = model.metadata.get_input_schema().input_names()
+    model.predict(pd.DataFrame(np.zeros((1, len(names))), columns=names))
     return model
 
 

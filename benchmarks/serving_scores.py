@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
+from typing import Any
 
 import mlflow
 import numpy as np
@@ -13,8 +14,9 @@ import pandas as pd
 
 from benchmarks.frame import Metric, Target, interleave
 from benchmarks.serving_champions import Champion
+from benchmarks.serving_memory import load_champion
 from brain.naming import Family
-from serving.predictors import Predictor, load
+from serving.predictors import Predictor
 
 __all__ = ["Readings", "score_metrics", "score_records"]
 
@@ -47,7 +49,7 @@ class Readings:
     @classmethod
     def of(cls, champion: Champion, runs: int, progress: Callable[[str], object]) -> Readings:
         """Measure a champion: ours and theirs in turn, in this process."""
-        predictor = load(lambda name: (champion.folder / name).read_bytes(), champion)
+        predictor = load_champion(champion.folder)
         rows = [dict(zip(champion.names, row.tolist(), strict=True)) for row in champion.rows]
         model, frames = mlflow.pyfunc.load_model(str(champion.folder)), list[float]()
 
@@ -106,7 +108,7 @@ def _our_calls(predictor: Predictor, rows: Sequence[Row]) -> tuple[float, float]
 
 
 def _their_calls(
-    model: mlflow.pyfunc.PyFuncModel, rows: Sequence[Row], look_back: int
+    model: Any, rows: Sequence[Row], look_back: int
 ) -> tuple[tuple[float, float], float]:
     """A frame of the last rows, and its prediction; and the median of the latter alone."""
     times = np.empty((_THEIR_CALLS, 2))

@@ -69,7 +69,7 @@ class XgBoostModel:
         self._library.check(code, XGBOOST)
 
     def __del__(self) -> None:
-        if self._rows:
+        if self._rows.value:
             self._library.slow.XGDMatrixFree(self._rows)
-        if self._booster:
+        if self._booster.value:
             self._library.slow.XGBoosterFree(self._booster)
