@@ -193,7 +193,7 @@ def make_dataset(
         state=state,
         digest=_digest(bars, market),
         source=bars.source,
-        memory=kernel_memory(bars, definition, state),
+        memory=kernel_memory(bars, definition, state, market),
         funding=_funding(bars, market, funding_exchange, fill) if funding_exchange else None,
     )
 

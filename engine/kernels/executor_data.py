@@ -203,19 +203,10 @@ class ExecutorData(Brief):
                 )
 
 
-_PLAIN = tuple(
-    [
-        "symbol",
-        "timeframe",
-        "calendar",
-        "timeframe_ns",
-        "horizon",
-        "family",
-        "names",
-        "feature_set",
-        "look_back",
-    ]
-)
+_PLAIN = (
+    "symbol", "timeframe", "calendar", "timeframe_ns", "horizon", "family", "names", "feature_set",
+    "look_back",
+)  # fmt: skip
 _ARRAYS = ("recent", "golden_rows", "golden_predictions")
 _SESSIONS = ("session_anchors_ns", "session_opens_ns", "session_closes_ns")
 _KERNELS = tuple(field.name for field in fields(Memory) if field.name not in _SESSIONS)

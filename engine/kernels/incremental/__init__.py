@@ -13,14 +13,23 @@ from brain._lazy import face
 
 if TYPE_CHECKING:
     from engine.kernels.incremental.features import IncrementalFeatures as IncrementalFeatures
+    from engine.kernels.incremental.market_features import (
+        IncrementalMarketFeatures as IncrementalMarketFeatures,
+    )
     from engine.kernels.incremental.positions import IncrementalPositions as IncrementalPositions
+    from engine.kernels.incremental.profit import (
+        BarProfit as BarProfit,
+        IncrementalProfit as IncrementalProfit,
+    )
     from engine.kernels.incremental.regimes import IncrementalRegimes as IncrementalRegimes
 
 __all__, __getattr__, __dir__ = face(
     __name__,
     {
         "engine.kernels.incremental.features": "IncrementalFeatures",
+        "engine.kernels.incremental.market_features": "IncrementalMarketFeatures",
         "engine.kernels.incremental.positions": "IncrementalPositions",
+        "engine.kernels.incremental.profit": "BarProfit IncrementalProfit",
         "engine.kernels.incremental.regimes": "IncrementalRegimes",
     },
 )
