@@ -60,6 +60,8 @@ def _array(content: bytes, place: int) -> tuple[Any, int]:
         dtype = _DTYPES[content[place + 1 : place + 2]]
         count, place = _count(content, place + 2)
         end = place + count * dtype.itemsize
+        if end > len(content):
+            raise ValueError(f"it has an array up to byte {end} of {len(content)}")
         return np.frombuffer(content[place:end], dtype), end
     values = []
     if content[place : place + 1] == b"#":
