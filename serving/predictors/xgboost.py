@@ -71,15 +71,16 @@ class XgBoostModel:
         places = np.empty(len(lefts), dtype=np.intp)
         places[order] = own = np.arange(len(order))
         leaf = lefts[order] == _LEAF
-        inputs = trees["split_indices"][order] + np.where(trees["default_left"][order], 0, width)
+        inputs = np.where(leaf, 0, trees["split_indices"][order])
+        if not 0 <= inputs.min() <= inputs.max() < width:
+            raise ValueError("a tree splits an input that there is not")
+        inputs += np.where(leaf | (trees["default_left"][order] != 0), 0, width)
         numbers = trees["split_conditions"][order].astype(np.float32)
         # A walk stays at a leaf: no value is beyond it.
-        self._inputs = np.where(leaf, 0, inputs).astype(np.intp)
+        self._inputs = inputs.astype(np.intp)
         self._thresholds = np.where(leaf, _INFINITE, numbers)
         self._lefts = np.where(leaf, own, places[lefts[order]])
         self._leaves, self._roots, self._depth = numbers, places[trees["roots"]], len(levels) - 1
-        if self._inputs.size and not 0 <= self._inputs.min() <= self._inputs.max() < 2 * width:
-            raise ValueError("a tree splits an input that there is not")
 
 
 def _parse(model: bytes, width: int) -> tuple[np.float32, dict[str, NDArray[Any]]]:
