@@ -10,7 +10,15 @@ A predictor is proven when it is loaded: its scores of the version's golden rows
 
 from __future__ import annotations
 
-from serving.predictors.base import Predictor as Predictor
-from serving.predictors.loading import load as load
+from typing import TYPE_CHECKING
 
-__all__ = ["Predictor", "load"]
+from brain._lazy import face
+
+if TYPE_CHECKING:
+    from serving.predictors.base import Predictor as Predictor
+    from serving.predictors.loading import load as load
+
+__all__, __getattr__, __dir__ = face(
+    __name__,
+    {"serving.predictors.base": "Predictor", "serving.predictors.loading": "load"},
+)

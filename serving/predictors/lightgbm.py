@@ -54,7 +54,7 @@ class LightGbmModel:
         self._library.check(code, LIGHTGBM)
 
     def __del__(self) -> None:
-        if self._row_of:
+        if self._row_of.value:
             self._library.slow.LGBM_FastConfigFree(self._row_of)
-        if self._booster:
+        if self._booster.value:
             self._library.slow.LGBM_BoosterFree(self._booster)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
 from brain.artifacts import LIGHTGBM, LSTM_WINDOW, XGBOOST
 from brain.errors import ModelIntegrityError
 from brain.naming import Family, parse_family
+from engine.kernels.executor_data import ExecutorData
 from serving.predictors.base import Model, Predictor
 
 __all__ = ["load"]
@@ -20,15 +19,7 @@ __all__ = ["load"]
 _TOLERANCE = {Family.LIGHTGBM: 0.0, Family.XGBOOST: 0.0, Family.LSTM: 1e-6}
 
 
-class _Data(Protocol):
-    family: str
-    names: Sequence[str]
-    look_back: int
-    golden_rows: NDArray[np.float64]
-    golden_predictions: NDArray[np.float64]
-
-
-def load(files: Mapping[str, bytes] | Callable[[str], bytes], data: _Data) -> Predictor:
+def load(files: Mapping[str, bytes] | Callable[[str], bytes], data: ExecutorData) -> Predictor:
     """A predictor of a version's model, which scores the golden rows as pyfunc does.
 
     Args:
@@ -49,7 +40,7 @@ def load(files: Mapping[str, bytes] | Callable[[str], bytes], data: _Data) -> Pr
     return predictor
 
 
-def _model(family: Family, read: Callable[[str], bytes], data: _Data) -> Model:
+def _model(family: Family, read: Callable[[str], bytes], data: ExecutorData) -> Model:
     # Each family imports its own library alone.
     if family is Family.LIGHTGBM:
         from serving.predictors.lightgbm import LightGbmModel
@@ -73,7 +64,7 @@ def _reader(files: Mapping[str, bytes]) -> Callable[[str], bytes]:
     return read
 
 
-def _prove(predictor: Predictor, family: Family, data: _Data) -> None:
+def _prove(predictor: Predictor, family: Family, data: ExecutorData) -> None:
     if not len(data.golden_rows):
         raise ModelIntegrityError(
             "the version has no golden rows, so its scores can't be proven; register it anew"
@@ -84,7 +75,7 @@ def _prove(predictor: Predictor, family: Family, data: _Data) -> None:
         both_unknown = math.isnan(score) and math.isnan(expected)
         if not both_unknown and not abs(score - expected) <= _TOLERANCE[family]:
             raise ModelIntegrityError(
-                f"golden row {place} of the {family} model scores {score!r} here and "
+                f"golden row {place} of {data.symbol}'s {family} model scores {score!r} here and "
                 f"{float(expected)!r} in MLflow; install the versions of the model's "
                 "requirements.txt, or register it anew"
             )

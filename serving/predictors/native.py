@@ -1,4 +1,4 @@
-"""The boosters' shared libraries, by path: their Python packages import pandas where it is."""
+"""A booster's shared library, by path: its Python package imports pandas where that is."""
 
 from __future__ import annotations
 

@@ -1,75 +1,115 @@
-"""XGBoost: its C API's prediction from dense memory, equal to its own to the last bit."""
+"""XGBoost: its trees, walked level by level in NumPy, equal to its own scores to the last bit.
+
+All trees of a model are walked at once: a step down each is six operations of NumPy, on as many
+numbers as there are trees. For one row this takes less than half the time of XGBoost's own library,
+which prepares for many, and corrupt bytes can't end the process. As in the library, values are
+compared and leaves are added up in single precision, the latter one tree after another.
+"""
 
 from __future__ import annotations
 
-import json
-from ctypes import POINTER, addressof, byref, c_char, c_char_p, c_float, c_uint64, c_void_p
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from brain.artifacts import XGBOOST
-from brain.errors import InputError
-from serving.predictors.native import check_width, library
+from brain.errors import ModelIntegrityError
+from serving.predictors import ubjson
 
 __all__ = ["XgBoostModel"]
 
-_CONFIGURATION = json.dumps(
-    {
-        "type": 0,
-        "training": False,
-        "iteration_begin": 0,
-        "iteration_end": 0,
-        "strict_shape": False,
-        "missing": float("nan"),
-        "cache_id": 0,
-    }
-).encode()
+_INFINITE = np.float32(np.inf)
+# Their scores are sums of leaves as they are.
+_OBJECTIVES = frozenset({"reg:pseudohubererror", "reg:squarederror", "reg:absoluteerror"})
+_LEAF = -1
 
 
 class XgBoostModel:
-    """An XGBoost booster of one output. It computes in single precision.
+    """An XGBoost booster of one output.
 
     Args:
-        model: the bytes of its binary JSON, whose digest was checked: others may end the process.
+        model: the bytes of its binary JSON.
         width: F, the number of its inputs.
 
     Raises:
-        ModelIntegrityError: XGBoost refuses them, or the model has another number of inputs.
-        LibraryError: XGBoost is not installed.
+        ModelIntegrityError: they are none, have another number of inputs, or something that such
+            a booster of ours has not.
     """
 
     def __init__(self, model: bytes, width: int) -> None:
-        self._booster, self._rows = c_void_p(), c_void_p()
-        self._library = library("xgboost", "XGBGetLastError")
-        slow, quick = self._library.slow, self._library.quick
-        features = c_uint64()
-        self._check(slow.XGBoosterCreate(None, c_uint64(0), byref(self._booster)))
-        load = slow.XGBoosterLoadModelFromBuffer
-        self._check(load(self._booster, c_char_p(model), c_uint64(len(model))))
-        self._check(slow.XGBoosterSetParam(self._booster, b"nthread", b"1"))
-        self._check(slow.XGBoosterGetNumFeature(self._booster, byref(features)))
-        check_width(XGBOOST, features.value, width)
-        self._check(slow.XGProxyDMatrixCreate(byref(self._rows)))  # else every call makes its own
-        self._row = c_char * (8 * width)
-        self._array = b'{"data":[%%d,true],"shape":[1,%d],"typestr":"<f8","version":3}' % width
-        self._predict = quick.XGBoosterPredictFromDense
-        types = (c_void_p, c_char_p, c_char_p, c_void_p, c_void_p, c_void_p)
-        self._predict.argtypes = (*types, POINTER(POINTER(c_float)))
-        # The shape of the predictions, (1,), which nobody reads.
-        self._shape, self._dimensions = byref(c_void_p()), byref(c_uint64())
+        try:
+            self._base, trees = _parse(model, width)
+            self._grow(trees, width)
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise ModelIntegrityError(
+                f"{XGBOOST} is unreadable: {error}; register the version anew"
+            ) from error
 
     def score(self, window: bytes) -> float:
-        row = self._row.from_buffer_copy(window)
-        array = self._array % addressof(row)
-        result = POINTER(c_float)()  # becomes one to memory of XGBoost's for this thread
-        shape = (self._shape, self._dimensions)
-        if self._predict(self._booster, array, _CONFIGURATION, self._rows, *shape, result):
-            raise InputError(f"XGBoost refuses the row: {self._library.error()}; give another")
-        return result[0]
+        row = np.frombuffer(window).astype(np.float32)
+        # A missing value is below every threshold where it goes left, and above where right.
+        values = np.concatenate((np.fmax(row, -_INFINITE), np.fmin(row, _INFINITE)))
+        nodes = self._roots
+        for _ in range(self._depth):
+            right = values.take(self._inputs.take(nodes)) >= self._thresholds.take(nodes)
+            nodes = self._lefts.take(nodes)
+            nodes += right
+        leaves = self._leaves.take(nodes)
+        leaves[0] += self._base
+        return float(np.add.accumulate(leaves)[-1])
 
-    def _check(self, code: int) -> None:
-        self._library.check(code, XGBOOST)
+    def _grow(self, trees: dict[str, NDArray[Any]], width: int) -> None:
+        """Number the nodes anew: level by level, each right child after its left one."""
+        levels = [trees["roots"]]
+        lefts, rights = trees["left_children"], trees["right_children"]
+        while len(inner := levels[-1][lefts[levels[-1]] != _LEAF]):
+            levels.append(np.column_stack([lefts[inner], rights[inner]]).reshape(-1))
+            if sum(map(len, levels)) > len(lefts):
+                raise ValueError("a tree has a node twice")
+        order = np.concatenate(levels)
+        places = np.empty(len(lefts), dtype=np.intp)
+        places[order] = own = np.arange(len(order))
+        leaf = lefts[order] == _LEAF
+        inputs = np.where(leaf, 0, trees["split_indices"][order])
+        if not 0 <= inputs.min() <= inputs.max() < width:
+            raise ValueError("a tree splits an input that there is not")
+        inputs += np.where(leaf | (trees["default_left"][order] != 0), 0, width)
+        numbers = trees["split_conditions"][order].astype(np.float32)
+        # A walk stays at a leaf: no value is beyond it.
+        self._inputs = inputs.astype(np.intp)
+        self._thresholds = np.where(leaf, _INFINITE, numbers)
+        self._lefts = np.where(leaf, own, places[lefts[order]])
+        self._leaves, self._roots, self._depth = numbers, places[trees["roots"]], len(levels) - 1
 
-    def __del__(self) -> None:
-        if self._rows:
-            self._library.slow.XGDMatrixFree(self._rows)
-        if self._booster:
-            self._library.slow.XGBoosterFree(self._booster)
+
+def _parse(model: bytes, width: int) -> tuple[np.float32, dict[str, NDArray[Any]]]:
+    """The score before all trees, and the columns of their nodes, one tree's after another's."""
+    learner = ubjson.parse(model)["learner"]
+    parameters, booster = learner["learner_model_param"], learner["gradient_booster"]
+    if (inputs := int(parameters["num_feature"])) != width:
+        raise ValueError(f"it has {inputs} inputs, and {width} names")
+    trees = booster["model"]["trees"] if booster["name"] == "gbtree" else []
+    if (
+        not trees
+        or learner["objective"]["name"] not in _OBJECTIVES
+        or (parameters["num_class"], parameters["num_target"]) != ("0", "1")
+        or any(tree["split_type"].any() for tree in trees)
+    ):
+        raise ValueError("it is no sum of trees of numbers, with one output")
+    (base,) = parameters["base_score"].strip("[]").split(",")
+    sizes = [len(tree["left_children"]) for tree in trees]
+    roots = np.cumsum([0, *sizes])[:-1]
+    columns: dict[str, NDArray[Any]] = {
+        name: np.concatenate([tree[name] for tree in trees])
+        for name in ("split_indices", "split_conditions", "default_left")
+    }
+    for name in ("left_children", "right_children"):
+        own = [tree[name].astype(np.intp) for tree in trees]
+        columns[name] = np.concatenate(
+            [
+                np.where(one == _LEAF, _LEAF, one + root)
+                for one, root in zip(own, roots, strict=True)
+            ]
+        )
+    return np.float32(base), columns | {"roots": roots}

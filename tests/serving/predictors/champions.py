@@ -10,12 +10,13 @@ import mlflow
 import numpy as np
 import pandas as pd
 
-from brain.artifacts import LIGHTGBM, LSTM_WINDOW, XGBOOST
+from brain.artifacts import EXECUTOR, LIGHTGBM, LSTM_WINDOW, XGBOOST
 from brain.naming import Family, Fill
 from brain.recipes import Recipe
 from engine.data.dataset import Dataset, make_dataset
 from engine.families import family
 from engine.kernels.columns import Floats
+from engine.kernels.executor_data import ExecutorData
 from engine.kernels.position import PositionRule
 from engine.night.model_folder import write_model
 from tests.engine.simulate import simulate
@@ -33,17 +34,6 @@ _HYPERPARAMETERS: dict[Family, dict[str, float]] = {
 
 
 @dataclass(frozen=True)
-class Golden:
-    """What a version says of its own predictions."""
-
-    family: str
-    names: tuple[str, ...]
-    look_back: int
-    golden_rows: Floats
-    golden_predictions: Floats
-
-
-@dataclass(frozen=True)
 class Champion:
     """A model's folder, and every window of its history with its prediction."""
 
@@ -56,6 +46,10 @@ class Champion:
     @property
     def files(self) -> dict[str, bytes]:
         return {path.name: path.read_bytes() for path in self.folder.iterdir()}
+
+    @property
+    def data(self) -> ExecutorData:
+        return ExecutorData.from_bytes((self.folder / EXECUTOR).read_bytes())
 
     @cached_property
     def predictions(self) -> Floats:
@@ -71,10 +65,6 @@ class Champion:
             return self.rows
         windows = np.lib.stride_tricks.sliding_window_view(self.rows, self.look_back, axis=0)
         return windows.transpose(0, 2, 1)
-
-    def golden(self, places: slice = slice(None, None, 50)) -> Golden:
-        windows, predictions = self.windows[places], self.predictions[places].copy()
-        return Golden(str(self.family), self.names, self.look_back, windows, predictions)
 
 
 def make_champion(name: Family, folder: Path) -> Champion:
