@@ -13,10 +13,13 @@ from engine.kernels.incremental.positions import IncrementalPositions
 from engine.kernels.incremental.profit import IncrementalProfit
 from serving.arrays import from_json, to_json
 from serving.bars import Bar
+from serving.journal import value
 
 __all__ = ["DAY_NS", "Book"]
 
 DAY_NS = 86_400 * 10**9
+
+_PLAIN = ("close", "day", "net", "version", "bars", "stopped", "switch")
 
 
 class Book:
@@ -121,9 +124,9 @@ class Book:
 
     def to_json(self) -> dict[str, Any]:
         """The whole state, to the last bit."""
-        plain = ("close", "day", "net", "version", "bars", "stopped", "switch")
         return {
-            **{name: getattr(self, name) for name in plain},
+            **{name: getattr(self, name) for name in _PLAIN},
+            "profit_of_bar": None if isnan(self.profit) else self.profit,
             "slots": self._slots,
             "at": self._at,
             "positions": to_json(self._positions.arrays()),
@@ -132,8 +135,9 @@ class Book:
 
     def restore(self, entry: dict[str, Any]) -> None:
         """The inverse of :meth:`to_json`."""
-        for name in ("close", "day", "net", "version", "bars", "stopped", "switch"):
+        for name in _PLAIN:
             setattr(self, name, entry[name])
+        self.profit = value(entry["profit_of_bar"])
         self._slots, self._at = list(entry["slots"]), entry["at"]
         self._positions = IncrementalPositions.from_arrays(from_json(entry["positions"]))
         self._profit = IncrementalProfit.from_arrays(from_json(entry["profit"]))

@@ -232,7 +232,11 @@ class SymbolJournal:
     def _failure(self, verb: str, error: OSError) -> LibraryError:
         import errno
 
-        kind = StorageFullError if error.errno in (errno.ENOSPC, errno.EDQUOT) else LibraryError
+        kind = (
+            StorageFullError
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+            else LibraryError
+        )
         return kind(
             f"the journal {self.folder} can't be {verb} ({error.strerror}); nothing is to be "
             "traded on a decision that is not in it"
