@@ -13,7 +13,7 @@ from serving.book import Book
 from serving.champions import Cell, Loaded, as_json
 from serving.decision import Decision
 from serving.journal import line, number, text, value
-from serving.limits import Moment
+from serving.limits import Limits, Moment
 from serving.verdict import Verdict
 
 __all__ = [
@@ -66,14 +66,15 @@ def row_entry(row: Row) -> str:
     )
 
 
-def champions_entry(loaded: Loaded) -> str:
-    """The champions from here on."""
+def champions_entry(loaded: Loaded, limits: Limits) -> str:
+    """The champions and limits from here on."""
     newest = loaded.newest
     cells = {str(cell.regime): as_json(cell) for cell in loaded.cells}
     entry = {
         "cells": cells,
         "trained_until": int(newest.data.trained_until_ns),
         "cost": newest.cost,
+        "limits": limits.to_json(),
     }
     return line("champions", json.dumps(entry))
 

@@ -12,7 +12,8 @@ Every line is an object with the format's version ``v`` and one entry by its nam
     The first line of each file: the model key, the close of the last bar before the file, and the
     book (:mod:`serving.book`) at that bar.
 ``champions``
-    From here on these decide: cells by regime, the newest version's end of training, and the cost.
+    From here on these decide: cells by regime, the newest version's end of training, the cost of
+    trading, and the limits of the desk.
 ``bar``
     A bar and its decision: all that was given, the moment, and what came of it. A bar without
     ``given`` is one that the calendar expected and nobody gave.

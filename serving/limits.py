@@ -7,9 +7,10 @@ smaller position or none, and the reason. All amounts are in units of the capita
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -71,6 +72,17 @@ class Limits:
             stale_after=math.inf,
             by_confidence=False,
         )
+
+    def to_json(self) -> dict[str, Any]:
+        """What decisions depend on; null is no limit. The kill file is told by its effect."""
+        names = [field.name for field in fields(self) if field.name != "kill_file"]
+        values = {name: getattr(self, name) for name in names}
+        return {name: None if value == math.inf else value for name, value in values.items()}
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> Limits:
+        """The inverse of :meth:`to_json`, of limits :meth:`for_bars_of` a timeframe."""
+        return cls(**{name: math.inf if v is None else v for name, v in entry.items()})
 
     def for_bars_of(self, timeframe_ns: int) -> Limits:
         """The same with ``stale_after`` known."""

@@ -16,6 +16,7 @@ from typing import Any
 from brain.champion_source import ChampionSource
 from brain.errors import InputError
 from brain.model_keys import ModelKey
+from brain.text import count, moment as time_text
 from serving.bars import Bar
 from serving.champions import LoadedVersion, load_champions
 from serving.decision import Decision
@@ -24,7 +25,7 @@ from serving.journal import SymbolJournal, value
 from serving.limits import Limits, Moment
 from serving.symbol_executor import SymbolExecutor
 
-__all__ = ["Difference", "Replay", "StoredBars", "journals", "replay"]
+__all__ = ["Difference", "Replay", "StoredBars", "differences_table", "journals", "replay"]
 
 #: A stored bar by its close, nanoseconds since 1970 UTC; None if there is none.
 StoredBars = Callable[[int], Bar | None]
@@ -77,25 +78,33 @@ def journals(folder: Path) -> list[SymbolJournal]:
 
 
 def replay(
-    journal: SymbolJournal,
-    models: ChampionSource,
-    limits: Limits,
-    *,
-    stored: StoredBars | None = None,
+    journal: SymbolJournal, models: ChampionSource, *, stored: StoredBars | None = None
 ) -> Replay:
     """Make a symbol's decisions again, from its journal's first file on.
 
     Args:
         journal: of the symbol.
         models: where the files of its versions are from.
-        limits: under which it decided.
         stored: bars to decide on instead of the journal's; these are compared too.
 
     Raises:
         InputError: the journal does not begin with its champions.
         LibraryError: it can't be read, or a version is not there any more.
     """
-    return _Player(journal, models, limits, stored).play()
+    return _Player(journal, models, stored).play()
+
+
+def differences_table(result: Replay, most: int = 40) -> list[str]:
+    """A replay for people: a line of its numbers, and one a difference, of the first ones."""
+    found = len(result.differences)
+    numbers = f"{count(result.decisions, 'decision')}, {count(found, 'difference')}"
+    rows = [f"{result.model}: {numbers}"]
+    for each in result.differences[:most]:
+        values = f"{each.journaled!r} in the journal, {each.replayed!r} now"
+        rows.append(f"  {time_text(each.time)}  {each.name}: {values}")
+    if found > most:
+        rows.append(f"  and {found - most} more")
+    return rows
 
 
 class _RecordedPlace:
@@ -117,10 +126,9 @@ class _Player:
         self,
         journal: SymbolJournal,
         models: ChampionSource,
-        limits: Limits,
         stored: StoredBars | None,
     ) -> None:
-        self._journal, self._models, self._limits = journal, models, limits
+        self._journal, self._models = journal, models
         self._stored = stored
         self._place = _RecordedPlace()
         self._versions: dict[str, LoadedVersion] = {}
@@ -157,15 +165,17 @@ class _Player:
         return self._executor
 
     def _champions(self, entry: dict[str, Any]) -> None:
-        cells = cells_of(entry)
-        if self._executor is not None and cells == list(self._executor.loaded.cells):
-            return  # of a new file
+        cells, limits = cells_of(entry), Limits.from_json(entry["limits"])
+        if self._executor is not None:
+            self._executor.limits = limits
+            if cells == list(self._executor.loaded.cells):
+                return
         loaded = load_champions(
             self._models, ModelKey.of_name(self._journal.model), cells, self._versions
         )
         self._versions |= {version.digest: version for version in loaded.versions}
         if self._executor is None:
-            self._executor = SymbolExecutor(loaded, self._limits, self._place)
+            self._executor = SymbolExecutor(loaded, limits, self._place)
         else:
             self._executor.reload(loaded)
 

@@ -13,6 +13,7 @@ from serving.decision import Decision
 from serving.entries import bar_of, cells_of, decision_of, row_of
 from serving.history import Entry, History
 from serving.journal import SymbolJournal, value
+from serving.limits import Limits
 
 __all__ = ["Restored", "restore", "restored_history"]
 
@@ -25,12 +26,14 @@ class Restored:
         last: the last decision, and ``bar`` its bar; None before the first.
         cells: of the champions that decided last.
         cost: of theirs.
+        limits: under which they did; None before the first.
     """
 
     last: Decision | None = None
     bar: Bar | None = None
     cells: list[Cell] = field(default_factory=list)
     cost: float = 0.0
+    limits: Limits | None = None
 
 
 def restore(journal: SymbolJournal, book: Book) -> Restored:
@@ -42,6 +45,7 @@ def restore(journal: SymbolJournal, book: Book) -> Restored:
                 _open(entry, book, state)
             case "champions":
                 state.cells, state.cost = cells_of(entry), entry["cost"]
+                state.limits = Limits.from_json(entry["limits"])
             case "switch":
                 book.switch = entry
             case "warm":

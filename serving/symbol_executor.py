@@ -248,7 +248,7 @@ class SymbolExecutor:
                     history.append(entry)
                     observations.observe(entry)
                 self._install(loaded, observations, history)
-                self._write([champions_entry(loaded)])
+                self._write([champions_entry(loaded, self.limits)])
 
     def _check_age(self, loaded: Loaded) -> None:
         until, last = int(loaded.newest.data.trained_until_ns), self._observations.close
@@ -286,8 +286,9 @@ class SymbolExecutor:
             for close in [*between, end]:
                 self.book.skip(missing_bar(close), state.cost)
                 lines.append(warm_entry(missing_bar(close)))
-        if state.cells != list(self._loaded.cells):
-            lines.append(champions_entry(self._loaded))
+        limits = replace(self.limits, kill_file=None)
+        if (state.cells, state.limits) != (list(self._loaded.cells), limits):
+            lines.append(champions_entry(self._loaded, self.limits))
         self._write(lines)
 
     def _write(self, lines: Sequence[str]) -> None:
@@ -302,7 +303,7 @@ class SymbolExecutor:
         """Begin a new file of the journal."""
         if self._journal is not None:
             first = open_entry(self.name, self.book, self.last, self._last_bar)
-            self._journal.rotate(first + champions_entry(self._loaded))
+            self._journal.rotate(first + champions_entry(self._loaded, self.limits))
 
     def close(self) -> None:
         """Close the journal."""

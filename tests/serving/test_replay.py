@@ -36,9 +36,9 @@ def eventful(tmp_path_factory: pytest.TempPathFactory) -> tuple[Models, Path]:
     models.add(fit(Family.LIGHTGBM, dataset), dataset)
     present = [0]
 
-    def start() -> Hamilton:
+    def start(limits: Limits = LIMITS) -> Hamilton:
         hamilton = Hamilton(
-            models, [SYMBOL], limits=LIMITS, journal=folder / "journal", clock=lambda: present[0]
+            models, [SYMBOL], limits=limits, journal=folder / "journal", clock=lambda: present[0]
         )
         hamilton._all[0]._journal._rotate_bytes = 20_000  # type: ignore[union-attr]
         return hamilton
@@ -59,7 +59,7 @@ def eventful(tmp_path_factory: pytest.TempPathFactory) -> tuple[Models, Path]:
         hamilton.kill("by hand")
         decide(hamilton, NEW[80:90])
         hamilton.revive()
-    with start() as hamilton:
+    with start(replace(LIMITS, symbol=0.5)) as hamilton:
         decide(hamilton, NEW[90:150])
     newest = make_dataset(head(sample(), TRAINED + 140), horizon=HORIZON)
     models.add(fit(Family.XGBOOST, newest), newest)
@@ -71,7 +71,7 @@ def eventful(tmp_path_factory: pytest.TempPathFactory) -> tuple[Models, Path]:
 def again(eventful: tuple[Models, Path], stored: StoredBars | None = None) -> Replay:
     models, folder = eventful
     (journal,) = journals(folder)
-    return replay(journal, models, LIMITS, stored=stored)
+    return replay(journal, models, stored=stored)
 
 
 def test_every_decision_comes_out_again(eventful: tuple[Models, Path]) -> None:
@@ -102,7 +102,7 @@ def test_a_planted_difference_is_shown(eventful: tuple[Models, Path], tmp_path: 
     decision["position"] = -1.0 if position != -1.0 else 1.0
     lines[5] = json.dumps(entry)
     file.write_text("\n".join(lines) + "\n")
-    (difference,) = replay(journals(tmp_path)[0], models, LIMITS).differences
+    (difference,) = replay(journals(tmp_path)[0], models).differences
     assert (difference.time, difference.name) == (entry["bar"]["bar"][0], "position")
     assert (difference.journaled, difference.replayed) == (decision["position"], position)
 
@@ -121,16 +121,10 @@ def test_a_bar_that_is_stored_otherwise_is_shown_with_what_follows(
     assert "prediction" in {difference.name for difference in differences}
 
 
-def test_other_limits_are_other_decisions(eventful: tuple[Models, Path]) -> None:
-    models, folder = eventful
-    (journal,) = journals(folder)
-    assert replay(journal, models, replace(LIMITS, symbol=0.5)).differences
-
-
 def test_what_can_not_be_replayed_is_told(eventful: tuple[Models, Path], tmp_path: Path) -> None:
     models, folder = eventful
     with pytest.raises(InputError, match="holds no journal"):
         journals(tmp_path)
     lost = Models(tmp_path, models.cells, {})
     with pytest.raises((LibraryError, KeyError)):
-        replay(journals(folder)[0], lost, LIMITS)
+        replay(journals(folder)[0], lost)
