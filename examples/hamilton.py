@@ -25,6 +25,7 @@ from brain.series import Bars, read_folder, sample_folder
 from registry import BrainLibrary, ModelSelector
 from serving import Decision, Hamilton, Limits
 
+NAMES = ("close_time", "open", "high", "low", "close", "volume")
 Bar = tuple[int, float, float, float, float, float]
 
 
@@ -69,30 +70,28 @@ def run(options: argparse.Namespace) -> None:
     """Warm up on stored bars, then decide on each that comes."""
     library = BrainLibrary(load_settings().tracking_uri)
     model = library.model(options.symbol, timeframe=options.timeframe, horizon=options.horizon).key
-    history = columns(stored_bars(options))
-    last = len(history["close"]) - (options.last if options.replay else 0)
-    now = [0]
+    history, now = columns(stored_bars(options)), [0]
+    end = len(history["close"]) - (options.last if options.replay else 0)
     clock: Callable[[], int] = (lambda: now[0]) if options.replay else time.time_ns
     limits = Limits(symbol=options.limit, kill_file=options.kill_file)
     with Hamilton(library, [model], limits=limits, journal=options.journal, clock=clock) as desk:
-        desk.warm_up(model, {name: column[:last] for name, column in history.items()})
-        bars = zip(*(history[n][last:].tolist() for n in ("close_time", *NAMES)), strict=True)
+        desk.warm_up(model, {name: column[: max(end, 1)] for name, column in history.items()})
+        rows = zip(*(history[name].tolist() for name in NAMES), strict=True)
+        stored = (row for row in rows if row[0] > desk.last_close(model))
         decision = None
-        for close_time, *values in bars if options.replay else from_stdin():
+        for close_time, *values in stored if options.replay else from_stdin():
             now[0] = close_time
             decision = desk.bar(model, *values, close_time)
             print(describe(decision), flush=True)
         if decision is None:
-            print("no bar came")
+            last = np.datetime64(desk.last_close(model), "ns").astype("datetime64[m]")
+            print(f"no bar came that closes after {last}, where the champions' training ended")
         elif options.using and decision.regime:
             advice = ModelSelector(library).should_switch_model(
                 model, options.using, decision.regime
             )
             words = f"switch to {advice.to}" if advice.switch else "no switch"
             print(f"{words}: {advice.reason}")
-
-
-NAMES = ("open", "high", "low", "close", "volume")
 
 
 def main() -> int:

@@ -77,6 +77,10 @@ class AsyncHamilton:
         """As :meth:`serving.hamilton.Hamilton.champion`."""
         return self.hamilton.champion(symbol, regime)
 
+    def last_close(self, symbol: str | ModelKey) -> int:
+        """As :meth:`serving.hamilton.Hamilton.last_close`."""
+        return self.hamilton.last_close(symbol)
+
     async def kill(self, reason: str = "by a call") -> None:
         """As :meth:`serving.hamilton.Hamilton.kill`."""
         await asyncio.to_thread(self.hamilton.kill, reason)

@@ -196,6 +196,13 @@ class Hamilton:
         executor = self._executor(symbol)
         executor.reload(self._load(executor.key, {v.digest: v for v in executor.loaded.versions}))
 
+    def last_close(self, symbol: str | ModelKey) -> int:
+        """The close of the last bar that counts, nanoseconds since 1970 UTC: the next one is due.
+
+        At first the last bar of the champions' training; after a restart that of the journal.
+        """
+        return self._executor(symbol).last_close
+
     # --- the desk -------------------------------------------------------------------------------
 
     def profit(self, symbol: str | ModelKey) -> tuple[float, float]:

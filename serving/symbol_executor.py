@@ -178,6 +178,11 @@ class SymbolExecutor:
             self._journal.flush()
         return replace(self.last, cached=True)
 
+    @property
+    def last_close(self) -> int:
+        """The close of the last bar that counts, nanoseconds since 1970 UTC."""
+        return self._observations.close
+
     # --- what else comes ------------------------------------------------------------------------
 
     def row(self, row: Row) -> None:
