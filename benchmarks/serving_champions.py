@@ -13,13 +13,13 @@ from brain.naming import Family, Fill
 from brain.recipes import Recipe
 from brain.series import read_folder, sample_folder
 from engine.data.dataset import Dataset, make_dataset
-from engine.families import family
+from engine.families import FittedModel, family
 from engine.families.hyperparameters import Number
 from engine.kernels.columns import Floats
 from engine.kernels.position import PositionRule
 from engine.night.model_folder import write_model
 
-__all__ = ["SCORED", "Champion", "make_champion", "sample_dataset"]
+__all__ = ["SCORED", "Champion", "fit_champion", "make_champion", "sample_dataset"]
 
 #: How many of the sample's last bars are scored.
 SCORED = 2000
@@ -88,13 +88,7 @@ def sample_dataset() -> Dataset:
 
 def make_champion(name: Family, dataset: Dataset, folder: Path, *, large: bool) -> Champion:
     """Fit and write a champion of one seed: the sample's, or the largest of the search space."""
-    hyperparameters = (_LARGEST if large else _SAMPLE)[name]
-    fitted = family(name).fit(
-        dataset.features, dataset.target, hyperparameters=hyperparameters, seed=_SEED
-    )
-    recipe = Recipe(name, dataset.feature_set, _HORIZON, hyperparameters, _SEED)
-    rule = PositionRule(_HORIZON, 1.0, {}, cost=5.0, threshold=0.0, fill=Fill.OPEN)
-    write_model(fitted, dataset, recipe, rule, folder)
+    fitted = fit_champion(name, dataset, folder, large=large)
     rows = dataset.features[-(SCORED + fitted.look_back - 1) :]
     predictions = mlflow.pyfunc.load_model(str(folder)).predict(
         pd.DataFrame(rows, None, dataset.names)
@@ -108,3 +102,15 @@ def make_champion(name: Family, dataset: Dataset, folder: Path, *, large: bool) 
         rows=rows,
         predictions=np.asarray(predictions, dtype=np.float64).reshape(-1)[-SCORED:],
     )
+
+
+def fit_champion(name: Family, dataset: Dataset, folder: Path, *, large: bool) -> FittedModel:
+    """The same, of any rows."""
+    hyperparameters = (_LARGEST if large else _SAMPLE)[name]
+    fitted = family(name).fit(
+        dataset.features, dataset.target, hyperparameters=hyperparameters, seed=_SEED
+    )
+    recipe = Recipe(name, dataset.feature_set, _HORIZON, hyperparameters, _SEED)
+    rule = PositionRule(_HORIZON, 1.0, {}, cost=5.0, threshold=0.0, fill=Fill.OPEN)
+    write_model(fitted, dataset, recipe, rule, folder)
+    return fitted
