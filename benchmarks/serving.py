@@ -1,4 +1,4 @@
-"""An executor's way from values by name to a score, beside ``mlflow.pyfunc``; and its memory."""
+"""An executor's way from a bar to a decision and from values to a score, and its memory."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from benchmarks.frame import Benchmark, Report
 from benchmarks.serving_champions import make_champion, sample_dataset
+from benchmarks.serving_decisions import decision_metrics
 from benchmarks.serving_memory import memory_metrics
 from benchmarks.serving_scores import Readings, score_metrics, score_records
 from brain.console import console
@@ -29,6 +30,7 @@ def measure(runs: int) -> Report:
             for large in (False, True)
             for name in Family
         ]
+        decisions, differ = decision_metrics(folder, runs, progress)
         scores = [Readings.of(champion, runs, progress) for champion in champions]
         memory = [
             metric
@@ -37,11 +39,14 @@ def measure(runs: int) -> Report:
             for metric in memory_metrics(champion.family, champion.folder)
         ]
     return Report(
-        metrics=[*score_metrics(scores), *memory],
+        metrics=[*decisions, *score_metrics(scores), *memory],
         runs=runs,
-        ours="our predictors",
-        theirs="mlflow.pyfunc",
+        ours="Hamilton",
+        theirs="tutorials",
         notes=[
+            "From a bar's close to a decision that is in the journal; theirs has the model in memory, "
+            "computes features and regime of the last bars, and asks pyfunc. "
+            f"{differ} of its predictions differ from ours.",
             "From a mapping of 48 values to a score, one thread. Theirs is a frame of the row, or "
             "of the LSTM's window, and its prediction.",
             "Champions of one seed on the sample's hours of BTC/USD; the second of each family is "

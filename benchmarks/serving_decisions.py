@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -101,7 +102,12 @@ class _Case:
         self.hamilton = Hamilton(
             models, [_SYMBOL], limits=Limits.off(), journal=folder.with_suffix(".journal")
         )
-        rows = None if market is None else (market.funding_rows(), market.open_interest_rows())
+        rows: Any = None
+        if market is not None:
+            rows = (
+                tuple(market.funding_rows().values()),
+                tuple(market.open_interest_rows().values()),
+            )
         self.tutorial = TutorialHamilton(folder, rows)
         self.market = _rows_by_bar(market, bars) if market is not None else {}
         self.first = len(dataset)
@@ -165,7 +171,8 @@ def _rows_by_bar(market: MarketSeries, bars: Bars) -> dict[int, list[Given]]:
             place = int(np.searchsorted(closes, available))
             rows.setdefault(place, []).append((kind, bars.symbol, "binance", at, available, values))
 
-    (funding,), (interest,) = market.funding_rows(), market.open_interest_rows()
+    (funding,) = market.funding_rows().values()
+    (interest,) = market.open_interest_rows().values()
     add(
         "funding",
         (

@@ -57,10 +57,12 @@ def from_stdin() -> Iterator[Bar]:
 def describe(decision: Decision) -> str:
     """A decision in a line."""
     at = np.datetime64(decision.time, "ns").astype("datetime64[m]")
-    version = f"{decision.version} ({decision.family}, {decision.age:.1f} days old)"
+    version = "no version"
+    if decision.version is not None:
+        version = f"{decision.version} ({decision.family}, {decision.age:.1f} days old)"
     expected = f"{decision.prediction:+.4f}, {decision.expected_bp:+.1f} bp"
     return (
-        f"{at} {decision.regime or 'unknown':<7} {version if decision.version else 'no version'} "
+        f"{at} {decision.regime or 'unknown':<7} {version} "
         f"{expected}: position {decision.position:+.4f}, hold {decision.exposure:+.4f}: "
         f"{decision.reason}"
     )

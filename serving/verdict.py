@@ -59,13 +59,12 @@ def judge(
     moment = place.moment(close_ns, others + size / book.horizon, book.net)
     if reason := _stop(book, limits, close_ns, moment):
         return Verdict(0.0, 0.0, 0.0, reason, moment)
-    if reason := unknown or _late(limits, close_ns, moment):
+    if (
+        reason := unknown
+        or _late(limits, close_ns, moment)
+        or _nothing(side, size, champion, limits)
+    ):
         size = 0.0
-    elif side == 0.0:
-        reason = "it is not expected to be worth its cost"
-    elif size == 0.0:
-        assert champion is not None
-        reason = _small(champion, limits)
     else:
         reason = "long" if size > 0.0 else "short"
     exposure, room = others + size / book.horizon, limits.gross - moment.gross
@@ -98,7 +97,12 @@ def _late(limits: Limits, close_ns: int, moment: Moment) -> str:
     return f"the bar closed {seconds} ago" if age > 0 else f"the bar closes in {seconds}"
 
 
-def _small(champion: LoadedChampion, limits: Limits) -> str:
+def _nothing(side: float, size: float, champion: LoadedChampion | None, limits: Limits) -> str:
+    """Why a decision takes no position."""
+    if side == 0.0 or champion is None:
+        return "it is not expected to be worth its cost"
+    if size != 0.0:
+        return ""
     if limits.symbol == 0.0:
         return "the limit on the symbol's positions is 0"
     confidence = champion.cell.confidence
