@@ -44,7 +44,7 @@ def measure(runs: int) -> Report:
         ours="Hamilton",
         theirs="tutorials",
         notes=[
-            "From a bar's close to a decision that is in the journal; theirs has the model in memory, "
+            "From a close to a decision that is in the journal; theirs has the model in memory, "
             "computes features and regime of the last bars, and asks pyfunc. "
             f"{differ} of its predictions differ from ours.",
             "From a mapping of 48 values to a score, one thread. Theirs is a frame of the row, or "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -79,13 +80,15 @@ def decision_metrics(
         fit_champion(name, dataset, place, large=large)
         title = f"{name}{', largest' if large else ''}{', with a market' if with_market else ''}"
         case = _Case(place, dataset, name, bars, market if with_market else None)
-        ours, theirs = interleave(
-            case.ours, case.theirs, runs, lambda line, title=title: progress(f"{title}, {line}")
-        )
+        ours, theirs = interleave(case.ours, case.theirs, runs, partial(_say, progress, title))
         target = None if large else Target(_LEAST)
         metrics.append(Metric(f"{title}: bar to decision, p50", "µs", ours, theirs, target=target))
         differ += case.differ
     return metrics, differ
+
+
+def _say(progress: Callable[[str], object], title: str, line: str) -> None:
+    progress(f"{title}, {line}")
 
 
 class _Case:
@@ -123,9 +126,9 @@ class _Case:
             row = next(self.at)
             for given in self.market.get(row, ()):
                 self.hamilton.row(*given)
-            bar, close = self.columns[row], self.closes[row]
+            (o, h, lo, c, v), close = self.columns[row], self.closes[row]
             begin = time.perf_counter_ns()
-            decision = self.hamilton.bar(_SYMBOL, *bar, close)
+            decision = self.hamilton.bar(_SYMBOL, o, h, lo, c, v, close)
             taken.append(time.perf_counter_ns() - begin)
             self.predictions[row] = decision.prediction
         return float(np.median(taken)) / 1e3

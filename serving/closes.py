@@ -16,7 +16,7 @@ __all__ = ["MOST_MISSING", "ExpectedCloses"]
 #: Bars that a gap may have. Whoever was away for longer warms up; a time so far ahead is a mistake
 #: of units more often than a gap.
 MOST_MISSING = 20_000
-_AHEAD = 64  # bars of a session calendar that are asked for at once
+_AHEAD_NS = 14 * 86_400 * 10**9  # no market closes for longer
 
 
 class ExpectedCloses:
@@ -31,7 +31,6 @@ class ExpectedCloses:
         self._step = data.timeframe_ns
         self._continuous = data.calendar == CONTINUOUS
         self._any = data.calendar == BARS
-        self._ahead: list[int] = []  # of sessions, oldest first
 
     def between(self, last: int, close: int) -> list[int]:
         """The closes of the bars that are missing between two bars.
@@ -56,27 +55,12 @@ class ExpectedCloses:
         return self._of_sessions(last, close)
 
     def _of_sessions(self, last: int, close: int) -> list[int]:
-        while self._ahead and self._ahead[0] <= last:
-            self._ahead.pop(0)
-        until = last
-        while not self._ahead or self._ahead[-1] < close:
-            until = max(until, close) + _AHEAD * self._step
-            later = self._data.closes(last, until).tolist()
-            if later and later[-1] >= close:
-                self._ahead = later
-                break
-            if until > self._data.session_closes_ns[-1]:
-                raise InputError(
-                    f"the calendar {self._data.calendar} is known until "
-                    f"{moment(int(self._data.session_closes_ns[-1]))}, and a bar closes at "
-                    f"{moment(close)}; load a newer version"
-                )
-        missing = [time for time in self._ahead if time < close]
-        self._check(len(missing), last)
-        following = self._ahead[len(missing)]
-        if following != close:
-            raise self._unexpected(close, following)
-        return missing
+        expected: list[int] = self._data.closes(last, close).tolist()
+        if not expected or expected[-1] != close:
+            later = self._data.closes(close, close + _AHEAD_NS).tolist()
+            raise self._unexpected(close, later[0])
+        self._check(len(expected) - 1, last)
+        return expected[:-1]
 
     def _check(self, missing: int, last: int) -> None:
         if missing > MOST_MISSING:

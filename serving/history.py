@@ -78,7 +78,8 @@ def observe(loaded: Loaded, history: History) -> tuple[Observations, History]:
     entries: list[Entry] = []
     for entry in history:
         if isinstance(entry, Row):
-            observations.row(entry)
+            if observations.takes(entry):  # former versions may have known other exchanges
+                observations.row(entry)
             if max(entry.available, entry.time) > until:
                 entries.append(entry)
         elif entry.close_time > observations.close:

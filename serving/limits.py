@@ -82,7 +82,8 @@ class Limits:
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> Limits:
         """The inverse of :meth:`to_json`, of limits :meth:`for_bars_of` a timeframe."""
-        return cls(**{name: math.inf if v is None else v for name, v in entry.items()})
+        values: dict[str, Any] = {n: math.inf if v is None else v for n, v in entry.items()}
+        return cls(**values)
 
     def for_bars_of(self, timeframe_ns: int) -> Limits:
         """The same with ``stale_after`` known."""

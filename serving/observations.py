@@ -106,10 +106,18 @@ class Observations:
             return self._ring[end - 1, columns]
         return np.ascontiguousarray(self._ring[end - rows : end, columns])
 
+    def takes(self, row: Row) -> bool:
+        """Whether the versions know the row's exchange; where none knows a market, all are."""
+        exchanges = () if self._market is None else self._market.exchanges
+        return row.kind == "columns" or not exchanges or row.exchange in exchanges
+
     def row(self, row: Row) -> None:
         """Observe a row of another kind; it counts from the first bar after it on.
 
         A row that no champion takes is left aside.
+
+        Raises:
+            InputError: the versions don't know the exchange.
         """
         if row.kind == "columns":
             self._columns.setdefault(row.time, {}).update(
@@ -164,5 +172,6 @@ def _market(loaded: Loaded, start: LoadedVersion) -> IncrementalMarketFeatures:
         arrays = version.data.memory.market
         if arrays and version.data.trained_until_ns == until:
             return IncrementalMarketFeatures.from_arrays(arrays)
-    exchanges = next((v.data.memory.market for v in versions if v.data.memory.market), {})
-    return IncrementalMarketFeatures(exchanges)
+    # Of no version at this bar: the rows that are given from here on alone count.
+    known = next(v.data.memory.market for v in versions if v.data.memory.market)
+    return IncrementalMarketFeatures(known["exchanges"].tolist())

@@ -251,7 +251,8 @@ class SymbolExecutor:
                 self._meanwhile = None
                 for entry in meanwhile:
                     history.append(entry)
-                    observations.observe(entry)
+                    if isinstance(entry, Bar) or observations.takes(entry):
+                        observations.observe(entry)
                 self._install(loaded, observations, history)
                 self._write([champions_entry(loaded, self.limits)])
 
@@ -264,10 +265,10 @@ class SymbolExecutor:
             )
 
     def _observe(self, entry: Entry) -> None:
+        self._observations.observe(entry)  # which refuses rows of other exchanges
         self._history.append(entry)
         if self._meanwhile is not None:
             self._meanwhile.append(entry)
-        self._observations.observe(entry)
 
     def _install(self, loaded: Loaded, observations: Observations, history: History) -> None:
         self._loaded, self._observations, self._history = loaded, observations, history

@@ -65,8 +65,7 @@ def bar_of(
         close_time = nanoseconds(close_time)
     values = (open_, high, low, close, volume)
     if not (type(open_) is type(high) is type(low) is type(close) is type(volume) is float):
-        values = tuple(map(_float, values, _COLUMNS))
-        open_, high, low, close, volume = values
+        open_, high, low, close, volume = map(_float, values, _COLUMNS)
     if 0.0 < low <= open_ <= high and low <= close <= high < math.inf:
         if 0.0 <= volume < math.inf or isnan(volume):
             return Bar(close_time, open_, high, low, close, volume)

@@ -200,7 +200,7 @@ def test_a_champion_predicts_on_mappings_and_arrays(hamilton: Hamilton) -> None:
     with pytest.raises(InputError, match="shape"):
         trees.predict(row[1:])
     with pytest.raises(InputError, match="float32"):
-        trees.predict(row.astype(np.float32))  # type: ignore[arg-type]
+        trees.predict(row.astype(np.float32))
     with pytest.raises(InputError, match="inf"):
         trees.predict(np.where(np.arange(48) == 3, math.inf, row))
     lstm = hamilton.champion(SYMBOL, "normal")

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import Phase, given, settings, strategies as st
 
 from brain.errors import InputError, LibraryError, StorageFullError
+from brain.model_keys import ModelKey
 from brain.naming import Family, Regime
 from engine.data.dataset import make_dataset
 from serving import Decision, Hamilton, Limits
@@ -85,7 +86,7 @@ def test_a_journal_is_json_that_says_inputs_versions_and_outcomes(
     assert entries[-1]["decision"]["prediction"] == decisions[-1].prediction  # type: ignore[index]
 
 
-def sample_key(models: Models) -> object:
+def sample_key(models: Models) -> ModelKey:
     (key,) = models.cells
     return key
 

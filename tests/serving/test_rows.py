@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from brain.errors import InputError
@@ -38,16 +39,19 @@ def models_of(folder: Path, dataset: Dataset, name: Family = Family.LIGHTGBM) ->
 
 def rows_of(market: MarketSeries) -> list[tuple[int, str, str, int, int, dict[str, float]]]:
     """All rows of a market, by the moment at which they are public."""
-    rows = []
+    rows: list[tuple[int, str, str, int, int, dict[str, float]]] = []
     for kind, frame, names in (
         ("funding", market.funding, ("rate", "interval_hours")),
         ("open_interest", market.open_interest, ("base", "usd")),
     ):
         known = frame.dropna(subset=["time", "available"])
-        for row in known.itertuples():
-            values = {name: float(getattr(row, name)) for name in names}
-            times = row.time.value, row.available.value
-            rows.append((times[1], kind, str(row.exchange), *times, values))
+        times = [
+            pd.DatetimeIndex(known[n]).as_unit("ns").asi8.tolist() for n in ("time", "available")
+        ]
+        numbers = known[list(names)].to_numpy(dtype=np.float64).tolist()
+        for exchange, time, available, row in zip(known["exchange"], *times, numbers, strict=True):
+            values = dict(zip(names, row, strict=True))
+            rows.append((available, kind, str(exchange), time, available, values))
     return sorted(rows, key=lambda row: row[0])
 
 
@@ -157,6 +161,20 @@ def test_rows_that_are_none_are_refused(models: Models, case: str) -> None:
     hamilton = Hamilton(models, [SYMBOL], limits=Limits.off())
     with pytest.raises(InputError, match=message):
         hamilton.row(kind, SYMBOL, *rest)  # type: ignore[arg-type]
+
+
+def test_rows_of_an_exchange_that_the_version_does_not_know_are_refused(
+    market: MarketSeries, tmp_path: Path
+) -> None:
+    dataset = make_dataset(head(sample(), TRAINED), horizon=HORIZON)
+    models = models_of(tmp_path, dataset)
+    hamilton = Hamilton(models, [SYMBOL], limits=Limits.off())
+    hamilton.row("open_interest", SYMBOL, "ftx", TIME, TIME, {"base": 1.0})  # nobody takes it yet
+    rich = make_dataset(head(sample(), TRAINED), horizon=HORIZON, market=market)
+    models.add(fit(Family.XGBOOST, rich), rich)
+    hamilton.reload(SYMBOL)
+    with pytest.raises(InputError, match="'ftx'"):
+        hamilton.row("open_interest", SYMBOL, "ftx", TIME, TIME, {"base": 1.0})
 
 
 def test_rows_that_no_champion_takes_are_left_aside(models: Models) -> None:

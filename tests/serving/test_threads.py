@@ -58,7 +58,7 @@ def of_pyfunc(models: Models, bars: Bars) -> dict[tuple[str, int], float]:
 
     rows = feature_frame(bars)
     times = bars.close_time.as_unit("ns").asi8.tolist()
-    table = {}
+    table: dict[tuple[str, int], float] = {}
     for version, folder in models.folders.items():
         model = mlflow.pyfunc.load_model(str(folder))
         values = np.asarray(model.predict(pd.DataFrame(rows))).reshape(-1)
