@@ -216,7 +216,7 @@ def _parse(arrays: dict[str, NDArray[Any]]) -> ExecutorData:
     head = json.loads(str(arrays[_HEAD]))
     if head.pop("format") != _FORMAT:
         raise InputError(f"another format than {_FORMAT}, which this release reads")
-    kernels = {
+    kernels: dict[str, Any] = {
         kernel: {
             name.removeprefix(f"{kernel}/"): array
             for name, array in arrays.items()
@@ -224,11 +224,12 @@ def _parse(arrays: dict[str, NDArray[Any]]) -> ExecutorData:
         }
         for kernel in _KERNELS
     }
-    memory = Memory(**kernels, **{name: arrays[name].astype(np.int64) for name in _SESSIONS})
+    sessions: dict[str, Any] = {name: arrays[name].astype(np.int64) for name in _SESSIONS}
+    rows: dict[str, Any] = {name: arrays[name].astype(np.float64) for name in _ARRAYS}
     data = ExecutorData(
         rule=PositionRule.from_json(head.pop("rule")),
-        memory=memory,
-        **{name: arrays[name].astype(np.float64) for name in _ARRAYS},
+        memory=Memory(**kernels, **sessions),
+        **rows,
         **head | {"names": tuple(head["names"])},
     )
     # All that is read late is read once: what can't be parsed is told here.
