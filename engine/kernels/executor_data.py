@@ -42,9 +42,8 @@ class Memory(Brief):
     """What the incremental kernels go on from after a series' last bar, and its sessions to come.
 
     Attributes:
-        features, regimes, market: the arrays of :class:`engine.kernels.incremental.features.
-            IncrementalFeatures`, ``IncrementalRegimes`` and ``IncrementalMarketFeatures``; the
-            last is empty where there are no market series.
+        features, regimes, market: the arrays of the kernels' classes in
+            :mod:`engine.kernels.incremental`; of the market none where it has no series.
         session_anchors_ns, session_opens_ns, session_closes_ns: (S,) stretches of trading from
             the bars of ``features`` to two years ahead, and the moments from which their bars are
             counted, see :class:`brain.series.calendars.Stretches`; none where the calendar is
