@@ -46,9 +46,9 @@ def kernel_memory(
     recent = list(zip(values, closes[-rows:].tolist(), strict=True))
     features = RecentBars(LOOK_BACK - 1)
     regimes = IncrementalRegimes(definition, state)
-    for columns, close_time_ns in recent:
-        features.push(close_time_ns, *columns)
-        regimes.push(*columns[:4], close_time_ns)
+    for (o, h, lo, c, v), close_time_ns in recent:
+        features.push(close_time_ns, o, h, lo, c, v)
+        regimes.push(o, h, lo, c, close_time_ns)
     stretches = _stretches(bars)
     return Memory(
         features=features.arrays(),
@@ -71,8 +71,8 @@ def _market(recent: list[tuple[list[float], int]], market: MarketSeries) -> Arra
             columns = [column[needed].tolist() for column in vars(rows).values()]
             for row in zip(*columns, strict=True):
                 add(exchange, *row)
-    for columns, close_time_ns in recent:
-        features.push(*columns, close_time_ns)
+    for (o, h, lo, c, v), close_time_ns in recent:
+        features.push(o, h, lo, c, v, close_time_ns)
     return features.arrays()
 
 

@@ -42,9 +42,8 @@ class Memory(Brief):
     """What the incremental kernels go on from after a series' last bar, and its sessions to come.
 
     Attributes:
-        features, regimes, market: the arrays of :class:`engine.kernels.incremental.features.
-            IncrementalFeatures`, ``IncrementalRegimes`` and ``IncrementalMarketFeatures``; the
-            last is empty where there are no market series.
+        features, regimes, market: the arrays of the kernels' classes in
+            :mod:`engine.kernels.incremental`; of the market none where it has no series.
         session_anchors_ns, session_opens_ns, session_closes_ns: (S,) stretches of trading from
             the bars of ``features`` to two years ahead, and the moments from which their bars are
             counted, see :class:`brain.series.calendars.Stretches`; none where the calendar is
@@ -216,7 +215,7 @@ def _parse(arrays: dict[str, NDArray[Any]]) -> ExecutorData:
     head = json.loads(str(arrays[_HEAD]))
     if head.pop("format") != _FORMAT:
         raise InputError(f"another format than {_FORMAT}, which this release reads")
-    kernels = {
+    kernels: dict[str, Any] = {
         kernel: {
             name.removeprefix(f"{kernel}/"): array
             for name, array in arrays.items()
@@ -224,11 +223,12 @@ def _parse(arrays: dict[str, NDArray[Any]]) -> ExecutorData:
         }
         for kernel in _KERNELS
     }
-    memory = Memory(**kernels, **{name: arrays[name].astype(np.int64) for name in _SESSIONS})
+    sessions: dict[str, Any] = {name: arrays[name].astype(np.int64) for name in _SESSIONS}
+    rows: dict[str, Any] = {name: arrays[name].astype(np.float64) for name in _ARRAYS}
     data = ExecutorData(
         rule=PositionRule.from_json(head.pop("rule")),
-        memory=memory,
-        **{name: arrays[name].astype(np.float64) for name in _ARRAYS},
+        memory=Memory(**kernels, **sessions),
+        **rows,
         **head | {"names": tuple(head["names"])},
     )
     # All that is read late is read once: what can't be parsed is told here.

@@ -101,7 +101,7 @@ class IncrementalFeatures:
 
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> Self:
-        """Go on after the bars of :meth:`arrays`, in some 20 ms.
+        """Go on after the bars of :meth:`arrays`, in some tens of milliseconds.
 
         Raises:
             InputError: the arrays are of something else.

@@ -127,8 +127,8 @@ class IncrementalRegimes:
         )
         start_ns, seen = (int(array_of(arrays, name, np.int64, 0)) for name in ("start_ns", "seen"))
         regimes = cls(RegimeDefinition.from_json(definition), RegimeState.from_json(state))
-        for columns, close_time_ns in RecentBars.replay(arrays, 4):
-            regimes.push(*columns, close_time_ns)  # type: ignore[misc]
+        for (o, h, lo, c), close_time_ns in RecentBars.replay(arrays, 4):
+            regimes.push(o, h, lo, c, close_time_ns)
         regimes._start = replace(regimes._start, close_time_ns=start_ns or None)
         regimes._seen = seen
         return regimes

@@ -21,7 +21,9 @@ def lagged(bars: int) -> deque[float]:
 
 
 class Means:
-    """Means of a series' values over several windows, as :func:`windows.rolling_mean`.
+    """Means of a series' values over several windows.
+
+    As of :func:`engine.kernels.windows.rolling_mean`.
 
     Args:
         windows: in bars.
@@ -89,7 +91,9 @@ def _parts(
 
 
 class Largest:
-    """The largest of a series' last values, as :func:`windows.rolling_max` without its count.
+    """The largest of a series' last values.
+
+    As in :func:`engine.kernels.windows.rolling_max` but for the count of what is there.
 
     Args:
         window: in bars.

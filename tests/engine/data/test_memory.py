@@ -33,9 +33,9 @@ DEFINITION = RegimeDefinition(min_bars=50)
 
 
 def states(bars: Bars) -> tuple[np.ndarray, RegimeState]:
-    prices = bars.frame[["open", "high", "low", "close"]].to_numpy().T
+    o, h, lo, c = bars.frame[["open", "high", "low", "close"]].to_numpy().T
     times = bars.close_time.as_unit("ns").asi8
-    values = volatility(*prices, DEFINITION.window)
+    values = volatility(o, h, lo, c, DEFINITION.window)
     return classify(values, times, DEFINITION, sessions=bars.sessions is not None)
 
 
@@ -70,22 +70,24 @@ def test_the_kernels_go_on_after_the_last_bar_as_the_batch_does() -> None:
     of_market = IncrementalMarketFeatures.from_arrays(data.memory.market)
     for name, rows in market.funding_rows().items():
         later = rows.available_ns > data.trained_until_ns
-        for row in zip(*(column[later].tolist() for column in vars(rows).values()), strict=True):
-            of_market.funding(name, *row)
+        columns = [column[later].tolist() for column in vars(rows).values()]
+        for settlement in zip(*columns, strict=True):
+            of_market.funding(name, *settlement)
     for name, interest in market.open_interest_rows().items():
         later = interest.available_ns > data.trained_until_ns
-        for row in zip(
-            *(column[later].tolist() for column in vars(interest).values()), strict=True
-        ):
-            of_market.open_interest(name, *row)
+        columns = [column[later].tolist() for column in vars(interest).values()]
+        for stamp in zip(*columns, strict=True):
+            of_market.open_interest(name, *stamp)
     expected, codes = feature_frame(whole, market)[500:], states(whole)[0][500:]
     times = whole.close_time.as_unit("ns").asi8[500:].tolist()
     bars = whole.frame[500:].to_numpy().tolist()
     own = len(expected.columns) - len(MARKET_FEATURES)
-    for row, code, bar, time in zip(expected.to_numpy(), codes, bars, times, strict=True):
-        np.testing.assert_array_equal(features.push(*bar, time), row[:own])
-        np.testing.assert_array_equal(of_market.push(*bar, time), row[own:])
-        assert regimes.push(*bar[:4], time) == code
+    for row, code, (o, h, lo, c, v), time in zip(
+        expected.to_numpy(), codes, bars, times, strict=True
+    ):
+        np.testing.assert_array_equal(features.push(o, h, lo, c, v, time), row[:own])
+        np.testing.assert_array_equal(of_market.push(o, h, lo, c, v, time), row[own:])
+        assert regimes.push(o, h, lo, c, time) == code
 
 
 def new_york(first: str, last: str, freq: str) -> pd.DatetimeIndex:

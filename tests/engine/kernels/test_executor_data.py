@@ -80,4 +80,4 @@ def test_shapes_that_contradict_each_other_are_refused() -> None:
         {"names": ("a",)},
     ):
         with pytest.raises(ModelIntegrityError, match="has shape"):
-            ExecutorData.from_bytes(replace(data, **changes).to_bytes())  # type: ignore[arg-type]
+            ExecutorData.from_bytes(replace(data, **changes).to_bytes())

@@ -20,8 +20,8 @@ SAMPLE = ("BTC/USD", "ETH/USD", "LTC/USD")
 
 def sample(symbol: str) -> Path:
     bars = read_folder(sample_folder(), [symbol]).bars[symbol]
-    columns = [bars.frame[name].to_numpy(dtype=np.float64) for name in bars.frame.columns[:5]]
-    return Path(*columns, bars.close_time.as_unit("ns").asi8)
+    o, h, lo, c, v = bars.frame.iloc[:, :5].to_numpy(dtype=np.float64).T.copy()
+    return Path(o, h, lo, c, v, bars.close_time.as_unit("ns").asi8)
 
 
 def pushed(path: Path, restarts: frozenset[int] = frozenset()) -> np.ndarray:
@@ -73,8 +73,8 @@ def test_from_any_start_across_gaps_sessions_and_restarts(
 def test_absurd_prices_and_volumes_are_unknown_as_in_the_batch(
     bars: list[tuple[float, ...]],
 ) -> None:
-    columns = [np.array(column) for column in zip(*bars, strict=True)]
-    path = Path(*columns, HOUR * np.arange(1, len(bars) + 1))
+    o, h, lo, c, v = np.array(bars).T.copy()
+    path = Path(o, h, lo, c, v, HOUR * np.arange(1, len(bars) + 1))
     assert bits(pushed(path)) == bits(bar_features(*path.columns()))
 
 

@@ -40,9 +40,9 @@ def test_the_profit_is_that_of_the_batch(
         funding=Funding(*paid) if pays else None,
     )
     profit, bars = IncrementalProfit(horizon, fill), []
-    for t, prices in enumerate(np.column_stack(path.prices()).tolist()):
+    for t, (o, h, lo, c) in enumerate(np.column_stack(path.prices()).tolist()):
         funding = (paid[0, t], paid[1, t]) if pays else None
-        bars.append(profit.push(position[t], *prices, cost[t], funding))
+        bars.append(profit.push(position[t], o, h, lo, c, cost[t], funding))
         if t in restarts:
             profit = IncrementalProfit.from_arrays(profit.arrays())
     for name in COLUMNS:
