@@ -42,9 +42,9 @@ def measure(runs: int) -> Report:
         ours="our predictors",
         theirs="mlflow.pyfunc",
         notes=[
-            "From a mapping of 48 values to a score, one thread, in its processor time: what else "
-            "runs on the machine is no part. Theirs is a frame of the row, or of the LSTM's window, "
-            "and its prediction.",
+            "From a mapping of 48 values to a score, one thread, in its processor time: other load "
+            "is no part of it. Theirs is a frame of the row, or of the LSTM's window, and its "
+            "prediction.",
             "Champions of one seed on the sample's hours of BTC/USD; the second of each family is "
             "the largest of its search space.",
             "Memory is resident, of a process of its own with nothing else in it; read once.",

@@ -29,8 +29,8 @@ _TAIL = {Family.LIGHTGBM: 100, Family.XGBOOST: 40, Family.LSTM: 40}
 
 Row = Mapping[str, float]
 
-# Processor time of the thread: on a busy machine, one call in a hundred waits for milliseconds, ours
-# as theirs, and the longer a call is, the more often.
+# Processor time of the thread: on a busy machine some calls wait for milliseconds, the more often
+# the longer they are, which makes medians look better than they are and percentiles worse.
 _clock = time.thread_time_ns
 
 
