@@ -47,8 +47,8 @@ def measure(runs: int) -> Report:
             "From a close to a decision that is in the journal; theirs has the model in memory, "
             "computes features and regime of the last bars, and asks pyfunc. "
             f"{differ} of its predictions differ from ours.",
-            "From a mapping of 48 values to a score, one thread. Theirs is a frame of the row, or of "
-            "the LSTM's window, and its prediction. Times are the processor's: other load is no "
+            "From a mapping of 48 values to a score, one thread. Theirs is a frame of the row, or "
+            "of the LSTM's window, and its prediction. Times are the processor's: other load is no "
             "part of them.",
             "Champions of one seed on the sample's hours of BTC/USD; the second of each family is "
             "the largest of its search space.",

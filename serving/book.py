@@ -112,7 +112,7 @@ class Book:
 
     def skip(self, bar: Bar, cost: float) -> None:
         """Settle a bar on which nothing was decided; before the first decision there is nothing."""
-        if self.close is not None:
+        if self.close is not None and bar.close_time > self.close:
             self.settle(bar, cost)
             self.side(math.nan, 0.0)
             self.decide(math.nan, 0.0)

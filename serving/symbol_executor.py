@@ -202,7 +202,9 @@ class SymbolExecutor:
                 for bar in new:
                     self._history.append(bar)
                 self._install(self._loaded, *observe(self._loaded, self._history))
-                self._write([warm_entry(bar) for bar in new])
+                # With the missing ones between them; the book may be older than the versions.
+                since_training = [entry for entry in self._history if isinstance(entry, Bar)]
+                self._write([self._skip(bar) for bar in since_training])
                 return len(new)
             for bar in new:
                 missing = self._closes.between(self._observations.close, bar.close_time)
@@ -212,6 +214,9 @@ class SymbolExecutor:
     def _pass(self, bar: Bar) -> str:
         """Observe and settle a bar, and decide nothing on it; the line of the journal."""
         self._observe(bar)
+        return self._skip(bar)
+
+    def _skip(self, bar: Bar) -> str:
         self.book.skip(bar, self._loaded.newest.cost)
         return warm_entry(bar)
 

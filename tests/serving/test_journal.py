@@ -179,6 +179,27 @@ def test_a_restart_after_a_warm_up_has_its_bars(models: Models, tmp_path: Path) 
     assert decisions == expected
 
 
+def test_a_warm_up_after_newer_champions_settles_what_was_held(tmp_path: Path) -> None:
+    models = Models(tmp_path / "models")
+    dataset = make_dataset(head(sample(), TRAINED), horizon=HORIZON)
+    models.add(fit(Family.LIGHTGBM, dataset), dataset)
+    with start(models, tmp_path / "journal", Limits.off()) as hamilton:
+        assert give(hamilton, SYMBOL, NEW[:8])[-1].exposure == 1.0
+    newer = make_dataset(head(sample(), TRAINED + 20), horizon=HORIZON)
+    models.add(fit(Family.XGBOOST, newer), newer)
+    profits = []
+    for _ in range(2):
+        with start(models, tmp_path / "journal", Limits.off()) as hamilton:
+            assert hamilton.warm_up(SYMBOL, arrays_of([*NEW[20:25], *NEW[27:30]])) in (8, 0)
+            profits.append(hamilton.profit(SYMBOL))
+            (executor,) = hamilton._all
+            assert executor.book.close == hamilton.last_close(SYMBOL) == NEW[29].close_time
+    assert profits[0] == profits[1]
+    with start(models, tmp_path / "journal", Limits.off()) as hamilton:
+        (decision,) = give(hamilton, SYMBOL, NEW[30:31])
+        assert decision.exposure == decision.position / HORIZON
+
+
 # --- faults -------------------------------------------------------------------------------------
 
 

@@ -101,7 +101,7 @@ def test_a_close_outside_the_sessions_is_refused_with_the_next_one(
         hamilton.bar(SYMBOL, *bar[1:], night.value)
     with pytest.raises(InputError, match="sessions of XNYS are those"):
         hamilton.bar(SYMBOL, *bar[1:], bar.close_time + 3 * 365 * 86_400 * 10**9)
-    assert hamilton.bar(SYMBOL, *bar[1:], bar.close_time)
+    assert hamilton.bar(SYMBOL, *bar[1:], bar.close_time).time == bar.close_time
 
 
 def test_bars_that_are_their_own_calendar_have_no_gaps(tmp_path: Path) -> None:
