@@ -225,6 +225,7 @@ class _Crew:
                 with self._start:
                     if self._ending:
                         raise CancelledError
+                    _ignore_replacement()
                     future = pool.submit(_attempt, call)
                     self._busy[pool] = future
                 outcome = future.result()
@@ -281,9 +282,15 @@ def _idle_pool() -> Any:
 def _new_pool() -> Any:
     from joblib.externals.loky import ProcessPoolExecutor
 
-    # A worker that imported torch looks like a leak to the pool, which replaces it; no warning.
-    warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
     return ProcessPoolExecutor(max_workers=1, timeout=_IDLE_SECONDS, env=_ONE_THREAD)
+
+
+def _ignore_replacement() -> None:
+    """No warning where a worker that imported torch looks like a leak to its pool.
+
+    As an error it would end the pool's own thread; filters may have changed since the last call.
+    """
+    warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
 
 
 def _attempt(call: Call) -> Any:
