@@ -15,7 +15,7 @@ import mlproject
 
 #: Settings of nights that are not about their analysis: samples and reports that cost little.
 BRIEF_ANALYSIS = {
-    "BRAIN_EXPLAIN_ROWS": "300",
+    "BRAIN_EXPLAIN_ROWS": "100",
     "BRAIN_EXPLAIN_WINDOWS": "100",
     "BRAIN_DRIFT_COLUMNS": "2",
 }
