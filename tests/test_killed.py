@@ -24,7 +24,7 @@ from engine.data.dataset import make_dataset
 from registry.library import BrainLibrary
 from tests.brain.test_processes import GONE_SECONDS, READY_SECONDS, ROOT, ProcessTree, wait_until
 from tests.engine.simulate import simulate
-from tests.jobs import BRIEF_ANALYSIS, run_job
+from tests.jobs import BRIEF, run_job
 
 SYMBOL = "ETH/USD"
 #: LightGBM is done in a moment, and XGBoost, by its stored recipe, in minutes: then it is killed.
@@ -204,7 +204,7 @@ def night(
 ) -> Iterator[ProcessTree]:
     """A night of several symbols that has just begun, as the job itself or by ``mlflow run``."""
     # `mlflow run` works in the project's folder, where the series would be looked for.
-    for name, value in {**BRIEF_ANALYSIS, "BRAIN_SERIES": str(tmp_path / "series")}.items():
+    for name, value in {**BRIEF, "BRAIN_SERIES": str(tmp_path / "series")}.items():
         monkeypatch.setenv(name, value)
     options = {**OPTIONS, "bars": str(bars)}
     if order.victim == "mlflow run":
