@@ -12,8 +12,9 @@ which has no lower bound, is never shifted as a whole by their interval.
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count, product
 from typing import Any
 
@@ -63,6 +64,12 @@ _LISTS = {
     "okx": ("/api/v5/public/instruments", "/api/v5/public/funding-rate"),
 }
 _LISTED = ("drop", "null", "retype", "row", "double", "swap", "container", "body")
+# A mutation may change nothing, such as a swap of the only row; then others are tried.
+_TRIES, _FAR = 8, 10**9
+
+#: Makes another body of an answer's.
+Change = Callable[[Any], Any]
+
 _SETTLEMENTS = "/api/v5/public/funding-rate-history"
 
 
@@ -117,6 +124,7 @@ class Mutations:
     server: ExchangeServer
     cases: Mapping[Case, int]
     log: dict[Case, str] = field(default_factory=dict)
+    _changes: dict[Case, Change] = field(default_factory=dict)
 
     def label(self, exchange: str, symbol: str, kind: str) -> str:
         """A series, and the seeds and mutations that may touch it."""
@@ -133,35 +141,50 @@ class Mutations:
         listing = self.server.truth.by_id(exchange, query.get("symbol") or query.get("instId"))
         symbol = "" if listing is None else listing.symbol.partition(":")[0]
         case = Case(exchange, path, symbol)
-        if case not in self.cases:
+        seed = self.cases.get(case)
+        if seed is None:
             return body
-        mutated, what = self._mutated(case, self.cases[case], body)
-        if mutated == body or (path == _SETTLEMENTS and _is_shifted_whole(body, mutated, what)):
-            return body
-        self.log[case] = what
-        return mutated
+        if case not in self._changes:
+            self._changes[case] = self._change(case, seed, body)
+        return self._changes[case](body)
 
-    def _mutated(self, case: Case, seed: int, body: Any) -> tuple[Any, str]:
-        """Another body, and what was changed."""
-        exchange = case.exchange
-        if case.path == _CLOCKS[exchange]:
-            value = random.Random(f"{seed} clock").choice(CLOCKS)
-            field = _CLOCK_FIELDS[exchange]
-            if exchange == "okx":
-                return {**body, "data": [{**body["data"][0], field: value}]}, repr(value)
-            return {**body, field: value}, repr(value)
-        if case.symbol:
-            mutation = Mutation(seed, _ENDPOINTS[exchange][case.kind][case.path])
-        else:
-            mutation = Mutation(seed, (), _LISTED)
-        place = random.Random(seed)
-        return mutation(exchange, body, lambda rows: place.randrange(len(rows))), mutation.kind
+    def _change(self, case: Case, seed: int, body: Any) -> Change:
+        """The first of a seed's changes that makes another body."""
+        for change, what in _changes(case, seed):
+            mutated = change(body)
+            whole = what == "shift" and case.path == _SETTLEMENTS and _is_shifted(body, mutated)
+            if mutated != body and not whole:
+                self.log[case] = what
+                return change
+        return lambda body: body
 
 
-def _is_shifted_whole(before: Any, after: Any, what: str) -> bool:
+def _changes(case: Case, seed: int) -> Iterator[tuple[Change, str]]:
+    """Changes of a case's answers, with what they are."""
+    if case.path == _CLOCKS[case.exchange]:
+        value = random.Random(f"{seed} clock").choice(CLOCKS)
+        yield partial(_with_clock, case.exchange, value), repr(value)
+        return
+    times = _ENDPOINTS[case.exchange][case.kind][case.path] if case.symbol else ()
+    for further in range(seed, seed + _TRIES * _FAR, _FAR):
+        mutation = Mutation(further, times, None if case.symbol else _LISTED)
+        yield partial(_mutated, case.exchange, mutation), mutation.kind
+
+
+def _with_clock(exchange: str, value: Any, body: Any) -> Any:
+    changed = {_CLOCK_FIELDS[exchange]: value}
+    if exchange == "okx":
+        return {**body, "data": [{**body["data"][0], **changed}]}
+    return {**body, **changed}
+
+
+def _mutated(exchange: str, mutation: Mutation, body: Any) -> Any:
+    place = random.Random(mutation.seed)
+    return mutation(exchange, body, lambda rows: place.randrange(len(rows)))
+
+
+def _is_shifted(before: Any, after: Any) -> bool:
     """Whether all settlements of a page were moved to places of others."""
-    if what != "shift":
-        return False
     pairs = zip(before["data"], after["data"], strict=True)
     moves = {int(new["fundingTime"]) - int(old["fundingTime"]) for old, new in pairs}
     return len(moves) == 1 and moves.pop() % (8 * 3_600_000) == 0
