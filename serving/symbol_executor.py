@@ -186,9 +186,10 @@ class SymbolExecutor:
     # --- what else comes ------------------------------------------------------------------------
 
     def row(self, row: Row) -> None:
-        """Observe a row of another kind."""
+        """Book or observe a row of another kind, or both."""
         with self._lock:
-            self._observe(row)
+            if not self.book.row(row) or self._observations.takes(row):
+                self._observe(row)
             self._write([row_entry(row)])
 
     def warm_up(self, bars: Iterable[Bar]) -> int:
@@ -277,7 +278,9 @@ class SymbolExecutor:
 
     def _install(self, loaded: Loaded, observations: Observations, history: History) -> None:
         self._loaded, self._observations, self._history = loaded, observations, history
-        self._closes = ExpectedCloses(loaded.newest.data)
+        data = loaded.newest.data
+        self._closes, self.book.opened = ExpectedCloses(data), data.opened
+        self.book.adopt(data.rule.fill, data.memory.settlements)
         self._columns = {v.id: observations.columns_of(v.data.names) for v in loaded.versions}
 
     # --- the journal ----------------------------------------------------------------------------
@@ -289,6 +292,8 @@ class SymbolExecutor:
             return
         state = restore(journal, self.book)
         self.last, self._last_bar = state.last, state.bar
+        data = self._loaded.newest.data
+        self.book.adopt(data.rule.fill, data.memory.settlements)
         lines = []
         if self.book.close is not None and self.book.close < self._observations.close:
             # The newest version has seen bars that were never given here.
