@@ -209,7 +209,7 @@ class Hamilton:
 
     def profit(self, symbol: str | ModelKey) -> BookedProfit:
         """What a symbol has earned: in its last bar, and on that bar's day (UTC)."""
-        return self._executor(symbol).book.earned
+        return self._executor(symbol).earned
 
     def kill(self, reason: str = "by a call") -> None:
         """Hold nothing from each symbol's next bar on; a restart with the journal holds to it."""

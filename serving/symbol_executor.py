@@ -12,7 +12,7 @@ from brain.errors import BrainError, InputError, NotEnoughBarsError
 from brain.naming import REGIMES
 from brain.text import count, moment as time_text
 from serving.bars import Bar, Row, missing_bar
-from serving.book import Book
+from serving.book import Book, BookedProfit
 from serving.champions import Loaded, LoadedChampion, LoadedVersion, age_days
 from serving.closes import ExpectedCloses
 from serving.decision import Decision
@@ -182,6 +182,12 @@ class SymbolExecutor:
     def last_close(self) -> int:
         """The close of the last bar that counts, nanoseconds since 1970 UTC."""
         return self._observations.close
+
+    @property
+    def earned(self) -> BookedProfit:
+        """What the last bar and its day have earned."""
+        with self._lock:
+            return self.book.earned
 
     # --- what else comes ------------------------------------------------------------------------
 
