@@ -136,8 +136,8 @@ class FundingLedger:
         times = array_of(arrays, "times", np.int64, 2).tolist()
         values = array_of(arrays, "values", np.float64, 2).tolist()
         held = [
-            _Held(PaidBar(*moments, mark, close), before, after)
-            for moments, (mark, close, before, after) in zip(times, values, strict=True)
+            _Held(PaidBar(begin, fill, end, mark, close), before, after)
+            for (begin, fill, end), (mark, close, before, after) in zip(times, values, strict=True)
         ]
         ends = np.cumsum(array_of(arrays, "groups", np.int64, 1)).tolist()
         groups = [held[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
