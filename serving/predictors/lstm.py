@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["LstmModel"]
 
 _ERRORS_ALONE = 3
-_TYPES = {"tensor(double)": np.float64, "tensor(float)": np.float32}
 
 
 class LstmModel:
@@ -57,7 +56,7 @@ class _Binding:
     def __init__(self, session: onnxruntime.InferenceSession, shape: tuple[int, int]) -> None:
         (output,) = session.get_outputs()
         self._rows = np.empty(shape)
-        self._prediction = np.empty(output.shape, _TYPES[output.type])
+        self._prediction = np.empty(output.shape)
         self._binding = session.io_binding()
         rows, prediction = self._rows, self._prediction
         self._binding.bind_input("rows", "cpu", 0, rows.dtype.type, shape, rows.ctypes.data)
