@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
+from tests.jobs import BRIEF
 from tests.s3_servers import Bucket
 from tests.servers import free_port
 
@@ -49,6 +50,7 @@ def test_the_operations_page_brings_up_a_server_and_a_night(
     programs = [Path(sys.executable).parent, Path(spec.origin).parent / "pginstall18/bin"]
     env = {
         **os.environ,
+        **BRIEF,
         **s3.environment,
         "PATH": os.pathsep.join([*map(str, programs), os.environ["PATH"]]),
         "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
@@ -59,10 +61,7 @@ def test_the_operations_page_brings_up_a_server_and_a_night(
         "MLFLOW_AUTH_ADMIN_PASSWORD": "the administrator's",
         "MLFLOW_FLASK_SERVER_SECRET_KEY": "a key of the test's own",
         "BRAIN_FOLDS": "2",
-        "BRAIN_SEEDS": "1",
         "BRAIN_JOBS": "1",
-        "BRAIN_EXPLAIN_ROWS": "100",
-        "BRAIN_DRIFT_COLUMNS": "2",
         "COLUMNS": "300",
     }
     assert set(names) <= set(env)
