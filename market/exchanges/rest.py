@@ -6,6 +6,7 @@ import asyncio
 import logging
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence, Sized
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -335,6 +336,7 @@ class RestExchange(Exchange):
                 self._odd_rows.append(self._odd_row(row, error))
             else:
                 instruments += [] if instrument is None else [instrument]
+        instruments = self._consistent(instruments)
         if self._odd_rows and not instruments:
             raise self._odd_rows[0].error  # the shape of all of them is another
         if self._odd_rows:
@@ -348,6 +350,19 @@ class RestExchange(Exchange):
             by_symbol.setdefault(instrument.symbol, instrument)
         return by_symbol
 
+    def _consistent(self, instruments: Sequence[Instrument]) -> list[Instrument]:
+        """The instruments without those of which two rows contradict each other."""
+        by_id: dict[str, Instrument] = {}
+        odd: dict[str, OddRow] = {}
+        for one in instruments:
+            if _contradict(by_id.setdefault(one.id, one), one):
+                error = self.parser(self.endpoints["instruments"]).shape_error(
+                    "two rows", f"of {one.id} contradict each other"
+                )
+                odd[one.id] = OddRow(one.id, one.symbol, error)
+        self._odd_rows += odd.values()
+        return [one for one in instruments if one.id not in odd]
+
     def _odd_row(self, row: Any, error: ExchangeShapeError) -> OddRow:
         """What can be said of a row that can't be read."""
         fields = row if isinstance(row, dict) else {}
@@ -356,6 +371,13 @@ class RestExchange(Exchange):
         symbol = canonical(str(base), str(quote)) if known else None
         named = f"{name or symbol or 'an instrument without a name'}: {error}"
         return OddRow(name if isinstance(name, str) else None, symbol, ExchangeShapeError(named))
+
+
+def _contradict(one: Instrument, other: Instrument) -> bool:
+    """Whether two rows of an instrument differ in more than its moving on between requests."""
+    if one.status != other.status:
+        other = replace(other, status=one.status, delisted=one.delisted)
+    return one != other
 
 
 def funding_hours(

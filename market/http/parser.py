@@ -20,7 +20,8 @@ Field = str | int
 
 # No exchange is older, and no contract is so far ahead: other numbers are of another unit.
 _FIRST, _LAST = pd.Timestamp("2000-01-01", tz="UTC"), pd.Timestamp("2200-01-01", tz="UTC")
-_UNITS = {"seconds": 1e3, "microseconds": 1e-3, "nanoseconds": 1e-6}
+# By how much to multiply, and to divide, for milliseconds: in whole numbers, which never overflow.
+_UNITS = {"seconds": (1000, 1), "microseconds": (1, 1000), "nanoseconds": (1, 1_000_000)}
 _WHOLE = re.compile(r"-?[0-9]{1,30}(?:\.0*)?")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[+-]?(?:nan|inf(?:inity)?)", re.IGNORECASE)
@@ -146,9 +147,10 @@ class Parser:
         low, high = milliseconds(_FIRST), milliseconds(_LAST)
         if low <= number < high:
             return number
-        units = [unit for unit, factor in _UNITS.items() if low <= number * factor < high]
+        units = [unit for unit, (times, by) in _UNITS.items() if low <= number * times // by < high]
         guess = f" (they may be {units[0]})" if units else ""
-        difference = f"holds {number} in row {place}, no milliseconds of our time{guess}"
+        shown = str(number)[:40]
+        difference = f"holds {shown} in row {place}, no milliseconds of our time{guess}"
         raise self.shape_error(f"field {field!r}", difference)
 
     def text(self, row: Any, field: Field) -> str:

@@ -36,6 +36,9 @@ REGRESSIONS = {
     21587: Case("okx", "/api/v5/public/open-interest", "POL/USDT"),
     # The upcoming settlement was stored with its milliseconds.
     84139: Case("bybit", "/v5/market/tickers", "POL/USDT"),
+    # A time of 400 digits was an OverflowError.
+    90814: Case("binance", "/futures/data/openInterestHist", "SOL/USDT"),
+    91047: Case("okx", "/api/v5/public/mark-price", "KAITO/USDT"),
 }
 
 

@@ -352,7 +352,7 @@ _LISTED = {"binance": "onboardDate", "bybit": "launchTime", "okx": "listTime"}
 
 
 @pytest.mark.parametrize("exchange", EXCHANGES)
-@pytest.mark.parametrize("spoilt", ["listed", "base", "id", "status", "row"])
+@pytest.mark.parametrize("spoilt", ["listed", "base", "id", "status", "row", "twice"])
 def test_an_odd_row_of_a_list_fails_its_symbol_alone(
     store: SeriesStore, exchanges: ExchangeServer, exchange: str, spoilt: str
 ) -> None:
@@ -365,6 +365,11 @@ def test_an_odd_row_of_a_list_fails_its_symbol_alone(
             if str(row[_ID[exchange]]).startswith("ETH"):
                 if spoilt == "row":
                     rows[place] = None
+                elif spoilt == "twice":
+                    listed = row[_LISTED[exchange]]
+                    later = type(listed)(int(listed) + 86_400_000)
+                    rows.insert(0, {**row, _LISTED[exchange]: later})
+                    return
                 else:
                     row[names[spoilt][exchange]] = "soon" if spoilt == "listed" else 5
 

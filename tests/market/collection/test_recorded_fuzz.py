@@ -108,6 +108,8 @@ class Replay:
             return answer
         times = (self.recording.rows[key][1],) if key in self.recording.rows else ()
         mutation = Mutation(self.seed, times)
+        if mutation.kind == "shift" and self.exchange == "okx":
+            return answer  # so few rows are recorded that no neighbour shows a shift
         return mutation(exchange, answer, self._place)
 
     def _place(self, rows: list[Any]) -> int:
@@ -229,6 +231,17 @@ def _fuzz(
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("exchange", ["binance", "bybit", "okx"])
 def test_mutated_recorded_answers(
+    server: ExchangeServer, truth: Any, tmp_path: Path, exchange: str, seed: int
+) -> None:
+    _fuzz(server, truth, tmp_path, exchange, seed)
+
+
+@pytest.mark.parametrize(
+    ("exchange", "seed"),
+    # Two rows of the instrument differed in when it was listed: the first was taken.
+    [("bybit", 1_000_016)],
+)
+def test_seeds_of_regressions(
     server: ExchangeServer, truth: Any, tmp_path: Path, exchange: str, seed: int
 ) -> None:
     _fuzz(server, truth, tmp_path, exchange, seed)
