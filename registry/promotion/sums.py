@@ -1,0 +1,79 @@
+"""The running sums of a group's nights: what the rule keeps of evidence that it has looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from brain.brief import Brief
+from registry.promotion.groups import Floats
+
+__all__ = ["SCALE_NIGHTS", "Sums"]
+
+#: Nights that a scale needs before it counts.
+SCALE_NIGHTS = 5
+
+
+@dataclass(frozen=True, repr=False)
+class Sums(Brief):
+    """Sums over nights, each (…, groups): leading axes are of independent histories.
+
+    A night's value is ``X = clip(Ȳ / s, ± limit)``: the group's mean ``Ȳ`` over the root mean
+    square ``s`` of its earlier nights, so that nothing of the night itself is in its scale, and one
+    night of a heavy tail can't decide. It is unknown until :data:`SCALE_NIGHTS` are known.
+
+    Attributes:
+        squares, known: of the scale: ΣȲ² and the nights in it.
+        total, variance: ΣX and ΣX²: score and clock.
+        active: nights on which the group was known.
+        nights: all nights, unknown ones too.
+    """
+
+    squares: Floats
+    known: Floats
+    total: Floats
+    variance: Floats
+    active: Floats
+    nights: int = 0
+
+    @classmethod
+    def empty(cls, *shape: int) -> Sums:
+        """Of no night."""
+        return cls(*(np.zeros(shape) for _ in range(5)))
+
+    def successor(self) -> Sums:
+        """New sums that go on with the scale of these."""
+        return replace(Sums.empty(*self.total.shape), squares=self.squares, known=self.known)
+
+    def value(self, means: Floats, limit: float) -> Floats:
+        """X of a night's means, (…, groups); NaN is unknown."""
+        ready = (self.known >= SCALE_NIGHTS) & (self.squares > 0.0)
+        scale = np.sqrt(np.divide(self.squares, self.known, out=np.ones_like(means), where=ready))
+        return np.where(ready, np.clip(means / scale, -limit, limit), np.nan)
+
+    def add(self, means: Floats, limit: float) -> Sums:
+        """With one more night.
+
+        Args:
+            means: of the groups in the night, (…, groups); NaN is unknown and adds nothing.
+            limit: of X, in root mean squares.
+        """
+        x = np.nan_to_num(self.value(means, limit))
+        known = np.isfinite(means)
+        filled = np.where(known, means, 0.0)
+        return Sums(
+            self.squares + filled * filled,
+            self.known + known,
+            self.total + x,
+            self.variance + x * x,
+            self.active + known,
+            self.nights + 1,
+        )
+
+    def add_all(self, means: Floats, limit: float) -> Sums:
+        """With several nights, (nights, …, groups), in their order."""
+        sums = self
+        for night in means:
+            sums = sums.add(night, limit)
+        return sums
