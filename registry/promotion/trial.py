@@ -1,0 +1,175 @@
+"""The trial of a challenger line against the champions, night by night.
+
+Leading axes (…) are of independent histories: a library has none, a simulation has its paths.
+Evidence is (…, symbols, regimes, lines) a night: net profit over the volatility known before the
+night, NaN unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brain.brief import Brief
+from brain.errors import InputError
+from registry.promotion.boundary import Look, Rule, backtest_weight, look, quantiles
+from registry.promotion.groups import Booleans, Floats, Groups
+from registry.promotion.sums import Sums
+
+__all__ = ["Indices", "Night", "Trial", "advance", "begin", "difference"]
+
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True, repr=False)
+class Trial(Brief):
+    """A challenger line on trial.
+
+    Attributes:
+        line: its index in the evidence.
+        level: the chance that it takes any group by luck.
+        recipes: K, that were ever tried on the backtest's nights.
+        z: (groups,) quantile of each boundary.
+        weight: of the backtest's nights; 0 if live nights count alone.
+        live, backtest: sums of the line less the champions, (…, groups).
+        open: groups that it may still take, (…, groups).
+    """
+
+    line: int
+    level: float
+    recipes: float
+    z: Floats
+    weight: float
+    live: Sums
+    backtest: Sums | None
+    open: Booleans
+
+
+@dataclass(frozen=True, repr=False)
+class Night(Brief):
+    """What a night changed.
+
+    Attributes:
+        champions: index of each cell's line, (…, symbols, regimes).
+        trials: with the night's evidence.
+        looks: one for each trial.
+        winner, group: the trial that took a group and the group, (…); −1 where none did.
+        cells: that were taken, (…, symbols, regimes).
+    """
+
+    champions: Indices
+    trials: tuple[Trial, ...]
+    looks: tuple[Look, ...]
+    winner: Indices
+    group: Indices
+    cells: Booleans
+
+
+def difference(values: Floats, champions: Indices, line: int) -> Floats:
+    """A line less each cell's champion, (…, symbols, regimes); NaN where it is the champion.
+
+    Args:
+        values: (…, symbols, regimes, lines), NaN unknown.
+        champions: (…, symbols, regimes) indices of lines.
+        line: index.
+    """
+    own = np.take_along_axis(values, champions[..., None], axis=-1)[..., 0]
+    return np.where(champions == line, np.nan, values[..., line] - own)
+
+
+def begin(
+    rule: Rule,
+    groups: Groups,
+    line: int,
+    level: float,
+    *,
+    recipes: float = 1.0,
+    backtest: Floats | None = None,
+    shape: tuple[int, ...] = (),
+) -> Trial:
+    """Put a line on trial.
+
+    Args:
+        rule, groups: of the trial.
+        line: index in the evidence.
+        level: of the trial, see :func:`registry.promotion.budget.share`.
+        recipes: K ≥ 1, that were ever tried on the backtest's nights.
+        backtest: (nights, …, symbols, regimes), the line less the champions, oldest first. Its scale
+            serves the live nights even where its sums don't count.
+        shape: of the leading axes.
+
+    Raises:
+        InputError: an argument is out of its range.
+    """
+    if not recipes >= 1.0:
+        raise InputError(f"{recipes} recipes can't have been tried; count the line's own, 1")
+    if not 0.0 < level < 1.0:
+        raise InputError(f"a trial can't have level {level}; wait until older trials are over")
+    levels = level * groups.shares(rule.weights)
+    sums, weight = None, 0.0
+    live = Sums.empty(*shape, levels.size)
+    if backtest is not None:
+        if backtest.ndim < 3 or backtest.shape[-2:] != (len(groups.symbols), len(groups.regimes)):
+            raise InputError(
+                f"the backtest has shape {backtest.shape}; give nights × {len(groups.symbols)} "
+                f"symbols × {len(groups.regimes)} regimes"
+            )
+        sums = live.add_all(groups.means(backtest), rule.limit)
+        live = sums.successor()
+        weight = backtest_weight(rule, float(len(backtest)), float(levels[0]), recipes)
+    z = quantiles(levels / recipes if weight else levels)
+    return Trial(line, level, recipes, z, weight, live, sums, np.ones(live.total.shape, dtype=bool))
+
+
+def advance(
+    rule: Rule, groups: Groups, champions: Indices, trials: Sequence[Trial], values: Floats
+) -> Night:
+    """Add one complete night, and decide.
+
+    At most one group changes hands a night: the widest that a line takes, and among equals the one
+    furthest beyond its boundary. Groups that lie within it are closed to every trial: their
+    champion is another than the one on whose evidence the sums rest. Wider groups go on, each night
+    against the champions of that night.
+
+    Args:
+        rule, groups: of the trials.
+        champions: (…, symbols, regimes) of the night.
+        trials: that are running.
+        values: (…, symbols, regimes, lines) of the night; NaN unknown.
+    """
+    moved, looks, keys = [], [], []
+    for trial in trials:
+        means = groups.means(difference(values, champions, trial.line))
+        running = trial.open & (trial.live.nights < rule.nights)
+        trial = replace(trial, live=trial.live.add(means, rule.limit), open=running)
+        seen = look(rule, trial.z, trial.live, trial.backtest, trial.weight)
+        crossed = seen.crossed & running
+        moved.append(trial)
+        looks.append(replace(seen, crossed=crossed))
+        beyond = np.where(crossed, 1.0 - np.exp(-seen.score / seen.boundary), -np.inf)
+        keys.append(beyond + _width(groups))
+    if not trials:
+        none = np.full(champions.shape[:-2], -1)
+        return Night(champions, (), (), none, none, np.zeros(champions.shape, dtype=bool))
+    key = np.stack(keys, axis=-2)  # (…, trials, groups)
+    flat = key.reshape(*key.shape[:-2], -1)
+    best = flat.argmax(axis=-1)
+    takes = np.take_along_axis(flat, best[..., None], axis=-1)[..., 0] > -np.inf
+    winner = np.where(takes, best // key.shape[-1], -1)
+    group = np.where(takes, best % key.shape[-1], -1)
+    masks = np.stack([groups.cells(name) for name in groups.names])
+    cells = np.where(takes[..., None, None], masks[group], False)
+    lines = np.array([trial.line for trial in trials])
+    champions = np.where(cells, lines[winner][..., None, None], champions)
+    # A group is closed if none of its cells is outside of what was taken.
+    outside = (masks & ~cells[..., None, :, :]).any(axis=(-2, -1))
+    closed = tuple(replace(trial, open=trial.open & outside) for trial in moved)
+    return Night(champions, closed, tuple(looks), winner, group, cells)
+
+
+def _width(groups: Groups) -> Floats:
+    """What orders the levels: all cells before regimes before symbols."""
+    return np.array([2.0 - k for k, level in enumerate(groups.levels) for _ in level])
