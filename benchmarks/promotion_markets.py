@@ -42,6 +42,7 @@ class Market:
         edge: of the second line over the champion, in annual Sharpe ratio of a symbol's profit.
         edge_regimes, edge_symbols: where the edge is: regimes' numbers, and the first so many
             symbols; everywhere if None.
+        later: from which night on the edge is another one, and which.
         wander: standard deviation of an edge of the second line that comes and goes around
             ``edge``, with a memory of 60 nights.
     """
@@ -55,7 +56,14 @@ class Market:
     edge: float = 0.0
     edge_regimes: tuple[int, ...] | None = None
     edge_symbols: int | None = None
+    later: tuple[int, float] | None = None
     wander: float = 0.0
+
+    def edges(self) -> NDArray[np.float64]:
+        """The edge of each line over the champion by cell: (lines, symbols, regimes)."""
+        edges = np.zeros((self.lines, self.symbols, len(_CUTS) + 1))
+        edges[1, : self.edge_symbols, list(self.edge_regimes or range(len(_CUTS) + 1))] = self.edge
+        return edges
 
     def with_(self, **changes: Any) -> Market:
         """The same but for some attributes."""
@@ -101,7 +109,9 @@ def simulate(market: Market, paths: int, rng: np.random.Generator) -> Nights:
     for line in range(market.lines):
         draws = _correlated(market, paths, market.nights, rng, market.skewed and line > 0)
         profits[line] = unit * shock * (common + own * draws)
-    shares = _shares(regimes, last, rng)
+    # An edge in one regime must not leak into another's half of a night.
+    chance = _SPLIT if market.edge_regimes is None else 0.0
+    shares = _shares(regimes, last, chance, rng)
     if market.lines > 1:
         # In units of the deviation that the profits have, which errors of the volatility widen.
         scale = np.sqrt(np.mean(unit * unit)) / unit.mean()
@@ -110,8 +120,8 @@ def simulate(market: Market, paths: int, rng: np.random.Generator) -> Nights:
 
 
 def _volatility(market: Market, shape: tuple[int, ...], rng: np.random.Generator) -> Single:
-    """exp of an AR(1), half of whose variance is common to all symbols."""
-    paths, nights, symbols = shape
+    """Exponential of an AR(1), half of whose variance is common to all symbols."""
+    paths, nights, _ = shape
     common = rng.standard_normal((paths, nights, 1), dtype=np.float32)
     steps = math.sqrt(0.5) * (common + rng.standard_normal(shape, dtype=np.float32))
     log = np.empty(shape, dtype=np.float32)
@@ -150,11 +160,9 @@ def _before(volatility: Single, returns: Single) -> tuple[Single, NDArray[np.int
     return volatility / known, np.searchsorted(cuts, known).astype(np.int8)
 
 
-def _shares(
-    regimes: NDArray[np.int8], last: NDArray[np.int8], rng: np.random.Generator
-) -> Single:
+def _shares(regimes: NDArray[np.int8], last: NDArray[np.int8], rng: np.random.Generator) -> Single:
     """A night is its regime's, or in halves the last night's and its own."""
-    split = rng.random(regimes.shape) < _SPLIT
+    split = rng.random(regimes.shape) < chance
     codes = np.arange(len(_CUTS) + 1)
     own = (regimes[..., None] == codes).astype(np.float32)
     before = (last[..., None] == codes).astype(np.float32)
@@ -164,6 +172,8 @@ def _shares(
 def _edge(market: Market, shares: Single, paths: int, rng: np.random.Generator) -> Single:
     """The mean of a night's profit over its true volatility: (paths, nights, symbols)."""
     edge = np.full((paths, market.nights, 1), market.edge, dtype=np.float32)
+    if market.later is not None:
+        edge[:, market.later[0] :] = market.later[1]
     if market.wander:
         memory = math.exp(-1.0 / 60.0)
         state = rng.standard_normal(paths)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from benchmarks.promotion_markets import Nights
 from registry.promotion.boundary import Rule
 from registry.promotion.budget import Start, share
-from registry.promotion.groups import Floats, Groups
+from registry.promotion.groups import Booleans, Floats, Groups
 from registry.promotion.trial import Indices, advance, begin
 
 __all__ = ["Outcome", "groups_of", "start_levels", "try_lines"]
@@ -24,12 +24,31 @@ class Outcome:
     Attributes:
         winner: line that took a group in a night, (nights, paths); 0 where none did.
         group: the group's index, (nights, paths); −1 where none was taken.
-        champions: at the end, (paths, symbols, regimes).
+        cells: that changed hands, (nights, paths, symbols, regimes).
+        champions: before each night, (nights, paths, symbols, regimes).
     """
 
     winner: NDArray[np.int64]
     group: NDArray[np.int64]
+    cells: Booleans
     champions: Indices
+
+    def gains(self, edges: Floats) -> tuple[Floats, Floats, Floats]:
+        """What each promotion was worth: its mean gain, cells and cells without a gain.
+
+        Args:
+            edges: (lines, symbols, regimes).
+
+        Returns:
+            (promotions,) each.
+        """
+        night, path = np.nonzero(self.group >= 0)
+        cells, before = self.cells[night, path], self.champions[night, path]
+        symbol, regime = np.indices(edges.shape[1:])
+        gain = edges[self.winner[night, path]] - edges[before, symbol, regime]
+        count = cells.sum(axis=(1, 2))
+        wrong = (cells & (gain <= 0.0)).sum(axis=(1, 2))
+        return np.where(cells, gain, 0.0).sum(axis=(1, 2)) / count, count, wrong
 
     @property
     def first(self) -> Floats:
@@ -90,7 +109,7 @@ def try_lines(
     levels = start_levels(rule, starts)
     paths, count = nights.shares.shape[:2]
     champions = np.zeros((paths, *nights.shares.shape[2:]), dtype=np.int64)
-    winners, taken, trials = [], [], []
+    winners, taken, cells, befores, trials = [], [], [], [], []
     for day in range(count - backtest):
         for line in [line for line, start in starts.items() if start == day]:
             before = None
@@ -103,8 +122,11 @@ def try_lines(
                 )
             )  # fmt: skip
         result = advance(rule, groups, champions, trials, nights.night(backtest + day))
+        befores.append(champions)
+        # A line that has a cell already takes the others of the group.
+        cells.append(result.cells & (champions != result.champions))
         champions, trials = result.champions, list(result.trials)
         order = np.array([trial.line for trial in trials] or [0])
         winners.append(np.where(result.winner >= 0, order[result.winner], 0))
         taken.append(result.group)
-    return Outcome(np.array(winners), np.array(taken), champions)
+    return Outcome(np.array(winners), np.array(taken), np.array(cells), np.array(befores))

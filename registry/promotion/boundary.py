@@ -74,7 +74,7 @@ class Look(Brief):
 
 def quantiles(levels: Floats) -> Floats:
     """Φ⁻¹(1 − a/2) of each level."""
-    return np.array([_NORMAL.inv_cdf(1.0 - a / 2.0) for a in levels])
+    return np.array([-_NORMAL.inv_cdf(a / 2.0) for a in levels])
 
 
 def backtest_weight(rule: Rule, nights: float, level: float, recipes: float) -> float:
@@ -91,13 +91,15 @@ def backtest_weight(rule: Rule, nights: float, level: float, recipes: float) -> 
     """
     if not nights:
         return 0.0
-    alone = math.sqrt(rule.nights) / _NORMAL.inv_cdf(1.0 - level / 2.0)
+    alone = math.sqrt(rule.nights) / -_NORMAL.inv_cdf(level / 2.0)
     w = rule.discount
     drift = (w * nights + rule.nights) / math.sqrt(w * w * nights + rule.nights)
-    return w if drift / _NORMAL.inv_cdf(1.0 - level / recipes / 2.0) > alone else 0.0
+    return w if drift / -_NORMAL.inv_cdf(level / recipes / 2.0) > alone else 0.0
 
 
-def look(rule: Rule, z: Floats, live: Sums, backtest: Sums | None = None, weight: float = 0.0) -> Look:
+def look(
+    rule: Rule, z: Floats, live: Sums, backtest: Sums | None = None, weight: float = 0.0
+) -> Look:
     """Judge all groups at one night.
 
     ``w·ΣX_back + ΣX_live ≥ z·√V`` with ``V = w²·max(ΣX²_back, n_back) + max(ΣX²_live + (T − n)·p,

@@ -46,6 +46,11 @@ class Sums(Brief):
         """New sums that go on with the scale of these."""
         return replace(Sums.empty(*self.total.shape), squares=self.squares, known=self.known)
 
+    def only(self, group: int) -> Sums:
+        """Of one group, (…, 1)."""
+        arrays = (self.squares, self.known, self.total, self.variance, self.active)
+        return Sums(*(a[..., group : group + 1] for a in arrays), nights=self.nights)
+
     def value(self, means: Floats, limit: float) -> Floats:
         """X of a night's means, (…, groups); NaN is unknown."""
         ready = (self.known >= SCALE_NIGHTS) & (self.squares > 0.0)

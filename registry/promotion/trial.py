@@ -97,8 +97,8 @@ def begin(
         line: index in the evidence.
         level: of the trial, see :func:`registry.promotion.budget.share`.
         recipes: K ≥ 1, that were ever tried on the backtest's nights.
-        backtest: (nights, …, symbols, regimes), the line less the champions, oldest first. Its scale
-            serves the live nights even where its sums don't count.
+        backtest: (nights, …, symbols, regimes), the line less the champions, oldest first. Its
+            scale serves the live nights even where its sums don't count.
         shape: of the leading axes.
 
     Raises:
@@ -141,10 +141,10 @@ def advance(
         values: (…, symbols, regimes, lines) of the night; NaN unknown.
     """
     moved, looks, keys = [], [], []
-    for trial in trials:
-        means = groups.means(difference(values, champions, trial.line))
-        running = trial.open & (trial.live.nights < rule.nights)
-        trial = replace(trial, live=trial.live.add(means, rule.limit), open=running)
+    for before in trials:
+        means = groups.means(difference(values, champions, before.line))
+        running = before.open & (before.live.nights < rule.nights)
+        trial = replace(before, live=before.live.add(means, rule.limit), open=running)
         seen = look(rule, trial.z, trial.live, trial.backtest, trial.weight)
         crossed = seen.crossed & running
         moved.append(trial)
