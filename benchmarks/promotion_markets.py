@@ -160,7 +160,9 @@ def _before(volatility: Single, returns: Single) -> tuple[Single, NDArray[np.int
     return volatility / known, np.searchsorted(cuts, known).astype(np.int8)
 
 
-def _shares(regimes: NDArray[np.int8], last: NDArray[np.int8], rng: np.random.Generator) -> Single:
+def _shares(
+    regimes: NDArray[np.int8], last: NDArray[np.int8], chance: float, rng: np.random.Generator
+) -> Single:
     """A night is its regime's, or in halves the last night's and its own."""
     split = rng.random(regimes.shape) < chance
     codes = np.arange(len(_CUTS) + 1)

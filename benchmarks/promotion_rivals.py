@@ -8,6 +8,7 @@ less the champion, (challengers, paths, nights).
 from __future__ import annotations
 
 import itertools
+from functools import cache
 
 import numpy as np
 from scipy.stats import kurtosis, norm, skew
@@ -137,13 +138,11 @@ def overfitting(profits: Floats) -> Booleans:
 
 
 def overfit_probability(profits: Floats, blocks: int = _BLOCKS) -> float:
-    """PBO by combinatorially symmetric cross-validation (Bailey et al. 2017), of (lines, nights)."""
+    """PBO of (lines, nights) by combinatorially symmetric cross-validation (Bailey et al. 2017)."""
     length = profits.shape[1] // blocks
     parts = profits[:, : length * blocks].reshape(len(profits), blocks, length)
     sums, squares = parts.sum(axis=2).T, (parts**2).sum(axis=2).T
-    chosen = np.zeros((_choices(blocks), blocks))
-    for row, half in enumerate(itertools.combinations(range(blocks), blocks // 2)):
-        chosen[row, list(half)] = 1.0
+    chosen = _halves(blocks)
     nights = length * blocks // 2
 
     def ratios(weights: Floats) -> Floats:
@@ -156,19 +155,28 @@ def overfit_probability(profits: Floats, blocks: int = _BLOCKS) -> float:
     return float(np.mean(rank / (len(profits) + 1) <= 0.5))
 
 
-def _choices(blocks: int) -> int:
-    return len(list(itertools.combinations(range(blocks), blocks // 2)))
+@cache
+def _halves(blocks: int) -> Floats:
+    """Every choice of half of the blocks: (choices, blocks) of 1 and 0."""
+    halves = list(itertools.combinations(range(blocks), blocks // 2))
+    chosen = np.zeros((len(halves), blocks))
+    chosen[np.arange(len(halves))[:, None], np.array(halves)] = 1.0
+    return chosen
 
 
 def step_m(profits: Floats) -> Booleans:
-    """Romano & Wolf's StepM at 5 % finds a better line, at the last night (library ``arch``)."""
-    from arch.bootstrap import StepM
+    """Romano & Wolf's StepM at 5 % names any better line, at the last night.
+
+    Whether there is any is its first step, the test for superior predictive ability (library
+    ``arch``, whose later steps fail where every line is better).
+    """
+    from arch.bootstrap import SPA
 
     answers = []
     for path in np.moveaxis(profits, 1, 0):
-        test = StepM(-path[0], -path[1:].T, size=_LEVEL, block_size=5, reps=500, seed=7)
+        test = SPA(-path[0], -path[1:].T, block_size=5, reps=500, seed=7)
         test.compute()
-        answers.append(bool(test.superior_models))
+        answers.append(len(test.better_models(_LEVEL)) > 0)
     return np.array(answers)
 
 

@@ -70,7 +70,7 @@ def groups_of(nights: Nights) -> Groups:
 
 
 def start_levels(rule: Rule, starts: Mapping[int, int]) -> dict[int, float]:
-    """The level of each line's trial.
+    """The level of each line's trial; lines that have to wait for one are left out.
 
     Args:
         rule: of the trials.
@@ -80,7 +80,10 @@ def start_levels(rule: Rule, starts: Mapping[int, int]) -> dict[int, float]:
     levels: dict[int, float] = {}
     for day in sorted(set(starts.values())):
         lines = [line for line, start in starts.items() if start == day]
-        levels |= dict.fromkeys(lines, share(rule, history, day, len(lines)))
+        level = share(rule, history, day, len(lines))
+        if level < rule.least:
+            continue
+        levels |= dict.fromkeys(lines, level)
         history += [Start(day, levels[line]) for line in lines]
     return levels
 
@@ -111,7 +114,7 @@ def try_lines(
     champions = np.zeros((paths, *nights.shares.shape[2:]), dtype=np.int64)
     winners, taken, cells, befores, trials = [], [], [], [], []
     for day in range(count - backtest):
-        for line in [line for line, start in starts.items() if start == day]:
+        for line in [line for line in levels if starts[line] == day]:
             before = None
             if backtest:
                 before = np.moveaxis(nights.cells(line)[:, :backtest], 1, 0).astype(float)

@@ -32,6 +32,7 @@ class Rule:
         level: the chance of a wrong promotion among all trials started in ``nights`` nights.
         nights: that a trial lasts.
         batch: of what is left of the level, the share that goes to the trials of one start.
+        least: level below which no trial starts: it waits until older ones are that long ago.
         weights: how the level is divided between all cells, the regimes and the symbols.
         limit: of a night's value, in root mean squares.
         discount: of a backtest's nights.
@@ -43,6 +44,7 @@ class Rule:
     level: float = 0.05
     nights: int = 180
     batch: float = 0.8
+    least: float = 0.0005
     weights: tuple[float, float, float] = (0.5, 0.3, 0.2)
     limit: float = 3.0
     discount: float = 0.5

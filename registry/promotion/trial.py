@@ -106,8 +106,11 @@ def begin(
     """
     if not recipes >= 1.0:
         raise InputError(f"{recipes} recipes can't have been tried; count the line's own, 1")
-    if not 0.0 < level < 1.0:
-        raise InputError(f"a trial can't have level {level}; wait until older trials are over")
+    if not rule.least <= level < 1.0:
+        raise InputError(
+            f"a trial of level {level:.2g} can't start; below {rule.least:g}, wait until older starts "
+            f"are {rule.nights} nights ago"
+        )
     levels = level * groups.shares(rule.weights)
     sums, weight = None, 0.0
     live = Sums.empty(*shape, levels.size)
