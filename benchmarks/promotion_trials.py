@@ -126,10 +126,10 @@ def try_lines(
             )  # fmt: skip
         result = advance(rule, groups, champions, trials, nights.night(backtest + day))
         befores.append(champions)
-        # A line that has a cell already takes the others of the group.
-        cells.append(result.cells & (champions != result.champions))
-        champions, trials = result.champions, list(result.trials)
+        cells.append(result.cells)
+        champions = result.champions
         order = np.array([trial.line for trial in trials] or [0])
         winners.append(np.where(result.winner >= 0, order[result.winner], 0))
         taken.append(result.group)
+        trials = [trial for trial in result.trials if trial.live.nights < rule.nights]
     return Outcome(np.array(winners), np.array(taken), np.array(cells), np.array(befores))

@@ -105,7 +105,8 @@ def look(
     """Judge all groups at one night.
 
     ``w·ΣX_back + ΣX_live ≥ z·√V`` with ``V = w²·max(ΣX²_back, n_back) + max(ΣX²_live + (T − n)·p,
-    T·p)``, p the presence. A backtest's share needs the live confirmation too.
+    T·p)``, p the presence. A backtest's share needs the live confirmation too. After T nights
+    nothing is crossed.
 
     Args:
         rule: of the trial.
@@ -123,10 +124,10 @@ def look(
     score = live.total
     root = np.sqrt(live.variance)
     ratio = np.divide(live.total, root, out=np.full_like(root, np.nan), where=root > 0.0)
-    confirmed = live.active > 0
+    confirmed = (live.active > 0) & (live.nights <= rule.nights)
     if backtest is not None and weight > 0.0:
         score = score + weight * backtest.total
         variance = variance + weight**2 * np.maximum(backtest.variance, backtest.active)
-        confirmed = (ratio >= rule.confirmation) & (live.nights >= rule.confirmation_nights)
+        confirmed &= (ratio >= rule.confirmation) & (live.nights >= rule.confirmation_nights)
     boundary = z * np.sqrt(variance)
     return Look(score, boundary, variance, presence, ratio, (score >= boundary) & confirmed)

@@ -36,8 +36,8 @@ def share(rule: Rule, starts: Sequence[Start], day: int, lines: int) -> float:
 
     They get 80 % of what is left, in equal parts. So the levels of all trials that start within
     any 180 nights sum to no more than 5 %, however many there are, and a later line still has
-    something, until it is less than the rule's least. Each trial's chance of a wrong promotion is at
-    most its level.
+    something, until it is less than the rule's least. Each trial's chance of a wrong promotion is
+    at most its level.
 
     Args:
         rule: of the trials.

@@ -191,12 +191,19 @@ class Contest(Brief):
 
     def _next(self, day: int, values: Floats) -> tuple[Contest, list[Decision]]:
         posts, champions, decisions = self._watch(day, values)
-        night = advance(self.rule, self.groups, champions, self.trials, values)
+        trials = self.trials
+        if (back := champions != self.champions).any():
+            trials = tuple(trial.restarted(self.groups, back) for trial in trials)
+        night = advance(self.rule, self.groups, champions, trials, values)
         decisions += list(self._judged(day, night, champions))
         champions_now = night.champions
         if night.winner >= 0:
             posts = [*posts, self._post(night, champions)]
-        going = tuple(t for t in night.trials if t.open.any() and t.live.nights < self.rule.nights)
+        going = tuple(
+            trial
+            for trial in night.trials
+            if trial.live.nights < self.rule.nights and (champions_now != trial.line).any()
+        )
         kept = [replace(p, cells=p.cells & (champions_now == p.line)) for p in posts]
         posts = [p for p in kept if p.cells.any()]
         contest = replace(self, day=day, champions=champions_now, trials=going, posts=tuple(posts))
@@ -208,7 +215,7 @@ class Contest(Brief):
             outcome = Outcome.ON_TRIAL
             if group >= 0:
                 outcome = Outcome.PROMOTED
-            elif not trial.open.any() or trial.live.nights >= self.rule.nights:
+            elif trial.live.nights >= self.rule.nights:
                 outcome = Outcome.DISMISSED
             cells = night.cells if group >= 0 else champions != trial.line
             yield Decision(
@@ -264,7 +271,6 @@ class Contest(Brief):
             float(sums.total[0]),
             float(sums.variance[0]),
             *(None,) * 5,
-            open=False,
         )
         return Decision(
             day,

@@ -7,13 +7,11 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-import numpy as np
-
 from brain.brief import Brief
 from brain.errors import LibraryError
 from brain.text import finite
 from registry.promotion.boundary import Look, Rule
-from registry.promotion.groups import Booleans, Floats, Groups
+from registry.promotion.groups import Floats, Groups
 from registry.promotion.trial import Trial
 
 __all__ = ["Decision", "GroupFigures", "Outcome", "group_figures", "trial_reason"]
@@ -41,7 +39,6 @@ class GroupFigures:
         variance: V.
         presence: share of nights on which the group is present.
         quantile: Φ⁻¹(1 − a/2) of the group's level a.
-        open: whether the line may still take it.
     """
 
     group: str
@@ -55,7 +52,6 @@ class GroupFigures:
     variance: float | None
     presence: float | None
     quantile: float | None
-    open: bool
 
 
 @dataclass(frozen=True, repr=False)
@@ -137,7 +133,6 @@ def group_figures(groups: Groups, trial: Trial, seen: Look) -> tuple[GroupFigure
             float(seen.variance[k]),
             float(seen.presence[k]),
             float(trial.z[k]),
-            bool(trial.open[k]),
         )
         for k, name in enumerate(groups.names)
     )
@@ -152,14 +147,8 @@ def trial_reason(
             f"takes {groups.names[group]}: its score {seen.score[group]:.1f} reached the boundary "
             f"{seen.boundary[group]:.1f} at night {trial.live.nights} of {rule.nights}"
         )
-    if outcome is Outcome.DISMISSED and not trial.open.any():
-        return "dismissed: each of its groups has a champion other than at its start"
-    best = _nearest(seen, trial.open if trial.open.any() else np.ones_like(trial.open))
+    best = int((seen.score / seen.boundary).argmax())
     where = f"{groups.names[best]}, {seen.score[best]:.1f} of {seen.boundary[best]:.1f}"
     if outcome is Outcome.DISMISSED:
         return f"dismissed: no boundary was crossed in {rule.nights} nights; nearest was {where}"
     return f"on trial, night {trial.live.nights} of {rule.nights}; nearest is {where}"
-
-
-def _nearest(seen: Look, among: Booleans) -> int:
-    return int(np.where(among, seen.score / seen.boundary, -np.inf).argmax())

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from brain.brief import Brief
-from registry.promotion.groups import Floats
+from registry.promotion.groups import Booleans, Floats
 
 __all__ = ["SCALE_NIGHTS", "Sums"]
 
@@ -50,6 +50,11 @@ class Sums(Brief):
         """Of one group, (…, 1)."""
         arrays = (self.squares, self.known, self.total, self.variance, self.active)
         return Sums(*(a[..., group : group + 1] for a in arrays), nights=self.nights)
+
+    def restarted(self, groups: Booleans) -> Sums:
+        """With score and clock of some groups, (…, groups), begun anew; scale and presence stay."""
+        total, variance = (np.where(groups, 0.0, a) for a in (self.total, self.variance))
+        return replace(self, total=total, variance=variance)
 
     def value(self, means: Floats, limit: float) -> Floats:
         """X of a night's means, (…, groups); NaN is unknown."""

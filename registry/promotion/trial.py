@@ -35,7 +35,6 @@ class Trial(Brief):
         z: (groups,) quantile of each boundary.
         weight: of the backtest's nights; 0 if live nights count alone.
         live, backtest: sums of the line less the champions, (…, groups).
-        open: groups that it may still take, (…, groups).
     """
 
     line: int
@@ -45,7 +44,16 @@ class Trial(Brief):
     weight: float
     live: Sums
     backtest: Sums | None
-    open: Booleans
+
+    def restarted(self, groups: Groups, cells: Booleans) -> Trial:
+        """After a change of champions in some cells, (…, symbols, regimes).
+
+        The sums of every group with such a cell rest on another champion, so they begin anew.
+        """
+        masks = np.stack([groups.cells(name) for name in groups.names])
+        concerned = (masks & cells[..., None, :, :]).any(axis=(-2, -1))
+        backtest = self.backtest and self.backtest.restarted(concerned)
+        return replace(self, live=self.live.restarted(concerned), backtest=backtest)
 
 
 @dataclass(frozen=True, repr=False)
@@ -57,7 +65,7 @@ class Night(Brief):
         trials: with the night's evidence.
         looks: one for each trial.
         winner, group: the trial that took a group and the group, (…); −1 where none did.
-        cells: that were taken, (…, symbols, regimes).
+        cells: whose champion changed, (…, symbols, regimes).
     """
 
     champions: Indices
@@ -108,8 +116,8 @@ def begin(
         raise InputError(f"{recipes} recipes can't have been tried; count the line's own, 1")
     if not rule.least <= level < 1.0:
         raise InputError(
-            f"a trial of level {level:.2g} can't start; below {rule.least:g}, wait until older starts "
-            f"are {rule.nights} nights ago"
+            f"a trial of level {level:.2g} can't start; below {rule.least:g}, wait until older "
+            f"starts are {rule.nights} nights ago"
         )
     levels = level * groups.shares(rule.weights)
     sums, weight = None, 0.0
@@ -124,7 +132,7 @@ def begin(
         live = sums.successor()
         weight = backtest_weight(rule, float(len(backtest)), float(levels[0]), recipes)
     z = quantiles(levels / recipes if weight else levels)
-    return Trial(line, level, recipes, z, weight, live, sums, np.ones(live.total.shape, dtype=bool))
+    return Trial(line, level, recipes, z, weight, live, sums)
 
 
 def advance(
@@ -133,26 +141,22 @@ def advance(
     """Add one complete night, and decide.
 
     At most one group changes hands a night: the widest that a line takes, and among equals the one
-    furthest beyond its boundary. Groups that lie within it are closed to every trial: their
-    champion is another than the one on whose evidence the sums rest. Wider groups go on, each night
-    against the champions of that night.
+    furthest beyond its boundary. The sums of all groups with a cell in it begin anew.
 
     Args:
         rule, groups: of the trials.
         champions: (…, symbols, regimes) of the night.
-        trials: that are running.
+        trials: that are running, none longer than the rule's nights.
         values: (…, symbols, regimes, lines) of the night; NaN unknown.
     """
     moved, looks, keys = [], [], []
     for before in trials:
         means = groups.means(difference(values, champions, before.line))
-        running = before.open & (before.live.nights < rule.nights)
-        trial = replace(before, live=before.live.add(means, rule.limit), open=running)
+        trial = replace(before, live=before.live.add(means, rule.limit))
         seen = look(rule, trial.z, trial.live, trial.backtest, trial.weight)
-        crossed = seen.crossed & running
         moved.append(trial)
-        looks.append(replace(seen, crossed=crossed))
-        beyond = np.where(crossed, 1.0 - np.exp(-seen.score / seen.boundary), -np.inf)
+        looks.append(seen)
+        beyond = np.where(seen.crossed, 1.0 - np.exp(-seen.score / seen.boundary), -np.inf)
         keys.append(beyond + _width(groups))
     if not trials:
         none = np.full(champions.shape[:-2], -1)
@@ -166,11 +170,11 @@ def advance(
     masks = np.stack([groups.cells(name) for name in groups.names])
     cells = np.where(takes[..., None, None], masks[group], False)
     lines = np.array([trial.line for trial in trials])
-    champions = np.where(cells, lines[winner][..., None, None], champions)
-    # A group is closed if none of its cells is outside of what was taken.
-    outside = (masks & ~cells[..., None, :, :]).any(axis=(-2, -1))
-    closed = tuple(replace(trial, open=trial.open & outside) for trial in moved)
-    return Night(champions, closed, tuple(looks), winner, group, cells)
+    before_night, champions = champions, np.where(cells, lines[winner][..., None, None], champions)
+    changed = cells & (before_night != champions)
+    if changed.any():
+        moved = [trial.restarted(groups, changed) for trial in moved]
+    return Night(champions, tuple(moved), tuple(looks), winner, group, changed)
 
 
 def _width(groups: Groups) -> Floats:
