@@ -7,7 +7,7 @@ share has its Clopper–Pearson bound; a target of an error rate holds for the u
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -79,6 +79,9 @@ def null_cases() -> Iterator[Case]:
         yield Case(f"{symbols} symbols, live", market, target=_ERROR)
         longer = market.with_(nights=_LONG)
         yield Case(f"{symbols} symbols, backtest", longer, _BACKTEST, target=_ERROR)
+    for symbols in (1, 20):
+        market = Market(symbols=symbols, heavy=False)
+        yield Case(f"{symbols} symbols, normal tails, live", market, target=_ERROR)
     skewed = Market(skewed=True)
     yield Case("20 symbols, skewed, live", skewed, target=_ERROR)
     yield Case("1 symbol, skewed, live", skewed.with_(symbols=1), target=_ERROR)
@@ -205,9 +208,16 @@ def run(case: Case, paths: int) -> Result:
         np.concatenate(first),
         np.concatenate(own),
         oracle,
-        tuple(np.concatenate(g) for g in zip(*gains, strict=True)) if gains else (np.empty(0),) * 3,
+        _joined(gains),
         tuple(float(np.mean(kind == k)) for k in range(3)),  # type: ignore[arg-type]
     )
+
+
+def _joined(gains: Sequence[tuple[Floats, Floats, Floats]]) -> tuple[Floats, Floats, Floats]:
+    if not gains:
+        return (np.empty(0),) * 3
+    gain, cells, without = zip(*gains, strict=True)
+    return np.concatenate(gain), np.concatenate(cells), np.concatenate(without)
 
 
 def measure(runs: int, full: bool) -> Report:
@@ -270,7 +280,9 @@ def _shares(times: Floats) -> tuple[float, float, float, dict[str, object]]:
     share = count / total
     known = times[np.isfinite(times)]
     median = float(np.median(known)) if known.size else None
-    record = {"share": share, "low": low, "high": high, "paths": total, "median_nights": median}
+    record: dict[str, object] = {
+        "share": share, "low": low, "high": high, "paths": total, "median_nights": median,
+    }  # fmt: skip
     return share, low, high, record
 
 

@@ -39,6 +39,7 @@ class Market:
         lines: the champion, first, and its challengers.
         line_correlation, symbol_correlation: of profits.
         skewed: whether lines' own profits are skewed to the left, those of the champion excepted.
+        heavy: whether tails are Student's with 3 degrees of freedom, and not normal.
         edge: of the second line over the champion, in annual Sharpe ratio of a symbol's profit.
         edge_regimes, edge_symbols: where the edge is: regimes' numbers, and the first so many
             symbols; everywhere if None.
@@ -53,6 +54,7 @@ class Market:
     line_correlation: float = 0.8
     symbol_correlation: float = 0.3
     skewed: bool = False
+    heavy: bool = True
     edge: float = 0.0
     edge_regimes: tuple[int, ...] | None = None
     edge_symbols: int | None = None
@@ -97,7 +99,9 @@ class Nights:
 def simulate(market: Market, paths: int, rng: np.random.Generator) -> Nights:
     """Independent paths of a market."""
     nights = market.nights + _BURN_IN
-    shock = np.sqrt(1.0 / rng.chisquare(3, (paths, nights, 1))).astype(np.float32)
+    shock = np.ones((paths, nights, 1), dtype=np.float32)
+    if market.heavy:
+        shock = np.sqrt(1.0 / rng.chisquare(3, shock.shape)).astype(np.float32)
     volatility = _volatility(market, (paths, nights, market.symbols), rng)
     returns = volatility * shock * _correlated(market, paths, nights, rng)
     unit, regimes = _before(volatility, returns)
@@ -155,7 +159,7 @@ def _before(volatility: Single, returns: Single) -> tuple[Single, NDArray[np.int
     # Absolute values, which heavy tails hurt less; E|t₃| of unit scale is .637 of its deviation.
     for night in range(returns.shape[1]):
         known[:, night] = level
-        level = _DECAY * level + (1.0 - _DECAY) * np.abs(returns[:, night]) / 0.637
+        level = _DECAY * level + (1.0 - _DECAY) * np.abs(returns[:, night]) / np.float32(0.637)
     cuts = np.quantile(known[:, _BURN_IN:], _CUTS)
     return volatility / known, np.searchsorted(cuts, known).astype(np.int8)
 

@@ -45,7 +45,7 @@ def naive(profits: Floats) -> Booleans:
     mean = np.cumsum(difference, axis=-1) / count
     variance = np.cumsum(difference**2, axis=-1) / count - mean**2
     z = mean / np.sqrt(np.maximum(variance, 1e-30) / count)
-    return (z[..., _FIRST:] > 2.0).any(axis=(0, -1))
+    return np.asarray((z[..., _FIRST:] > 2.0).any(axis=(0, -1)))
 
 
 def best_sharpe(profits: Floats) -> Booleans:
@@ -54,7 +54,7 @@ def best_sharpe(profits: Floats) -> Booleans:
     mean = np.cumsum(profits, axis=-1) / count
     deviation = np.sqrt(np.maximum(np.cumsum(profits**2, axis=-1) / count - mean**2, 1e-30))
     ratio = mean / deviation
-    return (ratio[1:, :, _FIRST:] > ratio[:1, :, _FIRST:]).any(axis=(0, -1))
+    return np.asarray((ratio[1:, :, _FIRST:] > ratio[:1, :, _FIRST:]).any(axis=(0, -1)))
 
 
 def composite(profits: Floats) -> Booleans:

@@ -148,7 +148,7 @@ class Contest(Brief):
             raise InputError(
                 f"night {day} can't be added after night {self.day}; late rows don't count"
             )
-        contest, decisions = self, []
+        contest, decisions = self, list[Decision]()
         for between in range(self.day + 1, day + 1):
             tonight = values if between == day else np.full_like(values, np.nan)
             contest, made = contest._next(between, tonight)
@@ -168,7 +168,7 @@ class Contest(Brief):
             The contest, the decisions, and how many nights were left out as they came too late.
         """
         new = [k for k, day in enumerate(days) if day > self.day]
-        contest, decisions = self, []
+        contest, decisions = self, list[Decision]()
         for k in new:
             contest, made = contest.add(days[k], values[k])
             decisions += made

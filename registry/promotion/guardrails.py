@@ -130,7 +130,7 @@ def better_than_flat(
     own = np.repeat(z, [len(level) for level in groups.levels if level])
     credible = (nights >= rule.confirmation_nights) & (total >= own * np.sqrt(variance))
     cells = np.stack([groups.cells(name) for name in groups.names])
-    return (credible[..., None, None] & cells).any(axis=-3)
+    return np.asarray((credible[..., None, None] & cells).any(axis=-3))
 
 
 def _above(name: str, value: float, limit: float) -> Guardrail:

@@ -40,7 +40,8 @@ class Sums(Brief):
     @classmethod
     def empty(cls, *shape: int) -> Sums:
         """Of no night."""
-        return cls(*(np.zeros(shape) for _ in range(5)))
+        zeros = np.zeros(shape)
+        return cls(zeros, zeros, zeros, zeros, zeros)
 
     def successor(self) -> Sums:
         """New sums that go on with the scale of these."""
@@ -48,8 +49,15 @@ class Sums(Brief):
 
     def only(self, group: int) -> Sums:
         """Of one group, (…, 1)."""
-        arrays = (self.squares, self.known, self.total, self.variance, self.active)
-        return Sums(*(a[..., group : group + 1] for a in arrays), nights=self.nights)
+        k = slice(group, group + 1)
+        return Sums(
+            self.squares[..., k],
+            self.known[..., k],
+            self.total[..., k],
+            self.variance[..., k],
+            self.active[..., k],
+            self.nights,
+        )
 
     def restarted(self, groups: Booleans) -> Sums:
         """With score and clock of some groups, (…, groups), begun anew; scale and presence stay."""

@@ -51,7 +51,7 @@ class Trial(Brief):
         The sums of every group with such a cell rest on another champion, so they begin anew.
         """
         masks = np.stack([groups.cells(name) for name in groups.names])
-        concerned = (masks & cells[..., None, :, :]).any(axis=(-2, -1))
+        concerned = np.asarray((masks & cells[..., None, :, :]).any(axis=(-2, -1)))
         backtest = self.backtest and self.backtest.restarted(concerned)
         return replace(self, live=self.live.restarted(concerned), backtest=backtest)
 
