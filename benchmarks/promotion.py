@@ -20,7 +20,7 @@ from scipy.stats import beta, norm
 from benchmarks.frame import Benchmark, Metric, Report, Target
 from benchmarks.promotion_markets import Market, Nights, simulate
 from benchmarks.promotion_rivals import ONE_LOOK, SEQUENTIAL
-from benchmarks.promotion_rollback import PROMISE, SCALE, alarms, sized, wander
+from benchmarks.promotion_rollback import PROMISE, SCALE, alarms, fallen, sized, wander
 from benchmarks.promotion_trials import try_lines
 from brain.console import console
 from registry.promotion.boundary import Rule
@@ -248,7 +248,12 @@ def measure(runs: int, full: bool) -> Report:
             records.append({"kind": kind, "case": case.name, **record})
             beside[f"{kind}: {case.name}"] = row
             tell(f"{kind}: {case.name}: {row[0]}; {row[1]}")
-    for name, share, total, target in (*_rivals(some, few), *_watched(some), *_sizes(some)):
+    for name, share, total, target in (
+        *_rivals(some, few),
+        *_watched(some),
+        *_sizes(some),
+        *_guards(some),
+    ):
         low, high = bounds(round(share * total), total)
         records.append({"kind": "beside", "case": name, "share": share, "low": low, "high": high})
         value = share
@@ -417,6 +422,15 @@ def _alarms(name: str, market: Market, paths: int) -> tuple[Floats, Floats]:
     parts = [alarms(market, size, rng) for rng, size in chunks(name, paths)]
     worse, shortfall = zip(*parts, strict=True)
     return np.concatenate(worse), np.concatenate(shortfall)
+
+
+def _guards(paths: int) -> Iterator[_Figure]:
+    """The guardrail of the drawdown: as long as nothing changes, and after a sudden failure."""
+    for after in (2.0, 0.0, -8.0):
+        market = Market(edge=2.0, lines=2, nights=_LONG, later=(BACKTEST, after))
+        name = f"drawdown's guardrail in 180 nights, Sharpe 2 before and {after:g} after"
+        parts = [fallen(market, size, rng, BACKTEST) for rng, size in chunks(name, paths)]
+        yield name, float(np.concatenate(parts).mean()), paths, None
 
 
 def _sizes(paths: int) -> Iterator[_Figure]:

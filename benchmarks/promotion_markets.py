@@ -159,7 +159,8 @@ def _before(volatility: Single, returns: Single) -> tuple[Single, NDArray[np.int
     # Absolute values, which heavy tails hurt less; E|t₃| of unit scale is .637 of its deviation.
     for night in range(returns.shape[1]):
         known[:, night] = level
-        level = _DECAY * level + (1.0 - _DECAY) * np.abs(returns[:, night]) / np.float32(0.637)
+        fresh = np.abs(returns[:, night]) / 0.637
+        level = np.asarray(_DECAY * level + (1.0 - _DECAY) * fresh, dtype=np.float32)
     cuts = np.quantile(known[:, _BURN_IN:], _CUTS)
     return volatility / known, np.searchsorted(cuts, known).astype(np.int8)
 

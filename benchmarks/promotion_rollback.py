@@ -6,6 +6,7 @@ import numpy as np
 
 from benchmarks.promotion_markets import Market, Nights, simulate
 from benchmarks.promotion_trials import groups_of, start_levels
+from engine.evaluation.allowance import drawdown_allowance
 from registry.promotion.boundary import Rule
 from registry.promotion.groups import Booleans, Floats
 from registry.promotion.guardrails import better_than_flat
@@ -13,7 +14,7 @@ from registry.promotion.rollback import Watch
 from registry.promotion.sums import Sums
 from registry.promotion.trial import advance, begin
 
-__all__ = ["PROMISE", "SCALE", "alarms", "sized", "wander"]
+__all__ = ["PROMISE", "SCALE", "alarms", "fallen", "sized", "wander"]
 
 #: Nights that give a watch its scale and its promise, before it begins.
 SCALE = 120
@@ -93,6 +94,17 @@ def sized(market: Market, paths: int, rng: np.random.Generator) -> Floats:
     live = Sums.empty(paths, len(groups.names)).add_all(means, rule.limit)
     cells: Booleans = better_than_flat(rule, groups, live)
     return cells.mean(axis=(1, 2))
+
+
+def fallen(market: Market, paths: int, rng: np.random.Generator, before: int) -> Booleans:
+    """Whether line 1's drawdown after so many nights is beyond what these allow, (paths,)."""
+    nights = simulate(market, paths, rng)
+    profits = nights.profits[1].mean(axis=2).astype(float)
+    wealth = np.cumsum(profits[:, before:], axis=1)
+    peak = np.maximum(np.maximum.accumulate(wealth, axis=1), 0.0)
+    drawdown = (peak - wealth).max(axis=1)
+    ahead = market.nights - before
+    return drawdown > [drawdown_allowance(path[:before], ahead) for path in profits]
 
 
 def _first(alarm: Booleans) -> Floats:

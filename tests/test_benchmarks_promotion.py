@@ -20,7 +20,7 @@ from benchmarks.promotion_rivals import (
     standardised,
     step_m,
 )
-from benchmarks.promotion_rollback import alarms
+from benchmarks.promotion_rollback import alarms, fallen
 from benchmarks.promotion_trials import Outcome, try_lines
 from registry.promotion.boundary import Rule
 
@@ -148,6 +148,14 @@ def test_a_line_that_turns_bad_sets_off_an_alarm() -> None:
     worse, shortfall = alarms(market, 40, rng(7))
     assert np.isfinite(worse).mean() > 0.8
     assert (np.minimum(worse, shortfall) > 30).mean() > 0.9
+
+
+def test_a_collapse_is_beyond_what_a_history_allows() -> None:
+    market = Market(symbols=5, lines=2, nights=300, edge=2.0, heavy=False)
+    same = fallen(market, 40, rng(8), 200)
+    worse = fallen(market.with_(later=(200, -20.0)), 40, rng(8), 200)
+    assert same.mean() < 0.3
+    assert worse.mean() > 0.8
 
 
 # --- the rules beside the trial -----------------------------------------------------------------

@@ -17,6 +17,9 @@ _QUANTILE = 0.99
 def drawdown_allowance(profits: Floats, nights: int, seed: int = 0) -> float:
     """The largest fall within so many nights that one in a hundred block-bootstrap draws exceeds.
 
+    The draws are of the profits less their mean: what a champion that earns nothing would do. Its
+    measured mean is lucky, and an edge that only vanishes is no sudden failure.
+
     Args:
         profits: (N,) nightly profit of the champion before its promotion, oldest first; NaN is
             unknown and left out.
@@ -30,6 +33,6 @@ def drawdown_allowance(profits: Floats, nights: int, seed: int = 0) -> float:
     draws = BlockBootstrap(known.size, _BLOCK, seed=seed, repetitions=_REPETITIONS)
     if known.size < nights or not draws.enough:
         return float("nan")
-    wealth = np.cumsum(draws.paths(known)[:, :nights], axis=1)
+    wealth = np.cumsum(draws.paths(known - known.mean())[:, :nights], axis=1)
     peak = np.maximum(np.maximum.accumulate(wealth, axis=1), 0.0)
     return float(np.quantile((peak - wealth).max(axis=1), _QUANTILE))

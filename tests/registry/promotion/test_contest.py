@@ -123,7 +123,7 @@ def test_a_contest_equals_the_paths_of_a_simulation() -> None:
 
 
 def test_every_number_of_a_decision_is_in_its_document() -> None:
-    back = evidence(nights=50, edge=0.2, seed=9)
+    back = evidence(nights=400, edge=0.1, seed=9)
     now = contest(recipes={"new": 3.0}, backtests=back)
     _, decisions, _ = now.add_all(days(200), bad_later()[:200])
     assert {d.outcome for d in decisions} >= {Outcome.PROMOTED, Outcome.ON_TRIAL, Outcome.DISMISSED}
