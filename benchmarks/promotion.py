@@ -72,16 +72,20 @@ _BACKTEST = {"backtest": BACKTEST}
 _SINGLE = Rule(weights=(1e-9, 1e-9, 1.0))
 
 
+def _of(symbols: int) -> str:
+    return "1 symbol" if symbols == 1 else f"{symbols} symbols"
+
+
 def null_cases() -> Iterator[Case]:
     """Markets without any edge."""
     for symbols in (1, 10, 20):
         market = Market(symbols=symbols)
-        yield Case(f"{symbols} symbols, live", market, target=_ERROR)
+        yield Case(f"{_of(symbols)}, live", market, target=_ERROR)
         longer = market.with_(nights=_LONG)
-        yield Case(f"{symbols} symbols, backtest", longer, _BACKTEST, target=_ERROR)
+        yield Case(f"{_of(symbols)}, backtest", longer, _BACKTEST, target=_ERROR)
     for symbols in (1, 20):
         market = Market(symbols=symbols, heavy=False)
-        yield Case(f"{symbols} symbols, normal tails, live", market, target=_ERROR)
+        yield Case(f"{_of(symbols)}, normal tails, live", market, target=_ERROR)
     skewed = Market(skewed=True)
     yield Case("20 symbols, skewed, live", skewed, target=_ERROR)
     yield Case("1 symbol, skewed, live", skewed.with_(symbols=1), target=_ERROR)
@@ -338,7 +342,8 @@ def _mixture(result: Result) -> _Row:
         "levels": result.levels,
     }  # fmt: skip
     target = Target(0.1, "at most", of="ours")
-    made = [Metric(f"wrong per decision, {result.case.name}", "", [share], target=target)]
+    name = f"wrong per decision, {result.case.name}: upper bound"
+    made = [Metric(name, "", [high], target=target)]
     about = f"of {total}; per cell {cell:.3f}; power {power:.3f}"
     return made, record, (f"{share:.3f} ({low:.3f}–{high:.3f})", about)
 
@@ -385,7 +390,7 @@ def _watched(paths: int) -> Iterator[_Figure]:
     for symbols in (1, 20):
         market = Market(symbols=symbols, lines=2, nights=SCALE + 180)
         share = float(np.mean(np.isfinite(np.minimum(*_alarms(f"equal {symbols}", market, paths)))))
-        yield f"false rollbacks in 180 nights, {symbols} symbols", share, paths, error
+        yield f"false rollbacks in 180 nights, {_of(symbols)}", share, paths, error
         for name, after, nights in (("+2 to −2", -2.0, (90, 180, 270)), ("+2 to 0", 0.0, (270,))):
             turn = SCALE + PROMISE
             market = Market(
@@ -398,10 +403,10 @@ def _watched(paths: int) -> Iterator[_Figure]:
                     share = float(np.mean(~early & (times <= PROMISE + within)))
                     bar = found if (label, after, within) == ("promise", -2.0, 270) else None
                     what = "either sum" if label == "promise" else "sum against the line before"
-                    text = f"{name} found in {within} nights by {what}, {symbols} symbols"
+                    text = f"{name} found in {within} nights by {what}, {_of(symbols)}"
                     yield text, share, paths, bar
                 if after < 0:
-                    text = f"rolled back in {PROMISE} nights at +2 by {what}, {symbols} symbols"
+                    text = f"rolled back in {PROMISE} nights at +2 by {what}, {_of(symbols)}"
                     yield text, float(early.mean()), paths, None
     lasting = Market(lines=2, nights=NIGHTS + 270)
     for name, market in (
@@ -438,7 +443,7 @@ def _sizes(paths: int) -> Iterator[_Figure]:
     for edge in (0.0, 1.0, 2.0):
         for symbols in (1, 20):
             market = Market(symbols=symbols, lines=2, edge=edge)
-            name = f"cells traded at Sharpe {edge:g} after 180 nights, {symbols} symbols"
+            name = f"cells traded at Sharpe {edge:g} after 180 nights, {_of(symbols)}"
             parts = [sized(market, size, rng) for rng, size in chunks(name, paths)]
             yield name, float(np.concatenate(parts).mean()), paths, None
 

@@ -19,7 +19,7 @@ from brain.brief import Brief
 from registry.promotion.groups import Booleans, Floats
 from registry.promotion.sums import Sums
 
-__all__ = ["Look", "Rule", "backtest_weight", "look", "quantiles"]
+__all__ = ["Look", "Rule", "backtest_weight", "look_at", "quantiles"]
 
 _NORMAL = NormalDist()
 
@@ -38,7 +38,7 @@ class Rule:
         discount: of a backtest's nights.
         confirmation_nights, confirmation: live nights, and their sum over the root of their sum
             of squares, without which no backtest promotes.
-        presence_nights: nights on which every group is taken to be present, beside those seen.
+        presence_nights: nights on which every group is taken to be present, beside those measured.
     """
 
     level: float = 0.05
@@ -99,7 +99,7 @@ def backtest_weight(rule: Rule, nights: float, level: float, recipes: float) -> 
     return w if drift / -_NORMAL.inv_cdf(level / recipes / 2.0) > alone else 0.0
 
 
-def look(
+def look_at(
     rule: Rule, z: Floats, live: Sums, backtest: Sums | None = None, weight: float = 0.0
 ) -> Look:
     """Judge all groups at one night.

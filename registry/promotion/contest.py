@@ -151,8 +151,8 @@ class Contest(Brief):
         contest, decisions = self, list[Decision]()
         for between in range(self.day + 1, day + 1):
             tonight = values if between == day else np.full_like(values, np.nan)
-            contest, made = contest._next(between, tonight)
-            decisions += made
+            contest, news = contest._next(between, tonight)
+            decisions += news
         return contest, tuple(decisions)
 
     def add_all(
@@ -170,8 +170,8 @@ class Contest(Brief):
         new = [k for k, day in enumerate(days) if day > self.day]
         contest, decisions = self, list[Decision]()
         for k in new:
-            contest, made = contest.add(days[k], values[k])
-            decisions += made
+            contest, news = contest.add(days[k], values[k])
+            decisions += news
         return contest, tuple(decisions), len(days) - len(new)
 
     def _check(self, values: Floats, lines: int, nights: bool = False) -> None:
@@ -204,13 +204,13 @@ class Contest(Brief):
             for trial in night.trials
             if trial.live.nights < self.rule.nights and (champions_now != trial.line).any()
         )
-        kept = [replace(p, cells=p.cells & (champions_now == p.line)) for p in posts]
-        posts = [p for p in kept if p.cells.any()]
+        current = [replace(p, cells=p.cells & (champions_now == p.line)) for p in posts]
+        posts = [p for p in current if p.cells.any()]
         contest = replace(self, day=day, champions=champions_now, trials=going, posts=tuple(posts))
         return contest, decisions
 
     def _judged(self, day: int, night: Night, champions: Indices) -> Iterator[Decision]:
-        for k, (trial, seen) in enumerate(zip(night.trials, night.looks, strict=True)):
+        for k, (trial, look) in enumerate(zip(night.trials, night.looks, strict=True)):
             group = int(night.group) if night.winner == k else -1
             outcome = Outcome.ON_TRIAL
             if group >= 0:
@@ -228,8 +228,8 @@ class Contest(Brief):
                 trial.level,
                 trial.recipes,
                 trial.weight,
-                trial_reason(self.rule, self.groups, trial, seen, outcome, group),
-                group_figures(self.groups, trial, seen),
+                trial_reason(self.rule, self.groups, trial, look, outcome, group),
+                group_figures(self.groups, trial, look),
             )
 
     def _names(self, numbers: Indices) -> tuple[str, ...]:
@@ -245,16 +245,16 @@ class Contest(Brief):
 
     def _watch(self, day: int, values: Floats) -> tuple[list[Post], Indices, list[Decision]]:
         champions, posts, decisions = self.champions, [], []
-        for held in self.posts:
-            k = self.groups.names.index(held.group)
-            cells = np.where(held.cells, difference(values, held.before, held.line), np.nan)
-            watch = held.watch.add(self.groups.means(cells)[k : k + 1], self.rule.limit)
-            post = replace(held, watch=watch)
+        for post in self.posts:
+            k = self.groups.names.index(post.group)
+            cells = np.where(post.cells, difference(values, post.before, post.line), np.nan)
+            watch = post.watch.add(self.groups.means(cells)[k : k + 1], self.rule.limit)
+            watched = replace(post, watch=watch)
             if watch.worse()[0] or watch.disappointing()[0]:
                 champions = np.where(post.cells, post.before, champions)
-                decisions.append(self._rolled_back(day, post))
+                decisions.append(self._rolled_back(day, watched))
             else:
-                posts.append(post)
+                posts.append(watched)
         return posts, champions, decisions
 
     def _rolled_back(self, day: int, post: Post) -> Decision:

@@ -113,7 +113,7 @@ class Decision(Brief):
             ) from error
 
 
-def group_figures(groups: Groups, trial: Trial, seen: Look) -> tuple[GroupFigures, ...]:
+def group_figures(groups: Groups, trial: Trial, look: Look) -> tuple[GroupFigures, ...]:
     """The figures of a trial's look, of one history."""
     back = trial.backtest
 
@@ -124,14 +124,14 @@ def group_figures(groups: Groups, trial: Trial, seen: Look) -> tuple[GroupFigure
         GroupFigures(
             name,
             int(trial.live.active[k]),
-            float(seen.score[k]),
-            float(seen.boundary[k]),
+            float(look.score[k]),
+            float(look.boundary[k]),
             float(trial.live.total[k]),
             float(trial.live.variance[k]),
             number(back.total if back else None, k),
             number(back.variance if back else None, k),
-            float(seen.variance[k]),
-            float(seen.presence[k]),
+            float(look.variance[k]),
+            float(look.presence[k]),
             float(trial.z[k]),
         )
         for k, name in enumerate(groups.names)
@@ -139,16 +139,16 @@ def group_figures(groups: Groups, trial: Trial, seen: Look) -> tuple[GroupFigure
 
 
 def trial_reason(
-    rule: Rule, groups: Groups, trial: Trial, seen: Look, outcome: Outcome, group: int
+    rule: Rule, groups: Groups, trial: Trial, look: Look, outcome: Outcome, group: int
 ) -> str:
     """Why a trial's decision is as it is, in a sentence."""
     if outcome is Outcome.PROMOTED:
         return (
-            f"takes {groups.names[group]}: its score {seen.score[group]:.1f} reached the boundary "
-            f"{seen.boundary[group]:.1f} at night {trial.live.nights} of {rule.nights}"
+            f"takes {groups.names[group]}: its score {look.score[group]:.1f} reached the boundary "
+            f"{look.boundary[group]:.1f} at night {trial.live.nights} of {rule.nights}"
         )
-    best = int((seen.score / seen.boundary).argmax())
-    where = f"{groups.names[best]}, {seen.score[best]:.1f} of {seen.boundary[best]:.1f}"
+    best = int((look.score / look.boundary).argmax())
+    where = f"{groups.names[best]}, {look.score[best]:.1f} of {look.boundary[best]:.1f}"
     if outcome is Outcome.DISMISSED:
         return f"dismissed: no boundary was crossed in {rule.nights} nights; nearest was {where}"
     return f"on trial, night {trial.live.nights} of {rule.nights}; nearest is {where}"

@@ -69,9 +69,9 @@ class Groups:
         The profits of a symbol's regimes of decision add up; the symbols' are averaged. Unknown
         (NaN) cells don't count, and a group without a known cell is unknown.
         """
-        known = np.isfinite(values)
-        filled = np.where(known, values, 0.0)
-        symbols = np.where(known.any(axis=-1), filled.sum(axis=-1), np.nan)
+        valid = np.isfinite(values)
+        filled = np.where(valid, values, 0.0)
+        symbols = np.where(valid.any(axis=-1), filled.sum(axis=-1), np.nan)
         parts = [_mean(symbols, axis=-1)[..., None]]
         if len(self.regimes) > 1:
             parts.append(_mean(values, axis=-2))
@@ -95,7 +95,7 @@ class Groups:
 
 def _mean(values: Floats, axis: int) -> Floats:
     """The mean of the known values along an axis; NaN where there is none."""
-    known = np.isfinite(values)
-    count = known.sum(axis=axis)
-    total = np.where(known, values, 0.0).sum(axis=axis)
+    valid = np.isfinite(values)
+    count = valid.sum(axis=axis)
+    total = np.where(valid, values, 0.0).sum(axis=axis)
     return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)

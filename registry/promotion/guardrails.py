@@ -89,8 +89,8 @@ def size(guards: Sequence[Guardrail], better: bool) -> tuple[float, str]:
         guards: of the champion.
         better: whether it is credibly better than flat.
     """
-    if held := [guard for guard in guards if guard.holds]:
-        return 0.0, "look: " + "; ".join(f"{guard.name} {guard.reason}" for guard in held)
+    if stops := [guard for guard in guards if guard.holds]:
+        return 0.0, "look: " + "; ".join(f"{guard.name} {guard.reason}" for guard in stops)
     if not better:
         return 0.0, "abstain: not credibly better than flat"
     return 1.0, ""
@@ -127,8 +127,8 @@ def better_than_flat(
     levels = np.array([w / sum(present) for w in present])
     # One-sided: a is that of both sides together.
     z = quantiles(2.0 * rule.level * levels[levels > 0.0] / recipes)
-    own = np.repeat(z, [len(level) for level in groups.levels if level])
-    credible = (nights >= rule.confirmation_nights) & (total >= own * np.sqrt(variance))
+    quantile = np.repeat(z, [len(level) for level in groups.levels if level])
+    credible = (nights >= rule.confirmation_nights) & (total >= quantile * np.sqrt(variance))
     cells = np.stack([groups.cells(name) for name in groups.names])
     return np.asarray((credible[..., None, None] & cells).any(axis=-3))
 

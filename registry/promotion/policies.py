@@ -48,13 +48,13 @@ def composite_score(profits: Floats) -> Floats:
         (…). The drawdown is in units of a year's volatility. NaN of fewer than two nights, or
         without any variance.
     """
-    known = np.isfinite(profits)
-    filled = np.where(known, profits, 0.0)
-    count = known.sum(axis=-1)
+    valid = np.isfinite(profits)
+    filled = np.where(valid, profits, 0.0)
+    count = valid.sum(axis=-1)
     enough = count >= 2
     number = np.where(enough, count, 2)
     mean = filled.sum(axis=-1) / number
-    square = (np.where(known, profits - mean[..., None], 0.0) ** 2).sum(axis=-1) / (number - 1)
+    square = (np.where(valid, profits - mean[..., None], 0.0) ** 2).sum(axis=-1) / (number - 1)
     enough &= square > 0.0
     deviation = np.sqrt(np.where(enough, square, 1.0))
     wealth = np.cumsum(filled, axis=-1)

@@ -56,9 +56,9 @@ class Watch(Brief):
     def add(self, means: Floats, limit: float) -> Watch:
         """With one more night; see :meth:`registry.promotion.sums.Sums.add`."""
         x = self.sums.value(means, limit)
-        known = np.isfinite(x)
-        x = np.where(known, x, 0.0)
-        less = np.where(known, self.promise / 2.0 - x, 0.0)
+        valid = np.isfinite(x)
+        x = np.where(valid, x, 0.0)
+        less = np.where(valid, self.promise / 2.0 - x, 0.0)
         return replace(
             self,
             sums=self.sums.add(means, limit),

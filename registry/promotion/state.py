@@ -68,7 +68,7 @@ def from_json(text: str) -> Contest:
         ) from error
 
 
-_SUMS = ("squares", "known", "total", "variance", "active")
+_SUMS = ("squares", "count", "total", "variance", "active")
 
 
 def _sums(sums: Sums | None) -> dict[str, Any] | None:
@@ -78,8 +78,8 @@ def _sums(sums: Sums | None) -> dict[str, Any] | None:
 
 
 def _sums_of(entry: dict[str, Any]) -> Sums:
-    squares, known, total, variance, active = (_floats(entry[name]) for name in _SUMS)
-    return Sums(squares, known, total, variance, active, entry["nights"])
+    squares, count, total, variance, active = (_floats(entry[name]) for name in _SUMS)
+    return Sums(squares, count, total, variance, active, entry["nights"])
 
 
 def _floats(values: list[float]) -> NDArray[np.float64]:

@@ -24,14 +24,14 @@ class Sums(Brief):
     night of a heavy tail can't decide. It is unknown until :data:`SCALE_NIGHTS` are known.
 
     Attributes:
-        squares, known: of the scale: ΣȲ² and the nights in it.
+        squares, count: of the scale: ΣȲ² and the nights in it.
         total, variance: ΣX and ΣX²: score and clock.
         active: nights on which the group was known.
         nights: all nights, unknown ones too.
     """
 
     squares: Floats
-    known: Floats
+    count: Floats
     total: Floats
     variance: Floats
     active: Floats
@@ -45,14 +45,14 @@ class Sums(Brief):
 
     def successor(self) -> Sums:
         """New sums that go on with the scale of these."""
-        return replace(Sums.empty(*self.total.shape), squares=self.squares, known=self.known)
+        return replace(Sums.empty(*self.total.shape), squares=self.squares, count=self.count)
 
     def only(self, group: int) -> Sums:
         """Of one group, (…, 1)."""
         k = slice(group, group + 1)
         return Sums(
             self.squares[..., k],
-            self.known[..., k],
+            self.count[..., k],
             self.total[..., k],
             self.variance[..., k],
             self.active[..., k],
@@ -66,8 +66,8 @@ class Sums(Brief):
 
     def value(self, means: Floats, limit: float) -> Floats:
         """X of a night's means, (…, groups); NaN is unknown."""
-        ready = (self.known >= SCALE_NIGHTS) & (self.squares > 0.0)
-        scale = np.sqrt(np.divide(self.squares, self.known, out=np.ones_like(means), where=ready))
+        ready = (self.count >= SCALE_NIGHTS) & (self.squares > 0.0)
+        scale = np.sqrt(np.divide(self.squares, self.count, out=np.ones_like(means), where=ready))
         return np.where(ready, np.clip(means / scale, -limit, limit), np.nan)
 
     def add(self, means: Floats, limit: float) -> Sums:
@@ -78,14 +78,14 @@ class Sums(Brief):
             limit: of X, in root mean squares.
         """
         x = np.nan_to_num(self.value(means, limit))
-        known = np.isfinite(means)
-        filled = np.where(known, means, 0.0)
+        valid = np.isfinite(means)
+        filled = np.where(valid, means, 0.0)
         return Sums(
             self.squares + filled * filled,
-            self.known + known,
+            self.count + valid,
             self.total + x,
             self.variance + x * x,
-            self.active + known,
+            self.active + valid,
             self.nights + 1,
         )
 

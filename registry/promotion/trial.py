@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from brain.brief import Brief
 from brain.errors import InputError
-from registry.promotion.boundary import Look, Rule, backtest_weight, look, quantiles
+from registry.promotion.boundary import Look, Rule, backtest_weight, look_at, quantiles
 from registry.promotion.groups import Booleans, Floats, Groups
 from registry.promotion.sums import Sums
 
@@ -84,8 +84,8 @@ def difference(values: Floats, champions: Indices, line: int) -> Floats:
         champions: (…, symbols, regimes) indices of lines.
         line: index.
     """
-    own = np.take_along_axis(values, champions[..., None], axis=-1)[..., 0]
-    return np.where(champions == line, np.nan, values[..., line] - own)
+    champion = np.take_along_axis(values, champions[..., None], axis=-1)[..., 0]
+    return np.where(champions == line, np.nan, values[..., line] - champion)
 
 
 def begin(
@@ -153,10 +153,10 @@ def advance(
     for before in trials:
         means = groups.means(difference(values, champions, before.line))
         trial = replace(before, live=before.live.add(means, rule.limit))
-        seen = look(rule, trial.z, trial.live, trial.backtest, trial.weight)
+        look = look_at(rule, trial.z, trial.live, trial.backtest, trial.weight)
         moved.append(trial)
-        looks.append(seen)
-        beyond = np.where(seen.crossed, 1.0 - np.exp(-seen.score / seen.boundary), -np.inf)
+        looks.append(look)
+        beyond = np.where(look.crossed, 1.0 - np.exp(-look.score / look.boundary), -np.inf)
         keys.append(beyond + _width(groups))
     if not trials:
         none = np.full(champions.shape[:-2], -1)

@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import beta, norm
 
 from brain.errors import InputError
-from registry.promotion.boundary import Rule, backtest_weight, look, quantiles
+from registry.promotion.boundary import Rule, backtest_weight, look_at, quantiles
 from registry.promotion.budget import Start, available, share
 from registry.promotion.sums import Sums
 
@@ -52,7 +52,7 @@ def test_a_look_is_the_formula(backtest: bool) -> None:
     live = sums(x, known=30, nights=40)
     back = sums([0.3] * 100, known=90, nights=120) if backtest else None
     weight = 0.5 if backtest else 0.0
-    seen = look(RULE, np.array([2.5]), live, back, weight)
+    seen = look_at(RULE, np.array([2.5]), live, back, weight)
     nights, active = (160, 120) if backtest else (40, 30)
     presence = (active + 10) / (nights + 10)
     squares = sum(v * v for v in x)
@@ -70,7 +70,7 @@ def test_a_look_is_the_formula(backtest: bool) -> None:
 
 
 def test_large_values_widen_the_boundary() -> None:
-    calm, wild = (look(RULE, np.array([2.0]), sums([v] * 100)) for v in (1.0, 3.0))
+    calm, wild = (look_at(RULE, np.array([2.0]), sums([v] * 100)) for v in (1.0, 3.0))
     assert calm.variance[0] == 180.0
     assert wild.variance[0] == 900 + 80
 
@@ -78,25 +78,25 @@ def test_large_values_widen_the_boundary() -> None:
 def test_a_backtest_alone_promotes_nothing() -> None:
     back = sums([2.0] * 420)
     z = np.array([2.5])
-    assert not look(RULE, z, sums([0.2, -0.2] * 20), back, 0.5).crossed[0]
-    assert not look(RULE, z, sums([2.0] * 29), back, 0.5).crossed[0]
-    assert look(RULE, z, sums([2.0] * 30), back, 0.5).crossed[0]
+    assert not look_at(RULE, z, sums([0.2, -0.2] * 20), back, 0.5).crossed[0]
+    assert not look_at(RULE, z, sums([2.0] * 29), back, 0.5).crossed[0]
+    assert look_at(RULE, z, sums([2.0] * 30), back, 0.5).crossed[0]
 
 
 def test_a_backtest_without_weight_does_not_count() -> None:
     live = sums([1.0] * 20)
-    alone, beside = (look(RULE, np.array([2.5]), live, b, 0.0) for b in (None, sums([3.0] * 99)))
+    alone, beside = (look_at(RULE, np.array([2.5]), live, b, 0.0) for b in (None, sums([3.0] * 99)))
     assert alone.score == beside.score
     assert alone.crossed[0] == beside.crossed[0]
 
 
 def test_nothing_is_crossed_after_the_trials_nights() -> None:
-    assert look(RULE, np.array([2.5]), sums([1.0] * 180)).crossed[0]
-    assert not look(RULE, np.array([2.5]), sums([1.0] * 181)).crossed[0]
+    assert look_at(RULE, np.array([2.5]), sums([1.0] * 180)).crossed[0]
+    assert not look_at(RULE, np.array([2.5]), sums([1.0] * 181)).crossed[0]
 
 
 def test_nothing_is_crossed_without_evidence() -> None:
-    assert not look(RULE, np.array([2.5]), Sums.empty(1)).crossed[0]
+    assert not look_at(RULE, np.array([2.5]), Sums.empty(1)).crossed[0]
 
 
 def test_many_recipes_take_the_weight_from_a_backtest() -> None:

@@ -58,7 +58,7 @@ def test_leading_axes_are_independent_histories() -> None:
     together = Sums.empty(2, both.shape[-1]).add_all(both, LIMIT)
     for path in range(2):
         alone = Sums.empty(both.shape[-1]).add_all(both[:, path], LIMIT)
-        for name in ("squares", "known", "total", "variance", "active"):
+        for name in ("squares", "count", "total", "variance", "active"):
             assert np.array_equal(getattr(together, name)[path], getattr(alone, name))
 
 

@@ -107,11 +107,11 @@ def test_a_backtest_counts_with_its_scale() -> None:
     assert trial.weight == RULE.discount
     assert trial.backtest is not None
     assert trial.backtest.nights == 100
-    assert (trial.live.known == trial.backtest.known).all()
+    assert (trial.live.count == trial.backtest.count).all()
     many = begin(RULE, GROUPS, 1, 0.02, backtest=back, recipes=1e8)
     assert many.weight == 0.0
     assert (many.z == begin(RULE, GROUPS, 1, 0.02).z).all()
-    assert (many.live.known == trial.live.known).all()
+    assert (many.live.count == trial.live.count).all()
 
 
 def test_without_trials_nothing_changes() -> None:
