@@ -19,7 +19,7 @@ from brain.brief import Brief
 from registry.promotion.groups import Booleans, Floats
 from registry.promotion.sums import Sums
 
-__all__ = ["Look", "Rule", "backtest_weight", "look_at", "quantiles"]
+__all__ = ["Look", "Rule", "backtest_weight", "confirmations", "look_at", "quantiles"]
 
 _NORMAL = NormalDist()
 
@@ -37,7 +37,7 @@ class Rule:
         limit: of a night's value, in root mean squares.
         discount: of a backtest's nights.
         confirmation_nights, confirmation: live nights, and their sum over the root of their sum
-            of squares, without which no backtest promotes.
+            of squares in all cells, without which no backtest promotes.
         presence_nights: nights on which every group is taken to be present, beside those measured.
     """
 
@@ -99,8 +99,23 @@ def backtest_weight(rule: Rule, nights: float, level: float, recipes: float) -> 
     return w if drift / -_NORMAL.inv_cdf(level / recipes / 2.0) > alone else 0.0
 
 
+def confirmations(rule: Rule, shares: Floats) -> Floats:
+    """What each group's live nights have to show: (groups,).
+
+    As much rarer by chance than the confirmation of all cells as the group's share of the level is
+    smaller; else one of many regimes and symbols would always confirm a lucky backtest.
+    """
+    chance = _NORMAL.cdf(-rule.confirmation)
+    return np.array([-_NORMAL.inv_cdf(chance * share / shares.max()) for share in shares])
+
+
 def look_at(
-    rule: Rule, z: Floats, live: Sums, backtest: Sums | None = None, weight: float = 0.0
+    rule: Rule,
+    z: Floats,
+    live: Sums,
+    backtest: Sums | None = None,
+    weight: float = 0.0,
+    confirmation: Floats | float = 1.0,
 ) -> Look:
     """Judge all groups at one night.
 
@@ -113,6 +128,7 @@ def look_at(
         z: (groups,), see :func:`quantiles`.
         live, backtest: (…, groups).
         weight: w of the backtest.
+        confirmation: of each group, see :func:`registry.promotion.boundary.confirmations`.
     """
     prior = rule.presence_nights
     active, nights = live.active, live.nights
@@ -128,6 +144,6 @@ def look_at(
     if backtest is not None and weight > 0.0:
         score = score + weight * backtest.total
         variance = variance + weight**2 * np.maximum(backtest.variance, backtest.active)
-        confirmed &= (ratio >= rule.confirmation) & (live.nights >= rule.confirmation_nights)
+        confirmed &= (ratio >= confirmation) & (live.nights >= rule.confirmation_nights)
     boundary = z * np.sqrt(variance)
     return Look(score, boundary, variance, presence, ratio, (score >= boundary) & confirmed)

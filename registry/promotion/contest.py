@@ -270,7 +270,7 @@ class Contest(Brief):
             float(boundary[0]),
             float(sums.total[0]),
             float(sums.variance[0]),
-            *(None,) * 5,
+            *(None,) * 7,
         )
         return Decision(
             day,

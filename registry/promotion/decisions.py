@@ -39,6 +39,8 @@ class GroupFigures:
         variance: V.
         presence: share of nights on which the group is present.
         quantile: Φ⁻¹(1 − a/2) of the group's level a.
+        ratio, confirmation: ΣX over √ΣX² of live nights, and what it has to be where a backtest
+            counts.
     """
 
     group: str
@@ -52,6 +54,8 @@ class GroupFigures:
     variance: float | None
     presence: float | None
     quantile: float | None
+    ratio: float | None
+    confirmation: float | None
 
 
 @dataclass(frozen=True, repr=False)
@@ -133,6 +137,8 @@ def group_figures(groups: Groups, trial: Trial, look: Look) -> tuple[GroupFigure
             float(look.variance[k]),
             float(look.presence[k]),
             float(trial.z[k]),
+            finite(float(look.live[k])),
+            float(trial.confirmation[k]) if trial.weight else None,
         )
         for k, name in enumerate(groups.names)
     )

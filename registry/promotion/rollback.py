@@ -2,7 +2,7 @@
 
 ``C = max(0, C − X)`` (Page 1954) is the fall of ΣX from its highest point, which has the law of a
 reflected Brownian motion (Lévy 1948). That one exceeds b within variance V with a probability of at
-most ``4·(1 − Φ(b / √V))``.
+most ``4·(1 − Φ(b / √V))``. Two such sums watch a champion, and share the level.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from registry.promotion.sums import Sums
 
 __all__ = ["LEVEL", "PROMISE_NIGHTS", "RIVAL_NIGHTS", "Watch"]
 
+#: Of both sums together.
 LEVEL = 0.05
-#: Nights within which a false alarm against the previous champion has the level.
+#: Nights within which a false alarm against the previous champion has half of the level.
 RIVAL_NIGHTS = 180
 #: The same against the champion's own promise.
 PROMISE_NIGHTS = 365
@@ -67,10 +68,10 @@ class Watch(Brief):
         )
 
     def boundary(self, nights: int, level: float = LEVEL) -> Floats:
-        """What C has to reach: ``Φ⁻¹(1 − level/4)·√(nights·V̄)``, V̄ the mean X², at least 1."""
+        """What C has to reach: ``Φ⁻¹(1 − level/8)·√(nights·V̄)``, V̄ the mean X², at least 1."""
         count = np.maximum(self.sums.active, 1.0)
         mean = np.maximum(1.0, self.sums.variance / count)
-        z = NormalDist().inv_cdf(1.0 - level / 4.0)
+        z = NormalDist().inv_cdf(1.0 - level / 8.0)
         return z * math.sqrt(nights) * np.sqrt(mean)
 
     def worse(self, level: float = LEVEL) -> Booleans:

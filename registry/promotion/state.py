@@ -93,6 +93,7 @@ def _trial(trial: Trial) -> dict[str, Any]:
         "recipes": trial.recipes,
         "z": trial.z.tolist(),
         "weight": trial.weight,
+        "confirmation": trial.confirmation.tolist(),
         "live": _sums(trial.live),
         "backtest": _sums(trial.backtest),
     }
@@ -103,6 +104,7 @@ def _trial_of(entry: dict[str, Any]) -> Trial:
     return Trial(
         **{name: entry[name] for name in ("line", "level", "recipes", "weight")},
         z=_floats(entry["z"]),
+        confirmation=_floats(entry["confirmation"]),
         live=_sums_of(entry["live"]),
         backtest=None if backtest is None else _sums_of(backtest),
     )

@@ -15,7 +15,14 @@ from numpy.typing import NDArray
 
 from brain.brief import Brief
 from brain.errors import InputError
-from registry.promotion.boundary import Look, Rule, backtest_weight, look_at, quantiles
+from registry.promotion.boundary import (
+    Look,
+    Rule,
+    backtest_weight,
+    confirmations,
+    look_at,
+    quantiles,
+)
 from registry.promotion.groups import Booleans, Floats, Groups
 from registry.promotion.sums import Sums
 
@@ -34,6 +41,7 @@ class Trial(Brief):
         recipes: K, that were ever tried on the backtest's nights.
         z: (groups,) quantile of each boundary.
         weight: of the backtest's nights; 0 if live nights count alone.
+        confirmation: (groups,) that live nights have to show where a backtest counts.
         live, backtest: sums of the line less the champions, (…, groups).
     """
 
@@ -42,6 +50,7 @@ class Trial(Brief):
     recipes: float
     z: Floats
     weight: float
+    confirmation: Floats
     live: Sums
     backtest: Sums | None
 
@@ -119,7 +128,8 @@ def begin(
             f"a trial of level {level:.2g} can't start; below {rule.least:g}, wait until older "
             f"starts are {rule.nights} nights ago"
         )
-    levels = level * groups.shares(rule.weights)
+    shares = groups.shares(rule.weights)
+    levels = level * shares
     sums, weight = None, 0.0
     live = Sums.empty(*shape, levels.size)
     if backtest is not None:
@@ -132,7 +142,7 @@ def begin(
         live = sums.successor()
         weight = backtest_weight(rule, float(len(backtest)), float(levels[0]), recipes)
     z = quantiles(levels / recipes if weight else levels)
-    return Trial(line, level, recipes, z, weight, live, sums)
+    return Trial(line, level, recipes, z, weight, confirmations(rule, shares), live, sums)
 
 
 def advance(
@@ -153,7 +163,7 @@ def advance(
     for before in trials:
         means = groups.means(difference(values, champions, before.line))
         trial = replace(before, live=before.live.add(means, rule.limit))
-        look = look_at(rule, trial.z, trial.live, trial.backtest, trial.weight)
+        look = _look(rule, trial)
         moved.append(trial)
         looks.append(look)
         beyond = np.where(look.crossed, 1.0 - np.exp(-look.score / look.boundary), -np.inf)
@@ -175,6 +185,10 @@ def advance(
     if changed.any():
         moved = [trial.restarted(groups, changed) for trial in moved]
     return Night(champions, tuple(moved), tuple(looks), winner, group, changed)
+
+
+def _look(rule: Rule, trial: Trial) -> Look:
+    return look_at(rule, trial.z, trial.live, trial.backtest, trial.weight, trial.confirmation)
 
 
 def _width(groups: Groups) -> Floats:

@@ -9,7 +9,13 @@ import pytest
 from scipy.stats import beta, norm
 
 from brain.errors import InputError
-from registry.promotion.boundary import Rule, backtest_weight, look_at, quantiles
+from registry.promotion.boundary import (
+    Rule,
+    backtest_weight,
+    confirmations,
+    look_at,
+    quantiles,
+)
 from registry.promotion.budget import Start, available, share
 from registry.promotion.sums import Sums
 
@@ -81,6 +87,19 @@ def test_a_backtest_alone_promotes_nothing() -> None:
     assert not look_at(RULE, z, sums([0.2, -0.2] * 20), back, 0.5).crossed[0]
     assert not look_at(RULE, z, sums([2.0] * 29), back, 0.5).crossed[0]
     assert look_at(RULE, z, sums([2.0] * 30), back, 0.5).crossed[0]
+
+
+def test_the_confirmation_of_a_group_is_as_rare_as_its_level_is_small() -> None:
+    shares = np.array([0.5, 0.075, 0.01])
+    needed = confirmations(RULE, shares)
+    assert needed[0] == pytest.approx(1.0)
+    assert norm.sf(needed) / norm.sf(1.0) == pytest.approx(shares / 0.5)
+    back, z = sums([2.0] * 420), np.array([2.5])
+    live = sums([1.5, 1.0] * 20)
+    ratio = look_at(RULE, z, live, back, 0.5).live[0]
+    for confirmation in (ratio - 0.1, ratio + 0.1):
+        crossed = look_at(RULE, z, live, back, 0.5, confirmation).crossed[0]
+        assert crossed == (ratio >= confirmation)
 
 
 def test_a_backtest_without_weight_does_not_count() -> None:

@@ -105,6 +105,8 @@ def test_a_backtest_counts_with_its_scale() -> None:
     back = difference(evidence(nights=100, edge=0.5, seed=5), np.zeros((100, 3, 4), dtype=int), 1)
     trial = begin(RULE, GROUPS, 1, 0.02, backtest=back, recipes=4)
     assert trial.weight == RULE.discount
+    assert trial.confirmation[0] == pytest.approx(1.0)
+    assert trial.confirmation[-1] > trial.confirmation[1] > 1.5
     assert trial.backtest is not None
     assert trial.backtest.nights == 100
     assert (trial.live.count == trial.backtest.count).all()
