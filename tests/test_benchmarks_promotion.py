@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from benchmarks.promotion import Case, best_of, bounds, run
+from benchmarks.promotion import bounds, report, run
+from benchmarks.promotion_cases import Case, best_of
 from benchmarks.promotion_markets import Market, Nights, simulate
 from benchmarks.promotion_rivals import (
     betting,
@@ -156,6 +157,20 @@ def test_a_collapse_is_beyond_what_a_history_allows() -> None:
     worse = fallen(market.with_(later=(200, -20.0)), 40, rng(8), 200)
     assert same.mean() < 0.3
     assert worse.mean() > 0.8
+
+
+def test_the_report_has_every_case_with_its_bounds() -> None:
+    result = report(1, 2, 2, 2)
+    assert {record["kind"] for record in result.records} == {"wrong", "power", "mixture", "beside"}
+    for record in result.records:
+        low, share, high = (record[name] for name in ("low", "share", "high"))
+        assert math.isnan(share) or low <= share <= high  # type: ignore[arg-type, operator]
+    names = [str(record["case"]) for record in result.records]
+    assert len(set(names)) == len(names)
+    assert sum(
+        name.startswith("power over an oracle's") for name in (m.name for m in result.metrics)
+    )
+    assert result.missed  # two paths bound no error rate by 5 %
 
 
 # --- the rules beside the trial -----------------------------------------------------------------
