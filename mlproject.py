@@ -17,6 +17,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from brain.addresses import refuse_ambiguous
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from registry.library import BrainLibrary
     from registry.nights import StoppedNight
     from registry.runs import Run
+    from serving.bars import Bar
 
 __all__ = ["cli", "main"]
 
@@ -312,6 +314,54 @@ def release(symbol: str, regime: str, **overrides: str | None) -> int:
         "champion until the next night names one."
     )
     return 0
+
+
+@cli.group()
+def journal() -> None:
+    """What executors have decided."""
+
+
+@journal.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@_setting_options("bars", "calendar")
+def replay(folder: Path, **overrides: str | None) -> int:
+    """Make every decision of a journal again, and show what comes out otherwise.
+
+    By the versions of its moments, on the journal's own bars, or on those of the folder --bars.
+    """
+    from brain.console import console
+    from brain.settings import load_settings
+    from registry.library import BrainLibrary
+    from serving.replay import differences_table, journals, replay as play
+
+    settings, out = load_settings(overrides), console()
+    found, library = journals(folder), BrainLibrary(settings.tracking_uri)
+    differences = 0
+    for journal in found:
+        stored = _stored_bars(settings, journal.model) if overrides["bars"] else None
+        result = play(journal, library, stored=stored)
+        differences += len(result.differences)
+        for row in differences_table(result):
+            out.print(row, markup=False)
+    return _PARTLY if differences else 0
+
+
+def _stored_bars(settings: Settings, model: str) -> Callable[[int], Bar | None]:
+    """The bars of the folder of the settings, by their closes."""
+    from brain.model_keys import ModelKey
+    from brain.series.files import read_folder
+    from serving.bars import Bar
+
+    key = ModelKey.of_name(model)
+    found = read_folder(
+        Path(settings.bars or ""), [key.symbol], settings.calendar, timeframe=key.timeframe
+    )
+    for failure in found.failures:
+        raise failure.error
+    (bars,) = found.bars.values()
+    columns = bars.frame[["open", "high", "low", "close", "volume"]].to_numpy().tolist()
+    closes = bars.close_time.as_unit("ns").asi8.tolist()
+    return {t: Bar(t, *row) for t, row in zip(closes, columns, strict=True)}.get
 
 
 @dataclass

@@ -8,6 +8,7 @@ __all__ = [
     "DRIFT_STATISTIC",
     "EVIDENTLY",
     "EVIDENTLY_REPORT",
+    "EXECUTOR",
     "EXPLANATION",
     "FEATURES_PAGE",
     "IMPORTANCE",
@@ -82,6 +83,8 @@ MANIFEST = "manifest.json"
 RECIPE = "recipe.json"
 POSITION = "position.json"
 REGIMES = "regimes.json"
+#: What an executor goes on from after the last bar, see :mod:`engine.kernels.executor_data`.
+EXECUTOR = "executor.npz"
 #: The boosters, where MLflow's flavours write them.
 LIGHTGBM = "model.lgb"
 XGBOOST = "model.ubj"

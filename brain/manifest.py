@@ -11,12 +11,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from brain.artifacts import MANIFEST
 from brain.errors import ModelIntegrityError
 
-__all__ = ["check_files", "check_folder", "write_manifest"]
+__all__ = ["check_bytes", "check_files", "check_folder", "write_manifest"]
 
 # The latter is written by MLflow into a folder that it downloads by a registered model's name.
 _UNLISTED = {MANIFEST, "registered_model_meta"}
@@ -52,12 +53,8 @@ def check_folder(folder: Path, digest: str) -> None:
             manifest, or the folder holds anything that it does not list.
     """
     files = _files(folder)
-    text = _manifest(folder / MANIFEST)
-    if _sha256(text) != digest:
-        raise ModelIntegrityError(
-            f"{folder / MANIFEST} has digest {_sha256(text)}, registered is {digest}; {_CURE}"
-        )
-    listing = _parse(text, folder / MANIFEST)
+    path = folder / MANIFEST
+    listing = _listing(_manifest(path), digest, path)
     if unlisted := sorted(set(files) - set(listing) - _UNLISTED):
         raise ModelIntegrityError(
             f"{folder / unlisted[0]} is not among the files that were registered; {_CURE}"
@@ -74,6 +71,27 @@ def check_folder(folder: Path, digest: str) -> None:
             ) from error
         if actual != expected:
             raise ModelIntegrityError(f"{path} is not what was registered; {_CURE}")
+
+
+def check_bytes(manifest: bytes, digest: str, files: Mapping[str, bytes]) -> None:
+    """Check files in memory, some or all of a model's, against the registered digest.
+
+    Args:
+        manifest: the bytes of ``manifest.json``.
+        digest: registered.
+        files: their bytes by their names in the manifest.
+
+    Raises:
+        ModelIntegrityError: the manifest or a file differs, or it does not list one of them.
+    """
+    listing = _listing(manifest, digest, Path(MANIFEST))
+    for name, data in files.items():
+        if name not in listing:
+            raise ModelIntegrityError(
+                f"{name} is not among the files that were registered; {_CURE}"
+            )
+        if _sha256(data) != listing[name]:
+            raise ModelIntegrityError(f"{name} is not what was registered; {_CURE}")
 
 
 def _files(folder: Path) -> dict[str, Path]:
@@ -117,6 +135,15 @@ def _manifest(path: Path) -> bytes:
             f"{path} has more than {_MANIFEST_BYTES} bytes, which no manifest has; {_CURE}"
         )
     return text
+
+
+def _listing(text: bytes, digest: str, path: Path) -> dict[str, str]:
+    """The hashes of a manifest, read only if it is the registered one."""
+    if _sha256(text) != digest:
+        raise ModelIntegrityError(
+            f"{path} has digest {_sha256(text)}, registered is {digest}; {_CURE}"
+        )
+    return _parse(text, path)
 
 
 def _parse(text: bytes, path: Path) -> dict[str, str]:

@@ -46,6 +46,7 @@ Result = TypeVar("Result")
 _ATTEMPTS = 2
 _IDLE_SECONDS = 300
 _UPTAKE_SECONDS = 5.0
+_LOOK_SECONDS = 5.0
 # More than one thread a library in each of several processes makes all of them crawl.
 _ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1"
@@ -232,9 +233,9 @@ class _Crew:
                 with self._start:
                     if self._ending:
                         raise CancelledError
-                    future = pool.submit(_work, call, active_logs(), dict(labels()))
+                    future = _submit(pool, call)
                     self._busy[pool] = future
-                outcome = future.result()
+                outcome = _outcome(pool, future)
             except BrokenExecutor as error:
                 if self._ending:
                     raise
@@ -288,12 +289,37 @@ def _idle_pool() -> Any:
 def _new_pool() -> Any:
     from joblib.externals.loky import ProcessPoolExecutor
 
-    # A worker that imported torch looks like a leak to the pool, which replaces it; no warning.
-    warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
     # A worker follows its parent from its start on: the first call may never reach it.
     return ProcessPoolExecutor(
         max_workers=1, timeout=_IDLE_SECONDS, initializer=die_with_parent, env=_ONE_THREAD
     )
+
+
+def _submit(pool: Any, call: Call) -> Future[Any]:
+    """Give a pool's worker a call."""
+    # A worker that imported torch looks like a leak to the pool, which replaces it; no warning. As
+    # an error it would end the pool's own thread, and filters may have changed since the last call.
+    warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
+    future: Future[Any] = pool.submit(_work, call, active_logs(), dict(labels()))
+    return future
+
+
+def _outcome(pool: Any, future: Future[Any]) -> Any:
+    """The result of a call.
+
+    Raises:
+        BrokenExecutor: the worker died, or the pool's own thread, which no result would come
+            without.
+    """
+    thread = pool._executor_manager_thread
+    while thread is not None and thread.is_alive():
+        with suppress(TimeoutError):
+            return future.result(_LOOK_SECONDS)
+    if not future.done():
+        for process in list(pool._processes.values()):
+            process.terminate()  # it may be at work yet, where the second try begins
+        raise BrokenExecutor("the pool's own thread has ended")
+    return future.result()
 
 
 def _work(call: Call, logs: Logs | None, of_caller: Mapping[str, str]) -> Any:

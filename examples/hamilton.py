@@ -1,9 +1,11 @@
-"""Hamilton in small: the regime of the last bars, its champion, a prediction, a position.
+"""Hamilton, the live executor: a decision at every bar's close, and why.
 
-    python -m examples.hamilton ETH/USD --using ETH-USD.1d.6/1
+    python -m examples.hamilton ETH/USD --journal journal           # bars from stdin, one a line
+    python -m examples.hamilton ETH/USD --replay --last 100         # stored bars instead
 
-A live executor does this at every bar's close. Where anything is unknown the position is flat, with
-the reason. MLFLOW_TRACKING_URI names the Brain Library; make nightly fills it.
+A line from stdin is JSON: [close_time, open, high, low, close, volume], the time in nanoseconds.
+Where anything is unknown the position is 0, with the reason. MLFLOW_TRACKING_URI names the Brain
+Library; make nightly fills it.
 """
 
 from __future__ import annotations
@@ -11,152 +13,108 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import tempfile
-from collections.abc import Sequence
-from dataclasses import replace
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import mlflow
 import numpy as np
-import pandas as pd
 
-from brain import (
-    BrainError,
-    InputError,
-    NoChampionError,
-    Regime,
-    Selection,
-    own_columns,
-    position_size,
-)
-from brain.artifacts import POSITION, RECIPE, REGIMES
-from brain.manifest import check_folder
-from brain.model_keys import ModelKey
-from brain.naming import REGIMES as ALL_REGIMES
+from brain import BrainError, load_settings
+from brain.naming import parse_symbol
 from brain.series import Bars, read_folder, sample_folder
-from engine import kernels
-from registry import BrainLibrary, ModelSelector, load_settings
+from registry import BrainLibrary, ModelSelector
+from serving import Decision, Hamilton, Limits
 
-# Bars for the features' look-back, a model's own, and those since last night.
-RECENT = kernels.LOOK_BACK + 512
+NAMES = ("close_time", "open", "high", "low", "close", "volume")
+Bar = tuple[int, float, float, float, float, float]
 
 
-def recent_bars(
-    symbol: str, folder: Path, timeframe: str | None = None, own: Sequence[str] = ()
-) -> Bars:
-    """The symbol's last bars with own columns; "now" is the close of the last one."""
+def stored_bars(options: argparse.Namespace) -> Bars:
+    """The symbol's bars of a folder, on their calendar's grid."""
     calendars = load_settings().calendar
-    bar_set = read_folder(folder, [symbol], calendars, own, timeframe=timeframe)
-    for failure in bar_set.failures:
+    symbol = parse_symbol(options.symbol)
+    found = read_folder(options.bars, [symbol], calendars, timeframe=options.timeframe)
+    for failure in found.failures:
         raise failure.error
-    (bars,) = bar_set.bars.values()
-    return replace(bars, frame=bars.frame.tail(RECENT))
+    (bars,) = found.bars.values()
+    return bars
 
 
-def model_key(library: BrainLibrary, bars: Bars, horizon: int | None = None) -> ModelKey:
-    """What the models of these bars are of: a model of other bars is of no use on them."""
-    return library.model(bars.symbol, timeframe=bars.timeframe, horizon=horizon).key
+def columns(bars: Bars) -> dict[str, np.ndarray]:
+    """The bars that exist, as a warm-up takes them."""
+    frame = bars.frame.dropna(subset=["close"])
+    times = bars.close_time[bars.frame["close"].notna()].as_unit("ns").asi8
+    return {name: frame[name].to_numpy() for name in frame.columns[:5]} | {"close_time": times}
 
 
-def present_regime(library: BrainLibrary, key: ModelKey, bars: Bars) -> Regime | None:
-    """The last bar's regime, from the state at the end of the newest champion's training on."""
-    records = [champion.record for champion in library.champions(key)]
-    newest = max((r for r in records if r.regimes), key=lambda r: r.trained_until, default=None)
-    if newest is None:  # without a champion, or where aliases were moved by hand
-        which = " that tells its regimes" if records else ""
-        raise NoChampionError(f"{key} has no champion{which}; run the nightly job for it")
-    calendar = newest.regimes.get("calendar", bars.calendar)
-    if calendar != bars.calendar:
-        raise InputError(f"{key} is of calendar {calendar}; set BRAIN_CALENDAR={calendar}")
-    definition = kernels.RegimeDefinition.from_json(json.dumps(newest.regimes["definition"]))
-    state = kernels.RegimeState.from_json(json.dumps(newest.regimes["state"]))
-    open_, high, low, close, _, times = columns(bars)
-    return kernels.catch_up(open_, high, low, close, times, definition, state)[1].present
+def from_stdin() -> Iterator[Bar]:
+    """Bars as they come; a real desk has its exchange's stream here."""
+    for line in sys.stdin:
+        close_time, *values = json.loads(line)
+        yield close_time, *(float("nan") if x is None else float(x) for x in values)
 
 
-def columns(bars: Bars) -> tuple[np.ndarray, ...]:
-    """Open, high, low, close and volume of every bar, and its close in nanoseconds since 1970."""
-    values = bars.frame[["open", "high", "low", "close", "volume"]].to_numpy().T
-    return (*values, bars.close_time.as_unit("ns").asi8)
+def describe(decision: Decision) -> str:
+    """A decision in a line."""
+    at = np.datetime64(decision.time, "ns").astype("datetime64[m]")
+    version = "no version"
+    if decision.version is not None:
+        version = f"{decision.version} ({decision.family}, {decision.age:.1f} days old)"
+    expected = f"{decision.prediction:+.4f}, {decision.expected_bp:+.1f} bp"
+    return (
+        f"{at} {decision.regime or 'unknown':<7} {version} "
+        f"{expected}: position {decision.position:+.4f}, hold {decision.exposure:+.4f}: "
+        f"{decision.reason}"
+    )
 
 
-def verified_folder(library: BrainLibrary, selection: Selection, models: Path) -> Path:
-    """The version's files, downloaded once and checked always, before anything reads them."""
-    folder = models / selection.digest
-    if not folder.exists():
-        models.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=models) as scratch:
-            version = library.version_of(selection.model_id)
-            library.fetch(version, Path(scratch)).rename(folder)
-    check_folder(folder, selection.digest)
-    return folder
-
-
-def predict(folder: Path, bars: Bars, files: Path) -> np.ndarray:
-    """The prediction at the last bar's close, (1,); NaN is unknown."""
-    model = mlflow.pyfunc.load_model(str(folder))
-    own = list(own_columns(json.loads((folder / RECIPE).read_text())["feature_set"]))
-    rows = pd.DataFrame(kernels.bar_features(*columns(bars)), bars.frame.index, kernels.FEATURES)
-    # The model's own columns of the files are joined; features of other data than bars are missing.
-    rows = rows.join(recent_bars(bars.symbol, files, bars.timeframe, own).frame[own])
-    rows = rows.reindex(columns=model.metadata.signature.inputs.input_names())
-    return np.asarray(model.predict(rows), dtype=np.float64).reshape(-1)[-1:]
-
-
-def decide(library: BrainLibrary, bars: Bars, options: argparse.Namespace) -> tuple[float, str]:
-    """The position from now on, between -limit and limit, and the reason."""
-    key = model_key(library, bars, options.horizon)
-    regime = present_regime(library, key, bars)
-    print(f"{key} at {bars.close_time[-1]}: regime {regime or 'unknown'}")
-    if regime is None:
-        return 0.0, "the regime is unknown"
-    selector = ModelSelector(library)
-    champion = selector.select_model_for_symbol(key, regime)
-    print(f"champion {champion.model_id} ({champion.family}, {champion.uri}): {champion.reason}")
-    if options.using:
-        advice = selector.should_switch_model(key, options.using, regime)
-        print(f"{f'switch to {advice.to}' if advice.switch else 'no switch'}: {advice.reason}")
-    folder = verified_folder(library, champion, options.models)
-    rule = kernels.PositionRule.from_json((folder / POSITION).read_text())
-    definition = json.loads((folder / REGIMES).read_text())["definition"]
-    open_, high, low, close, _, _ = columns(bars)
-    volatility = kernels.volatility(open_, high, low, close, definition["window"])[-1:]
-    prediction, code = predict(folder, bars, options.bars), np.array([ALL_REGIMES.index(regime)])
-    gain = rule.gain(prediction, volatility, code)
-    print(f"prediction {prediction[0]:+.4f} in units of volatility, {gain[0]:+.1f} bp expected")
-    at = rule.fill.describe(bars.timeframe)
-    print(f"a position needs {rule.threshold:.1f} bp, and is {at} and held for {rule.horizon} bars")
-    if np.isnan(gain[0]):
-        return 0.0, "the expected gain is unknown"
-    confidence = champion.confidence
-    probability = "" if confidence.probability is None else f"{confidence.probability:.2f}, "
-    direction = float(rule.decide(prediction, volatility, code)[0])
-    if direction == 0.0:
-        return 0.0, "it is not expected to be worth its cost"
-    position = direction * position_size(confidence, options.limit)
-    return position, f"confidence {probability}{confidence.reason}"
+def run(options: argparse.Namespace) -> None:
+    """Warm up on stored bars, then decide on each that comes."""
+    library = BrainLibrary(load_settings().tracking_uri)
+    model = library.model(options.symbol, timeframe=options.timeframe, horizon=options.horizon).key
+    history, now = columns(stored_bars(options)), [0]
+    end = len(history["close"]) - (options.last if options.replay else 0)
+    clock: Callable[[], int] = (lambda: now[0]) if options.replay else time.time_ns
+    limits = Limits(symbol=options.limit, kill_file=options.kill_file)
+    with Hamilton(library, [model], limits=limits, journal=options.journal, clock=clock) as desk:
+        desk.warm_up(model, {name: column[: max(end, 1)] for name, column in history.items()})
+        rows = zip(*(history[name].tolist() for name in NAMES), strict=True)
+        stored = (row for row in rows if row[0] > desk.last_close(model))
+        decision = None
+        for close_time, *values in stored if options.replay else from_stdin():
+            now[0] = close_time
+            decision = desk.bar(model, *values, close_time)
+            print(describe(decision), flush=True)
+        if decision is None:
+            last = np.datetime64(desk.last_close(model), "ns").astype("datetime64[m]")
+            print(f"no bar came that closes after {last}, where the champions' training ended")
+        elif options.using and decision.regime:
+            advice = ModelSelector(library).should_switch_model(
+                model, options.using, decision.regime
+            )
+            words = f"switch to {advice.to}" if advice.switch else "no switch"
+            print(f"{words}: {advice.reason}")
 
 
 def main() -> int:
-    """Decide once. After one of our own errors there is no position, and the exit code is 2."""
-    parser = argparse.ArgumentParser(description="One decision of a live executor.")
+    """Decide until the bars end. After one of our own errors the exit code is 2."""
+    parser = argparse.ArgumentParser(description="A live executor, on bars from stdin.")
     add = parser.add_argument
     add("symbol", help="as in BTC/USD")
-    add("--bars", type=Path, default=sample_folder(), help="folder of files of bars")
+    add("--bars", type=Path, default=sample_folder(), help="folder of files of bars up to now")
+    add("--replay", action="store_true", help="decide on the last of these bars")
+    add("--last", type=int, default=100, help="how many bars to decide on again")
     add("--timeframe", help="of the bars, where the folder has several: 4h")
     add("--horizon", type=int, help="of the model, where there are several: bars ahead")
-    add("--models", type=Path, default=Path.home() / ".cache/hamilton", help="downloads")
+    add("--journal", type=Path, help="folder of the journal, from which a restart goes on")
+    add("--kill-file", type=Path, help="nothing is held while it exists")
     add("--limit", type=float, default=0.1, help="largest position, a share of a slot's capital")
     add("--using", metavar="MODEL_ID", help="the model in use, for example BTC-USD.1h.6/1")
-    options = parser.parse_args()
     try:
-        library = BrainLibrary(load_settings().tracking_uri)
-        bars = recent_bars(options.symbol, options.bars, options.timeframe)
-        position, reason = decide(library, bars, options)
+        run(parser.parse_args())
     except BrainError as error:
         print("flat, by an error:", error, file=sys.stderr)
         return 2
-    print(f"position {position:+.4f}: {reason}" if position else f"flat: {reason}")
     return 0
 
 

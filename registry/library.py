@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import os
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -413,6 +414,20 @@ class BrainLibrary:
             ModelIntegrityError: the files differ from the registered ones.
         """
         return download(self.client, version, folder)
+
+    def files(self, model_id: str) -> dict[str, bytes]:
+        """A version's files by their names, for an executor; see :meth:`fetch`.
+
+        Raises:
+            InputError: the id is none.
+            LibraryError: there is no such version, or the Brain Library has not registered it.
+            ArtifactStoreError: the files are missing.
+            ModelIntegrityError: the files differ from the registered ones.
+        """
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = self.fetch(self.version_of(model_id), Path(scratch))
+            paths = [path for path in folder.rglob("*") if path.is_file()]
+            return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
     def run_files(self, version: Version) -> frozenset[str]:
         """The names of the files and folders on the run that trained a version."""

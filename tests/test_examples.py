@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import io
+import json
 import os
 import re
 import runpy
@@ -15,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from brain.confidence import confidence, position_size
+from brain.confidence import confidence
 from brain.model_keys import ModelKey
 from brain.naming import REGIMES, Family, Fill, Regime, Tag
 from brain.recipes import Recipe
@@ -27,7 +29,6 @@ from engine.data.dataset import make_dataset
 from engine.data.frames import bar_volatility, feature_frame, regime_series
 from engine.families import family
 from engine.kernels.features import FEATURE_SET
-from engine.kernels.market_features import MARKET_FEATURES
 from engine.kernels.position import PositionRule
 from engine.kernels.targets import target_name
 from engine.night.champions import choose_champions, name_champions
@@ -158,10 +159,10 @@ def decide(
     capsys: pytest.CaptureFixture[str],
     *arguments: str,
 ) -> list[str]:
-    """What Hamilton says, in this process."""
+    """What Hamilton says of the stored bars, in this process."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", night.uri)
-    models = str(night.folder / "models")
-    monkeypatch.setattr(sys, "argv", ["hamilton", SYMBOL, "--models", models, *arguments])
+    command = ["hamilton", SYMBOL, "--replay", "--last", "1", *arguments]
+    monkeypatch.setattr(sys, "argv", command)
     code = hamilton.main()
     output = capsys.readouterr()
     faults = [line for line in output.err.splitlines() if line.startswith("flat")]
@@ -169,7 +170,7 @@ def decide(
 
 
 def direction(night: Night, version: Version, prediction: float, scratch: Path) -> float:
-    """The direction that the version's own rule takes for the last bar."""
+    """The direction that the version's own rule takes for the last bar, nothing held before."""
     scratch.mkdir()
     model = night.library.fetch(version, scratch)
     rule = PositionRule.from_json((model / "position.json").read_text())
@@ -193,51 +194,80 @@ def test_the_night_has_recorded_how_sure_it_is(night: Night) -> None:
 
 # --- hamilton.py --------------------------------------------------------------------------------
 
+LINE = re.compile(
+    r"(?P<at>\S+) (?P<regime>\w+) +(?P<version>\S+) \((?P<family>\w+), (?P<age>[0-9.]+) days old\) "
+    r"(?P<prediction>[-+.0-9]+), (?P<gain>[-+.0-9]+) bp: "
+    r"position (?P<position>[-+.0-9]+), hold (?P<exposure>[-+.0-9]+): (?P<reason>.+)"
+)
 
-def test_hamilton_tells_regime_champion_prediction_position_and_switch(
+
+def fields(line: str) -> dict[str, str]:
+    match = LINE.fullmatch(line)
+    assert match, line
+    return match.groupdict()
+
+
+def test_hamilton_decides_on_stored_bars_and_goes_on_by_its_journal(
     night: Night, tmp_path: Path
 ) -> None:
     using = night.library.champion(SYMBOL, Regime.NORMAL)
-    command = ("-m", "examples.hamilton", SYMBOL, "--using", using.model_id)
-    done = night.run(*command)
-    assert done.returncode == 0, done.stderr
-    now, champion, switch, prediction, rule, position = done.stdout.splitlines()
+    journal = tmp_path / "journal"
+    command = ("-m", "examples.hamilton", SYMBOL, "--replay", "--journal", str(journal))
+    first = night.run(*command, "--last", "10", "--using", using.model_id)
+    assert first.returncode == 0, first.stderr
+    *lines, advice = first.stdout.splitlines()
+    assert len(lines) == 10
+    for line, close in zip(lines, night.bars.close_time[-10:], strict=True):
+        assert fields(line)["at"] == f"{close:%Y-%m-%dT%H:%M}"
+    now = fields(lines[-1])
     codes, _ = regime_series(night.bars)
-    regime = REGIMES[codes.iloc[-1]]
-    assert now == f"{KEY} at {night.bars.close_time[-1]}: regime {regime}"
-    assert str(KEY) == "ETH/USD on 1d bars, 6 bars ahead"
+    assert now["regime"] == REGIMES[codes.iloc[-1]]
     trusted = night.champion
-    assert champion.startswith(f"champion {trusted.model_id} (xgboost, {trusted.uri}): ")
-    assert switch.startswith(f"switch to {trusted.model_id}: champion of regime low is ")
+    assert (now["version"], now["family"]) == (trusted.model_id, "xgboost")
+    assert now["age"] == f"{NEW:.1f}"
     version = night.library.version(SYMBOL, trusted.version)
     expected = night.predicted(version, tmp_path / "model")
-    assert float(prediction.split()[1]) == pytest.approx(expected, abs=1e-4)
-    assert rule.endswith("worked through the next 1d bar and held for 6 bars")
-    side = direction(night, version, expected, tmp_path / "rule")
-    size = side * position_size(trusted.record.confidence, 0.1)
-    assert position.startswith(f"position {size:+.4f}: " if size else "flat: ")
+    assert float(now["prediction"]) == pytest.approx(expected, abs=1e-4)
+    assert advice.startswith(f"switch to {trusted.model_id}: champion of regime low is ")
+    again = night.run(*command)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.startswith(f"no bar came that closes after {now['at']}")
+
+    replayed = night.run("-m", "mlproject", "journal", "replay", str(journal))
+    assert (replayed.returncode, replayed.stderr) == (0, "")
+    assert replayed.stdout == "ETH-USD.1d.6: 10 decisions, 0 differences\n"
+    (file,) = (journal / "ETH-USD.1d.6").iterdir()
+    file.write_text(file.read_text().replace('"reason":"', '"reason":"not ', 1))
+    planted = night.run("-m", "mlproject", "journal", "replay", str(journal))
+    assert planted.returncode == 1
+    numbers, difference = planted.stdout.splitlines()
+    assert numbers == "ETH-USD.1d.6: 10 decisions, 1 difference"
+    assert "reason: 'not " in difference
 
 
-def test_a_version_is_downloaded_once_and_checked_every_time(
-    night: Night,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    tmp_path: Path,
+def test_hamilton_decides_on_bars_that_come(
+    night: Night, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    first = decide(night, monkeypatch, capsys, "--models", str(tmp_path))
-    (folder,) = tmp_path.iterdir()
-    assert folder.name == night.champion.record.digest
-    monkeypatch.delattr(BrainLibrary, "fetch")
-    assert decide(night, monkeypatch, capsys, "--models", str(tmp_path)) == first
-    (folder / "model.ubj").write_bytes(b"forged")
-    lines = decide(night, monkeypatch, capsys, "--models", str(tmp_path))
-    assert lines[0] == "exit code 2"
-    assert "model.ubj is not what was registered" in lines[-1]
+    """All of them are of years ago, so they are decided on and nothing is held."""
+    bars = night.bars.frame.iloc[-NEW:]
+    closes = night.bars.close_time[-NEW:].as_unit("ns").asi8.tolist()
+    rows = [[t, *row] for t, row in zip(closes, bars.to_numpy().tolist(), strict=True)]
+    stdin = io.StringIO("".join(f"{json.dumps(row)}\n" for row in rows))
+    monkeypatch.setattr(sys, "stdin", stdin)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", night.uri)
+    monkeypatch.setattr(sys, "argv", ["hamilton", SYMBOL, "--bars", str(night.past)])
+    assert hamilton.main() == 0
+    for line, close in zip(
+        capsys.readouterr().out.splitlines(), night.bars.close_time[-NEW:], strict=True
+    ):
+        assert fields(line)["at"] == f"{close:%Y-%m-%dT%H:%M}"
+        assert re.match(r"the bar closed \d+[a-z] ago", fields(line)["reason"])
+        assert float(fields(line)["position"]) == 0.0
 
 
 @pytest.mark.usefixtures("_champions_stay")
 @pytest.mark.parametrize("name", list(Family))
-def test_every_family_predicts_from_recent_bars_as_from_the_whole_history(
+def test_every_family_predicts_as_its_own_code_does_on_the_whole_history(
     night: Night,
     name: Family,
     monkeypatch: pytest.MonkeyPatch,
@@ -247,17 +277,18 @@ def test_every_family_predicts_from_recent_bars_as_from_the_whole_history(
     numbers = {night.library.version(SYMBOL, n).family: n for n in (1, 2, 3)}
     version = night.library.version(SYMBOL, numbers[name])
     cell = crown(night, version, sharpe=0.6)
-    lines = decide(night, monkeypatch, capsys, "--limit", "0.5", "--using", version.id)
+    code, line, advice = decide(night, monkeypatch, capsys, "--limit", "0.5", "--using", version.id)
+    assert code == "exit code 0"
     expected = night.predicted(version, tmp_path / "model")
-    assert lines[0] == "exit code 0"
-    assert lines[3] == f"no switch: {version.id} is champion of regime low"
-    prediction = float(lines[4].split()[1])
-    assert prediction == pytest.approx(expected, abs=1e-4)
+    now = fields(line)
+    assert (now["family"], now["version"]) == (name, version.id)
+    assert float(now["prediction"]) == pytest.approx(expected, abs=1e-4)
     side = direction(night, version, expected, tmp_path / "rule")
     size = side * 0.5 * (2 * (cell.confidence or 0) - 1)
-    flat = "flat: it is not expected to be worth its cost"
-    traded = f"position {size:+.4f}: confidence 0.86, net Sharpe 0.60 ± 0.50 "
-    assert lines[6].startswith(traded if side else flat)
+    assert float(now["position"]) == pytest.approx(size, abs=1e-4)
+    if not side:
+        assert now["reason"] == "it is not expected to be worth its cost"
+    assert advice == f"no switch: {version.id} is champion of regime low"
 
 
 @pytest.mark.usefixtures("_champions_stay")
@@ -265,50 +296,21 @@ def test_unknown_confidence_stays_flat_and_says_so(
     night: Night, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     crown(night, night.library.version(SYMBOL, night.champion.version), sharpe=None)
-    lines = decide(night, monkeypatch, capsys)
-    assert lines[5] in (
-        "flat: confidence unknown: no net Sharpe from 400 bars",
-        "flat: it is not expected to be worth its cost",
+    _, line = decide(night, monkeypatch, capsys)
+    assert fields(line)["reason"] in (
+        "the confidence in the version is unknown",
+        "it is not expected to be worth its cost",
     )
 
 
-def test_the_bars_may_end_where_training_ended(
+def test_bars_that_end_where_training_ended_leave_nothing_to_decide(
     night: Night, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    lines = decide(night, monkeypatch, capsys, "--bars", str(night.past))
-    assert lines[0] == "exit code 0"
-    assert (
-        lines[1]
-        == f"ETH/USD on 1d bars, 6 bars ahead at {night.bars.close_time[-NEW - 1]}: regime normal"
-    )
-
-
-def test_an_unknown_regime_stays_flat_and_says_so(
-    night: Night,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    tmp_path: Path,
-) -> None:
-    frame = night.bars.frame.copy()
-    frame.iloc[-20:-1] = np.nan
-    folder = write(replace(night.bars, frame=frame), tmp_path / "bars")
-    lines = decide(night, monkeypatch, capsys, "--bars", str(folder))
-    assert lines[0] == "exit code 0"
-    assert lines[1].endswith("regime unknown")
-    assert lines[2] == "flat: the regime is unknown"
-
-
-def test_bars_that_end_before_training_did_are_an_error(
-    night: Night,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    tmp_path: Path,
-) -> None:
-    older = replace(night.bars, frame=night.bars.frame[: -NEW - 1])
-    folder = write(older, tmp_path / "bars")
-    lines = decide(night, monkeypatch, capsys, "--bars", str(folder))
-    assert lines[0] == "exit code 2"
-    assert re.match("flat, by an error: the state's last bar closes .* give newer bars", lines[1])
+    last = night.bars.close_time[-NEW - 1]
+    assert decide(night, monkeypatch, capsys, "--bars", str(night.past)) == [
+        "exit code 0",
+        f"no bar came that closes after {last:%Y-%m-%dT%H:%M}, where the champions' training ended",
+    ]
 
 
 def test_a_registry_without_champions_is_an_error(
@@ -325,38 +327,15 @@ def test_a_registry_without_champions_is_an_error(
 
 
 @pytest.mark.usefixtures("_champions_stay")
-def test_a_champion_that_does_not_tell_its_regimes_is_passed_over(
-    night: Night, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    prediction = decide(night, monkeypatch, capsys)
-    newest = replace(night.champion.record, regimes={}, trained_until="2099-01-01T00:00:00+00:00")
-    night.library.set_champion(SYMBOL, Regime.LOW, newest, None)
-    assert decide(night, monkeypatch, capsys)[1] == prediction[1]
-
-    before = {regime: night.library.champion(SYMBOL, regime).record for regime in REGIMES}
-    try:
-        for regime, record in before.items():
-            night.library.set_champion(SYMBOL, regime, replace(record, regimes={}), None)
-        assert decide(night, monkeypatch, capsys) == [
-            "exit code 2",
-            "flat, by an error: ETH/USD on 1d bars, 6 bars ahead has no champion that tells its "
-            "regimes; run the nightly job for it",
-        ]
-    finally:
-        for regime, record in before.items():
-            night.library.set_champion(SYMBOL, regime, record, None)
-
-
-@pytest.mark.usefixtures("_champions_stay")
-@pytest.mark.parametrize("name", list(Family))
-def test_a_model_that_knows_the_market_predicts_where_the_market_is_unknown(
+def test_a_model_that_knows_the_market_decides_nothing_without_it(
     night: Night,
-    name: Family,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
 ) -> None:
-    dataset = make_dataset(night.bars, horizon=6, market=market_of(night.bars, first=900))
+    past = replace(night.bars, frame=night.bars.frame[:-NEW])
+    dataset = make_dataset(past, horizon=6, market=market_of(past, first=900))
+    name = Family.LIGHTGBM
     fitted = family(name).fit(dataset.features, dataset.target, hyperparameters=QUICK[name], seed=7)
     recipe = Recipe(name, dataset.feature_set, 6, QUICK[name], 7)
     rule = PositionRule(6, 1.0, {}, cost=5.0, threshold=0.0, fill=dataset.fill)
@@ -371,11 +350,8 @@ def test_a_model_that_knows_the_market_predicts_where_the_market_is_unknown(
             run, KEY, name, tmp_path / "model", tags=tags, hyperparameters={}, note=""
         )
     crown(night, version, sharpe=0.6)
-    lines = decide(night, monkeypatch, capsys)
-    rows = feature_frame(night.bars).to_numpy()
-    unknown = np.full((len(rows), len(MARKET_FEATURES)), np.nan)
-    expected = fitted.predict(np.column_stack([rows, unknown]))[-1]
-    assert float(lines[3].split()[1]) == pytest.approx(expected, abs=1e-4)
+    _, line = decide(night, monkeypatch, capsys)
+    assert line.endswith(f"{version.id} needs funding, open_interest, of which no row was given")
 
 
 # --- hamilton_ten_lines.py ----------------------------------------------------------------------

@@ -397,6 +397,7 @@ def test_the_entry_points_are_the_commands() -> None:
         "tune",
         "analyze",
         "release",
+        "replay",
     }
     assert ENTRY_POINTS["main"] == ENTRY_POINTS["nightly"]
     assert set(mlproject.cli.commands) == {
@@ -408,6 +409,7 @@ def test_the_entry_points_are_the_commands() -> None:
         "tune",
         "analyze",
         "release",
+        "journal",
     }
 
 
@@ -434,6 +436,13 @@ def test_the_entry_point_that_releases_a_pin_hands_over_symbol_and_regime() -> N
     ]
     options = {option.name for option in mlproject.cli.commands["release"].params}
     assert set(ENTRY_POINTS["release"]["parameters"]) == options
+
+
+def test_the_entry_point_that_replays_hands_over_the_journal_and_the_bars() -> None:
+    command = ENTRY_POINTS["replay"]["command"].split()
+    assert command[6:] == [
+        *("journal", "replay", "{journal}", "--bars", "{bars}", "--calendar", "{calendar}"),
+    ]
 
 
 @pytest.mark.parametrize(

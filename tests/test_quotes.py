@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from brain.costs import Costs
@@ -117,6 +118,10 @@ def test_one_path_without_a_signal_earns_nothing() -> None:
     assert evidence.sign_gross_sharpe.interval()[0] < 0
 
 
+#: Bars after the night.
+NEW = 48
+
+
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 def test_hamilton_stays_flat_where_nothing_can_be_predicted(
@@ -125,27 +130,27 @@ def test_hamilton_stays_flat_where_nothing_can_be_predicted(
     """All three families, a search, a champion of each regime: of every half spread and open."""
     folder = tmp_path / "bars"
     folder.mkdir()
-    symbols = []
+    files: dict[str, tuple[Path, pd.DataFrame]] = {}
     for number, (half, repeated) in enumerate(SETTINGS):
         symbol = f"SIM{number}/USD"
         bars = quotes(half, repeated, 100 + number, symbol=symbol)
-        bars.frame.to_parquet(folder / f"{symbol_name(symbol)}_1h.parquet")
-        symbols.append(symbol)
+        files[symbol] = folder / f"{symbol_name(symbol)}_1h.parquet", bars.frame
+        bars.frame[:-NEW].to_parquet(files[symbol][0])
     monkeypatch.setenv("MLFLOW_TRACKING_URI", sqlite_dsn)
     for name, value in BRIEF_ANALYSIS.items():
         monkeypatch.setenv(name, value)
     outcome = run_job("nightly", "--bars", str(folder), "--trials", "2", "--fee_bps", str(FEE))
     assert outcome.code == 0, outcome.err
     library = BrainLibrary(sqlite_dsn)
-    for symbol in symbols:
+    for symbol, (file, frame) in files.items():
+        frame.to_parquet(file)
         for champion in library.champions(symbol):
             assert not champion.record.evidence.beats_flat, champion
         done = subprocess.run(
-            [sys.executable, "-m", "examples.hamilton", symbol, "--bars", str(folder),
-             "--models", str(tmp_path / "models")],
+            [sys.executable, "-m", "examples.hamilton", symbol, "--bars", str(folder), "--replay"],
             cwd=ROOT, env=os.environ, capture_output=True, text=True, check=False, timeout=240,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
-        position = done.stdout.splitlines()[-1]
-        print(f"{symbol}: {position}")
-        assert position.startswith("flat: ")
+        decisions = done.stdout.splitlines()
+        assert len(decisions) == NEW
+        assert all("position +0.0000, hold +0.0000: " in line for line in decisions)

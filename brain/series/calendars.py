@@ -25,8 +25,17 @@ import pandas as pd
 from brain.calendars import BARS, FX
 from brain.errors import BarsError, InputError
 from brain.series.times import nanoseconds
+from brain.session_bars import stretch_bars
 
-__all__ = ["Grid", "Sessions", "bars_grid", "continuous_grid", "sessions_grid"]
+__all__ = [
+    "Grid",
+    "Sessions",
+    "Stretches",
+    "bars_grid",
+    "continuous_grid",
+    "sessions_ahead",
+    "sessions_grid",
+]
 
 _Ints = npt.NDArray[np.int64]
 
@@ -37,6 +46,8 @@ _WEEK = pd.Timedelta(weeks=1).value
 _YEAR = 365.2425 * _DAY
 # A calendar's bars a year are counted over so many years before the last bar.
 _YEARS = 5
+# The sessions to come are known for so many years after the last bar.
+_YEARS_AHEAD = 2
 
 
 @dataclass(frozen=True)
@@ -68,6 +79,21 @@ class Sessions:
     calendar: str
     closes: pd.Series
     per_year: float
+
+
+@dataclass(frozen=True, eq=False)
+class Stretches:
+    """Where trading begins and ends.
+
+    Attributes:
+        anchors: (S,) the moments from which each stretch's bars are counted.
+        opens, closes: (S,) of the stretches, ascending; all in nanoseconds since 1970 UTC. Of bars
+            of a day or more each stretch is one bar.
+    """
+
+    anchors: _Ints
+    opens: _Ints
+    closes: _Ints
 
 
 def continuous_grid(times: _Ints, step: int) -> Grid:
@@ -131,6 +157,51 @@ def sessions_grid(times: _Ints, step: int, name: str) -> Grid:
     )
 
 
+def sessions_ahead(name: str, opens: _Ints, closes: _Ints, step: int, bars: int) -> Stretches:
+    """The stretches of a named calendar from some bars before the end of a series to the future.
+
+    Args:
+        name: as for :func:`sessions_grid`, which made the series' grid.
+        opens, closes: (N,) of the series' bars.
+        step: length of a bar, nanoseconds.
+        bars: the stretches begin so many bars before the last one.
+
+    Returns:
+        Those of the next two years, or of as many as the calendar has.
+    """
+    year = (opens > opens[-1] - int(_YEAR)) | (np.arange(len(opens)) >= len(opens) - bars)
+    market = _calendar_ahead(name, int(opens[year][0]), int(closes[-1]))
+    if step < _DAY:
+        starts, ends = _stretches(market)
+        variants = _anchors(starts, step, market)
+        grids = [stretch_bars(anchors, starts, ends, step)[1:] for anchors in variants]
+        same = [_common(grid, (opens[year], closes[year])) for grid in grids]
+        anchors = variants[same.index(max(same))]
+    else:
+        starts, ends, _ = _dated_bars(market, opens[-1:], step)
+        anchors = starts
+    # A stretch may share its first bar with the one before.
+    first = max(int(np.searchsorted(ends, closes[-bars:][0])) - 1, 0)
+    end = int(np.searchsorted(starts, closes[-1] + int(_YEARS_AHEAD * _YEAR)))
+    return Stretches(*(column[first:end] for column in (anchors, starts, ends)))
+
+
+def _common(grid: tuple[_Ints, _Ints], bars: tuple[_Ints, _Ints]) -> int:
+    """How many bars a grid has in common with a series."""
+    places = _places(grid[0], bars[0])
+    return int(((places >= 0) & (grid[1][places] == bars[1])).sum())
+
+
+def _calendar_ahead(name: str, first: int, last: int) -> Any:
+    """A calendar from the first moment to as far after the last one as it goes."""
+    for years in range(_YEARS_AHEAD, 0, -1):
+        try:
+            return _calendar(name, _year(first, -8), _year(last, 8) + years)
+        except InputError:  # some are known for this year and the next one only
+            continue
+    return _calendar(name, _year(first, -8), _year(last, 8))
+
+
 @lru_cache(maxsize=8)
 def _calendar(name: str, first: int, last: int) -> Any:
     """A calendar of whole years; making one takes a second."""
@@ -186,7 +257,7 @@ def _session_bars(market: Any, times: _Ints, step: int) -> tuple[_Ints, _Ints, _
     at_start = _places(starts, times)
     grids = []
     for anchors in _anchors(starts, step, market):
-        labels, opens, closes = _stretch_bars(anchors, starts, ends, step)
+        labels, opens, closes = stretch_bars(anchors, starts, ends, step)
         # A bar that the clock begins before its session may be named by either.
         named = np.where(at_start >= 0, anchors[at_start], times)
         grids.append((opens, closes, _places(labels, named)))
@@ -209,21 +280,6 @@ def _anchors(starts: _Ints, step: int, market: Any) -> list[_Ints]:
     """The moments from which a stretch's bars may be counted: its start, or the clock before it."""
     local = pd.DatetimeIndex(starts, tz="UTC").tz_convert(market.tz).tz_localize(None)
     return [starts, starts - local.as_unit("ns").asi8 % step, starts - starts % step]
-
-
-def _stretch_bars(
-    anchors: _Ints, starts: _Ints, ends: _Ints, step: int
-) -> tuple[_Ints, _Ints, _Ints]:
-    """Bars of that length from each anchor to its stretch's end: names, opens, closes."""
-    counts = -((anchors - ends) // step)
-    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    labels = np.repeat(anchors, counts) + within * step
-    opens = np.maximum(labels, np.repeat(starts, counts))
-    closes = np.minimum(labels + step, np.repeat(ends, counts))
-    # Two stretches may share a bar on the clock: it opens with the earlier and ends with the later.
-    first = np.concatenate([[True], labels[1:] > labels[:-1]])
-    last = np.concatenate([labels[1:] > labels[:-1], [True]])
-    return labels[first], opens[first], closes[last]
 
 
 def _places(opens: _Ints, times: _Ints) -> _Ints:

@@ -23,7 +23,9 @@ from engine.data.frames import (
     regime_series,
     target_frame,
 )
+from engine.data.memory import kernel_memory
 from engine.kernels.columns import Floats
+from engine.kernels.executor_data import Memory
 from engine.kernels.features import FEATURE_SET
 from engine.kernels.market_features import MARKET_FEATURE_SET
 from engine.kernels.payments import Funding, funding_payments
@@ -66,6 +68,7 @@ class Dataset(Brief):
         definition, state: of the regimes, to classify the bars to come in the same way.
         digest: of the bars and the market series behind the rows.
         source: of the bars.
+        memory: of the kernels after the last row, for the bars to come.
         funding: what a long position pays in each bar; None if it pays none.
     """
 
@@ -92,6 +95,7 @@ class Dataset(Brief):
     state: RegimeState
     digest: str
     source: str
+    memory: Memory
     funding: Funding | None = None
 
     def __len__(self) -> int:
@@ -189,6 +193,7 @@ def make_dataset(
         state=state,
         digest=_digest(bars, market),
         source=bars.source,
+        memory=kernel_memory(bars, definition, state, market),
         funding=_funding(bars, market, funding_exchange, fill) if funding_exchange else None,
     )
 

@@ -58,7 +58,8 @@ def feature_frame(bars: Bars, market: MarketSeries | None = None) -> pd.DataFram
     if market is not None:
         _check_symbols(bars, market)
         funding, open_interest = market.funding_rows(), market.open_interest_rows()
-        columns = perpetual_features(*prices, volume, times, funding, open_interest)
+        by_exchange = list(funding.values()), list(open_interest.values())
+        columns = perpetual_features(*prices, volume, times, *by_exchange)
         rows, names = np.column_stack([rows, columns]), (*FEATURES, *MARKET_FEATURES)
     own = bars.frame[list(bars.own)].to_numpy(dtype=np.float64)
     rows = np.column_stack([rows, own])

@@ -83,12 +83,14 @@ class MarketSeries(Brief):
             digest.update(self.finer.digest.encode())
         return digest.hexdigest()
 
-    def funding_rows(self) -> list[FundingRows]:
-        """The kernel's rows of each exchange, always in the same order of exchanges."""
-        return [
-            FundingRows(*_times(rows), _values(rows, "rate"), _values(rows, "interval_hours"))
-            for _, rows in _by_exchange(self.funding)
-        ]
+    def funding_rows(self) -> dict[str, FundingRows]:
+        """The kernel's rows by exchange, in the order of time; exchanges always in one order."""
+        return {
+            exchange: FundingRows(
+                *_times(rows), _values(rows, "rate"), _values(rows, "interval_hours")
+            )
+            for exchange, rows in _by_exchange(self.funding)
+        }
 
     def settlements(self, exchange: str) -> FundingRows:
         """One exchange's rows in the order of time; none if it has none."""
@@ -96,12 +98,12 @@ class MarketSeries(Brief):
         rows = rows.dropna(subset=["time"]).sort_values("time", kind="stable")
         return FundingRows(*_times(rows), _values(rows, "rate"), _values(rows, "interval_hours"))
 
-    def open_interest_rows(self) -> list[OpenInterestRows]:
-        """The kernel's rows of each exchange, always in the same order of exchanges."""
-        return [
-            OpenInterestRows(*_times(rows), _values(rows, "base"), _values(rows, "usd"))
-            for _, rows in _by_exchange(self.open_interest)
-        ]
+    def open_interest_rows(self) -> dict[str, OpenInterestRows]:
+        """The kernel's rows by exchange, in the order of time; exchanges always in one order."""
+        return {
+            exchange: OpenInterestRows(*_times(rows), _values(rows, "base"), _values(rows, "usd"))
+            for exchange, rows in _by_exchange(self.open_interest)
+        }
 
     def __repr__(self) -> str:
         return (

@@ -21,7 +21,7 @@ from engine.kernels.columns import Floats
 from engine.kernels.position import PositionRule
 from engine.kernels.spread import Spread
 
-__all__ = ["Decisions", "decisions"]
+__all__ = ["Decisions", "decisions", "fold_rule"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -72,11 +72,9 @@ def decisions(
         folds: of the walk-forward.
         plan: what a position has to gain, and what trading costs.
     """
-    predictions = np.where(np.isfinite(prediction), prediction, earlier)
     position, cost = np.full(len(dataset), np.nan), np.full(len(dataset), np.nan)
     for fold in folds:
-        spread = _spread(dataset, plan, fold.test_start)
-        rule = _rule(predictions, dataset, plan, fold.train_end, spread)
+        rule = fold_rule(prediction, earlier, dataset, fold, plan)
         test = slice(fold.test_start, fold.test_end)
         before = position[test.start - dataset.horizon : test.start]
         position[test] = rule.decide(
@@ -85,8 +83,18 @@ def decisions(
         cost[fold.test_start :] = rule.cost / 10_000
     cost[: folds[0].test_start] = cost[folds[0].test_start]
     spread = _spread(dataset, plan, len(dataset))
+    predictions = np.where(np.isfinite(prediction), prediction, earlier)
     last = _rule(predictions, dataset, plan, len(dataset), spread)
     return Decisions(position, cost, last, plan.costs, spread)
+
+
+def fold_rule(
+    prediction: Floats, earlier: Floats, dataset: Dataset, fold: Fold, plan: TrainingPlan
+) -> PositionRule:
+    """The rule as it was known before a fold; arguments as of :func:`decisions`."""
+    predictions = np.where(np.isfinite(prediction), prediction, earlier)
+    spread = _spread(dataset, plan, fold.test_start)
+    return _rule(predictions, dataset, plan, fold.train_end, spread)
 
 
 def _rule(

@@ -39,6 +39,7 @@ from engine.kernels.dictionary import MARKET_ENTRIES
 from engine.kernels.windows import lag, positive_log, ratio, rolling_mean
 
 __all__ = [
+    "LEAST_INTERVAL",
     "MARKET_FEATURES",
     "MARKET_FEATURE_SET",
     "MARKET_LOOK_BACK",
@@ -57,7 +58,8 @@ MARKET_LOOK_BACK = 168 + 1
 MARKET_FEATURES: tuple[str, ...] = tuple(entry.name for entry in MARKET_ENTRIES)
 
 _NS_PER_HOUR = 3_600_000_000_000.0
-_LEAST_INTERVAL = 1.0 / 60.0  # hours; settlements are stamped to the minute
+#: Hours; settlements are stamped to the minute.
+LEAST_INTERVAL = 1.0 / 60.0
 
 
 @dataclass(frozen=True, repr=False)
@@ -136,7 +138,7 @@ def _funding(exchanges: Sequence[FundingRows], at_ns: Times) -> dict[str, Floats
     rates, elapsed = [], []
     for rows in exchanges:
         _check_rows("funding", rows)
-        valid = (np.abs(rows.rate) < 1.0) & (rows.interval_hours >= _LEAST_INTERVAL)
+        valid = (np.abs(rows.rate) < 1.0) & (rows.interval_hours >= LEAST_INTERVAL)
         hours = np.where(valid, rows.interval_hours, np.nan)
         at = AsOf(rows.time_ns, rows.available_ns, hours * _NS_PER_HOUR, at_ns)
         rates.append(at.take(rows.rate) * 8.0 / at.take(hours))

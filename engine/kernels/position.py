@@ -48,13 +48,14 @@ def expected_gain(
 
 
 def positions(
-    gain: Floats, threshold: float, horizon: int, *, before: Floats | None = None
+    gain: Floats, threshold: Floats | float, horizon: int, *, before: Floats | None = None
 ) -> Floats:
     """The decisions, (N,): 1 long, -1 short, 0 nothing; NaN is no decision, where the gain is NaN.
 
     Args:
         gain: (N,) of :func:`expected_gain`, consecutive rows, oldest first, basis points.
-        threshold: basis points that a gain must exceed, either way, to open a position.
+        threshold: basis points that a gain must exceed, either way, to open a position; (N,) of
+            each row, or of all.
         horizon: bars that a position is held.
         before: (horizon,) the decisions before the first row, oldest first; none if None.
 
@@ -68,10 +69,12 @@ def positions(
         )
     # A column a slot: the decisions before it, then its own, which follow each other in time.
     rows = -(-len(gain) // horizon)
-    padded = np.full(rows * horizon, np.nan)
-    padded[: len(gain)] = gain
-    slots = np.vstack([start, np.nan_to_num(padded).reshape(rows, horizon)])
-    opens = np.vstack([start != 0.0, np.abs(slots[1:]) > threshold])
+    padded = np.zeros((2, rows * horizon))
+    padded[0, : len(gain)] = np.where(np.isfinite(gain), gain, 0.0)
+    padded[1, : len(gain)] = threshold
+    gains, thresholds = padded.reshape(2, rows, horizon)
+    slots = np.vstack([start, gains])
+    opens = np.vstack([start != 0.0, np.abs(gains) > thresholds])
     direction = np.sign(slots)
     turns = np.vstack([np.ones((1, horizon), dtype=np.bool_), direction[1:] != direction[:-1]])
     # What is held goes on from the last opening, unless the direction has turned since.

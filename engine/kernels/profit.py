@@ -92,11 +92,14 @@ def position_profit(
     decided = np.isfinite(position) & fillable
     price = np.where(fillable, fill, 1.0)
     units = np.where(decided, position, 0.0) / (horizon * price)
-    slots = _Slots(decided & group, _exits(fillable, horizon))
+    exits = _exits(fillable, horizon)
+    slots = _Slots(decided & group, exits)
 
     mine = units * group
     traded = slots.opened(mine) - slots.closed(mine)
-    held = np.where(slots.held() > 0, np.cumsum(traded), 0.0)
+    # A running sum leaves a rest where all that was held is closed.
+    holding = _Slots(decided & group & (units != 0.0), exits).held() > 0
+    held = np.where(holding, np.cumsum(traded), 0.0)
     before, traded_at = lag(held, 1, 0.0), lag(price, 1, 0.0)
     mark = last_known(close)
     moves = np.nan_to_num(mark - lag(mark, 1))  # none before there is a close

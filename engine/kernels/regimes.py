@@ -28,13 +28,13 @@ from engine.kernels.columns import Floats, Times, check_shapes, valid_prices
 from engine.kernels.regime_state import SESSIONS, UNKNOWN, RegimeDefinition, RegimeState
 from engine.kernels.windows import lag, positive_log, rolling_mean
 
-__all__ = ["Codes", "catch_up", "classify", "volatility"]
+__all__ = ["OCTAVES", "Codes", "catch_up", "classify", "following", "volatility"]
 
 Codes = NDArray[np.int8]
 
 _EXTREME = REGIMES.index(Regime.EXTREME)
-# The histogram reaches from 2**-64 to 2**64; a constant price's volatility, 0, counts at its foot.
-_OCTAVES = 64.0
+#: The histogram reaches from 2**-64 to 2**64; a constant price's volatility, 0, counts at its foot.
+OCTAVES = 64.0
 
 
 def volatility(open_: Floats, high: Floats, low: Floats, close: Floats, window: int) -> Floats:
@@ -110,9 +110,9 @@ def classify(
     ):
         if n >= definition.min_bars:
             below = int(counts[:at].sum()) + float(share) * int(counts[at])
-            following = _next(regime, stay, below / n, definition)
-            stay = stay + 1 if following == regime else 1
-            regime = codes[t] = following
+            new = following(regime, stay, below / n, definition)
+            stay = stay + 1 if new == regime else 1
+            regime = codes[t] = new
         counts[at] += 1
         n += 1
     filled = np.flatnonzero(counts)
@@ -191,8 +191,15 @@ def catch_up(
     return classify(recent[at + 1 :], close_time_ns[at + 1 :], definition, state)
 
 
-def _next(regime: int, stay: int, percentile: float, definition: RegimeDefinition) -> int:
-    """The regime after a bar at that percentile."""
+def following(regime: int, stay: int, percentile: float, definition: RegimeDefinition) -> int:
+    """The regime after a bar at that percentile.
+
+    Args:
+        regime: before the bar; -1 is unknown.
+        stay: bars that it has lasted.
+        percentile: 0 to 1, of the bar's volatility among the earlier ones.
+        definition: of the regimes.
+    """
     cuts = definition.cuts
     if regime == UNKNOWN:
         return sum(percentile >= level for level in cuts)
@@ -209,8 +216,8 @@ def _next(regime: int, stay: int, percentile: float, definition: RegimeDefinitio
 def _positions(volatility: Floats, definition: RegimeDefinition) -> tuple[Times, Floats]:
     """The histogram's bin of every volatility that is no NaN, and its share of the bin (0 to 1)."""
     values = volatility[~np.isnan(volatility)]
-    octave = np.where(values > 0.0, np.log2(np.where(values > 0.0, values, 1.0)), -_OCTAVES)
-    position = np.clip(octave, -_OCTAVES, _OCTAVES) * definition.bins_per_octave
+    octave = np.where(values > 0.0, np.log2(np.where(values > 0.0, values, 1.0)), -OCTAVES)
+    position = np.clip(octave, -OCTAVES, OCTAVES) * definition.bins_per_octave
     bins = np.floor(position)
     return bins.astype(np.int64), position - bins
 
@@ -244,7 +251,7 @@ def _check(
     check_shapes(close_time_ns, volatility=volatility)
     if impossible := volatility[(volatility < 0.0) | np.isinf(volatility)].tolist():
         raise InputError(f"volatility {impossible[0]} is impossible; write NaN where it is unknown")
-    edge = int(_OCTAVES) * definition.bins_per_octave
+    edge = int(OCTAVES) * definition.bins_per_octave
     if state.bins and (state.bins[0] < -edge or state.bins[-1] > edge):
         raise InputError(
             f"the state's bins {state.bins[0]} to {state.bins[-1]} leave {-edge} to {edge}; "

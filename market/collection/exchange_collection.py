@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 # that series get done one after another.
 _AT_ONCE = 12
 # So far a snapshot may be from the exchange's clock, which is requested once a collection.
-_PRESENT = pd.Timedelta(minutes=30)
+_PRESENT = pd.Timedelta(minutes=10)
 
 
 class ExchangeCollection:

@@ -239,20 +239,18 @@ class Bybit(RestExchange):
         """One row, all of it from one ticker."""
         answer = await self._get(_TICKERS, {"symbol": instrument.id})
         parser = self.parser(_TICKERS)
-        rows = parser.rows(answer, "result", "list")
-        if not rows:
-            raise parser.shape_error("field 'result.list'", "is empty")
+        row = parser.only_row(parser.rows(answer, "result", "list"), "result.list")
         (time,) = parser.times([answer], "time")
-        mark = parser.number(rows[0], "markPrice")
-        amount = self._one_side(rows[0], "Interest")
-        value = self._one_side(rows[0], "InterestValue")
-        hours = funding_hours(parser, rows[0], "fundingIntervalHour", optional=True)
+        mark = parser.number(row, "markPrice")
+        amount = self._one_side(row, "Interest")
+        value = self._one_side(row, "InterestValue")
+        hours = funding_hours(parser, row, "fundingIntervalHour", optional=True)
         return snapshot_row(
             instrument,
             time,
             mark_price=mark,
-            funding_rate=parser.number(rows[0], "fundingRate"),
-            next_funding=parser.time(rows[0], "nextFundingTime"),
+            funding_rate=parser.number(row, "fundingRate"),
+            next_funding=parser.time(row, "nextFundingTime"),
             interval_hours=instrument.funding_interval_hours if hours is None else hours,
             open_interest=amount,
             open_interest_usd=amount * mark if np.isnan(value) else value,

@@ -128,9 +128,7 @@ class Okx(RestExchange):
     async def _row(self, endpoint: str, query: Query, instrument_id: str) -> Any:
         """The only row of an answer."""
         rows = await self._rows(endpoint, query, instrument_id)
-        if not rows:
-            raise self.parser(endpoint).shape_error("field 'data'", f"is empty for {instrument_id}")
-        return rows[0]
+        return self.parser(endpoint).only_row(rows, "data")
 
     async def server_time(self) -> pd.Timestamp:
         row = await self._row(_CLOCK, {}, "")

@@ -104,6 +104,21 @@ class Parser:
             numbers[place] = number
         return numbers
 
+    def only_row(self, rows: Sequence[Any], name: str) -> Any:
+        """The row of an answer that has one; the same row more than once is one.
+
+        Args:
+            rows: of the answer.
+            name: of the field that holds them.
+        """
+        if not rows:
+            raise self.shape_error(f"field {name!r}", "is empty")
+        if any(row != rows[0] for row in rows[1:]):
+            raise self.shape_error(
+                f"field {name!r}", f"holds {len(rows)} rows that differ, not one"
+            )
+        return rows[0]
+
     def times(self, rows: Sequence[Any], field: Field) -> pd.DatetimeIndex:
         """A field of milliseconds since 1970, as UTC in microseconds."""
         values = self.column(rows, field)

@@ -11,7 +11,7 @@ import pytest
 
 from brain.artifacts import MANIFEST
 from brain.errors import ModelIntegrityError
-from brain.manifest import check_folder, write_manifest
+from brain.manifest import check_bytes, check_folder, write_manifest
 
 
 @pytest.fixture
@@ -128,3 +128,22 @@ def test_links_devices_and_pipes_are_refused_unread(
             file.symlink_to(targets.get(make, elsewhere / "nothing"))
     with pytest.raises(ModelIntegrityError, match=r"is (a link|no regular file); a model is made"):
         check_folder(folder, digest)
+
+
+def test_files_in_memory_are_checked_as_those_of_a_folder(folder: Path) -> None:
+    digest = write_manifest(folder)
+    manifest, name = (folder / MANIFEST).read_bytes(), "data/model.lgb"
+    files = {name: (folder / name).read_bytes()}
+    check_bytes(manifest, digest, files)
+    check_bytes(manifest, digest, {**files, "MLmodel": b"flavors: {}"})
+    for wrong, message in (
+        ({name: b"tree\n" * 99}, r"data/model\.lgb is not what was registered; download"),
+        ({"code.py": b"print('run')"}, r"code\.py is not among the files that were registered"),
+    ):
+        with pytest.raises(ModelIntegrityError, match=message):
+            check_bytes(manifest, digest, files | wrong)
+    with pytest.raises(ModelIntegrityError, match=f"registered is {digest}; download"):
+        check_bytes(manifest + b" ", digest, files)
+    empty = b"[]"
+    with pytest.raises(ModelIntegrityError, match="JSON list and no object"):
+        check_bytes(empty, hashlib.sha256(empty).hexdigest(), {})

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -205,3 +207,48 @@ def test_the_earlier_units_calls_come_first(tmp_path: Path) -> None:
 
     list(run_units(map(unit, (1, 3, 5)), jobs=1))
     assert order == [4, 1, 16, 9, 36, 25]
+
+
+#: Workers that grow so much that their pools replace them while the next call is waiting.
+GROWN = """
+import os, sys, warnings
+from brain.workers import Call, run_units
+
+def grow(task):
+    import sys, time
+    sys.kept = [*getattr(sys, "kept", []), b"x" * 4 * 10**8]
+    time.sleep(1.1)  # the pool looks at a worker's memory once a second
+    return task
+
+def unit(tasks):
+    total = 0
+    for task in tasks:
+        total += yield [Call(grow, task, lambda task, error: -100, ValueError)]
+    return total
+
+def totals(tasks):
+    return list(run_units([unit(tasks), unit(tasks)], jobs=2))
+
+if sys.argv[1:]:
+    from joblib.externals.loky import process_executor
+    class Broken(process_executor._ExecutorManagerThread):
+        def process_result_item(self, result_item):
+            if isinstance(result_item, int):
+                raise RuntimeError("a fault of the pool's own")
+            super().process_result_item(result_item)
+    process_executor._ExecutorManagerThread = Broken
+with warnings.catch_warnings():
+    first = totals([1])
+print(first, totals([1, 2, 3]), flush=True)
+os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("fault", [[], ["fault"]], ids=["", "fault"])
+def test_a_worker_that_its_pool_replaces_stalls_nothing(fault: list[str]) -> None:
+    """Not where warnings are errors, nor where the pool's own thread dies of another fault."""
+    answer = subprocess.run(
+        [sys.executable, "-W", "error::UserWarning", "-c", GROWN, *fault],
+        capture_output=True, text=True, check=False, timeout=100,
+    )  # fmt: skip
+    assert answer.stdout == "[1, 1] [6, 6]\n", answer.stderr

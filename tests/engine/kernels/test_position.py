@@ -100,3 +100,17 @@ def test_what_is_no_rule_is_refused(text: str) -> None:
 def test_each_slot_needs_its_decision_before() -> None:
     with pytest.raises(InputError, match="give one for each"):
         positions(np.ones(3), 1.0, 3, before=np.ones(2))
+
+
+def test_each_row_may_have_a_threshold_of_its_own() -> None:
+    gain, threshold = np.array([5.0, 5.0, -5.0, np.nan]), np.array([4.0, 6.0, 4.0, 0.0])
+    decided = positions(gain, threshold, 2)
+    np.testing.assert_array_equal(decided, [1.0, 0.0, -1.0, np.nan])
+    np.testing.assert_array_equal(positions(gain, 4.0, 2), positions(gain, np.full(4, 4.0), 2))
+
+
+def test_an_infinite_gain_is_no_decision_and_leaves_its_slot_empty() -> None:
+    gain = np.array([np.inf, 1.0])
+    whole = positions(gain, 2.0, 1)
+    np.testing.assert_array_equal(whole, [np.nan, 0.0])
+    np.testing.assert_array_equal(positions(gain[1:], 2.0, 1, before=whole[:1]), whole[1:])

@@ -283,3 +283,16 @@ def test_what_does_not_match_is_told() -> None:
         position_profit(ones, ones, ones, horizon=0, cost=0.0)
     with pytest.raises(InputError, match=r"\(3,\) positions, \(2,\) fills"):
         position_profit(ones, ones[:2], ones, horizon=1, cost=0.0)
+
+
+def test_what_is_closed_leaves_no_rest_that_would_be_paid_for() -> None:
+    close = np.array([100.0, 103.0, 99.7, 101.3, 98.9, 102.1, 100.3, 99.1, 101.7, 100.9])
+    position = np.array([0.3, -0.7, 0.9, 0.1, -0.3, 0.0, 0.0, 0.0, 0.0, 0.0])
+    fill = fill_prices(close, close, close, close, Fill.CLOSE)
+    unknown = np.full(len(close), np.nan)
+    profit = position_profit(
+        position, fill, close, horizon=3, cost=0.0, funding=Funding(unknown, unknown)
+    )
+    # The last position, of the fifth bar, is closed at the eighth's fill.
+    assert np.isnan(profit.funding[1:8]).all()
+    assert profit.funding[[0, 9]].tolist() == [0.0, 0.0]

@@ -1,0 +1,98 @@
+"""What the incremental kernels go on from after a symbol's last bar."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brain.calendars import BARS
+from brain.series.calendars import Stretches, sessions_ahead
+from engine.data.frames import open_time_ns
+from engine.kernels.executor_data import Memory
+from engine.kernels.features import LOOK_BACK
+from engine.kernels.incremental.market_features import IncrementalMarketFeatures
+from engine.kernels.incremental.recent_bars import Arrays, RecentBars
+from engine.kernels.incremental.regimes import IncrementalRegimes
+from engine.kernels.market_features import MARKET_LOOK_BACK, FundingRows, OpenInterestRows
+
+if TYPE_CHECKING:
+    from brain.series.bars import Bars
+    from engine.data.market_series import MarketSeries
+    from engine.kernels.regime_state import RegimeDefinition, RegimeState
+
+__all__ = ["kernel_memory"]
+
+_COLUMNS = ("open", "high", "low", "close", "volume")
+
+
+def kernel_memory(
+    bars: Bars,
+    definition: RegimeDefinition,
+    state: RegimeState,
+    market: MarketSeries | None = None,
+) -> Memory:
+    """The kernels' memory after the last bar, and the sessions from there on.
+
+    Args:
+        bars: the symbol's, on their grid.
+        definition, state: of the regimes at the last bar.
+        market: the symbol's funding and open interest; None if there are none.
+    """
+    rows = max(LOOK_BACK - 1, MARKET_LOOK_BACK - 1, definition.window)
+    values = bars.frame[list(_COLUMNS)].to_numpy(dtype=np.float64)[-rows:].tolist()
+    closes = bars.close_time.as_unit("ns").asi8
+    recent = list(zip(values, closes[-rows:].tolist(), strict=True))
+    features = RecentBars(LOOK_BACK - 1)
+    regimes = IncrementalRegimes(definition, state)
+    for (o, h, lo, c, v), close_time_ns in recent:
+        features.push(close_time_ns, o, h, lo, c, v)
+        regimes.push(o, h, lo, c, close_time_ns)
+    stretches = _stretches(bars)
+    return Memory(
+        features=features.arrays(),
+        regimes=regimes.arrays(),
+        market=_market(recent[1 - MARKET_LOOK_BACK :], market) if market else {},
+        session_anchors_ns=stretches.anchors,
+        session_opens_ns=stretches.opens,
+        session_closes_ns=stretches.closes,
+    )
+
+
+def _market(recent: list[tuple[list[float], int]], market: MarketSeries) -> Arrays:
+    """The memory of the market features after the recent bars."""
+    funding, open_interest = market.funding_rows(), market.open_interest_rows()
+    features = IncrementalMarketFeatures(sorted({*funding, *open_interest}))
+    first_ns = recent[0][1]
+    for add, exchanges in ((features.funding, funding), (features.open_interest, open_interest)):
+        for exchange, rows in exchanges.items():
+            needed = _needed(rows, first_ns)
+            columns = [column[needed].tolist() for column in vars(rows).values()]
+            for row in zip(*columns, strict=True):
+                add(exchange, *row)
+    for (o, h, lo, c, v), close_time_ns in recent:
+        features.push(o, h, lo, c, v, close_time_ns)
+    return features.arrays()
+
+
+def _needed(rows: FundingRows | OpenInterestRows, at_ns: int) -> NDArray[np.bool_]:
+    """Of the rows that are public at a moment the newest, and all that are published later, (M,).
+
+    Args:
+        rows: in the order of time, and of publication where the time is one.
+        at_ns: the moment.
+    """
+    later = rows.available_ns > at_ns
+    public = np.flatnonzero(~later)
+    later[public[-1:]] = True
+    return later
+
+
+def _stretches(bars: Bars) -> Stretches:
+    if bars.sessions is None or bars.calendar == BARS:
+        nothing = np.empty(0, dtype=np.int64)
+        return Stretches(nothing, nothing, nothing)
+    closes = bars.close_time.as_unit("ns").asi8
+    step = bars.step.value
+    return sessions_ahead(bars.calendar, open_time_ns(bars), closes, step, LOOK_BACK)

@@ -1,0 +1,229 @@
+"""Champions in memory: their files checked by digest before any parser, loaded once, then fast."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brain.artifacts import EXECUTOR, MANIFEST
+from brain.champion_source import ChampionSource
+from brain.errors import BrainError, InputError, ModelIntegrityError
+from brain.manifest import check_bytes
+from brain.model_keys import ModelKey
+from brain.naming import REGIMES, Family, Regime, parse_family, parse_model_id
+from brain.records import Champion
+from engine.kernels.executor_data import ExecutorData
+from engine.kernels.features import FEATURES
+from engine.kernels.market_features import MARKET_FEATURES
+from serving.predictors import Predictor, load
+
+__all__ = ["Cell", "Loaded", "LoadedChampion", "LoadedVersion", "cell_of", "load_champions"]
+
+logger = logging.getLogger(__name__)
+
+_BASIS_POINTS = 1e4
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What a journal keeps of a champion.
+
+    Attributes:
+        regime: of the cell.
+        version: model id.
+        digest: of the version's files.
+        confidence: in the version's net profit in the regime; None is unknown.
+    """
+
+    regime: Regime
+    version: str
+    digest: str
+    confidence: float | None
+
+
+def cell_of(champion: Champion) -> Cell:
+    """The cell of a registry's champion."""
+    record = champion.record
+    return Cell(champion.regime, champion.model_id, record.digest, record.confidence)
+
+
+class LoadedVersion:
+    """A version's predictor, and what an executor needs beside it.
+
+    Attributes:
+        id, number: model id, and its number.
+        digest: of its files.
+        data: what it carries for an executor.
+        family: of the version.
+        predictor: of its model.
+        needs: what must be given beside bars: ``funding``, ``open_interest``, and its own columns.
+    """
+
+    def __init__(self, cell: Cell, files: Mapping[str, bytes], key: ModelKey | None) -> None:
+        self.id, self.digest = cell.version, cell.digest
+        self.number = parse_model_id(cell.version)[1]
+        read = _reader(files, cell)
+        self.data = ExecutorData.from_bytes(read(EXECUTOR))
+        of = ModelKey(self.data.symbol, self.data.timeframe, self.data.horizon)
+        if key is not None and of != key:
+            raise InputError(f"{cell.version} is of {of}, and not of {key}")
+        self.key = of
+        self.family: Family = parse_family(self.data.family)
+        self.predictor: Predictor = load(read, self.data)
+        self.needs = _needs(self.data.names)
+        rule = self.data.rule
+        self.threshold, self.cost = rule.threshold, rule.cost / _BASIS_POINTS
+        self._slopes = rule.slopes_of(np.arange(-1, len(REGIMES), dtype=np.int8)).tolist()
+        self._root = math.sqrt(rule.horizon)
+
+    def gain(self, prediction: float, volatility: float, code: int) -> float:
+        """As :meth:`engine.kernels.position.PositionRule.gain`, of one row, to the last bit."""
+        return float(self._slopes[code + 1] * prediction * volatility * self._root * _BASIS_POINTS)
+
+    @property
+    def own(self) -> list[str]:
+        """Its own columns."""
+        return [name for name in self.data.names if name not in _KNOWN]
+
+
+def _reader(files: Mapping[str, bytes], cell: Cell) -> Callable[[str], bytes]:
+    """Gives a file's bytes once they are those that were registered."""
+
+    def read(name: str) -> bytes:
+        for needed in (MANIFEST, name):
+            if needed not in files:
+                raise ModelIntegrityError(
+                    f"{cell.version} has no {needed}; train it anew for an executor"
+                )
+        check_bytes(files[MANIFEST], cell.digest, {name: files[name]})
+        return files[name]
+
+    return read
+
+
+_KNOWN = {*FEATURES, *MARKET_FEATURES}
+
+
+def _needs(names: Sequence[str]) -> frozenset[str]:
+    needs = set(names) - _KNOWN
+    for name in set(names) & set(MARKET_FEATURES):
+        needs.add("funding" if name.startswith("funding") else "open_interest")
+    return frozenset(needs)
+
+
+@dataclass(frozen=True)
+class LoadedChampion:
+    """A cell's champion."""
+
+    cell: Cell
+    version: LoadedVersion
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The inputs in their order."""
+        return tuple(self.version.data.names)
+
+    @property
+    def look_back(self) -> int:
+        """Rows that a prediction needs, its own included."""
+        return int(self.version.data.look_back)
+
+    def predict(self, values: Mapping[str, float] | NDArray[np.float64]) -> float:
+        """The prediction of inputs, whoever made them; NaN is unknown.
+
+        Args:
+            values: by name, where the model looks at one row; or an array in the order of
+                ``names``, (F,) for one row, else (look_back, F), oldest first. NaN is missing.
+
+        Raises:
+            InputError: a name is missing or unknown, or shape, type or a value is none that fits.
+        """
+        if isinstance(values, Mapping):
+            return self.version.predictor.predict_mapping(values)
+        return self.version.predictor.predict(values)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The champions of one symbol that could be loaded.
+
+    Attributes:
+        key: of the symbol's model.
+        cells: of all champions, also of those that can't be loaded.
+        champions: by the regime's code.
+        failures: why there is none, by the regime's code.
+        newest: the version that was trained last: its regimes and its cost count.
+    """
+
+    key: ModelKey
+    cells: tuple[Cell, ...]
+    champions: Mapping[int, LoadedChampion]
+    failures: Mapping[int, str]
+    newest: LoadedVersion
+
+    @property
+    def versions(self) -> list[LoadedVersion]:
+        """Each once, oldest first."""
+        by_id = {c.version.id: c.version for c in self.champions.values()}
+        return sorted(by_id.values(), key=lambda version: version.data.trained_until_ns)
+
+
+def load_champions(
+    models: ChampionSource,
+    key: ModelKey | None,
+    cells: Sequence[Cell],
+    loaded: Mapping[str, LoadedVersion] | None = None,
+) -> Loaded:
+    """The champions of a symbol's cells; one that can't be loaded is told, and the others are.
+
+    Args:
+        models: where their files are from.
+        key: of the cells; by the versions if None.
+        cells: of one symbol's model.
+        loaded: versions that are in memory, by digest.
+
+    Raises:
+        BrainError: none of them can be loaded: the first one's error.
+    """
+    versions: dict[str, LoadedVersion | BrainError] = dict(loaded or {})
+    champions: dict[int, LoadedChampion] = {}
+    failures: dict[int, str] = {}
+    for cell in cells:
+        code = REGIMES.index(cell.regime)
+        if cell.digest not in versions:
+            versions[cell.digest] = _load(models, key, cell)
+        version = versions[cell.digest]
+        if isinstance(version, BrainError):
+            failures[code] = f"{cell.version} can't be used: {version}"
+        else:
+            champions[code] = LoadedChampion(cell, version)
+    if not champions:
+        raise next(v for v in versions.values() if isinstance(v, BrainError))
+    newest = max(
+        (c.version for c in champions.values()), key=lambda v: (v.data.trained_until_ns, v.number)
+    )
+    return Loaded(key or newest.key, tuple(cells), champions, failures, newest)
+
+
+def _load(models: ChampionSource, key: ModelKey | None, cell: Cell) -> LoadedVersion | BrainError:
+    try:
+        return LoadedVersion(cell, models.files(cell.version), key)
+    except BrainError as error:
+        logger.error("left out %s, champion of %s: %s", cell.version, cell.regime, error)
+        return error
+
+
+def age_days(version: LoadedVersion, close_ns: int) -> float:
+    """Days from the last bar of a version's training to a bar's close."""
+    return (close_ns - version.data.trained_until_ns) / (86_400 * 1e9)
+
+
+def as_json(cell: Cell) -> dict[str, Any]:
+    """A cell as a journal keeps it."""
+    return {"version": cell.version, "digest": cell.digest, "confidence": cell.confidence}

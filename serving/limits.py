@@ -1,0 +1,166 @@
+"""The limits of a desk, and the moment at which they are looked at.
+
+The position rule says what a version would do; limits say what may be done. Each that binds gives a
+smaller position or none, and the reason. All amounts are in units of the capital of one symbol.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from brain.confidence import position_size
+from brain.errors import InputError
+
+__all__ = ["Board", "Limits", "Moment", "Place"]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What may be held at most.
+
+    Attributes:
+        symbol: largest position of a slot, and so largest exposure of a symbol, 0 to 1.
+        gross: largest sum of the exposures of all symbols, long and short alike.
+        daily_loss: loss of all symbols in a day (UTC, by the bars' closes) from which nothing is
+            held until the day is over.
+        kill_file: while this file exists nothing is held. Looked for every fifth of a second.
+        dwell: bars that a version decides before another may take over; until then, where another
+            should decide, nothing is decided.
+        stale_after: seconds after a bar's close from which nothing is decided on it; the bar's own
+            length if None, never if infinite.
+        by_confidence: whether positions are of the size that the confidence in the version
+            justifies (:func:`brain.confidence.position_size`), and not the largest.
+
+    Raises:
+        InputError: a limit is out of its range.
+    """
+
+    symbol: float = 0.1
+    gross: float = 1.0
+    daily_loss: float = 0.02
+    kill_file: Path | None = None
+    dwell: int = 0
+    stale_after: float | None = None
+    by_confidence: bool = True
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name in ("kill_file", "by_confidence") or value is None:
+                continue
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not (number and value >= 0.0):  # NaN is not
+                raise InputError(f"limit {field.name}={value!r} is no number of at least 0")
+        if self.symbol > 1.0:
+            raise InputError(f"limit symbol={self.symbol} is more than a slot's capital; write 1")
+        if self.kill_file is not None:
+            object.__setattr__(self, "kill_file", Path(self.kill_file))
+
+    @classmethod
+    def off(cls) -> Limits:
+        """None: the positions of the evaluation."""
+        return cls(
+            symbol=1.0,
+            gross=math.inf,
+            daily_loss=math.inf,
+            stale_after=math.inf,
+            by_confidence=False,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """What decisions depend on; null is no limit. The kill file is told by its effect."""
+        names = [field.name for field in fields(self) if field.name != "kill_file"]
+        values = {name: getattr(self, name) for name in names}
+        return {name: None if value == math.inf else value for name, value in values.items()}
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> Limits:
+        """The inverse of :meth:`to_json`, of limits :meth:`for_bars_of` a timeframe."""
+        values: dict[str, Any] = {n: math.inf if v is None else v for n, v in entry.items()}
+        return cls(**values)
+
+    def for_bars_of(self, timeframe_ns: int) -> Limits:
+        """The same with ``stale_after`` known."""
+        if self.stale_after is not None:
+            return self
+        return replace(self, stale_after=timeframe_ns / 1e9)
+
+    def size(self, confidence: float | None) -> float:
+        """The position of a slot that is not flat."""
+        return position_size(confidence, self.symbol) if self.by_confidence else self.symbol
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What limits depend on beside the bars: it is journaled, so that decisions can be replayed.
+
+    Attributes:
+        time: of the clock, nanoseconds since 1970 UTC.
+        killed: why nothing may be held; empty if it may.
+        gross: sum of the exposures of all other symbols.
+        net: profit of all other symbols on the day of the bar.
+    """
+
+    time: int
+    killed: str
+    gross: float
+    net: float
+
+
+class Place(Protocol):
+    """A symbol's place among the others of a desk."""
+
+    def moment(self, close_ns: int, wanted: float, net: float) -> Moment:
+        """Claim an exposure, and look at everything else that limits depend on.
+
+        Args:
+            close_ns: close of the bar.
+            wanted: the exposure.
+            net: profit of the symbol on the bar's day.
+        """
+
+    def hold(self, exposure: float) -> None:
+        """Say what is held after all."""
+
+
+class Board:
+    """The exposure and the day's profit of every symbol, where the others see them without a lock.
+
+    A symbol writes its own place alone. It claims the exposure that it wants before it reads those
+    of the others: of two at once, one sees the other's claim, so together they never exceed a limit
+    (both may hold less than they could).
+    """
+
+    def __init__(self, symbols: int) -> None:
+        self._exposure = np.zeros(symbols)
+        self._net = np.zeros(symbols)
+        self._day = np.zeros(symbols, dtype=np.int64)
+
+    def claim(self, place: int, exposure: float) -> None:
+        """Say what a symbol holds, or wants to."""
+        self._exposure[place] = abs(exposure)
+
+    def book(self, place: int, day: int, net: float) -> None:
+        """Say what a symbol has earned in a day."""
+        self._net[place] = 0.0
+        self._day[place] = day
+        self._net[place] = net
+
+    def others_gross(self, place: int) -> float:
+        """The sum of the other symbols' exposures."""
+        if len(self._exposure) == 1:
+            return 0.0
+        return float(self._exposure.sum() - self._exposure[place])
+
+    def others_net(self, place: int, day: int) -> float:
+        """The other symbols' profit of a day."""
+        if len(self._net) == 1:
+            return 0.0
+        of_day = np.where(self._day == day, self._net, 0.0)
+        return float(of_day.sum() - of_day[place])

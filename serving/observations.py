@@ -1,0 +1,177 @@
+"""What is observed of a symbol at its newest bar: inputs, volatility and regime, incrementally.
+
+Every bar is pushed once; nothing is computed from a history. Rows of inputs depend on bars and
+rows of the market alone, and not on versions, so they go on when versions change; the regimes are
+those of the newest version, and begin anew with it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.kernels.features import FEATURES
+from engine.kernels.incremental.features import IncrementalFeatures
+from engine.kernels.incremental.market_features import IncrementalMarketFeatures
+from engine.kernels.incremental.regimes import IncrementalRegimes
+from engine.kernels.market_features import MARKET_FEATURES
+from serving.bars import Bar, Row
+from serving.champions import Loaded, LoadedVersion
+
+__all__ = ["Observations"]
+
+
+class Observations:
+    """The state of a symbol's inputs after a bar.
+
+    Args:
+        loaded: the champions of the symbol.
+        start: the version from whose end of training the rows go on.
+
+    Attributes:
+        close: of the last bar, nanoseconds since 1970 UTC.
+        code: of its regime, -1 unknown.
+        volatility: of one bar's log return; NaN is unknown.
+        given: kinds and own columns of which any row was given.
+        rows: how many rows there are, at most as many as any champion looks back.
+    """
+
+    def __init__(self, loaded: Loaded, start: LoadedVersion) -> None:
+        data = start.data
+        self._features = IncrementalFeatures.from_arrays(data.memory.features)
+        self.names = _names(loaded)
+        self._own = self.names[len(FEATURES) + len(MARKET_FEATURES) :]
+        self._market = _market(loaded, start) if _any_market(loaded) else None
+        self._columns: dict[int, dict[str, float]] = {}
+        self.close = int(data.trained_until_ns)
+        self.given: set[str] = set()
+        width, self._depth = len(self.names), max(v.data.look_back for v in loaded.versions)
+        self._row = np.full(width, np.nan)
+        self._ring = np.full((2 * self._depth, width), np.nan)
+        self._at = 0
+        self.rows = 0
+        self._take_recent(start)
+        newest = loaded.newest.data
+        self._regimes = IncrementalRegimes.from_arrays(newest.memory.regimes)
+        self._regimes_from = int(newest.trained_until_ns)
+        self.code, self.volatility = newest.regimes.code, self._regimes.volatility
+
+    def _take_recent(self, start: LoadedVersion) -> None:
+        if not set(self.names[: len(FEATURES)]) <= set(start.data.names):
+            return
+        places = [self.names.index(name) for name in start.data.names]
+        for recent in start.data.recent[-self._depth :]:
+            self._row[places] = recent
+            self._put()
+        self._row[:] = np.nan
+
+    def observe(self, entry: Bar | Row) -> None:
+        """Observe the next bar, or a row of another kind."""
+        if isinstance(entry, Bar):
+            self.push(entry)
+        else:
+            self.row(entry)
+
+    def push(self, bar: Bar) -> None:
+        """Observe the next bar."""
+        t, o, h, lo, c, v = bar
+        if t > self._regimes_from:
+            self.code = self._regimes.push(o, h, lo, c, t)
+            self.volatility = self._regimes.volatility
+        row, end = self._row, len(FEATURES)
+        row[:end] = self._features.push(o, h, lo, c, v, t)
+        if self._market is not None:
+            row[end : end + len(MARKET_FEATURES)] = self._market.push(o, h, lo, c, v, t)
+        if self._own:
+            values = self._columns.pop(t, {})
+            for place, name in enumerate(self._own, start=len(row) - len(self._own)):
+                row[place] = values.get(name, math.nan)
+            self._columns = {time: w for time, w in self._columns.items() if time > t}
+        self._put()
+        self.close = t
+
+    def _put(self) -> None:
+        at, depth = self._at, self._depth
+        self._ring[at] = self._ring[at + depth] = self._row
+        self._at = (at + 1) % depth
+        self.rows = min(self.rows + 1, depth)
+
+    def window(self, rows: int, columns: slice | NDArray[np.int64]) -> NDArray[np.float64]:
+        """The last rows of inputs, oldest first, (rows, F); (F,) for one."""
+        end = self._at + self._depth
+        if rows == 1:
+            return self._ring[end - 1, columns]
+        return np.ascontiguousarray(self._ring[end - rows : end, columns])
+
+    def takes(self, row: Row) -> bool:
+        """Whether the versions know the row's exchange; where none knows a market, all are."""
+        exchanges = () if self._market is None else self._market.exchanges
+        return row.kind == "columns" or not exchanges or row.exchange in exchanges
+
+    def row(self, row: Row) -> None:
+        """Observe a row of another kind; it counts from the first bar after it on.
+
+        A row that no champion takes is left aside.
+
+        Raises:
+            InputError: the versions don't know the exchange.
+        """
+        if row.kind == "columns":
+            self._columns.setdefault(row.time, {}).update(
+                {name: x for name, x in row.values.items() if row.available <= row.time}
+            )
+            self.given.update(row.values)
+            return
+        self.given.add(row.kind)
+        if self._market is None:
+            return
+        if row.kind == "funding":
+            self._market.funding(
+                row.exchange,
+                row.time,
+                row.available,
+                row.values["rate"],
+                row.values["interval_hours"],
+            )
+        else:
+            self._market.open_interest(
+                row.exchange,
+                row.time,
+                row.available,
+                row.values["base"],
+                row.values.get("usd", math.nan),
+            )
+
+    def columns_of(self, names: Iterable[str]) -> slice | NDArray[np.int64]:
+        """Where a model's inputs are in a row."""
+        places = [self.names.index(name) for name in names]
+        if places == list(range(places[0], places[0] + len(places))):
+            return slice(places[0], places[0] + len(places))
+        return np.array(places, dtype=np.int64)
+
+
+def _any_market(loaded: Loaded) -> bool:
+    return any(set(v.data.names) & set(MARKET_FEATURES) for v in loaded.versions)
+
+
+def _names(loaded: Loaded) -> tuple[str, ...]:
+    """All inputs of a symbol's champions: of bars, of the market, their own."""
+    own = sorted({name for version in loaded.versions for name in version.own})
+    market = MARKET_FEATURES if own or _any_market(loaded) else ()
+    return (*FEATURES, *market, *own)
+
+
+def _market(loaded: Loaded, start: LoadedVersion) -> IncrementalMarketFeatures:
+    """From the state of the version, or of any other that was trained until the same bar."""
+    versions = [start, *reversed(loaded.versions)]
+    until = start.data.trained_until_ns
+    for version in versions:
+        arrays = version.data.memory.market
+        if arrays and version.data.trained_until_ns == until:
+            return IncrementalMarketFeatures.from_arrays(arrays)
+    # Of no version at this bar: the rows that are given from here on alone count.
+    known = next(v.data.memory.market for v in versions if v.data.memory.market)
+    return IncrementalMarketFeatures(known["exchanges"].tolist())
