@@ -81,9 +81,10 @@ def run(options: argparse.Namespace) -> None:
         rows = zip(*(history[name].tolist() for name in NAMES), strict=True)
         stored = (row for row in rows if row[0] > desk.last_close(model))
         decision = None
-        for close_time, *values in stored if options.replay else from_stdin():
+        for bar in stored if options.replay else from_stdin():
+            close_time, open_, high, low, close, volume = bar
             now[0] = close_time
-            decision = desk.bar(model, *values, close_time)
+            decision = desk.bar(model, open_, high, low, close, volume, close_time)
             print(describe(decision), flush=True)
         if decision is None:
             last = np.datetime64(desk.last_close(model), "ns").astype("datetime64[m]")

@@ -7,6 +7,7 @@ never import the project. So our patience with servers is set, and a database op
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from mlflow.environment_variables import MLFLOW_ENABLE_WORKSPACES
@@ -58,7 +59,9 @@ def open_store(store_uri: str, artifact_uri: str | None = None) -> SqlAlchemySto
     from registry.opening import open_database
     from registry.reach import check_reachable
 
-    kind = WorkspaceAwareSqlAlchemyStore if MLFLOW_ENABLE_WORKSPACES.get() else SqlAlchemyStore
+    kind: Callable[..., SqlAlchemyStore] = (
+        WorkspaceAwareSqlAlchemyStore if MLFLOW_ENABLE_WORKSPACES.get() else SqlAlchemyStore
+    )
     root = artifact_uri or os.environ.get(_ARTIFACT_ROOT, DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH)
     replica = os.environ.get(_READ_REPLICA)
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +10,6 @@ import pandas as pd
 import pytest
 
 from brain.model_keys import ModelKey
-from examples import hamilton
 from registry.library import BrainLibrary
 from tests.engine.sessions import MARKETS, frame
 from tests.jobs import Outcome, enter, run_job
@@ -77,20 +75,3 @@ def test_an_analysis_on_another_calendar_is_refused_in_words() -> None:
     assert other.code == 2
     words = " ".join(other.out.replace("│", " ").split())
     assert "was trained on bars of calendar XNYS" in words
-
-
-@pytest.mark.usefixtures("_there")
-@pytest.mark.parametrize("calendar", ["XNYS", "bars"])
-def test_the_executor_counts_the_bars_of_its_champions_calendar(
-    calendar: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("BRAIN_CALENDAR", calendar)
-    monkeypatch.setattr(sys, "argv", ["hamilton", "SPY", "--bars", "bars", "--models", "models"])
-    code = hamilton.main()
-    output = capsys.readouterr()
-    if calendar == "XNYS":
-        assert code == 0, output.err
-        assert "SPY on 1d bars" in output.out
-    else:
-        assert code == 2
-        assert "is of calendar XNYS; set BRAIN_CALENDAR=XNYS" in output.err

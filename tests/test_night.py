@@ -391,6 +391,8 @@ def _experiments(library: BrainLibrary) -> list[str]:
 # Anyone's program. Nothing of ours is to be found.
 STRANGER = """
 import importlib.util, json, sys
+# Where this checkout is installed in place, it is found by this.
+sys.meta_path[:] = [finder for finder in sys.meta_path if "editable" not in str(finder).lower()]
 assert not any(importlib.util.find_spec(room) for room in ("registry", "engine", "mlproject"))
 import mlflow, pandas
 frames = [pandas.read_parquet(file) for file in ("whole.parquet", "holed.parquet")]
@@ -661,7 +663,7 @@ def test_bad_symbols_do_not_stop_the_good_ones(
         "nightly", "--bars", str(folder), "--symbols", symbols, "--families", "lightgbm", *QUICK
     )
 
-    assert (night.code, night.complaints) == (1, [])
+    assert (night.code, night.complaints) == (4, [])  # of most symbols nothing is done
     for symbol in good | bad:
         assert f"│ {symbol}" in night.out
     assert set(library.symbols()) == good
@@ -761,7 +763,8 @@ def test_a_server_that_does_not_answer_is_told_in_seconds(
     assert done.code == 2
     assert re.search(r"no answer from http://127\.0\.0\.1:9 .*; start the server or", done.error)
     assert time.monotonic() - started < 30
-    assert [path.name for path in tmp_path.iterdir()] == ["bars"]
+    assert {path.name for path in tmp_path.iterdir()} == {"bars", "brain.log"}
+    assert "no answer from http://127.0.0.1:9" in (tmp_path / "brain.log").read_text()
 
 
 def test_artifacts_that_cannot_be_written_are_told_before_the_run_is_started(
@@ -791,7 +794,9 @@ def test_artifacts_that_fail_in_mid_night_leave_no_version_and_old_champions(
     done = run_job("nightly", *options)
 
     assert done.code == 2
-    assert re.search(r"register lightgbm for AAA/USD.*No space left.*; check the", done.error)
+    assert re.search(
+        r"register lightgbm for AAA/USD.*disk is full.*No space left.*; free", done.error
+    )
     assert library.champions() == before
     versions = library.client.search_model_versions()
     assert [int(v.version) for v in versions] == [1]

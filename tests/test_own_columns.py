@@ -13,14 +13,14 @@ import pandas as pd
 import pytest
 from mlflow.entities import Run
 
-from brain.errors import BarsError
+from brain.errors import InputError
 from brain.naming import Family, Regime, Tag
 from brain.recipes import Recipe
 from brain.records import Champion
 from brain.series.files import read_folder
 from engine.data.frames import feature_frame
-from examples import hamilton
 from registry.library import BrainLibrary
+from serving import Hamilton
 from tests.engine.simulate import simulate
 from tests.jobs import BRIEF_ANALYSIS, Outcome, run_job
 from tests.servers import sqlite_template
@@ -169,22 +169,22 @@ def test_a_model_takes_an_unknown_value_as_unknown(nights: Nights) -> None:
     assert families == {Family.LIGHTGBM, Family.XGBOOST}
 
 
-def test_the_executor_builds_its_champions_column(nights: Nights, tmp_path: Path) -> None:
+def test_the_executor_gives_its_champion_the_own_columns_that_it_is_given(
+    nights: Nights, tmp_path: Path
+) -> None:
     champion = nights.champion(Regime.LOW)
     version = nights.library.version(SYMBOL, champion.version)
     folder = nights.library.fetch(version, tmp_path)
-    files = nights.folder / "bars"
-    bars = hamilton.recent_bars(SYMBOL, files)
-    assert bars.own == ()
-    rows = feature_frame(read_folder(files, columns=["mood"]).bars[SYMBOL])
-    expected = np.asarray(
-        mlflow.pyfunc.load_model(str(folder)).predict(rows.reset_index(drop=True))
-    )
-    prediction = hamilton.predict(folder, bars, files)
-    np.testing.assert_allclose(prediction, expected.reshape(-1)[-1:], rtol=1e-6)
-    write(tmp_path / "bars", frame_of().drop(columns="mood"))
-    with pytest.raises(BarsError, match="there is no column 'mood'"):
-        hamilton.predict(folder, bars, tmp_path / "bars")
+    bars = read_folder(nights.folder / "bars", columns=["mood"]).bars[SYMBOL]
+    rows = feature_frame(bars).reset_index(drop=True)
+    expected = np.asarray(mlflow.pyfunc.load_model(str(folder)).predict(rows)).reshape(-1)[-1]
+    with Hamilton(nights.library, [SYMBOL]) as hamilton:
+        loaded = hamilton.champion(SYMBOL, Regime.LOW)
+        last = {str(name): float(value) for name, value in rows.iloc[-1].items()}
+        assert loaded.predict(last) == expected
+        del last["mood"]
+        with pytest.raises(InputError, match="'mood' is missing"):
+            loaded.predict(last)
 
 
 # --- what is refused ----------------------------------------------------------------------------

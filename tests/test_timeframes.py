@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from brain.errors import AmbiguousModelError, UnknownSymbolError
+from brain.errors import AmbiguousModelError, NoChampionError
 from brain.model_keys import ModelKey
-from brain.naming import REGIMES, Family
-from examples import hamilton
+from brain.naming import REGIMES, Family, Regime
 from registry.library import BrainLibrary
 from registry.selector import ModelSelector
+from serving import Hamilton
 from tests.engine.simulate import simulate
 from tests.jobs import Outcome, enter, run_job
 from tests.servers import sqlite_template
@@ -148,28 +148,14 @@ def test_an_analysis_takes_the_models_of_its_bars_and_asks_where_there_are_sever
     assert near.code == 0, near.out + near.err
 
 
-@pytest.mark.usefixtures("_there")
-def test_hamilton_takes_the_model_of_its_bars_and_refuses_others(
-    nights: Nights, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_hamilton_takes_the_model_that_is_named_and_refuses_what_could_be_any(
+    nights: Nights,
 ) -> None:
-    def run(*arguments: str) -> tuple[int, str]:
-        command = ["hamilton", SYMBOL, "--bars", "bars", "--models", "models", *arguments]
-        monkeypatch.setattr("sys.argv", command)
-        code = hamilton.main()
-        output = capsys.readouterr()
-        return code, output.out + output.err
-
-    code, said = run("--timeframe", "1h")
-    assert (code, said.startswith("^SIM.A on 1h bars, 6 bars ahead at")) == (0, True), said
-    code, said = run("--timeframe", "4h", "--horizon", "2")
-    assert (code, said.startswith("^SIM.A on 4h bars, 2 bars ahead at")) == (0, True), said
-    code, said = run("--timeframe", "4h")
-    assert code == 2
-    assert "could be any of ^SIM.A.4h.2, ^SIM.A.4h.6; name the horizon" in said
-    code, said = run("--timeframe", "1h", "--using", "^SIM.A.4h.6/1")
-    assert code == 2 or "regime is unknown" in said
-    assert code != 2 or "is of ^SIM.A on 4h bars, 6 bars ahead, and not of" in said
-    daily = simulate(400, strength=0.3, seed=1, symbol=SYMBOL, timeframe="1d").bars
-    with pytest.raises(UnknownSymbolError, match=r"no model of \^SIM\.A on 1d bars is registered"):
-        hamilton.model_key(nights.library, daily)
+    for name in ("^SIM.A.1h.6", "^SIM.A.4h.2"):
+        with Hamilton(nights.library, [name]) as hamilton:
+            assert hamilton.champion(name, Regime.NORMAL).version.id.startswith(f"{name}/")
+    with pytest.raises(AmbiguousModelError, match=r"\^SIM\.A\.1h\.6.*\^SIM\.A\.4h\.6"):
+        Hamilton(nights.library, [SYMBOL])
+    with pytest.raises(NoChampionError, match=r"\^SIM\.A\.1d\.6 has no champion"):
+        Hamilton(nights.library, ["^SIM.A.1d.6"])
     assert nights.library.newest(NEAR, Family.LIGHTGBM) is not None

@@ -107,8 +107,8 @@ def test_the_error_that_ends_a_job_is_the_files_last_line(
 def test_libraries_progress_is_left_out_and_their_warnings_are_not(tmp_path: Path) -> None:
     file = tmp_path / "brain.log"
     with log_to(Logs(file, as_json=True)):
-        logging.getLogger("alembic").info("progress")
-        logging.getLogger("alembic").warning("odd")
+        logging.getLogger("another.library").info("progress")
+        logging.getLogger("another.library").warning("odd")
     assert [entry["message"] for entry in entries(file)] == ["odd"]
 
 

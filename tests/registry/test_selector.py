@@ -258,7 +258,9 @@ def test_an_alias_that_was_moved_by_hand_is_followed_and_told(cells: Cells) -> N
     selection = cells.selector.select_model_for_symbol(SYMBOL, "low")
     assert (selection.version, selection.family, selection.is_champion) == (4, Family.LSTM, True)
     assert (selection.digest, selection.confidence) == (cells.lstm.digest, SURE)
-    assert selection.reason.startswith("the alias is at version 4, the cell's record at 1: ")
+    assert selection.reason.startswith(
+        "the alias was moved by hand to version 4, a night named version 1; "
+    )
     assert (
         cells.selector.should_switch_model(SYMBOL, "BTC-USD.1h.6/1", "low").to == "BTC-USD.1h.6/4"
     )
