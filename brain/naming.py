@@ -124,6 +124,7 @@ class Tag(StrEnum):
     HORIZON = "horizon"
     CALENDAR = "calendar"
     TRAINED_UNTIL = "trained_until"
+    MADE = "made"
     FEATURE_SET = "feature_set"
     DIGEST = "digest"
     ROLE = "role"
