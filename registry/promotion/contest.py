@@ -22,30 +22,30 @@ from registry.promotion.decisions import (
     group_figures,
     trial_reason,
 )
-from registry.promotion.groups import Booleans, Floats, Groups
+from registry.promotion.groups import Floats, Groups, Indices
+from registry.promotion.posts import Post, Term, successors
 from registry.promotion.rollback import PROMISE_NIGHTS, RIVAL_NIGHTS, Watch
-from registry.promotion.trial import Indices, Night, Trial, advance, begin, difference
+from registry.promotion.trial import Night, Trial, advance, begin, difference
 
-__all__ = ["Contest", "Post"]
+__all__ = ["Contest", "Nearest"]
 
 
-@dataclass(frozen=True, repr=False)
-class Post(Brief):
-    """A promoted champion under watch.
+@dataclass(frozen=True)
+class Nearest:
+    """The challenger of a cell that is nearest to a boundary.
 
     Attributes:
-        line: index of the champion.
-        group: that it took.
-        before: champions before it, (symbols, regimes).
-        cells: that it took and still has.
-        watch: of the group alone, (1,).
+        line: its name.
+        night: of its trial.
+        group: with the cell, whose boundary is nearest.
+        score, boundary: of the group.
     """
 
-    line: int
+    line: str
+    night: int
     group: str
-    before: Indices
-    cells: Booleans
-    watch: Watch
+    score: float
+    boundary: float
 
 
 @dataclass(frozen=True, repr=False)
@@ -60,6 +60,7 @@ class Contest(Brief):
         rule: of the trials.
         trials, posts: that are running.
         starts: of all trials.
+        terms: of cells that have changed, oldest first.
     """
 
     groups: Groups
@@ -70,6 +71,7 @@ class Contest(Brief):
     trials: tuple[Trial, ...] = ()
     posts: tuple[Post, ...] = ()
     starts: tuple[Start, ...] = ()
+    terms: tuple[Term, ...] = ()
 
     def __post_init__(self) -> None:
         if len(set(self.lines)) < len(self.lines):
@@ -129,8 +131,62 @@ class Contest(Brief):
             self,
             lines=names,
             trials=(*self.trials, *trials),
-            starts=(*self.starts, *(Start(self.day, level) for _ in trials)),
+            starts=(*self.starts, *(Start(self.day, level, name) for name in lines)),
         )
+
+    def extended(self, symbols: Sequence[str], champions: Indices) -> Contest:
+        """With symbols that appear later: unknown till now, and groups of their own from now on.
+
+        Sums of the other groups go on. All groups share each trial's level anew.
+
+        Args:
+            symbols: new ones.
+            champions: that they would have had from the first, (new, regimes); what has won all
+                cells or a regime since then takes theirs too.
+
+        Raises:
+            InputError: a symbol is not new, or the champions are not these symbols'.
+        """
+        before, groups = self.groups, Groups((*self.groups.symbols, *symbols), self.groups.regimes)
+        former = [before.names.index(n) if n in before.names else -1 for n in groups.names]
+        rows = np.concatenate([self.champions, champions])
+        known = len(before.symbols)
+        rows, posts, cells = successors(self.posts, self.terms, groups, rows, known)
+        joined = rows[known:] != champions
+        terms = [replace(term, cells=c) for term, c in zip(self.terms, cells, strict=True)]
+        if joined.any():
+            everywhere = np.concatenate([np.zeros_like(self.champions, dtype=bool), joined])
+            terms.append(Term(self.day, "its line had won these cells of all symbols", everywhere))
+        return replace(
+            self,
+            groups=groups,
+            champions=rows,
+            trials=tuple(t.extended(self.rule, groups, np.array(former)) for t in self.trials),
+            posts=posts,
+            terms=tuple(terms),
+        )
+
+    def term(self, symbol: str, regime: str) -> Term | None:
+        """The term of a cell's champion; None from the first."""
+        k = self.groups.cell(symbol, regime)
+        return next((term for term in self.terms if term.cells[k]), None)
+
+    def nearest(self, symbol: str, regime: str) -> Nearest | None:
+        """The line on trial that is nearest to a boundary with the cell; None if there is none."""
+        k = self.groups.cell(symbol, regime)
+        masks = np.array([self.groups.cells(name)[k] for name in self.groups.names])
+        best: tuple[float, Nearest] | None = None
+        for trial in self.trials:
+            if trial.line == self.champions[k]:
+                continue
+            look = trial.look(self.rule)
+            share = np.where(masks, look.score / look.boundary, -np.inf)
+            g = int(share.argmax())
+            if best is None or share[g] > best[0]:
+                figures = float(look.score[g]), float(look.boundary[g])
+                name, night = self.lines[trial.line], trial.live.nights
+                best = share[g], Nearest(name, night, self.groups.names[g], *figures)
+        return best and best[1]
 
     def add(self, day: int, values: Floats) -> tuple[Contest, tuple[Decision, ...]]:
         """Add a complete night, and decide.
@@ -190,15 +246,17 @@ class Contest(Brief):
         return difference(values, np.broadcast_to(self.champions, values.shape[:-1]), number)
 
     def _next(self, day: int, values: Floats) -> tuple[Contest, list[Decision]]:
-        posts, champions, decisions = self._watch(day, values)
+        posts, champions, decisions, changes = self._watch(day, values)
         trials = self.trials
         if (back := champions != self.champions).any():
             trials = tuple(trial.restarted(self.groups, back) for trial in trials)
         night = advance(self.rule, self.groups, champions, trials, values)
-        decisions += list(self._judged(day, night, champions))
+        judged = list(self._judged(day, night, champions))
+        decisions += judged
         champions_now = night.champions
         if night.winner >= 0:
             posts = [*posts, self._post(night, champions)]
+            changes.append(Term(day, judged[int(night.winner)].reason, night.cells))
         going = tuple(
             trial
             for trial in night.trials
@@ -206,7 +264,14 @@ class Contest(Brief):
         )
         current = [replace(p, cells=p.cells & (champions_now == p.line)) for p in posts]
         posts = [p for p in current if p.cells.any()]
-        contest = replace(self, day=day, champions=champions_now, trials=going, posts=tuple(posts))
+        contest = replace(
+            self,
+            day=day,
+            champions=champions_now,
+            trials=going,
+            posts=tuple(posts),
+            terms=_renewed(self.terms, changes),
+        )
         return contest, decisions
 
     def _judged(self, day: int, night: Night, champions: Indices) -> Iterator[Decision]:
@@ -243,8 +308,11 @@ class Contest(Brief):
         name = self.groups.names[k]
         return Post(trial.line, name, before, night.cells, Watch.begin(sums, promise))
 
-    def _watch(self, day: int, values: Floats) -> tuple[list[Post], Indices, list[Decision]]:
-        champions, posts, decisions = self.champions, [], []
+    def _watch(
+        self, day: int, values: Floats
+    ) -> tuple[list[Post], Indices, list[Decision], list[Term]]:
+        champions, posts = self.champions, list[Post]()
+        decisions, changes = list[Decision](), list[Term]()
         for post in self.posts:
             k = self.groups.names.index(post.group)
             cells = np.where(post.cells, difference(values, post.before, post.line), np.nan)
@@ -253,9 +321,11 @@ class Contest(Brief):
             if watch.worse()[0] or watch.disappointing()[0]:
                 champions = np.where(post.cells, post.before, champions)
                 decisions.append(self._rolled_back(day, watched))
+                reason = f"{self.lines[post.line]} was {decisions[-1].reason}"
+                changes.append(Term(day, reason, post.cells))
             else:
                 posts.append(watched)
-        return posts, champions, decisions
+        return posts, champions, decisions, changes
 
     def _rolled_back(self, day: int, post: Post) -> Decision:
         watch, sums = post.watch, post.watch.sums
@@ -286,3 +356,11 @@ class Contest(Brief):
             f"boundary {boundary[0]:.1f}",
             (figures,),
         )
+
+
+def _renewed(terms: Sequence[Term], changes: Sequence[Term]) -> tuple[Term, ...]:
+    """Terms after these changes, which end those of their cells; the ones without a cell go."""
+    now = list(terms)
+    for change in changes:
+        now = [replace(term, cells=term.cells & ~change.cells) for term in now] + [change]
+    return tuple(term for term in now if term.cells.any())

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from brain.errors import InputError
 from brain.naming import REGIMES
 
-__all__ = ["Booleans", "Floats", "Groups"]
+__all__ = ["Booleans", "Floats", "Groups", "Indices"]
 
 Floats = NDArray[np.float64]
 Booleans = NDArray[np.bool_]
+Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,10 @@ class Groups:
         if len(self.symbols) > 1:
             parts.append(symbols)
         return np.concatenate(parts, axis=-1)
+
+    def cell(self, symbol: str, regime: str) -> tuple[int, int]:
+        """The indices of a cell."""
+        return self.symbols.index(symbol), self.regimes.index(regime)
 
     def cells(self, name: str) -> Booleans:
         """The cells of a group: (symbols, regimes)."""

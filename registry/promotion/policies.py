@@ -11,8 +11,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from registry.promotion.groups import Floats
-from registry.promotion.trial import Indices
+from registry.promotion.groups import Floats, Indices
 
 __all__ = [
     "DEGRADATION",
