@@ -197,7 +197,7 @@ _source = "symbols", "bars", "calendar", "exchanges", "timeframe"
 
 
 @cli.command()
-@_setting_options(*_source, "hours", *_training)
+@_setting_options(*_source, "hours", *_training, "promotion")
 def nightly(**overrides: str | None) -> int:
     """Collect, train and register every symbol's families, explain the best, name the champions."""
     from analysis.documents import join_documents
