@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +74,7 @@ class Night:
         bars: by symbol, each read when its unit begins.
         run: the night's.
         stopped: the night that this one continues, if any.
+        moment: of the job; now if None.
     """
 
     def __init__(
@@ -82,11 +84,13 @@ class Night:
         bars: Mapping[str, Bars],
         run: Run,
         stopped: StoppedNight | None = None,
+        moment: datetime | None = None,
     ) -> None:
         self._library = library
         self._settings = settings
         self._bars = bars
         self._run = run
+        self._moment = moment or datetime.now(UTC)
         self._complete = dict(stopped.symbols) if stopped else {}
         self._analysis = NightlyFeatureAnalysis(library, settings)
         self._market = open_markets(library, settings)
@@ -133,7 +137,9 @@ class Night:
         library, settings, dataset = self._library, self._settings, data.dataset
         with symbol_run(self._run, data) as run:
             with part.stopwatch.stage("train and register"):
-                result = yield from train_families(library, settings, dataset, run, trained)
+                result = yield from train_families(
+                    library, settings, dataset, run, trained, self._moment
+                )
                 choices = choose_champions(library, result)
             models = champion_models(result, choices)
             explained.expect(pieces(len(models)) - pieces(len(settings.families)))

@@ -135,6 +135,8 @@ class Tag(StrEnum):
     CALENDAR = "calendar"
     TRAINED_UNTIL = "trained_until"
     MADE = "made"
+    LINE = "line"
+    REFIT = "refit"
     FEATURE_SET = "feature_set"
     DIGEST = "digest"
     ROLE = "role"

@@ -191,6 +191,10 @@ class Version:
         family, recipe, digest, trained_until: as in its tags.
         run_id: of the run that trained it.
         logged_model_id: of its files.
+        line: id of its line, see :mod:`brain.lines`; empty if it was registered without one.
+        made: moment of the job that made it, ISO 8601 in UTC.
+        refit: outcome of its refit check, beginning with "passes" or "fails"; empty until there
+            are bars enough.
     """
 
     model: str
@@ -202,6 +206,14 @@ class Version:
     trained_until: str
     run_id: str
     logged_model_id: str
+    line: str = ""
+    made: str = ""
+    refit: str = ""
+
+    @property
+    def foreign(self) -> bool:
+        """Whether its refit check failed, so that it does not inherit its line's record."""
+        return self.refit.startswith("fails")
 
     @property
     def symbol(self) -> str:

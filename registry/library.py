@@ -6,7 +6,7 @@ import datetime as dt
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -51,9 +51,11 @@ from registry.upkeep import check_writable, reap_runs
 from registry.versions import (
     download,
     input_names,
+    line_versions,
     newest_version,
     read_version,
     register,
+    set_refit,
 )
 
 if TYPE_CHECKING:
@@ -398,6 +400,24 @@ class BrainLibrary:
         if model is None:
             return None
         return newest_version(self.client, model.name, model.key, family)
+
+    def line_versions(
+        self, key: ModelKey, line: str, *, oldest_first: bool = False
+    ) -> Iterator[Version]:
+        """A line's versions of a key, see :func:`registry.versions.line_versions`.
+
+        Args:
+            key: of the versions; one without a model has none.
+            line: id of the line.
+            oldest_first: whether they come in the order in which they were registered.
+        """
+        model = self._find(ModelQuery.parse(key))
+        if model is not None:
+            yield from line_versions(self.client, model.name, line, oldest_first=oldest_first)
+
+    def set_refit(self, version: Version, outcome: str) -> None:
+        """Store the outcome of a version's refit check, which its attribute ``refit`` then is."""
+        set_refit(self.client, version, outcome)
 
     def fetch(self, version: Version, folder: Path) -> Path:
         """Download a version's files and check them against its digest, before anything reads them.
