@@ -24,8 +24,8 @@ __all__ = ["Look", "Rule", "backtest_weight", "confirmations", "look_at", "quant
 _NORMAL = NormalDist()
 
 
-@dataclass(frozen=True)
-class Rule:
+@dataclass(frozen=True, repr=False)
+class Rule(Brief):
     """The constants of the trial.
 
     Attributes:

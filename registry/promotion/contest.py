@@ -6,7 +6,7 @@ late they arrive; nights between that are missing count as unknown.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -93,6 +93,7 @@ class Contest(Brief):
         *,
         recipes: Mapping[str, float] | None = None,
         backtests: Floats | None = None,
+        alone: Collection[str] = (),
     ) -> Contest:
         """Put lines on trial from the next night on.
 
@@ -101,6 +102,7 @@ class Contest(Brief):
             recipes: K by line; 1 if absent.
             backtests: (nights, symbols, regimes, lines) of all lines, oldest first, as they were
                 frozen; None for live nights alone.
+            alone: lines for which live nights alone count, though there are backtests.
 
         Raises:
             InputError: a line is on trial already or champion of all cells, or the level of these
@@ -123,7 +125,7 @@ class Contest(Brief):
                 number,
                 level,
                 recipes=(recipes or {}).get(names[number], 1.0),
-                backtest=self._backtest(backtests, number),
+                backtest=self._backtest(None if names[number] in alone else backtests, number),
             )
             for number in numbers
         ]

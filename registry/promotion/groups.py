@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from brain.brief import Brief
 from brain.errors import InputError
 from brain.naming import REGIMES
 
@@ -17,8 +18,8 @@ Booleans = NDArray[np.bool_]
 Indices = NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class Groups:
+@dataclass(frozen=True, repr=False)
+class Groups(Brief):
     """All cells, then each regime, then each symbol; a level of one member is left out.
 
     Attributes:
