@@ -160,7 +160,7 @@ class Night:
             part.failures += result.failures
             part.lines = model_lines(analysis.models)
             versions = list(result.versions.values())
-            self.promotion.done(dataset.key, dataset.close_ns, [v.line for v in versions])
+            self.promotion.done(dataset.key, dataset.close_time, [v.line for v in versions])
             part.document = night_document(
                 part.champions, versions, analysis, part.failures, part.stopwatch.seconds
             )
@@ -194,7 +194,7 @@ class Night:
         key = ModelKey(bars.symbol, bars.timeframe, self._settings.bars_ahead)
         trained = {version["model_id"] for version in document["versions"]}
         lines = [version["line"] for version in document["versions"] if version.get("line")]
-        self.promotion.done(key, bars.close_time.as_unit("ns").asi8, lines)
+        self.promotion.done(key, bars.close_time, lines)
         champions = self._library.champions(key) if document["champions"] else []
         return SymbolNight(
             key.symbol,

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from analysis.results import Method, ModelAnalysis
-from brain.records import Evidence, Version
+from brain.records import CellRecord, Evidence, Version
 from brain.standing import Standing
 from brain.text import break_even, plus_minus
 from brain.work import Failure
@@ -52,7 +52,7 @@ def champions_table(standings: Sequence[Standing], failures: Sequence[Failure]) 
         table.add_row(
             f"{champion.symbol}\n{champion.key.timeframe}, {champion.key.horizon}",
             champion.regime,
-            record.family,
+            f"{record.line or record.family}\n{_size(record)}".rstrip(),
             f"{champion.version}\n{record.night or 'unknown'}",
             plus_minus(record.net_sharpe, record.net_sharpe_error, "+"),
             *_beside(record.evidence),
@@ -60,6 +60,11 @@ def champions_table(standings: Sequence[Standing], failures: Sequence[Failure]) 
             standing.why,
         )
     return _with_failures(table, failures)
+
+
+def _size(record: CellRecord) -> str:
+    """A champion's size; nothing where none was judged."""
+    return "" if record.size is None else f"size {record.size:g}"
 
 
 def _beside(evidence: Evidence) -> list[str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from brain.brief import Brief
 from brain.errors import BrainError, TrackingUnreachableError
 from brain.naming import PRIOR, REGIMES, Family, Policy, Regime, champion_alias, model_id
-from brain.records import CellRecord, Estimate
+from brain.records import CellRecord, Champion, Estimate
 from brain.standing import Standing
 from brain.work import Failure
 from engine.evaluation.metrics import paired_difference
@@ -71,16 +71,19 @@ def choose_champions(
 def _provisional(library: BrainLibrary, result: SymbolResult, moment: datetime) -> list[CellChoice]:
     """By the provisional rule; a cell whose prior has no new version tonight keeps its champion."""
     model = library.model(result.dataset.key)
-    champions: dict[Regime, int] = {}
+    champions: dict[Regime, Champion] = {}
     # Champions are read only if a cell may keep its own.
     if not set(PRIOR.values()) <= set(result.versions):
-        champions = {c.regime: c.version for c in library.champions(result.dataset.key)}
+        champions = {c.regime: c for c in library.champions(result.dataset.key)}
     choices = []
     for regime in REGIMES:
         pin = model.champion(regime) if library.is_pinned(model, regime) else None
-        stays = champions.get(regime) if pin is None else pin
+        stays = champions.get(regime)
         if PRIOR[regime] not in result.versions and stays is not None:
-            choices.append(CellChoice(regime, stays, None, None))
+            # A size that a trial judged is none of this policy's.
+            judged = not stays.pinned and stays.record.size is not None
+            record = replace(stays.record, size=None, size_reason="") if judged else None
+            choices.append(CellChoice(regime, stays.version, record, None))
             continue
         choices.append(_of_families(result, regime, pin, _differences(result, regime), moment))
     return choices

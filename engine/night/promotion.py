@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from brain.errors import BrainError, TrackingUnreachableError
 from brain.lines import Line
@@ -16,7 +17,6 @@ from brain.model_keys import ModelKey
 from brain.naming import REGIMES, Policy
 from brain.work import Failure
 from engine.evaluation.nights import complete_days
-from engine.kernels.columns import Times
 from engine.night.sizes import Sizing, symbol_sizing
 from registry.promotion.closings import close_night, contest_name, day_start, read_closings
 from registry.promotion.composite import composite_places
@@ -87,15 +87,15 @@ class Promotion:
             return None
         return symbol_sizing(self._library.series, key, places)
 
-    def done(self, key: ModelKey, close_ns: Times, lines: Collection[str]) -> None:
+    def done(self, key: ModelKey, closes: pd.DatetimeIndex, lines: Collection[str]) -> None:
         """Note that a symbol's part of the night is stored.
 
         Args:
             key: of the symbol's model.
-            close_ns: of its bars.
+            closes: of its bars.
             lines: ids of the lines that it has versions of.
         """
-        days = complete_days(close_ns)
+        days = complete_days(closes.as_unit("ns").asi8)
         if len(days) and lines:
             self._done[key] = int(days[-1]), tuple(lines)
 
@@ -103,7 +103,8 @@ class Promotion:
         """Close the night: up to the last day that every symbol has reached.
 
         A symbol that failed tonight, or whose bars are behind, is waited for, at most a week: then
-        the night is closed without it. Nothing is closed where that day was before. A contest that can't be closed is a failure.
+        the night is closed without it. Nothing is closed where that day was closed before. A
+        contest that can't be closed is a failure.
 
         Raises:
             TrackingUnreachableError: the tracking server does not answer.
@@ -153,9 +154,10 @@ class Promotion:
                 reached[symbol] = stored[symbol]
                 symbols[symbol] = [closing.lines[line] for line in closing.symbols[symbol]]
         late = newest - _PATIENCE
-        day = min(day for day in reached.values() if day >= late)
         symbols = {symbol: lines for symbol, lines in symbols.items() if reached[symbol] >= late}
-        if all(day > closing.day for closing in last) and close_night(store, name, day, symbols):
+        day = min((reached[symbol] for symbol in symbols), default=-1)
+        before = max((closing.day for closing in last), default=-1)
+        if day > before and close_night(store, name, day, symbols):
             logger.info("%s: night %s is closed", name, f"{day_start(day):%Y-%m-%d}")
 
     def _decide(self, name: str, continued: bool) -> None:
