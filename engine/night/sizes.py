@@ -7,7 +7,7 @@ Guardrails hold at once: they look at the newest evidence, of this night too.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,7 @@ from brain.series.store.store import SeriesStore
 from engine.evaluation.allowance import drawdown_allowance
 from engine.kernels.columns import Floats
 from registry.promotion.boundary import Rule
-from registry.promotion.guardrails import Guardrail, guardrails, size
+from registry.promotion.guardrails import guardrails, size
 from registry.promotion.history import History, read_history
 from registry.promotion.places import Place, Places
 
@@ -55,6 +55,7 @@ class Sizing:
     def __init__(self, places: Mapping[Regime, Place], history: History) -> None:
         self._places = places
         self._history = history
+        self._figures: dict[str, dict[str, float]] = {}
 
     def size(self, regime: Regime, *, intact: bool) -> Size:
         """The size of a cell's champion.
@@ -68,13 +69,16 @@ class Sizing:
             return UNJUDGED
         if place.better is None:
             return Size(None)
-        return Size(*size(self._guardrails(place, intact), place.better))
+        if place.line not in self._figures:
+            self._figures[place.line] = self._book(place.line)
+        guards = guardrails(**self._figures[place.line], intact=intact)
+        return Size(*size(guards, place.better))
 
-    def _guardrails(self, place: Place, intact: bool) -> Sequence[Guardrail]:
-        """Of the line's book: all of the symbol's cells that it is champion of."""
-        history, line = self._history, self._history.lines.index(place.line)
-        own = [REGIMES.index(r) for r, p in self._places.items() if p.line == place.line]
-        since = max(p.since for p in self._places.values() if p.line == place.line)
+    def _book(self, name: str) -> dict[str, float]:
+        """What guardrails look at, of all of the symbol's cells that a line is champion of."""
+        history, line = self._history, self._history.lines.index(name)
+        own = [REGIMES.index(r) for r, p in self._places.items() if p.line == name]
+        since = max(p.since for p in self._places.values() if p.line == name)
 
         def book(values: Floats) -> Floats:
             of_line = values[:, 0, own, line]
@@ -86,14 +90,13 @@ class Sizing:
         live = history.live[:, 0, own, line].any(axis=1)
         after = np.flatnonzero(~before & live)
         last = after[-1] if len(after) else None
-        return guardrails(
-            drawdown=_drawdown(profit[after][-_NIGHTS:]),
-            allowance=drawdown_allowance(profit[before], _NIGHTS) if len(after) else math.nan,
-            missing=math.nan if last is None else _largest(history.missing[last, 0, own, line]),
-            turnover=math.nan if last is None else float(turnover[last]),
-            usual_turnover=_largest(turnover[before]),
-            intact=intact,
-        )
+        return {
+            "drawdown": _drawdown(profit[after][-_NIGHTS:]),
+            "allowance": drawdown_allowance(profit[before], _NIGHTS) if len(after) else math.nan,
+            "missing": math.nan if last is None else _largest(history.missing[last, 0, own, line]),
+            "turnover": math.nan if last is None else float(turnover[last]),
+            "usual_turnover": _largest(turnover[before]),
+        }
 
 
 def symbol_sizing(store: SeriesStore, key: ModelKey, places: Places) -> Sizing:

@@ -173,22 +173,41 @@ class Contest(Brief):
         k = self.groups.cell(symbol, regime)
         return next((term for term in self.terms if term.cells[k]), None)
 
-    def nearest(self, symbol: str, regime: str) -> Nearest | None:
-        """The line on trial that is nearest to a boundary with the cell; None if there is none."""
-        k = self.groups.cell(symbol, regime)
-        masks = np.array([self.groups.cells(name)[k] for name in self.groups.names])
-        best: tuple[float, Nearest] | None = None
-        for trial in self.trials:
-            if trial.line == self.champions[k]:
-                continue
-            look = trial.look(self.rule)
-            share = np.where(masks, look.score / look.boundary, -np.inf)
-            g = int(share.argmax())
-            if best is None or share[g] > best[0]:
-                figures = float(look.score[g]), float(look.boundary[g])
-                name, night = self.lines[trial.line], trial.live.nights
-                best = share[g], Nearest(name, night, self.groups.names[g], *figures)
-        return best and best[1]
+    def nearest(self) -> dict[tuple[str, str], Nearest]:
+        """By symbol and regime the line on trial that is nearest to a boundary with the cell.
+
+        Cells without a challenger are left out.
+        """
+        looks = [trial.look(self.rule) for trial in self.trials]
+        shares = [
+            (trial, look, look.score / look.boundary)
+            for trial, look in zip(self.trials, looks, strict=True)
+        ]
+        names = self.groups.names
+        places = {name: g for g, name in enumerate(names)}
+        nearest = {}
+        for (i, j), champion in np.ndenumerate(self.champions):
+            cell = self.groups.symbols[i], self.groups.regimes[j]
+            groups = [places[name] for name in ("all", *cell) if name in places]
+            best = max(
+                (
+                    (float(share[g]), k, g)
+                    for k, (trial, _, share) in enumerate(shares)
+                    if trial.line != champion
+                    for g in groups
+                ),
+                default=None,
+            )
+            if best is not None:
+                (trial, look, _), g = shares[best[1]], best[2]
+                nearest[cell] = Nearest(
+                    self.lines[trial.line],
+                    trial.live.nights,
+                    names[g],
+                    float(look.score[g]),
+                    float(look.boundary[g]),
+                )
+        return nearest
 
     def add(self, day: int, values: Floats) -> tuple[Contest, tuple[Decision, ...]]:
         """Add a complete night, and decide.

@@ -33,7 +33,7 @@ __all__ = ["DESIGN_CHOICES", "Course", "decide", "prior_line", "read_course", "t
 logger = logging.getLogger(__name__)
 
 #: What was tried on the packaged bars before any search, and stays in every model: 12 targets
-#: (decision 3) and 20 alternatives of features, fits and rules (decisions 4 and 13). Each line's K
+#: (decision 3) and 20 alternatives (decision 13), by the walk-forward of decision 4. Each line's K
 #: begins with it.
 DESIGN_CHOICES = 32
 

@@ -176,4 +176,6 @@ def last_days(store: SeriesStore, timeframe: str, since: int) -> dict[str, int]:
 
 def _places(names: Sequence[str], among: Sequence[str]) -> Indices:
     """The place of each name among others; -1 for none."""
-    return np.asarray(pd.Index(among).get_indexer(pd.Index(names)), dtype=np.int64)
+    codes, unique = pd.factorize(pd.Series(names, dtype="str"))
+    places = pd.Index(among, dtype="str").get_indexer(pd.Index(unique))
+    return np.asarray(places[codes] if len(unique) else codes, dtype=np.int64)

@@ -59,12 +59,13 @@ def trial_places(course: Course, history: History) -> Places:
         for k, name in enumerate(contest.lines)
         if (contest.champions == k).any()
     }
+    challengers = contest.nearest()
     families = {n: line.family for closing in course.closings for n, line in closing.lines.items()}
     places = {}
     for i, symbol in enumerate(contest.groups.symbols):
         for j, regime in enumerate(REGIMES):
             line = int(contest.champions[i, j])
-            term, nearest = contest.term(symbol, regime), contest.nearest(symbol, regime)
+            term, nearest = contest.term(symbol, regime), challengers.get((symbol, str(regime)))
             parts = [term.reason if term else "prior"]
             if nearest is not None:
                 parts.append(

@@ -265,17 +265,15 @@ def test_the_nearest_challenger_of_a_cell_is_by_a_group_with_the_cell() -> None:
     now, decisions, _ = contest().add_all(days(40), values)
     figures = {d.line: {g.group: g for g in d.figures} for d in decisions[-2:]}
     for symbol, regime in (("A", "low"), ("B", "high"), ("C", "extreme")):
-        nearest = now.nearest(symbol, regime)
+        nearest = now.nearest()[symbol, regime]
         shares = {
             (line, g): of[g].score / of[g].boundary
             for line, of in figures.items()
             for g in ("all", regime, symbol)
         }
-        assert nearest is not None
         line, group = max(shares, key=lambda key: shares[key])
         assert (nearest.line, nearest.group, nearest.night) == (line, group, 40)
         assert nearest.score == figures[line][group].score
-    best = now.nearest("B", "high")
-    assert best is not None
+    best = now.nearest()["B", "high"]
     assert (best.line, best.group) == ("other", "B")
-    assert Contest(GROUPS, ("old",), NONE, FIRST).nearest("A", "low") is None
+    assert Contest(GROUPS, ("old",), NONE, FIRST).nearest() == {}
