@@ -29,6 +29,8 @@ from brain.work import Failure, Progress, Tally
 from brain.workers import Unit, run_units
 from engine.data.market_series import open_markets
 from engine.night.champions import champion_models, choose_champions, name_champions
+from engine.night.evidence import append_backtests
+from engine.night.shadows import shadow_lines
 from engine.night.promotion import Promotion
 from engine.night.symbols import SymbolData, read_symbol, symbol_run, train_families
 
@@ -141,10 +143,13 @@ class Night:
         """All that is done in the symbol's run, the last of it to note that it is complete."""
         library, settings, dataset = self._library, self._settings, data.dataset
         with symbol_run(self._run, data) as run:
+            with part.stopwatch.stage("shadow"):
+                part.failures += yield from shadow_lines(library, dataset)
             with part.stopwatch.stage("train and register"):
                 result = yield from train_families(
                     library, settings, dataset, run, trained, self._moment
                 )
+                append_backtests(library.series, dataset, result.trainings.values())
                 choices = choose_champions(library, result, self.promotion)
             models = champion_models(result, choices)
             explained.expect(pieces(len(models)) - pieces(len(settings.families)))

@@ -15,6 +15,7 @@ import numpy as np
 from scipy.stats import beta, norm
 
 from benchmarks.frame import Benchmark, Metric, Report, Target
+from benchmarks.promotion_bars import BarResult, bar_cases, measure_bars
 from benchmarks.promotion_cases import (
     NIGHTS,
     Case,
@@ -142,18 +143,36 @@ def report(runs: int, many: int, some: int, few: int) -> Report:
             metrics.append(Metric(name, "", [value], target=target))
         beside[name] = (f"{share:.3f} ({low:.3f}–{high:.3f})", f"{total} paths")
         tell(f"{name}: {beside[name][0]}")
+    for bar_case in bar_cases():
+        bars = measure_bars(bar_case, few)
+        records.append(bars.record())
+        beside[bar_case.name] = _bar_row(bars)
+        tell(f"{bar_case.name}: {': '.join(beside[bar_case.name])}")
     return Report(
         metrics,
         runs,
         "the trial",
         notes=[
-            f"Paths: {many} without an edge, {some} with one, {few} for rules that look once. "
+            f"Paths: {many} without an edge, {some} with one, {few} for rules that look once and "
+            "of those that begin with bars. "
             "Behind a share: one-sided 95 % bounds (Clopper–Pearson).",
             "The rule was chosen on seeds that begin with 14 to 16; these begin with 17.",
         ],
         beside=beside,
         records=records,
     )
+
+
+def _bar_row(bars: BarResult) -> tuple[str, str]:
+    shares = []
+    for name, share in (("wrong", bars.wrong), ("power", bars.power)):
+        low, high = bounds(round(share * bars.paths), bars.paths)
+        shares.append(f"{name} {share:.3f} ({low:.3f}–{high:.3f})")
+    about = (
+        f"edge {bars.edge:+.2f} a year; correlation of lines {bars.lines:.2f}, of symbols "
+        f"{bars.symbols:.2f}; {bars.paths} paths"
+    )
+    return ", ".join(shares), about
 
 
 def _beside(paths: int, few: int) -> Iterator[Figure]:
