@@ -30,8 +30,8 @@ from brain.workers import Unit, run_units
 from engine.data.market_series import open_markets
 from engine.night.champions import champion_models, choose_champions, name_champions
 from engine.night.evidence import append_backtests
-from engine.night.shadows import shadow_lines
 from engine.night.promotion import Promotion
+from engine.night.shadows import shadow_lines
 from engine.night.symbols import SymbolData, read_symbol, symbol_run, train_families
 
 if TYPE_CHECKING:

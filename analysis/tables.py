@@ -52,7 +52,7 @@ def champions_table(standings: Sequence[Standing], failures: Sequence[Failure]) 
         table.add_row(
             f"{champion.symbol}\n{champion.key.timeframe}, {champion.key.horizon}",
             champion.regime,
-            f"{record.line or record.family}\n{_size(record)}".rstrip(),
+            _champion(record),
             f"{champion.version}\n{record.night or 'unknown'}",
             plus_minus(record.net_sharpe, record.net_sharpe_error, "+"),
             *_beside(record.evidence),
@@ -62,9 +62,11 @@ def champions_table(standings: Sequence[Standing], failures: Sequence[Failure]) 
     return _with_failures(table, failures)
 
 
-def _size(record: CellRecord) -> str:
-    """A champion's size; nothing where none was judged."""
-    return "" if record.size is None else f"size {record.size:g}"
+def _champion(record: CellRecord) -> str:
+    """Family, the digits of the line, and the size, where these are known."""
+    digits = record.line.removeprefix(f"{record.family}-")
+    size = "" if record.size is None else f"size {record.size:g}"
+    return "\n".join(filter(None, (record.family, digits, size)))
 
 
 def _beside(evidence: Evidence) -> list[str]:

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.night import Night
 from analysis.nightly import NightlyFeatureAnalysis
 from analysis.results import NightlyAnalysis
 from brain.lines import Line
@@ -29,7 +30,9 @@ from brain.naming import (
     symbol_name,
 )
 from brain.records import Champion
+from brain.series.bars import Bars
 from brain.series.store.store import SeriesStore
+from brain.settings import Settings, load_settings
 from brain.workers import Unit
 from engine.night.champions import name_champions
 from registry.library import BrainLibrary
@@ -312,3 +315,56 @@ def test_a_night_that_was_stopped_goes_on_with_what_its_first_start_decided(
     assert families(house) == {(str(regime), "xgboost") for regime in REGIMES}
     assert run_night().code == 0
     assert families(house) == PRIORS
+
+
+# --- nights at moments of the bars' own time ----------------------------------------------------
+
+
+def hourly(day: int) -> dict[str, Bars]:
+    """Bars of both symbols up to the start of a day."""
+    series = [simulate(24 * 60, strength=0.5, seed=k, symbol=s).bars for k, s in enumerate(SYMBOLS)]
+    until = series[0].close_time[0].floor("D") + pd.Timedelta(days=day)
+    return {bars.symbol: bars.until(until) for bars in series}
+
+
+def night_at(library: BrainLibrary, day: int, settings: Settings) -> Night:
+    """A night half an hour after a day's start."""
+    bars = hourly(day)
+    last = next(iter(bars.values())).close_time[-1]
+    with library.start("nightly", f"night {day}", tags={Tag.ROLE: "night"}, note="") as run:
+        moment = (last + pd.Timedelta(minutes=30)).to_pydatetime()
+        night = Night(library, settings, bars, run, moment=moment)
+        parts = list(night.symbols(lambda *_: None, lambda *_: None))
+        night.promotion.close()
+        assert [f for part in parts for f in part.failures] == night.promotion.failures == []
+        run.complete()
+    return night
+
+
+def test_nights_a_day_apart_judge_what_versions_predicted_that_were_there_before(
+    sqlite_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(NightlyFeatureAnalysis, "analyse_models", nothing)
+    library = BrainLibrary(sqlite_dsn, series=tmp_path / "series")
+    settings = load_settings(
+        {"families": "lightgbm,xgboost", "trials": 1, "folds": 1, "jobs": 1, "seeds": 1}
+    )
+    for day in (45, 46, 48):
+        night_at(library, day, settings)
+    closings = read_closings(library.series, "1h.6")
+    first = closings[0].day
+    assert [closing.day - first for closing in closings] == [0, 1, 3]
+    last = night_at(library, 49, settings)
+    live = library.series.read("evidence")
+    live = live[live["source"] == "live"]
+    days = sorted({int(t.timestamp()) // 86_400 - first for t in live["time"]})
+    assert days == [1, 2, 3, 4]  # the second was made up: no night ran at its end
+    versions = live.groupby(["symbol", "line", "time"])["version"].nunique()
+    assert set(versions) == {1}
+    (contest,) = last.promotion.document()["contests"]
+    assert contest["late"] == 0
+    assert [(d["outcome"], d["night"]) for d in contest["decisions"]] == [("on trial", 3)] * 2
+    assert {f["nights"] for d in contest["decisions"] for f in d["figures"][:1]} == {3}
+    for champion in library.champions():
+        assert champion.record.decided.startswith(f"{day_start(first + 5):%F}T00:30")
+        assert "on trial, night 3 of 180" in champion.record.reason
