@@ -64,7 +64,7 @@ class LineVersions:
                 self._result, regime, family, reason, moment,
                 by_evidence=place.by_evidence, provisional=place.better is None,
             )  # fmt: skip
-        said = {
+        said: dict[str, Any] = {
             "reason": reason,
             "by_evidence": place.by_evidence,
             "provisional": place.better is None,

@@ -18,7 +18,7 @@ from brain.series.store.store import SeriesStore
 from engine.evaluation.allowance import drawdown_allowance
 from engine.kernels.columns import Floats
 from registry.promotion.boundary import Rule
-from registry.promotion.guardrails import guardrails, size
+from registry.promotion.guardrails import Guardrail, guardrails, size
 from registry.promotion.history import History, read_history
 from registry.promotion.places import Place, Places
 
@@ -44,6 +44,27 @@ class Size:
 UNJUDGED = Size(0.0, "abstain: it is judged once a night with it is closed")
 
 
+@dataclass(frozen=True)
+class _Book:
+    """What guardrails look at, see :func:`registry.promotion.guardrails.guardrails`."""
+
+    drawdown: float
+    allowance: float
+    missing: float
+    turnover: float
+    usual_turnover: float
+
+    def guardrails(self, intact: bool) -> tuple[Guardrail, ...]:
+        return guardrails(
+            drawdown=self.drawdown,
+            allowance=self.allowance,
+            missing=self.missing,
+            turnover=self.turnover,
+            usual_turnover=self.usual_turnover,
+            intact=intact,
+        )
+
+
 class Sizing:
     """The sizes of a symbol's champions.
 
@@ -55,7 +76,7 @@ class Sizing:
     def __init__(self, places: Mapping[Regime, Place], history: History) -> None:
         self._places = places
         self._history = history
-        self._figures: dict[str, dict[str, float]] = {}
+        self._figures: dict[str, _Book] = {}
 
     def size(self, regime: Regime, *, intact: bool) -> Size:
         """The size of a cell's champion.
@@ -71,10 +92,10 @@ class Sizing:
             return Size(None)
         if place.line not in self._figures:
             self._figures[place.line] = self._book(place.line)
-        guards = guardrails(**self._figures[place.line], intact=intact)
+        guards = self._figures[place.line].guardrails(intact)
         return Size(*size(guards, place.better))
 
-    def _book(self, name: str) -> dict[str, float]:
+    def _book(self, name: str) -> _Book:
         """What guardrails look at, of all of the symbol's cells that a line is champion of."""
         history, line = self._history, self._history.lines.index(name)
         own = [REGIMES.index(r) for r, p in self._places.items() if p.line == name]
@@ -90,13 +111,13 @@ class Sizing:
         live = history.live[:, 0, own, line].any(axis=1)
         after = np.flatnonzero(~before & live)
         last = after[-1] if len(after) else None
-        return {
-            "drawdown": _drawdown(profit[after][-_NIGHTS:]),
-            "allowance": drawdown_allowance(profit[before], _NIGHTS) if len(after) else math.nan,
-            "missing": math.nan if last is None else _largest(history.missing[last, 0, own, line]),
-            "turnover": math.nan if last is None else float(turnover[last]),
-            "usual_turnover": _largest(turnover[before]),
-        }
+        return _Book(
+            drawdown=_drawdown(profit[after][-_NIGHTS:]),
+            allowance=drawdown_allowance(profit[before], _NIGHTS) if len(after) else math.nan,
+            missing=math.nan if last is None else _largest(history.missing[last, 0, own, line]),
+            turnover=math.nan if last is None else float(turnover[last]),
+            usual_turnover=_largest(turnover[before]),
+        )
 
 
 def symbol_sizing(store: SeriesStore, key: ModelKey, places: Places) -> Sizing:

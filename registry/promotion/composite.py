@@ -9,7 +9,7 @@ import numpy as np
 from brain.naming import PRIOR, REGIMES
 from registry.promotion.closings import Closing
 from registry.promotion.course import prior_line
-from registry.promotion.groups import Floats, Indices
+from registry.promotion.groups import Booleans, Floats, Indices
 from registry.promotion.history import History
 from registry.promotion.places import Place, Places
 from registry.promotion.policies import composite_champion, composite_score
@@ -51,7 +51,7 @@ def composite_places(closings: Sequence[Closing], history: History) -> Places:
             ranked = sorted(np.flatnonzero(np.isfinite(of_cell)), key=lambda m: -of_cell[m])
             others = [lines[m] for m in ranked if m != k]
             best = f"composite score {of_cell[k]:.2f}" if k in ranked else "no score yet"
-            places[symbol, regime] = Place(
+            places[symbol, str(regime)] = Place(
                 lines[k],
                 f"{best}; next {others[0]}, {of_cell[lines.index(others[0])]:.2f}"
                 if others
@@ -73,7 +73,7 @@ def _scores(history: History, closings: Sequence[Closing], symbols: Sequence[str
 
 
 def _priors(
-    closing: Closing, symbols: Sequence[str], new: np.ndarray, lines: Sequence[str]
+    closing: Closing, symbols: Sequence[str], new: Booleans, lines: Sequence[str]
 ) -> Indices:
     return np.array(
         [
@@ -81,7 +81,7 @@ def _priors(
                 lines.index(prior_line(r, closing.symbols[symbols[i]], closing.lines))
                 for r in REGIMES
             ]
-            for i in np.flatnonzero(new)
+            for i in np.flatnonzero(new).tolist()
         ],
         dtype=np.int64,
     ).reshape(-1, len(REGIMES))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,9 @@ __all__ = ["History", "last_days", "read_history"]
 _NUMBERS = ("profit", "turnover", "missing", "tried", "bars")
 _COLUMNS = ("line", "symbol", "regime", "time", "source", "collected", *_NUMBERS)
 _LIVE = "live"
+
+
+_Scalar = TypeVar("_Scalar", np.float64, np.int64, np.bool_)
 
 
 @dataclass(frozen=True, repr=False)
@@ -74,9 +78,16 @@ class History(Brief):
         """
         n = max(0, closings[-1].day + 1 - self.first)
         hidden = ((self.stored > closings[-1].stored.value) | self.late(closings))[:n]
-        arrays = {name: np.where(hidden, np.nan, getattr(self, name)[:n]) for name in _NUMBERS}
-        rows = {name: getattr(self, name)[:n] for name in ("live", "stored")}
-        counted = replace(self, **arrays, **rows)
+        counted = replace(
+            self,
+            live=self.live[:n],
+            stored=self.stored[:n],
+            profit=np.where(hidden, np.nan, self.profit[:n]),
+            turnover=np.where(hidden, np.nan, self.turnover[:n]),
+            missing=np.where(hidden, np.nan, self.missing[:n]),
+            tried=np.where(hidden, np.nan, self.tried[:n]),
+            bars=np.where(hidden, np.nan, self.bars[:n]),
+        )
         profit = np.where(counted.mismatched[..., None], np.nan, counted.profit)
         return replace(counted, profit=profit)
 
@@ -94,10 +105,11 @@ class History(Brief):
         shape = (len(days), len(symbols), len(REGIMES), len(lines))
         values = np.full(shape, np.nan)
         s, k = _places(symbols, self.symbols), _places(lines, self.lines)
-        here = [j for j, day in enumerate(days) if 0 <= day - self.first < len(self.profit)]
-        rows = [days[j] - self.first for j in here]
-        old = np.ix_(rows, s[s >= 0], range(len(REGIMES)), k[k >= 0])
-        new = np.ix_(here, np.flatnonzero(s >= 0), range(len(REGIMES)), np.flatnonzero(k >= 0))
+        rows = np.asarray(days, dtype=np.int64) - self.first
+        here = np.flatnonzero((rows >= 0) & (rows < len(self.profit)))
+        r = np.arange(len(REGIMES))
+        old = np.ix_(rows[here], s[s >= 0], r, k[k >= 0])
+        new = np.ix_(here, np.flatnonzero(s >= 0), r, np.flatnonzero(k >= 0))
         values[new] = self.profit[old]
         return values
 
@@ -137,7 +149,7 @@ def read_history(
     )
     shape = (count, len(names), len(REGIMES), len(lines))
 
-    def array(values: NDArray[np.generic], empty: float | bool) -> NDArray[np.generic]:
+    def array(values: NDArray[_Scalar], empty: float | bool) -> NDArray[_Scalar]:
         full = np.full(shape, empty, dtype=values.dtype)
         full[cells] = values
         return full
@@ -171,11 +183,11 @@ def last_days(store: SeriesStore, timeframe: str, since: int) -> dict[str, int]:
     columns, start = ["symbol", "time"], day_start(since)
     rows = store.read("evidence", timeframe=timeframe, start=start, columns=columns)
     last = rows.groupby("symbol")["time"].max()
-    return {symbol: int(time.timestamp()) // 86_400 for symbol, time in last.items()}
+    return {str(symbol): int(time.timestamp()) // 86_400 for symbol, time in last.items()}
 
 
-def _places(names: Sequence[str], among: Sequence[str]) -> Indices:
+def _places(names: Iterable[str], among: Sequence[str]) -> Indices:
     """The place of each name among others; -1 for none."""
     codes, unique = pd.factorize(pd.Series(names, dtype="str"))
-    places = pd.Index(among, dtype="str").get_indexer(pd.Index(unique))
+    places = pd.Index(list(among), dtype="str").get_indexer(pd.Index(list(unique)))
     return np.asarray(places[codes] if len(unique) else codes, dtype=np.int64)

@@ -72,7 +72,7 @@ def trial_places(course: Course, history: History) -> Places:
                     f"{nearest.line} on trial, night {nearest.night} of {contest.rule.nights}, "
                     f"nearest in {nearest.group}: {nearest.score:.1f} of {nearest.boundary:.1f}"
                 )
-            places[symbol, regime] = Place(
+            places[symbol, str(regime)] = Place(
                 contest.lines[line],
                 "; ".join(parts),
                 by_evidence=term is not None and families[contest.lines[line]] != PRIOR[regime],

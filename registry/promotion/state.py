@@ -84,7 +84,7 @@ def _sums(sums: Sums | None) -> dict[str, Any] | None:
 
 
 def _sums_of(entry: dict[str, Any]) -> Sums:
-    return Sums(*(_floats(entry[name]) for name in _SUMS), entry["nights"])
+    return Sums(**{name: _floats(entry[name]) for name in _SUMS}, nights=entry["nights"])
 
 
 def _floats(values: list[float]) -> NDArray[np.float64]:

@@ -103,5 +103,12 @@ class Sums(Brief):
         return sums
 
     def _each(self, change: Callable[[Floats], Floats]) -> Sums:
-        arrays = (self.squares, self.count, self.total, self.variance, self.active, self.before)
-        return Sums(*map(change, arrays), self.nights)
+        return Sums(
+            change(self.squares),
+            change(self.count),
+            change(self.total),
+            change(self.variance),
+            change(self.active),
+            change(self.before),
+            self.nights,
+        )
