@@ -107,9 +107,8 @@ class Sizing:
             return np.where(known, np.nansum(of_line, axis=1), np.nan)
 
         profit, turnover = book(history.profit), book(history.turnover)
-        before = history.days <= since
-        live = history.live[:, 0, own, line].any(axis=1)
-        after = np.flatnonzero(~before & live)
+        since_then = (history.days > since) & history.live[:, 0, own, line].any(axis=1)
+        before, after = ~since_then, np.flatnonzero(since_then)
         last = after[-1] if len(after) else None
         return _Book(
             drawdown=_drawdown(profit[after][-_NIGHTS:]),
