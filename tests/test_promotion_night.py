@@ -324,6 +324,36 @@ def test_a_night_that_was_stopped_goes_on_with_what_its_first_start_decided(
     assert families(house) == PRIORS
 
 
+def test_a_new_feature_set_is_a_new_line_and_the_champions_line_stays(house: House) -> None:
+    before = house.champions()
+    old = {line.id for line in house.lines()}
+    for path in Path("bars").iterdir():
+        frame = pd.read_parquet(path)
+        frame.assign(mood=np.random.default_rng(1).normal(size=len(frame))).to_parquet(path)
+    assert run_night("--columns", "mood").code == 0
+    for cell, champion in house.champions().items():
+        assert (champion.version, champion.record.line) == (
+            before[cell].version, before[cell].record.line
+        )  # fmt: skip
+        assert champion.record.reason.startswith("prior; ")
+    close_night(
+        house.store, NAME, read_closings(house.store, NAME)[-1].day + 1,
+        {key.symbol: lines for key, lines in house.library.lines().items()},
+    )  # fmt: skip
+    night = run_night("--columns", "mood")
+    assert night.code == 0
+    (contest,) = house.document()["contests"]
+    on_trial = {decision["line"] for decision in contest["decisions"]}
+    assert on_trial == old  # the new ones begin with the next night
+    document = house.decided()[-1]["state"]
+    new = {line.id for _, lines in house.library.lines().items() for line in lines}
+    assert new.isdisjoint(old)
+    assert {start["line"] for start in document["starts"]} == old | new
+    levels = {start["line"]: start["level"] for start in document["starts"]}
+    assert sum(levels.values()) < 0.05
+    assert max(levels[line] for line in new) < min(levels[line] for line in old)
+
+
 # --- nights at moments of the bars' own time ----------------------------------------------------
 
 
