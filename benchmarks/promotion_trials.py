@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from benchmarks.promotion_markets import Nights
 from registry.promotion.boundary import Rule
 from registry.promotion.budget import Start, share
-from registry.promotion.groups import Booleans, Floats, Groups
-from registry.promotion.trial import Indices, advance, begin
+from registry.promotion.groups import Booleans, Floats, Groups, Indices
+from registry.promotion.trial import advance, begin
 
 __all__ = ["Outcome", "groups_of", "start_levels", "try_lines"]
 

@@ -22,6 +22,7 @@ from brain.errors import (
     UnknownSymbolError,
     did_you_mean,
 )
+from brain.lines import Line, line_of
 from brain.model_keys import ModelKey, ModelQuery
 from brain.naming import (
     Family,
@@ -32,6 +33,7 @@ from brain.naming import (
     recipe_tag,
     symbol_name,
 )
+from brain.recipes import Recipe
 from brain.records import CellRecord, Champion, Evidence, Version
 from brain.redact import redact
 from brain.settings import load_settings
@@ -497,6 +499,21 @@ class BrainLibrary:
         """The family's current recipe for the symbol, as JSON; None if none is stored."""
         model = self._find(ModelQuery.parse(symbol, timeframe, horizon))
         return model.recipe(family) if model else None
+
+    def lines(self) -> dict[ModelKey, list[Line]]:
+        """The lines of each model's current recipes, from one search.
+
+        Recipes that can't be read are left out, and the log says why.
+        """
+        lines: dict[ModelKey, list[Line]] = {}
+        for model in find_models(self.client):
+            of_model = lines.setdefault(model.key, [])
+            for text in filter(None, map(model.recipe, Family)):
+                try:
+                    of_model.append(line_of(Recipe.from_json(text)))
+                except InputError as error:
+                    logger.warning("%s: %s", model.key, error)
+        return lines
 
     def set_recipe(self, key: ModelKey, family: Family, recipe: str) -> None:
         """Store the family's current recipe for a model."""

@@ -24,8 +24,8 @@ __all__ = ["Look", "Rule", "backtest_weight", "confirmations", "look_at", "quant
 _NORMAL = NormalDist()
 
 
-@dataclass(frozen=True)
-class Rule:
+@dataclass(frozen=True, repr=False)
+class Rule(Brief):
     """The constants of the trial.
 
     Attributes:
@@ -120,8 +120,8 @@ def look_at(
     """Judge all groups at one night.
 
     ``w·ΣX_back + ΣX_live ≥ z·√V`` with ``V = w²·max(ΣX²_back, n_back) + max(ΣX²_live + (T − n)·p,
-    T·p)``, p the presence. A backtest's share needs the live confirmation too. After T nights
-    nothing is crossed.
+    T·p)``, p the presence; T is less by the nights before a group began. A backtest's share needs
+    the live confirmation too. After the rule's nights nothing is crossed.
 
     Args:
         rule: of the trial.
@@ -131,12 +131,12 @@ def look_at(
         confirmation: of each group, see :func:`registry.promotion.boundary.confirmations`.
     """
     prior = rule.presence_nights
-    active, nights = live.active, live.nights
+    active, nights = live.active, live.nights - live.before
     if backtest is not None:
-        active, nights = active + backtest.active, nights + backtest.nights
+        active, nights = active + backtest.active, nights + backtest.nights - backtest.before
     presence = (active + prior) / (nights + prior)
     rest = max(rule.nights - live.nights, 0)
-    variance = np.maximum(live.variance + rest * presence, rule.nights * presence)
+    variance = np.maximum(live.variance + rest * presence, (rule.nights - live.before) * presence)
     score = live.total
     root = np.sqrt(live.variance)
     ratio = np.divide(live.total, root, out=np.full_like(root, np.nan), where=root > 0.0)

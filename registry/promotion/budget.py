@@ -18,10 +18,12 @@ class Start:
     Attributes:
         day: number of the night (days since any one day).
         level: that the trial has.
+        line: name of the line on trial.
     """
 
     day: int
     level: float
+    line: str = ""
 
 
 def available(rule: Rule, starts: Sequence[Start], day: int) -> float:

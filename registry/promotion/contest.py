@@ -6,7 +6,7 @@ late they arrive; nights between that are missing count as unknown.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -22,30 +22,30 @@ from registry.promotion.decisions import (
     group_figures,
     trial_reason,
 )
-from registry.promotion.groups import Booleans, Floats, Groups
+from registry.promotion.groups import Floats, Groups, Indices
+from registry.promotion.posts import Post, Term, successors
 from registry.promotion.rollback import PROMISE_NIGHTS, RIVAL_NIGHTS, Watch
-from registry.promotion.trial import Indices, Night, Trial, advance, begin, difference
+from registry.promotion.trial import Night, Trial, advance, begin, difference
 
-__all__ = ["Contest", "Post"]
+__all__ = ["Contest", "Nearest"]
 
 
-@dataclass(frozen=True, repr=False)
-class Post(Brief):
-    """A promoted champion under watch.
+@dataclass(frozen=True)
+class Nearest:
+    """The challenger of a cell that is nearest to a boundary.
 
     Attributes:
-        line: index of the champion.
-        group: that it took.
-        before: champions before it, (symbols, regimes).
-        cells: that it took and still has.
-        watch: of the group alone, (1,).
+        line: its name.
+        night: of its trial.
+        group: with the cell, whose boundary is nearest.
+        score, boundary: of the group.
     """
 
-    line: int
+    line: str
+    night: int
     group: str
-    before: Indices
-    cells: Booleans
-    watch: Watch
+    score: float
+    boundary: float
 
 
 @dataclass(frozen=True, repr=False)
@@ -60,6 +60,7 @@ class Contest(Brief):
         rule: of the trials.
         trials, posts: that are running.
         starts: of all trials.
+        terms: of cells that have changed, oldest first.
     """
 
     groups: Groups
@@ -70,6 +71,7 @@ class Contest(Brief):
     trials: tuple[Trial, ...] = ()
     posts: tuple[Post, ...] = ()
     starts: tuple[Start, ...] = ()
+    terms: tuple[Term, ...] = ()
 
     def __post_init__(self) -> None:
         if len(set(self.lines)) < len(self.lines):
@@ -91,6 +93,7 @@ class Contest(Brief):
         *,
         recipes: Mapping[str, float] | None = None,
         backtests: Floats | None = None,
+        alone: Collection[str] = (),
     ) -> Contest:
         """Put lines on trial from the next night on.
 
@@ -99,6 +102,7 @@ class Contest(Brief):
             recipes: K by line; 1 if absent.
             backtests: (nights, symbols, regimes, lines) of all lines, oldest first, as they were
                 frozen; None for live nights alone.
+            alone: lines for which live nights alone count, though there are backtests.
 
         Raises:
             InputError: a line is on trial already or champion of all cells, or the level of these
@@ -121,7 +125,7 @@ class Contest(Brief):
                 number,
                 level,
                 recipes=(recipes or {}).get(names[number], 1.0),
-                backtest=self._backtest(backtests, number),
+                backtest=self._backtest(None if names[number] in alone else backtests, number),
             )
             for number in numbers
         ]
@@ -129,8 +133,81 @@ class Contest(Brief):
             self,
             lines=names,
             trials=(*self.trials, *trials),
-            starts=(*self.starts, *(Start(self.day, level) for _ in trials)),
+            starts=(*self.starts, *(Start(self.day, level, name) for name in lines)),
         )
+
+    def extended(self, symbols: Sequence[str], champions: Indices) -> Contest:
+        """With symbols that appear later: unknown till now, and groups of their own from now on.
+
+        Sums of the other groups go on. All groups share each trial's level anew.
+
+        Args:
+            symbols: new ones.
+            champions: that they would have had from the first, (new, regimes); what has won all
+                cells or a regime since then takes theirs too.
+
+        Raises:
+            InputError: a symbol is not new, or the champions are not these symbols'.
+        """
+        before, groups = self.groups, Groups((*self.groups.symbols, *symbols), self.groups.regimes)
+        former = [before.names.index(n) if n in before.names else -1 for n in groups.names]
+        rows = np.concatenate([self.champions, champions])
+        known = len(before.symbols)
+        rows, posts, cells = successors(self.posts, self.terms, groups, rows, known)
+        joined = rows[known:] != champions
+        terms = [replace(term, cells=c) for term, c in zip(self.terms, cells, strict=True)]
+        if joined.any():
+            everywhere = np.concatenate([np.zeros_like(self.champions, dtype=bool), joined])
+            terms.append(Term(self.day, "its line had won these cells of all symbols", everywhere))
+        return replace(
+            self,
+            groups=groups,
+            champions=rows,
+            trials=tuple(t.extended(self.rule, groups, np.array(former)) for t in self.trials),
+            posts=posts,
+            terms=tuple(terms),
+        )
+
+    def term(self, symbol: str, regime: str) -> Term | None:
+        """The term of a cell's champion; None from the first."""
+        k = self.groups.cell(symbol, regime)
+        return next((term for term in self.terms if term.cells[k]), None)
+
+    def nearest(self) -> dict[tuple[str, str], Nearest]:
+        """By symbol and regime the line on trial that is nearest to a boundary with the cell.
+
+        Cells without a challenger are left out.
+        """
+        looks = [trial.look(self.rule) for trial in self.trials]
+        shares = [
+            (trial, look, look.score / look.boundary)
+            for trial, look in zip(self.trials, looks, strict=True)
+        ]
+        names = self.groups.names
+        places = {name: g for g, name in enumerate(names)}
+        nearest = {}
+        for (i, j), champion in np.ndenumerate(self.champions):
+            cell = self.groups.symbols[i], self.groups.regimes[j]
+            groups = [places[name] for name in ("all", *cell) if name in places]
+            best = max(
+                (
+                    (float(share[g]), k, g)
+                    for k, (trial, _, share) in enumerate(shares)
+                    if trial.line != champion
+                    for g in groups
+                ),
+                default=None,
+            )
+            if best is not None:
+                (trial, look, _), g = shares[best[1]], best[2]
+                nearest[cell] = Nearest(
+                    self.lines[trial.line],
+                    trial.live.nights,
+                    names[g],
+                    float(look.score[g]),
+                    float(look.boundary[g]),
+                )
+        return nearest
 
     def add(self, day: int, values: Floats) -> tuple[Contest, tuple[Decision, ...]]:
         """Add a complete night, and decide.
@@ -190,15 +267,17 @@ class Contest(Brief):
         return difference(values, np.broadcast_to(self.champions, values.shape[:-1]), number)
 
     def _next(self, day: int, values: Floats) -> tuple[Contest, list[Decision]]:
-        posts, champions, decisions = self._watch(day, values)
+        posts, champions, decisions, changes = self._watch(day, values)
         trials = self.trials
         if (back := champions != self.champions).any():
             trials = tuple(trial.restarted(self.groups, back) for trial in trials)
         night = advance(self.rule, self.groups, champions, trials, values)
-        decisions += list(self._judged(day, night, champions))
+        judged = list(self._judged(day, night, champions))
+        decisions += judged
         champions_now = night.champions
         if night.winner >= 0:
             posts = [*posts, self._post(night, champions)]
+            changes.append(Term(day, judged[int(night.winner)].reason, night.cells))
         going = tuple(
             trial
             for trial in night.trials
@@ -206,7 +285,14 @@ class Contest(Brief):
         )
         current = [replace(p, cells=p.cells & (champions_now == p.line)) for p in posts]
         posts = [p for p in current if p.cells.any()]
-        contest = replace(self, day=day, champions=champions_now, trials=going, posts=tuple(posts))
+        contest = replace(
+            self,
+            day=day,
+            champions=champions_now,
+            trials=going,
+            posts=tuple(posts),
+            terms=_renewed(self.terms, changes),
+        )
         return contest, decisions
 
     def _judged(self, day: int, night: Night, champions: Indices) -> Iterator[Decision]:
@@ -243,8 +329,11 @@ class Contest(Brief):
         name = self.groups.names[k]
         return Post(trial.line, name, before, night.cells, Watch.begin(sums, promise))
 
-    def _watch(self, day: int, values: Floats) -> tuple[list[Post], Indices, list[Decision]]:
-        champions, posts, decisions = self.champions, [], []
+    def _watch(
+        self, day: int, values: Floats
+    ) -> tuple[list[Post], Indices, list[Decision], list[Term]]:
+        champions, posts = self.champions, list[Post]()
+        decisions, changes = list[Decision](), list[Term]()
         for post in self.posts:
             k = self.groups.names.index(post.group)
             cells = np.where(post.cells, difference(values, post.before, post.line), np.nan)
@@ -253,9 +342,11 @@ class Contest(Brief):
             if watch.worse()[0] or watch.disappointing()[0]:
                 champions = np.where(post.cells, post.before, champions)
                 decisions.append(self._rolled_back(day, watched))
+                reason = f"{self.lines[post.line]} was {decisions[-1].reason}"
+                changes.append(Term(day, reason, post.cells))
             else:
                 posts.append(watched)
-        return posts, champions, decisions
+        return posts, champions, decisions, changes
 
     def _rolled_back(self, day: int, post: Post) -> Decision:
         watch, sums = post.watch, post.watch.sums
@@ -286,3 +377,11 @@ class Contest(Brief):
             f"boundary {boundary[0]:.1f}",
             (figures,),
         )
+
+
+def _renewed(terms: Sequence[Term], changes: Sequence[Term]) -> tuple[Term, ...]:
+    """Terms after these changes, which end those of their cells; the ones without a cell go."""
+    now = list(terms)
+    for change in changes:
+        now = [replace(term, cells=term.cells & ~change.cells) for term in now] + [change]
+    return tuple(term for term in now if term.cells.any())

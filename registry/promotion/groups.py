@@ -7,17 +7,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from brain.brief import Brief
 from brain.errors import InputError
 from brain.naming import REGIMES
 
-__all__ = ["Booleans", "Floats", "Groups"]
+__all__ = ["Booleans", "Floats", "Groups", "Indices"]
 
 Floats = NDArray[np.float64]
 Booleans = NDArray[np.bool_]
+Indices = NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class Groups:
+@dataclass(frozen=True, repr=False)
+class Groups(Brief):
     """All cells, then each regime, then each symbol; a level of one member is left out.
 
     Attributes:
@@ -78,6 +80,10 @@ class Groups:
         if len(self.symbols) > 1:
             parts.append(symbols)
         return np.concatenate(parts, axis=-1)
+
+    def cell(self, symbol: str, regime: str) -> tuple[int, int]:
+        """The indices of a cell."""
+        return self.symbols.index(symbol), self.regimes.index(regime)
 
     def cells(self, name: str) -> Booleans:
         """The cells of a group: (symbols, regimes)."""

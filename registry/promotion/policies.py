@@ -7,16 +7,12 @@ over families of one night's walk-forward.
 
 from __future__ import annotations
 
-from enum import StrEnum
-
 import numpy as np
 
-from registry.promotion.groups import Floats
-from registry.promotion.trial import Indices
+from registry.promotion.groups import Floats, Indices
 
 __all__ = [
     "DEGRADATION",
-    "Policy",
     "composite_champion",
     "composite_score",
     "provisional_champion",
@@ -28,14 +24,6 @@ DEGRADATION = 0.05
 _NIGHTS_A_YEAR = 365.0
 _SHARPE, _HITS, _DRAWDOWN = 0.5, 0.3, 0.2
 _ERRORS = 2.0
-
-
-class Policy(StrEnum):
-    """How champions are made."""
-
-    TRIAL = "trial"
-    PROVISIONAL = "provisional"
-    COMPOSITE = "composite"
 
 
 def composite_score(profits: Floats) -> Floats:

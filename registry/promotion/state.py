@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from brain.errors import BrainError, LibraryError
 from registry.promotion.boundary import Rule
 from registry.promotion.budget import Start
-from registry.promotion.contest import Contest, Post
+from registry.promotion.contest import Contest
 from registry.promotion.groups import Groups
+from registry.promotion.posts import Post, Term
 from registry.promotion.rollback import Watch
 from registry.promotion.sums import Sums
 from registry.promotion.trial import Trial
@@ -36,6 +37,7 @@ def to_json(contest: Contest) -> str:
         "trials": [_trial(trial) for trial in contest.trials],
         "posts": [_post(post) for post in contest.posts],
         "starts": [asdict(start) for start in contest.starts],
+        "terms": [asdict(term) | {"cells": term.cells.tolist()} for term in contest.terms],
     }
     return json.dumps(document, separators=(",", ":"), allow_nan=False)
 
@@ -60,6 +62,10 @@ def from_json(text: str) -> Contest:
             tuple(_trial_of(entry) for entry in d["trials"]),
             tuple(_post_of(entry) for entry in d["posts"]),
             tuple(Start(**entry) for entry in d["starts"]),
+            tuple(
+                Term(**(entry | {"cells": np.array(entry["cells"], dtype=bool)}))
+                for entry in d["terms"]
+            ),
         )
     except (ValueError, TypeError, KeyError, AttributeError, BrainError) as error:
         raise LibraryError(
@@ -68,7 +74,7 @@ def from_json(text: str) -> Contest:
         ) from error
 
 
-_SUMS = ("squares", "count", "total", "variance", "active")
+_SUMS = ("squares", "count", "total", "variance", "active", "before")
 
 
 def _sums(sums: Sums | None) -> dict[str, Any] | None:
@@ -78,8 +84,7 @@ def _sums(sums: Sums | None) -> dict[str, Any] | None:
 
 
 def _sums_of(entry: dict[str, Any]) -> Sums:
-    squares, count, total, variance, active = (_floats(entry[name]) for name in _SUMS)
-    return Sums(squares, count, total, variance, active, entry["nights"])
+    return Sums(**{name: _floats(entry[name]) for name in _SUMS}, nights=entry["nights"])
 
 
 def _floats(values: list[float]) -> NDArray[np.float64]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from brain.brief import Brief
-from registry.promotion.groups import Booleans, Floats
+from registry.promotion.groups import Booleans, Floats, Indices
 
 __all__ = ["SCALE_NIGHTS", "Sums"]
 
@@ -27,6 +28,7 @@ class Sums(Brief):
         squares, count: of the scale: ΣȲ² and the nights in it.
         total, variance: ΣX and ΣX²: score and clock.
         active: nights on which the group was known.
+        before: nights before there was such a group.
         nights: all nights, unknown ones too.
     """
 
@@ -35,13 +37,14 @@ class Sums(Brief):
     total: Floats
     variance: Floats
     active: Floats
+    before: Floats
     nights: int = 0
 
     @classmethod
     def empty(cls, *shape: int) -> Sums:
         """Of no night."""
         zeros = np.zeros(shape)
-        return cls(zeros, zeros, zeros, zeros, zeros)
+        return cls(*(zeros,) * 6)
 
     def successor(self) -> Sums:
         """New sums that go on with the scale of these."""
@@ -49,15 +52,17 @@ class Sums(Brief):
 
     def only(self, group: int) -> Sums:
         """Of one group, (…, 1)."""
-        k = slice(group, group + 1)
-        return Sums(
-            self.squares[..., k],
-            self.count[..., k],
-            self.total[..., k],
-            self.variance[..., k],
-            self.active[..., k],
-            self.nights,
-        )
+        return self._each(lambda array: array[..., group : group + 1])
+
+    def extended(self, former: Indices) -> Sums:
+        """Of other groups: sums of former ones go on, those of new ones begin empty.
+
+        Args:
+            former: (groups,) index of each group among the present ones; -1 is a new one.
+        """
+        new = former < 0
+        sums = self._each(lambda array: np.where(new, 0.0, array[..., former]))
+        return replace(sums, before=np.where(new, float(self.nights), sums.before))
 
     def restarted(self, groups: Booleans) -> Sums:
         """With score and clock of some groups, (…, groups), begun anew; scale and presence stay."""
@@ -86,6 +91,7 @@ class Sums(Brief):
             self.total + x,
             self.variance + x * x,
             self.active + valid,
+            self.before,
             self.nights + 1,
         )
 
@@ -95,3 +101,14 @@ class Sums(Brief):
         for night in means:
             sums = sums.add(night, limit)
         return sums
+
+    def _each(self, change: Callable[[Floats], Floats]) -> Sums:
+        return Sums(
+            change(self.squares),
+            change(self.count),
+            change(self.total),
+            change(self.variance),
+            change(self.active),
+            change(self.before),
+            self.nights,
+        )

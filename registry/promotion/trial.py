@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from brain.brief import Brief
 from brain.errors import InputError
@@ -23,12 +22,10 @@ from registry.promotion.boundary import (
     look_at,
     quantiles,
 )
-from registry.promotion.groups import Booleans, Floats, Groups
+from registry.promotion.groups import Booleans, Floats, Groups, Indices
 from registry.promotion.sums import Sums
 
-__all__ = ["Indices", "Night", "Trial", "advance", "begin", "difference"]
-
-Indices = NDArray[np.int64]
+__all__ = ["Night", "Trial", "advance", "begin", "difference"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -63,6 +60,27 @@ class Trial(Brief):
         concerned = np.asarray((masks & cells[..., None, :, :]).any(axis=(-2, -1)))
         backtest = self.backtest and self.backtest.restarted(concerned)
         return replace(self, live=self.live.restarted(concerned), backtest=backtest)
+
+    def extended(self, rule: Rule, groups: Groups, former: Indices) -> Trial:
+        """Of other groups, which share the level anew.
+
+        Args:
+            rule: of the trial.
+            groups: the new ones.
+            former: (groups,) index of each among the present ones; -1 is a new one.
+        """
+        z, confirmation = _thresholds(rule, groups, self.level, self.recipes, self.weight)
+        return replace(
+            self,
+            z=z,
+            confirmation=confirmation,
+            live=self.live.extended(former),
+            backtest=self.backtest and self.backtest.extended(former),
+        )
+
+    def look(self, rule: Rule) -> Look:
+        """What the rule sees at the present night."""
+        return look_at(rule, self.z, self.live, self.backtest, self.weight, self.confirmation)
 
 
 @dataclass(frozen=True, repr=False)
@@ -128,10 +146,8 @@ def begin(
             f"a trial of level {level:.2g} can't start; below {rule.least:g}, wait until older "
             f"starts are {rule.nights} nights ago"
         )
-    shares = groups.shares(rule.weights)
-    levels = level * shares
     sums, weight = None, 0.0
-    live = Sums.empty(*shape, levels.size)
+    live = Sums.empty(*shape, len(groups.names))
     if backtest is not None:
         if backtest.ndim < 3 or backtest.shape[-2:] != (len(groups.symbols), len(groups.regimes)):
             raise InputError(
@@ -140,9 +156,10 @@ def begin(
             )
         sums = live.add_all(groups.means(backtest), rule.limit)
         live = sums.successor()
-        weight = backtest_weight(rule, float(len(backtest)), float(levels[0]), recipes)
-    z = quantiles(levels / recipes if weight else levels)
-    return Trial(line, level, recipes, z, weight, confirmations(rule, shares), live, sums)
+        of_all = float(level * groups.shares(rule.weights)[0])
+        weight = backtest_weight(rule, float(len(backtest)), of_all, recipes)
+    z, confirmation = _thresholds(rule, groups, level, recipes, weight)
+    return Trial(line, level, recipes, z, weight, confirmation, live, sums)
 
 
 def advance(
@@ -163,7 +180,7 @@ def advance(
     for before in trials:
         means = groups.means(difference(values, champions, before.line))
         trial = replace(before, live=before.live.add(means, rule.limit))
-        look = _look(rule, trial)
+        look = trial.look(rule)
         moved.append(trial)
         looks.append(look)
         beyond = np.where(look.crossed, 1.0 - np.exp(-look.score / look.boundary), -np.inf)
@@ -187,8 +204,13 @@ def advance(
     return Night(champions, tuple(moved), tuple(looks), winner, group, changed)
 
 
-def _look(rule: Rule, trial: Trial) -> Look:
-    return look_at(rule, trial.z, trial.live, trial.backtest, trial.weight, trial.confirmation)
+def _thresholds(
+    rule: Rule, groups: Groups, level: float, recipes: float, weight: float
+) -> tuple[Floats, Floats]:
+    """Each group's quantile and confirmation."""
+    shares = groups.shares(rule.weights)
+    levels = level * shares
+    return quantiles(levels / recipes if weight else levels), confirmations(rule, shares)
 
 
 def _width(groups: Groups) -> Floats:

@@ -22,7 +22,9 @@ from registry.promotion.sums import Sums
 RULE = Rule()
 
 
-def sums(x: list[float], known: int | None = None, nights: int | None = None) -> Sums:
+def sums(
+    x: list[float], known: int | None = None, nights: int | None = None, before: int = 0
+) -> Sums:
     """Of one group, from values of X."""
     values = np.array(x)
     active = np.array([float(len(x) if known is None else known)])
@@ -32,6 +34,7 @@ def sums(x: list[float], known: int | None = None, nights: int | None = None) ->
         np.array([values.sum()]),
         np.array([(values**2).sum()]),
         active,
+        np.array([float(before)]),
         len(x) if nights is None else nights,
     )
 
@@ -156,3 +159,13 @@ def test_starts_out_of_order_and_none_are_refused() -> None:
         available(RULE, [Start(9, 0.01)], 8)
     with pytest.raises(InputError, match="name at least one"):
         share(RULE, [], 0, 0)
+
+
+def test_a_group_that_begins_later_has_the_nights_that_are_left() -> None:
+    late = look_at(RULE, np.array([2.5]), sums([1.0] * 20, nights=120, before=100))
+    presence = (20 + 10) / (20 + 10)
+    assert late.presence[0] == presence
+    assert late.variance[0] == max(20 + 60 * presence, 80 * presence)
+    absent = look_at(RULE, np.array([2.5]), sums([1.0] * 20, nights=120))
+    assert absent.presence[0] == pytest.approx(30 / 130)
+    assert absent.variance[0] == pytest.approx(max(20 + 60 * 30 / 130, 180 * 30 / 130))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -195,3 +196,84 @@ def test_nothing_known_decides_nothing() -> None:
     now, decisions, _ = contest().add_all(days(180), np.full((180, 3, 4, 3), np.nan))
     assert {d.outcome for d in decisions} == {Outcome.ON_TRIAL, Outcome.DISMISSED}
     assert (now.champions == 0).all()
+
+
+def with_two(lines: Sequence[str] = ("new", "other")) -> Contest:
+    """The contest before its third symbol."""
+    return Contest(Groups(("A", "B")), ("old",), NONE[:2], FIRST).start(lines)
+
+
+def test_a_symbol_from_the_first_night_on_is_like_the_others() -> None:
+    assert to_json(with_two().extended(["C"], NONE[:1])) == to_json(contest())
+    with pytest.raises(InputError, match="each once"):
+        contest().extended(["B"], NONE[:1])
+
+
+def test_sums_go_on_where_a_symbol_comes_later_and_its_own_begin_empty() -> None:
+    values = evidence(nights=90, seed=3)
+    values[:50, 2] = np.nan
+    always, _, _ = contest().add_all(days(90), values)
+    now, _, _ = with_two().add_all(days(50), values[:50, :2])
+    now = from_json(to_json(now)).extended(["C"], NONE[:1])
+    later, _, _ = now.add_all(days(90), values)
+    own = [name == "C" for name in later.groups.names]
+    for trial, other in zip(later.trials, always.trials, strict=True):
+        np.testing.assert_array_equal(trial.z, other.z)
+        assert trial.live.before.tolist() == [50.0 * c for c in own]
+        same = replace(trial.live, before=other.live.before)
+        for name in ("squares", "count", "total", "variance", "active"):
+            np.testing.assert_array_equal(getattr(same, name), getattr(other.live, name))
+    names = later.groups.names
+    shares = later.groups.shares(later.rule.weights)
+    assert shares.sum() == pytest.approx(1.0)
+    assert names[-1] == "C"
+
+
+def test_what_won_all_cells_is_champion_of_a_symbol_that_comes_later() -> None:
+    values = bad_later()
+    now, decisions, _ = with_two().add_all(days(70), values[:70, :2])
+    assert [c[3] for c in changes(decisions)] == ["all"]
+    prior = np.full((1, 4), 2)
+    now = now.extended(["C"], prior)
+    assert (now.champions == 1).all()
+    term = now.term("C", "high")
+    assert term is not None
+    assert "had won these cells" in term.reason
+    assert term.day == now.day
+    now, decisions, _ = from_json(to_json(now)).add_all(days(250), values[:250])
+    assert [c[1] for c in changes(decisions)] == ["rolled back"]
+    assert now.champions.tolist() == [[0] * 4, [0] * 4, [2] * 4]
+
+
+def test_a_term_says_since_when_and_why_a_cell_has_its_champion() -> None:
+    now, decisions, _ = contest().add_all(days(300), bad_later())
+    promoted, back = changes(decisions)
+    term = now.term("A", "low")
+    assert term is not None
+    assert (term.day, len(now.terms)) == (back[0], 1)
+    assert term.reason.startswith("new was rolled back in all: its fall against")
+    before, _, _ = contest().add_all(days(promoted[0] - FIRST), bad_later())
+    (taken,) = before.terms
+    assert taken.reason.startswith("takes all: its score")
+    assert taken.day == promoted[0]
+    assert contest().term("A", "low") is None
+
+
+def test_the_nearest_challenger_of_a_cell_is_by_a_group_with_the_cell() -> None:
+    values = evidence(nights=40, seed=5)
+    values[:, 1, :, 2] += 1.2
+    now, decisions, _ = contest().add_all(days(40), values)
+    figures = {d.line: {g.group: g for g in d.figures} for d in decisions[-2:]}
+    for symbol, regime in (("A", "low"), ("B", "high"), ("C", "extreme")):
+        nearest = now.nearest()[symbol, regime]
+        shares = {
+            (line, g): of[g].score / of[g].boundary
+            for line, of in figures.items()
+            for g in ("all", regime, symbol)
+        }
+        line, group = max(shares, key=lambda key: shares[key])
+        assert (nearest.line, nearest.group, nearest.night) == (line, group, 40)
+        assert nearest.score == figures[line][group].score
+    best = now.nearest()["B", "high"]
+    assert (best.line, best.group) == ("other", "B")
+    assert Contest(GROUPS, ("old",), NONE, FIRST).nearest() == {}

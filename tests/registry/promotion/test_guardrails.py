@@ -73,7 +73,7 @@ def test_a_cell_is_credible_by_any_of_its_groups() -> None:
 def test_a_backtest_counts_at_its_weight_and_recipes_make_it_harder() -> None:
     groups, rule = Groups(("A",), ("low",)), Rule()
     hundred = np.array([100.0])
-    back = Sums(hundred, hundred, np.array([60.0]), hundred, hundred, 100)
+    back = Sums(hundred, hundred, np.array([60.0]), hundred, hundred, np.zeros(1), 100)
     none = Sums.empty(1)
     assert not better_than_flat(rule, groups, none, back).any()
     assert better_than_flat(rule, groups, none, back, weight=0.5).all()

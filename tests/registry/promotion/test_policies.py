@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from registry.promotion.policies import (
-    Policy,
     composite_champion,
     composite_score,
     provisional_champion,
@@ -80,7 +79,3 @@ def test_the_prior_stays_unless_another_is_better_by_two_errors() -> None:
         changes += champion > 0
     assert 30 < changes < 270
     assert provisional_champion(np.full((2, 9), NAN), 0) == 0
-
-
-def test_the_policies_by_name() -> None:
-    assert [str(policy) for policy in Policy] == ["trial", "provisional", "composite"]
