@@ -14,12 +14,13 @@ import numpy as np
 
 from engine.kernels.columns import Floats
 
-__all__ = ["BOUND", "MIN_BARS", "RefitCheck", "concordance", "refit_check"]
+__all__ = ["BOUNDS", "MIN_BARS", "RefitCheck", "concordance", "refit_check"]
 
-#: The least concordance of a refit, see ``docs/decisions/0020-evidence.md``.
-BOUND = 0.4
+#: The least concordance of a refit, by the bars from which on it holds: on few bars refits agree
+#: less by chance. As measured in ``docs/decisions/0020-evidence.md``.
+BOUNDS = {12: 0.25, 100: 0.5}
 #: Bars below which nothing can be told.
-MIN_BARS = 12
+MIN_BARS = min(BOUNDS)
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,8 @@ def refit_check(new: Floats, before: Floats) -> RefitCheck | None:
     if bars < MIN_BARS:
         return None
     value = concordance(new[both], before[both])
-    return RefitCheck(value >= BOUND, value, BOUND, bars)
+    bound = BOUNDS[max(least for least in BOUNDS if least <= bars)]
+    return RefitCheck(value >= bound, value, bound, bars)
 
 
 def concordance(one: Floats, other: Floats) -> float:

@@ -41,6 +41,7 @@ __all__ = [
     "context_rows",
     "shadow",
     "shadow_call",
+    "since_ns",
 ]
 
 logger = logging.getLogger(__name__)
@@ -61,17 +62,20 @@ def _book_rows(horizon: int) -> int:
     return 4 * horizon + _BOOK_ROWS
 
 
+def since_ns(version: Version) -> int:
+    """From when on a version could predict: when it was made, or its bars' end if that was later.
+
+    Nanoseconds since 1970 UTC.
+    """
+    return max(_moment_ns(version.made), _moment_ns(version.trained_until))
+
+
 @dataclass(frozen=True, repr=False)
 class Candidate(Brief):
     """A version that may have predicted, and the folder of its files; None: they are of no use."""
 
     version: Version
     folder: Path | None
-
-    @property
-    def since_ns(self) -> int:
-        """From when on it could predict: when it was made, or its bars' end if that was later."""
-        return max(_moment_ns(self.version.made), _moment_ns(self.version.trained_until))
 
 
 @dataclass(frozen=True, repr=False)
@@ -191,9 +195,11 @@ class _Book:
 
     def result(self) -> ShadowResult:
         for day in self._task.days:
-            places = [k for k, c in enumerate(self._task.candidates) if c.since_ns <= day * DAY_NS]
-            if places:
-                self._add(day, places[0])
+            start = day * DAY_NS
+            candidates = enumerate(self._task.candidates)
+            place = next((k for k, c in candidates if since_ns(c.version) <= start), None)
+            if place is not None:
+                self._add(day, place)
         return self._result
 
     def _add(self, day: int, place: int) -> None:
@@ -251,10 +257,10 @@ class _Book:
         if before is None or version.id in self._checked:
             return
         former = self._model(before)
-        first = int(np.searchsorted(self._close_ns, _moment_ns(version.trained_until), "right"))
-        after = slice(min(first, rows.start), rows.stop)
         if former is None:
             return
+        fitted = max(_moment_ns(v.trained_until) for v in (version, before.version))
+        after = slice(int(np.searchsorted(self._close_ns, fitted, "right")), rows.stop)
         check = refit_check(self._predictions(model, after), self._predictions(former, after))
         if check is None:
             return

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from brain.errors import BrainError, TrackingUnreachableError
 from brain.lines import Line
@@ -29,6 +30,7 @@ from engine.night.shadowing import (
     ShadowTask,
     context_rows,
     shadow_call,
+    since_ns,
 )
 
 if TYPE_CHECKING:
@@ -104,23 +106,24 @@ def _task(
     if oldest is None:
         return None
     days = complete_days(dataset.close_ns)
-    days = days[(days > last) & (days * DAY_NS >= Candidate(oldest, None).since_ns)]
+    days = days[(days > last) & (days * DAY_NS >= since_ns(oldest))]
     if not len(days):
         return None
-    versions = _versions(library.line_versions(dataset.key, line.id), int(days[0]))
+    versions = _versions(library.line_versions(dataset.key, line.id), days)
     candidates = [_candidate(library, version, scratch, failures) for version in versions]
     row = int(np.searchsorted(days_of(dataset.close_ns), days[0]))
     part = dataset.tail(max(0, row - context_rows(dataset.horizon)))
     return ShadowTask(part, line, days.tolist(), candidates, _stored(library.series, part, line))
 
 
-def _versions(newest_first: Iterator[Version], day: int) -> list[Version]:
-    """Versions back to the one before the day, and one that the check can compare that one with."""
+def _versions(newest_first: Iterator[Version], days: NDArray[np.int64]) -> list[Version]:
+    """Those from before the last day back to the first one's, and one to compare that one with."""
     versions: list[Version] = []
     before = 0
     for version in newest_first:
-        versions.append(version)
-        before += Candidate(version, None).since_ns <= day * DAY_NS and not version.foreign
+        if since_ns(version) <= days[-1] * DAY_NS:
+            versions.append(version)
+        before += since_ns(version) <= days[0] * DAY_NS and not version.foreign
         if before == 2:
             break
     return versions

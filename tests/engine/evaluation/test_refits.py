@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from engine.evaluation.refits import BOUND, MIN_BARS, concordance, refit_check
+from engine.evaluation.refits import MIN_BARS, concordance, refit_check
 
 
 @given(seed=st.integers(0, 10**6), scale=st.floats(0.1, 10.0), level=st.floats(-1.0, 1.0))
@@ -32,7 +32,16 @@ def test_a_refit_passes_and_another_scale_level_or_order_does_not() -> None:
         outcome = refit_check(other, before)
         assert outcome is not None
         assert not outcome.passes
-        assert outcome.value < BOUND
+        assert outcome.value < outcome.bound
+
+
+@pytest.mark.parametrize(("bars", "passes"), [(99, True), (100, False)])
+def test_more_bars_have_to_agree_more(bars: int, passes: bool) -> None:
+    before = np.tile([-1.0, 1.0], 50)[:bars]
+    check = refit_check(0.2 * before, before)
+    assert check is not None
+    assert 0.25 < check.value < 0.5
+    assert check.passes is passes
 
 
 def test_too_few_bars_tell_nothing_and_unknown_ones_dont_count() -> None:

@@ -33,8 +33,8 @@ SYMBOL = "SIM/USD"
 _START = pd.Timestamp("2020-01-01", tz="UTC")
 _PLAN = TrainingPlan(folds=1, trials=1, seeds=1, costs=Costs(fee=0.1, half_spread=0.0))
 _QUICK: Mapping[Family, Mapping[str, Any]] = {
-    Family.LIGHTGBM: {"rounds": 20, "leaves": 7},
-    Family.XGBOOST: {"rounds": 20, "depth": 3},
+    Family.LIGHTGBM: {"rounds": 20, "leaves": 7, "learning_rate": 0.3, "min_rows": 20},
+    Family.XGBOOST: {"rounds": 20, "depth": 3, "learning_rate": 0.3, "min_rows": 20},
     Family.LSTM: {"epochs": 1, "window": 5, "hidden": 4, "width": 4},
 }
 
@@ -44,7 +44,7 @@ def day(number: int) -> pd.Timestamp:
     return _START + pd.Timedelta(days=number)
 
 
-def make_bars(days: int, strength: float = 0.5) -> Bars:
+def make_bars(days: int, strength: float = 0.95) -> Bars:
     """Hourly bars that can be predicted."""
     return simulate(24 * days, strength=strength, seed=3, symbol=SYMBOL).bars
 
