@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields, replace
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ RECIPE = Recipe(
     timeframe="1h",
     target="return-over-volatility",
 )
-OTHERS = {
+OTHERS: dict[str, Any] = {
     "family": Family.LSTM,
     "feature_set": "bars-2",
     "timeframe": "4h",

@@ -96,7 +96,7 @@ def test_a_nights_evidence_is_what_its_version_would_have_earned(nights: Nights)
         prediction, position, trading_of(dataset, cost), dataset.volatility, dataset.close_ns
     )
     live = nights.live().pivot(index="time", columns="regime", values="profit")
-    known = np.isin(table.days * DAY_NS, live.index.as_unit("ns").asi8)
+    known = np.isin(table.days * DAY_NS, pd.DatetimeIndex(live.index).as_unit("ns").asi8)
     expected = table.profit[known]
     assert np.isfinite(expected).any()
     columns = live[["low", "normal", "high", "extreme"]].to_numpy()
@@ -195,7 +195,7 @@ def test_a_version_that_cant_be_loaded_is_unknown_and_the_other_line_goes_on(
     assert failure.what == f"{version.id} shadow"
     assert "is not what was registered" in str(failure.error)
     rows = nights.live().groupby("line")["profit"].apply(lambda p: p.notna().any())
-    assert {name.split("-")[0]: bool(some) for name, some in rows.items()} == {
+    assert {str(name).split("-")[0]: bool(some) for name, some in rows.items()} == {
         "lightgbm": False, "xgboost": True,
     }  # fmt: skip
     # Unknown as it was told, for ever; the next night has another version, which can't be compared.
