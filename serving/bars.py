@@ -13,8 +13,10 @@ __all__ = ["KINDS", "Bar", "Row", "check_row", "missing_bar"]
 _VALUES = {
     "funding": ("rate", "interval_hours"),
     "open_interest": ("base", "usd"),
+    "fill": ("price",),
 }
-#: What rows may be of; ``columns`` are the model's own.
+#: What rows may be of; ``columns`` are the model's own, ``fill`` what the book's decision was
+#: filled at.
 KINDS = (*_VALUES, "columns")
 _MAY_MISS = frozenset({"usd"})
 
@@ -58,7 +60,12 @@ def check_row(row: Row) -> None:
         raise InputError(f"{row.kind} has no {unknown[0]!r}; {did_you_mean(unknown[0], names)}")
     if missing := [n for n in names if n not in row.values and n not in _MAY_MISS]:
         raise InputError(f"{row.kind} needs {missing[0]!r}; give {', '.join(names)}")
-    if not row.exchange:
+    if row.kind == "fill":
+        if row.values["price"] <= 0.0:
+            raise InputError(
+                f"the fill's price is {row.values['price']}; give NaN if there is none"
+            )
+    elif not row.exchange:
         raise InputError(f"{row.kind} is of an exchange; name it")
 
 

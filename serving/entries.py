@@ -8,6 +8,7 @@ from math import isnan
 from typing import Any
 
 from brain.naming import parse_family, parse_regime
+from serving.arrays import to_json
 from serving.bars import Bar, Row
 from serving.book import Book
 from serving.champions import Cell, Loaded, as_json
@@ -74,6 +75,8 @@ def champions_entry(loaded: Loaded, limits: Limits) -> str:
         "cells": cells,
         "trained_until": int(newest.data.trained_until_ns),
         "cost": newest.cost,
+        "fill": newest.data.rule.fill,
+        "settlements": to_json(newest.data.memory.settlements),
         "limits": limits.to_json(),
     }
     return line("champions", json.dumps(entry))

@@ -20,7 +20,7 @@ from brain.errors import (
 from brain.model_keys import ModelKey
 from brain.naming import REGIMES, Regime, parse_model_name, parse_regime, parse_symbol
 from serving.bars import Row, check_row
-from serving.book import DAY_NS
+from serving.book import DAY_NS, BookedProfit
 from serving.champions import Loaded, LoadedChampion, LoadedVersion, cell_of, load_champions
 from serving.decision import Decision
 from serving.journal import SymbolJournal
@@ -129,10 +129,12 @@ class Hamilton:
         It counts from the first bar given after it that closes when it is available, or later.
 
         Args:
-            kind: ``funding`` (rate, interval_hours), ``open_interest`` (base, and usd if known), or
-                ``columns``: a model's own columns by name, of the bar that closes at ``time``.
+            kind: ``funding`` (rate, interval_hours), ``open_interest`` (base, and usd if known),
+                ``columns``: a model's own columns by name, of the bar that closes at ``time``; or
+                ``fill`` (price): what the decision at the close ``time`` was filled at, for the
+                profit; given before the next bar, and NaN where it was not.
             symbol: of the row.
-            exchange: of the row; empty for own columns.
+            exchange: of the row; empty for own columns and fills.
             time: of settlement, of the stamp, or of the bar's close.
             available: when it was public.
             values: by name; NaN is unknown.
@@ -205,13 +207,9 @@ class Hamilton:
 
     # --- the desk -------------------------------------------------------------------------------
 
-    def profit(self, symbol: str | ModelKey) -> tuple[float, float]:
-        """What a symbol has earned after costs: in its last bar, and on that bar's day (UTC).
-
-        Shares of its capital. NaN where the last bar is missing.
-        """
-        book = self._executor(symbol).book
-        return book.profit, book.net
+    def profit(self, symbol: str | ModelKey) -> BookedProfit:
+        """What a symbol has earned: in its last bar, and on that bar's day (UTC)."""
+        return self._executor(symbol).earned
 
     def kill(self, reason: str = "by a call") -> None:
         """Hold nothing from each symbol's next bar on; a restart with the journal holds to it."""

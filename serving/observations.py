@@ -109,7 +109,9 @@ class Observations:
     def takes(self, row: Row) -> bool:
         """Whether the versions know the row's exchange; where none knows a market, all are."""
         exchanges = () if self._market is None else self._market.exchanges
-        return row.kind == "columns" or not exchanges or row.exchange in exchanges
+        if row.kind in ("columns", "fill"):
+            return row.kind == "columns"
+        return not exchanges or row.exchange in exchanges
 
     def row(self, row: Row) -> None:
         """Observe a row of another kind; it counts from the first bar after it on.

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from math import isnan
 from typing import Any
 
+from brain.naming import parse_fill
+from serving.arrays import from_json
 from serving.bars import Bar
 from serving.book import Book
 from serving.champions import Cell, Loaded
@@ -45,7 +47,10 @@ def restore(journal: SymbolJournal, book: Book) -> Restored:
                 _open(entry, book, state)
             case "champions":
                 state.cells, state.cost = cells_of(entry), entry["cost"]
+                book.adopt(parse_fill(entry["fill"]), from_json(entry["settlements"]))
                 state.limits = Limits.from_json(entry["limits"])
+            case "row":
+                book.row(row_of(entry))
             case "switch":
                 book.switch = entry
             case "warm":
@@ -58,6 +63,8 @@ def restore(journal: SymbolJournal, book: Book) -> Restored:
 def _open(entry: dict[str, Any], book: Book, state: Restored) -> None:
     if entry["book"] is not None:
         book.restore(entry["book"])
+    else:
+        book.adopt(book.earned.fill, {})  # until the champions of its moment are named
     if entry["last"] is not None:
         fields = dict(entry["last"])
         state.last = decision_of(entry["model"], fields.pop("time"), fields)
@@ -84,7 +91,8 @@ def restored_history(journal: SymbolJournal, loaded: Loaded) -> History:
     since: int | None = None
     for name, entry in journal.entries(journal.files_after(oldest)):
         if name == "row":
-            entries.append(row_of(entry))
+            if (row := row_of(entry)).kind != "fill":
+                entries.append(row)
         elif name in ("bar", "warm"):
             bar = bar_of(entry["bar"] if name == "bar" else entry)
             since = bar.close_time if since is None else since

@@ -12,7 +12,7 @@ from brain.errors import BrainError, InputError, NotEnoughBarsError
 from brain.naming import REGIMES
 from brain.text import count, moment as time_text
 from serving.bars import Bar, Row, missing_bar
-from serving.book import Book
+from serving.book import Book, BookedProfit
 from serving.champions import Loaded, LoadedChampion, LoadedVersion, age_days
 from serving.closes import ExpectedCloses
 from serving.decision import Decision
@@ -183,12 +183,19 @@ class SymbolExecutor:
         """The close of the last bar that counts, nanoseconds since 1970 UTC."""
         return self._observations.close
 
+    @property
+    def earned(self) -> BookedProfit:
+        """What the last bar and its day have earned."""
+        with self._lock:
+            return self.book.earned
+
     # --- what else comes ------------------------------------------------------------------------
 
     def row(self, row: Row) -> None:
-        """Observe a row of another kind."""
+        """Book or observe a row of another kind, or both."""
         with self._lock:
-            self._observe(row)
+            if not self.book.row(row) or self._observations.takes(row):
+                self._observe(row)
             self._write([row_entry(row)])
 
     def warm_up(self, bars: Iterable[Bar]) -> int:
@@ -277,7 +284,9 @@ class SymbolExecutor:
 
     def _install(self, loaded: Loaded, observations: Observations, history: History) -> None:
         self._loaded, self._observations, self._history = loaded, observations, history
-        self._closes = ExpectedCloses(loaded.newest.data)
+        data = loaded.newest.data
+        self._closes, self.book.opened = ExpectedCloses(data), data.opened
+        self.book.adopt(data.rule.fill, data.memory.settlements)
         self._columns = {v.id: observations.columns_of(v.data.names) for v in loaded.versions}
 
     # --- the journal ----------------------------------------------------------------------------
@@ -289,6 +298,8 @@ class SymbolExecutor:
             return
         state = restore(journal, self.book)
         self.last, self._last_bar = state.last, state.bar
+        data = self._loaded.newest.data
+        self.book.adopt(data.rule.fill, data.memory.settlements)
         lines = []
         if self.book.close is not None and self.book.close < self._observations.close:
             # The newest version has seen bars that were never given here.

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import pytest
 
@@ -41,6 +42,29 @@ def pytest_configure() -> None:
     settings.register_profile("soak", house, max_examples=400)
     settings.register_profile("hunt", deadline=None, max_examples=1000)
     settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "house"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of a sampled parameter's values the suite runs one for each set of the others.
+
+    Which one depends on the test's name and the others, so every value has its share.
+    """
+    tests: dict[tuple[str, str], list[tuple[int, pytest.Item]]] = {}
+    for item in items:
+        for mark in item.iter_markers("sampled"):
+            # By their places: a function's name in the list is another one in each process.
+            places = dict(item.callspec.indices) if hasattr(item, "callspec") else {}
+            if mark.args[0] in places:
+                value = places.pop(mark.args[0])
+                test = item.nodeid.partition("[")[0], str(sorted(places.items()))
+                tests.setdefault(test, []).append((value, item))
+    for test, values in tests.items():
+        numbers = sorted({value for value, _ in values})
+        chosen = numbers[crc32("".join(test).encode()) % len(numbers)]
+        for value, item in values:
+            if value != chosen:
+                item.add_marker(pytest.mark.soak)
 
 
 #: Tests of models and of whole nights: Lightning, Evidently and SHAP take long to import.

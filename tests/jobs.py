@@ -13,9 +13,10 @@ import pytest
 
 import mlproject
 
-#: Settings of nights that are not about their analysis: samples and reports that cost little.
-BRIEF_ANALYSIS = {
-    "BRAIN_EXPLAIN_ROWS": "300",
+#: Settings of nights that are about other things than models and their analysis: what costs little.
+BRIEF = {
+    "BRAIN_SEEDS": "1",
+    "BRAIN_EXPLAIN_ROWS": "100",
     "BRAIN_EXPLAIN_WINDOWS": "100",
     "BRAIN_DRIFT_COLUMNS": "2",
 }
@@ -47,7 +48,7 @@ def enter(folder: Path, dsn: str, patch: pytest.MonkeyPatch) -> None:
     """Run jobs in a folder, on a store, with little analysis."""
     patch.chdir(folder)
     patch.delenv("MLFLOW_RUN_ID", raising=False)
-    for name, value in {"MLFLOW_TRACKING_URI": dsn, **BRIEF_ANALYSIS}.items():
+    for name, value in {"MLFLOW_TRACKING_URI": dsn, **BRIEF}.items():
         patch.setenv(name, value)
 
 

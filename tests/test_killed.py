@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from engine.data.dataset import make_dataset
 from registry.library import BrainLibrary
 from tests.brain.test_processes import GONE_SECONDS, READY_SECONDS, ROOT, ProcessTree, wait_until
 from tests.engine.simulate import simulate
-from tests.jobs import BRIEF_ANALYSIS, run_job
+from tests.jobs import BRIEF, run_job
 
 SYMBOL = "ETH/USD"
 #: LightGBM is done in a moment, and XGBoost, by its stored recipe, in minutes: then it is killed.
@@ -149,6 +149,9 @@ SYMBOLS = ("AAA/USD", "BBB/USD", "CCC/USD", "DDD/USD", "EEE/USD")
 OPTIONS = {"families": "lightgbm", "trials": "1", "folds": "2", "jobs": "2"}
 
 
+SHORT = 2  # seeds of each victim whose nights the suite has, of three symbols
+
+
 @dataclass(frozen=True)
 class Kill:
     """A process of a night that is killed at a moment that the seed draws."""
@@ -156,16 +159,23 @@ class Kill:
     victim: str
     seed: int
 
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        return SYMBOLS[:3] if self.seed < SHORT else SYMBOLS
+
+    @property
+    def lines(self) -> int:
+        """Lines of progress of the night: a model, its explanation and its data a symbol."""
+        return 3 * len(self.symbols)
+
     def __str__(self) -> str:
         return f"{self.victim} {self.seed}"
 
 
-#: Lines of progress of a night: a model, its explanation and its data for each symbol.
-LINES = 3 * len(SYMBOLS)
 START_SECONDS = 8.0  # until the first line
 VICTIMS = ("job", "mlflow run", "worker")
 ORDERS = [
-    pytest.param(kill, id=str(kill), marks=[] if seed < 2 else [pytest.mark.soak])
+    pytest.param(kill, id=str(kill), marks=[] if seed < SHORT else [pytest.mark.soak])
     for victim in VICTIMS
     for seed in range(20)
     for kill in [Kill(victim, seed)]
@@ -173,11 +183,11 @@ ORDERS = [
 
 
 @pytest.fixture
-def bars(tmp_path: Path) -> Path:
+def bars(order: Kill, tmp_path: Path) -> Path:
     """Bars of the night's symbols."""
     folder = tmp_path / "bars"
     folder.mkdir()
-    for seed, symbol in enumerate(SYMBOLS):
+    for seed, symbol in enumerate(order.symbols):
         series = simulate(900, strength=0.3, seed=seed, symbol=symbol, timeframe="1d").bars
         path = folder / f"{symbol_name(symbol)}_1d.parquet"
         series.frame.reset_index().to_parquet(path, index=False)
@@ -194,7 +204,7 @@ def night(
 ) -> Iterator[ProcessTree]:
     """A night of several symbols that has just begun, as the job itself or by ``mlflow run``."""
     # `mlflow run` works in the project's folder, where the series would be looked for.
-    for name, value in {**BRIEF_ANALYSIS, "BRAIN_SERIES": str(tmp_path / "series")}.items():
+    for name, value in {**BRIEF, "BRAIN_SERIES": str(tmp_path / "series")}.items():
         monkeypatch.setenv(name, value)
     options = {**OPTIONS, "bars": str(bars)}
     if order.victim == "mlflow run":
@@ -223,7 +233,7 @@ def kill(tree: ProcessTree, order: Kill) -> set[int]:
     """
     draw = random.Random(str(order))
     worker = order.victim == "worker"
-    lines = draw.randint(1, LINES) if worker or draw.random() < 0.6 else 0
+    lines = draw.randint(1, order.lines) if worker or draw.random() < 0.6 else 0
     seconds = draw.uniform(0, 0.5 if lines else START_SECONDS)
     while lines:
         line = tree.line()
@@ -306,12 +316,12 @@ def test_a_killed_night_keeps_what_is_complete_and_the_next_start_does_the_rest(
         library.fetch(library.version_of(f"{version.name}/1"), tmp_path / version.name)
     if order.victim == "worker":
         assert code == 0, rest
-        assert complete == dict.fromkeys(SYMBOLS, 1)
+        assert complete == dict.fromkeys(order.symbols, 1)
     else:
-        continue_night(library, bars, tmp_path / "scratch", monkeypatch)
+        continue_night(order.symbols, library, bars, tmp_path / "scratch", monkeypatch)
 
     assert {symbol: len(cells) for symbol, cells in champions_by_symbol(library).items()} == (
-        dict.fromkeys(SYMBOLS, len(REGIMES))
+        dict.fromkeys(order.symbols, len(REGIMES))
     )
     assert not any(champion.pinned for champion in library.champions())
     assert "RUNNING" not in {status for _, status in statuses(library)}
@@ -320,7 +330,11 @@ def test_a_killed_night_keeps_what_is_complete_and_the_next_start_does_the_rest(
 
 
 def continue_night(
-    library: BrainLibrary, bars: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
+    symbols: Sequence[str],
+    library: BrainLibrary,
+    bars: Path,
+    scratch: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Start the night again, in this process, which has imported everything."""
     complete, champions = complete_symbols(library), champions_by_symbol(library)
@@ -335,9 +349,9 @@ def continue_night(
         names = ", ".join(sorted(complete)) or "no symbol"
         assert f"complete there, {names}." in " ".join(again.out.split())
         # Nothing is done twice.
-        assert complete_symbols(library) == dict.fromkeys(SYMBOLS, 1)
+        assert complete_symbols(library) == dict.fromkeys(symbols, 1)
         for symbol in complete:
             assert champions_by_symbol(library)[symbol] == champions[symbol]
             name = ModelKey(symbol, "1d", 6).name
             assert len(library.client.search_model_versions(f"name='{name}'")) == 1
-    assert all(symbol in again.out.partition("Champions")[2] for symbol in SYMBOLS)
+    assert all(symbol in again.out.partition("Champions")[2] for symbol in symbols)

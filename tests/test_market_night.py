@@ -19,7 +19,7 @@ from engine.kernels.features import FEATURES
 from engine.kernels.market_features import MARKET_FEATURES
 from market.collection.collector import DataCollector
 from registry.library import BrainLibrary
-from tests.jobs import BRIEF_ANALYSIS, Outcome, enter, run_job
+from tests.jobs import BRIEF, Outcome, enter, run_job
 from tests.market.exchange_server import ExchangeServer
 from tests.servers import free_port, sqlite_template
 
@@ -205,7 +205,7 @@ def test_a_night_without_a_network_goes_on_with_what_it_has(
     assert run_job("collect", *options).code == 0
     for name, value in {
         "BRAIN_BYBIT_URL": f"http://127.0.0.1:{free_port()}",
-        **BRIEF_ANALYSIS,
+        **BRIEF,
     }.items():
         monkeypatch.setenv(name, value)
     done = run_job("nightly", *options, *QUICK[2:], "--families", "lightgbm")

@@ -54,7 +54,7 @@ from engine.night.symbols import SymbolResult
 from registry.library import BrainLibrary
 from tests.brain.series.forms import FORMS
 from tests.engine.simulate import simulate
-from tests.jobs import BRIEF_ANALYSIS, Outcome, enter, run_job
+from tests.jobs import BRIEF, Outcome, enter, run_job
 from tests.servers import MlflowServer, copy_database, sqlite_template
 
 SYMBOLS = ("AAA/USD", "BBB/USD")
@@ -559,7 +559,7 @@ def test_a_family_that_fails_is_in_the_table_and_its_cells_keep_their_champions(
 def test_a_night_on_a_server_is_the_same(
     mlflow_server: MlflowServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in {"MLFLOW_TRACKING_URI": mlflow_server.uri, **BRIEF_ANALYSIS}.items():
+    for name, value in {"MLFLOW_TRACKING_URI": mlflow_server.uri, **BRIEF}.items():
         monkeypatch.setenv(name, value)
     bars = write(tmp_path / "bars", "AAA/USD")
     night = run_job("nightly", "--bars", str(bars), "--families", "lightgbm", *QUICK)

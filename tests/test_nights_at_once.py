@@ -10,7 +10,7 @@ from pathlib import Path
 from brain.naming import REGIMES, Tag
 from registry.library import BrainLibrary
 from tests.engine.simulate import simulate
-from tests.jobs import BRIEF_ANALYSIS
+from tests.jobs import BRIEF
 
 ROOT = Path(__file__).parents[1]
 
@@ -25,7 +25,7 @@ def test_of_two_nights_at_once_one_does_all_and_the_other_says_who_is_at_work(
     dsn = f"sqlite:///{tmp_path / 'mlflow.db'}"
     environment = {
         **os.environ,
-        **BRIEF_ANALYSIS,
+        **BRIEF,
         "PYTHONPATH": str(ROOT),
         "MLFLOW_TRACKING_URI": dsn,
     }

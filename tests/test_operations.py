@@ -61,7 +61,7 @@ def test_the_operations_page_brings_up_a_server_and_a_night(
         "BRAIN_FOLDS": "2",
         "BRAIN_SEEDS": "1",
         "BRAIN_JOBS": "1",
-        "BRAIN_EXPLAIN_ROWS": "300",
+        "BRAIN_EXPLAIN_ROWS": "100",
         "BRAIN_DRIFT_COLUMNS": "2",
         "COLUMNS": "300",
     }

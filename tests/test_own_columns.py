@@ -22,7 +22,7 @@ from engine.data.frames import feature_frame
 from registry.library import BrainLibrary
 from serving import Hamilton
 from tests.engine.simulate import simulate
-from tests.jobs import BRIEF_ANALYSIS, Outcome, run_job
+from tests.jobs import BRIEF, Outcome, run_job
 from tests.servers import sqlite_template
 
 SYMBOL = "AAA/USD"
@@ -75,7 +75,7 @@ def nights(_templates: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     write(folder / "bars", frame_of())
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        for name, value in {"MLFLOW_TRACKING_URI": dsn, **BRIEF_ANALYSIS}.items():
+        for name, value in {"MLFLOW_TRACKING_URI": dsn, **BRIEF}.items():
             patch.setenv(name, value)
         # By trial the champion's line would stay, and the one without the column challenge it.
         boosters, rule = ("--families", "lightgbm,xgboost"), ("--promotion", "provisional")
@@ -195,7 +195,7 @@ def test_the_executor_gives_its_champion_the_own_columns_that_it_is_given(
 def store(sqlite_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BrainLibrary:
     """An empty store, and a folder of two symbols of which one has no mood."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", sqlite_dsn)
-    for name, value in BRIEF_ANALYSIS.items():
+    for name, value in BRIEF.items():
         monkeypatch.setenv(name, value)
     frame = frame_of()
     write(tmp_path / "bars", frame.assign(ret_1=1.0))

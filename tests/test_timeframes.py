@@ -45,7 +45,13 @@ class Nights:
         return dict(json.loads(Path(file).read_text()))
 
 
-@pytest.fixture(scope="module", params=[(HOUR, FOUR, NEAR), (NEAR, FOUR, HOUR)], ids=["1h", "4h"])
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param((HOUR, FOUR, NEAR), id="1h"),
+        pytest.param((NEAR, FOUR, HOUR), id="4h", marks=pytest.mark.soak),
+    ],
+)
 def nights(
     request: pytest.FixtureRequest, _templates: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Nights:

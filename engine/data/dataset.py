@@ -27,6 +27,7 @@ from engine.data.memory import kernel_memory
 from engine.kernels.columns import Floats, Times
 from engine.kernels.executor_data import Memory
 from engine.kernels.features import FEATURE_SET
+from engine.kernels.fills import fill_time
 from engine.kernels.market_features import MARKET_FEATURE_SET
 from engine.kernels.payments import Funding, funding_payments
 from engine.kernels.regime_state import RegimeDefinition, RegimeState
@@ -216,7 +217,7 @@ def make_dataset(
         state=state,
         digest=_digest(bars, market),
         source=bars.source,
-        memory=kernel_memory(bars, definition, state, market),
+        memory=kernel_memory(bars, definition, state, market, funding_exchange),
         funding=_funding(bars, market, funding_exchange, fill) if funding_exchange else None,
     )
 
@@ -234,7 +235,7 @@ def _funding(bars: Bars, market: MarketSeries | None, exchange: str, fill: Fill)
         rows.time_ns,
         rows.rate,
         rows.interval_hours,
-        filled_after=0.5 if fill is Fill.WORKED else 0.0,
+        filled_after=fill_time(fill),
     )
 
 

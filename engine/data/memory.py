@@ -15,6 +15,7 @@ from engine.kernels.features import LOOK_BACK
 from engine.kernels.incremental.market_features import IncrementalMarketFeatures
 from engine.kernels.incremental.recent_bars import Arrays, RecentBars
 from engine.kernels.incremental.regimes import IncrementalRegimes
+from engine.kernels.incremental.settlements import IncrementalSettlements
 from engine.kernels.market_features import MARKET_LOOK_BACK, FundingRows, OpenInterestRows
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def kernel_memory(
     definition: RegimeDefinition,
     state: RegimeState,
     market: MarketSeries | None = None,
+    funding_exchange: str | None = None,
 ) -> Memory:
     """The kernels' memory after the last bar, and the sessions from there on.
 
@@ -39,6 +41,7 @@ def kernel_memory(
         bars: the symbol's, on their grid.
         definition, state: of the regimes at the last bar.
         market: the symbol's funding and open interest; None if there are none.
+        funding_exchange: whose funding positions pay; None if they pay none.
     """
     rows = max(LOOK_BACK - 1, MARKET_LOOK_BACK - 1, definition.window)
     values = bars.frame[list(_COLUMNS)].to_numpy(dtype=np.float64)[-rows:].tolist()
@@ -54,6 +57,7 @@ def kernel_memory(
         features=features.arrays(),
         regimes=regimes.arrays(),
         market=_market(recent[1 - MARKET_LOOK_BACK :], market) if market else {},
+        settlements=_settlements(funding_exchange, market, int(closes[-1])),
         session_anchors_ns=stretches.anchors,
         session_opens_ns=stretches.opens,
         session_closes_ns=stretches.closes,
@@ -74,6 +78,23 @@ def _market(recent: list[tuple[list[float], int]], market: MarketSeries) -> Arra
     for (o, h, lo, c, v), close_time_ns in recent:
         features.push(o, h, lo, c, v, close_time_ns)
     return features.arrays()
+
+
+def _settlements(exchange: str | None, market: MarketSeries | None, at_ns: int) -> Arrays:
+    """The exchange whose funding is paid, its last settlement until a moment, and all later ones.
+
+    Nothing if there is no such exchange.
+    """
+    if exchange is None:
+        return {}
+    settlements = IncrementalSettlements(exchange)
+    if market is not None:
+        rows = market.settlements(exchange)
+        first = max(int(np.searchsorted(rows.time_ns, at_ns, side="right")) - 1, 0)
+        columns = (rows.time_ns, rows.rate, rows.interval_hours)
+        for row in zip(*[column[first:].tolist() for column in columns], strict=True):
+            settlements.add(*row)
+    return settlements.arrays()
 
 
 def _needed(rows: FundingRows | OpenInterestRows, at_ns: int) -> NDArray[np.bool_]:

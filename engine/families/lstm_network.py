@@ -72,11 +72,14 @@ class LstmNetwork(nn.Module):
 
     def prepare(self, rows: Tensor) -> Tensor:
         """Raw rows (..., F) float64 → scaled features beside their missing-mask (..., 2F)."""
-        scaled = (rows - self.centre) / self.scale
+        return torch.cat(self.scaled(rows), dim=-1)
+
+    def scaled(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Raw rows (..., F) float64 → scaled features, 0 where missing, and mask, (..., F) each."""
+        scaled = ((rows - self.centre) / self.scale).float()
         missing = torch.isnan(scaled)
-        filled = torch.where(missing, torch.zeros_like(scaled), scaled)
-        filled = torch.clamp(filled, -_CLIP, _CLIP)
-        return torch.cat([filled.float(), missing.float()], dim=-1)
+        filled = torch.where(missing, torch.zeros(()), scaled)
+        return torch.clamp(filled, -_CLIP, _CLIP), missing.float()
 
     def score(self, inputs: Tensor) -> Tensor:
         """Windows of prepared rows (B, T, 2F) → predictions (B,) in scaled units.
@@ -103,13 +106,6 @@ class LstmNetwork(nn.Module):
         values = self.restore(self._recur(self.squeeze(inputs)[steps]))
         valid = (self._present(inputs)[steps].sum(dim=1) > 0) & (steps[:, 0] > 0)
         return torch.where(valid, values, torch.full_like(values, torch.nan))[1:]
-
-    def predict_window(self, window: Tensor) -> Tensor:
-        """One raw window (T, F) float64 → its last row's prediction, a scalar, as ``forward``."""
-        inputs = self.prepare(window)
-        value = self.restore(self.score(inputs.unsqueeze(0))).squeeze(0)
-        valid = self._present(inputs).sum() > 0
-        return torch.where(valid, value, torch.full_like(value, torch.nan))
 
     def _present(self, inputs: Tensor) -> Tensor:
         """1.0 for a prepared row (..., 2F) with any feature, else 0.0."""
@@ -154,12 +150,26 @@ def _beside(name: str, parts: list[Tensor]) -> Tensor:
 
 
 class _Window(nn.Module):
+    """One raw window (T, F) float64 → its last row's prediction, (1, 1), as of the network.
+
+    In ONNX Runtime the smallest of its operators takes longer than their numbers do, so here are
+    few: rows stay in the order of time, and the target's scale takes the head's constant in.
+    """
+
     def __init__(self, network: LstmNetwork) -> None:
         super().__init__()
         self.network = network
+        shape, head = network.shape, network.head
+        self.lstm = nn.LSTM(shape.width, shape.hidden)
+        self.lstm.load_state_dict(network.lstm.state_dict())
+        self.weight, self.bias = head.weight[0].detach(), network.restore(head.bias.detach())
 
     def forward(self, window: Tensor) -> Tensor:
-        return self.network.predict_window(window)
+        filled, missing = self.network.scaled(window)
+        squeezed = self.network.squeeze(torch.cat([filled, missing], dim=-1))
+        _, (state, _) = self.lstm(squeezed.unsqueeze(1))
+        value = (state @ self.weight).double() * self.network.target_scale + self.bias
+        return torch.where(missing.amin() < 1.0, value, torch.full_like(value, torch.nan))
 
 
 def export_rows(network: LstmNetwork) -> bytes:
@@ -169,7 +179,7 @@ def export_rows(network: LstmNetwork) -> bytes:
 
 
 def export_window(network: LstmNetwork) -> bytes:
-    """The ONNX graph ``rows`` (T, F) double → ``prediction``, a scalar double, for the executor."""
+    """The ONNX graph ``rows`` (T, F) double → ``prediction`` (1, 1) double, for the executor."""
     example = torch.zeros(network.shape.window, network.shape.features, dtype=torch.float64)
     return _export(_Window(network), example, {})
 

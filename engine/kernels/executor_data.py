@@ -44,6 +44,7 @@ class Memory(Brief):
     Attributes:
         features, regimes, market: the arrays of the kernels' classes in
             :mod:`engine.kernels.incremental`; of the market none where it has no series.
+        settlements: the same of the funding that positions pay; none where they pay none.
         session_anchors_ns, session_opens_ns, session_closes_ns: (S,) stretches of trading from
             the bars of ``features`` to two years ahead, and the moments from which their bars are
             counted, see :class:`brain.series.calendars.Stretches`; none where the calendar is
@@ -53,6 +54,7 @@ class Memory(Brief):
     features: Arrays
     regimes: Arrays
     market: Arrays
+    settlements: Arrays
     session_anchors_ns: Times
     session_opens_ns: Times
     session_closes_ns: Times
@@ -128,7 +130,7 @@ class ExecutorData(Brief):
             first = -((self.trained_until_ns - after_ns - 1) // step)
             last = (until_ns - self.trained_until_ns) // step
             return self.trained_until_ns + step * np.arange(first, last + 1)
-        expected = self._session_closes
+        expected = self._session_bars[1]
         if after_ns < expected[0] or until_ns > expected[-1]:
             raise InputError(
                 f"the version's sessions of {self.calendar} are those from "
@@ -138,13 +140,26 @@ class ExecutorData(Brief):
         begin, end = np.searchsorted(expected, [after_ns, until_ns], side="right")
         return expected[begin:end]
 
+    def opened(self, close_ns: int) -> int:
+        """When a bar opened, nanoseconds since 1970 UTC.
+
+        Of sessions that are not among the data a whole bar before its close.
+        """
+        if self.calendar not in (BARS, CONTINUOUS):
+            opens, closes = self._session_bars
+            at = int(closes.searchsorted(close_ns))
+            if at < len(closes) and closes[at] == close_ns:
+                return int(opens[at])
+        return close_ns - self.timeframe_ns
+
     @cached_property
-    def _session_closes(self) -> Times:
+    def _session_bars(self) -> tuple[Times, Times]:
+        """Their opens and closes."""
         memory = self.memory
         if self.timeframe_ns >= _DAY_NS:
-            return memory.session_closes_ns
+            return memory.session_opens_ns, memory.session_closes_ns
         columns = memory.session_anchors_ns, memory.session_opens_ns, memory.session_closes_ns
-        return stretch_bars(*columns, self.timeframe_ns)[2]
+        return stretch_bars(*columns, self.timeframe_ns)[1:]
 
     def to_bytes(self) -> bytes:
         """A compressed ``.npz``, the same for the same values."""

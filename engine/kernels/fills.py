@@ -17,7 +17,14 @@ import numpy as np
 from brain.naming import Fill
 from engine.kernels.columns import Floats, Times, valid_prices
 
-__all__ = ["MOST_REPEATED", "choose_fill", "fill_prices", "finer_prices", "repeated_opens"]
+__all__ = [
+    "MOST_REPEATED",
+    "choose_fill",
+    "fill_prices",
+    "fill_time",
+    "finer_prices",
+    "repeated_opens",
+]
 
 
 #: The share of opens that repeat the close before, above which opens are no prices of their own.
@@ -54,6 +61,11 @@ def fill_prices(open_: Floats, high: Floats, low: Floats, close: Floats, fill: F
     later = np.full(close.shape, np.nan)
     later[:-1] = np.where(valid_prices(price), price, np.nan)[1:]
     return later
+
+
+def fill_time(fill: Fill) -> float:
+    """When a bar's fills are, as a share of the bar: 0 at its open, 0.5 worked through it."""
+    return 0.5 if fill is Fill.WORKED else 0.0
 
 
 def finer_prices(

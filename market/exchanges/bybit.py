@@ -239,7 +239,8 @@ class Bybit(RestExchange):
         """One row, all of it from one ticker."""
         answer = await self._get(_TICKERS, {"symbol": instrument.id})
         parser = self.parser(_TICKERS)
-        row = parser.only_row(parser.rows(answer, "result", "list"), "result.list")
+        rows = parser.rows(answer, "result", "list")
+        row = parser.only_row(rows, "result.list", field="symbol", value=instrument.id)
         (time,) = parser.times([answer], "time")
         mark = parser.number(row, "markPrice")
         amount = self._one_side(row, "Interest")

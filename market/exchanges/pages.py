@@ -228,7 +228,7 @@ def snapshot_row(
 def _upcoming(
     time: pd.Timestamp, settlement: pd.Timestamp | None, hours: float | None
 ) -> pd.Timestamp | None:
-    """The upcoming settlement; None if it can't be that of the interval.
+    """The minute of the upcoming settlement; None if it can't be that of the interval.
 
     An exchange may still name one that has just been.
     """
@@ -238,7 +238,7 @@ def _upcoming(
     minute = settlement.floor("min")
     multiple = hours is None or (minute == minute.floor("h") and minute.hour % hours == 0)
     near = time - pd.Timedelta(minutes=10) <= settlement <= time + longest
-    return settlement if near and multiple else None
+    return minute if near and multiple else None
 
 
 def _page(

@@ -104,13 +104,19 @@ class Parser:
             numbers[place] = number
         return numbers
 
-    def only_row(self, rows: Sequence[Any], name: str) -> Any:
+    def only_row(self, rows: Sequence[Any], name: str, *, field: str = "", value: str = "") -> Any:
         """The row of an answer that has one; the same row more than once is one.
 
         Args:
             rows: of the answer.
             name: of the field that holds them.
+            field, value: by which the row is named; rows of another name are left out. All rows
+                count if there is no field.
         """
+        if field and rows:
+            rows = [row for row in rows if isinstance(row, dict) and row.get(field) == value]
+            if not rows:
+                raise self.shape_error(f"field {name!r}", f"holds no row whose {field} is {value}")
         if not rows:
             raise self.shape_error(f"field {name!r}", "is empty")
         if any(row != rows[0] for row in rows[1:]):

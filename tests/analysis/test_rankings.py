@@ -29,6 +29,8 @@ from brain.model_keys import ModelKey
 from brain.naming import Family, Tag
 from registry.library import BrainLibrary
 
+pytestmark = pytest.mark.sampled("dsn")
+
 SYMBOL = "SIM/USD"
 KEY = ModelKey(SYMBOL, "1h", 1)
 NIGHT = dt.date(2026, 11, 1)

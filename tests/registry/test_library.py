@@ -38,6 +38,8 @@ from registry.library import BrainLibrary
 from registry.runs import EvaluationDataset, Metric
 from tests.registry.models import EXPERIMENT, KEY, SYMBOL, add, record, start
 
+pytestmark = pytest.mark.sampled("dsn")
+
 HOST = socket.gethostname()
 
 

@@ -27,6 +27,8 @@ from registry.selector import ModelSelector
 from tests.registry.models import add, record, start
 from tests.registry.test_selector import watch
 
+pytestmark = pytest.mark.sampled("dsn")
+
 HOUR = ModelKey("BTC/USD", "1h", 6)
 FOUR = ModelKey("BTC/USD", "4h", 6)
 NEAR = ModelKey("BTC/USD", "1h", 3)

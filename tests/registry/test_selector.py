@@ -31,6 +31,8 @@ from registry.runs import Metric, Run
 from tests.registry.models import KEY, SYMBOL, add, record, start
 from tests.servers import copy_database, sqlite_template
 
+pytestmark = pytest.mark.sampled("shared_dsn")
+
 LOW = {"low/net_sharpe": 1.2, "low/net_sharpe_error": 0.8, "low/bars": 340, "low/episodes": 12}
 ALL = {"net_sharpe": -0.4, "net_sharpe_error": 0.5, "bars": 900, "episodes": 1}
 SURE = confidence(1.2, 0.8, 340, 12)

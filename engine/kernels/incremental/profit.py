@@ -55,7 +55,7 @@ class IncrementalProfit:
 
     Args:
         horizon: bars that a decision is held.
-        fill: where decisions are filled.
+        fill: where decisions are filled; a later fill may be another.
 
     Raises:
         InputError: the horizon is not at least 1.
@@ -64,7 +64,7 @@ class IncrementalProfit:
     def __init__(self, horizon: int, fill: Fill) -> None:
         if horizon < 1:
             raise InputError(f"horizon {horizon} is not a number of bars; write 1 or more")
-        self._horizon, self._fill = horizon, fill
+        self._horizon, self.fill = horizon, fill
         # Units of the last decisions, oldest first, and of those that a missing fill kept open.
         self._slots: deque[float] = deque([0.0] * horizon, maxlen=horizon)
         self._late: list[float] = []
@@ -76,6 +76,11 @@ class IncrementalProfit:
     def units(self) -> float:
         """Held over all slots, in units of what is traded for a capital of 1."""
         return sum(self._slots) + sum(self._late)
+
+    @property
+    def mark(self) -> float:
+        """The last close that there was; NaN before the first."""
+        return self._mark
 
     def push(
         self,
@@ -155,7 +160,7 @@ class IncrementalProfit:
         """What :meth:`from_arrays` goes on from."""
         carried = [getattr(self._carried, field.name) for field in fields(BarProfit)]
         return {
-            "fill": np.array(str(self._fill)),
+            "fill": np.array(str(self.fill)),
             "slots": np.array(self._slots),
             "late": np.array(self._late, dtype=np.float64),
             "last": np.array([self._position, self._close, self._mark]),
@@ -182,9 +187,9 @@ class IncrementalProfit:
 
     def _price(self, open_: float, high: float, low: float, close: float) -> float:
         """The fill of the decision before, by the bars; see :mod:`engine.kernels.fills`."""
-        if self._fill is Fill.CLOSE:
+        if self.fill is Fill.CLOSE:
             return self._close
-        return (high + low + close) / 3.0 if self._fill is Fill.WORKED else open_
+        return (high + low + close) / 3.0 if self.fill is Fill.WORKED else open_
 
     def _trade(self, price: float) -> tuple[float, float]:
         """Units that are bought, and units that are paid for, at the price of the last decision."""

@@ -88,7 +88,7 @@ def test_the_graph_of_one_window_predicts_as_the_graph_of_rows(
     (expected,) = session(folder / "model.onnx").run(None, {"rows": rows})
     window = session(folder / "window.onnx")
     assert window.get_inputs()[0].shape == [model.look_back, FEATURES]
-    assert window.get_outputs()[0].shape == []
+    assert window.get_outputs()[0].shape == [1, 1]
     values = [
         window.run(["prediction"], {"rows": rows[end - model.look_back : end]})[0].item()
         for end in range(model.look_back, 61)

@@ -30,6 +30,8 @@ from tests.market.collectors import (
 )
 from tests.market.exchange_server import EXCHANGES, NOW, ExchangeServer
 
+pytestmark = pytest.mark.sampled("exchange")
+
 END = FixedGrid.of("1h").floor(NOW)
 HOUR = pd.Timedelta(hours=1)
 BAD = END - 5 * HOUR

@@ -98,6 +98,7 @@ def assert_same(rows: pd.DataFrame, expected: pd.DataFrame, but: tuple[str, ...]
     )
 
 
+@pytest.mark.sampled("symbol")
 @pytest.mark.parametrize("kind", KINDS_OF_HISTORY)
 @pytest.mark.parametrize("name", EXCHANGES)
 @pytest.mark.parametrize("symbol", ["BTC/USDT:USDT", "SOL/USDT:USDT", "KAITO/USDT:USDT"])
