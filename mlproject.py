@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from brain.addresses import refuse_ambiguous
-from brain.artifacts import MARKET, NIGHT_PAGE, QUALITY_REPORT, SUMMARY
+from brain.artifacts import MARKET, NIGHT_PAGE, PROMOTION, QUALITY_REPORT, SUMMARY
 from brain.errors import BrainError, LeaseError
 from brain.logs import FILE_ONLY, Logs, label, labelled, log_to
 from brain.naming import Family, Role, Tag
@@ -197,7 +197,7 @@ _source = "symbols", "bars", "calendar", "exchanges", "timeframe"
 
 
 @cli.command()
-@_setting_options(*_source, "hours", *_training)
+@_setting_options(*_source, "hours", *_training, "promotion")
 def nightly(**overrides: str | None) -> int:
     """Collect, train and register every symbol's families, explain the best, name the champions."""
     from analysis.documents import join_documents
@@ -205,10 +205,13 @@ def nightly(**overrides: str | None) -> int:
     from analysis.tables import champions_table, models_table
 
     with _job(Role.NIGHT, overrides, collects=True) as job:
-        # Decisions that pool over symbols belong here, before the first symbol begins.
+        # Decisions that pool over symbols are made here, before the first symbol begins.
         night = Night(job.library, job.settings, job.bars, job.run, job.stopped)
+        job.run.document(night.promotion.document(), PROMOTION)
         with job.progress("Training", "Explaining") as (training, explaining):
             done = {part.symbol: part for part in night.symbols(training, explaining)}
+        night.promotion.close()
+        job.add(night.promotion.failures)
         parts = [done[symbol] for symbol in job.bars]
         for part in parts:
             job.add(part.failures)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from analysis.tables import model_lines
 from analysis.tasks import pieces
 from brain.artifacts import SUMMARY
 from brain.brief import Brief
-from brain.errors import BrainError, LibraryError
+from brain.errors import ArtifactStoreError, BrainError, LibraryError, ModelIntegrityError
 from brain.model_keys import ModelKey
 from brain.standing import Standing
 from brain.stopwatch import Stopwatch
@@ -28,6 +29,9 @@ from brain.work import Failure, Progress, Tally
 from brain.workers import Unit, run_units
 from engine.data.market_series import open_markets
 from engine.night.champions import champion_models, choose_champions, name_champions
+from engine.night.evidence import append_backtests
+from engine.night.promotion import Promotion
+from engine.night.shadows import shadow_lines
 from engine.night.symbols import SymbolData, read_symbol, symbol_run, train_families
 
 if TYPE_CHECKING:
@@ -73,6 +77,10 @@ class Night:
         bars: by symbol, each read when its unit begins.
         run: the night's.
         stopped: the night that this one continues, if any.
+        moment: of the job; now if None.
+
+    Attributes:
+        promotion: what the night's policy says of the cells.
     """
 
     def __init__(
@@ -82,14 +90,17 @@ class Night:
         bars: Mapping[str, Bars],
         run: Run,
         stopped: StoppedNight | None = None,
+        moment: datetime | None = None,
     ) -> None:
         self._library = library
         self._settings = settings
         self._bars = bars
         self._run = run
+        self._moment = moment or datetime.now(UTC)
         self._complete = dict(stopped.symbols) if stopped else {}
         self._analysis = NightlyFeatureAnalysis(library, settings)
         self._market = open_markets(library, settings)
+        self.promotion = Promotion(library, settings, self._moment, continued=stopped is not None)
 
     def symbols(self, training: Progress, explaining: Progress) -> Iterator[SymbolNight]:
         """Each symbol's part as it is done, see :func:`brain.workers.run_units`.
@@ -132,9 +143,14 @@ class Night:
         """All that is done in the symbol's run, the last of it to note that it is complete."""
         library, settings, dataset = self._library, self._settings, data.dataset
         with symbol_run(self._run, data) as run:
+            with part.stopwatch.stage("shadow"):
+                part.failures += yield from shadow_lines(library, dataset)
             with part.stopwatch.stage("train and register"):
-                result = yield from train_families(library, settings, dataset, run, trained)
-                choices = choose_champions(library, result)
+                result = yield from train_families(
+                    library, settings, dataset, run, trained, self._moment
+                )
+                append_backtests(library.series, dataset, result.trainings.values())
+                choices = choose_champions(library, result, self.promotion)
             models = champion_models(result, choices)
             explained.expect(pieces(len(models)) - pieces(len(settings.families)))
             with part.stopwatch.stage("analyse"):
@@ -142,10 +158,14 @@ class Night:
                     part.symbol, models, partial(self._data, dataset), self._run, explained
                 )
             with part.stopwatch.stage("name champions"):
-                part.champions = name_champions(library, result, choices)
-            part.failures += [*result.failures, *analysis.failures]
+                part.failures += analysis.failures
+                part.champions = name_champions(
+                    library, result, choices, self.promotion, damaged=_damaged(part.failures)
+                )
+            part.failures += result.failures
             part.lines = model_lines(analysis.models)
             versions = list(result.versions.values())
+            self.promotion.done(dataset.key, dataset.close_time, [v.line for v in versions])
             part.document = night_document(
                 part.champions, versions, analysis, part.failures, part.stopwatch.seconds
             )
@@ -178,6 +198,8 @@ class Night:
         document = self._library.document(complete.run_id, SUMMARY)
         key = ModelKey(bars.symbol, bars.timeframe, self._settings.bars_ahead)
         trained = {version["model_id"] for version in document["versions"]}
+        lines = [version["line"] for version in document["versions"] if version.get("line")]
+        self.promotion.done(key, bars.close_time, lines)
         champions = self._library.champions(key) if document["champions"] else []
         return SymbolNight(
             key.symbol,
@@ -189,3 +211,9 @@ class Night:
             ],
             stopwatch=Stopwatch(document["seconds"]),
         )
+
+
+def _damaged(failures: Sequence[Failure]) -> set[str]:
+    """The model ids of versions whose files are missing or not as registered."""
+    faults = (ArtifactStoreError, ModelIntegrityError)
+    return {failure.subject for failure in failures if isinstance(failure.error, faults)}

@@ -25,7 +25,7 @@ __all__ = ["night_page"]
 _WIDTH, _HEIGHT = 600, 160
 _COLUMNS = (
     *("net Sharpe", "gross", "one bar later", "always long", "reversal", "break-even"),
-    *("confidence", "bars, episodes", "night"),
+    *("confidence", "size", "bars, episodes", "night"),
 )
 
 
@@ -85,6 +85,7 @@ class _Cell:
 
     regime: str
     family: str
+    line: str
     model_id: str
     numbers: Sequence[str]
     why: str
@@ -142,9 +143,11 @@ def _models(champions: Sequence[Mapping[str, Any]]) -> str:
 def _cell(champion: Mapping[str, Any]) -> _Cell:
     evidence = Evidence.from_metrics(champion["metrics"])
     confidence, bars, episodes = (champion[key] for key in ("confidence", "bars", "episodes"))
+    size, stop = champion.get("size"), champion.get("size_reason")
     return _Cell(
         regime=champion["regime"],
         family=champion["family"],
+        line=champion.get("line") or champion["family"],
         model_id=champion["model_id"],
         numbers=[
             plus_minus(champion["net_sharpe"], champion["net_sharpe_error"]),
@@ -159,11 +162,14 @@ def _cell(champion: Mapping[str, Any]) -> _Cell:
             ),
             break_even(evidence.break_even_bp.value),
             "unknown" if confidence is None else f"{confidence:.2f}",
+            "not judged" if size is None else f"{size:g}",
             ", ".join("?" if number is None else str(number) for number in (bars, episodes)),
             champion["night"] or "unknown",
         ],
-        # A summary from before champions had notes has none.
-        why="; ".join(filter(None, (champion.get("note"), champion["reason"]))),
+        # A summary from before champions had notes and sizes has none.
+        why="; ".join(
+            filter(None, (champion.get("note"), champion["reason"], stop and f"size 0, {stop}"))
+        ),
     )
 
 
@@ -273,7 +279,7 @@ files of its run, in {{ explanation }}/: {{ features }} and the pictures beside 
 <tbody>
 {% for cell in section.cells %}
 <tr class="noted"><td class="name">{{ cell.regime }}</td>
-<td class="name"><span class="key {{ cell.family }}"></span>{{ cell.family }}</td>
+<td class="name"><span class="key {{ cell.family }}"></span>{{ cell.line }}</td>
 <td class="name">{{ cell.model_id }}</td>
 {% for number in cell.numbers %}<td class="n">{{ number }}</td>{% endfor %}</tr>
 <tr class="note"><td></td><td colspan="{{ columns | length + 2 }}">{{ cell.why }}</td></tr>

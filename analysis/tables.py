@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from analysis.results import Method, ModelAnalysis
-from brain.records import Evidence, Version
+from brain.records import CellRecord, Evidence, Version
 from brain.standing import Standing
 from brain.text import break_even, plus_minus
 from brain.work import Failure
@@ -52,7 +52,7 @@ def champions_table(standings: Sequence[Standing], failures: Sequence[Failure]) 
         table.add_row(
             f"{champion.symbol}\n{champion.key.timeframe}, {champion.key.horizon}",
             champion.regime,
-            record.family,
+            _champion(record),
             f"{champion.version}\n{record.night or 'unknown'}",
             plus_minus(record.net_sharpe, record.net_sharpe_error, "+"),
             *_beside(record.evidence),
@@ -60,6 +60,13 @@ def champions_table(standings: Sequence[Standing], failures: Sequence[Failure]) 
             standing.why,
         )
     return _with_failures(table, failures)
+
+
+def _champion(record: CellRecord) -> str:
+    """Family, the digits of the line, and the size, where these are known."""
+    digits = record.line.removeprefix(f"{record.family}-")
+    size = "" if record.size is None else f"size {record.size:g}"
+    return "\n".join(filter(None, (record.family, digits, size)))
 
 
 def _beside(evidence: Evidence) -> list[str]:

@@ -24,6 +24,7 @@ __all__ = [
     "OUT_OF_SAMPLE",
     "POSITION",
     "PROFIT_FIGURE",
+    "PROMOTION",
     "QUALITY",
     "QUALITY_REPORT",
     "QUALITY_TABLE",
@@ -42,6 +43,8 @@ __all__ = [
 SUMMARY = "summary.json"
 #: The night as a page.
 NIGHT_PAGE = "night.html"
+#: What was decided at the night's start.
+PROMOTION = "promotion.json"
 #: The folder of the quality report: a page, and the same as JSON and as a table.
 MARKET = "market"
 QUALITY_REPORT = "quality.html"

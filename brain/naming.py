@@ -18,6 +18,7 @@ __all__ = [
     "Family",
     "Fill",
     "Liquidity",
+    "Policy",
     "Product",
     "Regime",
     "Role",
@@ -34,6 +35,7 @@ __all__ = [
     "parse_member",
     "parse_model_id",
     "parse_model_name",
+    "parse_policy",
     "parse_product",
     "parse_regime",
     "parse_symbol",
@@ -114,6 +116,14 @@ class Liquidity(StrEnum):
     TAKER = "taker"
 
 
+class Policy(StrEnum):
+    """How champions are named."""
+
+    TRIAL = "trial"
+    PROVISIONAL = "provisional"
+    COMPOSITE = "composite"
+
+
 class Tag(StrEnum):
     """Keys of the tags on runs and model versions."""
 
@@ -124,6 +134,9 @@ class Tag(StrEnum):
     HORIZON = "horizon"
     CALENDAR = "calendar"
     TRAINED_UNTIL = "trained_until"
+    MADE = "made"
+    LINE = "line"
+    REFIT = "refit"
     FEATURE_SET = "feature_set"
     DIGEST = "digest"
     ROLE = "role"
@@ -338,6 +351,15 @@ def parse_product(value: str) -> Product:
         InputError: there is none.
     """
     return parse_member(Product, value, "product", InputError)
+
+
+def parse_policy(value: str) -> Policy:
+    """The policy of that name.
+
+    Raises:
+        InputError: there is none.
+    """
+    return parse_member(Policy, value, "policy of promotion", InputError)
 
 
 def parse_member(kind: type[Member], value: str, noun: str, error: type[InputError]) -> Member:

@@ -191,6 +191,10 @@ class Version:
         family, recipe, digest, trained_until: as in its tags.
         run_id: of the run that trained it.
         logged_model_id: of its files.
+        line: id of its line, see :mod:`brain.lines`; empty if it was registered without one.
+        made: moment of the job that made it, ISO 8601 in UTC.
+        refit: outcome of its refit check, beginning with "passes" or "fails"; empty until there
+            are bars enough.
     """
 
     model: str
@@ -202,6 +206,14 @@ class Version:
     trained_until: str
     run_id: str
     logged_model_id: str
+    line: str = ""
+    made: str = ""
+    refit: str = ""
+
+    @property
+    def foreign(self) -> bool:
+        """Whether its refit check failed, so that it does not inherit its line's record."""
+        return self.refit.startswith("fails")
 
     @property
     def symbol(self) -> str:
@@ -222,7 +234,7 @@ class CellRecord(Brief):
         version: of the registered model.
         digest: of the version's files, see :mod:`brain.manifest`.
         family, recipe, trained_until: as in the version's tags.
-        provisional: whether the rule in :mod:`registry.promotion.rule` made it champion.
+        provisional: whether a policy without a controlled error rate made it champion.
         reason: of the choice, in a sentence.
         by_evidence: whether its family was measured to be better than the prior.
         net_sharpe, net_sharpe_error: annualised, out of sample; None is unknown.
@@ -236,6 +248,9 @@ class CellRecord(Brief):
         metrics: its evidence in the regime, see :meth:`brain.records.Evidence.to_metrics`.
         regimes: definition and state of the regimes, to classify new bars the same way; empty if
             unknown (each version's files have them too).
+        line: id of the version's line; empty if unknown.
+        size: 0 if positions are not to be taken, else 1; None if it was not judged.
+        size_reason: why the size is 0; empty otherwise.
     """
 
     version: int
@@ -258,6 +273,9 @@ class CellRecord(Brief):
     night: str = ""
     metrics: Mapping[str, float] = field(default_factory=dict)
     regimes: Mapping[str, Any] = field(default_factory=dict)
+    line: str = ""
+    size: float | None = None
+    size_reason: str = ""
 
     @property
     def evidence(self) -> Evidence:

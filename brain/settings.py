@@ -44,10 +44,12 @@ from brain.naming import (
     Family,
     Fill,
     Liquidity,
+    Policy,
     Product,
     parse_family,
     parse_fill,
     parse_liquidity,
+    parse_policy,
     parse_product,
     parse_symbol,
     perpetual,
@@ -236,6 +238,10 @@ class Settings(BaseSettings):
         default=1.0,
         ge=0,
         description="least expected gain of a position, in costs of opening and closing it",
+    )
+    promotion: Annotated[Policy, _member(parse_policy)] = Field(
+        default=Policy.TRIAL,
+        description="how champions are named: trial, provisional, composite",
     )
     seed: int = Field(default=7, ge=0, lt=2**31, description="of every fit and search")
     seeds: int | None = Field(

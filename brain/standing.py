@@ -9,9 +9,14 @@ from dataclasses import dataclass
 from datetime import date
 
 from brain.brief import Brief
-from brain.records import Champion
+from brain.records import CellRecord, Champion
 
-__all__ = ["Standing"]
+__all__ = ["Standing", "size_note"]
+
+
+def size_note(record: CellRecord) -> str:
+    """What is to be said of a champion's size: why it is 0; empty if it isn't."""
+    return f"size 0, {record.size_reason}" if record.size == 0.0 else ""
 
 
 @dataclass(frozen=True, repr=False)
@@ -49,5 +54,6 @@ class Standing(Brief):
 
     @property
     def why(self) -> str:
-        """The note and the reason of the champion's choice."""
-        return "; ".join(filter(None, (self.note, self.champion.record.reason)))
+        """The note, the reason of the champion's choice, and that of its size if it has none."""
+        record = self.champion.record
+        return "; ".join(filter(None, (self.note, record.reason, size_note(record))))

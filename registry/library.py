@@ -6,7 +6,7 @@ import datetime as dt
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -22,6 +22,7 @@ from brain.errors import (
     UnknownSymbolError,
     did_you_mean,
 )
+from brain.lines import Line, line_of
 from brain.model_keys import ModelKey, ModelQuery
 from brain.naming import (
     Family,
@@ -32,6 +33,7 @@ from brain.naming import (
     recipe_tag,
     symbol_name,
 )
+from brain.recipes import Recipe
 from brain.records import CellRecord, Champion, Evidence, Version
 from brain.redact import redact
 from brain.settings import load_settings
@@ -51,9 +53,11 @@ from registry.upkeep import check_writable, reap_runs
 from registry.versions import (
     download,
     input_names,
+    line_versions,
     newest_version,
     read_version,
     register,
+    set_refit,
 )
 
 if TYPE_CHECKING:
@@ -399,6 +403,24 @@ class BrainLibrary:
             return None
         return newest_version(self.client, model.name, model.key, family)
 
+    def line_versions(
+        self, key: ModelKey, line: str, *, oldest_first: bool = False
+    ) -> Iterator[Version]:
+        """A line's versions of a key, see :func:`registry.versions.line_versions`.
+
+        Args:
+            key: of the versions; one without a model has none.
+            line: id of the line.
+            oldest_first: whether they come in the order in which they were registered.
+        """
+        model = self._find(ModelQuery.parse(key))
+        if model is not None:
+            yield from line_versions(self.client, model.name, line, oldest_first=oldest_first)
+
+    def set_refit(self, version: Version, outcome: str) -> None:
+        """Store the outcome of a version's refit check, which its attribute ``refit`` then is."""
+        set_refit(self.client, version, outcome)
+
     def fetch(self, version: Version, folder: Path) -> Path:
         """Download a version's files and check them against its digest, before anything reads them.
 
@@ -477,6 +499,21 @@ class BrainLibrary:
         """The family's current recipe for the symbol, as JSON; None if none is stored."""
         model = self._find(ModelQuery.parse(symbol, timeframe, horizon))
         return model.recipe(family) if model else None
+
+    def lines(self) -> dict[ModelKey, list[Line]]:
+        """The lines of each model's current recipes, from one search.
+
+        Recipes that can't be read are left out, and the log says why.
+        """
+        lines: dict[ModelKey, list[Line]] = {}
+        for model in find_models(self.client):
+            of_model = lines.setdefault(model.key, [])
+            for text in filter(None, map(model.recipe, Family)):
+                try:
+                    of_model.append(line_of(Recipe.from_json(text)))
+                except InputError as error:
+                    logger.warning("%s: %s", model.key, error)
+        return lines
 
     def set_recipe(self, key: ModelKey, family: Family, recipe: str) -> None:
         """Store the family's current recipe for a model."""

@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +36,11 @@ __all__ = [
     "delete_unregistered",
     "download",
     "input_names",
+    "line_versions",
     "newest_version",
     "read_version",
     "register",
+    "set_refit",
 ]
 
 _TRACKING_URI = "MLFLOW_TRACKING_URI"
@@ -133,6 +136,9 @@ def _version_of(client: MlflowClient, entry: ModelVersion) -> Version:
             run_id=entry.run_id or "",
             # MLflow leaves the entry's ``model_id`` empty.
             logged_model_id=(entry.source or "").removeprefix("models:/"),
+            line=tags.get(Tag.LINE, ""),
+            made=tags.get(Tag.MADE) or _moment(entry.creation_timestamp),
+            refit=tags.get(Tag.REFIT, ""),
         )
     except (KeyError, ValueError) as error:
         raise LibraryError(
@@ -154,6 +160,11 @@ def _key_of(client: MlflowClient, entry: ModelVersion) -> ModelKey:
     if key is None:
         raise KeyError(f"{Tag.TIMEFRAME} or {Tag.HORIZON}")
     return key
+
+
+def _moment(milliseconds: int) -> str:
+    """A moment since 1970, ISO 8601 in UTC."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat()
 
 
 def read_version(client: MlflowClient, name: str, number: int) -> Version:
@@ -186,6 +197,39 @@ def newest_version(
         )
         versions = (_version_of(client, entry) for entry in entries)
         return next((version for version in versions if version.key == key), None)
+
+
+def line_versions(
+    client: MlflowClient, name: str, line: str, *, oldest_first: bool = False
+) -> Iterator[Version]:
+    """The versions of a line of a registered model, read page by page, the newest first.
+
+    Args:
+        client: of the registry.
+        name: of the registered model.
+        line: id of the line.
+        oldest_first: whether they come in the order in which they were registered.
+    """
+    token = None
+    while True:
+        with library_errors(client.tracking_uri, f"look for versions of {line} of {name}"):
+            page = client.search_model_versions(
+                f"name = '{name}' and tags.{Tag.LINE} = '{line}'",
+                max_results=_NEWEST,
+                order_by=[f"version_number {'ASC' if oldest_first else 'DESC'}"],
+                page_token=token,
+            )
+            versions = [_version_of(client, entry) for entry in page]
+        yield from versions
+        token = page.token
+        if not token:
+            return
+
+
+def set_refit(client: MlflowClient, version: Version, outcome: str) -> None:
+    """Store the outcome of a version's refit check, see :class:`brain.records.Version`."""
+    with library_errors(client.tracking_uri, f"note the refit check of {version.id}"):
+        client.set_model_version_tag(version.model, str(version.number), Tag.REFIT, outcome)
 
 
 def download(client: MlflowClient, version: Version, folder: Path) -> Path:

@@ -39,18 +39,29 @@ class Cell:
         version: model id.
         digest: of the version's files.
         confidence: in the version's net profit in the regime; None is unknown.
+        size: 0 if no position is to be taken; None if it was not judged.
+        size_reason: why it is 0.
     """
 
     regime: Regime
     version: str
     digest: str
     confidence: float | None
+    size: float | None = None
+    size_reason: str = ""
 
 
 def cell_of(champion: Champion) -> Cell:
     """The cell of a registry's champion."""
     record = champion.record
-    return Cell(champion.regime, champion.model_id, record.digest, record.confidence)
+    return Cell(
+        champion.regime,
+        champion.model_id,
+        record.digest,
+        record.confidence,
+        record.size,
+        record.size_reason,
+    )
 
 
 class LoadedVersion:
@@ -226,4 +237,5 @@ def age_days(version: LoadedVersion, close_ns: int) -> float:
 
 def as_json(cell: Cell) -> dict[str, Any]:
     """A cell as a journal keeps it."""
-    return {"version": cell.version, "digest": cell.digest, "confidence": cell.confidence}
+    entry = {"version": cell.version, "digest": cell.digest, "confidence": cell.confidence}
+    return entry | {"size": cell.size, "size_reason": cell.size_reason}

@@ -36,6 +36,7 @@ class Limits:
             length if None, never if infinite.
         by_confidence: whether positions are of the size that the confidence in the version
             justifies (:func:`brain.confidence.position_size`), and not the largest.
+        by_size: whether a champion of size 0, which abstains or is to be looked at, takes none.
 
     Raises:
         InputError: a limit is out of its range.
@@ -48,11 +49,12 @@ class Limits:
     dwell: int = 0
     stale_after: float | None = None
     by_confidence: bool = True
+    by_size: bool = True
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.name in ("kill_file", "by_confidence") or value is None:
+            if field.name in ("kill_file", "by_confidence", "by_size") or value is None:
                 continue
             number = isinstance(value, int | float) and not isinstance(value, bool)
             if not (number and value >= 0.0):  # NaN is not
@@ -71,6 +73,7 @@ class Limits:
             daily_loss=math.inf,
             stale_after=math.inf,
             by_confidence=False,
+            by_size=False,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -91,9 +94,20 @@ class Limits:
             return self
         return replace(self, stale_after=timeframe_ns / 1e9)
 
-    def size(self, confidence: float | None) -> float:
-        """The position of a slot that is not flat."""
+    def size(self, confidence: float | None, size: float | None = None) -> float:
+        """The position of a slot that is not flat.
+
+        Args:
+            confidence: in the version; None is unknown.
+            size: of the champion, 0 or 1; None if it was not judged.
+        """
+        if self.stops(size):
+            return 0.0
         return position_size(confidence, self.symbol) if self.by_confidence else self.symbol
+
+    def stops(self, size: float | None) -> bool:
+        """Whether a champion of this size takes no position."""
+        return self.by_size and size == 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,7 @@ def judge(
     """
     size = 0.0
     if not unknown and side and champion is not None:
-        size = side * limits.size(champion.cell.confidence)
+        size = side * limits.size(champion.cell.confidence, champion.cell.size)
     others = book.others()
     moment = place.moment(close_ns, others + size / book.horizon, book.net)
     if reason := _stop(book, limits, close_ns, moment):
@@ -105,6 +105,8 @@ def _nothing(side: float, size: float, champion: LoadedChampion | None, limits: 
         return ""
     if limits.symbol == 0.0:
         return "the limit on the symbol's positions is 0"
+    if limits.stops(champion.cell.size):
+        return f"the champion's size is 0: {champion.cell.size_reason}"
     confidence = champion.cell.confidence
     if confidence is None:
         return "the confidence in the version is unknown"

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,7 @@ from engine.kernels.position import PositionRule
 from engine.kernels.targets import target_name
 from engine.night.champions import choose_champions, name_champions
 from engine.night.model_folder import write_model
+from engine.night.promotion import Promotion
 from engine.night.symbols import SymbolResult, train_symbols
 from examples import hamilton
 from registry.library import BrainLibrary
@@ -117,14 +119,16 @@ def night(_templates: Path, tmp_path_factory: pytest.TempPathFactory) -> Night:
 
 def name_champions_of(bars: Path) -> None:
     """The Engine's part of a night."""
-    settings = load_settings({"folds": 1, "jobs": 1})
+    settings = load_settings({"folds": 1, "jobs": 1, "promotion": "provisional"})
     library = BrainLibrary(settings.tracking_uri)
     series = read_folder(bars).bars
     with library.start("nightly", "night", tags={Tag.ROLE: "night"}, note="") as run:
         (result,) = train_symbols(library, settings, series, run)
         assert isinstance(result, SymbolResult)
         assert not result.failures, result.failures
-        name_champions(library, result, choose_champions(library, result))
+        promotion = Promotion(library, settings, datetime.now(UTC))
+        choices = choose_champions(library, result, promotion)
+        name_champions(library, result, choices, promotion)
 
 
 @pytest.fixture

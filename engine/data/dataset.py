@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,7 +24,7 @@ from engine.data.frames import (
     target_frame,
 )
 from engine.data.memory import kernel_memory
-from engine.kernels.columns import Floats
+from engine.kernels.columns import Floats, Times
 from engine.kernels.executor_data import Memory
 from engine.kernels.features import FEATURE_SET
 from engine.kernels.fills import fill_time
@@ -46,6 +46,11 @@ __all__ = ["MIN_ROWS", "Dataset", "make_dataset"]
 MIN_ROWS = 600
 
 _PRICES = ("open", "high", "low", "close")
+# What has a value a row, beside funding.
+_COLUMNS = (
+    *("close_time", "features", "target", "forward_return", "volatility", "fill_price"),
+    *(*_PRICES, "regimes"),
+)
 
 
 @dataclass(frozen=True, repr=False)
@@ -126,6 +131,24 @@ class Dataset(Brief):
         """The half spread, estimated from the first bars alone."""
         prices = (self.open, self.high, self.low, self.close)
         return half_spread(*(column[:bars] for column in prices))
+
+    def tail(self, first: int) -> Dataset:
+        """The rows from one on; memory and state stay those after the last row."""
+        return self._rows(slice(first, None))
+
+    def head(self, count: int) -> Dataset:
+        """The first rows, for what has no use for memory and state: they are of all rows."""
+        return self._rows(slice(count))
+
+    def _rows(self, rows: slice) -> Dataset:
+        funding = self.funding and Funding(self.funding.before[rows], self.funding.after[rows])
+        columns = {name: getattr(self, name)[rows] for name in _COLUMNS}
+        return replace(self, **columns, funding=funding)
+
+    @property
+    def close_ns(self) -> Times:
+        """(N,) the closes, nanoseconds since 1970 UTC."""
+        return np.asarray(self.close_time.as_unit("ns").asi8)
 
     @property
     def trained_until(self) -> str:

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from brain.brief import Brief
-from brain.confidence import confidence
 from brain.errors import BrainError, TrackingUnreachableError
-from brain.naming import PRIOR, REGIMES, Family, Regime, champion_alias, model_id
-from brain.records import CellRecord, Estimate
+from brain.naming import PRIOR, REGIMES, Family, Policy, Regime, champion_alias, model_id
+from brain.records import CellRecord, Champion, Estimate
 from brain.standing import Standing
 from brain.work import Failure
 from engine.evaluation.metrics import paired_difference
-from engine.night.model_folder import regime_document
+from engine.night.cell_records import LineVersions, tonight_record
 from registry.descriptions import run_link
 from registry.library import BrainLibrary
-from registry.promotion.rule import Choice, provisional_choice
+from registry.promotion.places import Places
+from registry.promotion.rule import provisional_choice
 
 if TYPE_CHECKING:
+    from engine.night.promotion import Promotion
     from engine.night.symbols import SymbolResult
 
 __all__ = ["CellChoice", "champion_models", "choose_champions", "name_champions"]
@@ -37,7 +38,7 @@ class CellChoice(Brief):
         regime: of the cell.
         version: the champion's.
         record: of the version that the night chose, which is the champion's but for a pinned cell;
-            None if the champion of the night before stays.
+            None if the champion of the night before stays as it was.
         challenger: the challenger's version; None if there is none.
     """
 
@@ -47,32 +48,88 @@ class CellChoice(Brief):
     challenger: int | None
 
 
-def choose_champions(library: BrainLibrary, result: SymbolResult) -> list[CellChoice]:
-    """Choose the symbol's champion and challenger of each regime, by the provisional rule.
+def choose_champions(
+    library: BrainLibrary, result: SymbolResult, promotion: Promotion
+) -> list[CellChoice]:
+    """Choose the symbol's champion and challenger of each regime, by the night's policy.
 
-    A cell keeps its champion if it is pinned, or if the prior's family has no new version tonight.
-    Nothing is written.
+    A pinned cell keeps its champion. Nothing is written.
+
+    Args:
+        library: of the versions.
+        result: of the symbol's trainings.
+        promotion: of the night.
     """
     if not result.versions:
         return []
+    if promotion.policy is Policy.PROVISIONAL:
+        return _provisional(library, result, promotion.moment)
+    places = promotion.places(result.dataset.key)
+    return _by_places(library, result, places, promotion.moment)
+
+
+def _provisional(library: BrainLibrary, result: SymbolResult, moment: datetime) -> list[CellChoice]:
+    """By the provisional rule; a cell whose prior has no new version tonight keeps its champion."""
     model = library.model(result.dataset.key)
-    champions: dict[Regime, int] = {}
+    champions: dict[Regime, Champion] = {}
     # Champions are read only if a cell may keep its own.
     if not set(PRIOR.values()) <= set(result.versions):
-        champions = {c.regime: c.version for c in library.champions(result.dataset.key)}
+        champions = {c.regime: c for c in library.champions(result.dataset.key)}
     choices = []
     for regime in REGIMES:
         pin = model.champion(regime) if library.is_pinned(model, regime) else None
-        stays = champions.get(regime) if pin is None else pin
+        stays = champions.get(regime)
         if PRIOR[regime] not in result.versions and stays is not None:
-            choices.append(CellChoice(regime, stays, None, None))
+            # A size that a trial judged is none of this policy's.
+            judged = not stays.pinned and stays.record.size is not None
+            record = replace(stays.record, size=None, size_reason="") if judged else None
+            choices.append(CellChoice(regime, stays.version, record, None))
             continue
-        differences = _differences(result, regime)
-        choice = provisional_choice(regime, list(result.versions), differences)
-        record = _record(result, regime, choice)
-        challenger = result.versions[choice.challenger].number if choice.challenger else None
-        champion = record.version if pin is None else pin
-        choices.append(CellChoice(regime, champion, record, challenger))
+        choices.append(_of_families(result, regime, pin, _differences(result, regime), moment))
+    return choices
+
+
+def _of_families(
+    result: SymbolResult,
+    regime: Regime,
+    pin: int | None,
+    differences: Mapping[Family, Estimate],
+    moment: datetime,
+) -> CellChoice:
+    """The prior's family of tonight, or the one that is better by these differences."""
+    choice = provisional_choice(regime, list(result.versions), differences)
+    record = tonight_record(
+        result, regime, choice.champion, choice.reason, moment, by_evidence=choice.by_evidence
+    )
+    challenger = result.versions[choice.challenger].number if choice.challenger else None
+    champion = record.version if pin is None else pin
+    return CellChoice(regime, champion, record, challenger)
+
+
+def _by_places(
+    library: BrainLibrary, result: SymbolResult, places: Places | None, moment: datetime
+) -> list[CellChoice]:
+    """By what a policy says of the cells; one that it says nothing of begins with the prior."""
+    model = library.model(result.dataset.key)
+    lines = LineVersions(library, result)
+    choices = []
+    for regime in REGIMES:
+        pinned = library.is_pinned(model, regime)
+        present = model.champion(regime)
+        place = None if places is None else places.get((result.dataset.symbol, regime))
+        version = lines.version(place.line) if place else None
+        stays = places is None or place is not None or PRIOR[regime] not in result.versions
+        if place is not None and version is not None:
+            challenger = lines.version(place.challenger) if place.challenger else None
+            record = lines.record(regime, place, version, moment)
+            number = present if pinned and present is not None else version.number
+            choices.append(
+                CellChoice(regime, number, record, challenger.number if challenger else None)
+            )
+        elif stays and present is not None:
+            choices.append(CellChoice(regime, present, None, None))
+        else:
+            choices.append(_of_families(result, regime, present if pinned else None, {}, moment))
     return choices
 
 
@@ -85,12 +142,23 @@ def champion_models(result: SymbolResult, choices: Sequence[CellChoice]) -> list
 
 
 def name_champions(
-    library: BrainLibrary, result: SymbolResult, choices: Sequence[CellChoice]
+    library: BrainLibrary,
+    result: SymbolResult,
+    choices: Sequence[CellChoice],
+    promotion: Promotion,
+    damaged: Collection[str] = (),
 ) -> list[Standing]:
     """Move the symbol's aliases to the chosen versions, and describe its champions.
 
     A champion that can't be read, as where an alias was moved to another program's version, is a
     failure of the result.
+
+    Args:
+        library: where the aliases are.
+        result: of the symbol's trainings.
+        choices: of its cells.
+        promotion: of the night, which judges the champions' sizes.
+        damaged: model ids of versions whose files are not as registered.
 
     Returns:
         The champions of the cells, those of the night before included.
@@ -98,9 +166,16 @@ def name_champions(
     if not choices:
         return []
     key = result.dataset.key
+    sizing = promotion.sizing(key)
+    name = next(iter(result.versions.values())).model
     for choice in choices:
         if choice.record is not None:
-            library.set_champion(key, choice.regime, choice.record, choice.challenger)
+            record = choice.record
+            if sizing is not None:
+                intact = model_id(name, record.version) not in damaged
+                size = sizing.size(choice.regime, intact=intact)
+                record = replace(record, size=size.value, size_reason=size.reason)
+            library.set_champion(key, choice.regime, record, choice.challenger)
     links = {
         v.number: run_link(result.run.experiment_id, v.run_id) for v in result.versions.values()
     }
@@ -131,37 +206,3 @@ def _differences(result: SymbolResult, regime: Regime) -> dict[Family, Estimate]
         for family, training in result.trainings.items()
         if family != prior
     }
-
-
-def _record(result: SymbolResult, regime: Regime, choice: Choice) -> CellRecord:
-    family = choice.champion
-    version = result.versions[family]
-    evidence = result.trainings[family].evidence[regime]
-    sharpe = evidence.net_sharpe
-    # Without evidence, and without a position, there is nothing to compare.
-    unproven = evidence.positions and not evidence.beats_flat
-    flat = ("not shown to beat flat",) if unproven else ()
-    probability = confidence(
-        sharpe.value, sharpe.error, evidence.bars, evidence.episodes
-    ).probability
-    return CellRecord(
-        version=version.number,
-        digest=version.digest,
-        family=family,
-        recipe=version.recipe,
-        trained_until=version.trained_until,
-        provisional=True,
-        reason="; ".join([choice.reason, *flat, *evidence.caveats()]),
-        by_evidence=choice.by_evidence,
-        bars=evidence.bars,
-        episodes=evidence.episodes,
-        net_sharpe=sharpe.value,
-        net_sharpe_error=sharpe.error,
-        confidence=probability,
-        cost_bp=round(result.trainings[family].decisions.rule.cost, 3),
-        fill=result.dataset.fill.describe(result.dataset.timeframe),
-        metrics=evidence.to_metrics(),
-        night=result.run.day,
-        decided=datetime.now(UTC).isoformat(timespec="seconds"),
-        regimes=regime_document(result.dataset),
-    )

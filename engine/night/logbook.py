@@ -6,12 +6,14 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
 from brain.artifacts import OUT_OF_SAMPLE, TRIAL_PREDICTIONS, TRIALS
 from brain.calendars import CONTINUOUS
+from brain.lines import line_of
 from brain.model_keys import ModelKey, ahead
 from brain.naming import REGIMES, Role, Tag
 from brain.recipes import Recipe
@@ -42,7 +44,11 @@ _COMPARISON = (
 
 
 def log_training(
-    library: BrainLibrary, symbol_run: Run, dataset: Dataset, result: TrainingResult
+    library: BrainLibrary,
+    symbol_run: Run,
+    dataset: Dataset,
+    result: TrainingResult,
+    moment: datetime,
 ) -> Version:
     """Write a child run of the symbol's for the family; register its model as the next version.
 
@@ -55,6 +61,7 @@ def log_training(
         symbol_run: the parent.
         dataset: of the training.
         result: of the training.
+        moment: of the night job, from which on the version counts as made.
 
     Raises:
         LibraryError: the tracking server or the artifact store fails.
@@ -79,7 +86,11 @@ def log_training(
             dataset.key,
             result.family,
             result.folder,
-            tags=tags,
+            tags={
+                **tags,
+                Tag.LINE: line_of(recipe).id,
+                Tag.MADE: moment.astimezone(UTC).isoformat(),
+            },
             hyperparameters=recipe.hyperparameters,
             note=_note(dataset, result, _links(run, dataset.key)),
         )

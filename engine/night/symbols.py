@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
@@ -100,6 +101,7 @@ def train_symbols(
     progress: Progress | None = None,
     *,
     market: MarketReader = no_market,
+    moment: datetime | None = None,
 ) -> Iterator[SymbolResult | Failure]:
     """Train and register every family of every symbol, in child runs of the night.
 
@@ -110,6 +112,7 @@ def train_symbols(
         night: the parent run.
         progress: called after each model.
         market: reads funding and open interest; without it there are no such features.
+        moment: of the job; now if None.
 
     Yields:
         The result of each symbol that has a dataset, as it is done, and a failure of each other;
@@ -119,13 +122,14 @@ def train_symbols(
         LibraryError: the tracking server or the artifact store fails; then nothing can go on.
     """
     tally = Tally(progress, len(bars) * len(settings.families))
+    begun = moment or datetime.now(UTC)
 
     def unit(symbol: str) -> Unit[SymbolResult | Failure]:
         data = read_symbol(settings, symbol, bars, market, tally)
         if isinstance(data, Failure):
             return data
         with symbol_run(night, data) as run:
-            return (yield from train_families(library, settings, data.dataset, run, tally))
+            return (yield from train_families(library, settings, data.dataset, run, tally, begun))
 
     yield from run_units(map(unit, bars), jobs=settings.jobs)
 
@@ -217,9 +221,17 @@ def symbol_run(night: Run, data: SymbolData) -> Run:
 
 
 def train_families(
-    library: BrainLibrary, settings: Settings, dataset: Dataset, run: Run, tally: Tally
+    library: BrainLibrary,
+    settings: Settings,
+    dataset: Dataset,
+    run: Run,
+    tally: Tally,
+    moment: datetime,
 ) -> Unit[SymbolResult]:
-    """A unit that trains and registers a symbol's families in child runs of the symbol's."""
+    """A unit that trains and registers a symbol's families in child runs of the symbol's.
+
+    Arguments are those of :func:`train_symbols`; the versions are made at the job's moment.
+    """
     result = SymbolResult(dataset, run)
     plan = _plan(settings, dataset.symbol)
 
@@ -229,7 +241,7 @@ def train_families(
             run.fail()
         else:
             with labelled(family=outcome.family):
-                version = log_training(library, run, dataset, outcome)
+                version = log_training(library, run, dataset, outcome, moment)
                 logger.info("registered %s", version.id)
             result.versions[outcome.family] = version
             # The trials are stored by now, and large.

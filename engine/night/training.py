@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from brain.brief import Brief
 from brain.errors import BrainError, TrainingError
 from brain.naming import REGIMES, Family, Regime
@@ -15,9 +17,11 @@ from brain.work import Failure
 from brain.workers import Call, fresh_folder
 from engine.data.dataset import Dataset
 from engine.evaluation.metrics import evaluate, net_returns
+from engine.evaluation.nights import NightTable, complete_days, days_of, night_evidence
 from engine.evaluation.profit_table import profit_columns
 from engine.evaluation.rules import Decisions, decisions
 from engine.evaluation.trading import trading_of
+from engine.evaluation.trial_count import effective_trials
 from engine.evaluation.walk_forward import Fold, TrainingPlan, out_of_sample
 from engine.kernels.columns import Floats
 from engine.night.search import Search, search
@@ -61,6 +65,9 @@ class TrainingResult(Brief):
         evidence: by regime and over all bars.
         prediction: (N,) out-of-sample predictions, NaN before the first test row.
         decisions: of the predictions.
+        nights: of the same decisions: complete nights, from the first one that is all predicted on.
+        tried: recipes that were tried before this one was chosen, itself included: the effective
+            number of the search's trials, or all of them where their predictions are not at hand.
         net: (N,) net return of each bar by the regime of the decisions, see
             :func:`engine.evaluation.metrics.net_returns`; over all bars it is in ``profit``.
         profit: (N,) each, see :func:`engine.evaluation.profit_table.profit_columns`.
@@ -75,6 +82,8 @@ class TrainingResult(Brief):
     evidence: dict[str, Evidence]
     prediction: Floats
     decisions: Decisions
+    nights: NightTable
+    tried: float
     net: dict[Regime, Floats]
     profit: dict[str, Floats]
     folder: Path
@@ -126,6 +135,7 @@ def train(task: Task) -> TrainingResult:
         evidence = evaluate(
             prediction, dataset.target, dataset.forward_return, trading, choice.position
         )
+        nights = _nights(prediction, choice, dataset)
         net = {regime: net_returns(choice.position, trading, regime) for regime in REGIMES}
         profit = profit_columns(choice.position, trading)
     with stopwatch.stage("refit"):
@@ -147,11 +157,28 @@ def train(task: Task) -> TrainingResult:
         evidence=evidence,
         prediction=prediction,
         decisions=choice,
+        nights=nights,
+        tried=_tried(recipe, trials),
         net=net,
         profit=profit,
         folder=task.folder,
         seconds=stopwatch.seconds,
     )
+
+
+def _nights(prediction: Floats, choice: Decisions, dataset: Dataset) -> NightTable:
+    """The evidence of complete nights after the one in which the first prediction is made."""
+    trading, times = trading_of(dataset, choice.cost), dataset.close_ns
+    table = night_evidence(prediction, choice.position, trading, dataset.volatility, times)
+    predicted = days_of(times[np.isfinite(prediction)])
+    complete = np.isin(table.days, complete_days(times))
+    return table.nights(complete & (table.days > predicted.min(initial=table.days[-1])))
+
+
+def _tried(recipe: Recipe, trials: Search | None) -> float:
+    if trials is None:
+        return float(max(1, recipe.trials))
+    return effective_trials(trials.predictions.to_numpy())
 
 
 def _predictions(dataset: Dataset, recipe: Recipe, walk: tuple[Fold, ...]) -> Floats:

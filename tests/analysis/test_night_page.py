@@ -104,12 +104,12 @@ def test_every_symbol_cell_and_failure_is_on_the_page(document: dict[str, Any]) 
     assert re.findall("<h2>(.*?)</h2>", page_of(document)) == [
         *("BTC/USD", "ETH/USD", "&lt;b&gt;BAD&lt;/b&gt;/USD", "Failures")
     ]
-    low = texts[texts.index("low") :][:12]
+    low = texts[texts.index("low") :][:13]
     assert low == [
         *("low", "xgboost", "BTC-USD.1h.6/2", "2.00 ± 0.75", "2.50", "2.25", "0.50", "-1.50"),
-        *("20.1 bp", "0.88", "1234, 7", "2024-01-11"),
+        *("20.1 bp", "0.88", "not judged", "1234, 7", "2024-01-11"),
     ]
-    extreme = texts[texts.index("extreme") :][:12]
+    extreme = texts[texts.index("extreme") :][:13]
     assert extreme == [
         *(
             "extreme",
@@ -122,6 +122,7 @@ def test_every_symbol_cell_and_failure_is_on_the_page(document: dict[str, Any]) 
             "?",
             "?",
             "unknown",
+            "not judged",
             "?, ?",
             "2024-01-11",
         ),
@@ -180,3 +181,12 @@ def test_four_hundred_symbols_are_a_page_that_opens() -> None:
     text = night_page(join_documents(parts, [], {}), [], title="Night")
     assert text.count("<polyline") == 1200
     assert len(text) < 4_000_000  # MLflow's viewer hangs near 10 MB
+
+
+def test_a_champions_line_and_size_are_on_the_page(document: dict[str, Any]) -> None:
+    cell = document["champions"][0]
+    cell |= {"line": "xgboost-0123456789ab", "size": 0.0, "size_reason": "abstain: for a test"}
+    texts = [" ".join(text.split()) for text in HtmlPage(page_of(document)).texts]
+    low = texts[texts.index("low") :][:14]
+    assert (low[1], low[10]) == ("xgboost-0123456789ab", "0")
+    assert low[13].endswith("; size 0, abstain: for a test")

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from brain.errors import SettingsError
-from brain.naming import Family
+from brain.naming import Family, Policy
 from brain.settings import load_settings
 
 
@@ -63,6 +63,12 @@ def test_all_stands_for_every_symbol_and_family() -> None:
     assert settings.families == tuple(Family)
 
 
+def test_champions_are_named_by_trial_unless_another_policy_is_set() -> None:
+    assert load_settings().promotion is Policy.TRIAL
+    assert load_settings({"promotion": "Composite"}).promotion is Policy.COMPOSITE
+    assert load_settings().digest() != load_settings({"promotion": "provisional"}).digest()
+
+
 def test_a_family_named_twice_is_trained_once() -> None:
     assert load_settings({"families": "lstm,xgboost,lstm"}).families == (
         Family.LSTM,
@@ -83,6 +89,7 @@ def test_a_family_named_twice_is_trained_once() -> None:
         ({"fill": "opne"}, "did you mean 'open'"),
         ({"product": "perpetuals"}, "did you mean 'perpetual'"),
         ({"cost_bps": "-1"}, "cost_bps='-1'"),
+        ({"promotion": "trail"}, "no policy of promotion is called 'trail'; did you mean 'trial'"),
         ({"symbols": "BTC USD"}, "'BTC USD'"),
     ],
 )

@@ -36,3 +36,10 @@ def test_a_version_of_long_ago_and_a_pin_are_told(
     standing = Standing(champion, "2026-11-25", trained)
     assert (standing.age_days, standing.note) == (age, note)
     assert standing.why == (f"{note}; prior" if note else "prior")
+
+
+def test_a_size_of_0_is_told_with_its_reason() -> None:
+    for size, more in ((None, ""), (1.0, ""), (0.0, "; size 0, abstain: not credibly better")):
+        record = replace(RECORD, size=size, size_reason="abstain: not credibly better")
+        standing = Standing(replace(CHAMPION, record=record), "2026-11-22", trained=True)
+        assert standing.why == f"prior{more}"

@@ -104,13 +104,14 @@ class Models:
         rule: PositionRule | None = None,
         regimes: Sequence[Regime] = REGIMES,
         confidence: float | None = 0.8,
+        size: float | None = None,
     ) -> str:
         """Write a version as a night does and make it champion; its id."""
         number = len(self.folders) + 1
         folder = self.folder / str(number)
         recipe = Recipe(fitted.family, dataset.feature_set, dataset.horizon, {}, 7)
         write_model(fitted, dataset, recipe, rule or rule_of(dataset), folder)
-        return self.crown(folder, dataset, fitted.family, regimes, confidence)
+        return self.crown(folder, dataset, fitted.family, regimes, confidence, size)
 
     def crown(
         self,
@@ -119,6 +120,7 @@ class Models:
         name: Family,
         regimes: Sequence[Regime],
         confidence: float | None,
+        size: float | None = None,
     ) -> str:
         record = CellRecord(
             version=len(self.folders) + 1,
@@ -132,6 +134,8 @@ class Models:
             episodes=None,
             decided=dataset.trained_until,
             confidence=confidence,
+            size=size,
+            size_reason="" if size else "abstain: for a test",
         )
         key = dataset.key
         for regime in regimes:

@@ -16,6 +16,7 @@ from brain.naming import Family
 from engine.data.dataset import make_dataset
 from serving import Decision, Hamilton, Limits
 from serving.limits import Board
+from serving.replay import journals, replay
 from tests.serving.conftest import TRAINED
 from tests.serving.desk import HORIZON, Models, bars_of, fit, give, head, rule_of, sample
 
@@ -86,6 +87,29 @@ def test_without_confidence_nothing_is_held(
     assert {d.position for d in decisions} == {0.0}
     # What the rule would do again and again is never kept as if it had been done.
     assert reason in {d.reason for d in decisions if abs(d.expected_bp) > 60.0}
+
+
+def test_a_champion_of_size_0_takes_no_position_and_a_replay_says_the_same(
+    tmp_path: Path,
+) -> None:
+    dataset = make_dataset(head(sample(), TRAINED), horizon=HORIZON)
+    fitted, limits = fit(Family.LIGHTGBM, dataset), replace(OFF, by_size=True)
+    decisions = {}
+    for size in (None, 1.0, 0.0):
+        models = Models(tmp_path / str(size))
+        models.add(fitted, dataset, size=size)
+        with Hamilton(
+            models, [SYMBOL], limits=limits, journal=tmp_path / f"j{size}", clock=lambda: 0
+        ) as hamilton:
+            decisions[size] = give(hamilton, SYMBOL, NEW)
+        (journal,) = journals(tmp_path / f"j{size}")
+        assert not replay(journal, models).differences
+    assert {d.position for d in decisions[None]} > {0.0}
+    assert [d.position for d in decisions[1.0]] == [d.position for d in decisions[None]]
+    assert {d.position for d in decisions[0.0]} == {0.0}
+    assert "the champion's size is 0: abstain: for a test" in {d.reason for d in decisions[0.0]}
+    free = decide(models, OFF)
+    assert [d.position for d in free] == [d.position for d in decisions[None]]
 
 
 def test_the_age_of_a_bar_is_told_by_the_clock(models: Models, free: list[Decision]) -> None:

@@ -1,7 +1,7 @@
 """Writes to a series table: each is one commit, and conflicts with those of other writers.
 
 Rows are compared with the stored ones first. Those that are there already cost nothing more, new
-ones are appended, and only a changed value rewrites a file.
+ones are appended, and only a changed value of an upsert rewrites a file.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from brain.series.store.schema import MONTH, Kind
 from brain.series.store.sync import sync_commits
 from brain.series.store.table import WRITER, SeriesTable, locks, until_committed
 
-__all__ = ["revise_rows", "tidy", "upsert_rows"]
+__all__ = ["append_rows", "revise_rows", "tidy", "upsert_rows"]
 
 logger = logging.getLogger(__name__)
 
@@ -42,26 +42,47 @@ def upsert_rows(table: SeriesTable, rows: pa.Table) -> tuple[int, int]:
 def _upsert(table: SeriesTable, rows: pa.Table) -> tuple[int, int]:
     kind, delta = table.kind, table.find_or_create()
     difference = compare(kind, rows, rows_near(delta, kind, rows))
-    changes = difference.rows
-    if len(changes) == 0:
-        return 0, 0
-    version = delta.version()
-    partitions = [_partition_name(kind, part) for part in partitions_of(kind, changes)]
     if len(difference.changed) == 0:
-        write_deltalake(
-            delta,
-            changes,
-            mode="append",
-            writer_properties=WRITER,
-            commit_properties=locks(partitions),
-        )
-    else:
-        _merge(delta, kind, changes, partitions)
+        _write_new(table, delta, difference.new)
+        return len(difference.new), 0
+    version = delta.version()
+    _merge(delta, kind, difference.rows)
     _finish(table, delta, version)
     return len(difference.new), len(difference.changed)
 
 
-def _merge(delta: DeltaTable, kind: Kind, rows: pa.Table, partitions: Sequence[str]) -> None:
+def append_rows(table: SeriesTable, rows: pa.Table) -> tuple[int, int]:
+    """Store those rows of :func:`brain.series.store.rows.to_rows` whose key is not stored yet.
+
+    Returns:
+        How many were new, and how many have other values than those that are stored.
+    """
+    return until_committed(lambda: _append(table, rows))
+
+
+def _append(table: SeriesTable, rows: pa.Table) -> tuple[int, int]:
+    delta = table.find_or_create()
+    difference = compare(table.kind, rows, rows_near(delta, table.kind, rows))
+    _write_new(table, delta, difference.new)
+    return len(difference.new), len(difference.changed)
+
+
+def _write_new(table: SeriesTable, delta: DeltaTable, rows: pa.Table) -> None:
+    """Append rows, unless another commit names one of their partitions since the table was read."""
+    if len(rows) == 0:
+        return
+    version = delta.version()
+    write_deltalake(
+        delta,
+        rows,
+        mode="append",
+        writer_properties=WRITER,
+        commit_properties=locks(_partition_names(table.kind, rows)),
+    )
+    _finish(table, delta, version)
+
+
+def _merge(delta: DeltaTable, kind: Kind, rows: pa.Table) -> None:
     affected = (
         " AND ".join(
             f"t.{column} = {quoted(part[column][0].as_py())}" for column in kind.partitions
@@ -76,7 +97,7 @@ def _merge(delta: DeltaTable, kind: Kind, rows: pa.Table, partitions: Sequence[s
         source_alias="s",
         target_alias="t",
         writer_properties=WRITER,
-        commit_properties=locks(partitions),
+        commit_properties=locks(_partition_names(kind, rows)),
     )
     merger.when_matched_update_all().when_not_matched_insert_all().execute()
 
@@ -94,7 +115,7 @@ def revise_rows(
         table: whose rows are replaced.
         change: returns the rows that take the place of those that it gets; None leaves them.
         texts: values by text column, as of :class:`~brain.series.store.queries.RowFilter`; one
-            exchange among them.
+            of the kind's partition among them.
     """
     condition = " AND ".join(RowFilter(texts).conditions(table.kind))
 
@@ -113,12 +134,12 @@ def _replace(
     kind = table.kind
     version = delta.version()
     condition = " AND ".join(RowFilter(texts).conditions(kind))
-    (exchange,) = texts["exchange"]
-    partitions = [exchange]
+    (partition,) = texts[kind.partition]
+    partitions = [partition]
     if kind.monthly:
         months = query(delta, kind, [MONTH], condition)[MONTH].to_pylist()
         months += rows[MONTH].to_pylist()
-        partitions = [f"{exchange}/{month}" for month in sorted(set(months))]
+        partitions = [f"{partition}/{month}" for month in sorted(set(months))]
     write_deltalake(
         delta,
         rows,
@@ -158,5 +179,8 @@ def tidy(table: SeriesTable, keep_hours: int) -> None:
     )
 
 
-def _partition_name(kind: Kind, rows: pa.Table) -> str:
-    return "/".join(rows[column][0].as_py() for column in kind.partitions)
+def _partition_names(kind: Kind, rows: pa.Table) -> list[str]:
+    return [
+        "/".join(part[column][0].as_py() for column in kind.partitions)
+        for part in partitions_of(kind, rows)
+    ]

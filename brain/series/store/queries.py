@@ -66,17 +66,18 @@ class RowFilter:
         return conditions
 
 
-def text_filter(**columns: str | Sequence[str] | None) -> dict[str, list[str]]:
+def text_filter(kind: Kind, **columns: str | Sequence[str] | None) -> dict[str, list[str]]:
     """Values by text column; None and an empty timeframe are no limit.
 
-    ``BTC/USDT`` means the perpetual ``BTC/USDT:USDT``.
+    ``BTC/USDT`` means the perpetual ``BTC/USDT:USDT`` where an exchange lists the symbols.
     """
     texts: dict[str, list[str]] = {}
     for name, value in columns.items():
         if value is None or (name == "timeframe" and value == ""):
             continue
         values = [value] if isinstance(value, str) else list(value)
-        texts[name] = [_with_settle(symbol) for symbol in values] if name == "symbol" else values
+        perpetuals = name == "symbol" and kind.listed
+        texts[name] = [_with_settle(symbol) for symbol in values] if perpetuals else values
     return texts
 
 
@@ -147,8 +148,8 @@ def _near(kind: Kind, part: pa.Table) -> str:
         extent = pc.min_max(part[kind.time]).as_py()
         limits.append(f"{kind.time} >= {_sql_time(pd.Timestamp(extent['min']))}")
         limits.append(f"{kind.time} <= {_sql_time(pd.Timestamp(extent['max']))}")
-    symbols = pc.unique(part["symbol"]).to_pylist()
-    if len(symbols) <= _FEW_SYMBOLS:
+    symbols = pc.unique(part["symbol"]).to_pylist() if "symbol" in kind.key else []
+    if 0 < len(symbols) <= _FEW_SYMBOLS:
         limits.append(_one_of("symbol", symbols))
     return f"({' AND '.join(limits)})"
 

@@ -1,7 +1,9 @@
-"""The kinds of market series: their columns, keys and partitions, and migrations of their layouts.
+"""The kinds of series: their columns, keys and partitions, and migrations of their layouts.
 
 One table a kind. Times are UTC in microseconds; prices are in the quote currency, ``volume``,
 ``base`` and ``open_interest`` in base units, ``rate`` and ``funding_rate`` a fraction per interval.
+Market series are of an exchange. Shadows, evidence and contests are of models: rows that are only
+ever appended, see :meth:`brain.series.store.store.SeriesStore.append`.
 """
 
 from __future__ import annotations
@@ -45,7 +47,8 @@ class Kind:
         values: the dtype of the other columns: ``text``, ``number``, ``count`` or ``time``.
         nullable: values that may be missing, as a whole column or row by row.
         time: the key's column that holds a time, by which queries are limited; None: there is none.
-        monthly: whether the table is partitioned by the month of that time, beside the exchange.
+        partition: the key's column that the table is partitioned by.
+        monthly: whether it is partitioned by the month of the time too.
         stamped: whether the store notes in ``collected`` when it stored a row.
         version: of this layout.
         migrations: by older version, what makes its rows those of the next version.
@@ -56,6 +59,7 @@ class Kind:
     values: Mapping[str, str]
     nullable: frozenset[str] = frozenset()
     time: str | None = "time"
+    partition: str = "exchange"
     monthly: bool = True
     stamped: bool = True
     version: int = 1
@@ -75,7 +79,12 @@ class Kind:
     @property
     def partitions(self) -> list[str]:
         """The columns that the table is partitioned by."""
-        return ["exchange", MONTH] if self.monthly else ["exchange"]
+        return [self.partition, MONTH] if self.monthly else [self.partition]
+
+    @property
+    def listed(self) -> bool:
+        """Whether the symbols are instruments' that an exchange lists: linear perpetuals."""
+        return "exchange" in self.key
 
     @property
     def schema(self) -> pa.Schema:
@@ -256,6 +265,46 @@ KINDS = _kinds(
         nullable=frozenset({"first", "last", *_COUNTS}),
         time="checked",
         stamped=False,
+    ),
+    # A line's predictions of bars that its versions had not seen; ``time`` is the bar's close.
+    # ``prediction`` is in the target's units, ``position`` what the version's own rule decided
+    # (-1 to 1 of the slot's capital), ``cost`` a share of each unit traded, ``version`` a model id,
+    # and ``made`` when that version was made.
+    Kind(
+        "shadows",
+        key=("timeframe", "line", "symbol", "time"),
+        values={
+            **dict.fromkeys(("prediction", "position", "cost"), "number"),
+            "version": "text",
+            "made": "time",
+        },
+        partition="timeframe",
+    ),
+    # A line's night by regime of decision; ``time`` is the day's start. ``profit`` is net, over the
+    # ``volatility`` of the day that was known before it; ``turnover`` in units of the capital,
+    # ``missing`` a share of the day's ``bars``. ``source`` is "live" or "backtest", ``version`` a
+    # model id or, of a backtest, the recipe's; ``tried`` the recipes that were tried on the bars.
+    Kind(
+        "evidence",
+        key=("timeframe", "line", "symbol", "regime", "time"),
+        values={
+            **dict.fromkeys(("profit", "volatility", "turnover", "missing"), "number"),
+            "bars": "count",
+            "source": "text",
+            "version": "text",
+            "tried": "number",
+        },
+        partition="timeframe",
+        monthly=False,
+    ),
+    # The nights of a contest of lines, ``contest`` "1h.6" (timeframe and horizon). ``step`` is
+    # "closed", all evidence up to that day is stored, or "decided", with state and decisions.
+    Kind(
+        "contests",
+        key=("contest", "step", "time"),
+        values={"document": "text"},
+        partition="contest",
+        monthly=False,
     ),
 )
 

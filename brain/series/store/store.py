@@ -1,4 +1,4 @@
-"""The series store: market history as Delta tables, in a folder or in an S3 store."""
+"""The series store: market history and evidence as Delta tables, in a folder or an S3 store."""
 
 from __future__ import annotations
 
@@ -14,14 +14,29 @@ import pyarrow as pa
 from brain.errors import InputError, SeriesStoreError
 from brain.naming import present_name
 from brain.series.store.address import check_root, parse_root, store_faults
-from brain.series.store.commits import revise_rows, tidy, upsert_rows
+from brain.series.store.commits import append_rows, revise_rows, tidy, upsert_rows
 from brain.series.store.object_store import ConditionalPuts, is_s3, storage_options
 from brain.series.store.queries import RowFilter, query, text_filter, to_timestamp
 from brain.series.store.rows import rows_with, to_rows
 from brain.series.store.schema import KINDS, Kind, parse_kind
 from brain.series.store.table import SeriesTable
 
-__all__ = ["SeriesStore", "UpsertCounts"]
+__all__ = ["AppendCounts", "SeriesStore", "UpsertCounts"]
+
+
+@dataclass(frozen=True)
+class AppendCounts:
+    """The counts of an append.
+
+    Attributes:
+        rows: of the frame; rows with the same key count once.
+        inserted: rows whose key was not in the store.
+        different: rows whose key was there with other values, which stay.
+    """
+
+    rows: int
+    inserted: int
+    different: int
 
 
 @dataclass(frozen=True)
@@ -40,7 +55,7 @@ class UpsertCounts:
 
 
 class SeriesStore:
-    """Market series by kind. Any number of processes and threads may read and write at once.
+    """Series by kind. Any number of processes and threads may read and write at once.
 
     A symbol's rows are stored under the symbol that they are written with. Readers may name a
     renamed symbol by any of its names, and get the rows of the present one.
@@ -113,16 +128,18 @@ class SeriesStore:
         start: object = None,
         end: object = None,
         columns: Sequence[str] | None = None,
+        where: Mapping[str, str | Sequence[str]] | None = None,
     ) -> pd.DataFrame:
         """Rows of one kind, sorted by key.
 
         Args:
             kind: one of :meth:`kinds`.
-            symbol, exchange, timeframe: only of these; all if None. ``BTC/USDT`` means the
-                perpetual ``BTC/USDT:USDT``, and a former name the present symbol.
+            symbol, exchange, timeframe: only of these; all if None. In market series ``BTC/USDT``
+                means the perpetual ``BTC/USDT:USDT``, and a former name the present symbol.
             start, end: only rows whose time (of gaps the start, of quality when it was checked)
                 is in ``[start, end)``; a time without a zone is taken as UTC.
             columns: only these, in this order.
+            where: values by other text columns of the key, such as ``line``: only rows with these.
 
         Returns:
             A frame of the kind's columns; unknown values are NaN, NaT or NA. Without rows, but with
@@ -135,8 +152,11 @@ class SeriesStore:
         """
         layout = parse_kind(kind, self._kinds)
         names = layout.check_columns(list(layout.columns) if columns is None else columns)
-        texts = text_filter(symbol=symbol, exchange=exchange, timeframe=timeframe)
-        if "symbol" in texts:
+        texts = text_filter(
+            layout,
+            **{"symbol": symbol, "exchange": exchange, "timeframe": timeframe, **(where or {})},
+        )
+        if "symbol" in texts and layout.listed:
             texts["symbol"] = [self._after_renaming(name) for name in texts["symbol"]]
         row_filter = RowFilter(texts, to_timestamp(start, "start"), to_timestamp(end, "end"))
         condition = " AND ".join(row_filter.conditions(layout))
@@ -206,6 +226,26 @@ class SeriesStore:
             inserted, updated = upsert_rows(self._tables[kind], rows)
         return UpsertCounts(len(rows), inserted, updated)
 
+    def append(self, kind: str, frame: pd.DataFrame) -> AppendCounts:
+        """Store the rows whose key is not stored yet; what is stored stays as it is, for ever.
+
+        In one commit, and as lasting as one of :meth:`upsert`. Of several writers of a key at once
+        the first wins, and the others count theirs as different.
+
+        Args:
+            kind, frame: as for :meth:`upsert`.
+
+        Raises:
+            InputError: as for :meth:`upsert`.
+        """
+        layout = parse_kind(kind, self._kinds)
+        rows = to_rows(layout, frame, pd.Timestamp.now("UTC"))
+        if len(rows) == 0:
+            return AppendCounts(0, 0, 0)
+        with self._faults(layout, "store"):
+            inserted, different = append_rows(self._tables[kind], rows)
+        return AppendCounts(len(rows), inserted, different)
+
     def revise(
         self,
         kind: str,
@@ -229,7 +269,7 @@ class SeriesStore:
             InputError: a new row is of another exchange or symbol, or as for :meth:`upsert`.
         """
         layout = parse_kind(kind, self._kinds)
-        texts = text_filter(exchange=exchange, symbol=symbols)
+        texts = text_filter(layout, exchange=exchange, symbol=symbols)
 
         def change_rows(rows: pa.Table) -> pa.Table | None:
             before = layout.to_frame(rows)

@@ -14,6 +14,7 @@ from brain.records import Version
 from brain.series.files import read_folder, sample_folder
 from engine.data.dataset import Dataset, make_dataset
 from engine.evaluation.metrics import evaluate
+from engine.evaluation.nights import night_evidence
 from engine.evaluation.rules import decisions
 from engine.evaluation.trading import ALL, trading_of
 from engine.evaluation.walk_forward import TrainingPlan
@@ -44,6 +45,14 @@ def result(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> TrainingR
         evidence=evidence,
         prediction=prediction,
         decisions=choice,
+        nights=night_evidence(
+            prediction,
+            choice.position,
+            trading_of(data, choice.cost),
+            data.volatility,
+            data.close_ns,
+        ),
+        tried=1.0,
         net={},
         profit={},
         folder=tmp_path_factory.mktemp("model"),

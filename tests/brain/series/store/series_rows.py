@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-__all__ = ["BTC", "ETH", "candles", "gaps", "utc"]
+__all__ = ["BTC", "ETH", "candles", "evidence", "gaps", "utc"]
 
 BTC, ETH = "BTC/USDT:USDT", "ETH/USDT:USDT"
 
@@ -39,6 +39,34 @@ def candles(
             "close": prices,
             "volume": 2.5,
             "available": times + pd.Timedelta(hours=1),
+        }
+    )
+
+
+def evidence(
+    start: str = "2026-10-31",
+    nights: int = 3,
+    *,
+    profit: float = 0.5,
+    line: str = "lightgbm-0123456789ab",
+    symbol: str = "BTC/USD",
+) -> pd.DataFrame:
+    """Nights of a line in regime low."""
+    return pd.DataFrame(
+        {
+            "timeframe": "1h",
+            "line": line,
+            "symbol": symbol,
+            "regime": "low",
+            "time": pd.date_range(start, periods=nights, tz="UTC", unit="us"),
+            "profit": profit + np.arange(nights),
+            "volatility": 0.02,
+            "turnover": 1.0,
+            "missing": 0.0,
+            "bars": 24,
+            "source": "live",
+            "version": "BTC-USD.1h.6/7",
+            "tried": 1.0,
         }
     )
 

@@ -145,13 +145,14 @@ def test_nothing_has_the_dtypes_of_something(kind: str, store: SeriesStore) -> N
     assert len(empty) == 0
     values = {"text": "x", "number": 1.5, "count": 3, "time": utc("2026-11-01")}
     row = {name: [values[dtype]] for name, dtype in KINDS[kind].inputs.items()}
-    store.upsert(kind, pd.DataFrame(row | {"symbol": [BTC]}))
+    store.upsert(kind, pd.DataFrame(row | ({"symbol": [BTC]} if "symbol" in row else {})))
     rows = store.read(kind)
     assert len(rows) == 1
     assert dict(rows.dtypes) == dict(empty.dtypes)
-    nobody = store.read(kind, exchange="no such exchange")
+    first = KINDS[kind].key[0]
+    nobody = store.read(kind, where={first: "no such text"})
     assert (len(nobody), dict(nobody.dtypes)) == (0, dict(empty.dtypes))
-    assert list(store.read(kind, columns=["symbol"])) == ["symbol"]
+    assert list(store.read(kind, columns=[first])) == [first]
 
 
 def test_nothing_stored_makes_no_table(store: SeriesStore) -> None:
