@@ -144,12 +144,14 @@ class Night:
         library, settings, dataset = self._library, self._settings, data.dataset
         with symbol_run(self._run, data) as run:
             with part.stopwatch.stage("shadow"):
-                part.failures += yield from shadow_lines(library, dataset)
+                standing = data.lines.others(self.promotion.standing(dataset.key))
+                filled = {line: data.lines.filled_tonight(line) for line in standing}
+                part.failures += yield from shadow_lines(library, dataset, filled)
             with part.stopwatch.stage("train and register"):
                 result = yield from train_families(
-                    library, settings, dataset, run, trained, self._moment
+                    library, settings, dataset, run, trained, self._moment, standing
                 )
-                append_backtests(library.series, dataset, result.trainings.values())
+                append_backtests(library.series, dataset, result.all_trainings)
                 choices = choose_champions(library, result, self.promotion)
             models = champion_models(result, choices)
             explained.expect(pieces(len(models)) - pieces(len(settings.families)))
@@ -164,7 +166,7 @@ class Night:
                 )
             part.failures += result.failures
             part.lines = model_lines(analysis.models)
-            versions = list(result.versions.values())
+            versions = result.all_versions
             self.promotion.done(dataset.key, dataset.close_time, [v.line for v in versions])
             part.document = night_document(
                 part.champions, versions, analysis, part.failures, part.stopwatch.seconds

@@ -16,7 +16,7 @@ from brain.calendars import CONTINUOUS
 from brain.errors import InputError
 from brain.naming import Family, parse_family
 
-__all__ = ["REFIT_RULE", "Recipe", "feature_set_name", "own_columns"]
+__all__ = ["REFIT_RULE", "Recipe", "feature_kernels", "feature_set_name", "own_columns"]
 
 #: How a recipe becomes a version: the same hyperparameters on every row whose target is known. It
 #: is part of every id, so it keeps the word that targets had when the first recipes were stored.
@@ -43,6 +43,11 @@ def feature_set_name(kernels: Iterable[str], own: Iterable[str] = ()) -> str:
     """
     names = ",".join(own)
     return "+".join([*kernels, *([f"{_OWN}{names}{_END}"] if names else [])])
+
+
+def feature_kernels(feature_set: str) -> tuple[str, ...]:
+    """The names of the kernels' lists of features in a feature set of that name."""
+    return tuple(feature_set.partition(f"+{_OWN}")[0].split("+"))
 
 
 def own_columns(feature_set: str) -> tuple[str, ...]:

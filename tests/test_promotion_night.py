@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,7 @@ from tests.servers import copy_database, sqlite_template
 
 SYMBOLS = ("AAA/USD", "BBB/USD")
 NAME = "1d.6"
+KEYS = [ModelKey(symbol, "1h", 6) for symbol in SYMBOLS]
 OPTIONS = (
     *("--bars", "bars", "--families", "lightgbm,xgboost"),
     *("--trials", "1", "--folds", "2", "--jobs", "1"),
@@ -332,9 +335,8 @@ def test_a_new_feature_set_is_a_new_line_and_the_champions_line_stays(house: Hou
         frame.assign(mood=np.random.default_rng(1).normal(size=len(frame))).to_parquet(path)
     assert run_night("--columns", "mood").code == 0
     for cell, champion in house.champions().items():
-        assert (champion.version, champion.record.line) == (
-            before[cell].version, before[cell].record.line
-        )  # fmt: skip
+        assert champion.record.line == before[cell].record.line
+        assert champion.version > before[cell].version  # refitted, on its own features
         assert champion.record.reason.startswith("prior; ")
     close_night(
         house.store, NAME, read_closings(house.store, NAME)[-1].day + 1,
@@ -364,9 +366,18 @@ def hourly(day: int) -> dict[str, Bars]:
     return {bars.symbol: bars.until(until) for bars in series}
 
 
-def night_at(library: BrainLibrary, day: int, settings: Settings) -> Night:
+def with_mood(bars: Bars) -> Bars:
+    """The bars with an own column that knows a good part of the next return."""
+    close = bars.frame["close"]
+    noise = np.random.default_rng(4).normal(scale=0.01, size=len(close))
+    return replace(bars, frame=bars.frame.assign(mood=np.log(close).diff().shift(-1) + noise))
+
+
+def night_at(
+    library: BrainLibrary, day: int, settings: Settings, bars: Mapping[str, Bars] | None = None
+) -> Night:
     """A night half an hour after a day's start."""
-    bars = hourly(day)
+    bars = bars or hourly(day)
     last = next(iter(bars.values())).close_time[-1]
     with library.start("nightly", f"night {day}", tags={Tag.ROLE: "night"}, note="") as run:
         moment = (last + pd.Timedelta(minutes=30)).to_pydatetime()
@@ -418,3 +429,59 @@ def test_nights_a_day_apart_judge_what_versions_predicted_that_were_there_before
     for champion in library.champions():
         assert champion.record.decided.startswith(f"{day_start(first + 5):%F}T00:30")
         assert "on trial, night 3 of 180" in champion.record.reason
+
+
+def test_a_new_feature_set_is_judged_beside_the_champions_line_that_stays(
+    sqlite_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(NightlyFeatureAnalysis, "analyse_models", nothing)
+    monkeypatch.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    library = BrainLibrary(sqlite_dsn, series=tmp_path / "series")
+    settings = load_settings({"families": "lightgbm", "trials": 1, "folds": 1, "seeds": 1})
+    night_at(library, 45, settings)
+    (old,) = library.lines()[KEYS[0]]
+    for day in (46, 47, 48, 49):
+        bars = {symbol: with_mood(bars) for symbol, bars in hourly(day).items()}
+        last = night_at(library, day, settings, bars)
+    (new,) = library.lines()[KEYS[0]]
+    assert (old.feature_set, new.feature_set) == ("bars-1", "bars-1+own(mood)")
+    live = library.series.read("evidence")
+    live = live[live["source"] == "live"]
+    days = live.groupby("line")["time"].unique()
+    assert len(days[old.id]) == 3
+    assert list(days[new.id]) == list(days[old.id])[1:]
+    assert live.groupby(["line", "time"])["profit"].apply(lambda p: p.notna().any()).all()
+    for key in KEYS:
+        versions = {line: len(list(library.line_versions(key, line.id))) for line in (old, new)}
+        assert versions == {old: 5, new: 4}
+    (contest,) = last.promotion.document()["contests"]
+    (decision,) = contest["decisions"]
+    assert (decision["line"], decision["outcome"]) == (new.id, "on trial")
+    assert decision["figures"][0]["nights"] == 1
+    champions = library.champions()
+    assert {champion.record.line for champion in champions} == {old.id}
+    # A refit of tonight, with the features that it had from the first.
+    newest = {key.symbol: next(library.line_versions(key, old.id)) for key in KEYS}
+    assert all(champion.model_id == newest[champion.symbol].id for champion in champions)
+    folder = library.fetch(newest[SYMBOLS[0]], tmp_path / "champion")
+    assert "mood" not in (library.input_names(folder) or ())
+
+
+def test_a_line_whose_column_is_gone_keeps_its_version_and_the_log_says_so(
+    sqlite_dsn: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(NightlyFeatureAnalysis, "analyse_models", nothing)
+    monkeypatch.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    library = BrainLibrary(sqlite_dsn, series=tmp_path / "series")
+    settings = load_settings({"families": "lightgbm", "trials": 1, "folds": 1, "seeds": 1})
+    bars = {symbol: with_mood(bars) for symbol, bars in hourly(45).items()}
+    night_at(library, 45, settings, bars)
+    before = {champion.model_id for champion in library.champions()}
+    caplog.set_level(logging.WARNING, "engine")
+    night_at(library, 46, settings)
+    assert {champion.model_id for champion in library.champions()} == before
+    assert caplog.text.count("can't be fitted and judged tonight") == len(SYMBOLS)
+    assert "'mood'" in caplog.text

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brain.brief import Brief
-from brain.errors import NotEnoughBarsError
+from brain.errors import InputError, NotEnoughBarsError
+from brain.lines import Line
 from brain.model_keys import ModelKey
-from brain.naming import Fill
-from brain.recipes import feature_set_name, own_columns
+from brain.naming import Family, Fill
+from brain.recipes import REFIT_RULE, feature_kernels, feature_set_name, own_columns
 from brain.series.bars import Bars
 from engine.data.frames import (
     bar_fill,
@@ -26,9 +27,9 @@ from engine.data.frames import (
 from engine.data.memory import kernel_memory
 from engine.kernels.columns import Floats, Times
 from engine.kernels.executor_data import Memory
-from engine.kernels.features import FEATURE_SET
+from engine.kernels.features import FEATURE_SET, FEATURES
 from engine.kernels.fills import fill_time
-from engine.kernels.market_features import MARKET_FEATURE_SET
+from engine.kernels.market_features import MARKET_FEATURE_SET, MARKET_FEATURES
 from engine.kernels.payments import Funding, funding_payments
 from engine.kernels.regime_state import RegimeDefinition, RegimeState
 from engine.kernels.spread import Spread, half_spread
@@ -45,6 +46,7 @@ __all__ = ["MIN_ROWS", "Dataset", "make_dataset"]
 #: and the regimes are unknown for the first 252.
 MIN_ROWS = 600
 
+_KERNELS = {FEATURE_SET: FEATURES, MARKET_FEATURE_SET: MARKET_FEATURES}
 _PRICES = ("open", "high", "low", "close")
 # What has a value a row, beside funding.
 _COLUMNS = (
@@ -122,6 +124,11 @@ class Dataset(Brief):
         """The target without its horizon, as recipes name it."""
         return target_name(self.definition.window, self.fill)
 
+    def line(self, family: Family) -> Line:
+        """The line of a family on these features and this target."""
+        features, target = self.feature_set, self.target_name
+        return Line(family, features, self.timeframe, self.horizon, target, REFIT_RULE)
+
     @property
     def reach(self) -> int:
         """Rows after its own that a row's target needs."""
@@ -131,6 +138,37 @@ class Dataset(Brief):
         """The half spread, estimated from the first bars alone."""
         prices = (self.open, self.high, self.low, self.close)
         return half_spread(*(column[:bars] for column in prices))
+
+    def of_features(self, feature_set: str) -> Dataset:
+        """The same rows with another feature set, all of whose features are among these.
+
+        Raises:
+            InputError: a feature is not among these, or is of a list that no kernel computes.
+        """
+        if feature_set == self.feature_set:
+            return self
+        kernels = feature_kernels(feature_set)
+        if unknown := [name for name in kernels if name not in _KERNELS]:
+            raise InputError(
+                f"no kernel computes {unknown[0]!r} of the feature set {feature_set!r}; there are "
+                f"{', '.join(_KERNELS)}"
+            )
+        lists = [_KERNELS[name] for name in kernels]
+        names = *(name for names in lists for name in names), *own_columns(feature_set)
+        if missing := [name for name in names if name not in self.names]:
+            raise InputError(
+                f"the data of {self.symbol} have no {missing[0]!r}, which the feature set "
+                f"{feature_set!r} has; bring it back"
+            )
+        columns = [self.names.index(name) for name in names]
+        market = self.memory.market if MARKET_FEATURE_SET in kernels else {}
+        return replace(
+            self,
+            names=names,
+            feature_set=feature_set,
+            features=self.features[:, columns],
+            memory=replace(self.memory, market=market),
+        )
 
     def tail(self, first: int) -> Dataset:
         """The rows from one on; memory and state stay those after the last row."""

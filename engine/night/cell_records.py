@@ -31,7 +31,11 @@ class LineVersions:
     def __init__(self, library: BrainLibrary, result: SymbolResult) -> None:
         self._library = library
         self._result = result
-        self._tonight = {version.number: f for f, version in result.versions.items()}
+        self._tonight = {
+            version.number: (part, family)
+            for part in result.parts
+            for family, version in part.versions.items()
+        }
         self._versions: dict[str, tuple[Version | None, str]] = {}
         self._champions: dict[Regime, Champion] | None = None
 
@@ -59,9 +63,9 @@ class LineVersions:
         passed = self._versions[place.line][1]
         reason = "; ".join(filter(None, (place.reason, passed)))
         if version.number in self._tonight:
-            family = self._tonight[version.number]
+            part, family = self._tonight[version.number]
             return tonight_record(
-                self._result, regime, family, reason, moment,
+                part, regime, family, reason, moment,
                 by_evidence=place.by_evidence, provisional=place.better is None,
             )  # fmt: skip
         said: dict[str, Any] = {

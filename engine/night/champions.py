@@ -137,7 +137,7 @@ def champion_models(result: SymbolResult, choices: Sequence[CellChoice]) -> list
     """The model ids of a symbol's champions, each once."""
     if not choices:
         return []
-    name = next(iter(result.versions.values())).model
+    name = result.model
     return [model_id(name, version) for version in sorted({c.version for c in choices})]
 
 
@@ -167,7 +167,7 @@ def name_champions(
         return []
     key = result.dataset.key
     sizing = promotion.sizing(key)
-    name = next(iter(result.versions.values())).model
+    name = result.model
     for choice in choices:
         if choice.record is not None:
             record = choice.record
@@ -176,9 +176,7 @@ def name_champions(
                 size = sizing.size(choice.regime, intact=intact)
                 record = replace(record, size=size.value, size_reason=size.reason)
             library.set_champion(key, choice.regime, record, choice.challenger)
-    links = {
-        v.number: run_link(result.run.experiment_id, v.run_id) for v in result.versions.values()
-    }
+    links = {v.number: run_link(result.run.experiment_id, v.run_id) for v in result.all_versions}
     standings = library.describe(key, links, result.run.day)
     for standing in standings:
         if (champion := standing.champion).pinned:

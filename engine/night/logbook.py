@@ -49,6 +49,8 @@ def log_training(
     dataset: Dataset,
     result: TrainingResult,
     moment: datetime,
+    *,
+    current: bool = True,
 ) -> Version:
     """Write a child run of the symbol's for the family; register its model as the next version.
 
@@ -62,6 +64,7 @@ def log_training(
         dataset: of the training.
         result: of the training.
         moment: of the night job, from which on the version counts as made.
+        current: whether its recipe is the family's current one from now on.
 
     Raises:
         LibraryError: the tracking server or the artifact store fails.
@@ -96,7 +99,8 @@ def log_training(
         )
         run.metrics([*_metrics(result, datasets, version), *_missing(dataset)])
         run.tag({"model_id": version.id})
-        library.set_recipe(dataset.key, result.family, recipe.to_json())
+        if current:
+            library.set_recipe(dataset.key, result.family, recipe.to_json())
     return version
 
 

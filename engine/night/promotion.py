@@ -18,7 +18,7 @@ from brain.naming import REGIMES, Policy
 from brain.work import Failure
 from engine.evaluation.nights import complete_days
 from engine.night.sizes import Sizing, symbol_sizing
-from registry.promotion.closings import close_night, contest_name, day_start, read_closings
+from registry.promotion.closings import Closing, close_night, contest_name, day_start, read_closings
 from registry.promotion.composite import composite_places
 from registry.promotion.course import Course, decide, read_course
 from registry.promotion.history import last_days, read_history
@@ -68,6 +68,7 @@ class Promotion:
         self._horizon = settings.bars_ahead
         self._courses: list[Course] = []
         self._places: dict[str, Places | None] = {}
+        self._lines: dict[str, dict[str, Line]] = {}
         self._done: dict[ModelKey, tuple[int, tuple[str, ...]]] = {}
         if self.policy is not Policy.PROVISIONAL:
             for name in self._contests(settings.timeframe):
@@ -75,7 +76,14 @@ class Promotion:
 
     def places(self, key: ModelKey) -> Places | None:
         """What the policy says of the cells of a model's contest; None if that can't be read."""
-        return self._places.get(contest_name(key.timeframe, key.horizon), {})
+        return self._places.get(self._contest(key), {})
+
+    def standing(self, key: ModelKey) -> list[Line]:
+        """The lines of a model's champions, and of those before them that are still watched."""
+        places, lines = self.places(key) or {}, self._lines.get(self._contest(key), {})
+        cells = [place for (symbol, _), place in places.items() if symbol == key.symbol]
+        names = {name for place in cells for name in (place.line, place.before)}
+        return [lines[name] for name in sorted(names) if name in lines]
 
     def sizing(self, key: ModelKey) -> Sizing | None:
         """Judges the sizes of a model's champions, by the evidence stored by now.
@@ -111,7 +119,7 @@ class Promotion:
         """
         try:
             recipes = self._library.lines()
-            for name in sorted({contest_name(k.timeframe, k.horizon) for k in self._done}):
+            for name in sorted(set(map(self._contest, self._done))):
                 self._close(name, recipes)
         except TrackingUnreachableError:
             raise
@@ -124,6 +132,10 @@ class Promotion:
             "policy": str(self.policy),
             "contests": [_course_document(course) for course in self._courses],
         }
+
+    @staticmethod
+    def _contest(key: ModelKey) -> str:
+        return contest_name(key.timeframe, key.horizon)
 
     def _contests(self, timeframe: str | None) -> list[str]:
         """The contests of the night's horizon that have a closed night."""
@@ -142,7 +154,7 @@ class Promotion:
         reached, symbols = dict[str, int](), dict[str, list[Line]]()
         for key, (day, names) in self._done.items():
             lines = [line for line in recipes.get(key, ()) if line.id in names]
-            if contest_name(key.timeframe, key.horizon) == name and lines:
+            if self._contest(key) == name and lines:
                 reached[key.symbol], symbols[key.symbol] = day, lines
         if not reached:
             return
@@ -182,15 +194,21 @@ class Promotion:
         if before is None or course.contest.day > before.contest.day:
             _log(course)
         self._courses.append(course)
+        self._lines[name] = _definitions(course.closings)
         lines = course.contest.lines
         return trial_places(course, read_history(store, course.timeframe, lines=lines))
 
     def _by_composite(self, name: str) -> Places:
         store = self._library.series
         closings = read_closings(store, name)
-        lines = sorted({line for closing in closings for line in closing.lines})
+        self._lines[name] = _definitions(closings)
+        lines = sorted(self._lines[name])
         timeframe = name.rpartition(".")[0]
         return composite_places(closings, read_history(store, timeframe, lines=lines))
+
+
+def _definitions(closings: Sequence[Closing]) -> dict[str, Line]:
+    return {name: line for closing in closings for name, line in closing.lines.items()}
 
 
 def _log(course: Course) -> None:

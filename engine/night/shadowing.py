@@ -1,8 +1,8 @@
 """The shadow nights of a line on a symbol, for a worker: predict, decide, and count each night.
 
-A night counts what the version of the line predicts that existed before the night began. Its own
-rule decides, with the decisions before it in the slots, as an executor's would after a swap of
-versions.
+A night counts what the line's newest version predicts that existed before the night began and has
+not failed its refit check, for that is the one that is served. Its own rule decides, with the
+decisions before it in the slots, as an executor's would after a swap of versions.
 """
 
 from __future__ import annotations
@@ -195,22 +195,33 @@ class _Book:
 
     def result(self) -> ShadowResult:
         for day in self._task.days:
-            start = day * DAY_NS
-            candidates = enumerate(self._task.candidates)
-            place = next((k for k, c in candidates if since_ns(c.version) <= start), None)
-            if place is not None:
-                self._add(day, place)
+            rows = slice(*np.searchsorted(self._day, [day, day + 1]).tolist())
+            there = [
+                place
+                for place, candidate in enumerate(self._task.candidates)
+                if since_ns(candidate.version) <= day * DAY_NS
+            ]
+            if there:
+                self._add(self._chosen(there, rows), rows)
         return self._result
 
-    def _add(self, day: int, place: int) -> None:
+    def _chosen(self, places: Sequence[int], rows: slice) -> int:
+        """The first of these that has not failed its check, or the first if all have."""
+        for place in places:
+            candidate = self._task.candidates[place]
+            if candidate.version.id in self._foreign:
+                continue
+            if (model := self._model(candidate)) is not None:
+                self._check(place, model, rows)
+            if candidate.version.id not in self._foreign:
+                return place
+        return places[0]
+
+    def _add(self, place: int, rows: slice) -> None:
         candidate = self._task.candidates[place]
-        version = candidate.version
-        rows = slice(*np.searchsorted(self._day, [day, day + 1]).tolist())
-        model = self._model(candidate)
-        if model is not None:
-            self._check(place, model, rows)
-            if not self._shadow.predicted[rows].all():
-                self._predict(model, rows)
+        version, model = candidate.version, self._model(candidate)
+        if model is not None and not self._shadow.predicted[rows].all():
+            self._predict(model, rows)
         table = self._evidence(rows)
         if model is None or version.id in self._foreign:
             table.profit[:] = np.nan
@@ -270,7 +281,7 @@ class _Book:
         if not check.passes:
             self._foreign.add(version.id)
             logger.warning(
-                "%s is no refit of %s, its nights are unknown: %s",
+                "%s is no refit of %s, whose version before it goes on: %s",
                 version.id, self._task.line.id, outcome,
             )  # fmt: skip
 

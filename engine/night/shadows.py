@@ -1,12 +1,13 @@
 """The shadow nights of a symbol: which are made, by which versions, and where they are stored.
 
 Every line of tonight's features and target is shadowed that has versions, whether or not its family
-is trained tonight. Nights in which no job ran are made up by the versions that existed before them.
+is trained tonight, and those of champions and of the ones before them. Nights in which no job ran
+are made up by the versions that existed before them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,6 @@ from numpy.typing import NDArray
 from brain.errors import BrainError, TrackingUnreachableError
 from brain.lines import Line
 from brain.naming import Family
-from brain.recipes import REFIT_RULE
 from brain.scratch import scratch_folder
 from brain.work import Failure
 from brain.workers import Unit, outcomes
@@ -39,25 +39,12 @@ if TYPE_CHECKING:
     from engine.data.dataset import Dataset
     from registry.library import BrainLibrary
 
-__all__ = ["lines_of", "shadow_lines"]
+__all__ = ["shadow_lines"]
 
 
-def lines_of(dataset: Dataset) -> list[Line]:
-    """The line of each family on a dataset's features and target."""
-    return [
-        Line(
-            family,
-            dataset.feature_set,
-            dataset.timeframe,
-            dataset.horizon,
-            dataset.target_name,
-            REFIT_RULE,
-        )
-        for family in Family
-    ]
-
-
-def shadow_lines(library: BrainLibrary, dataset: Dataset) -> Unit[list[Failure]]:
+def shadow_lines(
+    library: BrainLibrary, dataset: Dataset, others: Mapping[Line, Dataset] | None = None
+) -> Unit[list[Failure]]:
     """A unit that appends the shadows and the evidence of every complete night that has none yet.
 
     A version that can't be loaded is a failure, and its nights are unknown; the others go on.
@@ -65,6 +52,8 @@ def shadow_lines(library: BrainLibrary, dataset: Dataset) -> Unit[list[Failure]]
     Args:
         library: where versions and series are.
         dataset: of the symbol, up to tonight.
+        others: lines of other features or another target that are to be shadowed too, each with
+            the same rows of its features, filled as the dataset's.
 
     Returns:
         The failures.
@@ -85,9 +74,10 @@ def shadow_lines(library: BrainLibrary, dataset: Dataset) -> Unit[list[Failure]]
     live = known[known["source"] == LIVE].groupby("line")["time"].max()
     with scratch_folder() as scratch:
         tasks = []
-        for line in lines_of(dataset):
+        lines = {dataset.line(family): dataset for family in Family} | dict(others or {})
+        for line, data in lines.items():
             last = live[line.id].value // DAY_NS if line.id in live else -1
-            if task := _task(library, dataset, line, last, scratch / line.id, failures):
+            if task := _task(library, data, line, last, scratch / line.id, failures):
                 tasks.append(task)
         yield from outcomes([shadow_call(task) for task in tasks], store)
     return failures

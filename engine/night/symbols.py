@@ -6,7 +6,7 @@ A symbol is a unit of work, see :mod:`brain.workers`: its data is in memory whil
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,12 +16,13 @@ import pandas as pd
 from brain.brief import Brief
 from brain.costs import symbol_costs
 from brain.errors import BrainError, LibraryError
+from brain.lines import Line
 from brain.logs import label, labelled
-from brain.naming import Family, Product, Role, Tag
+from brain.naming import Family, Fill, Product, Role, Tag
 from brain.records import Evidence, Version
 from brain.scratch import scratch_folder
 from brain.series.bars import Bars
-from brain.series.source import reads_store
+from brain.series.source import bars_with, reads_store
 from brain.settings import Settings
 from brain.work import Failure, Progress, Tally
 from brain.workers import Unit, outcomes, run_units
@@ -29,6 +30,7 @@ from engine.data.dataset import Dataset, make_dataset
 from engine.data.market_series import MarketReader, no_market
 from engine.evaluation.trading import ALL
 from engine.evaluation.walk_forward import TrainingPlan
+from engine.night.line_datasets import LineDatasets
 from engine.night.logbook import log_search, log_training
 from engine.night.recipe_choice import reusable_recipe
 from engine.night.training import SearchResult, Task, TrainingResult, training_call, tuning_call
@@ -56,10 +58,12 @@ class SymbolData(Brief):
     Attributes:
         bars: the symbol's.
         dataset: made of them.
+        lines: the datasets of other lines.
     """
 
     bars: Bars
     dataset: Dataset
+    lines: LineDatasets
 
 
 @dataclass(repr=False)
@@ -71,6 +75,8 @@ class SymbolResult(Brief):
         run: the symbol's, a child of the night.
         trainings: the models by family, without their searches.
         versions: of the same models, as registered.
+        others: models of lines with other features or another target, by the dataset of each; their
+            failures are in this result's.
         failures: of families.
     """
 
@@ -78,7 +84,28 @@ class SymbolResult(Brief):
     run: Run
     trainings: dict[Family, TrainingResult] = field(default_factory=dict)
     versions: dict[Family, Version] = field(default_factory=dict)
+    others: list[SymbolResult] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+
+    @property
+    def parts(self) -> list[SymbolResult]:
+        """This result, then the others."""
+        return [self, *self.others]
+
+    @property
+    def all_trainings(self) -> list[TrainingResult]:
+        """The models of all parts."""
+        return [training for part in self.parts for training in part.trainings.values()]
+
+    @property
+    def all_versions(self) -> list[Version]:
+        """The same as registered."""
+        return [version for part in self.parts for version in part.versions.values()]
+
+    @property
+    def model(self) -> str:
+        """The name of the versions' registered model."""
+        return self.all_versions[0].model
 
     def evidence(self) -> list[tuple[Version, Evidence]]:
         """Each version with its evidence over all regimes."""
@@ -175,15 +202,22 @@ def read_symbol(
         LibraryError: the series store can't be read.
     """
     label(symbol=symbol)  # of the unit's lines
-    try:
-        symbol_bars = bars[symbol]
-        dataset = make_dataset(
-            symbol_bars,
+
+    def make(of: Bars, fill: Fill | None) -> Dataset:
+        return make_dataset(
+            of,
             horizon=settings.bars_ahead,
             market=market(symbol),
-            fill=settings.fill,
+            fill=fill,
             funding_exchange=_funding_exchange(settings),
         )
+
+    def make_other(own: Sequence[str], fill: Fill) -> Dataset:
+        return make(bars_with(bars, symbol, own), fill)
+
+    try:
+        symbol_bars = bars[symbol]
+        dataset = make(symbol_bars, settings.fill)
         _plan(settings, symbol).walk(len(dataset), dataset.reach)
     except LibraryError:
         raise
@@ -195,7 +229,7 @@ def read_symbol(
             "%s: columns left out: %s; the setting columns makes features of those it names",
             symbol, ", ".join(symbol_bars.unused),
         )  # fmt: skip
-    return SymbolData(symbol_bars, dataset)
+    return SymbolData(symbol_bars, dataset, LineDatasets(dataset, make_other))
 
 
 def symbol_run(night: Run, data: SymbolData) -> Run:
@@ -227,36 +261,49 @@ def train_families(
     run: Run,
     tally: Tally,
     moment: datetime,
+    standing: Mapping[Line, Dataset] | None = None,
 ) -> Unit[SymbolResult]:
     """A unit that trains and registers a symbol's families in child runs of the symbol's.
 
     Arguments are those of :func:`train_symbols`; the versions are made at the job's moment.
+
+    Args:
+        standing: lines of other features or another target that are to be refitted too, if their
+            families are trained tonight, each with its dataset.
     """
     result = SymbolResult(dataset, run)
     plan = _plan(settings, dataset.symbol)
+    parts = {(dataset.feature_set, dataset.target_name): result}
+    models = [(dataset, family) for family in settings.families]
+    for line, of_line in (standing or {}).items():
+        if line.family in settings.families:
+            models.append((of_line, line.family))
+            parts[line.feature_set, line.target] = SymbolResult(of_line, run)
+    result.others = list(parts.values())[1:]
+    tally.expect(len(models) - len(settings.families))
 
     def register(outcome: TrainingResult | Failure) -> None:
         if isinstance(outcome, Failure):
             result.failures.append(outcome)
             run.fail()
         else:
+            part = parts[outcome.recipe.feature_set, outcome.recipe.target]
             with labelled(family=outcome.family):
-                version = log_training(library, run, dataset, outcome, moment)
+                version = log_training(
+                    library, run, part.dataset, outcome, moment, current=part is result
+                )
                 logger.info("registered %s", version.id)
-            result.versions[outcome.family] = version
+            part.versions[outcome.family] = version
             # The trials are stored by now, and large.
-            result.trainings[outcome.family] = replace(outcome, search=None)
+            part.trainings[outcome.family] = replace(outcome, search=None)
         tally.add(outcome)
 
     with scratch_folder() as scratch:
-        recipes = {
-            family: None if settings.retune else reusable_recipe(library, dataset, family, plan)
-            for family in settings.families
-        }
-        tasks = [
-            Task(dataset, family, recipe, plan, scratch / family)
-            for family, recipe in recipes.items()
-        ]
+        tasks = []
+        for number, (data, family) in enumerate(models):
+            retune = settings.retune and data is dataset
+            recipe = None if retune else reusable_recipe(library, data, family, plan)
+            tasks.append(Task(data, family, recipe, plan, scratch / str(number)))
         yield from outcomes([training_call(task) for task in tasks], register)
     return result
 

@@ -30,6 +30,7 @@ class Place(Brief):
         since: number of the night that gave it the cell; the contest's first if it has it from
             then on.
         challenger: line of the challenger; empty if there is none.
+        before: line of the champion before, while that is watched beside the champion; else empty.
         better: whether the champion is credibly better than flat; None if it was not judged.
     """
 
@@ -38,6 +39,7 @@ class Place(Brief):
     by_evidence: bool
     since: int
     challenger: str = ""
+    before: str = ""
     better: bool | None = None
 
 
@@ -78,6 +80,9 @@ def trial_places(course: Course, history: History) -> Places:
                 by_evidence=term is not None and families[contest.lines[line]] != PRIOR[regime],
                 since=term.day if term else first,
                 challenger=nearest.line if nearest else "",
+                before=next(
+                    (contest.lines[p.before[i, j]] for p in contest.posts if p.cells[i, j]), ""
+                ),
                 better=bool(better[line][i, j]),
             )
     return places
