@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -76,7 +76,7 @@ def test_it_is_judged_by_tonights_fills(bars: Bars) -> None:
     ],
 )
 def test_a_line_that_the_data_have_no_features_for_is_left_out_and_told(
-    bars: Bars, caplog: pytest.LogCaptureFixture, change: dict[str, str], message: str
+    bars: Bars, caplog: pytest.LogCaptureFixture, change: dict[str, Any], message: str
 ) -> None:
     caplog.set_level(logging.WARNING, "engine")
     own = make(bars, ("mood",)).line(Family.LSTM)
