@@ -123,10 +123,11 @@ def funding_page(instrument: Instrument, rows: pd.DataFrame, hours: float | None
         hours: of an interval, where it does not follow from the neighbours.
     """
     rows = rows.sort_values("time", ignore_index=True)
+    sound = rows["time"][rows[FAULT] == ""]  # a time that was shifted tells nothing
     values = pd.DataFrame(
         {
             "rate": rows["rate"],
-            "interval_hours": intervals(pd.DatetimeIndex(rows["time"]), hours),
+            "interval_hours": pd.Series(intervals(pd.DatetimeIndex(sound), hours), sound.index),
             "mark_price": rows["mark_price"] * instrument.multiplier,
         }
     )
@@ -136,7 +137,8 @@ def funding_page(instrument: Instrument, rows: pd.DataFrame, hours: float | None
 def strange_settlements(times: pd.DatetimeIndex, hours: float | None) -> npt.NDArray[np.bool_]:
     """Which settlements are at no multiple of their interval, nor of the present one.
 
-    Exchanges settle at multiples of the interval in UTC; a time that is none has been shifted.
+    Exchanges settle at multiples of the interval in UTC; a time that is none has been shifted. So
+    has one that alone parts a whole number of the steps that go on before and after it, unequally.
 
     Args:
         times: sorted and unique, at full hours.
@@ -148,7 +150,16 @@ def strange_settlements(times: pd.DatetimeIndex, hours: float | None) -> npt.NDA
     # A longer one is more likely a gap.
     interval = np.where(interval > _USUAL_HOURS, present, interval)
     off_own, off_present = np.mod(clock, interval) > 0, np.mod(clock, present) > 0
-    return np.asarray(off_own & off_present)
+    return np.asarray((off_own & off_present) | _moved(times, present))
+
+
+def _moved(times: pd.DatetimeIndex, hours: float) -> npt.NDArray[np.bool_]:
+    """Which settlements stand between steps of one length, but at none of them."""
+    steps = np.diff(times.as_unit("us").asi8) / 3.6e9
+    padded = np.concatenate([[hours, np.nan], steps, [np.nan, hours]])
+    earlier, before, after, later = (padded[n : n + len(times)] for n in range(4))
+    parts = (before != after) & (np.mod(before + after, later) == 0)
+    return np.asarray((earlier == later) & parts & (np.mod(before, later) > 0))
 
 
 def intervals(times: pd.DatetimeIndex, hours: float | None) -> npt.NDArray[np.float64]:

@@ -340,6 +340,10 @@ def test_strange_settlements() -> None:
     assert strange([0, 9, 16, 24], 8) == [1]
     assert strange([0, 8, 12, 16, 20], 4) == []  # the interval changed
     assert strange([8, 16, 17, 18, 19], 1) == []
+    assert strange([12, 16, 21, 24, 28], 4) == [2]  # at a multiple of three hours
+    assert strange([0, 8, 19, 24, 32], 8) == [2]
+    assert strange([0, 8, 16, 20, 24, 32], 8) == []  # twice at four hours
+    assert strange([0, 8, 24, 32], 8) == []  # with a gap
     assert strange([8, 32], None) == []  # with a gap
     assert strange([5], None) == []
 
