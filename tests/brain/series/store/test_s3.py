@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
@@ -20,7 +21,7 @@ from brain.series.store.object_store import (
     storage_options,
 )
 from brain.series.store.store import SeriesStore, UpsertCounts
-from tests.brain.series.store.series_rows import BTC, ETH, candles, gaps
+from tests.brain.series.store.series_rows import BTC, ETH, candles, evidence, gaps
 from tests.s3_servers import Bucket, S3Server
 
 KEYS = ["exchange", "symbol", "timeframe", "time"]
@@ -86,6 +87,22 @@ def test_writers_at_once_neither_lose_nor_double_rows(root: str) -> None:
     rows = SeriesStore(root).read("candles")
     assert not rows.duplicated(KEYS).any()
     assert len(rows) == 3 * 4 + 5
+
+
+def test_of_appends_at_once_the_first_stays_whole(root: str) -> None:
+    def append(writer: int) -> int:
+        counts = [
+            SeriesStore(root).append("evidence", evidence(day, 4, profit=100.0 * writer))
+            for day in ("2026-01-01", "2026-01-05", "2026-01-09")
+        ]
+        return sum(count.inserted for count in counts)
+
+    with ThreadPoolExecutor(3) as pool:
+        inserted = list(pool.map(append, range(3)))
+    rows = SeriesStore(root).read("evidence")
+    assert len(rows) == rows["time"].nunique() == sum(inserted) == 12
+    batches = (rows["profit"].to_numpy().reshape(3, 4) - np.arange(4)) / 100.0
+    assert (batches == batches[:, :1]).all()
 
 
 # --- S3 alone -----------------------------------------------------------------------------------
