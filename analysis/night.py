@@ -144,12 +144,12 @@ class Night:
         library, settings, dataset = self._library, self._settings, data.dataset
         with symbol_run(self._run, data) as run:
             with part.stopwatch.stage("shadow"):
-                standing = data.lines.others(self.promotion.standing(dataset.key))
-                filled = {line: data.lines.filled_tonight(line) for line in standing}
+                others = data.lines.others(self.promotion.champion_lines(dataset.key))
+                filled = {line: data.lines.filled_tonight(line) for line in others}
                 part.failures += yield from shadow_lines(library, dataset, filled)
             with part.stopwatch.stage("train and register"):
                 result = yield from train_families(
-                    library, settings, dataset, run, trained, self._moment, standing
+                    library, settings, dataset, run, trained, self._moment, others
                 )
                 append_backtests(library.series, dataset, result.all_trainings)
                 choices = choose_champions(library, result, self.promotion)

@@ -78,7 +78,7 @@ class Promotion:
         """What the policy says of the cells of a model's contest; None if that can't be read."""
         return self._places.get(self._contest(key), {})
 
-    def standing(self, key: ModelKey) -> list[Line]:
+    def champion_lines(self, key: ModelKey) -> list[Line]:
         """The lines of a model's champions, and of those before them that are still watched."""
         places, lines = self.places(key) or {}, self._lines.get(self._contest(key), {})
         cells = [place for (symbol, _), place in places.items() if symbol == key.symbol]

@@ -261,21 +261,21 @@ def train_families(
     run: Run,
     tally: Tally,
     moment: datetime,
-    standing: Mapping[Line, Dataset] | None = None,
+    others: Mapping[Line, Dataset] | None = None,
 ) -> Unit[SymbolResult]:
     """A unit that trains and registers a symbol's families in child runs of the symbol's.
 
     Arguments are those of :func:`train_symbols`; the versions are made at the job's moment.
 
     Args:
-        standing: lines of other features or another target that are to be refitted too, if their
+        others: lines of other features or another target that are to be refitted too, if their
             families are trained tonight, each with its dataset.
     """
     result = SymbolResult(dataset, run)
     plan = _plan(settings, dataset.symbol)
     parts = {(dataset.feature_set, dataset.target_name): result}
     models = [(dataset, family) for family in settings.families]
-    for line, of_line in (standing or {}).items():
+    for line, of_line in (others or {}).items():
         if line.family in settings.families:
             models.append((of_line, line.family))
             parts[line.feature_set, line.target] = SymbolResult(of_line, run)
