@@ -123,11 +123,11 @@ def funding_page(instrument: Instrument, rows: pd.DataFrame, hours: float | None
         hours: of an interval, where it does not follow from the neighbours.
     """
     rows = rows.sort_values("time", ignore_index=True)
-    sound = rows["time"][rows[FAULT] == ""]  # a time that was shifted tells nothing
+    sound = (rows[FAULT] == "").to_numpy()
     values = pd.DataFrame(
         {
             "rate": rows["rate"],
-            "interval_hours": pd.Series(intervals(pd.DatetimeIndex(sound), hours), sound.index),
+            "interval_hours": intervals(pd.DatetimeIndex(rows["time"]), hours, sound),
             "mark_price": rows["mark_price"] * instrument.multiplier,
         }
     )
@@ -162,7 +162,9 @@ def _moved(times: pd.DatetimeIndex, hours: float) -> npt.NDArray[np.bool_]:
     return np.asarray((earlier == later) & parts & (np.mod(before, later) > 0))
 
 
-def intervals(times: pd.DatetimeIndex, hours: float | None) -> npt.NDArray[np.float64]:
+def intervals(
+    times: pd.DatetimeIndex, hours: float | None, sound: npt.NDArray[np.bool_] | None = None
+) -> npt.NDArray[np.float64]:
     """Hours that each settlement is for, NaN where they can't be inferred.
 
     A step that is repeated before or after is the interval. One that stands alone is a gap if the
@@ -172,11 +174,15 @@ def intervals(times: pd.DatetimeIndex, hours: float | None) -> npt.NDArray[np.fl
     Args:
         times: sorted and unique.
         hours: the instrument's interval, for settlements without a neighbour.
+        sound: the times that tell something; the others, which may have been shifted, are no
+            neighbours. All if None.
     """
     default = float("nan") if hours is None else float(hours)
     if len(times) < 2:
         return np.full(len(times), default)
     steps = np.diff(times.as_unit("us").asi8) / 3.6e9
+    if sound is not None:
+        steps[~(sound[1:] & sound[:-1])] = np.nan
     before = np.concatenate([[np.nan], steps])
     earlier = np.concatenate([[np.nan, np.nan], steps[:-1]])
     after = np.concatenate([steps, [np.nan]])
