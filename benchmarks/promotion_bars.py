@@ -83,11 +83,6 @@ class BarResult:
     lines: float
     symbols: float
 
-    def record(self) -> dict[str, object]:
-        """The figures by name."""
-        figures = {k: v for k, v in vars(self).items() if k != "case"}
-        return {"kind": "bars", "case": self.case.name, "skill": self.case.skill, **figures}
-
 
 def bar_cases() -> Iterator[BarCase]:
     """Without an edge, and with one."""

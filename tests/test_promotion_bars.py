@@ -20,7 +20,6 @@ def test_an_edge_shows_in_line_1_alone() -> None:
     assert edge.wrong == 0.0
     assert 0.6 < nothing.lines < 0.95
     assert 0.1 < nothing.symbols < 0.6
-    assert edge.record()["skill"] == 0.2
 
 
 def test_a_paths_nights_are_complete_and_the_seeds_own() -> None:
