@@ -19,6 +19,8 @@ from brain.processes import ProcessIdentity
 from registry.library import BrainLibrary
 from tests.jobs import run_job
 
+pytestmark = pytest.mark.sampled("dsn")
+
 ROOT = Path(__file__).parents[2]
 #: Takes the lease once a file is there, tells of it, and holds it until it is killed.
 HOLD = """
