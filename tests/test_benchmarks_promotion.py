@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
 from scipy.stats import binom
 
+from benchmarks import promotion
 from benchmarks.promotion import bounds, report, run
-from benchmarks.promotion_cases import Case, best_of
+from benchmarks.promotion_cases import Case, best_of, mixture_cases, null_cases, power_cases
 from benchmarks.promotion_markets import Market, Nights, simulate
 from benchmarks.promotion_rivals import (
     betting,
@@ -159,10 +161,13 @@ def test_a_collapse_is_beyond_what_a_history_allows() -> None:
     assert worse.mean() > 0.8
 
 
+KINDS = {"wrong", "power", "mixture", "beside", "bars"}
+
+
+@pytest.mark.soak
 def test_the_report_has_every_case_with_its_bounds() -> None:
     result = report(1, 1, 1, 1)
-    kinds = {"wrong", "power", "mixture", "beside", "bars"}
-    assert {record["kind"] for record in result.records} == kinds
+    assert {record["kind"] for record in result.records} == KINDS
     for record in result.records:
         for name in ("wrong", "power") if record["kind"] == "bars" else ("share",):
             prefix = "" if name == "share" else f"{name}_"
@@ -174,6 +179,22 @@ def test_the_report_has_every_case_with_its_bounds() -> None:
         name.startswith("power over an oracle's") for name in (m.name for m in result.metrics)
     )
     assert result.missed  # one path bounds no error rate by 5 %
+
+
+@pytest.mark.parametrize(
+    ("kind", "cases"),
+    [("wrong", null_cases), ("power", power_cases), ("mixture", mixture_cases)],
+)
+def test_a_case_of_each_kind_has_its_bounds(kind: str, cases: Callable[[], Iterator[Case]]) -> None:
+    """The short form of the report."""
+    names = [case.name for case in cases()]
+    assert len(set(names)) == len(names)
+    metrics, record, (text, _) = promotion._KINDS[kind](run(next(cases()), 2))
+    low, share, high = (float(str(record[name])) for name in ("low", "share", "high"))
+    assert low <= share <= high
+    assert text == f"{share:.3f} ({low:.3f}–{high:.3f})"
+    if kind == "wrong":
+        assert [metric.holds for metric in metrics] == [False]  # two paths bound nothing by 5 %
 
 
 # --- the rules beside the trial -----------------------------------------------------------------

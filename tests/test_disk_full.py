@@ -75,6 +75,7 @@ def assert_tells(answer: subprocess.CompletedProcess[str], where: object) -> Non
     assert "no answer" not in text
 
 
+@pytest.mark.sampled("migrated")
 @pytest.mark.parametrize("migrated", [True, False])
 def test_a_job_on_a_full_disk_says_so(migrated: bool, disk: Path, migrated_store: Path) -> None:
     if migrated:

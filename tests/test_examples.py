@@ -39,6 +39,7 @@ from engine.night.symbols import SymbolResult, train_symbols
 from examples import hamilton
 from registry.library import BrainLibrary
 from tests.engine.markets import market_of
+from tests.jobs import run_job
 from tests.servers import sqlite_template
 
 ROOT = Path(__file__).parents[1]
@@ -119,7 +120,7 @@ def night(_templates: Path, tmp_path_factory: pytest.TempPathFactory) -> Night:
 
 def name_champions_of(bars: Path) -> None:
     """The Engine's part of a night."""
-    settings = load_settings({"folds": 1, "jobs": 1, "promotion": "provisional"})
+    settings = load_settings({"folds": 1, "jobs": 1, "seeds": 1, "promotion": "provisional"})
     library = BrainLibrary(settings.tracking_uri)
     series = read_folder(bars).bars
     with library.start("nightly", "night", tags={Tag.ROLE: "night"}, note="") as run:
@@ -212,7 +213,10 @@ def fields(line: str) -> dict[str, str]:
 
 
 def test_hamilton_decides_on_stored_bars_and_goes_on_by_its_journal(
-    night: Night, tmp_path: Path
+    night: Night,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     using = night.library.champion(SYMBOL, Regime.NORMAL)
     journal = tmp_path / "journal"
@@ -233,18 +237,19 @@ def test_hamilton_decides_on_stored_bars_and_goes_on_by_its_journal(
     expected = night.predicted(version, tmp_path / "model")
     assert float(now["prediction"]) == pytest.approx(expected, abs=1e-4)
     assert advice.startswith(f"switch to {trusted.model_id}: champion of regime low is ")
-    again = night.run(*command)
-    assert again.returncode == 0, again.stderr
-    assert again.stdout.startswith(f"no bar came that closes after {now['at']}")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", night.uri)
+    monkeypatch.setattr(sys, "argv", list(command[1:]))
+    assert hamilton.main() == 0
+    assert capsys.readouterr().out.startswith(f"no bar came that closes after {now['at']}")
 
     replayed = night.run("-m", "mlproject", "journal", "replay", str(journal))
     assert (replayed.returncode, replayed.stderr) == (0, "")
     assert replayed.stdout == "ETH-USD.1d.6: 10 decisions, 0 differences\n"
     (file,) = (journal / "ETH-USD.1d.6").iterdir()
     file.write_text(file.read_text().replace('"reason":"', '"reason":"not ', 1))
-    planted = night.run("-m", "mlproject", "journal", "replay", str(journal))
-    assert planted.returncode == 1
-    numbers, difference = planted.stdout.splitlines()
+    planted = run_job("journal", "replay", str(journal))
+    assert planted.code == 1
+    numbers, difference = planted.out.splitlines()
     assert numbers == "ETH-USD.1d.6: 10 decisions, 1 difference"
     assert "reason: 'not " in difference
 

@@ -19,7 +19,7 @@ from engine.kernels.features import FEATURES
 from engine.kernels.market_features import MARKET_FEATURES
 from market.collection.collector import DataCollector
 from registry.library import BrainLibrary
-from tests.jobs import BRIEF, Outcome, enter, run_job
+from tests.jobs import Outcome, enter, run_job, shorten
 from tests.market.exchange_server import ExchangeServer
 from tests.servers import free_port, sqlite_template
 
@@ -203,11 +203,8 @@ def test_a_night_without_a_network_goes_on_with_what_it_has(
 ) -> None:
     options = ("--exchanges", "bybit", "--symbols", "BTC/USDT", "--hours", str(HOURS))
     assert run_job("collect", *options).code == 0
-    for name, value in {
-        "BRAIN_BYBIT_URL": f"http://127.0.0.1:{free_port()}",
-        **BRIEF,
-    }.items():
-        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("BRAIN_BYBIT_URL", f"http://127.0.0.1:{free_port()}")
+    shorten(monkeypatch)
     done = run_job("nightly", *options, *QUICK[2:], "--families", "lightgbm")
     assert done.code == 1
     assert "bybit, all 4 series" in done.out

@@ -54,7 +54,7 @@ from engine.night.symbols import SymbolResult
 from registry.library import BrainLibrary
 from tests.brain.series.forms import FORMS
 from tests.engine.simulate import simulate
-from tests.jobs import BRIEF, Outcome, enter, run_job
+from tests.jobs import Outcome, enter, run_job, shorten
 from tests.servers import MlflowServer, copy_database, sqlite_template
 
 SYMBOLS = ("AAA/USD", "BBB/USD")
@@ -161,7 +161,7 @@ def nights(_templates: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     for symbol in SYMBOLS:
         write(folder / "bars", symbol)
     with pytest.MonkeyPatch.context() as patch:
-        enter(folder, dsn, patch)
+        enter(folder, dsn, patch, pictures=True)
         first = run_job("nightly", "--bars", "bars", *QUICK)
         aliases = {symbol: aliases_of(dsn, symbol) for symbol in SYMBOLS}
         second = run_job("nightly", "--bars", "bars", "--symbols", SYMBOLS[0], *QUICK)
@@ -449,9 +449,9 @@ def test_a_fresh_process_loads_every_champion_by_its_alias(nights: Nights, tmp_p
 
 
 @pytest.fixture
-def library(sqlite_dsn: str, monkeypatch: pytest.MonkeyPatch) -> BrainLibrary:
+def library(sqlite_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BrainLibrary:
     """An empty store, which the jobs of this test use."""
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", sqlite_dsn)
+    enter(tmp_path, sqlite_dsn, monkeypatch)
     return BrainLibrary(sqlite_dsn)
 
 
@@ -518,8 +518,7 @@ def night_of_boosters(_templates: Path, tmp_path_factory: pytest.TempPathFactory
     (folder / "mlflow.db").write_bytes(sqlite_template(_templates).read_bytes())
     write(folder / "bars", "AAA/USD")
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
+        enter(folder, f"sqlite:///{folder / 'mlflow.db'}", patch)
         patch.setattr(NightlyFeatureAnalysis, "analyse_models", nothing)
         assert run_job("nightly", "--bars", "bars", *BOOSTERS).code == 0
     return folder
@@ -559,8 +558,8 @@ def test_a_family_that_fails_is_in_the_table_and_its_cells_keep_their_champions(
 def test_a_night_on_a_server_is_the_same(
     mlflow_server: MlflowServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in {"MLFLOW_TRACKING_URI": mlflow_server.uri, **BRIEF}.items():
-        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server.uri)
+    shorten(monkeypatch, pictures=True)
     bars = write(tmp_path / "bars", "AAA/USD")
     night = run_job("nightly", "--bars", str(bars), "--families", "lightgbm", *QUICK)
     assert (night.code, night.complaints) == (0, [])

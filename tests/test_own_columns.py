@@ -22,7 +22,7 @@ from engine.data.frames import feature_frame
 from registry.library import BrainLibrary
 from serving import Hamilton
 from tests.engine.simulate import simulate
-from tests.jobs import BRIEF, Outcome, run_job
+from tests.jobs import Outcome, enter, run_job, shorten
 from tests.servers import sqlite_template
 
 SYMBOL = "AAA/USD"
@@ -74,9 +74,7 @@ def nights(_templates: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     dsn = f"sqlite:///{folder / 'mlflow.db'}"
     write(folder / "bars", frame_of())
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        for name, value in {"MLFLOW_TRACKING_URI": dsn, **BRIEF}.items():
-            patch.setenv(name, value)
+        enter(folder, dsn, patch)
         # By trial the champion's line would stay, and the one without the column challenge it.
         boosters, rule = ("--families", "lightgbm,xgboost"), ("--promotion", "provisional")
         own = run_job("nightly", "--columns", "mood", *boosters, *rule, *QUICK)
@@ -133,6 +131,7 @@ def test_yesterdays_champion_is_explained_on_its_own_columns(
     """Without XGBoost the second night leaves a cell to a version of the first."""
     kept, new = nights.champion(Regime.LOW), nights.champion(Regime.NORMAL)
     assert kept.version <= 2 < new.version
+    enter(nights.folder, nights.library.dsn, monkeypatch)
     monkeypatch.setenv("BRAIN_COLUMNS", "fear")  # no version has it, and no file
     outcome = run_job("analyze", "--bars", "bars")
     assert (outcome.code, outcome.complaints) == (0, [])
@@ -195,8 +194,7 @@ def test_the_executor_gives_its_champion_the_own_columns_that_it_is_given(
 def store(sqlite_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BrainLibrary:
     """An empty store, and a folder of two symbols of which one has no mood."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", sqlite_dsn)
-    for name, value in BRIEF.items():
-        monkeypatch.setenv(name, value)
+    shorten(monkeypatch)
     frame = frame_of()
     write(tmp_path / "bars", frame.assign(ret_1=1.0))
     write(tmp_path / "bars", frame.drop(columns="mood").assign(Weekend=1.0), "BBB")

@@ -146,7 +146,8 @@ def serving(
         yield uri
 
 
-@pytest.mark.parametrize("reachable", [True, False])
+# The page of operations brings up such a server that is reachable, too.
+@pytest.mark.parametrize("reachable", [pytest.param(True, marks=pytest.mark.soak), False])
 def test_a_store_that_only_the_server_reaches_is_told(
     reachable: bool, s3: Bucket, sqlite_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,7 +40,7 @@ from engine.night.champions import name_champions
 from registry.library import BrainLibrary
 from registry.promotion.closings import close_night, day_start, read_closings
 from tests.engine.simulate import simulate
-from tests.jobs import Outcome, run_job
+from tests.jobs import Outcome, enter, run_job
 from tests.registry.promotion.nights import evidence_rows, live
 from tests.servers import copy_database, sqlite_template
 
@@ -74,8 +74,7 @@ def first(_templates: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         frame = bars.bars.frame.reset_index()
         frame.to_parquet(folder / "bars" / f"{symbol_name(symbol)}_1d.parquet", index=False)
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
+        enter(folder, f"sqlite:///{folder / 'mlflow.db'}", patch)
         patch.setattr(NightlyFeatureAnalysis, "analyse_models", nothing)
         assert run_night().code == 0
     return folder
@@ -133,8 +132,7 @@ def house(first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House
     copy_database(first / "mlflow.db", tmp_path / "mlflow.db")
     for name in ("series", "bars"):
         shutil.copytree(first / name, tmp_path / name)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    enter(tmp_path, f"sqlite:///{tmp_path / 'mlflow.db'}", monkeypatch)
     monkeypatch.setattr(NightlyFeatureAnalysis, "analyse_models", nothing)
     return House(tmp_path)
 

@@ -14,7 +14,7 @@ from brain.naming import Tag
 from brain.series.bars import COLUMNS
 from tests.engine.simulate import simulate
 from tests.html_page import HtmlPage
-from tests.jobs import BRIEF, Outcome, run_job
+from tests.jobs import Outcome, run_job, shorten
 
 SPLIT = "price that steps by a factor near 1/4 and stays there, as at a split"
 LINE = f"{SPLIT}: 1 row, at 2021-05-15 00:00 UTC (adjust prices for splits at the source)"
@@ -67,8 +67,7 @@ def test_a_night_tells_a_split(
     sqlite_dsn: str, bars: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", sqlite_dsn)
-    for name, value in BRIEF.items():
-        monkeypatch.setenv(name, value)
+    shorten(monkeypatch)
     before = {path: path.read_bytes() for path in bars.iterdir()}
     night = run_job("nightly", "--bars", str(bars), *QUICK)
     assert night.code == 0
@@ -113,6 +112,7 @@ def test_every_job_that_reads_bars_tells_a_split(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", sqlite_dsn)
+    shorten(monkeypatch)
     outcome = run_job(job, "--bars", str(bars), *QUICK)
     assert outcome.code == 0
     client = MlflowClient(sqlite_dsn)

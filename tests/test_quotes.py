@@ -27,7 +27,7 @@ from engine.evaluation.walk_forward import TrainingPlan, out_of_sample
 from engine.families import family
 from registry.library import BrainLibrary
 from tests.engine.quotes import simulate_quotes
-from tests.jobs import BRIEF, run_job
+from tests.jobs import run_job, shorten
 
 ROOT = Path(__file__).parents[1]
 HALF_SPREADS = (5.0, 15.0, 30.0)
@@ -137,8 +137,7 @@ def test_hamilton_stays_flat_where_nothing_can_be_predicted(
         files[symbol] = folder / f"{symbol_name(symbol)}_1h.parquet", bars.frame
         bars.frame[:-NEW].to_parquet(files[symbol][0])
     monkeypatch.setenv("MLFLOW_TRACKING_URI", sqlite_dsn)
-    for name, value in BRIEF.items():
-        monkeypatch.setenv(name, value)
+    shorten(monkeypatch)
     outcome = run_job("nightly", "--bars", str(folder), "--trials", "2", "--fee_bps", str(FEE))
     assert outcome.code == 0, outcome.err
     library = BrainLibrary(sqlite_dsn)

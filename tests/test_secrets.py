@@ -267,12 +267,15 @@ def test_runs_and_artifacts_hold_no_part(seed: int, sqlite_dsn: str, folder: Pat
 
 def test_prepare_prints_no_password_and_the_shell_gets_it(sqlite_dsn: str, folder: Path) -> None:
     (folder / "brain.toml").write_text(f'tracking_uri = "{sqlite_dsn}?password=0penSesame"\n')
-    script = f'settings="$({sys.executable} -m mlproject prepare)"; echo "$settings"'
-    shell = partial(
-        subprocess.run, cwd=folder, capture_output=True, text=True, check=True,
+    script = (
+        f'settings="$({sys.executable} -m mlproject prepare)"; echo "$settings"; '
+        'eval "$settings"; echo "$MLFLOW_TRACKING_URI"'
+    )
+    shell = subprocess.run(
+        ["sh", "-c", script], cwd=folder, capture_output=True, text=True, check=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
-    printed = shell(["sh", "-c", script]).stdout
-    assert "0penSesame" not in printed
-    whole = shell(["sh", "-c", f'{script}; eval "$settings"; echo "$MLFLOW_TRACKING_URI"']).stdout
-    assert whole.splitlines()[-1] == f"{sqlite_dsn}?password=0penSesame"
+    *printed, address = shell.stdout.splitlines()
+    assert printed
+    assert "0penSesame" not in "\n".join(printed) + shell.stderr
+    assert address == f"{sqlite_dsn}?password=0penSesame"

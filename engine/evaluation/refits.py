@@ -18,7 +18,7 @@ __all__ = ["BOUNDS", "MIN_BARS", "RefitCheck", "concordance", "refit_check"]
 
 #: The least concordance of a refit, by the bars from which on it holds: on few bars refits agree
 #: less by chance. As measured in ``docs/decisions/0020-evidence.md``.
-BOUNDS = {12: 0.25, 100: 0.5}
+BOUNDS = {12: 0.25, 36: 0.5}
 #: Bars below which nothing can be told.
 MIN_BARS = min(BOUNDS)
 

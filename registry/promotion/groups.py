@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +36,7 @@ class Groups(Brief):
             if not names or len(set(names)) < len(names):
                 raise InputError(f"{what} {names!r} must be some, each once; list every one once")
 
-    @property
+    @cached_property
     def levels(self) -> tuple[tuple[str, ...], ...]:
         """Members of the levels all, regime and symbol; none of a level that repeats the first."""
         return (
@@ -44,10 +45,17 @@ class Groups(Brief):
             self.symbols if len(self.symbols) > 1 else (),
         )
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """``all``, ``high``, …, ``BTC/USDT``, …: one for each group."""
         return tuple(name for level in self.levels for name in level)
+
+    @cached_property
+    def masks(self) -> Booleans:
+        """The cells of every group, to be read only: (groups, symbols, regimes)."""
+        masks = np.stack([self.cells(name) for name in self.names])
+        masks.flags.writeable = False
+        return masks
 
     def shares(self, weights: tuple[float, float, float]) -> Floats:
         """What each group gets of a level of significance: (groups,), which sum to 1.

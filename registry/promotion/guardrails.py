@@ -129,7 +129,7 @@ def better_than_flat(
     z = quantiles(2.0 * rule.level * levels[levels > 0.0] / recipes)
     quantile = np.repeat(z, [len(level) for level in groups.levels if level])
     credible = (nights >= rule.confirmation_nights) & (total >= quantile * np.sqrt(variance))
-    cells = np.stack([groups.cells(name) for name in groups.names])
+    cells = groups.masks
     return np.asarray((credible[..., None, None] & cells).any(axis=-3))
 
 

@@ -56,7 +56,7 @@ class Trial(Brief):
 
         The sums of every group with such a cell rest on another champion, so they begin anew.
         """
-        masks = np.stack([groups.cells(name) for name in groups.names])
+        masks = groups.masks
         concerned = np.asarray((masks & cells[..., None, :, :]).any(axis=(-2, -1)))
         backtest = self.backtest and self.backtest.restarted(concerned)
         return replace(self, live=self.live.restarted(concerned), backtest=backtest)
@@ -194,7 +194,7 @@ def advance(
     takes = np.take_along_axis(flat, best[..., None], axis=-1)[..., 0] > -np.inf
     winner = np.where(takes, best // key.shape[-1], -1)
     group = np.where(takes, best % key.shape[-1], -1)
-    masks = np.stack([groups.cells(name) for name in groups.names])
+    masks = groups.masks
     cells = np.where(takes[..., None, None], masks[group], False)
     lines = np.array([trial.line for trial in trials])
     before_night, champions = champions, np.where(cells, lines[winner][..., None, None], champions)

@@ -78,6 +78,7 @@ def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Plots and report cost seconds, and most of these tests don't look at them."""
     monkeypatch.setattr("analysis.drift_report._report", lambda *_: None)
     monkeypatch.setattr("analysis.figures.write_figures", lambda *_: None)
+    monkeypatch.setattr("analysis.profit._write_figure", lambda *_: None)
 
 
 def analyse(service: NightlyFeatureAnalysis, **changes: object) -> NightlyAnalysis:

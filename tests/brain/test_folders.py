@@ -116,6 +116,7 @@ def test_a_launcher_that_is_unknown_is_told(folders: tuple[Path, Path]) -> None:
     assert Path.cwd() == folders[1]
 
 
+@pytest.mark.sampled("place")
 @pytest.mark.parametrize("place", ["a folder", "a git repository"])
 def test_mlflow_run_from_elsewhere_reads_what_the_caller_means(
     place: str, folders: tuple[Path, Path], sqlite_dsn: str

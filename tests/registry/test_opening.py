@@ -110,6 +110,7 @@ def test_all_that_open_a_fresh_postgresql_store_at_once_get_the_same_experiment(
     assert {"experiments", "runs", "registered_models"} <= tables(fresh_postgres)
 
 
+@pytest.mark.sampled("store")
 @pytest.mark.parametrize("store", ["sqlite", "postgresql"])
 def test_so_do_programs_of_mlflow_alone_where_the_project_is_installed(
     store: str, request: pytest.FixtureRequest, installed: Path, tmp_path: Path,

@@ -109,7 +109,7 @@ def drive(
     return Journal(folder / "journal", dataset), rules
 
 
-@pytest.mark.parametrize("symbol", SYMBOLS)
+@pytest.mark.parametrize("symbol", [*SYMBOLS[:2], pytest.param(SYMBOLS[2], marks=pytest.mark.soak)])
 @pytest.mark.parametrize("name", [Family.LIGHTGBM, Family.XGBOOST])
 def test_trees_hold_and_earn_what_the_evaluation_says(
     name: Family, symbol: str, tmp_path: Path

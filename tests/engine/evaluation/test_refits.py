@@ -35,7 +35,7 @@ def test_a_refit_passes_and_another_scale_level_or_order_does_not() -> None:
         assert outcome.value < outcome.bound
 
 
-@pytest.mark.parametrize(("bars", "passes"), [(99, True), (100, False)])
+@pytest.mark.parametrize(("bars", "passes"), [(35, True), (36, False)])
 def test_more_bars_have_to_agree_more(bars: int, passes: bool) -> None:
     before = np.tile([-1.0, 1.0], 50)[:bars]
     check = refit_check(0.2 * before, before)

@@ -76,7 +76,7 @@ def test_ten_percent_of_requests_fail_and_nothing_is_missing(tmp_path: Path) -> 
         assert set(open_gaps(store)["kind"]) == {"open_interest"}  # beyond the look-back alone
 
 
-@pytest.mark.parametrize("kills", [10, pytest.param(20, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("kills", [5, pytest.param(20, marks=pytest.mark.soak)])
 def test_kills_lose_and_double_nothing(tmp_path: Path, kills: int) -> None:
     """After each SIGKILL: what was acknowledged is there, once; every hole is on record."""
     draw = random.Random(11)
