@@ -204,6 +204,7 @@ class GenericExchange(Exchange):
         rows = pd.concat(pages, ignore_index=True) if pages else pd.DataFrame()
         if not len(rows):
             return
+        rows = rows.sort_values("time", ignore_index=True)
         page = funding_page(instrument, rows, instrument.funding_interval_hours)
         inside = (page.rows["time"] >= start) & (page.rows["time"] < min(end, until))
         yield Page(

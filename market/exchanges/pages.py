@@ -114,20 +114,24 @@ def interest_page(
     return _page("open_interest", instrument, timeframe, rows, values, rows["time"] + step)
 
 
-def funding_page(instrument: Instrument, rows: pd.DataFrame, hours: float | None) -> Page:
+def funding_page(
+    instrument: Instrument,
+    rows: pd.DataFrame,
+    hours: float | None,
+    strange: npt.NDArray[np.bool_] | None = None,
+) -> Page:
     """A page of ``funding`` from time, rate, mark_price and fault.
 
     Args:
         instrument: of the funding.
-        rows: in any order, with the neighbours that the intervals follow from, each time once.
+        rows: sorted by time, with the neighbours that the intervals follow from, each time once.
         hours: of an interval, where it does not follow from the neighbours.
+        strange: the rows whose time was shifted, see :func:`strange_settlements`; none if None.
     """
-    rows = rows.sort_values("time", ignore_index=True)
-    sound = (rows[FAULT] == "").to_numpy()
     values = pd.DataFrame(
         {
             "rate": rows["rate"],
-            "interval_hours": intervals(pd.DatetimeIndex(rows["time"]), hours, sound),
+            "interval_hours": intervals(pd.DatetimeIndex(rows["time"]), hours, strange),
             "mark_price": rows["mark_price"] * instrument.multiplier,
         }
     )
@@ -163,7 +167,7 @@ def _moved(times: pd.DatetimeIndex, hours: float) -> npt.NDArray[np.bool_]:
 
 
 def intervals(
-    times: pd.DatetimeIndex, hours: float | None, sound: npt.NDArray[np.bool_] | None = None
+    times: pd.DatetimeIndex, hours: float | None, strange: npt.NDArray[np.bool_] | None = None
 ) -> npt.NDArray[np.float64]:
     """Hours that each settlement is for, NaN where they can't be inferred.
 
@@ -174,15 +178,14 @@ def intervals(
     Args:
         times: sorted and unique.
         hours: the instrument's interval, for settlements without a neighbour.
-        sound: the times that tell something; the others, which may have been shifted, are no
-            neighbours. All if None.
+        strange: times that were shifted, which are nobody's neighbours; none if None.
     """
     default = float("nan") if hours is None else float(hours)
     if len(times) < 2:
         return np.full(len(times), default)
     steps = np.diff(times.as_unit("us").asi8) / 3.6e9
-    if sound is not None:
-        steps[~(sound[1:] & sound[:-1])] = np.nan
+    if strange is not None:
+        steps[strange[1:] | strange[:-1]] = np.nan
     before = np.concatenate([[np.nan], steps])
     earlier = np.concatenate([[np.nan, np.nan], steps[:-1]])
     after = np.concatenate([steps, [np.nan]])

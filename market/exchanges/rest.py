@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from brain.errors import ExchangeShapeError, InputError
@@ -178,8 +179,9 @@ class RestExchange(Exchange):
         parser = self.parser(self.endpoints["funding"])
         rows = clip(parser, rows, first // MINUTE * MINUTE, last)
         hours = await self._funding_hours(instrument)
-        rows = self._with_strange_settlements(rows, hours)
-        page = funding_page(instrument, rows, hours)
+        rows = rows.sort_values("time", ignore_index=True)
+        strange = strange_settlements(pd.DatetimeIndex(rows["time"]), hours)
+        page = funding_page(instrument, self._spoil_settlements(rows, strange), hours, strange)
         low, high = start, min(end, until)
         inside = (page.rows["time"] >= low) & (page.rows["time"] < high)
         impossible = {time: fault for time, fault in page.impossible.items() if low <= time < high}
@@ -187,10 +189,10 @@ class RestExchange(Exchange):
         if page.error is not None:
             raise page.error
 
-    def _with_strange_settlements(self, rows: pd.DataFrame, hours: float | None) -> pd.DataFrame:
-        """The settlements sorted, those whose time was shifted with that as their fault."""
-        rows = rows.sort_values("time", ignore_index=True)
-        strange = strange_settlements(pd.DatetimeIndex(rows["time"]), hours)
+    def _spoil_settlements(
+        self, rows: pd.DataFrame, strange: npt.NDArray[np.bool_]
+    ) -> pd.DataFrame:
+        """The settlements, those whose time was shifted with that as their fault."""
         if not strange.any():
             return rows
         first = rows["time"][int(strange.argmax())]

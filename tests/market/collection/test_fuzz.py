@@ -41,6 +41,8 @@ REGRESSIONS = {
     91047: Case("okx", "/api/v5/public/mark-price", "KAITO/USDT"),
     # The settlement before one that was moved had the length of the hole for its interval.
     127281: Case("binance", "/fapi/v1/fundingRate", "LPT/USDT"),
+    # So had one before two rows of one time.
+    145173: Case("binance", "/fapi/v1/fundingRate", "LPT/USDT"),
     # A settlement of four hours was moved by one, and stored as one of three hours.
     114401: Case("okx", "/api/v5/public/funding-rate-history", "LPT/USDT"),
     118841: Case("okx", "/api/v5/public/funding-rate-history", "SOL/USDT"),
