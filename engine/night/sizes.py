@@ -41,7 +41,7 @@ class Size:
 
 
 #: Of a champion that no contest knows yet.
-UNJUDGED = Size(0.0, "abstain: it is judged once a night with it is closed")
+UNJUDGED = Size(0.0, "abstain: it is judged when its first night is closed")
 
 
 @dataclass(frozen=True)
