@@ -18,6 +18,7 @@ from brain.naming import REGIMES, Policy
 from brain.work import Failure
 from engine.evaluation.nights import complete_days
 from engine.night.sizes import Sizing, symbol_sizing
+from registry.promotion.certificates import Certificates, read_appointments
 from registry.promotion.closings import Closing, close_night, contest_name, day_start, read_closings
 from registry.promotion.composite import composite_places
 from registry.promotion.course import Course, decide, read_course
@@ -69,6 +70,7 @@ class Promotion:
         self._courses: list[Course] = []
         self._places: dict[str, Places | None] = {}
         self._lines: dict[str, dict[str, Line]] = {}
+        self._certificates: dict[str, Certificates] = {}
         self._done: dict[ModelKey, tuple[int, tuple[str, ...]]] = {}
         if self.policy is not Policy.PROVISIONAL:
             for name in self._contests(settings.timeframe):
@@ -94,6 +96,16 @@ class Promotion:
         if self.policy is not Policy.TRIAL or places is None:
             return None
         return symbol_sizing(self._library.series, key, places)
+
+    def certificate(self, key: ModelKey, line: str) -> dict[str, Any] | None:
+        """What the trial's last closed night decided of a line on a model's symbol.
+
+        See :meth:`registry.promotion.certificates.Certificates.of`. None where another policy
+        names the champions, no night with this symbol and line is closed, or the contest can't be
+        read.
+        """
+        certificates = self._certificates.get(self._contest(key))
+        return None if certificates is None else certificates.of(key.symbol, line)
 
     def done(self, key: ModelKey, closes: pd.DatetimeIndex, lines: Collection[str]) -> None:
         """Note that a symbol's part of the night is stored.
@@ -195,8 +207,10 @@ class Promotion:
             _log(course)
         self._courses.append(course)
         self._lines[name] = _definitions(course.closings)
-        lines = course.contest.lines
-        return trial_places(course, read_history(store, course.timeframe, lines=lines))
+        history = read_history(store, course.timeframe, lines=course.contest.lines)
+        appointments = read_appointments(store, course)
+        self._certificates[name] = Certificates(course, history, appointments)
+        return trial_places(course, history)
 
     def _by_composite(self, name: str) -> Places:
         store = self._library.series

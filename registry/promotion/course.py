@@ -11,6 +11,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,7 +29,15 @@ from registry.promotion.groups import Floats, Groups, Indices
 from registry.promotion.history import History, read_history
 from registry.promotion.state import from_json, to_json
 
-__all__ = ["DESIGN_CHOICES", "Course", "decide", "prior_line", "read_course", "tried_recipes"]
+__all__ = [
+    "DESIGN_CHOICES",
+    "Course",
+    "decide",
+    "prior_line",
+    "read_course",
+    "read_decisions",
+    "tried_recipes",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -110,7 +119,7 @@ def read_course(store: SeriesStore, name: str) -> Course | None:
     try:
         document = json.loads(text)
         contest = from_json(json.dumps(document["state"]))
-        decisions = [Decision.from_json(json.dumps(entry)) for entry in document["decisions"]]
+        decisions = _decisions(document)
         counts = document["late"], document["mismatched"], document["unknown"]
     except (ValueError, TypeError, KeyError) as error:
         raise LibraryError(
@@ -119,6 +128,33 @@ def read_course(store: SeriesStore, name: str) -> Course | None:
         ) from error
     closings = [c for c in read_closings(store, name) if c.day <= contest.day]
     return Course(name, contest, tuple(decisions), tuple(closings), *counts)
+
+
+def read_decisions(store: SeriesStore, name: str, day: int) -> tuple[Decision, ...]:
+    """The decisions that were stored with a closed night of a contest, those of missed ones too.
+
+    Args:
+        store: of the contest.
+        name: of the contest.
+        day: number of the closed night.
+
+    Raises:
+        LibraryError: they can't be read.
+        SeriesStoreError: the store can't be.
+    """
+    where = {"contest": name, "step": _STEP}
+    rows = store.read(_CONTESTS, where=where, start=day_start(day), end=day_start(day + 1))
+    try:
+        return tuple(d for text in rows["document"] for d in _decisions(json.loads(text)))
+    except (ValueError, TypeError, KeyError) as error:
+        raise LibraryError(
+            f"the decisions of contest {name} on {day_start(day):%Y-%m-%d} can't be read "
+            f"({error}); restore the store"
+        ) from error
+
+
+def _decisions(document: Mapping[str, Any]) -> list[Decision]:
+    return [Decision.from_json(json.dumps(entry)) for entry in document["decisions"]]
 
 
 def decide(store: SeriesStore, name: str) -> Course | None:

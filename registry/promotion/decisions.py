@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+import numpy as np
+
 from brain.brief import Brief
 from brain.errors import LibraryError
 from brain.text import finite
@@ -22,6 +24,7 @@ class Outcome(StrEnum):
 
     PROMOTED = "promoted"
     ON_TRIAL = "on trial"
+    WAITS = "waits"
     DISMISSED = "dismissed"
     ROLLED_BACK = "rolled back"
 
@@ -153,7 +156,9 @@ def trial_reason(
             f"takes {groups.names[group]}: its score {look.score[group]:.1f} reached the boundary "
             f"{look.boundary[group]:.1f} at night {trial.live.nights} of {rule.nights}"
         )
-    best = int((look.score / look.boundary).argmax())
+    # A group of which nothing is known has a score of 0, which may be more than the others have.
+    active = trial.live.active + (trial.backtest.active if trial.backtest else 0.0)
+    best = int(np.where(active > 0, look.score / look.boundary, -np.inf).argmax())
     where = f"{groups.names[best]}, {look.score[best]:.1f} of {look.boundary[best]:.1f}"
     if outcome is Outcome.DISMISSED:
         return f"dismissed: no boundary was crossed in {rule.nights} nights; nearest was {where}"

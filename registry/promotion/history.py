@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -58,6 +60,23 @@ class History(Brief):
     def days(self) -> Indices:
         """The days' numbers, (N,)."""
         return np.arange(self.first, self.first + len(self.profit))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the profits and what they are of.
+
+        Of a JSON object of ``first`` (a date), ``symbols``, ``regimes`` and ``lines`` with sorted
+        keys and no blanks, then of the profits in this order of axes as little-endian float64.
+        """
+        axes = {
+            "first": f"{day_start(self.first):%Y-%m-%d}",
+            "symbols": self.symbols,
+            "regimes": [str(regime) for regime in REGIMES],
+            "lines": self.lines,
+        }
+        header = json.dumps(axes, sort_keys=True, separators=(",", ":")).encode()
+        profit = np.where(np.isnan(self.profit), np.nan, self.profit)  # one NaN of the many
+        return hashlib.sha256(header + profit.astype("<f8").tobytes()).hexdigest()
 
     @property
     def mismatched(self) -> Booleans:
