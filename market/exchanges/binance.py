@@ -124,14 +124,18 @@ class Binance(RestExchange):
 
     async def _fetch_instruments(self) -> dict[str, Instrument]:
         answer = await self.client.get(_INFO, costs={"weight": 1})
-        hours, default = await self._hours()
         rows = self.parser(_INFO).rows(answer, "symbols")
+        quotes = {row.get("quoteAsset") for row in rows if isinstance(row, dict)}
+        hours, default = await self._hours(tuple(q for q in quotes if q and isinstance(q, str)))
         return self._by_symbol(rows, lambda row: self._instrument(row, hours, default), "TRADING")
 
-    async def _hours(self) -> tuple[dict[str, float | None], float | None]:
+    async def _hours(
+        self, quotes: tuple[str, ...]
+    ) -> tuple[dict[str, float | None], float | None]:
         """Funding intervals by instrument id, where they differ from the default or once did.
 
-        And the default, unknown if a row could be any instrument's.
+        And the default, unknown if a row could be any instrument's: one whose name ends with none
+        of the exchange's quote assets, so that it is no instrument's, a delisted one's neither.
         """
         parser = self.parser(_INTERVALS)
         rows = parser.rows(await self.client.get(_INTERVALS, costs={"funding": 1}))
@@ -144,7 +148,7 @@ class Binance(RestExchange):
             except ExchangeShapeError as error:
                 logger.warning("a funding interval stays unknown: %s", error)
                 interval = None
-            if isinstance(name, str):
+            if isinstance(name, str) and name.partition("_")[0].endswith(quotes):
                 hours[name] = interval
             else:
                 default = None

@@ -39,6 +39,8 @@ REGRESSIONS = {
     # A time of 400 digits was an OverflowError.
     90814: Case("binance", "/futures/data/openInterestHist", "SOL/USDT"),
     91047: Case("okx", "/api/v5/public/mark-price", "KAITO/USDT"),
+    # All rows of other intervals were of no instrument, so the default was taken for everyone.
+    174972: Case("binance", "/fapi/v1/fundingInfo"),
     # The settlement before one that was moved had the length of the hole for its interval.
     127281: Case("binance", "/fapi/v1/fundingRate", "LPT/USDT"),
     # So had one before two rows of one time.
