@@ -484,7 +484,7 @@ class _Job:
 
     def show(self, document: Mapping[str, Any]) -> None:
         """Put the night of that summary on one page, to which the run's description leads."""
-        from analysis.night_page import night_page
+        from analysis.night_page import card_links, night_page
         from registry.descriptions import run_link
 
         page = night_page(
@@ -501,7 +501,8 @@ class _Job:
             f"[{words}]({run_link(self.run.experiment_id, self.run.id, page)})"
             for words, page in pages.items()
         ]
-        self.run.describe(f"{self.note} {', '.join(links)}")
+        cards = card_links(self.run.experiment_id, document)
+        self.run.describe(f"{self.note} {', '.join(links)}{cards}")
 
     def each_symbol(self, work: Callable[..., Iterator[_Result]], title: str) -> Iterator[_Result]:
         """The Engine's work on the bars, with funding and open interest where there are any."""

@@ -40,6 +40,7 @@ def night_document(
     analysis: NightlyAnalysis,
     failures: Sequence[Failure],
     seconds: Mapping[str, float],
+    certificates: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """A night.
 
@@ -49,10 +50,12 @@ def night_document(
         analysis: of the champions.
         failures: of the whole night.
         seconds: by stage.
+        certificates: of the versions, see :mod:`analysis.certificates`.
     """
     return {
         "champions": [_champion(standing) for standing in standings],
         "versions": [_version(version) for version in versions],
+        "certificates": [_certificate(certificate) for certificate in certificates],
         **analysis_document(analysis, failures, seconds),
     }
 
@@ -72,7 +75,15 @@ def join_documents(
         quality: of the series and bars: an entry each with ``symbol``, ``kind``, ``severity``,
             ``note`` and ``findings``, as the quality report has them.
     """
-    lists = ("champions", "versions", "analyses", "profits", "without_profit", "drift")
+    lists = (
+        "champions",
+        "versions",
+        "certificates",
+        "analyses",
+        "profits",
+        "without_profit",
+        "drift",
+    )
     return {
         **{key: [entry for part in parts for entry in part.get(key, ())] for key in lists},
         "quality": list(quality),
@@ -126,6 +137,19 @@ def _champion(standing: Standing) -> dict[str, Any]:
 def _version(version: Version) -> dict[str, Any]:
     fields = asdict(version)
     return {**fields.pop("key"), **fields, "model_id": version.id}
+
+
+def _certificate(certificate: Mapping[str, Any]) -> dict[str, Any]:
+    """What was decided of a version's line; its numbers are on the version's run."""
+    version, contest = certificate["version"], certificate["contest"]
+    keys = ("outcome", "group", "reason", "change")
+    return {
+        **{key: version[key] for key in ("symbol", "model_id", "family", "line", "run_id")},
+        "night": contest["night"] if contest else None,
+        "decisions": [{key: d[key] for key in keys} for d in contest["decisions"]]
+        if contest
+        else [],
+    }
 
 
 def _model(model: ModelAnalysis) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from analysis.certificates import log_certificates
 from analysis.documents import night_document
 from analysis.nightly import NightlyFeatureAnalysis
 from analysis.scope import data_with
@@ -164,12 +165,22 @@ class Night:
                 part.champions = name_champions(
                     library, result, choices, self.promotion, damaged=_damaged(part.failures)
                 )
+            with part.stopwatch.stage("certify"):
+                certificates, failures = log_certificates(
+                    library, self._run, data, result, part.champions, analysis, self.promotion
+                )
+                part.failures += failures
             part.failures += result.failures
             part.lines = model_lines(analysis.models)
             versions = result.all_versions
             self.promotion.done(dataset.key, dataset.close_time, [v.line for v in versions])
             part.document = night_document(
-                part.champions, versions, analysis, part.failures, part.stopwatch.seconds
+                part.champions,
+                versions,
+                analysis,
+                part.failures,
+                part.stopwatch.seconds,
+                certificates,
             )
             if not result.failures:
                 run.document(part.document, SUMMARY)

@@ -13,16 +13,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from brain.artifacts import EXPLANATION, FEATURES_PAGE
+from brain.artifacts import CERTIFICATE, EXPLANATION, FEATURES_PAGE, MODEL_CARD
 from brain.model_keys import ahead
 from brain.naming import parse_model_id
 from brain.pages import render
 from brain.records import Estimate, Evidence
 from brain.text import break_even, plus_minus
+from registry.descriptions import run_link
 
-__all__ = ["night_page"]
+__all__ = ["card_links", "night_page"]
 
 _WIDTH, _HEIGHT = 600, 160
+#: A description has room for 8,000 characters.
+_MOST_LINKS = 40
 _COLUMNS = (
     *("net Sharpe", "gross", "one bar later", "always long", "reversal", "break-even"),
     *("confidence", "size", "bars, episodes", "night"),
@@ -44,6 +47,8 @@ def night_page(document: Mapping[str, Any], symbols: Sequence[str], *, title: st
         title=title,
         explanation=EXPLANATION,
         features=FEATURES_PAGE,
+        card=MODEL_CARD,
+        certificate=CERTIFICATE,
         costs=_costs(cells),
         fills=list(dict.fromkeys(cell["fill"] for cell in cells if cell["fill"])),
         columns=_COLUMNS,
@@ -55,6 +60,24 @@ def night_page(document: Mapping[str, Any], symbols: Sequence[str], *, title: st
         width=_WIDTH,
         height=_HEIGHT,
     )
+
+
+def card_links(experiment_id: str, document: Mapping[str, Any]) -> str:
+    """Links to the champions' model cards for the night's description, in Markdown.
+
+    As many as a description has room for; the others are in the models' descriptions.
+    """
+    champions = {champion["model_id"] for champion in document["champions"]}
+    runs = {e["model_id"]: e["run_id"] for e in document["certificates"]}
+    links = [
+        f"[{model_id}]({run_link(experiment_id, runs[model_id], MODEL_CARD)})"
+        for model_id in sorted(champions & set(runs), key=parse_model_id)
+    ]
+    if not links:
+        return ""
+    more = len(links) - _MOST_LINKS
+    rest = f", and of {more} more in the models' descriptions" if more > 0 else ""
+    return f"\n\nModel cards of the champions: {', '.join(links[:_MOST_LINKS])}{rest}."
 
 
 @dataclass(frozen=True)
@@ -93,13 +116,18 @@ class _Cell:
 
 @dataclass(frozen=True)
 class _Section:
-    """A symbol's part of the page; ``faults`` are sentences on its bars."""
+    """A symbol's part of the page.
+
+    ``faults`` are sentences on its bars; ``trials`` are versions, what was decided of their lines,
+    and what would change it.
+    """
 
     symbol: str
     models: str
     faults: Sequence[str]
     chart: _Chart | None
     cells: Sequence[_Cell]
+    trials: Sequence[tuple[str, str, Sequence[str]]]
     without_profit: Sequence[str]
 
 
@@ -126,6 +154,12 @@ def _section(document: Mapping[str, Any], symbol: str) -> _Section:
         ],
         chart=_chart(ordered) if ordered else None,
         cells=[_cell(champion) for champion in champions],
+        trials=[
+            (f"{entry['model_id']}, {entry['line']}", decision["reason"], decision["change"])
+            for entry in document.get("certificates", ())  # an older summary has none
+            if entry["symbol"] == symbol
+            for decision in entry["decisions"]
+        ],
         without_profit=[
             f"{one['model_id']} no profit plot: {one['reason']}"
             for one in document["without_profit"]
@@ -224,7 +258,7 @@ line { stroke: #9aa3ad; stroke-width: 1; vector-effect: non-scaling-stroke; }
 polyline.lightgbm { stroke: #0072b2; } .key.lightgbm { background: #0072b2; }
 polyline.xgboost { stroke: #d55e00; } .key.xgboost { background: #d55e00; }
 polyline.lstm { stroke: #009e73; } .key.lstm { background: #009e73; }
-p.fault { color: #8a1626; }
+p.fault { color: #8a1626; } summary { cursor: pointer; margin: .4rem 0; }
 .chart .key:first-child, td .key { margin-left: 0; }
 {% endblock %}
 {% block body %}
@@ -289,6 +323,16 @@ files of its run, in {{ explanation }}/: {{ features }} and the pictures beside 
 </div>
 {% else %}
 <p>No champion.</p>
+{% endif %}
+{% if section.trials %}
+<details><summary>Trials of {{ section.symbol }}'s lines: {{ section.trials | length }}</summary>
+{% for version, reason, changes in section.trials %}
+<p><b>{{ version }}</b>: {{ reason }}.{% if changes %} What would change it:
+{{ changes | join("; ") }}.{% endif %}</p>
+{% endfor %}
+<p>All of it with every number is in {{ card }} and {{ certificate }} among the files of the
+version's run, to which this run's description and the model's lead.</p>
+</details>
 {% endif %}
 {% endfor %}
 <h2>Failures</h2>

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = [
     "BEESWARM",
+    "CERTIFICATE",
     "DRIFT",
     "DRIFT_STATISTIC",
     "EVIDENTLY",
@@ -20,6 +21,7 @@ __all__ = [
     "LSTM_WINDOW",
     "MANIFEST",
     "MARKET",
+    "MODEL_CARD",
     "NIGHT_PAGE",
     "OUT_OF_SAMPLE",
     "POSITION",
@@ -59,6 +61,10 @@ RANKINGS = "rankings.json"
 
 #: Predictions, targets, positions, profits and regimes of the evaluation.
 OUT_OF_SAMPLE = "out_of_sample.parquet"
+#: What the last closed night decided of the version's line, with data and versions by digest; the
+#: same as a page.
+CERTIFICATE = "certificate.json"
+MODEL_CARD = "card.html"
 #: A champion's profit, drawn from that table.
 PROFIT_FIGURE = "profit.png"
 #: A search's trials, and their predictions.

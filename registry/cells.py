@@ -36,7 +36,7 @@ from registry.mlflow_errors import library_errors
 from registry.models import SymbolModel
 from registry.versions import read_version
 
-__all__ = ["champion_of", "evidence_of", "is_pinned", "release", "set_champion"]
+__all__ = ["champion_of", "evidence_of", "is_pinned", "release", "run_values", "set_champion"]
 
 
 def champion_of(client: MlflowClient, model: SymbolModel, regime: Regime) -> Champion | None:
@@ -102,6 +102,12 @@ def release(client: MlflowClient, model: SymbolModel, regime: Regime) -> Champio
 def evidence_of(client: MlflowClient, version: Version, regime: Regime | None) -> Evidence:
     """A version's evidence, by the metrics of its run; over all bars if the regime is None."""
     return Evidence.from_metrics(_run_of(client, version).data.metrics, regime)
+
+
+def run_values(client: MlflowClient, version: Version) -> tuple[dict[str, str], dict[str, float]]:
+    """Parameters and metrics of the run that trained a version."""
+    data = _run_of(client, version).data
+    return dict(data.params), dict(data.metrics)
 
 
 def set_champion(

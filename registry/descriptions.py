@@ -16,6 +16,7 @@ from brain.artifacts import (
     EVIDENTLY_REPORT,
     EXPLANATION,
     FEATURES_PAGE,
+    MODEL_CARD,
     PROFIT_FIGURE,
 )
 from brain.model_keys import ModelKey, ahead
@@ -23,7 +24,14 @@ from brain.records import Champion, Evidence
 from brain.standing import Standing
 from brain.text import plus_minus
 
-__all__ = ["describe_model", "explanation_links", "history_link", "markdown_table", "run_link"]
+__all__ = [
+    "card_link",
+    "describe_model",
+    "explanation_links",
+    "history_link",
+    "markdown_table",
+    "run_link",
+]
 
 # Text above this mark is by people and stays. The UI does not show the mark.
 _MARK = "<!-- the night writes what is below -->"
@@ -48,6 +56,11 @@ def explanation_links(page: str) -> str:
         f"[features]({files}/{EXPLANATION}/{FEATURES_PAGE}), "
         f"[drift]({files}/{DRIFT}/{EVIDENTLY_REPORT})"
     )
+
+
+def card_link(page: str) -> str:
+    """A link from a run's page to its version's model card."""
+    return f"[card]({page}/artifacts/{MODEL_CARD})"
 
 
 def history_link(experiment_id: str, key: ModelKey) -> str:
@@ -86,7 +99,7 @@ def describe_model(
             champion.record.bars,
             champion.record.episodes,
             champion.record.night or "unknown",
-            explanation_links(links[champion.version]) if champion.version in links else "",
+            _links(links[champion.version]) if champion.version in links else "",
         )
         for champion in (standing.champion for standing in standings)
     ]
@@ -111,6 +124,10 @@ def describe_model(
     )
     table = f"{markdown_table(columns, rows)}\n{reasons}" if rows else "No champion yet.\n"
     return f"{preface}\n\n{introduction}{table}".lstrip()
+
+
+def _links(page: str) -> str:
+    return f"{card_link(page)}, {explanation_links(page)}"
 
 
 def _version_page(champion: Champion) -> str:

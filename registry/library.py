@@ -38,8 +38,15 @@ from brain.records import CellRecord, Champion, Evidence, Version
 from brain.redact import redact
 from brain.settings import load_settings
 from brain.standing import Standing
-from registry.cells import champion_of, evidence_of, is_pinned, release, set_champion
-from registry.descriptions import describe_model
+from registry.cells import (
+    champion_of,
+    evidence_of,
+    is_pinned,
+    release,
+    run_values,
+    set_champion,
+)
+from registry.descriptions import describe_model, run_link
 from registry.documents import fetch_file, read_documents
 from registry.lease import Lease, take_lease
 from registry.mlflow_errors import library_errors
@@ -385,6 +392,10 @@ class BrainLibrary:
             info = self.client.get_run(version.run_id).info
         return Run(self.client, info.run_id, info.experiment_id, info.run_name, number=number)
 
+    def run_values(self, version: Version) -> tuple[dict[str, str], dict[str, float]]:
+        """Parameters and metrics of the run that trained a version; of a metric the last value."""
+        return run_values(self.client, version)
+
     def evidence(self, version: Version, regime: Regime | None = None) -> Evidence:
         """A version's evidence in a regime, or over all bars if None, by the metrics of its run."""
         return evidence_of(self.client, version, regime)
@@ -648,7 +659,8 @@ class BrainLibrary:
             return []
         champions = self._champions_of(model)
         standings = [Standing(c, night, trained=c.version in links) for c in champions]
-        text = describe_model(model.description, model.key, standings, links)
+        earlier = {c.version: self._page(c.model_id) for c in champions if c.version not in links}
+        text = describe_model(model.description, model.key, standings, {**links, **earlier})
         with library_errors(self.dsn, f"describe the model of {model.key}"):
             self.client.update_registered_model(model.name, text)
         return standings
@@ -687,6 +699,11 @@ class BrainLibrary:
         return champion
 
     # --- helpers --------------------------------------------------------------------------------
+
+    def _page(self, model_id: str) -> str:
+        """The page of a version's run."""
+        run = self.run_of(self.version_of(model_id))
+        return run_link(run.experiment_id, run.id)
 
     def _find(self, query: ModelQuery) -> SymbolModel | None:
         """The one model that fits, from one search; None if none does."""

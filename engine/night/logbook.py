@@ -27,7 +27,13 @@ from engine.evaluation.trading import ALL
 from engine.kernels.features import FEATURES
 from engine.night.search import Search
 from engine.night.training import SearchResult, TrainingResult
-from registry.descriptions import explanation_links, history_link, markdown_table, run_link
+from registry.descriptions import (
+    card_link,
+    explanation_links,
+    history_link,
+    markdown_table,
+    run_link,
+)
 from registry.library import BrainLibrary
 from registry.runs import EvaluationDataset, Metric, Run
 
@@ -308,7 +314,8 @@ def _links(run: Run, key: ModelKey) -> str:
     page = run_link(run.experiment_id, run.id)
     files = run_link(run.experiment_id, run.id, "")
     return (
-        f"[Files]({files}), for a champion with its {explanation_links(page)} · "
+        f"{card_link(page)} and [files]({files}), for a champion with its "
+        f"{explanation_links(page)} · "
         f"[{key.symbol} over the nights]({history_link(run.experiment_id, key)}) (group by the tag "
         "*family*)"
     )

@@ -129,9 +129,7 @@ class Binance(RestExchange):
         hours, default = await self._hours(tuple(q for q in quotes if q and isinstance(q, str)))
         return self._by_symbol(rows, lambda row: self._instrument(row, hours, default), "TRADING")
 
-    async def _hours(
-        self, quotes: tuple[str, ...]
-    ) -> tuple[dict[str, float | None], float | None]:
+    async def _hours(self, quotes: tuple[str, ...]) -> tuple[dict[str, float | None], float | None]:
         """Funding intervals by instrument id, where they differ from the default or once did.
 
         And the default, unknown if a row could be any instrument's: one whose name ends with none

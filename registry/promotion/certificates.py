@@ -309,7 +309,7 @@ def _changes(
         return
     known = [f for f in figures if f.nights or f.backtest_squares]
     if not known:
-        yield "nights on which the line and a champion are known: there is none yet"
+        yield "nights on which both are known and one of them has a position: there is none yet"
         return
     best = max(known, key=lambda f: f.score / f.boundary)
     short = best.boundary - best.score

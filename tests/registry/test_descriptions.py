@@ -70,6 +70,7 @@ def test_the_description_says_who_is_champion_and_why_and_leads_there() -> None:
         "120",
         "9",
         "2026-11-22",
+        "[card](#/experiments/1/runs/abc/artifacts/card.html), "
         "[profit](#/experiments/1/runs/abc/artifacts/profit.png), "
         "[importances](#/experiments/1/runs/abc/artifacts/explanation/beeswarm.png), "
         "[features](#/experiments/1/runs/abc/artifacts/explanation/features.html), "

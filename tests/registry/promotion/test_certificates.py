@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import NormalDist
@@ -71,14 +70,11 @@ Night = dict[tuple[str, str, str], float]
 
 def nights(store: SeriesStore) -> Iterator[tuple[bool, Night]]:
     """Whether it is live, and its profits by symbol, regime and line; oldest first."""
-    table: dict[Any, Night] = defaultdict(dict)
-    sources = {}
-    for row in store.read("evidence").itertuples():
-        if math.isfinite(row.profit):
-            table[row.time][row.symbol, row.regime, row.line] = row.profit
-        sources[row.time] = row.source
-    for time in sorted(sources):
-        yield sources[time] == "live", table[time]
+    for _, rows in store.read("evidence").groupby("time"):
+        known = rows[rows["profit"].notna()]
+        cells = zip(known["symbol"], known["regime"], known["line"], strict=True)
+        profits = dict(zip(cells, known["profit"].tolist(), strict=True))
+        yield rows["source"].iloc[0] == "live", profits
 
 
 def champion(regime: str) -> str:
