@@ -143,7 +143,7 @@ def _models(champions: Sequence[Mapping[str, Any]]) -> str:
 def _cell(champion: Mapping[str, Any]) -> _Cell:
     evidence = Evidence.from_metrics(champion["metrics"])
     confidence, bars, episodes = (champion[key] for key in ("confidence", "bars", "episodes"))
-    size, stop = champion.get("size"), champion.get("size_reason")
+    size, why = champion.get("size"), champion.get("why")
     return _Cell(
         regime=champion["regime"],
         family=champion["family"],
@@ -162,14 +162,12 @@ def _cell(champion: Mapping[str, Any]) -> _Cell:
             ),
             break_even(evidence.break_even_bp.value),
             "unknown" if confidence is None else f"{confidence:.2f}",
-            "not judged" if size is None else f"{size:g}",
+            "not judged" if size is None else f"{size:.2g}",
             ", ".join("?" if number is None else str(number) for number in (bars, episodes)),
             champion["night"] or "unknown",
         ],
-        # A summary from before champions had notes and sizes has none.
-        why="; ".join(
-            filter(None, (champion.get("note"), champion["reason"], stop and f"size 0, {stop}"))
-        ),
+        # A summary from before champions had it has its parts.
+        why=why or "; ".join(filter(None, (champion.get("note"), champion["reason"]))),
     )
 
 
