@@ -28,8 +28,8 @@ __all__ = [
 #: from then on. Nights refit, so these are two weeks in which none did.
 AGE_UNTOUCHED, AGE_HALVES = 14.0, 30.0
 
-#: Share of the features that have drifted by their own thresholds up to which a size is whole: at 38
-#: of 42 past times of the packaged sample it was no more.
+#: Share of the features that have drifted by their own thresholds up to which a size is whole: at
+#: 37 of 42 past times of the packaged sample it was no more.
 DRIFT_USUAL = 0.2
 
 #: The name of age among factors: it is the one that changes until a record is written anew.

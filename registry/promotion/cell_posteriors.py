@@ -15,7 +15,7 @@ from brain.brief import Brief
 from brain.confidence import BLOCK_DAYS, COVERAGE, Posterior, Prior
 from brain.naming import REGIMES
 from registry.promotion.boundary import Rule
-from registry.promotion.groups import Booleans, Floats
+from registry.promotion.groups import Booleans, Floats, Indices
 from registry.promotion.history import History
 from registry.promotion.posterior import Pool
 
@@ -28,6 +28,39 @@ _DAYS_A_YEAR = 365.25
 _MOST_ALIKE = 0.95
 
 
+@dataclass(frozen=True)
+class Correlations:
+    """Mean correlations of the errors of two estimates, from 0 to .95.
+
+    Attributes:
+        anywhere: of other regimes and symbols.
+        regimes: (R,) of one regime and different symbols, at least ``anywhere``.
+        lines: of lines of one cell.
+    """
+
+    anywhere: float
+    regimes: Floats
+    lines: float
+
+    def structure(self, known: Booleans) -> tuple[Floats, Floats]:
+        """Loads and weights of a :class:`registry.promotion.posterior.Pool`.
+
+        One factor is common to all cells, and one to each regime's. Lines of one cell count
+        together as many as they would be if they were independent.
+
+        Args:
+            known: (symbols, regimes, lines).
+        """
+        regime = np.argwhere(known)[:, 1]
+        own = np.sqrt(self.regimes - self.anywhere)[regime]
+        loads = np.zeros((len(regime), 1 + known.shape[1]))
+        loads[:, 0] = np.sqrt(self.anywhere)
+        loads[np.arange(len(regime)), 1 + regime] = own
+        lines = known.sum(axis=2, keepdims=True)
+        weights = np.broadcast_to(1.0 / (1.0 + (lines - 1) * self.lines), known.shape)
+        return loads, weights[known]
+
+
 @dataclass(frozen=True, repr=False)
 class CellEstimates(Brief):
     """Estimates by cell and line, each (symbols, regimes, lines); NaN is unknown.
@@ -36,19 +69,24 @@ class CellEstimates(Brief):
         sharpe, error: annual net Sharpe ratio over the regime's nights, and its standard error.
         nights: of the evidence.
         share: of the line's nights that the regime has.
-        correlation: mean of that of two cells' errors.
+        correlations: of their errors.
     """
 
     sharpe: Floats
     error: Floats
     nights: Floats
     share: Floats
-    correlation: float
+    correlations: Correlations
 
     @property
     def known(self) -> Booleans:
         """Cells with an estimate."""
         return np.isfinite(self.sharpe)
+
+    def pool(self) -> Pool:
+        """The known ones, in the order of the axes."""
+        known = self.known
+        return Pool(self.sharpe[known], self.error[known], *self.correlations.structure(known))
 
 
 @dataclass(frozen=True, repr=False)
@@ -77,13 +115,12 @@ def cell_posteriors(history: History) -> CellPosteriors:
     """
     estimates = cell_estimates(history)
     known = estimates.known
-    sharpe, error = estimates.sharpe[known], estimates.error[known]
-    pool = Pool(sharpe, error, estimates.correlation)
+    pool = estimates.pool()
     prior = Prior(*pool.prior(), pool.cells)
     mixtures, share = pool.posteriors(), estimates.share[known]
     columns = {
-        "measured": sharpe,
-        "error": error,
+        "measured": estimates.sharpe[known],
+        "error": estimates.error[known],
         "share": share,
         "mean": mixtures.mean,
         "low": mixtures.quantile(0.5 - COVERAGE / 2.0),
@@ -134,7 +171,7 @@ def cell_estimates(history: History) -> CellEstimates:
         error=where_enough(np.sqrt(annual / safe * (safe - 1.0) / (safe - 3.0))),
         nights=count.astype(np.float64),
         share=count / of_line,
-        correlation=_correlation((weights * centred / deviation)[:, enough], weights[:, enough]),
+        correlations=_correlations(weights * centred, weights, enough),
     )
 
 
@@ -147,19 +184,40 @@ def _nights_a_year(history: History) -> Floats:
     return np.asarray(_DAYS_A_YEAR * np.maximum(present.sum(axis=0), 1) / (last - first))
 
 
-def _correlation(weighted: Floats, weights: Floats) -> float:
-    """The mean correlation of two cells' errors, by the nights that they have in common.
+def _correlations(weighted: Floats, weights: Floats, known: Booleans) -> Correlations:
+    """The mean correlations of errors, by the nights that estimates have in common.
 
     Args:
-        weighted: (nights, cells) standardised profits times their weights, 0 where unknown.
-        weights: (nights, cells).
+        weighted: (nights, symbols, regimes, lines) profits less their means, times their weights.
+        weights: of the same, 0 where unknown.
+        known: (symbols, regimes, lines) with an estimate.
     """
-    cells = weighted.shape[1]
-    if cells < 2:
-        return 0.0
-    sums = (weighted / np.sqrt((weights**2).sum(axis=0))).sum(axis=1)
-    mean = (float(sums @ sums) - cells) / (cells * (cells - 1))
-    return min(max(mean, 0.0), _MOST_ALIKE)
+    # Of columns of unit length the sums' squares are the sums of all pairs' correlations.
+    length = np.sqrt((weighted**2).sum(axis=0))
+    units = np.where(known, weighted / np.where(length > 0.0, length, 1.0), 0.0)
+    cells = _pairs(units.sum(axis=3), known.sum(axis=2))
+    regimes = _pairs(units.sum(axis=(1, 3)), known.sum(axis=(0, 2)))
+    symbols = _pairs(units.sum(axis=(2, 3)), known.sum(axis=(1, 2)))
+    every = _pairs(units.sum(axis=(1, 2, 3)), known.sum())
+    of_cells = cells.sum(axis=(1, 2))
+    anywhere = _mean(every - regimes.sum(axis=1) - symbols.sum(axis=1) + of_cells)
+    regimes = np.maximum(_mean(regimes - cells.sum(axis=1)), anywhere)
+    return Correlations(float(anywhere), regimes, float(_mean(of_cells)))
+
+
+def _pairs(sums: Floats, count: Indices) -> Floats:
+    """Sum and number of the correlations of all pairs of different columns of unit length, (2, …).
+
+    Args:
+        sums: (nights, …) of the columns.
+        count: (…) of the columns.
+    """
+    return np.stack([(sums**2).sum(axis=0) - count, count * (count - 1.0)])
+
+
+def _mean(pairs: Floats) -> Floats:
+    total, number = pairs
+    return np.clip(np.where(number > 0, total / np.maximum(number, 1.0), 0.0), 0.0, _MOST_ALIKE)
 
 
 def _missing(history: History) -> dict[tuple[str, str], float]:

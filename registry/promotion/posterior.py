@@ -1,13 +1,13 @@
 """What all cells together say of each: posteriors of annual net Sharpe ratios, by empirical Bayes.
 
-A cell's estimate ``s`` with standard error ``e`` is taken as ::
+An estimate ``s`` with standard error ``e`` is taken as ::
 
-    s = θ + e·(√ρ·f + √(1 - ρ)·η),   θ ~ N(m, τ²),   m ~ N(0, .5²),   τ ~ half-normal(1)
+    s = θ + e·(λ'f + √(1 - λ'λ)·η),   θ ~ N(m, τ²),   m ~ N(0, .5²),   τ ~ half-normal(1)
 
-with f and η standard normal. f is one draw for all cells, since their nights are the same ones, and
-ρ the mean correlation of two cells' errors: without it what all cells had in common in these nights
-would count as many independent observations of m. Given τ all of it is normal, so m and f are
-integrated exactly, and τ on a grid: every posterior is a mixture of normal distributions.
+with f and η standard normal. The factors f are draws for many cells at once, since their nights are
+the same ones: without them what cells had in common in these nights would count as many independent
+observations. Given τ all of it is normal, so m and f are integrated exactly, and τ on a grid: every
+posterior is a mixture of normal distributions.
 
 C. Morris, "Parametric Empirical Bayes Inference", JASA 1983; A. Gelman, "Prior distributions for
 variance parameters in hierarchical models", Bayesian Analysis 2006, for τ.
@@ -89,41 +89,52 @@ class Pool:
 
     Args:
         sharpe, error: (C,) annual Sharpe ratios and their standard errors, above 0; known, all.
-        correlation: ρ of two cells' errors, from 0 to below 1.
+        loads: (C, F) what each error has of the F factors, λ; without any if None.
+        weights: (C,) of each in what is common to all, less than 1 for estimates that repeat
+            another; 1 if None.
 
     Attributes:
         cells: C.
     """
 
-    def __init__(self, sharpe: Floats, error: Floats, correlation: float = 0.0) -> None:
+    def __init__(
+        self,
+        sharpe: Floats,
+        error: Floats,
+        loads: Floats | None = None,
+        weights: Floats | None = None,
+    ) -> None:
         self.cells = len(sharpe)
-        self._own = (1.0 - correlation) * error**2
-        self._sharpe, self._load = sharpe, math.sqrt(correlation) * error
+        loads = np.empty((self.cells, 0)) if loads is None else loads
+        weights = np.ones(self.cells) if weights is None else weights
+        self._sharpe, self._own = sharpe, (1.0 - (loads**2).sum(axis=1)) * error**2
+        self._loads = loads * error[:, None]
+        # The columns of m and f, and the precision that they have before any evidence.
+        columns = np.column_stack([np.ones(self.cells), self._loads])
         square = _SPREADS[:, None] ** 2 + self._own
-        s, load = sharpe / square, self._load / square
-        precision = np.empty((len(_SPREADS), 2, 2))
-        precision[:, 0, 0] = (1.0 / square).sum(axis=1) + MEAN_SPREAD**-2
-        precision[:, 0, 1] = precision[:, 1, 0] = load.sum(axis=1)
-        precision[:, 1, 1] = load @ self._load + 1.0
-        score = np.stack([s.sum(axis=1), load @ sharpe], axis=1)
+        precision = np.einsum("gc,ci,cj->gij", weights / square, columns, columns, optimize=True)
+        precision += np.diag([MEAN_SPREAD**-2] + [1.0] * loads.shape[1])
+        score = (weights * sharpe / square) @ columns
         self._covariance = np.linalg.inv(precision)
-        self._common = (self._covariance @ score[..., None])[..., 0]  # of m and f
-        fit = (score * self._common).sum(axis=1) - s @ sharpe - np.log(square).sum(axis=1)
-        log = 0.5 * (fit - np.linalg.slogdet(precision)[1] - (_SPREADS / SPREAD_SCALE) ** 2)
-        weights = np.exp(log - log.max())
-        weights[0] *= 0.5  # the trapezoid's end
-        self._weights: Floats = weights / weights.sum()
+        self._common = (self._covariance @ score[..., None])[..., 0]
+        misfit = (weights * (sharpe**2 / square + np.log(square))).sum(axis=1)
+        fit = (score * self._common).sum(axis=1) - misfit - np.linalg.slogdet(precision)[1]
+        log = 0.5 * (fit - (_SPREADS / SPREAD_SCALE) ** 2)
+        shares = np.exp(log - log.max())
+        shares[0] *= 0.5  # the trapezoid's end
+        self._weights: Floats = shares / shares.sum()
 
     def posteriors(self) -> Mixtures:
         """Of the cells."""
-        square = _SPREADS[:, None] ** 2 + self._own
-        w = _SPREADS[:, None] ** 2 / square
+        w = _SPREADS[:, None] ** 2 / (_SPREADS[:, None] ** 2 + self._own)
         m, f = self._common[:, :1], self._common[:, 1:]
-        means = w * (self._sharpe - self._load * f) + (1.0 - w) * m
-        of_m, of_f = 1.0 - w, -w * self._load
-        (mm, mf), (_, ff) = np.moveaxis(self._covariance, 0, -1)[..., None]
-        variances = w * self._own + of_m**2 * mm + 2.0 * of_m * of_f * mf + of_f**2 * ff
-        return Mixtures(self._weights, means, variances)
+        means = w * (self._sharpe - f @ self._loads.T) + (1.0 - w) * m
+        # θ is w·s + (1 - w)·m - w·λ'f and a rest, of m and f as they are known.
+        of_common = np.concatenate(
+            [(1.0 - w)[..., None], -w[..., None] * self._loads[None]], axis=2
+        )
+        uncertain = ((of_common @ self._covariance) * of_common).sum(axis=2)
+        return Mixtures(self._weights, means, w * self._own + uncertain)
 
     def prior(self) -> tuple[float, float]:
         """Mean and standard deviation of the ratio of a cell that is not among them."""
