@@ -143,7 +143,7 @@ def _models(champions: Sequence[Mapping[str, Any]]) -> str:
 def _cell(champion: Mapping[str, Any]) -> _Cell:
     evidence = Evidence.from_metrics(champion["metrics"])
     confidence, bars, episodes = (champion[key] for key in ("confidence", "bars", "episodes"))
-    size, why = champion.get("size"), champion.get("why")
+    size, stop = champion.get("size"), champion.get("size_reason")
     return _Cell(
         regime=champion["regime"],
         family=champion["family"],
@@ -167,7 +167,10 @@ def _cell(champion: Mapping[str, Any]) -> _Cell:
             champion["night"] or "unknown",
         ],
         # A summary from before champions had it has its parts.
-        why=why or "; ".join(filter(None, (champion.get("note"), champion["reason"]))),
+        why=champion.get("why")
+        or "; ".join(
+            filter(None, (champion.get("note"), champion["reason"], stop and f"size 0, {stop}"))
+        ),
     )
 
 

@@ -1,10 +1,10 @@
-"""Whether confidences are calibrated: on simulated cells, and on the packaged sample's walk-forward.
+"""Whether confidences are calibrated: on simulated cells, and on the sample's walk-forward.
 
-The calibration error is that of ten bins of equal width: the mean distance of forecast and frequency,
-weighted by the forecasts in each (Naeini and others, AAAI 2015). Even a perfectly calibrated forecaster
-has one, so beside each stands the *band*: what 95 % of such forecasters stay below at the same number
-of forecasts. Beside ours is the former rule, a prior N(0, 1) for each cell by itself, whose one
-probability was the answer to both questions.
+The calibration error is that of ten bins of equal width: the mean distance of forecast and
+frequency, weighted by the forecasts in each (Naeini and others, AAAI 2015). Even a perfectly
+calibrated forecaster has one, so beside each stands the *band*: what 95 % of such forecasters stay
+below at the same number of forecasts. Beside ours is the former rule, a prior N(0, 1) for each cell
+by itself, whose one probability was the answer to both questions.
 """
 
 from __future__ import annotations
@@ -131,10 +131,16 @@ def _world(world: World, judged: Judged, band: int) -> _Result:
     bands = np.quantile(many, 0.95, axis=0)
     covered = (judged.column("low") < judged.truth) & (judged.truth < judged.column("high"))
     coverage = float(covered.mean())
-    sizes = {
-        "growth of sizes": np.array([posterior.size for posterior in judged.posteriors]),
-        "growth of 2 P(> 0) - 1": np.maximum(2.0 * positive - 1.0, 0.0),
-    }
+    size = np.array([posterior.size for posterior in judged.posteriors])
+    growth, of_positive, of_former, of_whole = (
+        _growth(each, judged.truth)
+        for each in (
+            size,
+            np.maximum(2.0 * positive - 1.0, 0.0),
+            former_size(judged.posteriors),
+            np.ones(len(truth)),
+        )
+    )
     figures = {
         "P(> 0)": (calibration_error(positive, truth), calibration_error(theirs, truth)),
         "next block": (
@@ -142,16 +148,14 @@ def _world(world: World, judged: Judged, band: int) -> _Result:
             calibration_error(theirs[in_block], judged.gained[in_block]),
         ),
     }
-    growth = {name: _growth(size, judged.truth) for name, size in sizes.items()}
-    former_growth = _growth(former_size(judged.posteriors), judged.truth)
     row = {
         f"{world.name}: {name}": (f"off by {ours:.3f} (band {limit:.3f})", f"off by {other:.3f}")
         for (name, (ours, other)), limit in zip(figures.items(), bands, strict=True)
     } | {
         f"{world.name}: {COVERAGE:.0%} interval": (f"covers {coverage:.1%}", ""),
         f"{world.name}: growth": (
-            f"{growth['growth of sizes']:.3f}; 2 P(> 0) - 1: {growth['growth of 2 P(> 0) - 1']:.3f}",
-            f"{former_growth:.3f}; all whole {_growth(np.ones(len(truth)), judged.truth):.3f}",
+            f"{growth:.3f}; 2 P(> 0) - 1: {of_positive:.3f}",
+            f"{of_former:.3f}; all whole {of_whole:.3f}",
         ),
     }
     metrics = []
@@ -170,7 +174,7 @@ def _world(world: World, judged: Judged, band: int) -> _Result:
         "mean P(> 0)": round(float(positive.mean()), 4),
         "share above 0": round(float(truth.mean()), 4),
         "coverage": round(coverage, 4),
-        "mean size": round(float(sizes["growth of sizes"].mean()), 4),
+        "mean size": round(float(size.mean()), 4),
         "bins": _bins(positive, truth),
     }
     return _Result(metrics, row, record)

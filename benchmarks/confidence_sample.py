@@ -1,8 +1,9 @@
 """The next block's sign on the packaged sample, forecast from the nights before it.
 
-Walk-forwards of the default recipes, whose nights are those that a contest freezes. Every 60 days the
-posteriors are those of the nights until then, and the block that follows answers them. The position
-rule holds little on these bars, so the same predictions are judged as signs too, always in the market.
+Walk-forwards of the default recipes, whose nights are those that a contest freezes. Every 60 days
+the posteriors are those of the nights until then, and the block that follows answers them. The
+position rule holds little on these bars, so the same predictions are judged as signs too, always in
+the market.
 """
 
 from __future__ import annotations
@@ -131,7 +132,9 @@ def blocks(history: History) -> Iterator[Block]:
 
 
 def calibrated_outcomes(block: Block, probabilities: Floats, rng: np.random.Generator) -> Floats:
-    """What might have come of a block where forecasts are right: cells are as alike as their nights.
+    """What might have come of a block where forecasts are right.
+
+    Cells are as alike as their nights (a Gaussian copula).
 
     Args:
         block: whose cells are forecast.

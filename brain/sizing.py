@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 __all__ = [
     "AGE",
+    "AGE_END",
     "AGE_HALVES",
     "AGE_UNTOUCHED",
     "DRIFT_USUAL",
@@ -27,6 +28,9 @@ __all__ = [
 #: Days after the end of its training until which a model's size is whole, and in which it halves
 #: from then on. Nights refit, so these are two weeks in which none did.
 AGE_UNTOUCHED, AGE_HALVES = 14.0, 30.0
+
+#: Days from which on it is 0.
+AGE_END = 365.0
 
 #: Share of the features that have drifted by their own thresholds up to which a size is whole: at
 #: 37 of 42 past times of the packaged sample it was no more.
@@ -82,12 +86,12 @@ def missing_factor(predictions: float | None, features: float | None) -> Factor:
 
 
 def age_factor(days: float) -> Factor:
-    """``.5 ** (max(0, days - 14) / 30)``.
+    """``.5 ** (max(0, days - 14) / 30)``; 0 from a year on.
 
     Args:
         days: since the last bar of the model's training.
     """
-    value = 0.5 ** (max(0.0, days - AGE_UNTOUCHED) / AGE_HALVES)
+    value = 0.5 ** (max(0.0, days - AGE_UNTOUCHED) / AGE_HALVES) if days < AGE_END else 0.0
     return Factor(AGE, value, f"trained until {days:.0f} days before")
 
 

@@ -28,8 +28,8 @@ _DAYS_A_YEAR = 365.25
 _MOST_ALIKE = 0.95
 
 
-@dataclass(frozen=True)
-class Correlations:
+@dataclass(frozen=True, repr=False)
+class Correlations(Brief):
     """Mean correlations of the errors of two estimates, from 0 to .95.
 
     Attributes:

@@ -15,7 +15,6 @@ variance parameters in hierarchical models", Bayesian Analysis 2006, for τ.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
