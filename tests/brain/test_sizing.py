@@ -39,7 +39,8 @@ def test_what_is_missing_lowers_by_its_share(
     predictions: float | None, features: float | None, value: float, reason: str
 ) -> None:
     factor = missing_factor(predictions, features)
-    assert (factor.value, factor.reason) == (pytest.approx(value), reason)
+    assert factor.value == pytest.approx(value)
+    assert factor.reason == reason
 
 
 @pytest.mark.parametrize(

@@ -129,11 +129,13 @@ def test_positions_are_of_the_champions_size_and_shrink_as_it_ages(tmp_path: Pat
         sized = give(hamilton, SYMBOL, NEW)
     (journal,) = journals(tmp_path / "journal")
     assert not replay(journal, models).differences
-    ages = [decision.age for decision in sized]
+    ages = [decision.age or 0.0 for decision in sized]
     assert min(ages) < 14 < 44 < max(ages)
-    expected = [0.5 * 0.4 * age_factor(d.age).value * d.position for d in free]
+    expected = [
+        0.5 * 0.4 * age_factor(age).value * d.position for age, d in zip(ages, free, strict=True)
+    ]
     assert [d.position for d in sized] == pytest.approx(expected, abs=1e-12)
-    late = [abs(d.position) for d in sized if d.age > 44 and d.position]
+    late = [abs(d.position) for age, d in zip(ages, sized, strict=True) if age > 44 and d.position]
     assert late
     assert max(late) < 0.1
 

@@ -53,7 +53,7 @@ def test_what_errors_have_in_common_is_not_taken_for_what_cells_are() -> None:
 
 def test_repeated_estimates_with_half_the_weight_say_what_they_said_once() -> None:
     twice = (np.repeat(each, 2, axis=0) for each in (SHARPE, ERROR, LOADS))
-    repeated = Pool(*twice, weights=np.full(10, 0.5))  # type: ignore[call-arg, misc]
+    repeated = Pool(*twice, weights=np.full(10, 0.5))  # type: ignore[misc]
     once = Pool(SHARPE, ERROR, LOADS)
     np.testing.assert_allclose(repeated.posteriors().mean[::2], once.posteriors().mean)
     assert repeated.prior() == pytest.approx(once.prior())
