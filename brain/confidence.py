@@ -94,10 +94,12 @@ class Posterior:
         return position_size(self.next_year, 1.0)
 
     def __str__(self) -> str:
-        block = "" if self.next_block is None else f", {self.block_days} days {self.next_block:.2f}"
+        block = ""
+        if self.next_block is not None:
+            block = f", P(gain in {self.block_days} days) {self.next_block:.2f}"
         return (
             f"net Sharpe {self.mean:.2f} ({self.low:.2f} to {self.high:.2f}), "
-            f"above 0 {self.positive:.2f}{block}, by {self.measured:.2f} ± {self.error:.2f} "
+            f"P(> 0) {self.positive:.2f}{block}, by {self.measured:.2f} ± {self.error:.2f} "
             f"{self.source}"
         )
 

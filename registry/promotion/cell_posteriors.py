@@ -21,7 +21,8 @@ from registry.promotion.posterior import Pool
 
 __all__ = ["MIN_NIGHTS", "CellEstimates", "CellPosteriors", "cell_estimates", "cell_posteriors"]
 
-#: The least number of nights of a cell's evidence: the error of fewer is itself unknown.
+#: The least number of nights with a profit or a loss in a cell's evidence: the error of fewer is
+#: itself unknown, however many nights nothing was held beside.
 MIN_NIGHTS = 10
 
 _DAYS_A_YEAR = 365.25
@@ -67,7 +68,7 @@ class CellEstimates(Brief):
 
     Attributes:
         sharpe, error: annual net Sharpe ratio over the regime's nights, and its standard error.
-        nights: of the evidence.
+        nights: of the evidence, those included in which nothing was held.
         share: of the line's nights that the regime has.
         correlations: of their errors.
     """
@@ -153,7 +154,7 @@ def cell_estimates(history: History) -> CellEstimates:
     weights = np.where(history.live, 1.0, Rule().discount) * known
     profit = np.where(known, history.profit, 0.0)
     n, count = weights.sum(axis=0), known.sum(axis=0)
-    enough = count >= MIN_NIGHTS
+    enough = (known & (history.profit != 0.0)).sum(axis=0) >= MIN_NIGHTS
     safe = np.where(enough, n, 4.0)
     mean = (weights * profit).sum(axis=0) / safe
     centred = np.where(known, profit - mean, 0.0)

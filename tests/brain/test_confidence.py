@@ -134,7 +134,7 @@ def test_what_is_known_is_shown_with_what_it_rests_on() -> None:
     )
     assert (answer.next_block, answer.block_days) == (None, 60)  # the regime's share is unknown
     assert str(posterior) == (
-        "net Sharpe 0.56 (-0.67 to 1.78), above 0 0.77, by 1.00 ± 1.00 of bars"
+        "net Sharpe 0.56 (-0.67 to 1.78), P(> 0) 0.77, by 1.00 ± 1.00 of bars"
     )
 
 

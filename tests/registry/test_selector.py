@@ -419,7 +419,7 @@ def test_a_champions_confidence_is_that_of_the_frozen_nights(cells: Cells) -> No
     assert (sure.probability, sure.next_block, sure.interval) == (0.8, 0.56, (-0.4, 1.5))
     assert (sure.net_sharpe, sure.error, sure.bars, sure.episodes) == (2.0, 1.5, None, None)
     assert sure.reason == (
-        "net Sharpe 0.50 (-0.40 to 1.50), above 0 0.80, 60 days 0.56, "
+        "net Sharpe 0.50 (-0.40 to 1.50), P(> 0) 0.80, P(gain in 60 days) 0.56, "
         "by 2.00 ± 1.50 of 120 nights among 48 cells"
     )
     assert sure.size == 0.16
