@@ -17,7 +17,7 @@ from brain.work import Failure
 from engine.evaluation.metrics import paired_difference
 from engine.night.cell_records import LineVersions, tonight_record
 from engine.night.confidences import Reading, calibrated
-from engine.night.sizes import UNJUDGED, Size
+from engine.night.sizes import UNREADABLE, Size
 from registry.descriptions import run_link
 from registry.library import BrainLibrary
 from registry.promotion.places import Places
@@ -172,7 +172,7 @@ def name_champions(
     key = result.dataset.key
     sizing = promotion.sizing(key)
     # Of a trial whose contest can't be read nothing is known, and so nothing is to be held.
-    size = UNJUDGED if promotion.policy is Policy.TRIAL else Size(None)
+    size = UNREADABLE if promotion.policy is Policy.TRIAL else Size(None)
     reading = Reading.of(result.dataset, promotion.posteriors(key), drift)
     name = result.model
     for choice in choices:

@@ -23,7 +23,7 @@ from registry.promotion.guardrails import Guardrail, guardrails, size
 from registry.promotion.history import History, read_history
 from registry.promotion.places import Place, Places
 
-__all__ = ["UNJUDGED", "Size", "Sizing", "symbol_sizing"]
+__all__ = ["UNJUDGED", "UNREADABLE", "Size", "Sizing", "symbol_sizing"]
 
 _NIGHTS = Rule().nights
 
@@ -43,6 +43,9 @@ class Size:
 
 #: Of a champion that no contest knows yet.
 UNJUDGED = Size(0.0, "abstain: it is judged when its first night is closed")
+
+#: Of a champion whose contest can't be read.
+UNREADABLE = Size(0.0, "abstain: its contest can't be read")
 
 
 @dataclass(frozen=True)
