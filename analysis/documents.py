@@ -130,6 +130,7 @@ def _champion(standing: Standing) -> dict[str, Any]:
         "trained_tonight": standing.trained,
         "age_days": standing.age_days,
         "note": standing.note,
+        "why": standing.why,
         **record,
     }
 

@@ -36,6 +36,7 @@ from engine.night.shadows import shadow_lines
 from engine.night.symbols import SymbolData, read_symbol, symbol_run, train_families
 
 if TYPE_CHECKING:
+    from analysis.drift import DriftAnalysis
     from brain.series.bars import Bars
     from brain.settings import Settings
     from engine.data.dataset import Dataset
@@ -163,8 +164,9 @@ class Night:
             with part.stopwatch.stage("name champions"):
                 part.failures += analysis.failures
                 part.champions = name_champions(
-                    library, result, choices, self.promotion, damaged=_damaged(part.failures)
-                )
+                    library, result, choices, self.promotion,
+                    damaged=_damaged(part.failures), drift=_drifted(analysis.drifts),
+                )  # fmt: skip
             with part.stopwatch.stage("certify"):
                 certificates, failures = log_certificates(
                     library, self._run, data, result, part.champions, analysis, self.promotion
@@ -224,6 +226,12 @@ class Night:
             ],
             stopwatch=Stopwatch(document["seconds"]),
         )
+
+
+def _drifted(drifts: Sequence[DriftAnalysis]) -> float | None:
+    """The largest share of the features that drifted; None where none can be judged."""
+    shares = [len(drift.drifted) / drift.comparable for drift in drifts if drift.comparable]
+    return max(shares, default=None)
 
 
 def _damaged(failures: Sequence[Failure]) -> set[str]:

@@ -196,12 +196,13 @@ def _cell(champion: Mapping[str, Any]) -> _Cell:
             ),
             break_even(evidence.break_even_bp.value),
             "unknown" if confidence is None else f"{confidence:.2f}",
-            "not judged" if size is None else f"{size:g}",
+            "not judged" if size is None else f"{size:.2g}",
             ", ".join("?" if number is None else str(number) for number in (bars, episodes)),
             champion["night"] or "unknown",
         ],
-        # A summary from before champions had notes and sizes has none.
-        why="; ".join(
+        # A summary from before champions had it has its parts.
+        why=champion.get("why")
+        or "; ".join(
             filter(None, (champion.get("note"), champion["reason"], stop and f"size 0, {stop}"))
         ),
     )

@@ -65,7 +65,7 @@ def champions_table(standings: Sequence[Standing], failures: Sequence[Failure]) 
 def _champion(record: CellRecord) -> str:
     """Family, the digits of the line, and the size, where these are known."""
     digits = record.line.removeprefix(f"{record.family}-")
-    size = "" if record.size is None else f"size {record.size:g}"
+    size = "" if record.size is None else f"size {record.size:.2g}"
     return "\n".join(filter(None, (record.family, digits, size)))
 
 

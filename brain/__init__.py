@@ -3,7 +3,8 @@
 Imports nothing of the other rooms. The standard library alone is enough for :mod:`brain.artifacts`,
 :mod:`brain.champion_source`, :mod:`brain.confidence`, :mod:`brain.costs`, :mod:`brain.errors`,
 :mod:`brain.manifest`, :mod:`brain.model_keys`, :mod:`brain.naming`, :mod:`brain.recipes`,
-:mod:`brain.records`, :mod:`brain.redact`, :mod:`brain.text` and :mod:`brain.work`.
+:mod:`brain.records`, :mod:`brain.redact`, :mod:`brain.sizing`, :mod:`brain.text` and
+:mod:`brain.work`.
 :mod:`brain.settings` needs pydantic-settings, :mod:`brain.processes` psutil, :mod:`brain.console`
 and :mod:`brain.checks` rich, :mod:`brain.workers` joblib and psutil, and :mod:`brain.series` pandas
 and pyarrow.

@@ -9,13 +9,15 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from brain.brief import Brief
-from brain.confidence import Confidence
+from brain.confidence import Confidence, Posterior, Prior
 from brain.errors import LibraryError
 from brain.model_keys import ModelKey
 from brain.naming import Family, Regime, champion_alias, model_id, parse_family
+from brain.sizing import AGE, Factor, aged
 from brain.text import finite
 
 __all__ = [
@@ -27,6 +29,7 @@ __all__ = [
     "Selection",
     "SwitchAdvice",
     "Version",
+    "age_days",
 ]
 
 
@@ -106,6 +109,16 @@ class Evidence(Brief):
     def beats_flat(self) -> bool:
         """Whether the net Sharpe ratio is credibly above 0; an unknown one is not."""
         return self.net_sharpe.interval()[0] > 0.0
+
+    def share_of(self, over_all: Evidence) -> float | None:
+        """The share of the bars that are of the regime; None is unknown.
+
+        Args:
+            over_all: the evidence over all bars.
+        """
+        if not self.bars or not over_all.bars:
+            return None
+        return min(1.0, self.bars / over_all.bars)
 
     def estimates(self) -> dict[str, Estimate]:
         """The estimates by name; tables and plots begin with the first."""
@@ -242,6 +255,8 @@ class CellRecord(Brief):
         decided: time of the promotion, ISO 8601 in UTC; empty if unknown.
         night: date of the night whose figures these are, ISO 8601; empty if unknown.
         confidence: probability that the net Sharpe ratio is above 0; None without evidence.
+        posterior: all that follows from the evidence; None without any, and in records from before
+            there were posteriors.
         ledger: entry of the promotion ledger; None if there is none.
         fill: where its decisions are taken to be filled, in words; empty if unknown.
         cost_bp: of each unit traded, basis points; None is unknown.
@@ -249,8 +264,10 @@ class CellRecord(Brief):
         regimes: definition and state of the regimes, to classify new bars the same way; empty if
             unknown (each version's files have them too).
         line: id of the version's line; empty if unknown.
-        size: 0 if positions are not to be taken, else 1; None if it was not judged.
-        size_reason: why the size is 0; empty otherwise.
+        size: of the positions that are to be taken, 0 to 1 of the largest, as it was judged: see
+            :meth:`brain.records.CellRecord.size_at`. None if it was not judged.
+        size_reason: why it is less than the evidence justifies; empty if it isn't.
+        factors: that the size was multiplied with.
     """
 
     version: int
@@ -276,6 +293,30 @@ class CellRecord(Brief):
     line: str = ""
     size: float | None = None
     size_reason: str = ""
+    posterior: Posterior | None = None
+    factors: tuple[Factor, ...] = ()
+
+    @property
+    def age_factor(self) -> float:
+        """The age's factor in the size."""
+        return next((factor.value for factor in self.factors if factor.name == AGE), 1.0)
+
+    def age_days(self, moment: datetime) -> float:
+        """Days from the end of the training to a moment.
+
+        Raises:
+            LibraryError: the record's end of the training is no time.
+        """
+        return age_days(self.trained_until, moment)
+
+    def size_at(self, moment: datetime) -> float | None:
+        """The size at a moment: a model that is not refitted any more counts for less and less.
+
+        None if it was not judged.
+        """
+        if self.size is None:
+            return None
+        return aged(self.size, self.age_factor, self.age_days(moment)) if self.size else 0.0
 
     @property
     def evidence(self) -> Evidence:
@@ -298,11 +339,48 @@ class CellRecord(Brief):
             fields = json.loads(text)
             # A record from before there were nights was written in its night.
             night = {"night": fields["decided"][:10]}
-            return cls(**(night | fields | {"family": parse_family(fields["family"])}))
+            return cls(
+                **(night | fields | {"family": parse_family(fields["family"])} | _sized(fields))
+            )
         except (ValueError, TypeError, KeyError) as error:
             raise LibraryError(
                 f"a cell's tag can't be read ({error}): {text[:80]!r}; run the night again"
             ) from error
+
+
+def age_days(trained_until: str, moment: datetime) -> float:
+    """Days from the end of a training to a moment.
+
+    Args:
+        trained_until: close of the last bar, ISO 8601 with its zone.
+        moment: with its zone.
+
+    Raises:
+        LibraryError: the end of the training is no such time.
+    """
+    try:
+        since = moment - datetime.fromisoformat(trained_until)
+    except (ValueError, TypeError) as error:
+        raise LibraryError(
+            f"the end of a training, {trained_until!r}, is no time with its zone ({error}); train "
+            "the version anew"
+        ) from error
+    return since.total_seconds() / 86_400
+
+
+def _sized(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a record that are values of their own.
+
+    A size of before there were posteriors said whether positions are to be taken, and not how
+    large: where it was 1 none was judged.
+    """
+    if "posterior" not in fields:
+        return {"size": None} if fields.get("size") else {}
+    posterior = fields["posterior"]
+    return {
+        "posterior": posterior and Posterior(**posterior | {"prior": Prior(**posterior["prior"])}),
+        "factors": tuple(Factor(**factor) for factor in fields["factors"]),
+    }
 
 
 @dataclass(frozen=True, repr=False)

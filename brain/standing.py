@@ -15,8 +15,10 @@ __all__ = ["Standing", "size_note"]
 
 
 def size_note(record: CellRecord) -> str:
-    """What is to be said of a champion's size: why it is 0; empty if it isn't."""
-    return f"size 0, {record.size_reason}" if record.size == 0.0 else ""
+    """What is to be said of a champion's size: why it is 0 or lowered; empty if it isn't."""
+    if record.size is None or not record.size_reason:
+        return ""
+    return f"size {record.size:.2g}, {record.size_reason}"
 
 
 @dataclass(frozen=True, repr=False)
@@ -54,6 +56,7 @@ class Standing(Brief):
 
     @property
     def why(self) -> str:
-        """The note, the reason of the champion's choice, and that of its size if it has none."""
+        """The note, the reason of the choice, what is to be expected, and why the size is less."""
         record = self.champion.record
-        return "; ".join(filter(None, (self.note, record.reason, size_note(record))))
+        expected = f"to expect: {record.posterior}" if record.posterior else ""
+        return "; ".join(filter(None, (self.note, record.reason, expected, size_note(record))))

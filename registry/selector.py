@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from datetime import UTC, datetime
 
-from brain.confidence import Confidence, confidence
+from brain.confidence import MIN_EPISODES, Confidence, Prior, confidence, position_size
 from brain.errors import LibraryError, NoChampionError
 from brain.model_keys import ModelKey, ModelQuery
 from brain.naming import (
@@ -27,7 +28,9 @@ from brain.records import (
     Selection,
     SwitchAdvice,
     Version,
+    age_days,
 )
+from brain.sizing import AGE, age_factor, lowered_by
 from registry.library import BrainLibrary
 from registry.models import SymbolModel
 from registry.promotion.advice import advise_family
@@ -78,9 +81,9 @@ class ModelSelector:
         family = None if model_type_preference is None else parse_family(model_type_preference)
         model = self.library.model(symbol, timeframe=timeframe, horizon=horizon)
         if family is None:
-            return _trusted(self.library.champion_in(model, regime))
+            return _trusted(self.library.champion_in(model, regime), datetime.now(UTC))
         try:
-            champion = _trusted(self.library.champion_in(model, regime))
+            champion = _trusted(self.library.champion_in(model, regime), datetime.now(UTC))
         except NoChampionError:
             champion = None
         if champion and champion.family == family:
@@ -118,8 +121,13 @@ class ModelSelector:
         *,
         timeframe: str | None = None,
         horizon: int | None = None,
+        moment: datetime | None = None,
     ) -> Confidence:
         """The probability that a version's net Sharpe is above 0, out of sample and after costs.
+
+        Beside it the probability that the next block's profit is, an interval, and the size that
+        follows. Of a champion they are those of its record, by the frozen evidence of all cells; of
+        another version by its own walk-forward, after what the champion's record says of all cells.
 
         Args:
             symbol: of the model.
@@ -127,6 +135,8 @@ class ModelSelector:
             model_id: of the version; if None the regime's champion, and without a regime the
                 version that is champion of the most regimes, the newest of several.
             timeframe, horizon: of the model; a model id tells them.
+            moment: for which the size is meant, with its zone: it falls with the version's age. Now
+                if None.
 
         Raises:
             InputError: the symbol or the model id is none, or the model is another one's.
@@ -138,14 +148,16 @@ class ModelSelector:
         """
         query = ModelQuery.parse(symbol, timeframe, horizon)
         regime = None if volatility_regime is None else parse_regime(volatility_regime)
+        moment = moment or datetime.now(UTC)
         if model_id is not None:
-            return self._measured(self.library.version_in(query, model_id), regime)
+            version = self.library.version_in(query, model_id)
+            return self._of_version(self.library.model(version.key), version, regime, moment)
         model = self.library.model(symbol, timeframe=timeframe, horizon=horizon)
         if regime is not None:
-            return _recorded(self.library.champion_in(model, regime).record)
+            return _recorded(self.library.champion_in(model, regime).record, moment)
         number, cells = _leader(model)
         leader = id_of(model.name, number)
-        over_all = self._measured(self.library.version_of(leader), None)
+        over_all = self._measured(self.library.version_of(leader), None, Prior(), moment)
         cells_of = f"{leader}, champion of {cells} of {len(Regime)} regimes"
         return replace(over_all, reason=f"{cells_of}, over all bars: {over_all.reason}")
 
@@ -204,18 +216,21 @@ class ModelSelector:
             version = self.library.version_of(id_of(model.name, challenger))
             if version.family == family and version.key == model.key:
                 uri = f"models:/{model.name}@{challenger_alias(regime)}"
-                return self._selection(version, regime, uri, f"{reason}its challenger")
+                return self._selection(model, version, regime, uri, f"{reason}its challenger")
         newest = self.library.newest(model.key, family)
         if newest is None:
             raise LibraryError(
                 f"{model.key} has no version of family {family}; prefer another one or train it"
             )
         return self._selection(
-            newest, regime, f"models:/{newest.id}", f"{reason}the family's newest version"
+            model, newest, regime, f"models:/{newest.id}", f"{reason}the family's newest version"
         )
 
-    def _selection(self, version: Version, regime: Regime, uri: str, reason: str) -> Selection:
+    def _selection(
+        self, model: SymbolModel, version: Version, regime: Regime, uri: str, reason: str
+    ) -> Selection:
         """A version without a record as a selection: its evidence comes from its run."""
+        sure = self._of_version(model, version, regime, datetime.now(UTC))
         return Selection(
             key=version.key,
             regime=regime,
@@ -226,25 +241,44 @@ class ModelSelector:
             recipe=version.recipe,
             trained_until=version.trained_until,
             digest=version.digest,
-            confidence=self._measured(version, regime),
+            confidence=sure,
             is_champion=False,
             reason=reason,
         )
 
-    def _measured(self, version: Version, regime: Regime | None) -> Confidence:
+    def _of_version(
+        self, model: SymbolModel, version: Version, regime: Regime | None, moment: datetime
+    ) -> Confidence:
+        """Of a version that may be the regime's champion."""
+        prior = Prior()
+        if regime is not None and model.champion(regime) is not None:
+            champion = self.library.champion_in(model, regime)
+            if champion.version == version.number:
+                return _recorded(champion.record, moment)
+            if champion.record.posterior is not None:
+                prior = champion.record.posterior.prior
+        return self._measured(version, regime, prior, moment)
+
+    def _measured(
+        self, version: Version, regime: Regime | None, prior: Prior, moment: datetime
+    ) -> Confidence:
         """The confidence by the metrics of the version's run; over all bars if without a regime."""
         evidence = self.library.evidence(version, regime)
-        return confidence(
+        over_all = evidence if regime is None else self.library.evidence(version, None)
+        sure = confidence(
             evidence.net_sharpe.value,
             evidence.net_sharpe.error,
             evidence.bars,
             evidence.episodes,
-            **({"min_episodes": 1} if regime is None else {}),
+            min_episodes=1 if regime is None else MIN_EPISODES,
+            prior=prior,
+            share=evidence.share_of(over_all),
         )
+        return sure.with_factors(age_factor(age_days(version.trained_until, moment)))
 
 
-def _trusted(champion: Champion) -> Selection:
-    """The champion as a selection, by its record."""
+def _trusted(champion: Champion, moment: datetime) -> Selection:
+    """The champion as a selection, by its record, for a moment."""
     record = champion.record
     return Selection(
         key=champion.key,
@@ -256,7 +290,7 @@ def _trusted(champion: Champion) -> Selection:
         recipe=record.recipe,
         trained_until=record.trained_until,
         digest=record.digest,
-        confidence=_recorded(record),
+        confidence=_recorded(record, moment),
         is_champion=True,
         reason=record.reason,
     )
@@ -274,10 +308,39 @@ def _leader(model: SymbolModel) -> tuple[int, int]:
     return number, cells
 
 
-def _recorded(record: CellRecord) -> Confidence:
-    """The confidence in the record; without one, by the record's evidence."""
+def _recorded(record: CellRecord, moment: datetime) -> Confidence:
+    """The confidence in the record, and the size at a moment."""
+    sure = _of_record(record)
+    size, age = record.size_at(moment), age_factor(record.age_days(moment))
+    if size is None:  # not judged
+        return sure.with_factors(age)
+    factors = (*(f for f in record.factors if f.name != AGE), age)
+    reason = record.size_reason
+    if size > 0.0:
+        reason = lowered_by(factors)
+    return replace(sure, size=size, size_reason=reason, factors=factors)
+
+
+def _of_record(record: CellRecord) -> Confidence:
+    """The probability by the record; of before there were posteriors by its evidence of bars."""
     measured = confidence(record.net_sharpe, record.net_sharpe_error, record.bars, record.episodes)
+    posterior = record.posterior
+    if posterior is not None:
+        of_nights = posterior.nights is not None
+        return Confidence(
+            posterior.positive,
+            posterior.measured,
+            posterior.error,
+            None if of_nights else record.bars,
+            None if of_nights else record.episodes,
+            str(posterior) if of_nights else measured.reason,
+            posterior,
+            posterior.size,
+        )
     if record.confidence is None or record.confidence == measured.probability:
         return measured
     reason = f"as recorded; {measured.reason}"
-    return replace(measured, probability=record.confidence, reason=reason)
+    size = position_size(record.confidence, 1.0)
+    return replace(
+        measured, probability=record.confidence, posterior=None, size=size, reason=reason
+    )

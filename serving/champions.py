@@ -18,6 +18,7 @@ from brain.manifest import check_bytes
 from brain.model_keys import ModelKey
 from brain.naming import REGIMES, Family, Regime, parse_family, parse_model_id
 from brain.records import Champion
+from brain.sizing import aged
 from engine.kernels.executor_data import ExecutorData
 from engine.kernels.features import FEATURES
 from engine.kernels.market_features import MARKET_FEATURES
@@ -39,8 +40,9 @@ class Cell:
         version: model id.
         digest: of the version's files.
         confidence: in the version's net profit in the regime; None is unknown.
-        size: 0 if no position is to be taken; None if it was not judged.
-        size_reason: why it is 0.
+        size: 0 to 1 of the largest position, as it was judged; None if it was not.
+        size_reason: why it is 0 or lowered.
+        age: the factor of the version's age in the size.
     """
 
     regime: Regime
@@ -49,6 +51,11 @@ class Cell:
     confidence: float | None
     size: float | None = None
     size_reason: str = ""
+    age: float = 1.0
+
+    def size_at(self, days: float) -> float | None:
+        """The size where the version's training ended so many days ago; None if none was judged."""
+        return aged(self.size, self.age, days) if self.size else self.size
 
 
 def cell_of(champion: Champion) -> Cell:
@@ -61,6 +68,7 @@ def cell_of(champion: Champion) -> Cell:
         record.confidence,
         record.size,
         record.size_reason,
+        record.age_factor,
     )
 
 
@@ -238,4 +246,4 @@ def age_days(version: LoadedVersion, close_ns: int) -> float:
 def as_json(cell: Cell) -> dict[str, Any]:
     """A cell as a journal keeps it."""
     entry = {"version": cell.version, "digest": cell.digest, "confidence": cell.confidence}
-    return entry | {"size": cell.size, "size_reason": cell.size_reason}
+    return entry | {"size": cell.size, "size_reason": cell.size_reason, "age": cell.age}

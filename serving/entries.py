@@ -106,8 +106,18 @@ def row_of(entry: list[Any]) -> Row:
 
 
 def cells_of(entry: dict[str, Any]) -> list[Cell]:
-    """The cells of an entry of champions."""
-    return [Cell(parse_regime(regime), **cell) for regime, cell in entry["cells"].items()]
+    """The cells of an entry of champions.
+
+    A size from before sizes aged only said whether there was one: where it was 1 none was judged.
+    """
+    unjudged = {"size": None}
+    return [
+        Cell(
+            parse_regime(regime),
+            **cell | ({} if "age" in cell or not cell.get("size") else unjudged),
+        )
+        for regime, cell in entry["cells"].items()
+    ]
 
 
 def moment_of(entry: list[Any]) -> Moment:

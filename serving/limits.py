@@ -34,9 +34,11 @@ class Limits:
             should decide, nothing is decided.
         stale_after: seconds after a bar's close from which nothing is decided on it; the bar's own
             length if None, never if infinite.
-        by_confidence: whether positions are of the size that the confidence in the version
-            justifies (:func:`brain.confidence.position_size`), and not the largest.
-        by_size: whether a champion of size 0, which abstains or is to be looked at, takes none.
+        by_size: whether positions are of the champion's size, and not the largest: 0 where it
+            abstains or is to be looked at. One whose size was not judged takes them as by
+            ``by_confidence``.
+        by_confidence: whether positions without a size are of that which the confidence in the
+            version justifies (:func:`brain.confidence.position_size`), and not the largest.
 
     Raises:
         InputError: a limit is out of its range.
@@ -99,10 +101,10 @@ class Limits:
 
         Args:
             confidence: in the version; None is unknown.
-            size: of the champion, 0 or 1; None if it was not judged.
+            size: of the champion at the bar, 0 to 1; None if it was not judged.
         """
-        if self.stops(size):
-            return 0.0
+        if self.by_size and size is not None:
+            return size * self.symbol
         return position_size(confidence, self.symbol) if self.by_confidence else self.symbol
 
     def stops(self, size: float | None) -> bool:

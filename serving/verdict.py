@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from brain.text import duration
 from serving.book import DAY_NS, Book
-from serving.champions import LoadedChampion
+from serving.champions import LoadedChampion, age_days
 from serving.limits import Limits, Moment, Place
 
 __all__ = ["Verdict", "judge"]
@@ -54,7 +54,8 @@ def judge(
     """
     size = 0.0
     if not unknown and side and champion is not None:
-        size = side * limits.size(champion.cell.confidence, champion.cell.size)
+        days = age_days(champion.version, close_ns)
+        size = side * limits.size(champion.cell.confidence, champion.cell.size_at(days))
     others = book.others()
     moment = place.moment(close_ns, others + size / book.horizon, book.net)
     if reason := _stop(book, limits, close_ns, moment):

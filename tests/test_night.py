@@ -334,6 +334,11 @@ def test_every_cell_has_a_champion_a_challenger_and_a_readable_record(nights: Ni
             assert record.reason.startswith("prior")
             assert record.line == champion.line
             assert record.size is not None
+            drift, missing, age = record.factors
+            # The analysis of the night has told it, and the models are of its last bar.
+            assert drift.reason.endswith("% of the features drifted")
+            assert missing.reason.endswith("0% of features")
+            assert (age.value, age.reason) == (1.0, "trained until 0 days before")
             assert record.regimes.keys() == {"calendar", "definition", "state"}
             assert library.champion(symbol, regime).record == record
 

@@ -37,6 +37,7 @@ from brain.series.store.store import SeriesStore
 from brain.settings import Settings, load_settings
 from brain.workers import Unit
 from engine.night.champions import name_champions
+from registry import ModelSelector
 from registry.library import BrainLibrary
 from registry.promotion.closings import close_night, day_start, read_closings
 from tests.engine.simulate import simulate
@@ -193,7 +194,19 @@ def test_a_line_that_wins_is_named_by_alias_with_its_reason_and_size(house: Hous
         assert record.by_evidence is (regime is not Regime.LOW)
         if regime is not Regime.LOW:
             assert record.reason.startswith("takes all: its score ")
-        assert (record.size, record.size_reason) == (1.0, "")
+        assert record.size == pytest.approx(1.0, abs=1e-4)
+        posterior = record.posterior
+        assert posterior is not None
+        assert posterior.nights is not None
+        assert posterior.nights > 70
+        assert posterior.prior.cells == 16  # two symbols, four regimes, two lines
+        assert (record.confidence, posterior.size) == (posterior.positive, record.size)
+        assert [factor.value for factor in record.factors] == [1.0, 1.0, 1.0]
+        assert record.size_reason == ""
+        sure = ModelSelector(house.library).get_model_confidence(
+            ModelKey(symbol, "1d", 6), regime, moment=dt.datetime(2022, 6, 19, tzinfo=dt.UTC)
+        )
+        assert (sure.posterior, sure.size) == (posterior, record.size)
     (contest,) = house.document()["contests"]
     promoted = [d for d in contest["decisions"] if d["outcome"] == "promoted"]
     assert [(d["line"].partition("-")[0], d["group"]) for d in promoted] == [("xgboost", "all")]
@@ -288,12 +301,19 @@ def test_a_contest_that_can_not_be_read_is_a_failure_and_champions_stay(
 
 
 @pytest.mark.parametrize("policy", ["provisional", "composite"])
-def test_another_policy_judges_no_size_and_decides_no_trial(house: House, policy: str) -> None:
+def test_another_policy_sizes_by_the_same_nights_and_decides_no_trial(
+    house: House, policy: str
+) -> None:
     house.add_nights(100, 1.5)
     assert run_night("--promotion", policy).code == 0
     assert house.decided() == []
     records = [champion.record for champion in house.champions().values()]
-    assert {record.size for record in records} == {None}
+    for record in records:
+        posterior = record.posterior
+        assert posterior is not None
+        assert posterior.nights is not None
+        assert record.size == pytest.approx(posterior.size)
+    assert max(record.size or 0.0 for record in records) > 0.9
     assert all(record.provisional for record in records)
     assert house.document() == {"policy": policy, "contests": []}
     if policy == "composite":

@@ -10,6 +10,7 @@ from brain.confidence import confidence
 from brain.naming import Family, Regime
 from brain.records import CellRecord, Champion, Evidence, Version
 from brain.text import finite
+from engine.evaluation.trading import ALL
 from engine.night.model_folder import regime_document
 from registry.library import BrainLibrary
 from registry.promotion.places import Place
@@ -78,7 +79,8 @@ class LineVersions:
         if champion is not None and champion.version == version.number:
             return replace(champion.record, line=version.line, **said)
         evidence = self._library.evidence(version, regime)
-        fields = _fields(version, evidence, self._result)
+        over_all = self._library.evidence(version, None)
+        fields = _fields(version, evidence, over_all, self._result)
         return CellRecord(**fields, night=version.made[:10], **said)
 
     def _look_up(self, line: str) -> tuple[Version | None, str]:
@@ -118,12 +120,13 @@ def tonight_record(
         reason, by_evidence, provisional: of the choice, see :class:`brain.records.CellRecord`.
         moment: of the night.
     """
-    evidence = result.trainings[family].evidence[regime]
+    of_family = result.trainings[family].evidence
+    evidence = of_family[regime]
     # Without evidence, and without a position, there is nothing to compare.
     unproven = evidence.positions and not evidence.beats_flat
     flat = ("not shown to beat flat",) if unproven else ()
     return CellRecord(
-        **_fields(result.versions[family], evidence, result),
+        **_fields(result.versions[family], evidence, of_family[ALL], result),
         provisional=provisional,
         reason="; ".join([reason, *flat, *evidence.caveats()]),
         by_evidence=by_evidence,
@@ -134,10 +137,14 @@ def tonight_record(
     )
 
 
-def _fields(version: Version, evidence: Evidence, result: SymbolResult) -> dict[str, Any]:
-    """What a record has of a version and its evidence in the regime."""
+def _fields(
+    version: Version, evidence: Evidence, over_all: Evidence, result: SymbolResult
+) -> dict[str, Any]:
+    """What a record has of a version and its evidence in the regime and over all bars."""
     sharpe = evidence.net_sharpe
     bars, episodes = evidence.bars, evidence.episodes
+    share = evidence.share_of(over_all)
+    sure = confidence(sharpe.value, sharpe.error, bars or 0, episodes or 0, share=share)
     return {
         "version": version.number,
         "digest": version.digest,
@@ -149,7 +156,8 @@ def _fields(version: Version, evidence: Evidence, result: SymbolResult) -> dict[
         "episodes": episodes,
         "net_sharpe": finite(sharpe.value),
         "net_sharpe_error": finite(sharpe.error),
-        "confidence": confidence(sharpe.value, sharpe.error, bars or 0, episodes or 0).probability,
+        "confidence": sure.probability,
+        "posterior": sure.posterior,
         "metrics": evidence.to_metrics(),
         "regimes": regime_document(result.dataset),
     }

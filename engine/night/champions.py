@@ -16,6 +16,8 @@ from brain.standing import Standing
 from brain.work import Failure
 from engine.evaluation.metrics import paired_difference
 from engine.night.cell_records import LineVersions, tonight_record
+from engine.night.confidences import Reading, calibrated
+from engine.night.sizes import UNREADABLE, Size
 from registry.descriptions import run_link
 from registry.library import BrainLibrary
 from registry.promotion.places import Places
@@ -147,6 +149,7 @@ def name_champions(
     choices: Sequence[CellChoice],
     promotion: Promotion,
     damaged: Collection[str] = (),
+    drift: float | None = None,
 ) -> list[Standing]:
     """Move the symbol's aliases to the chosen versions, and describe its champions.
 
@@ -159,6 +162,7 @@ def name_champions(
         choices: of its cells.
         promotion: of the night, which judges the champions' sizes.
         damaged: model ids of versions whose files are not as registered.
+        drift: share of the features that drifted; None is unknown.
 
     Returns:
         The champions of the cells, those of the night before included.
@@ -167,6 +171,9 @@ def name_champions(
         return []
     key = result.dataset.key
     sizing = promotion.sizing(key)
+    # Of a trial whose contest can't be read nothing is known, and so nothing is to be held.
+    size = UNREADABLE if promotion.policy is Policy.TRIAL else Size(None)
+    reading = Reading.of(result.dataset, promotion.posteriors(key), drift)
     name = result.model
     for choice in choices:
         if choice.record is not None:
@@ -174,7 +181,7 @@ def name_champions(
             if sizing is not None:
                 intact = model_id(name, record.version) not in damaged
                 size = sizing.size(choice.regime, intact=intact)
-                record = replace(record, size=size.value, size_reason=size.reason)
+            record = calibrated(record, choice.regime, size, reading)
             library.set_champion(key, choice.regime, record, choice.challenger)
     links = {v.number: run_link(result.run.experiment_id, v.run_id) for v in result.all_versions}
     standings = library.describe(key, links, result.run.day)

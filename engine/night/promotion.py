@@ -18,6 +18,7 @@ from brain.naming import REGIMES, Policy
 from brain.work import Failure
 from engine.evaluation.nights import complete_days
 from engine.night.sizes import Sizing, symbol_sizing
+from registry.promotion.cell_posteriors import CellPosteriors, cell_posteriors
 from registry.promotion.certificates import Certificates, read_appointments
 from registry.promotion.closings import Closing, close_night, contest_name, day_start, read_closings
 from registry.promotion.composite import composite_places
@@ -69,16 +70,23 @@ class Promotion:
         self._horizon = settings.bars_ahead
         self._courses: list[Course] = []
         self._places: dict[str, Places | None] = {}
+        self._posteriors: dict[str, CellPosteriors] = {}
         self._lines: dict[str, dict[str, Line]] = {}
         self._certificates: dict[str, Certificates] = {}
         self._done: dict[ModelKey, tuple[int, tuple[str, ...]]] = {}
-        if self.policy is not Policy.PROVISIONAL:
-            for name in self._contests(settings.timeframe):
-                self._decide(name, continued)
+        for name in self._contests(settings.timeframe):
+            self._decide(name, continued)
 
     def places(self, key: ModelKey) -> Places | None:
         """What the policy says of the cells of a model's contest; None if that can't be read."""
         return self._places.get(self._contest(key), {})
+
+    def posteriors(self, key: ModelKey) -> CellPosteriors:
+        """What the closed nights of a model's contest say of every cell and line.
+
+        Nothing before the first is closed, and where the contest can't be read.
+        """
+        return self._posteriors.get(self._contest(key), CellPosteriors())
 
     def champion_lines(self, key: ModelKey) -> list[Line]:
         """The lines of a model's champions, and of those before them that are still watched."""
@@ -185,11 +193,10 @@ class Promotion:
             logger.info("%s: night %s is closed", name, f"{day_start(day):%Y-%m-%d}")
 
     def _decide(self, name: str, continued: bool) -> None:
+        by_trial = self.policy is Policy.TRIAL
         try:
             self._places[name] = (
-                self._by_trial(name, continued)
-                if self.policy is Policy.TRIAL
-                else self._by_composite(name)
+                self._by_trial(name, continued) if by_trial else self._by_closings(name)
             )
         except TrackingUnreachableError:
             raise
@@ -208,17 +215,24 @@ class Promotion:
         self._courses.append(course)
         self._lines[name] = _definitions(course.closings)
         history = read_history(store, course.timeframe, lines=course.contest.lines)
+        known = history.at(course.closings)
+        self._posteriors[name] = cell_posteriors(known)
         appointments = read_appointments(store, course)
-        self._certificates[name] = Certificates(course, history, appointments)
+        self._certificates[name] = Certificates(course, known, appointments)
         return trial_places(course, history)
 
-    def _by_composite(self, name: str) -> Places:
+    def _by_closings(self, name: str) -> Places:
+        """By the composite score; the provisional policy has no places, and posteriors alone."""
         store = self._library.series
         closings = read_closings(store, name)
-        self._lines[name] = _definitions(closings)
-        lines = sorted(self._lines[name])
+        definitions = _definitions(closings)
         timeframe = name.rpartition(".")[0]
-        return composite_places(closings, read_history(store, timeframe, lines=lines))
+        history = read_history(store, timeframe, lines=sorted(definitions))
+        self._posteriors[name] = cell_posteriors(history.at(closings))
+        if self.policy is Policy.PROVISIONAL:
+            return {}
+        self._lines[name] = definitions
+        return composite_places(closings, history)
 
 
 def _definitions(closings: Sequence[Closing]) -> dict[str, Line]:

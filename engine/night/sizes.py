@@ -1,7 +1,8 @@
-"""The size of a symbol's champions: 0 where one abstains or its guardrails call for a look, else 1.
+"""Whether a symbol's champions have a size: none where one abstains or guardrails call for a look.
 
 Whether a champion is better than flat is judged with the contest, on nights that are closed.
-Guardrails hold at once: they look at the newest evidence, of this night too.
+Guardrails hold at once: they look at the newest evidence, of this night too. How large the size is
+then: :mod:`engine.night.confidences`.
 """
 
 from __future__ import annotations
@@ -22,17 +23,17 @@ from registry.promotion.guardrails import Guardrail, guardrails, size
 from registry.promotion.history import History, read_history
 from registry.promotion.places import Place, Places
 
-__all__ = ["UNJUDGED", "Size", "Sizing", "symbol_sizing"]
+__all__ = ["UNJUDGED", "UNREADABLE", "Size", "Sizing", "symbol_sizing"]
 
 _NIGHTS = Rule().nights
 
 
 @dataclass(frozen=True)
 class Size:
-    """A champion's size.
+    """Whether a champion has a size.
 
     Attributes:
-        value: 0 or 1; None if it was not judged.
+        value: 0 or 1; None if it was not judged, which stops nothing.
         reason: why it is 0; empty otherwise.
     """
 
@@ -42,6 +43,9 @@ class Size:
 
 #: Of a champion that no contest knows yet.
 UNJUDGED = Size(0.0, "abstain: it is judged when its first night is closed")
+
+#: Of a champion whose contest can't be read.
+UNREADABLE = Size(0.0, "abstain: its contest can't be read")
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,8 @@ class Certificates:
 
     Args:
         course: of the contest.
-        history: of all its lines and symbols, as the store has it.
+        history: of all its lines and symbols, as its closings have it, see
+            :meth:`registry.promotion.history.History.at`.
         appointments: see :func:`read_appointments`.
     """
 
@@ -69,7 +70,7 @@ class Certificates:
         self._course = course
         self._contest = course.contest
         self._appointments = appointments
-        self._evidence = history.at(course.closings)
+        self._evidence = history
         self._digest = self._evidence.digest
         self._decisions = (*course.decisions, *_pending(course))
 

@@ -10,8 +10,17 @@ from hypothesis import given, strategies as st
 from scipy.integrate import quad
 from scipy.stats import norm
 
-from brain.confidence import MIN_EPISODES, PRIOR_SPREAD, Confidence, confidence, position_size
+from brain.confidence import (
+    MIN_EPISODES,
+    PRIOR_SPREAD,
+    Confidence,
+    Prior,
+    confidence,
+    normal_posterior,
+    position_size,
+)
 from brain.errors import InputError
+from brain.sizing import age_factor, drift_factor
 
 SHARPES = st.floats(-6, 6)
 ERRORS = st.floats(0.05, 20)
@@ -114,10 +123,66 @@ def test_unknown_stays_unknown_and_says_why(
 
 def test_what_is_known_is_shown_with_what_it_rests_on() -> None:
     answer = confidence(1.0, 1.0, 300, MIN_EPISODES)
-    expected = norm.cdf(1 / math.sqrt(2))
     reason = "net Sharpe 1.00 ± 1.00 from 300 bars in 5 episodes"
-    assert answer.probability == pytest.approx(expected, abs=1e-15)
-    assert answer == Confidence(answer.probability, 1.0, 1.0, 300, 5, reason)
+    assert answer.probability == pytest.approx(
+        norm.cdf(PRIOR_SPREAD / math.hypot(PRIOR_SPREAD, 1)), abs=1e-15
+    )
+    posterior = answer.posterior
+    assert posterior is not None
+    assert answer == Confidence(
+        posterior.positive, 1.0, 1.0, 300, 5, reason, posterior, posterior.size
+    )
+    assert (answer.next_block, answer.block_days) == (None, 60)  # the regime's share is unknown
+    assert str(posterior) == (
+        "net Sharpe 0.56 (-0.67 to 1.78), P(> 0) 0.77, by 1.00 ± 1.00 of bars"
+    )
+
+
+# --- what follows -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sharpe", [-2.0, 0.4, 3.0])
+@pytest.mark.parametrize("error", [0.3, 2.0])
+@pytest.mark.parametrize("prior", [Prior(), Prior(-0.4, 0.3, 48)])
+def test_the_next_profit_and_the_interval_are_the_posteriors(
+    sharpe: float, error: float, prior: Prior
+) -> None:
+    """Against draws: a ratio, the estimate of it, and a profit of the time to come."""
+    p = normal_posterior(sharpe, error, prior, 0.25)
+    rng = np.random.default_rng(1)
+    ratios = rng.normal(prior.mean, prior.spread, 200_000)
+    weights = norm.pdf(sharpe, ratios, error)
+    weights /= weights.sum()
+    draws = 4.0 / math.sqrt(1.0 / (weights**2).sum())  # errors of a share
+    years = 60 / 365.25 * 0.25
+    for time, chance in ((years, p.next_block), (1.0, p.next_year)):
+        assert weights @ norm.cdf(ratios * math.sqrt(time)) == pytest.approx(chance, abs=draws)
+    assert weights @ (ratios > 0) == pytest.approx(p.positive, abs=draws)
+    assert weights @ (ratios < p.low) == pytest.approx(0.05, abs=draws)
+    assert weights @ (ratios > p.high) == pytest.approx(0.05, abs=draws)
+    assert weights @ ratios == pytest.approx(p.mean, abs=4 * draws)
+    assert p.size == pytest.approx(max(0.0, 2 * p.next_year - 1))
+    assert (p.prior.cells, p.nights, p.share) == (prior.cells, None, 0.25)
+
+
+def test_what_all_cells_say_draws_a_cell_towards_it() -> None:
+    alone, among = (
+        confidence(1.0, 1.0, 300, 9, prior=prior, share=0.5) for prior in (None, Prior(-1, 0.2, 9))
+    )
+    assert among.probability is not None
+    assert alone.probability is not None
+    assert among.probability < 0.01 < 0.7 < alone.probability
+    assert (alone.size > 0.3, among.size) == (True, 0.0)
+    assert "of bars among 9 cells" in str(among.posterior)
+
+
+def test_factors_lower_the_size_and_stay_with_it() -> None:
+    sure = confidence(2.0, 0.5, 300, 9)
+    drift, age = drift_factor(0.6), age_factor(44.0)
+    less = sure.with_factors(drift).with_factors(age)
+    assert less.size == pytest.approx(sure.size * 0.5 * 0.5)
+    assert less.factors == (drift, age)
+    assert less.probability == sure.probability
 
 
 def test_all_bars_are_one_stretch() -> None:
@@ -137,7 +202,8 @@ def test_the_size_is_nought_up_to_a_half_and_then_grows_to_the_limit(
     sure: float | None, size: float
 ) -> None:
     assert position_size(sure, 0.2) == pytest.approx(size, abs=1e-15)
-    assert position_size(Confidence(sure, None, None, 0, 0, ""), 0.2) == position_size(sure, 0.2)
+    own = Confidence(sure, None, None, 0, 0, "", size=0.3)  # a confidence has a size of its own
+    assert position_size(own, 0.2) == pytest.approx(0.06)
 
 
 @given(st.none() | st.floats(0, 1), st.floats(0, 1e9))

@@ -40,6 +40,7 @@ LIGHT = (
     "brain.recipes",
     "brain.records",
     "brain.redact",
+    "brain.sizing",
     "brain.text",
     "brain.work",
     *modules("engine.kernels"),

@@ -39,7 +39,11 @@ def test_a_version_of_long_ago_and_a_pin_are_told(
 
 
 def test_a_size_of_0_is_told_with_its_reason() -> None:
-    for size, more in ((None, ""), (1.0, ""), (0.0, "; size 0, abstain: not credibly better")):
-        record = replace(RECORD, size=size, size_reason="abstain: not credibly better")
+    abstain, lowered = "abstain: not credibly better", "lowered: 60% of the features drifted"
+    for size, reason, more in (
+        (None, "", ""), (1.0, "", ""), (0.3, "", ""),
+        (0.0, abstain, f"; size 0, {abstain}"), (0.123, lowered, f"; size 0.12, {lowered}"),
+    ):  # fmt: skip
+        record = replace(RECORD, size=size, size_reason=reason)
         standing = Standing(replace(CHAMPION, record=record), "2026-11-22", trained=True)
         assert standing.why == f"prior{more}"

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import mlflow
 import pytest
 
-from brain.confidence import Confidence, confidence
+from brain.confidence import Confidence, Posterior, Prior, confidence, normal_posterior
 from brain.errors import (
     InputError,
     LibraryError,
@@ -22,7 +24,16 @@ from brain.errors import (
 )
 from brain.model_keys import ModelKey
 from brain.naming import PRIOR, Family, Regime, challenger_alias, champion_alias
-from brain.records import CellRecord, Estimate, FamilyAdvice, Selection, SwitchAdvice, Version
+from brain.records import (
+    CellRecord,
+    Estimate,
+    FamilyAdvice,
+    Selection,
+    SwitchAdvice,
+    Version,
+    age_days,
+)
+from brain.sizing import age_factor, drift_factor, missing_factor
 from registry import ModelSelector
 from registry.library import BrainLibrary
 from registry.promotion.advice import advise_family
@@ -35,7 +46,20 @@ pytestmark = pytest.mark.sampled("shared_dsn")
 
 LOW = {"low/net_sharpe": 1.2, "low/net_sharpe_error": 0.8, "low/bars": 340, "low/episodes": 12}
 ALL = {"net_sharpe": -0.4, "net_sharpe_error": 0.5, "bars": 900, "episodes": 1}
-SURE = confidence(1.2, 0.8, 340, 12)
+#: From a champion's record of before there were posteriors, which doesn't tell the regime's share;
+#: from a run, which does.
+SURE, MEASURED = (confidence(1.2, 0.8, 340, 12, share=share) for share in (None, 340 / 900))
+
+
+def at(sure: Confidence, version: Version, moment: datetime | None = None) -> Confidence:
+    """What is said of it at a moment, now if None: years after its training nothing is held."""
+    days = age_days(version.trained_until, moment or datetime.now(UTC))
+    return sure.with_factors(age_factor(days))
+
+
+def fresh(version: Version) -> datetime:
+    """The end of its training."""
+    return datetime.fromisoformat(version.trained_until)
 
 
 def evaluated(
@@ -166,7 +190,31 @@ def test_the_calls_of_the_seed_as_they_stand(everywhere: Cells) -> None:
     )
     family = selector.recommend_family(regime)
     confidence = selector.get_model_confidence(symbol)
+    of_cell = selector.get_model_confidence(symbol, volatility_regime)
+    model_id = current_model_id
+    of_model = selector.get_model_confidence(symbol, volatility_regime, model_id)
     switch = selector.should_switch_model(symbol, current_model_id, volatility_regime)
+
+    assert of_cell == selector.get_model_confidence(
+        symbol=symbol, volatility_regime=volatility_regime, model_id=selected.model_id
+    )
+    assert of_cell.probability == pytest.approx(0.8887, abs=1e-4)
+    assert (of_model.probability, of_model.net_sharpe) == (of_cell.probability, 1.2)
+    assert of_model.next_block == pytest.approx(0.5774, abs=1e-4)
+    assert of_model.interval == pytest.approx((-0.2765, 1.8638), abs=1e-4)
+    assert (of_model.block_days, of_model.size) == (60, 0.0)  # of years ago
+    assert "trained until" in of_model.factors[0].reason
+    assert confidence.probability is not None
+    assert confidence.probability < 0.5
+    assert switch == selector.should_switch_model(
+        symbol=symbol, current_model_id=current_model_id, volatility_regime=volatility_regime
+    )
+    assert switch.to == selected.model_id
+    assert switch.reason == (
+        "champion of regime low is BTC-USD.1h.6/1 (xgboost), not BTC-USD.1h.6/3 (lightgbm): prior"
+    )
+    stay = selector.should_switch_model(symbol, switch.to, volatility_regime)
+    assert stay == SwitchAdvice(False, switch.to, f"{switch.to} is champion of regime low")
 
     assert isinstance(selected, Selection)
     assert (selected.model_id, preferred.model_id) == ("BTC-USD.1h.6/1", "BTC-USD.1h.6/4")
@@ -191,7 +239,7 @@ def test_the_champion_is_selected_by_one_question(everywhere: Cells) -> None:
         recipe="recipe-of-xgboost",
         trained_until=version.trained_until,
         digest=version.digest,
-        confidence=SURE,
+        confidence=at(SURE, version),
         is_champion=True,
         reason="prior",
     )
@@ -230,7 +278,8 @@ def test_a_preference_is_served_from_the_cell_or_by_the_newest(everywhere: Cells
 
 def test_a_version_without_a_record_shows_the_evidence_of_its_run(cells: Cells) -> None:
     selection = cells.selector.select_model_for_symbol(SYMBOL, "low", "lstm")
-    assert (selection.confidence, selection.digest) == (SURE, cells.lstm.digest)
+    expected = at(MEASURED, cells.lstm)
+    assert (selection.confidence, selection.digest) == (expected, cells.lstm.digest)
     unmeasured = cells.selector.select_model_for_symbol(SYMBOL, "normal", "lstm").confidence
     assert unmeasured.probability is None
     assert unmeasured.reason == "unknown: no net Sharpe from an unknown number of bars"
@@ -259,7 +308,8 @@ def test_an_alias_that_was_moved_by_hand_is_followed_and_told(cells: Cells) -> N
     cells.library.client.set_registered_model_alias("BTC-USD.1h.6", champion_alias(Regime.LOW), "4")
     selection = cells.selector.select_model_for_symbol(SYMBOL, "low")
     assert (selection.version, selection.family, selection.is_champion) == (4, Family.LSTM, True)
-    assert (selection.digest, selection.confidence) == (cells.lstm.digest, SURE)
+    expected = at(SURE, cells.lstm)
+    assert (selection.digest, selection.confidence) == (cells.lstm.digest, expected)
     assert selection.reason.startswith(
         "the alias was moved by hand to version 4, a night named version 1; "
     )
@@ -327,10 +377,16 @@ def test_a_family_without_a_version_cannot_be_preferred(sqlite_dsn: str, tmp_pat
 
 def test_confidence_is_of_the_champion_the_version_or_all_bars(everywhere: Cells) -> None:
     ask = everywhere.selector.get_model_confidence
-    over_all = confidence(-0.4, 0.5, 900, 1, min_episodes=1)
-    assert over_all.probability == pytest.approx(0.2371, abs=1e-4)
-    assert ask(SYMBOL, "low") == SURE  # from the cell's record
-    assert ask(SYMBOL, "low", "BTC-USD.1h.6/3") == SURE  # from the run
+    over_all = confidence(-0.4, 0.5, 900, 1, min_episodes=1, share=1.0)
+    assert over_all.probability == pytest.approx(0.2326, abs=1e-4)
+    over_all = at(over_all, everywhere.old_lstm)
+    moment = fresh(everywhere.xgboost)
+    own = at(SURE, everywhere.xgboost, moment)
+    assert own.size > 0.4
+    assert ask(SYMBOL, "low", moment=moment) == own  # from the cell's record
+    assert ask(SYMBOL, "low", "BTC-USD.1h.6/1", moment=moment) == own
+    measured = at(MEASURED, everywhere.lightgbm, moment)
+    assert ask(SYMBOL, "low", "BTC-USD.1h.6/3", moment=moment) == measured  # from the run
     assert ask(SYMBOL, None, "BTC-USD.1h.6/3") == over_all
     # Versions 1 and 2 are champions of one regime each.
     leader = "BTC-USD.1h.6/2, champion of 1 of 4 regimes, over all bars"
@@ -339,19 +395,86 @@ def test_confidence_is_of_the_champion_the_version_or_all_bars(everywhere: Cells
 
 def test_no_evidence_is_unknown_and_no_size(cells: Cells) -> None:
     unknown = cells.selector.get_model_confidence(SYMBOL, "high")
-    assert unknown == Confidence(None, None, None, 0, 0, "unknown: no net Sharpe from 0 bars")
+    reason = "unknown: no net Sharpe from 0 bars"
+    assert unknown == at(Confidence(None, None, None, 0, 0, reason), cells.old_lstm)
+    assert (unknown.size, unknown.next_block, unknown.interval) == (0.0, None, None)
+
+
+def judged(cells: Cells, size: float | None, **changes: object) -> datetime:
+    """Give regime low a record with a posterior of nights; the end of its training."""
+    posterior = Posterior(
+        2.0, 1.5, 120, 0.25, Prior(-0.2, 0.5, 48), 0.5, -0.4, 1.5, 0.8, 0.56, 0.66
+    )
+    factors = (drift_factor(0.6), missing_factor(0.0, None), age_factor(0.0))
+    cell = measured_record(
+        cells.xgboost, posterior=posterior, size=size, factors=factors, **changes
+    )
+    cells.library.set_champion(SYMBOL, Regime.LOW, cell, None)
+    return fresh(cells.xgboost)
+
+
+def test_a_champions_confidence_is_that_of_the_frozen_nights(cells: Cells) -> None:
+    moment = judged(cells, 0.16)
+    sure = cells.selector.get_model_confidence(SYMBOL, "low", moment=moment)
+    assert (sure.probability, sure.next_block, sure.interval) == (0.8, 0.56, (-0.4, 1.5))
+    assert (sure.net_sharpe, sure.error, sure.bars, sure.episodes) == (2.0, 1.5, None, None)
+    assert sure.reason == (
+        "net Sharpe 0.50 (-0.40 to 1.50), P(> 0) 0.80, P(gain in 60 days) 0.56, "
+        "by 2.00 ± 1.50 of 120 nights among 48 cells"
+    )
+    assert sure.size == 0.16
+    assert sure.size_reason == "lowered: 60% of the features drifted (× 0.50)"
+    assert [factor.name for factor in sure.factors] == ["drift", "missing", "age"]
+    later = cells.selector.get_model_confidence(SYMBOL, "low", moment=moment + timedelta(days=44))
+    assert later.size == pytest.approx(0.08)
+    assert later.size_reason.endswith("trained until 44 days before (× 0.50)")
+    assert later.probability == 0.8
+
+
+def test_a_size_that_was_stopped_stays_0_with_its_reason(cells: Cells) -> None:
+    moment = judged(cells, 0.0, size_reason="abstain: not credibly better than flat")
+    sure = cells.selector.get_model_confidence(SYMBOL, "low", moment=moment)
+    assert (sure.size, sure.size_reason) == (0.0, "abstain: not credibly better than flat")
+    assert sure.probability == 0.8
+
+
+def test_another_version_is_measured_after_what_all_cells_say(cells: Cells) -> None:
+    moment = judged(cells, 0.16)
+    sure = cells.selector.get_model_confidence(SYMBOL, "low", "BTC-USD.1h.6/3", moment=moment)
+    assert sure.posterior == normal_posterior(1.2, 0.8, Prior(-0.2, 0.5, 48), 340 / 900)
+    assert sure.probability == pytest.approx(0.6757, abs=1e-4)
+    assert sure.size == sure.posterior.size > 0
+
+
+def test_a_size_of_before_there_were_posteriors_is_not_judged(cells: Cells) -> None:
+    old = measured_record(cells.xgboost, size=1.0).to_json()
+    fields = json.loads(old)
+    for name in ("posterior", "factors"):
+        del fields[name]
+    cell = CellRecord.from_json(json.dumps(fields))
+    assert (cell.size, cell.posterior, cell.factors, cell.confidence) == (
+        None, None, (), SURE.probability
+    )  # fmt: skip
+    stopped = CellRecord.from_json(json.dumps(fields | {"size": 0.0}))
+    assert stopped.size == 0.0
+    new = CellRecord.from_json(old)
+    assert new == measured_record(cells.xgboost, size=1.0)
 
 
 def test_a_recorded_probability_comes_first_and_a_missing_one_is_worked_out(cells: Cells) -> None:
     def with_record(probability: float | None) -> Confidence:
         cell = replace(measured_record(cells.xgboost), confidence=probability)
         cells.library.set_champion(SYMBOL, Regime.LOW, cell, None)
-        return cells.selector.get_model_confidence(SYMBOL, "low")
+        moment = fresh(cells.xgboost)
+        return cells.selector.get_model_confidence(SYMBOL, "low", moment=moment)
 
-    assert with_record(None) == SURE
-    assert with_record(SURE.probability) == SURE
-    as_recorded = replace(SURE, probability=0.61, reason=f"as recorded; {SURE.reason}")
-    assert with_record(0.61) == as_recorded
+    sure = at(SURE, cells.xgboost, fresh(cells.xgboost))
+    assert with_record(None) == sure
+    assert with_record(SURE.probability) == sure
+    old = with_record(0.61)
+    assert (old.probability, old.reason) == (0.61, f"as recorded; {SURE.reason}")
+    assert old.posterior is None
+    assert old.size == pytest.approx(0.22)
 
 
 # --- switching ----------------------------------------------------------------------------------

@@ -12,9 +12,12 @@ import pytest
 
 from brain.confidence import position_size
 from brain.errors import InputError
-from brain.naming import Family
+from brain.naming import Family, Regime
+from brain.sizing import age_factor
 from engine.data.dataset import make_dataset
 from serving import Decision, Hamilton, Limits
+from serving.champions import Cell, as_json
+from serving.entries import cells_of
 from serving.limits import Board
 from serving.replay import journals, replay
 from tests.serving.conftest import TRAINED
@@ -95,7 +98,7 @@ def test_a_champion_of_size_0_takes_no_position_and_a_replay_says_the_same(
     dataset = make_dataset(head(sample(), TRAINED), horizon=HORIZON)
     fitted, limits = fit(Family.LIGHTGBM, dataset), replace(OFF, by_size=True)
     decisions = {}
-    for size in (None, 1.0, 0.0):
+    for size in (None, 0.0):
         models = Models(tmp_path / str(size))
         models.add(fitted, dataset, size=size)
         with Hamilton(
@@ -105,11 +108,51 @@ def test_a_champion_of_size_0_takes_no_position_and_a_replay_says_the_same(
         (journal,) = journals(tmp_path / f"j{size}")
         assert not replay(journal, models).differences
     assert {d.position for d in decisions[None]} > {0.0}
-    assert [d.position for d in decisions[1.0]] == [d.position for d in decisions[None]]
     assert {d.position for d in decisions[0.0]} == {0.0}
     assert "the champion's size is 0: abstain: for a test" in {d.reason for d in decisions[0.0]}
     free = decide(models, OFF)
     assert [d.position for d in free] == [d.position for d in decisions[None]]
+
+
+def test_positions_are_of_the_champions_size_and_shrink_as_it_ages(tmp_path: Path) -> None:
+    """Daily bars go on for weeks after the training, and nobody refits."""
+    dataset = make_dataset(head(sample(), TRAINED), horizon=HORIZON)
+    fitted = fit(Family.LIGHTGBM, dataset)
+    models = Models(tmp_path / "models")
+    # The confidence has a part in the size, and none beside it.
+    models.add(fitted, dataset, confidence=0.9, size=0.4)
+    free = decide(models, OFF)
+    limits = replace(OFF, symbol=0.5, by_size=True, by_confidence=True)
+    with Hamilton(
+        models, [SYMBOL], limits=limits, journal=tmp_path / "journal", clock=lambda: 0
+    ) as hamilton:
+        sized = give(hamilton, SYMBOL, NEW)
+    (journal,) = journals(tmp_path / "journal")
+    assert not replay(journal, models).differences
+    ages = [decision.age or 0.0 for decision in sized]
+    assert min(ages) < 14 < 44 < max(ages)
+    expected = [
+        0.5 * 0.4 * age_factor(age).value * d.position for age, d in zip(ages, free, strict=True)
+    ]
+    assert [d.position for d in sized] == pytest.approx(expected, abs=1e-12)
+    late = [abs(d.position) for age, d in zip(ages, sized, strict=True) if age > 44 and d.position]
+    assert late
+    assert max(late) < 0.1
+
+
+def test_a_journal_from_before_sizes_aged_means_what_it_meant() -> None:
+    """A size of 1 said that positions are to be taken, and the confidence how large."""
+    cell = {"version": "BTC-USD.1h.6/1", "digest": "d", "confidence": 0.8}
+    old = [
+        cells_of({"cells": {"low": cell | size}})[0].size
+        for size in ({}, {"size": None}, {"size": 1.0}, {"size": 0.0})
+    ]
+    assert old == [None, None, None, 0.0]
+    new = Cell(Regime.LOW, "BTC-USD.1h.6/1", "d", 0.8, 0.3, "", 0.5)
+    assert cells_of({"cells": {"low": as_json(new)}}) == [new]
+    assert new.size_at(44.0) == 0.3
+    assert new.size_at(0.0) == pytest.approx(0.6)
+    assert replace(new, size=None).size_at(44.0) is None
 
 
 def test_the_age_of_a_bar_is_told_by_the_clock(models: Models, free: list[Decision]) -> None:

@@ -55,7 +55,7 @@ def certificates(store: SeriesStore) -> Certificates:
     course = decide(store, NAME)
     assert course is not None
     history = read_history(store, "1h", lines=course.contest.lines)
-    return Certificates(course, history, read_appointments(store, course))
+    return Certificates(course, history.at(course.closings), read_appointments(store, course))
 
 
 def of(store: SeriesStore, symbol: str, line: str) -> dict[str, Any]:
