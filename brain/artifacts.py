@@ -34,6 +34,7 @@ __all__ = [
     "SUMMARY",
     "TRIALS",
     "TRIAL_PREDICTIONS",
+    "WALK_FORWARD",
     "XGBOOST",
 ]
 
@@ -59,6 +60,8 @@ RANKINGS = "rankings.json"
 
 #: Predictions, targets, positions, profits and regimes of the evaluation.
 OUT_OF_SAMPLE = "out_of_sample.parquet"
+#: What the line's next refits go on from, where they don't walk forward anew.
+WALK_FORWARD = "walk_forward.parquet"
 #: A champion's profit, drawn from that table.
 PROFIT_FIGURE = "profit.png"
 #: A search's trials, and their predictions.
