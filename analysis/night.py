@@ -187,7 +187,9 @@ class Night:
     def _serving(self, result: SymbolResult) -> dict[str, Version]:
         champions = self.promotion.champion_lines(result.dataset.key)
         versions = LineVersions(self._library, result)
-        named = {line: versions.version(line) for line in (*result.lines, *(c.id for c in champions))}
+        named = {
+            line: versions.version(line) for line in (*result.lines, *(c.id for c in champions))
+        }
         return {line: version for line, version in named.items() if version is not None}
 
     def _data(self, dataset: Dataset, columns: Sequence[str]) -> Dataset | Bars:

@@ -31,6 +31,10 @@ __all__ = [
     "RANKINGS",
     "RECIPE",
     "REGIMES",
+    "REPLAY",
+    "REPLAY_FIGURE",
+    "REPLAY_NIGHTS",
+    "REPLAY_PAGE",
     "SUMMARY",
     "TRIALS",
     "TRIAL_PREDICTIONS",
@@ -51,6 +55,14 @@ MARKET = "market"
 QUALITY_REPORT = "quality.html"
 QUALITY = "quality.json"
 QUALITY_TABLE = "quality.parquet"
+
+# --- on a replay's run --------------------------------------------------------------------------
+
+#: What it came to: as JSON, as a page, as a figure, and the profits of its nights.
+REPLAY = "replay.json"
+REPLAY_PAGE = "replay.html"
+REPLAY_FIGURE = "replay.png"
+REPLAY_NIGHTS = "replay.parquet"
 
 # --- on the run of a symbol's analysis ----------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
 from functools import cache
 
 import pandas as pd
@@ -30,6 +31,12 @@ class PastBars:
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._symbols)
+
+    def only(self, symbols: Sequence[str]) -> PastBars:
+        """The same of some of the symbols."""
+        some = copy(self)
+        some._symbols = tuple(symbols)
+        return some
 
     def whole(self, symbol: str) -> Bars:
         """A symbol's bars, those after every moment included; errors as of a :class:`BarSource`."""

@@ -24,7 +24,14 @@ if TYPE_CHECKING:
     from engine.kernels.columns import Floats, Times
     from registry.library import BrainLibrary
 
-__all__ = ["MarketReader", "MarketSeries", "no_market", "open_markets", "past_markets", "read_market_series"]
+__all__ = [
+    "MarketReader",
+    "MarketSeries",
+    "no_market",
+    "open_markets",
+    "past_markets",
+    "read_market_series",
+]
 
 _TIMES = ("time", "available")
 _FUNDING = ("rate", "interval_hours")

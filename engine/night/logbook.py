@@ -233,9 +233,7 @@ def _dataset(dataset: Dataset, key: str) -> EvaluationDataset:
     )
 
 
-def _attach_tables(
-    run: Run, dataset: Dataset, result: TrainingResult, goes_on: bool
-) -> None:
+def _attach_tables(run: Run, dataset: Dataset, result: TrainingResult, goes_on: bool) -> None:
     with scratch_folder() as folder:
         if goes_on:
             write_walk_forward(dataset, result, folder)

@@ -103,7 +103,9 @@ def _task(
     candidates = [_candidate(library, version, scratch, failures) for version in versions]
     row = int(np.searchsorted(days_of(dataset.close_ns), days[0]))
     part = dataset.tail(max(0, row - context_rows(dataset.horizon)))
-    return ShadowTask(part, line, days.tolist(), candidates, stored_shadow(library.series, part, line))
+    return ShadowTask(
+        part, line, days.tolist(), candidates, stored_shadow(library.series, part, line)
+    )
 
 
 def _versions(newest_first: Iterator[Version], days: NDArray[np.int64]) -> list[Version]:

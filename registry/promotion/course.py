@@ -28,7 +28,15 @@ from registry.promotion.groups import Floats, Groups, Indices
 from registry.promotion.history import History, read_history
 from registry.promotion.state import from_json, to_json
 
-__all__ = ["DESIGN_CHOICES", "Course", "decide", "prior_line", "read_course", "tried_recipes"]
+__all__ = [
+    "DESIGN_CHOICES",
+    "Course",
+    "decide",
+    "prior_line",
+    "read_course",
+    "read_verdicts",
+    "tried_recipes",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -152,6 +160,29 @@ def decide(store: SeriesStore, name: str) -> Course | None:
         decided.append(course)
     _store(store, decided)
     return read_course(store, name)
+
+
+def read_verdicts(store: SeriesStore) -> list[tuple[str, Decision]]:
+    """Every decision of every contest but those that leave a line on trial, with the contest.
+
+    Oldest first.
+
+    Raises:
+        LibraryError: one can't be read.
+        SeriesStoreError: the store can't be.
+    """
+    rows = store.read("contests", where={"step": _STEP}, columns=["contest", "document"])
+    verdicts = []
+    for name, text in zip(rows["contest"], rows["document"], strict=True):
+        try:
+            entries = json.loads(text)["decisions"]
+        except (ValueError, TypeError, KeyError) as error:
+            raise LibraryError(
+                f"a decided night of contest {name} can't be read ({error}): {text[:80]!r}"
+            ) from error
+        decisions = [Decision.from_json(json.dumps(entry)) for entry in entries]
+        verdicts += [(name, d) for d in decisions if d.outcome is not Outcome.ON_TRIAL]
+    return sorted(verdicts, key=lambda verdict: (verdict[1].day, verdict[0]))
 
 
 def _store(store: SeriesStore, decided: Sequence[Course]) -> None:

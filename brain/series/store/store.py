@@ -124,9 +124,7 @@ class SeriesStore:
         """The same store, where a former name means the rows that were stored under it."""
         if not self._renamed:
             return self
-        return SeriesStore(
-            self.root, storage=self._storage, kinds=self._kinds, clock=self._clock
-        )
+        return SeriesStore(self.root, storage=self._storage, kinds=self._kinds, clock=self._clock)
 
     # --- reading --------------------------------------------------------------------------------
 
