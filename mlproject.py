@@ -335,7 +335,7 @@ def replay(
     Into a library of the replay's own, which the user's champions are no part of. A replay that
     was stopped goes on where it was, by the same command.
     """
-    from analysis.replay.job import replay as play, replay_folder
+    from analysis.replay.job import check_replay, replay as play
     from analysis.replay.plan import ReplayPlan
     from brain.errors import InputError
     from brain.settings import load_settings
@@ -346,10 +346,10 @@ def replay(
     # Nights of a past that is long over have no time to fit and to walk forward anew.
     refit = load_settings(overrides).refit or "7d"
     own = {**overrides, "refit": refit, "experiment": f"{Role.REPLAY} {name}"}
+    check_replay(plan, load_settings(own))
     with _job(Role.REPLAY, own) as job:
-        folder = replay_folder(job.settings)
         with job.stopwatch.stage("replay"), job.progress("Nights") as (nights,):
-            report = play(plan, folder, job.settings, job.library, job.bars, nights)
+            report = play(plan, job.settings, job.library, job.bars, nights)
         job.add(report.failures)
         job.count(report.comparison.symbols)
         job.check_bars()

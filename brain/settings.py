@@ -57,8 +57,7 @@ from brain.naming import (
     present_name,
 )
 from brain.redact import redact
-from brain.text import duration
-from brain.timeframes import check_timeframe, parse_span
+from brain.timeframes import check_timeframe, parse_span, span_text
 
 __all__ = ["Settings", "load_settings"]
 
@@ -120,10 +119,10 @@ def _time(value: object) -> object:
 
 
 def _span(value: object) -> object:
-    """A length of time in its largest whole unit, so that one length has one spelling."""
+    """A length of time in one spelling: days where they are whole."""
     if value is None or value == "":
         return None
-    return duration(parse_span(value) // timedelta(microseconds=1) * 1000)
+    return span_text(parse_span(value))
 
 
 def _renamed(value: object) -> object:

@@ -116,27 +116,29 @@ class ReplayFolder:
             ) from error
 
     def check_options(self, options: Mapping[str, Any]) -> None:
-        """Store what decides the replay's results, or compare it with what a former start stored.
+        """Compare what decides the replay's results with what a former start stored, if any.
 
         Raises:
             InputError: something differs.
         """
         file = self.folder / _OPTIONS
         if not file.exists():
-            _write(file, json.dumps(options, indent=1, sort_keys=True))
             return
-        stored = json.loads(file.read_text())
-        names = sorted(stored.keys() | options.keys())
+        stored, present = json.loads(file.read_text()), json.loads(json.dumps(options))
         differ = [
-            f"{name}={options.get(name)!r} and was {stored.get(name)!r}"
-            for name in names
-            if stored.get(name) != json.loads(json.dumps(options.get(name)))
+            f"{name}={present.get(name)!r} and was {stored.get(name)!r}"
+            for name in sorted(stored.keys() | present.keys())
+            if stored.get(name) != present.get(name)
         ]
         if differ:
             raise InputError(
                 f"the replay in {self.folder} was begun with other options: {'; '.join(differ)}; "
                 "go on with those, or give this one another name"
             )
+
+    def write_options(self, options: Mapping[str, Any]) -> None:
+        """Store them, for later starts to be compared with."""
+        _write(self.folder / _OPTIONS, json.dumps(options, indent=1, sort_keys=True))
 
     # --- the library ----------------------------------------------------------------------------
 

@@ -34,14 +34,13 @@ if TYPE_CHECKING:
     from brain.work import Progress
     from registry.library import BrainLibrary
 
-__all__ = ["replay", "replay_folder"]
+__all__ = ["check_replay", "replay", "replay_folder"]
 
 logger = logging.getLogger(__name__)
 
 
 def replay(
     plan: ReplayPlan,
-    folder: Path,
     settings: Settings,
     library: BrainLibrary,
     bars: Mapping[str, Bars],
@@ -51,7 +50,6 @@ def replay(
 
     Args:
         plan: which nights.
-        folder: of all replays; this one's is below it.
         settings: of the nights.
         library: whose series store has funding and open interest; nothing is written to it.
         bars: by symbol; those that can't be read are left out.
@@ -64,9 +62,10 @@ def replay(
     """
     past, last, failures = _read(bars, settings)
     moments = plan.moments(last)
-    place = ReplayFolder(folder / plan.name)
+    place = ReplayFolder(replay_folder(settings) / plan.name)
     with place.held():
-        place.check_options(plan.document(settings))
+        place.check_options(options := plan.document(settings))
+        place.write_options(options)
         nights = Replay(place, settings, past, open_markets(library, settings), plan.name)
         own, documents = nights.run(moments, progress)
         data = _data(settings, past, library, moments[-1])
@@ -94,6 +93,15 @@ def replay(
             failures=failures,
             library=place.dsn,
         )  # fmt: skip
+
+
+def check_replay(plan: ReplayPlan, settings: Settings) -> None:
+    """Refuse a replay of that name with other options, before anything is written.
+
+    Raises:
+        InputError: it was begun with others.
+    """
+    ReplayFolder(replay_folder(settings) / plan.name).check_options(plan.document(settings))
 
 
 def replay_folder(settings: Settings) -> Path:

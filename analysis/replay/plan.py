@@ -13,8 +13,7 @@ from brain.brief import Brief
 from brain.errors import InputError
 from brain.redact import redact_document
 from brain.series.times import when
-from brain.text import duration
-from brain.timeframes import parse_span
+from brain.timeframes import parse_span, span_text
 
 if TYPE_CHECKING:
     from brain.settings import Settings
@@ -85,7 +84,7 @@ class ReplayPlan(Brief):
         options = {
             "since": self.since.isoformat(),
             "until": None if self.until is None else self.until.isoformat(),
-            "every": duration(self.every // timedelta(microseconds=1) * 1000),
+            "every": span_text(self.every),
         }
         return {**options, **redact_document(settings.deciding())}
 

@@ -28,6 +28,7 @@ _COLUMNS = (
     *("net Sharpe", "total, %", "beyond the champions, %", "largest fall, %"),
     *("turnover a night", "nights invested"),
 )
+_DECISION = ("night", "contest", "line", "outcome", "group", "reason")
 
 
 @dataclass(frozen=True, repr=False)
@@ -73,14 +74,15 @@ class ReplayReport(Brief):
             table.add_row(figures.name, *_row(figures))
         return table
 
-    def decisions_table(self) -> Table:
-        """A row a decision; and how many nights had a champion of size 0 in every cell."""
+    def decisions_table(self) -> Table | str:
+        """A row a decision; how often champions had which size."""
+        if not self.decisions:
+            return f"Nothing was promoted, dismissed or rolled back; {self.sizes}."
         table = Table(title="Decisions", caption=self.sizes)
-        for column in ("night", "contest", "line", "outcome", "group", "why"):
+        for column in _DECISION:
             table.add_column(column, overflow="fold")
         for entry in self.decisions:
-            columns = ("night", "contest", "line", "outcome", "group", "reason")
-            table.add_row(*(str(entry[column]) for column in columns))
+            table.add_row(*(str(entry[column]) for column in _DECISION))
         return table
 
     @property
