@@ -25,16 +25,16 @@ __all__ = ["EXPERIMENT", "MOMENTS", "SYMBOLS", "left", "market", "replay", "sett
 
 SYMBOLS = ("AAA/USD", "BBB/USD")
 EXPERIMENT = "short"
-_DAYS = 53
+_DAYS = 52
 #: The bars begin on 2020-01-01.
-MOMENTS = list(pd.date_range("2020-02-16", periods=7, freq="1D", tz="UTC"))
+MOMENTS = list(pd.date_range("2020-02-16", periods=5, freq="1D", tz="UTC"))
 
 
 def settings(**others: Any) -> Settings:
-    """Two fits in the replay of :data:`MOMENTS`, at the first and the fourth night."""
+    """Three fits in the replay of :data:`MOMENTS`, at every second night."""
     brief = {
         "families": "lightgbm,xgboost", "trials": 1, "folds": 1, "seeds": 1, "jobs": 1,
-        "refit": "3d", "columns": "mood", "exchanges": "binance,bybit,okx", "bars": "no-folder",
+        "refit": "2d", "columns": "mood", "exchanges": "binance,bybit,okx", "bars": "no-folder",
         "product": "perpetual", "cost_bps": 1, "explain_rows": 100, "drift_columns": 2,
     }  # fmt: skip
     return load_settings(brief | others)

@@ -10,7 +10,6 @@ strength was chosen on seed 11.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +37,7 @@ def document(library: BrainLibrary) -> dict[str, Any]:
     """What the latest replay's run says."""
     client = library.client
     experiment = client.get_experiment_by_name("replay replay")
+    assert experiment is not None
     runs = client.search_runs(
         [experiment.experiment_id], order_by=["attributes.start_time DESC"], max_results=1
     )
@@ -60,6 +60,7 @@ def played(sqlite_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **e
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_line_with_the_edge_is_promoted_and_following_the_champions_pays(
     seed: int, sqlite_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -75,6 +76,7 @@ def test_the_line_with_the_edge_is_promoted_and_following_the_champions_pays(
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_without_an_edge_nothing_is_promoted(
     seed: int, sqlite_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

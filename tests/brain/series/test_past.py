@@ -34,14 +34,18 @@ def same(one: Bars, other: Bars) -> None:
     assert (one.digest, one.bars_per_year) == (other.digest, other.bars_per_year)
 
 
-MARKETS = {
+def weekdays(frame: pd.DataFrame, first: int, last: int) -> pd.DataFrame:
+    """The bars of some hours, from Monday to Friday."""
+    index = pd.DatetimeIndex(frame.index)
+    return frame[(index.hour >= first) & (index.hour < last) & (index.dayofweek < 5)]
+
+
+MARKETS: dict[str, tuple[pd.DataFrame, str, str]] = {
     "continuous": (rows(300), "1h", "continuous"),
-    "what there is": (
-        rows(900)[lambda f: (f.index.hour < 7) & (f.index.dayofweek < 5)], "1h", "bars"
-    ),
-    "hours in New York": (rows(2500)[lambda f: f.index.hour >= 14], "1h", "XNYS"),
+    "what there is": (weekdays(rows(900), 0, 7), "1h", "bars"),
+    "hours in New York": (weekdays(rows(2500), 14, 24), "1h", "XNYS"),
     "days in New York": (rows(600, "1D"), "1d", "XNYS"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("market", MARKETS)
@@ -54,7 +58,7 @@ def test_bars_at_a_moment_are_those_that_were_read_then(market: str) -> None:
         moment = bars.close_time[place] + pd.Timedelta(minutes=1)
         then = whole.loc[: bars.frame.index[place]] if timeframe == "1h" else None
         if then is None:
-            then = whole[whole.index.date <= bars.frame.index[place].date()]
+            then = whole[pd.DatetimeIndex(whole.index) <= bars.frame.index[place].normalize()]
         same(bars.at(moment), read(then, timeframe, calendar))
 
 
@@ -63,7 +67,8 @@ def _inside(frame: pd.DataFrame, timeframe: str) -> pd.DataFrame:
 
     calendar = get_calendar("XNYS", start="2020-01-01", end="2022-01-01")
     if timeframe == "1d":
-        return frame[frame.index.tz_localize(None).isin(calendar.sessions)]
+        dates = pd.DatetimeIndex(frame.index).tz_localize(None)
+        return frame[dates.isin(calendar.sessions)]
     minutes = calendar.schedule
     opened = [bool(((minutes["open"] <= t) & (t < minutes["close"])).any()) for t in frame.index]
     return frame[opened]
