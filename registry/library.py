@@ -420,8 +420,14 @@ class BrainLibrary:
             line: id of the line.
             oldest_first: whether they come in the order in which they were registered.
         """
+        # The key's own name comes first, see find_models; it is not looked up at every call.
+        versions = line_versions(self.client, key.name, line, oldest_first=oldest_first)
+        if (first := next(versions, None)) is not None:
+            yield first
+            yield from versions
+            return
         model = self._find(ModelQuery.parse(key))
-        if model is not None:
+        if model is not None and model.name != key.name:
             yield from line_versions(self.client, model.name, line, oldest_first=oldest_first)
 
     def set_refit(self, version: Version, outcome: str) -> None:

@@ -53,7 +53,7 @@ def strategies(replayed: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def played(sqlite_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **edge: Any) -> Any:
     enter(tmp_path, sqlite_dsn, monkeypatch)
     write_planted(tmp_path / "bars", days=DAYS, **edge)
-    outcome = replay("--since", SINCE, "--until", UNTIL, "--refit", "20d")
+    outcome = replay("--since", SINCE, "--until", UNTIL, "--refit", "30d")
     assert (outcome.code, outcome.complaints) == (0, [])
     print(outcome.out)
     return document(BrainLibrary(sqlite_dsn))
