@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import random
+import shutil
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +19,7 @@ from mlflow import MlflowClient
 
 from brain.naming import Tag
 from registry.library import BrainLibrary
+from tests.analysis.replay.nights import left
 from tests.analysis.replay.planted import write_planted
 from tests.jobs import Outcome, enter, run_job
 from tests.servers import sqlite_template
@@ -149,6 +155,41 @@ def test_what_does_not_fit_is_one_error_and_nothing_is_written(
     assert refused.code == 2
     assert words in refused.error
     assert house.runs() == runs
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1200)
+def test_a_replay_whose_process_is_killed_five_times_equals_one_left_alone(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(house.folder / "mlflow.db", tmp_path / "mlflow.db")
+    shutil.copytree(house.folder / "bars", tmp_path / "bars")
+    enter(tmp_path, f"sqlite:///{tmp_path / 'mlflow.db'}", monkeypatch)
+    command = [sys.executable, "-m", "mlproject", *OPTIONS, "--refit", "3d"]
+    mine, alone = (place / "replays" / "short" for place in (tmp_path, house.folder))
+    rng, killed = random.Random(5), 0
+    for night in range(1, 6):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while process.poll() is None and not (mine / "nights" / f"{night:06}.json").exists():
+            time.sleep(0.02)
+        time.sleep(rng.uniform(0.0, 1.5))
+        killed += process.poll() is None
+        process.kill()
+        process.wait()
+    assert killed == 5
+    assert replay("--refit", "3d").code == 0
+    for night in range(1, NIGHTS + 1):
+        name = f"{night:06}.json"
+        assert (mine / "nights" / name).read_text() == (alone / "nights" / name).read_text()
+    one, other = (
+        left(BrainLibrary(f"sqlite:///{place / 'mlflow.db'}", series=place / "series"))
+        for place in (mine, alone)
+    )
+    for name, value in one.items():
+        if isinstance(value, pd.DataFrame):
+            pd.testing.assert_frame_equal(value, other[name], check_exact=True)
+        else:
+            assert value == other[name], name
 
 
 def test_since_must_be_given(sqlite_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
