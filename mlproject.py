@@ -219,7 +219,7 @@ def nightly(**overrides: str | None) -> int:
             job.add(part.failures)
             job.stopwatch.add(part.stopwatch.seconds)
         documents = [part.document for part in parts if part.document]
-        job.count(p.symbol for p in parts if p.document.get("versions") or p.stands)
+        job.count(p.symbol for p in parts if p.document.get("versions") or p.young)
         job.check_bars()
         document = join_documents(documents, job.failures, job.stopwatch.seconds, job.quality)
         job.run.document({**document, "market": job.market}, SUMMARY)

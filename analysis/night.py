@@ -60,7 +60,7 @@ class SymbolNight(Brief):
         document: its part of the night's summary; empty if it has no dataset.
         lines: its lines of the table of explained models; none if an earlier start explained them.
         serving: by the id of each line, the version that its champions are.
-        stands: whether it has versions that are too young to be fitted anew.
+        young: whether it has versions that are too young to be fitted anew.
         failures: of the symbol, its families and its analysis.
         stopwatch: of its stages.
     """
@@ -70,7 +70,7 @@ class SymbolNight(Brief):
     document: dict[str, Any] = field(default_factory=dict)
     lines: list[tuple[str, ...]] = field(default_factory=list)
     serving: dict[str, Version] = field(default_factory=dict)
-    stands: bool = False
+    young: bool = False
     failures: list[Failure] = field(default_factory=list)
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
 
@@ -174,7 +174,7 @@ class Night:
                 part.champions = name_champions(
                     library, result, choices, self.promotion, damaged=_damaged(part.failures)
                 )
-                part.serving, part.stands = self._serving(result), bool(result.standing)
+                part.serving, part.young = self._serving(result), bool(result.young)
             part.failures += result.failures
             part.lines = model_lines(analysis.models)
             versions = result.all_versions

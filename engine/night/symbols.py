@@ -78,7 +78,7 @@ class SymbolResult(Brief):
         versions: of the same models, as registered.
         others: models of lines with other features or another target, by the dataset of each; their
             failures are in this result's.
-        standing: ids of the lines whose versions are too young to be fitted anew.
+        young: ids of the lines whose versions are too young to be fitted anew.
         failures: of families.
     """
 
@@ -87,7 +87,7 @@ class SymbolResult(Brief):
     trainings: dict[Family, TrainingResult] = field(default_factory=dict)
     versions: dict[Family, Version] = field(default_factory=dict)
     others: list[SymbolResult] = field(default_factory=list)
-    standing: tuple[str, ...] = ()
+    young: tuple[str, ...] = ()
     failures: list[Failure] = field(default_factory=list)
 
     @property
@@ -107,8 +107,8 @@ class SymbolResult(Brief):
 
     @property
     def lines(self) -> list[str]:
-        """The ids of the lines that are fitted, tonight or so recently that they stand."""
-        return [*(version.line for version in self.all_versions), *self.standing]
+        """The ids of the lines that are fitted, tonight or so recently that it need not be."""
+        return [*(version.line for version in self.all_versions), *self.young]
 
     def evidence(self) -> list[tuple[Version, Evidence]]:
         """Each version with its evidence over all regimes."""
@@ -283,7 +283,7 @@ def train_families(
     for line, data in models.items():
         parts.setdefault((line.feature_set, line.target), SymbolResult(data, run))
     result.others = list(parts.values())[1:]
-    result.standing = tuple(line.id for line in lines if line not in models)
+    result.young = tuple(line.id for line in lines if line not in models)
     tally.expect(len(models) - len(settings.families))
 
     def register(outcome: TrainingResult | Failure) -> None:
