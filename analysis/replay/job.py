@@ -69,7 +69,11 @@ def replay(
         nights = Replay(place, settings, past, open_markets(library, settings), plan.name)
         own, documents = nights.run(moments, progress)
         data = _data(settings, past, library, moments[-1])
-        compared = {symbol: each for symbol, each in data.items() if _served(documents, symbol)}
+        compared = {
+            symbol: each
+            for symbol, each in data.items()
+            if _served(documents, symbol) and each.dataset.close_time[-1] > moments[0]
+        }
         if not compared:
             raise InputError(
                 "no symbol of the replay had a model on any night; see the failures of its nights "

@@ -140,10 +140,9 @@ class _Symbol:
             BEST: _best,
         }
         decided = {name: self._position(schedule) for name, schedule in schedules.items()}
-        every = np.ones(count, dtype=np.bool_)
         # The return into the first row is known, though the row before it is not traded.
         turned = reversal(dataset.close, np.ones(len(dataset), dtype=np.bool_))[self._rows]
-        decided |= {FLAT: np.zeros(count), LONG: np.where(every, 1.0, 0.0), REVERSAL: turned}
+        decided |= {FLAT: np.zeros(count), LONG: np.ones(count), REVERSAL: turned}
         return self._summed(part, trading, decided)
 
     def _summed(self, part: Dataset, trading: Trading, decided: Mapping[str, Floats]) -> Held:
