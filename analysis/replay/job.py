@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,7 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = ["check_replay", "replay", "replay_folder"]
 
-logger = logging.getLogger(__name__)
+# Symbols that are named in a title.
+_FEW = 5
 
 
 def replay(
@@ -85,9 +85,8 @@ def replay(
         held = [hold(own, each, documents, definitions, lines) for each in compared.values()]
         failures += _failures(documents, held)
         return ReplayReport(
-            title=f"Replay {plan.name}: {when(moments[0])} until {when(moments[-1])}",
-            subtitle=f"{', '.join(compared)}; {count(len(moments), 'night')}, a version is fitted "
-            f"anew at the age of {settings.refit or plan.every}",
+            title=f"Replay {plan.name}",
+            subtitle=_subtitle(list(compared), moments, settings),
             comparison=compare(
                 held, list(compared), [_a_night(each) for each in compared.values()],
                 settings.bars_ahead,
@@ -97,6 +96,16 @@ def replay(
             failures=failures,
             library=place.dsn,
         )  # fmt: skip
+
+
+def _subtitle(symbols: Sequence[str], moments: Sequence[pd.Timestamp], settings: Settings) -> str:
+    """What was replayed, in words."""
+    few = ", ".join(symbols) if len(symbols) <= _FEW else count(len(symbols), "symbol")
+    refits = "every night" if settings.refit is None else f"at the age of {settings.refit}"
+    return (
+        f"{few}: {count(len(moments), 'night')} from {when(moments[0])} until {when(moments[-1])}, "
+        f"versions fitted anew {refits}"
+    )
 
 
 def check_replay(plan: ReplayPlan, settings: Settings) -> None:

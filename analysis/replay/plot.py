@@ -53,17 +53,9 @@ def replay_figure(comparison: Comparison, title: str, subtitle: str) -> Figure:
         axes.set_ylabel("sum of net profits, % of the capital")
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="y", color="#888888", alpha=0.25, linewidth=0.6)
-        axes.set_title(f"{title}\n", fontweight="bold", loc="left")
-        axes.annotate(
-            subtitle,
-            xy=(0.0, 1.0),
-            xycoords="axes fraction",
-            xytext=(0, 7),
-            textcoords="offset points",
-            fontsize=10,
-            color="#444444",
-        )
-        figure.legend(loc="outside right upper", frameon=False)
+        # A title of the axes would take its width from them, beside the legend.
+        figure.suptitle(f"{title}\n{subtitle}", x=0.01, ha="left", fontsize=10.5)
+        figure.legend(loc="outside right center", frameon=False)
     return figure
 
 
