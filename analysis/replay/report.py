@@ -219,7 +219,7 @@ alike.</p>
 {% else %}
 <p>Nothing was promoted, dismissed or rolled back.</p>
 {% endif %}
-<p>{{ sizes }}.</p>
+<p>Sizes: {{ sizes }}.</p>
 {% if failures %}
 <h2>Failures</h2>
 {% for failure in failures %}<p>{{ failure.what }}: {{ failure.error }}</p>{% endfor %}
