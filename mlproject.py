@@ -39,6 +39,7 @@ except ModuleNotFoundError:
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from analysis.replay.report import ReplayReport
     from brain.series.source import BarSource
     from brain.settings import Settings
     from market.quality.bars_check import CheckedBars
@@ -66,17 +67,18 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 _Result = TypeVar("_Result")
 
 
+def _no_override(_context: click.Context, _option: click.Parameter, value: str) -> str | None:
+    return None if value == _AUTO else value
+
+
 def _setting_options(*names: str) -> Callable[[_Function], _Function]:
     """An option for each setting; ``auto`` is no override. Settings check the values."""
-
-    def parse(_context: click.Context, _option: click.Parameter, value: str) -> str | None:
-        return None if value == _AUTO else value
 
     def decorate(function: _Function) -> _Function:
         for name in reversed(names):
             spellings = [f"--{name}", *_ALIASES.get(name, ())]
             option = click.option(
-                *spellings, default=_AUTO, metavar="VALUE", callback=parse, show_default=True
+                *spellings, default=_AUTO, metavar="VALUE", callback=_no_override, show_default=True
             )
             function = option(function)
         return function
@@ -197,7 +199,7 @@ _source = "symbols", "bars", "calendar", "exchanges", "timeframe"
 
 
 @cli.command()
-@_setting_options(*_source, "hours", *_training, "promotion")
+@_setting_options(*_source, "hours", *_training, "refit", "promotion")
 def nightly(**overrides: str | None) -> int:
     """Collect, train and register every symbol's families, explain the best, name the champions."""
     from analysis.documents import join_documents
@@ -217,7 +219,7 @@ def nightly(**overrides: str | None) -> int:
             job.add(part.failures)
             job.stopwatch.add(part.stopwatch.seconds)
         documents = [part.document for part in parts if part.document]
-        job.count(part.symbol for part in parts if part.document.get("versions"))
+        job.count(p.symbol for p in parts if p.document.get("versions") or p.young)
         job.check_bars()
         document = join_documents(documents, job.failures, job.stopwatch.seconds, job.quality)
         job.run.document({**document, "market": job.market}, SUMMARY)
@@ -319,15 +321,51 @@ def release(symbol: str, regime: str, **overrides: str | None) -> int:
     return 0
 
 
+@cli.command()
+@click.option("--since", metavar="TIME", help="Moment of the first night, UTC: 2019-07-01.")
+@click.option("--until", default=_AUTO, metavar="TIME", show_default=True, callback=_no_override)
+@click.option("--every", default="1d", metavar="SPAN", show_default=True, help="Night to night.")
+@click.option("--name", default="replay", show_default=True, help="Of the replay and its folder.")
+@_setting_options("refit", *_source, *_training, "promotion", "replays")
+def replay(
+    since: str | None, until: str | None, every: str, name: str, **overrides: str | None
+) -> int:
+    """Do nights at past moments, and compare what following them came to.
+
+    Into a library of the replay's own, which the user's champions are no part of. A replay that
+    was stopped goes on where it was, by the same command.
+    """
+    from analysis.replay.job import check_replay, replay as play
+    from analysis.replay.plan import ReplayPlan
+    from brain.errors import InputError
+    from brain.settings import load_settings
+
+    if since is None:
+        raise InputError("--since is missing; give the first night's moment, as 2019-07-01")
+    plan = ReplayPlan.parse(name, since, until, every)
+    # Nights of a past that is long over have no time to fit and to walk forward anew.
+    refit = load_settings(overrides).refit or "7d"
+    own = {**overrides, "refit": refit, "experiment": f"{Role.REPLAY} {name}"}
+    check_replay(plan, load_settings(own))
+    with _job(Role.REPLAY, own) as job:
+        with job.stopwatch.stage("replay"), job.progress("Nights") as (nights,):
+            report = play(plan, job.settings, job.library, job.bars, nights)
+        job.add(report.failures)
+        job.count(report.comparison.symbols)
+        job.check_bars()
+        job.show_replay(report)
+    return job.exit_code
+
+
 @cli.group()
 def journal() -> None:
     """What executors have decided."""
 
 
-@journal.command()
+@journal.command("replay")
 @click.argument("folder", type=click.Path(path_type=Path))
 @_setting_options("bars", "calendar")
-def replay(folder: Path, **overrides: str | None) -> int:
+def replay_journal(folder: Path, **overrides: str | None) -> int:
     """Make every decision of a journal again, and show what comes out otherwise.
 
     By the versions of its moments, on the journal's own bars, or on those of the folder --bars.
@@ -503,6 +541,24 @@ class _Job:
         ]
         cards = card_links(self.run.experiment_id, document)
         self.run.describe(f"{self.note} {', '.join(links)}{cards}")
+
+    def show_replay(self, report: ReplayReport) -> None:
+        """Show a replay's report, and put it on the run, whose description leads to its page."""
+        from brain.artifacts import REPLAY_PAGE
+        from brain.scratch import scratch_folder
+        from registry.descriptions import run_link
+        from registry.runs import Metric
+
+        with scratch_folder() as scratch:
+            report.write(scratch)
+            self.run.artifacts(scratch)
+        self.run.metrics(Metric(key, value) for key, value in report.metrics().items())
+        page = run_link(self.run.experiment_id, self.run.id, REPLAY_PAGE)
+        self.run.describe(f"{self.note} [Strategies and decisions]({page})")
+        self.print_failures()
+        self.out.print(report.decisions_table())
+        self.out.print(report.table())
+        self.out.print(f"The nights' own library is {report.library}", markup=False)
 
     def each_symbol(self, work: Callable[..., Iterator[_Result]], title: str) -> Iterator[_Result]:
         """The Engine's work on the bars, with funding and open interest where there are any."""

@@ -29,17 +29,20 @@ from brain.stopwatch import Stopwatch
 from brain.work import Failure, Progress, Tally
 from brain.workers import Unit, run_units
 from engine.data.market_series import open_markets
+from engine.night.cell_records import LineVersions
 from engine.night.champions import champion_models, choose_champions, name_champions
 from engine.night.evidence import append_backtests
 from engine.night.promotion import Promotion
 from engine.night.shadows import shadow_lines
-from engine.night.symbols import SymbolData, read_symbol, symbol_run, train_families
+from engine.night.symbols import SymbolData, SymbolResult, read_symbol, symbol_run, train_families
 
 if TYPE_CHECKING:
     from analysis.drift import DriftAnalysis
+    from brain.records import Version
     from brain.series.bars import Bars
     from brain.settings import Settings
     from engine.data.dataset import Dataset
+    from engine.data.market_series import MarketReader
     from registry.library import BrainLibrary
     from registry.nights import CompleteSymbol, StoppedNight
     from registry.runs import Run
@@ -58,6 +61,8 @@ class SymbolNight(Brief):
         champions: of its cells.
         document: its part of the night's summary; empty if it has no dataset.
         lines: its lines of the table of explained models; none if an earlier start explained them.
+        serving: by the id of each line, the version that its champions are.
+        young: whether it has versions that are too young to be fitted anew.
         failures: of the symbol, its families and its analysis.
         stopwatch: of its stages.
     """
@@ -66,6 +71,8 @@ class SymbolNight(Brief):
     champions: list[Standing] = field(default_factory=list)
     document: dict[str, Any] = field(default_factory=dict)
     lines: list[tuple[str, ...]] = field(default_factory=list)
+    serving: dict[str, Version] = field(default_factory=dict)
+    young: bool = False
     failures: list[Failure] = field(default_factory=list)
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
 
@@ -80,6 +87,7 @@ class Night:
         run: the night's.
         stopped: the night that this one continues, if any.
         moment: of the job; now if None.
+        market: reads funding and open interest; from the library's series store if None.
 
     Attributes:
         promotion: what the night's policy says of the cells.
@@ -93,6 +101,7 @@ class Night:
         run: Run,
         stopped: StoppedNight | None = None,
         moment: datetime | None = None,
+        market: MarketReader | None = None,
     ) -> None:
         self._library = library
         self._settings = settings
@@ -100,8 +109,8 @@ class Night:
         self._run = run
         self._moment = moment or datetime.now(UTC)
         self._complete = dict(stopped.symbols) if stopped else {}
-        self._analysis = NightlyFeatureAnalysis(library, settings)
-        self._market = open_markets(library, settings)
+        self._market = market or open_markets(library, settings)
+        self._analysis = NightlyFeatureAnalysis(library, settings, self._market)
         self.promotion = Promotion(library, settings, self._moment, continued=stopped is not None)
 
     def symbols(self, training: Progress, explaining: Progress) -> Iterator[SymbolNight]:
@@ -155,7 +164,8 @@ class Night:
                 )
                 append_backtests(library.series, dataset, result.all_trainings)
                 choices = choose_champions(library, result, self.promotion)
-            models = champion_models(result, choices)
+            # What no fit of tonight could have changed was explained before.
+            models = champion_models(choices) if result.all_versions else []
             explained.expect(pieces(len(models)) - pieces(len(settings.families)))
             with part.stopwatch.stage("analyse"):
                 analysis = yield from self._analysis.analyse_models(
@@ -172,10 +182,11 @@ class Night:
                     library, self._run, data, result, part.champions, analysis, self.promotion
                 )
                 part.failures += failures
+                part.serving, part.young = self._serving(result), bool(result.young)
             part.failures += result.failures
             part.lines = model_lines(analysis.models)
             versions = result.all_versions
-            self.promotion.done(dataset.key, dataset.close_time, [v.line for v in versions])
+            self.promotion.done(dataset.key, dataset.close_time, result.lines)
             part.document = night_document(
                 part.champions,
                 versions,
@@ -187,6 +198,14 @@ class Night:
             if not result.failures:
                 run.document(part.document, SUMMARY)
                 run.complete()
+
+    def _serving(self, result: SymbolResult) -> dict[str, Version]:
+        champions = self.promotion.champion_lines(result.dataset.key)
+        versions = LineVersions(self._library, result)
+        named = {
+            line: versions.version(line) for line in (*result.lines, *(c.id for c in champions))
+        }
+        return {line: version for line, version in named.items() if version is not None}
 
     def _data(self, dataset: Dataset, columns: Sequence[str]) -> Dataset | Bars:
         """Tonight's dataset, or for a champion of an earlier night bars with its own columns."""

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from brain.series.bars import Bars
     from brain.settings import Settings
     from engine.data.dataset import Dataset
+    from engine.data.market_series import MarketReader
     from registry.runs import Run
 
 __all__ = ["NightlyFeatureAnalysis", "run_nightly_feature_analysis"]
@@ -51,12 +52,18 @@ class NightlyFeatureAnalysis:
         settings: see :class:`brain.settings.Settings`; used are ``experiment``, ``bars``,
             ``exchanges``, ``timeframe``, ``renamed``, ``jobs``, ``seed``, ``recent_bars``,
             ``explain_rows``, ``explain_windows`` and ``drift_columns``.
+        market: reads funding and open interest; from the library's series store if None.
     """
 
-    def __init__(self, brain_library: BrainLibrary, settings: Settings) -> None:
+    def __init__(
+        self,
+        brain_library: BrainLibrary,
+        settings: Settings,
+        market: MarketReader | None = None,
+    ) -> None:
         self.library = brain_library
         self.settings = settings
-        self._market = open_markets(brain_library, settings)
+        self._market = market or open_markets(brain_library, settings)
 
     def run_nightly_analysis(
         self,

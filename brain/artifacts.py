@@ -33,9 +33,14 @@ __all__ = [
     "RANKINGS",
     "RECIPE",
     "REGIMES",
+    "REPLAY",
+    "REPLAY_FIGURE",
+    "REPLAY_NIGHTS",
+    "REPLAY_PAGE",
     "SUMMARY",
     "TRIALS",
     "TRIAL_PREDICTIONS",
+    "WALK_FORWARD",
     "XGBOOST",
 ]
 
@@ -53,6 +58,14 @@ QUALITY_REPORT = "quality.html"
 QUALITY = "quality.json"
 QUALITY_TABLE = "quality.parquet"
 
+# --- on a replay's run --------------------------------------------------------------------------
+
+#: What it came to: as JSON, as a page, as a figure, and the profits of its nights.
+REPLAY = "replay.json"
+REPLAY_PAGE = "replay.html"
+REPLAY_FIGURE = "replay.png"
+REPLAY_NIGHTS = "replay.parquet"
+
 # --- on the run of a symbol's analysis ----------------------------------------------------------
 
 RANKINGS = "rankings.json"
@@ -65,6 +78,8 @@ OUT_OF_SAMPLE = "out_of_sample.parquet"
 #: same as a page.
 CERTIFICATE = "certificate.json"
 MODEL_CARD = "card.html"
+#: What the line's next refits go on from, where they don't walk forward anew.
+WALK_FORWARD = "walk_forward.parquet"
 #: A champion's profit, drawn from that table.
 PROFIT_FIGURE = "profit.png"
 #: A search's trials, and their predictions.

@@ -132,6 +132,23 @@ def series_address(value: object) -> object:
     return str(absolute(text))
 
 
+def replays_folder(value: object) -> object:
+    """The absolute path of the folder of replays; other values than texts and paths as they are.
+
+    Raises:
+        InputError: the text is empty, or an address.
+    """
+    if not isinstance(value, str | Path):
+        return value
+    text = str(value)
+    if not text.strip() or "://" in text:
+        raise InputError(
+            f"{text!r} is no folder; replays are kept on this machine: name a folder, or leave it "
+            "out for the one beside the store"
+        )
+    return absolute(text)
+
+
 def artifact_address(value: object) -> object:
     """An artifact root as MLflow stores it: a folder by its absolute ``file://`` address.
 

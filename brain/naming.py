@@ -159,6 +159,7 @@ class Role(StrEnum):
     TRAINING = "training"
     SEARCH = "search"
     ANALYSIS = "analysis"
+    REPLAY = "replay"
     SYMBOL = "symbol"
     FAMILY = "family"
 

@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -37,6 +37,7 @@ from brain.folders import (
     artifact_address,
     bars_folder,
     log_address,
+    replays_folder,
     series_address,
     tracking_address,
 )
@@ -56,7 +57,7 @@ from brain.naming import (
     present_name,
 )
 from brain.redact import redact
-from brain.timeframes import check_timeframe
+from brain.timeframes import check_timeframe, parse_span, span_text
 
 __all__ = ["Settings", "load_settings"]
 
@@ -115,6 +116,13 @@ def _time(value: object) -> object:
     except ValueError:
         raise InputError("write a time as 2026-11-23 or 2026-11-23T06:00Z") from None
     return (time if time.tzinfo else time.replace(tzinfo=UTC)).isoformat()
+
+
+def _span(value: object) -> object:
+    """A length of time in one spelling: days where they are whole."""
+    if value is None or value == "":
+        return None
+    return span_text(parse_span(value))
 
 
 def _renamed(value: object) -> object:
@@ -243,6 +251,12 @@ class Settings(BaseSettings):
         default=Policy.TRIAL,
         description="how champions are named: trial, provisional, composite",
     )
+    refit: Annotated[str | None, BeforeValidator(_span)] = Field(
+        default=None,
+        description="age at which a version is fitted anew, as 7d: on the other nights versions "
+        "stay, and a recipe has one walk-forward, which goes on with its shadows; if none, every "
+        "night fits all and walks forward anew",
+    )
     seed: int = Field(default=7, ge=0, lt=2**31, description="of every fit and search")
     seeds: int | None = Field(
         default=None, ge=1, description="fits whose mean a model predicts; by the family if none"
@@ -286,6 +300,9 @@ class Settings(BaseSettings):
         description="folder or s3://bucket/prefix of new experiments' artifacts; the tracking "
         "server's own, or ./mlruns, if none",
     )
+    replays: Annotated[Path | None, BeforeValidator(replays_folder)] = Field(
+        default=None, description="folder of the replays; beside the store if none"
+    )
     reap_after_hours: float = Field(
         24.0,
         gt=0,
@@ -302,6 +319,11 @@ class Settings(BaseSettings):
         """The horizon of the models that are trained."""
         return self.horizon or 6
 
+    @property
+    def refit_age(self) -> timedelta | None:
+        """The age at which a version is fitted anew; None if every night fits all."""
+        return None if self.refit is None else parse_span(self.refit)
+
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         """What ``repr`` shows: no secret."""
         for name, value in super().__repr_args__():
@@ -312,8 +334,8 @@ class Settings(BaseSettings):
         hidden = {"tracking_uri", "artifact_root", "series", "binance_url", "bybit_url", "okx_url"}
         return self.model_dump(mode="json", exclude=hidden)
 
-    def digest(self) -> str:
-        """SHA-256 of what decides the results of a job: equal for two starts of one night."""
+    def deciding(self) -> dict[str, Any]:
+        """The settings that decide the results of a job; some may hold a password."""
         indifferent = {
             "tracking_uri",
             "jobs",
@@ -324,9 +346,13 @@ class Settings(BaseSettings):
             "log_format",
             "artifact_root",
             "reap_after_hours",
+            "replays",
         }
-        values = self.model_dump(mode="json", exclude=indifferent)
-        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+        return self.model_dump(mode="json", exclude=indifferent)
+
+    def digest(self) -> str:
+        """SHA-256 of what decides the results of a job: equal for two starts of one night."""
+        return hashlib.sha256(json.dumps(self.deciding(), sort_keys=True).encode()).hexdigest()
 
     @classmethod
     def settings_customise_sources(

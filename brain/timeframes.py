@@ -8,7 +8,7 @@ from datetime import timedelta
 from brain.errors import InputError
 from brain.text import duration
 
-__all__ = ["LENGTHS", "check_timeframe", "resampled"]
+__all__ = ["LENGTHS", "check_timeframe", "parse_span", "resampled", "span_text"]
 
 #: Lengths by exchanges' names, each a part of a day, a day or a week. Weeks open on Mondays, or on
 #: Sundays. A calendar month has no fixed length and so no grid.
@@ -45,6 +45,24 @@ def check_timeframe(value: object) -> str:
     if isinstance(value, str) and value in LENGTHS:
         return value
     raise InputError(_fault(value))
+
+
+def parse_span(value: object) -> timedelta:
+    """A length of time, ``7d``, ``12h`` or ``1w``.
+
+    Raises:
+        InputError: it is none, or not longer than nothing.
+    """
+    length = _length(str(value).strip())
+    if not length:
+        raise InputError(f"{value!r} is no length of time; write it as 7d, 12h or 1w")
+    return length
+
+
+def span_text(length: timedelta) -> str:
+    """A length of time as :func:`parse_span` reads it, in days where they are whole."""
+    days, rest = divmod(length, timedelta(days=1))
+    return f"{days}d" if days and not rest else _name(length)
 
 
 def _fault(value: object) -> str:

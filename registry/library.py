@@ -209,6 +209,7 @@ class BrainLibrary:
         note: str,
         continues: StoppedNight | None = None,
         lease: Lease | None = None,
+        moment: dt.datetime | None = None,
     ) -> Run:
         """Start a run, or take over that of a lease or of the ``mlflow run`` that is our parent.
 
@@ -218,9 +219,13 @@ class BrainLibrary:
             note: description, in Markdown.
             continues: the night that the run continues, with its number and day.
             lease: of the night.
+            moment: of a night of the past, whose day is the run's; it takes over no run.
         """
-        run_id = lease.run_id if lease else os.environ.get("MLFLOW_RUN_ID")
-        identifier = self._experiment_id(experiment)
+        if moment is not None:
+            run_id, identifier = None, self.experiment(experiment)
+        else:
+            run_id = lease.run_id if lease else os.environ.get("MLFLOW_RUN_ID")
+            identifier = self._experiment_id(experiment)
         number = continues.number if continues else self._next_number(identifier)
         if continues:
             tags = {**tags, Tag.CONTINUES: continues.run_id}
@@ -231,6 +236,8 @@ class BrainLibrary:
             run = Run.create(self.client, identifier, name, tags=tags, note=note, number=number)
         if continues:
             run.day = continues.day
+        elif moment is not None:
+            run.day = f"{moment.astimezone(dt.UTC):%Y-%m-%d}"
         return run
 
     def stopped_night(self, experiment: str, settings: str) -> StoppedNight | None:
@@ -424,8 +431,14 @@ class BrainLibrary:
             line: id of the line.
             oldest_first: whether they come in the order in which they were registered.
         """
+        # The key's own name comes first, see find_models; it is not looked up at every call.
+        versions = line_versions(self.client, key.name, line, oldest_first=oldest_first)
+        if (first := next(versions, None)) is not None:
+            yield first
+            yield from versions
+            return
         model = self._find(ModelQuery.parse(key))
-        if model is not None:
+        if model is not None and model.name != key.name:
             yield from line_versions(self.client, model.name, line, oldest_first=oldest_first)
 
     def set_refit(self, version: Version, outcome: str) -> None:

@@ -33,6 +33,7 @@ ENTRY_POINTS = yaml.safe_load((ROOT / "MLproject").read_text())["entry_points"]
 # Packages that have no face: what is in them is imported by its module.
 FACELESS = {
     "brain.series.sample",
+    "analysis.replay",
     "engine.data",
     "engine.evaluation",
     "engine.night",
@@ -398,6 +399,7 @@ def test_the_entry_points_are_the_commands() -> None:
         "analyze",
         "release",
         "replay",
+        "journal",
     }
     assert ENTRY_POINTS["main"] == ENTRY_POINTS["nightly"]
     assert set(mlproject.cli.commands) == {
@@ -409,11 +411,12 @@ def test_the_entry_points_are_the_commands() -> None:
         "tune",
         "analyze",
         "release",
+        "replay",
         "journal",
     }
 
 
-@pytest.mark.parametrize("name", ["nightly", "collect", "train", "tune", "analyze"])
+@pytest.mark.parametrize("name", ["nightly", "collect", "train", "tune", "analyze", "replay"])
 def test_an_entry_point_hands_every_parameter_to_its_command(name: str) -> None:
     entry = ENTRY_POINTS[name]
     options = {option.name: option for option in mlproject.cli.commands[name].params}
@@ -424,6 +427,9 @@ def test_an_entry_point_hands_every_parameter_to_its_command(name: str) -> None:
     given = [word for key in entry["parameters"] for word in (f"--{key}", f"{{{key}}}")]
     assert command[7:] == given
     for key, parameter in entry["parameters"].items():
+        if parameter == "string":  # it must be given
+            assert not isinstance(options[key].default, str)
+            continue
         assert parameter["type"] in {"string", "int", "float"}
         assert parameter["default"] == options[key].default
 
@@ -438,8 +444,8 @@ def test_the_entry_point_that_releases_a_pin_hands_over_symbol_and_regime() -> N
     assert set(ENTRY_POINTS["release"]["parameters"]) == options
 
 
-def test_the_entry_point_that_replays_hands_over_the_journal_and_the_bars() -> None:
-    command = ENTRY_POINTS["replay"]["command"].split()
+def test_the_entry_point_that_replays_a_journal_hands_over_the_journal_and_the_bars() -> None:
+    command = ENTRY_POINTS["journal"]["command"].split()
     assert command[6:] == [
         *("journal", "replay", "{journal}", "--bars", "{bars}", "--calendar", "{calendar}"),
     ]

@@ -162,6 +162,26 @@ def test_the_first_night_names_the_prior_without_size_and_is_closed(house: House
     assert house.document() == {"policy": "trial", "contests": []}
 
 
+def test_a_night_fits_nothing_that_is_too_young_and_decides_and_names_all_the_same(
+    house: House,
+) -> None:
+    before = house.champions()
+    last = house.add_nights(100, 1.5)
+    night = run_night("--refit", "7d")
+    assert (night.code, night.complaints) == (0, [])
+    assert len(house.library.client.search_model_versions()) == 4
+    after = house.champions()
+    assert {(str(r), str(c.record.family)) for (_, r), c in after.items()} == {
+        (str(regime), "xgboost") for regime in REGIMES
+    }
+    assert {c.version for c in after.values()} <= {c.version for c in before.values()}
+    assert {c.record.size for c in after.values()} == {1.0}
+    assert [closing.day for closing in read_closings(house.store, NAME)][-1] >= last
+    # A symbol that failed is not done, whatever stands elsewhere.
+    (Path("bars") / "BBB-USD_1d.parquet").write_bytes(b"nothing")
+    assert run_night("--refit", "7d").code == 1
+
+
 def test_the_second_night_says_who_is_on_trial(house: House) -> None:
     night = run_night()
     assert (night.code, night.complaints) == (0, [])

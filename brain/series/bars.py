@@ -150,6 +150,29 @@ class Bars:
         """The bars that were complete at a moment; repairs are those of the whole series."""
         return replace(self, frame=self.frame[self.close_time <= close_time])
 
+    def at(self, moment: pd.Timestamp) -> Bars:
+        """The bars as who reads them at a moment finds them, checked and put on their grid anew.
+
+        Grid, repairs and findings are those of the bars that are complete by then. What refuses the
+        whole series has refused it before; nothing else of a later bar is left.
+
+        Raises:
+            InputError, BarsError, NotEnoughBarsError: as of :func:`check_bars`.
+        """
+        rows = self.frame[self.close_time <= moment]
+        if rows["close"].notna().any():
+            rows = rows[: rows["close"].last_valid_index()]
+        bars = _checked(
+            rows,
+            symbol=self.symbol,
+            timeframe=self.timeframe,
+            source=self.source,
+            calendar=self.calendar,
+            now=moment,
+            columns=self.own,
+        )
+        return replace(bars, unused=self.unused)
+
     def with_own(self, columns: Sequence[str]) -> Bars:
         """The same bars with these of their own columns alone.
 
@@ -227,9 +250,41 @@ def check_bars(
             changes; the times step by another timeframe; more than half the grid is missing; or
             bars lie in the future.
     """
+    bars = _checked(
+        frame,
+        symbol=symbol,
+        timeframe=timeframe,
+        source=source,
+        calendar=calendar,
+        repairs=repairs,
+        now=now,
+        columns=columns,
+    )
+    if bars.repairs:
+        logger.warning("%s: %s", _name(bars.symbol, timeframe, source), "; ".join(bars.repairs))
+    return bars
+
+
+def _name(symbol: str, timeframe: str, source: str) -> str:
+    """A series, for messages."""
+    return f"{symbol} {timeframe}" + (f" ({source})" if source else "")
+
+
+def _checked(
+    frame: pd.DataFrame,
+    *,
+    symbol: str,
+    timeframe: str,
+    source: str,
+    calendar: str,
+    repairs: Iterable[str] = (),
+    now: pd.Timestamp | None,
+    columns: Sequence[str],
+) -> Bars:
+    """As :func:`check_bars`, without a line in the log."""
     symbol, step = parse_symbol(symbol), parse_timeframe(timeframe)
     calendar = parse_calendar(calendar)
-    name = f"{symbol} {timeframe}" + (f" ({source})" if source else "")
+    name = _name(symbol, timeframe, source)
     if not isinstance(frame, pd.DataFrame):
         raise InputError(f"{name}: bars come as a pandas DataFrame, not as {type(frame).__name__}")
     if len(frame) == 0:
@@ -240,8 +295,6 @@ def check_bars(
     table, sessions = _on_grid(rows, blank, step, calendar, name, done)
     bars = Bars(symbol, timeframe, table, (), source, sessions, unused)
     over = finished(bars.frame, bars.close_time, step, now, name, done)
-    if done:
-        logger.warning("%s: %s", name, "; ".join(done))
     return replace(bars, frame=over, repairs=tuple(done))
 
 

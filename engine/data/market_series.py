@@ -24,7 +24,14 @@ if TYPE_CHECKING:
     from engine.kernels.columns import Floats, Times
     from registry.library import BrainLibrary
 
-__all__ = ["MarketReader", "MarketSeries", "no_market", "open_markets", "read_market_series"]
+__all__ = [
+    "MarketReader",
+    "MarketSeries",
+    "no_market",
+    "open_markets",
+    "past_markets",
+    "read_market_series",
+]
 
 _TIMES = ("time", "available")
 _FUNDING = ("rate", "interval_hours")
@@ -83,6 +90,17 @@ class MarketSeries(Brief):
             digest.update(self.finer.digest.encode())
         return digest.hexdigest()
 
+    def at(self, moment: pd.Timestamp) -> MarketSeries | None:
+        """What was public at a moment; None if nothing was."""
+        funding, open_interest = (
+            frame[frame["available"] <= moment].reset_index(drop=True)
+            for frame in (self.funding, self.open_interest)
+        )
+        if funding.empty and open_interest.empty:
+            return None
+        finer = None if self.finer is None else _finer_at(self.finer, moment)
+        return MarketSeries(self.symbol, funding, open_interest, finer)
+
     def funding_rows(self) -> dict[str, FundingRows]:
         """The kernel's rows by exchange, in the order of time; exchanges always in one order."""
         return {
@@ -127,6 +145,16 @@ def no_market(_symbol: str) -> MarketSeries | None:
     return None
 
 
+def past_markets(reader: MarketReader, moment: pd.Timestamp) -> MarketReader:
+    """Reads what another reader gives as it was public at a moment."""
+
+    def at(symbol: str) -> MarketSeries | None:
+        market = reader(symbol)
+        return None if market is None else market.at(moment)
+
+    return at
+
+
 def read_market_series(
     store: SeriesStore, symbol: str, exchanges: Sequence[str], timeframe: str
 ) -> MarketSeries | None:
@@ -164,6 +192,13 @@ def read_market_series(
         return None
     finer = _finer_bars(store, symbol, exchanges[0], timeframe) if exchanges else None
     return MarketSeries(symbol, funding, open_interest, finer)
+
+
+def _finer_at(finer: Bars, moment: pd.Timestamp) -> Bars | None:
+    try:
+        return finer.at(moment)
+    except InputError:  # none were complete, or these are of no use
+        return None
 
 
 def _finer_bars(store: SeriesStore, symbol: str, exchange: str, timeframe: str) -> Bars | None:

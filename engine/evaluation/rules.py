@@ -21,7 +21,7 @@ from engine.kernels.columns import Floats
 from engine.kernels.position import PositionRule
 from engine.kernels.spread import Spread
 
-__all__ = ["Decisions", "decisions", "fold_rule"]
+__all__ = ["Decisions", "OutOfSample", "decisions", "fold_rule", "later_decisions"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -56,6 +56,23 @@ class Decisions(Brief):
         return f"0 bp: {below}, which the bars don't tell from none; set it if it is known"
 
 
+@dataclass(frozen=True, repr=False)
+class OutOfSample(Brief):
+    """What a recipe predicted and decided on rows that its fits had not seen, (N,) each.
+
+    Attributes:
+        prediction: of the walk-forward, and of the shadows after it; NaN is none.
+        earlier: in the first fold's training rows; NaN elsewhere.
+        position: decided by the rule of the time; NaN is no decision.
+        cost: of each unit traded, as a share, as it was known then.
+    """
+
+    prediction: Floats
+    earlier: Floats
+    position: Floats
+    cost: Floats
+
+
 def decisions(
     prediction: Floats,
     earlier: Floats,
@@ -82,10 +99,21 @@ def decisions(
         )
         cost[fold.test_start :] = rule.cost / 10_000
     cost[: folds[0].test_start] = cost[folds[0].test_start]
+    return later_decisions(OutOfSample(prediction, earlier, position, cost), dataset, plan)
+
+
+def later_decisions(known: OutOfSample, dataset: Dataset, plan: TrainingPlan) -> Decisions:
+    """Decisions that are made already, and the rule that they and their predictions teach by now.
+
+    Args:
+        known: on the dataset's rows.
+        dataset: of the predictions.
+        plan: what a position has to gain, and what trading costs.
+    """
     spread = _spread(dataset, plan, len(dataset))
-    predictions = np.where(np.isfinite(prediction), prediction, earlier)
+    predictions = np.where(np.isfinite(known.prediction), known.prediction, known.earlier)
     last = _rule(predictions, dataset, plan, len(dataset), spread)
-    return Decisions(position, cost, last, plan.costs, spread)
+    return Decisions(known.position, known.cost, last, plan.costs, spread)
 
 
 def fold_rule(

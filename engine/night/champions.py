@@ -38,6 +38,7 @@ class CellChoice(Brief):
 
     Attributes:
         regime: of the cell.
+        model: name of its registered model.
         version: the champion's.
         record: of the version that the night chose, which is the champion's but for a pinned cell;
             None if the champion of the night before stays as it was.
@@ -45,6 +46,7 @@ class CellChoice(Brief):
     """
 
     regime: Regime
+    model: str
     version: int
     record: CellRecord | None
     challenger: int | None
@@ -62,7 +64,7 @@ def choose_champions(
         result: of the symbol's trainings.
         promotion: of the night.
     """
-    if not result.versions:
+    if not result.lines:
         return []
     if promotion.policy is Policy.PROVISIONAL:
         return _provisional(library, result, promotion.moment)
@@ -85,15 +87,17 @@ def _provisional(library: BrainLibrary, result: SymbolResult, moment: datetime) 
             # A size that a trial judged is none of this policy's.
             judged = not stays.pinned and stays.record.size is not None
             record = replace(stays.record, size=None, size_reason="") if judged else None
-            choices.append(CellChoice(regime, stays.version, record, None))
-            continue
-        choices.append(_of_families(result, regime, pin, _differences(result, regime), moment))
+            choices.append(CellChoice(regime, model.name, stays.version, record, None))
+        elif result.versions:
+            differences = _differences(result, regime)
+            choices.append(_of_families(result, regime, model.name, pin, differences, moment))
     return choices
 
 
 def _of_families(
     result: SymbolResult,
     regime: Regime,
+    model: str,
     pin: int | None,
     differences: Mapping[Family, Estimate],
     moment: datetime,
@@ -105,7 +109,7 @@ def _of_families(
     )
     challenger = result.versions[choice.challenger].number if choice.challenger else None
     champion = record.version if pin is None else pin
-    return CellChoice(regime, champion, record, challenger)
+    return CellChoice(regime, model, champion, record, challenger)
 
 
 def _by_places(
@@ -125,22 +129,19 @@ def _by_places(
             challenger = lines.version(place.challenger) if place.challenger else None
             record = lines.record(regime, place, version, moment)
             number = present if pinned and present is not None else version.number
-            choices.append(
-                CellChoice(regime, number, record, challenger.number if challenger else None)
-            )
+            second = challenger.number if challenger else None
+            choices.append(CellChoice(regime, model.name, number, record, second))
         elif stays and present is not None:
-            choices.append(CellChoice(regime, present, None, None))
-        else:
-            choices.append(_of_families(result, regime, present if pinned else None, {}, moment))
+            choices.append(CellChoice(regime, model.name, present, None, None))
+        elif result.versions:
+            pin = present if pinned else None
+            choices.append(_of_families(result, regime, model.name, pin, {}, moment))
     return choices
 
 
-def champion_models(result: SymbolResult, choices: Sequence[CellChoice]) -> list[str]:
+def champion_models(choices: Sequence[CellChoice]) -> list[str]:
     """The model ids of a symbol's champions, each once."""
-    if not choices:
-        return []
-    name = result.model
-    return [model_id(name, version) for version in sorted({c.version for c in choices})]
+    return [model_id(*champion) for champion in sorted({(c.model, c.version) for c in choices})]
 
 
 def name_champions(
@@ -174,12 +175,11 @@ def name_champions(
     # Of a trial whose contest can't be read nothing is known, and so nothing is to be held.
     size = UNREADABLE if promotion.policy is Policy.TRIAL else Size(None)
     reading = Reading.of(result.dataset, promotion.posteriors(key), drift)
-    name = result.model
     for choice in choices:
         if choice.record is not None:
             record = choice.record
             if sizing is not None:
-                intact = model_id(name, record.version) not in damaged
+                intact = model_id(choice.model, record.version) not in damaged
                 size = sizing.size(choice.regime, intact=intact)
             record = calibrated(record, choice.regime, size, reading)
             library.set_champion(key, choice.regime, record, choice.challenger)

@@ -25,6 +25,7 @@ from engine.evaluation.profit_table import out_of_sample_table
 from engine.evaluation.rules import Decisions
 from engine.evaluation.trading import ALL
 from engine.kernels.features import FEATURES
+from engine.night.refits import write_walk_forward
 from engine.night.search import Search
 from engine.night.training import SearchResult, TrainingResult
 from registry.descriptions import (
@@ -57,6 +58,7 @@ def log_training(
     moment: datetime,
     *,
     current: bool = True,
+    goes_on: bool = False,
 ) -> Version:
     """Write a child run of the symbol's for the family; register its model as the next version.
 
@@ -71,6 +73,7 @@ def log_training(
         result: of the training.
         moment: of the night job, from which on the version counts as made.
         current: whether its recipe is the family's current one from now on.
+        goes_on: whether the line's next refits go on from its walk-forward.
 
     Raises:
         LibraryError: the tracking server or the artifact store fails.
@@ -89,7 +92,7 @@ def log_training(
         run.params(_params(dataset, recipe) | _trading_params(result))
         datasets = {key: _dataset(dataset, key) for key in _ORDER}
         run.datasets(datasets.values(), context="evaluation")
-        _attach_tables(run, dataset, result)
+        _attach_tables(run, dataset, result, goes_on)
         version = library.add_version(
             run,
             dataset.key,
@@ -236,8 +239,10 @@ def _dataset(dataset: Dataset, key: str) -> EvaluationDataset:
     )
 
 
-def _attach_tables(run: Run, dataset: Dataset, result: TrainingResult) -> None:
+def _attach_tables(run: Run, dataset: Dataset, result: TrainingResult, goes_on: bool) -> None:
     with scratch_folder() as folder:
+        if goes_on:
+            write_walk_forward(dataset, result, folder)
         table = out_of_sample_table(dataset, result.prediction, result.profit)
         table.to_parquet(folder / OUT_OF_SAMPLE)
         if result.search is not None:

@@ -16,11 +16,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from brain.artifacts import POSITION, RECIPE
 from brain.brief import Brief
-from brain.errors import BrainError, InputError, ModelIntegrityError, TrainingError
-from brain.lines import Line, line_of
-from brain.recipes import Recipe
+from brain.errors import BrainError, TrainingError
+from brain.lines import Line
 from brain.records import Version
 from brain.work import Failure
 from brain.workers import Call
@@ -28,9 +26,8 @@ from engine.data.dataset import Dataset
 from engine.evaluation.nights import DAY_NS, NightTable, days_of, night_evidence
 from engine.evaluation.refits import refit_check
 from engine.evaluation.trading import trading_of
-from engine.families import FittedModel, family
 from engine.kernels.columns import Floats
-from engine.kernels.position import PositionRule
+from engine.night.loaded import LoadedVersion, load_version
 
 __all__ = [
     "Candidate",
@@ -171,14 +168,6 @@ def _failure(task: ShadowTask, error: BrainError) -> Failure:
     return Failure(symbol, error, f"{task.line.family} shadows", symbol=symbol)
 
 
-@dataclass(frozen=True, repr=False)
-class _Model(Brief):
-    """A version that is loaded."""
-
-    fitted: FittedModel
-    rule: PositionRule
-
-
 class _Book:
     """A line's shadows on a symbol, night by night."""
 
@@ -189,7 +178,7 @@ class _Book:
         stored = task.stored
         self._shadow = Shadow(*(column.copy() for column in vars(stored).values()))
         self._result = ShadowResult(task, self._shadow)
-        self._models: dict[str, _Model | None] = {}
+        self._models: dict[str, LoadedVersion | None] = {}
         self._foreign = {c.version.id for c in task.candidates if c.version.foreign}
         self._checked = {c.version.id for c in task.candidates if c.version.refit}
 
@@ -227,9 +216,9 @@ class _Book:
             table.profit[:] = np.nan
         self._result.nights.append(ShadowNight(version, rows, table))
 
-    def _predict(self, model: _Model, rows: slice) -> None:
+    def _predict(self, model: LoadedVersion, rows: slice) -> None:
         dataset, shadow = self._task.dataset, self._shadow
-        prediction = self._predictions(model, rows)
+        prediction = model.predict(dataset, rows)
         before = shadow.position[max(0, rows.start - dataset.horizon) : rows.start]
         before = np.concatenate([np.full(dataset.horizon - len(before), np.nan), before])
         volatility, regimes = dataset.volatility[rows], dataset.regimes[rows]
@@ -237,11 +226,6 @@ class _Book:
         shadow.position[rows] = model.rule.decide(prediction, volatility, regimes, before)
         shadow.cost[rows] = model.rule.cost / 10_000
         shadow.predicted[rows] = True
-
-    def _predictions(self, model: _Model, rows: slice) -> Floats:
-        start = max(0, rows.start - model.fitted.look_back + 1)
-        values = model.fitted.predict(self._task.dataset.features[start : rows.stop])
-        return values[rows.start - start :]
 
     def _evidence(self, rows: slice) -> NightTable:
         """Of the night of these rows, from as many rows before it whatever night it is made in."""
@@ -260,9 +244,9 @@ class _Book:
         )
         return table.nights(table.days == table.days[-1])
 
-    def _check(self, place: int, model: _Model, rows: slice) -> None:
+    def _check(self, place: int, model: LoadedVersion, rows: slice) -> None:
         """Check a version against the one before it, where that has not been done yet."""
-        version = self._task.candidates[place].version
+        dataset, version = self._task.dataset, self._task.candidates[place].version
         older = self._task.candidates[place + 1 :]
         before = next((c for c in older if c.version.id not in self._foreign), None)
         if before is None or version.id in self._checked:
@@ -272,7 +256,7 @@ class _Book:
             return
         fitted = max(_moment_ns(v.trained_until) for v in (version, before.version))
         after = slice(int(np.searchsorted(self._close_ns, fitted, "right")), rows.stop)
-        check = refit_check(self._predictions(model, after), self._predictions(former, after))
+        check = refit_check(model.predict(dataset, after), former.predict(dataset, after))
         if check is None:
             return
         self._checked.add(version.id)
@@ -285,35 +269,21 @@ class _Book:
                 version.id, self._task.line.id, outcome,
             )  # fmt: skip
 
-    def _model(self, candidate: Candidate) -> _Model | None:
+    def _model(self, candidate: Candidate) -> LoadedVersion | None:
         """The loaded version; None if it can't be, which is a failure once."""
         name = candidate.version.id
         if name not in self._models:
             self._models[name] = None
             try:
-                self._models[name] = self._load(candidate)
+                if candidate.folder is not None:
+                    self._models[name] = load_version(
+                        candidate.version, candidate.folder, self._task.line, self._task.dataset
+                    )
             except BrainError as error:
                 self._result.failures.append(
                     Failure(name, error, "shadow", symbol=self._task.dataset.symbol)
                 )
         return self._models[name]
-
-    def _load(self, candidate: Candidate) -> _Model | None:
-        folder, line = candidate.folder, self._task.line
-        if folder is None:
-            return None
-        for name in (RECIPE, POSITION):
-            if not (folder / name).is_file():
-                raise ModelIntegrityError(f"{candidate.version.id} has no {name}; register it anew")
-        recipe = Recipe.from_json((folder / RECIPE).read_text())
-        if line_of(recipe) != line or recipe.calendar != self._task.dataset.calendar:
-            raise InputError(
-                f"{candidate.version.id} is of line {line_of(recipe).id} on calendar "
-                f"{recipe.calendar}, and not of {line.id} on {self._task.dataset.calendar}; "
-                "its nights count for neither"
-            )
-        rule = PositionRule.from_json((folder / POSITION).read_text())
-        return _Model(family(line.family).load(folder), rule)
 
 
 def _filled(values: Floats) -> Floats:

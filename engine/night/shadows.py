@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from engine.data.dataset import Dataset
     from registry.library import BrainLibrary
 
-__all__ = ["shadow_lines"]
+__all__ = ["shadow_lines", "stored_shadow"]
 
 
 def shadow_lines(
@@ -103,7 +103,9 @@ def _task(
     candidates = [_candidate(library, version, scratch, failures) for version in versions]
     row = int(np.searchsorted(days_of(dataset.close_ns), days[0]))
     part = dataset.tail(max(0, row - context_rows(dataset.horizon)))
-    return ShadowTask(part, line, days.tolist(), candidates, _stored(library.series, part, line))
+    return ShadowTask(
+        part, line, days.tolist(), candidates, stored_shadow(library.series, part, line)
+    )
 
 
 def _versions(newest_first: Iterator[Version], days: NDArray[np.int64]) -> list[Version]:
@@ -133,7 +135,7 @@ def _candidate(
         return Candidate(version, None)
 
 
-def _stored(store: SeriesStore, dataset: Dataset, line: Line) -> Shadow:
+def stored_shadow(store: SeriesStore, dataset: Dataset, line: Line) -> Shadow:
     """The shadows that are stored of a dataset's rows."""
     rows = store.read(
         "shadows",

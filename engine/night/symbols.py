@@ -33,6 +33,7 @@ from engine.evaluation.walk_forward import TrainingPlan
 from engine.night.line_datasets import LineDatasets
 from engine.night.logbook import log_search, log_training
 from engine.night.recipe_choice import reusable_recipe
+from engine.night.refits import due_lines, known_predictions
 from engine.night.training import SearchResult, Task, TrainingResult, training_call, tuning_call
 from registry.library import BrainLibrary
 from registry.runs import Run
@@ -77,6 +78,7 @@ class SymbolResult(Brief):
         versions: of the same models, as registered.
         others: models of lines with other features or another target, by the dataset of each; their
             failures are in this result's.
+        young: ids of the lines whose versions are too young to be fitted anew.
         failures: of families.
     """
 
@@ -85,6 +87,7 @@ class SymbolResult(Brief):
     trainings: dict[Family, TrainingResult] = field(default_factory=dict)
     versions: dict[Family, Version] = field(default_factory=dict)
     others: list[SymbolResult] = field(default_factory=list)
+    young: tuple[str, ...] = ()
     failures: list[Failure] = field(default_factory=list)
 
     @property
@@ -103,9 +106,9 @@ class SymbolResult(Brief):
         return [version for part in self.parts for version in part.versions.values()]
 
     @property
-    def model(self) -> str:
-        """The name of the versions' registered model."""
-        return self.all_versions[0].model
+    def lines(self) -> list[str]:
+        """The ids of the lines that are fitted, tonight or so recently that it need not be."""
+        return [*(version.line for version in self.all_versions), *self.young]
 
     def evidence(self) -> list[tuple[Version, Evidence]]:
         """Each version with its evidence over all regimes."""
@@ -272,14 +275,15 @@ def train_families(
             families are trained tonight, each with its dataset.
     """
     result = SymbolResult(dataset, run)
-    plan = _plan(settings, dataset.symbol)
+    plan, refits = _plan(settings, dataset.symbol), settings.refit is not None
+    lines = {dataset.line(family): dataset for family in settings.families}
+    lines |= {k: data for k, data in (others or {}).items() if k.family in settings.families}
+    models = due_lines(library, lines, moment, settings.refit_age)
     parts = {(dataset.feature_set, dataset.target_name): result}
-    models = [(dataset, family) for family in settings.families]
-    for line, of_line in (others or {}).items():
-        if line.family in settings.families:
-            models.append((of_line, line.family))
-            parts[line.feature_set, line.target] = SymbolResult(of_line, run)
+    for line, data in models.items():
+        parts.setdefault((line.feature_set, line.target), SymbolResult(data, run))
     result.others = list(parts.values())[1:]
+    result.young = tuple(line.id for line in lines if line not in models)
     tally.expect(len(models) - len(settings.families))
 
     def register(outcome: TrainingResult | Failure) -> None:
@@ -290,8 +294,9 @@ def train_families(
             part = parts[outcome.recipe.feature_set, outcome.recipe.target]
             with labelled(family=outcome.family):
                 version = log_training(
-                    library, run, part.dataset, outcome, moment, current=part is result
-                )
+                    library, run, part.dataset, outcome, moment,
+                    current=part is result, goes_on=refits,
+                )  # fmt: skip
                 logger.info("registered %s", version.id)
             part.versions[outcome.family] = version
             # The trials are stored by now, and large.
@@ -300,10 +305,11 @@ def train_families(
 
     with scratch_folder() as scratch:
         tasks = []
-        for number, (data, family) in enumerate(models):
+        for number, (line, data) in enumerate(models.items()):
             retune = settings.retune and data is dataset
-            recipe = None if retune else reusable_recipe(library, data, family, plan)
-            tasks.append(Task(data, family, recipe, plan, scratch / str(number)))
+            recipe = None if retune else reusable_recipe(library, data, line.family, plan)
+            known = known_predictions(library, data, recipe) if recipe and refits else None
+            tasks.append(Task(data, line.family, recipe, plan, scratch / str(number), known))
         yield from outcomes([training_call(task) for task in tasks], register)
     return result
 

@@ -19,7 +19,7 @@ from engine.data.dataset import Dataset
 from engine.evaluation.metrics import evaluate, net_returns
 from engine.evaluation.nights import NightTable, complete_days, days_of, night_evidence
 from engine.evaluation.profit_table import profit_columns
-from engine.evaluation.rules import Decisions, decisions
+from engine.evaluation.rules import Decisions, OutOfSample, decisions, later_decisions
 from engine.evaluation.trading import trading_of
 from engine.evaluation.trial_count import effective_trials
 from engine.evaluation.walk_forward import Fold, TrainingPlan, out_of_sample
@@ -47,6 +47,8 @@ class Task(Brief):
     Attributes:
         recipe: to refit; None to search for one.
         folder: of the model's files; what is in it is deleted.
+        known: what the recipe predicted and decided so far on the dataset's rows, which then takes
+            the place of a walk-forward; None to walk forward.
     """
 
     dataset: Dataset
@@ -54,6 +56,7 @@ class Task(Brief):
     recipe: Recipe | None
     plan: TrainingPlan
     folder: Path
+    known: OutOfSample | None = None
 
 
 @dataclass(frozen=True, repr=False)
@@ -64,6 +67,7 @@ class TrainingResult(Brief):
         search: behind the recipe; None if the task had a recipe.
         evidence: by regime and over all bars.
         prediction: (N,) out-of-sample predictions, NaN before the first test row.
+        earlier: (N,) in the first fold's training rows, NaN elsewhere.
         decisions: of the predictions.
         nights: of the same decisions: complete nights, from the first one that is all predicted on.
         tried: recipes that were tried before this one was chosen, itself included: the effective
@@ -81,6 +85,7 @@ class TrainingResult(Brief):
     search: Search | None
     evidence: dict[str, Evidence]
     prediction: Floats
+    earlier: Floats
     decisions: Decisions
     nights: NightTable
     tried: float
@@ -125,12 +130,9 @@ def train(task: Task) -> TrainingResult:
         if recipe is None:
             trials = search(dataset, task.family, task.plan)
             recipe = trials.recipe
-    folds = task.plan.walk(len(dataset), dataset.reach)
-    inner = task.plan.inner_walk(len(dataset), dataset.reach)
     with stopwatch.stage("walk_forward"):
-        earlier, prediction = (_predictions(dataset, recipe, walk) for walk in (inner, folds))
+        earlier, prediction, choice = _out_of_sample(task, recipe)
     with stopwatch.stage("judge"):
-        choice = decisions(prediction, earlier, dataset, folds, task.plan)
         trading = trading_of(dataset, choice.cost)
         evidence = evaluate(
             prediction, dataset.target, dataset.forward_return, trading, choice.position
@@ -156,6 +158,7 @@ def train(task: Task) -> TrainingResult:
         search=trials,
         evidence=evidence,
         prediction=prediction,
+        earlier=earlier,
         decisions=choice,
         nights=nights,
         tried=_tried(recipe, trials),
@@ -164,6 +167,17 @@ def train(task: Task) -> TrainingResult:
         folder=task.folder,
         seconds=stopwatch.seconds,
     )
+
+
+def _out_of_sample(task: Task, recipe: Recipe) -> tuple[Floats, Floats, Decisions]:
+    """Predictions before and in the folds, (N,) each, and the decisions of the latter."""
+    dataset, plan, known = task.dataset, task.plan, task.known
+    if known is not None:
+        return known.earlier, known.prediction, later_decisions(known, dataset, plan)
+    folds = plan.walk(len(dataset), dataset.reach)
+    inner = plan.inner_walk(len(dataset), dataset.reach)
+    earlier, prediction = (_predictions(dataset, recipe, walk) for walk in (inner, folds))
+    return earlier, prediction, decisions(prediction, earlier, dataset, folds, plan)
 
 
 def _nights(prediction: Floats, choice: Decisions, dataset: Dataset) -> NightTable:

@@ -36,6 +36,7 @@ __all__ = [
     "prior_line",
     "read_course",
     "read_decisions",
+    "read_verdicts",
     "tried_recipes",
 ]
 
@@ -144,12 +145,17 @@ def read_decisions(store: SeriesStore, name: str, day: int) -> tuple[Decision, .
     """
     where = {"contest": name, "step": _STEP}
     rows = store.read(_CONTESTS, where=where, start=day_start(day), end=day_start(day + 1))
+    return tuple(d for text in rows["document"] for d in _decisions_of(name, text))
+
+
+def _decisions_of(name: str, text: str) -> list[Decision]:
+    """The decisions of a decided night's document."""
     try:
-        return tuple(d for text in rows["document"] for d in _decisions(json.loads(text)))
+        return _decisions(json.loads(text))
     except (ValueError, TypeError, KeyError) as error:
         raise LibraryError(
-            f"the decisions of contest {name} on {day_start(day):%Y-%m-%d} can't be read "
-            f"({error}); restore the store"
+            f"a decided night of contest {name} can't be read ({error}): {text[:80]!r}; restore "
+            "the store"
         ) from error
 
 
@@ -188,6 +194,23 @@ def decide(store: SeriesStore, name: str) -> Course | None:
         decided.append(course)
     _store(store, decided)
     return read_course(store, name)
+
+
+def read_verdicts(store: SeriesStore) -> list[tuple[str, Decision]]:
+    """Every decision of every contest but those that leave a line on trial, with the contest.
+
+    Oldest first.
+
+    Raises:
+        LibraryError: one can't be read.
+        SeriesStoreError: the store can't be.
+    """
+    rows = store.read("contests", where={"step": _STEP}, columns=["contest", "document"])
+    verdicts = []
+    for name, text in zip(rows["contest"], rows["document"], strict=True):
+        decisions = _decisions_of(name, text)
+        verdicts += [(name, d) for d in decisions if d.outcome is not Outcome.ON_TRIAL]
+    return sorted(verdicts, key=lambda verdict: (verdict[1].day, verdict[0]))
 
 
 def _store(store: SeriesStore, decided: Sequence[Course]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,22 @@ def test_champions_are_named_by_trial_unless_another_policy_is_set() -> None:
     assert load_settings().promotion is Policy.TRIAL
     assert load_settings({"promotion": "Composite"}).promotion is Policy.COMPOSITE
     assert load_settings().digest() != load_settings({"promotion": "provisional"}).digest()
+
+
+def test_a_length_of_time_has_one_spelling() -> None:
+    assert load_settings().refit_age is None
+    settings = load_settings({"refit": "1 week"})
+    assert (settings.refit, settings.refit_age) == ("7d", timedelta(days=7))
+    assert settings.digest() == load_settings({"refit": "168h"}).digest()
+    assert load_settings({"refit": "36h"}).refit == "36h"
+    with pytest.raises(SettingsError, match="'soon' is no length of time; write it as 7d"):
+        load_settings({"refit": "soon"})
+
+
+def test_replays_are_kept_in_a_folder_of_this_machine(tmp_path: Path) -> None:
+    assert load_settings({"replays": "old"}).replays == tmp_path / "old"
+    with pytest.raises(SettingsError, match="replays are kept on this machine"):
+        load_settings({"replays": "s3://bucket/replays"})
 
 
 def test_a_family_named_twice_is_trained_once() -> None:

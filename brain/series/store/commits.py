@@ -19,7 +19,7 @@ from brain.series.store.schema import MONTH, Kind
 from brain.series.store.sync import sync_commits
 from brain.series.store.table import WRITER, SeriesTable, locks, until_committed
 
-__all__ = ["append_rows", "revise_rows", "tidy", "upsert_rows"]
+__all__ = ["append_rows", "restore_rows", "revise_rows", "tidy", "upsert_rows"]
 
 logger = logging.getLogger(__name__)
 
@@ -167,6 +167,16 @@ def _join_files(table: SeriesTable, delta: DeltaTable) -> None:
     version = delta.version()
     delta.optimize.compact(target_size=_FILE_BYTES, writer_properties=WRITER)
     sync_commits(table.address, version, delta.version())
+
+
+def restore_rows(table: SeriesTable, version: int) -> None:
+    """Give a table the rows that it had at a version; nothing is done where there is no table."""
+    delta = table.find()
+    if delta is None or delta.version() == version:
+        return
+    before = delta.version()
+    delta.restore(version, commit_properties=locks([]))
+    sync_commits(table.address, before, delta.version())
 
 
 def tidy(table: SeriesTable, keep_hours: int) -> None:

@@ -49,13 +49,19 @@ def to_rows(kind: Kind, frame: pd.DataFrame, now: pd.Timestamp) -> pa.Table:
     return table
 
 
-def rows_with(kind: Kind, frame: pd.DataFrame, texts: Mapping[str, Sequence[str]]) -> pa.Table:
+def rows_with(
+    kind: Kind, frame: pd.DataFrame, texts: Mapping[str, Sequence[str]], now: pd.Timestamp
+) -> pa.Table:
     """A frame in the table's columns and types, if all its rows have these texts.
+
+    Args:
+        kind, frame, now: as for :func:`brain.series.store.rows.to_rows`.
+        texts: values by text column.
 
     Raises:
         InputError: a row has others, or as for :func:`brain.series.store.rows.to_rows`.
     """
-    rows = to_rows(kind, frame, pd.Timestamp.now("UTC"))
+    rows = to_rows(kind, frame, now)
     for column, values in texts.items():
         others = set(rows[column].to_pylist()) - set(values)
         if others:

@@ -14,7 +14,13 @@ import pyarrow as pa
 from brain.errors import InputError, SeriesStoreError
 from brain.naming import present_name
 from brain.series.store.address import check_root, parse_root, store_faults
-from brain.series.store.commits import append_rows, revise_rows, tidy, upsert_rows
+from brain.series.store.commits import (
+    append_rows,
+    restore_rows,
+    revise_rows,
+    tidy,
+    upsert_rows,
+)
 from brain.series.store.object_store import ConditionalPuts, is_s3, storage_options
 from brain.series.store.queries import RowFilter, query, text_filter, to_timestamp
 from brain.series.store.rows import rows_with, to_rows
@@ -69,6 +75,8 @@ class SeriesStore:
         storage: deltalake's storage options; as boto3 resolves them at each use if None.
         kinds: the layouts of the tables.
         renamed: canonical symbols, new by old.
+        clock: the moment as which what is stored counts as collected; the machine's clock if None.
+            Worker processes must be able to take it along.
 
     Raises:
         InputError: the root is neither a folder's path nor an S3 address.
@@ -81,11 +89,13 @@ class SeriesStore:
         storage: Mapping[str, str] | None = None,
         kinds: Mapping[str, Kind] = KINDS,
         renamed: Mapping[str, str] | None = None,
+        clock: Callable[[], pd.Timestamp] | None = None,
     ) -> None:
         self.root = parse_root(root)
         self._storage = None if storage is None else dict(storage)
         self._kinds = dict(kinds)
         self._renamed = dict(renamed or {})
+        self._clock = clock or _now
         self._tables = {
             name: SeriesTable(kind, f"{self.root}/{name}", self._options)
             for name, kind in kinds.items()
@@ -96,7 +106,7 @@ class SeriesStore:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Open tables can't go to another process.
-        return _rebuild, (self.root, self._storage, self._kinds, self._renamed)
+        return _rebuild, (self.root, self._storage, self._kinds, self._renamed, self._clock)
 
     def kinds(self) -> list[str]:
         """The kinds of series, whether or not any are stored."""
@@ -114,7 +124,7 @@ class SeriesStore:
         """The same store, where a former name means the rows that were stored under it."""
         if not self._renamed:
             return self
-        return SeriesStore(self.root, storage=self._storage, kinds=self._kinds)
+        return SeriesStore(self.root, storage=self._storage, kinds=self._kinds, clock=self._clock)
 
     # --- reading --------------------------------------------------------------------------------
 
@@ -219,7 +229,7 @@ class SeriesStore:
             InputError: a column is unknown, missing or of another type, or a key is missing.
         """
         layout = parse_kind(kind, self._kinds)
-        rows = to_rows(layout, frame, pd.Timestamp.now("UTC"))
+        rows = to_rows(layout, frame, self._clock())
         if len(rows) == 0:
             return UpsertCounts(0, 0, 0)
         with self._faults(layout, "store"):
@@ -239,7 +249,7 @@ class SeriesStore:
             InputError: as for :meth:`upsert`.
         """
         layout = parse_kind(kind, self._kinds)
-        rows = to_rows(layout, frame, pd.Timestamp.now("UTC"))
+        rows = to_rows(layout, frame, self._clock())
         if len(rows) == 0:
             return AppendCounts(0, 0, 0)
         with self._faults(layout, "store"):
@@ -274,7 +284,9 @@ class SeriesStore:
         def change_rows(rows: pa.Table) -> pa.Table | None:
             before = layout.to_frame(rows)
             after = change(before)
-            return None if after is before else rows_with(layout, after, texts)
+            if after is before:
+                return None
+            return rows_with(layout, after, texts, self._clock())
 
         if texts["symbol"]:
             with self._faults(layout, "revise"):
@@ -298,6 +310,29 @@ class SeriesStore:
         for name, kind in self._kinds.items():
             with self._faults(kind, "tidy"):
                 tidy(self._tables[name], int(keep_hours))
+
+    def versions(self) -> dict[str, int]:
+        """The version of each table that there is, by kind: what :meth:`restore` goes back to."""
+        versions = {}
+        for name, kind in self._kinds.items():
+            with self._faults(kind, "read"):
+                delta = self._tables[name].find()
+            if delta is not None:
+                versions[name] = delta.version()
+        return versions
+
+    def restore(self, versions: Mapping[str, int]) -> None:
+        """Take back what was stored since; nobody else may be writing.
+
+        Args:
+            versions: of :meth:`versions`; a table that is not among them becomes empty.
+
+        Raises:
+            SeriesStoreError: a version's files were tidied away.
+        """
+        for name, kind in self._kinds.items():
+            with self._faults(kind, "restore"):
+                restore_rows(self._tables[name], versions.get(name, 0))
 
     def check(self) -> ConditionalPuts:
         """Whether the store can be reached and written, and keeps writers apart.
@@ -327,10 +362,15 @@ class SeriesStore:
             raise
 
 
+def _now() -> pd.Timestamp:
+    return pd.Timestamp.now("UTC")
+
+
 def _rebuild(
     root: str,
     storage: Mapping[str, str] | None,
     kinds: Mapping[str, Kind],
     renamed: Mapping[str, str],
+    clock: Callable[[], pd.Timestamp],
 ) -> SeriesStore:
-    return SeriesStore(root, storage=storage, kinds=kinds, renamed=renamed)
+    return SeriesStore(root, storage=storage, kinds=kinds, renamed=renamed, clock=clock)

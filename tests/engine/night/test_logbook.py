@@ -44,6 +44,7 @@ def result(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> TrainingR
         search=None,
         evidence=evidence,
         prediction=prediction,
+        earlier=prediction,
         decisions=choice,
         nights=night_evidence(
             prediction,
