@@ -136,12 +136,20 @@ def _champions(document: Mapping[str, Any]) -> list[tuple[str, ...]]:
             champion["regime"],
             champion["model_id"],
             champion["line"] or champion["family"],
+            _expected(champion["expected"]),
             _number(champion["confidence"]),
             "not judged" if champion["size"] is None else f"{champion['size']:.2g}",
             champion["why"],
         )
         for champion in document["champions"]
     ]
+
+
+def _expected(expected: Mapping[str, float] | None) -> str:
+    """The shrunken net Sharpe ratio, and its interval."""
+    if expected is None:
+        return _UNKNOWN
+    return f"{expected['mean']:.2f} ({expected['low']:.2f} to {expected['high']:.2f})"
 
 
 # --- the contest --------------------------------------------------------------------------------
@@ -343,12 +351,13 @@ td.digest { font: .8rem/1.4 ui-monospace, "DejaVu Sans Mono", monospace; word-br
 <h2>Decision</h2>
 {% if champions %}
 <div class="wide"><table>
-<thead><tr><th>regime</th><th>champion</th><th class="n">confidence</th><th class="n">size</th></tr>
-</thead>
+<thead><tr><th>regime</th><th>champion</th><th class="n">net Sharpe to expect</th>
+<th class="n">confidence</th><th class="n">size</th></tr></thead>
 <tbody>
-{% for regime, model_id, line, confidence, size, why in champions %}
+{% for regime, model_id, line, expected, confidence, size, why in champions %}
 <tr><td class="name">{{ regime }}</td><td><div>{{ model_id }}</div><small>{{ line }}</small></td>
-<td class="n">{{ confidence }}</td><td class="n">{{ size }}</td></tr>
+<td class="n">{{ expected }}</td><td class="n">{{ confidence }}</td>
+<td class="n">{{ size }}</td></tr>
 {% endfor %}
 </tbody>
 </table></div>

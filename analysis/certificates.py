@@ -108,6 +108,10 @@ def _champion(standing: Standing) -> dict[str, Any]:
         "line": record.line or None,
         "size": record.size,
         "confidence": record.confidence,
+        "expected": None
+        if record.posterior is None
+        else {key: finite(value) for key, value in asdict(record.posterior).items()},
+        "factors": [asdict(factor) for factor in record.factors],
         "why": standing.why,
     }
 

@@ -19,6 +19,7 @@ from brain.artifacts import (
     MODEL_CARD,
     PROFIT_FIGURE,
 )
+from brain.confidence import Posterior
 from brain.model_keys import ModelKey, ahead
 from brain.records import Champion, Evidence
 from brain.standing import Standing
@@ -94,6 +95,7 @@ def describe_model(
             f"**{champion.regime}**",
             champion.record.family,
             f"[{champion.version}]({_version_page(champion)})",
+            _expected(champion.record.posterior),
             plus_minus(champion.record.net_sharpe, champion.record.net_sharpe_error),
             _beside(champion.record.evidence),
             champion.record.bars,
@@ -107,7 +109,8 @@ def describe_model(
         "regime",
         "champion",
         "version",
-        "net Sharpe",
+        "net Sharpe to expect",
+        "measured",
         "long, reversal",
         "bars",
         "episodes",
@@ -132,6 +135,13 @@ def _links(page: str) -> str:
 
 def _version_page(champion: Champion) -> str:
     return f"#/models/{quote(champion.model, safe='')}/versions/{champion.version}"
+
+
+def _expected(posterior: Posterior | None) -> str:
+    """The shrunken net Sharpe ratio and its interval, which are to be read first."""
+    if posterior is None:
+        return "unknown"
+    return f"{posterior.mean:.2f} ({posterior.low:.2f} to {posterior.high:.2f})"
 
 
 def _beside(evidence: Evidence) -> str:

@@ -15,6 +15,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+from mlflow.entities import Run
 
 from analysis.night import Night
 from analysis.nightly import NightlyFeatureAnalysis
@@ -117,15 +118,22 @@ class House:
         rows = self.store.read("contests", where={"contest": NAME, "step": "decided"})
         return [json.loads(text) for text in rows["document"]]
 
-    def document(self) -> dict[str, Any]:
-        """What the latest night's run says was decided."""
-        client = self.library.client
-        runs = client.search_runs(
+    def night(self) -> Run:
+        """The latest night's run."""
+        runs = self.library.client.search_runs(
             [self.library.experiment("nightly")],
             filter_string=f"tags.{Tag.ROLE} = 'night'",
             order_by=["attributes.start_time DESC"],
         )
-        return dict(mlflow.artifacts.load_dict(f"{runs[0].info.artifact_uri}/promotion.json"))
+        return runs[0]
+
+    def document(self) -> dict[str, Any]:
+        """What the latest night's run says was decided."""
+        return dict(mlflow.artifacts.load_dict(f"{self.night().info.artifact_uri}/promotion.json"))
+
+    def description(self) -> str:
+        """Of the latest night's run."""
+        return str(self.night().data.tags["mlflow.note.content"])
 
 
 @pytest.fixture
@@ -175,7 +183,7 @@ def test_a_night_fits_nothing_that_is_too_young_and_decides_and_names_all_the_sa
         (str(regime), "xgboost") for regime in REGIMES
     }
     assert {c.version for c in after.values()} <= {c.version for c in before.values()}
-    assert {c.record.size for c in after.values()} == {1.0}
+    assert all(c.record.size for c in after.values())
     assert [closing.day for closing in read_closings(house.store, NAME)][-1] >= last
     # A symbol that failed is not done, whatever stands elsewhere.
     (Path("bars") / "BBB-USD_1d.parquet").write_bytes(b"nothing")
@@ -196,6 +204,37 @@ def test_the_second_night_says_who_is_on_trial(house: House) -> None:
         assert not record.provisional
     assert "ontrial,night0of180,nearestin" in why(night)
     assert len(read_closings(house.store, NAME)) == 1
+
+
+def test_every_version_has_a_certificate_to_which_the_pages_lead(house: House) -> None:
+    house.add_nights(100, 1.5)
+    assert run_night().code == 0
+    client = house.library.client
+    (contest,) = house.document()["contests"]
+    decided = {entry["line"]: entry for entry in contest["decisions"]}
+    versions = {f"{v.name}/{v.version}": v for v in client.search_model_versions()}
+    champions = {champion.model_id: champion for champion in house.champions().values()}
+    for number in (3, 4):
+        for symbol in SYMBOLS:
+            version = house.library.version(symbol, number)
+            uri = client.get_run(version.run_id).info.artifact_uri
+            document = mlflow.artifacts.load_dict(f"{uri}/certificate.json")
+            page = mlflow.artifacts.load_text(f"{uri}/card.html")
+            assert document["version"]["digest"] == version.digest
+            assert document["data"]["digest"] in page
+            certified = document["contest"]
+            (entry, *_) = certified["decisions"] + certified["appointments"]
+            decision = decided[entry["line"]]
+            assert (entry["outcome"], entry["reason"]) == (decision["outcome"], decision["reason"])
+            figures = {f["group"]: f for f in decision["figures"]}
+            for group in entry["groups"]:
+                assert group["boundary"] == figures[group["group"]]["boundary"]
+            if version.id in champions:
+                regimes = {c["regime"] for c in document["champions"]}
+                assert regimes == {str(regime) for regime in REGIMES}
+                model = client.get_registered_model(versions[version.id].name)
+                assert f"runs/{version.run_id}/artifacts/card.html" in model.description
+                assert f"runs/{version.run_id}/artifacts/card.html" in house.description()
 
 
 def test_a_line_that_wins_is_named_by_alias_with_its_reason_and_size(house: House) -> None:

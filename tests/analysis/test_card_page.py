@@ -83,6 +83,7 @@ def certificate() -> dict[str, Any]:
                 "line": "lightgbm-2",
                 "size": 0.25,
                 "confidence": None,
+                "expected": {"mean": 0.25, "low": -1.5, "high": 2.0},
                 "why": "prior <&> more",
             }
         ],
@@ -150,6 +151,7 @@ def test_the_card_has_decision_data_training_evaluation_and_digests(
         "all 12 3.21 4.32 5.37 50.14 44.77 5.1 0.95 of 1.00",
         "Counted are 12 live nights of the line on this symbol and 418 nights of its backtest",
         "prior <&> more",
+        "lightgbm-2 0.25 (-1.50 to 2.00) unknown 0.25",
         "missing bars 5",
         "0.19% of the training rows",
         "… of funding_8 25.00%",
@@ -178,6 +180,7 @@ def test_nothing_unknown_is_shown_as_a_number(certificate: dict[str, Any]) -> No
     document = blank(copy.deepcopy(certificate))
     document["contest"]["decisions"][0] |= {"level": 0.02, "recipes": 33.4, "boundary": 50.0}
     document["data"]["missing_by_feature"] = {}
+    document["champions"][0]["expected"] = None
     entry = group("all", nights=0)
     document["contest"]["decisions"][0]["groups"] = [
         {
@@ -189,7 +192,7 @@ def test_nothing_unknown_is_shown_as_a_number(certificate: dict[str, Any]) -> No
     assert "all 0 unknown unknown unknown 50.14 unknown unknown not needed" in text
     assert "low unknown unknown unknown" in text
     assert "missing feature values unknown" in text
-    assert "BTC-USD.1h.6/3 lightgbm-2 unknown not judged" in text
+    assert "BTC-USD.1h.6/3 lightgbm-2 unknown unknown not judged" in text
     assert "nan" not in text
     assert "None" not in text
 

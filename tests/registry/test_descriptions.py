@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 import pytest
 
+from brain.confidence import Prior, normal_posterior
 from brain.model_keys import ModelKey
 from brain.naming import Family, Regime
 from brain.records import CellRecord, Champion
@@ -65,6 +66,7 @@ def test_the_description_says_who_is_champion_and_why_and_leads_there() -> None:
         "**high**",
         "lstm",
         "[7](#/models/BTC-USD.1h.6/versions/7)",
+        "unknown",
         "0.51 ± 0.98",
         "0.80, -0.20",
         "120",
@@ -77,6 +79,18 @@ def test_the_description_says_who_is_champion_and_why_and_leads_there() -> None:
         "[drift](#/experiments/1/runs/abc/artifacts/drift/evidently.html)",
     ]
     assert text.endswith("|\n\n- **high**: prior: no family is clearly better\n")
+
+
+def test_what_is_to_be_expected_stands_before_what_was_measured() -> None:
+    posterior = normal_posterior(6.65, 3.39, Prior(0.1, 0.4, cells=12), None)
+    champion = replace(CHAMPION, record=replace(RECORD, net_sharpe=6.65, posterior=posterior))
+    text = describe_model(None, KEY, tonight(champion), {})
+    (row,) = [line for line in text.splitlines() if line.startswith("| **high**")]
+    expected, measured = (cell.strip() for cell in row.split("|")[4:6])
+    # The precision-weighted mean of 6.65 ± 3.39 and .1 ± .4.
+    mean = (6.65 / 3.39**2 + 0.1 / 0.4**2) / (1 / 3.39**2 + 1 / 0.4**2)
+    assert expected.startswith(f"{mean:.2f} (")
+    assert measured == "6.65 ± 0.98"
 
 
 def test_the_description_says_what_was_not_trained_and_what_is_pinned() -> None:
