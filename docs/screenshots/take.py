@@ -158,6 +158,12 @@ def whole(page: Page, night: Night) -> None:
     artifact(page, night.whole, "night.html")
 
 
+def card(page: Page, night: Night) -> None:
+    """A champion's model card."""
+    artifact(page, night.explained, "card.html")
+    page.wait_for_timeout(2000)
+
+
 def drift(page: Page, night: Night) -> None:
     """Evidently's report among the run's files."""
     artifact(page, night.explained, "drift/evidently.html")
@@ -190,6 +196,7 @@ SHOTS: dict[str, tuple[Shot, int, int]] = {
     "models": (models, 2200, 1000),
     "plot": (plot, 1500, 850),
     "profit": (profit, 1500, 1150),
+    "card": (card, 1500, 1150),
     "night": (whole, 1500, 1000),
     "drift": (drift, 1900, 1100),
     "registry": (registry, 1500, 1000),
