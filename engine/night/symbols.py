@@ -135,6 +135,8 @@ def train_symbols(
 ) -> Iterator[SymbolResult | Failure]:
     """Train and register every family of every symbol, in child runs of the night.
 
+    Whatever the setting ``refit`` says: that is for nights.
+
     Args:
         library: where the models are registered.
         settings: of the night.
@@ -151,6 +153,7 @@ def train_symbols(
     Raises:
         LibraryError: the tracking server or the artifact store fails; then nothing can go on.
     """
+    settings = settings.model_copy(update={"refit": None})
     tally = Tally(progress, len(bars) * len(settings.families))
     begun = moment or datetime.now(UTC)
 
