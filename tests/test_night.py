@@ -74,6 +74,8 @@ TRAINED_UNTIL = "2022-06-19T00:00:00+00:00"
 PARENT = "mlflow.parentRunId"
 #: Folders and files that the analysis adds to a champion's run.
 EXPLAINED = {"explanation", "drift", "profit.png"}
+#: Files that the night adds to the run of each of its versions.
+CERTIFIED = {"certificate.json", "card.html"}
 QUICK = ("--trials", "1", "--folds", "2", "--jobs", "1")
 BOOSTERS = ("--families", "lightgbm,xgboost", *QUICK)
 
@@ -257,7 +259,7 @@ def test_a_familys_run_describes_itself_and_keeps_its_series(nights: Nights) -> 
         note = run.data.tags["mlflow.note.content"]
         assert f"{run.data.tags[Tag.SYMBOL]} {run.data.tags[Tag.FAMILY]}" in note
         assert all(re.search(rf"\| \W*{key}\W* \|", note) for key in (*REGIMES, ALL))
-        files = {"out_of_sample.parquet", "trials.parquet", "trial_predictions.parquet"}
+        files = {"out_of_sample.parquet", "trials.parquet", "trial_predictions.parquet"} | CERTIFIED
         assert files_of(client, run) - EXPLAINED == files
     series = pd.read_parquet(
         client.download_artifacts(run.info.run_id, "out_of_sample.parquet", str(nights.folder))
@@ -378,7 +380,7 @@ def test_the_second_night_refits_the_recipes_of_the_first(nights: Nights) -> Non
         first = by_night[0][cell]
         assert first.data.params == second.data.params
         # No trials: no search.
-        assert files_of(client, second) - EXPLAINED == {"out_of_sample.parquet"}
+        assert files_of(client, second) - EXPLAINED == CERTIFIED | {"out_of_sample.parquet"}
         recipe = Recipe.from_json(nights.library.recipe(cell[0], Family(cell[1])) or "")
         assert recipe.tuned_in == first.info.run_id
         # The same recipe on the same bars is judged the same.
