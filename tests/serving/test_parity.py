@@ -140,7 +140,8 @@ def test_trees_hold_and_earn_by_any_rule_what_the_kernels_say(
     assert_trades(journal, slice(walk.folds[0].test_start, None))
 
 
-@pytest.mark.parametrize("symbol", SYMBOLS[:2])
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("symbol", [*SYMBOLS[:2], pytest.param(SYMBOLS[2], marks=pytest.mark.soak)])
 def test_the_lstm_holds_and_earns_what_the_evaluation_says_of_its_windows(
     symbol: str, tmp_path: Path
 ) -> None:
