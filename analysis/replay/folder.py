@@ -21,6 +21,7 @@ from typing import Any
 
 import pandas as pd
 
+from brain.brief import Brief
 from brain.errors import InputError, LeaseError, LibraryError
 from brain.series.store.store import SeriesStore
 from registry.library import BrainLibrary
@@ -43,8 +44,8 @@ class Clock:
         return self.moment
 
 
-@dataclass(frozen=True)
-class Savepoint:
+@dataclass(frozen=True, repr=False)
+class Savepoint(Brief):
     """The state after a night.
 
     Attributes:

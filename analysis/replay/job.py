@@ -14,6 +14,7 @@ from analysis.replay.nights import Replay
 from analysis.replay.report import ReplayReport
 from analysis.replay.strategies import Held, hold
 from brain.errors import BrainError, InputError, LibraryError
+from brain.logs import labelled
 from brain.series.past import PastBars
 from brain.series.times import when
 from brain.text import count
@@ -149,8 +150,13 @@ def _data(
     """The symbols' rows up to the last night; one that has none then has no part in it."""
     source = past.at(moment, list(past))
     market = past_markets(open_markets(library, settings), moment)
-    read = {s: read_symbol(settings, s, source, market, Tally(None, 0)) for s in source}
-    return {symbol: data for symbol, data in read.items() if isinstance(data, SymbolData)}
+    rows = {}
+    for symbol in source:
+        with labelled(symbol=symbol):
+            data = read_symbol(settings, symbol, source, market, Tally(None, 0))
+        if isinstance(data, SymbolData):
+            rows[symbol] = data
+    return rows
 
 
 def _served(nights: Sequence[Mapping[str, Any]], symbol: str) -> bool:
