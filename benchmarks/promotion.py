@@ -263,6 +263,6 @@ _KINDS: Mapping[str, Callable[[Result], _Row]] = {
 BENCHMARK = Benchmark(
     measure,
     runs=1,
-    options=[click.Option(["--full"], is_flag=True, help="all paths: takes hours")],
+    options=[click.Option(["--full"], is_flag=True, help="all paths: takes half an hour and more")],
     versions=("numpy", "scipy", "arch"),
 )
