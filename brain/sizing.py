@@ -15,6 +15,7 @@ __all__ = [
     "AGE_END",
     "AGE_HALVES",
     "AGE_UNTOUCHED",
+    "DRIFT",
     "DRIFT_USUAL",
     "Factor",
     "age_factor",
@@ -38,6 +39,9 @@ DRIFT_USUAL = 0.2
 
 #: The name of age among factors: it is the one that changes until a record is written anew.
 AGE = "age"
+
+#: The name of drift among factors: it holds until it is measured again, with an explanation.
+DRIFT = "drift"
 
 
 @dataclass(frozen=True)
@@ -63,9 +67,9 @@ def drift_factor(share: float | None) -> Factor:
             earlier times, in [0, 1]; None is unknown.
     """
     if share is None:
-        return Factor("drift", 1.0, "drift is unknown")
+        return Factor(DRIFT, 1.0, "drift is unknown")
     value = 1.0 - max(0.0, share - DRIFT_USUAL) / (1.0 - DRIFT_USUAL)
-    return Factor("drift", value, f"{share:.0%} of the features drifted")
+    return Factor(DRIFT, value, f"{share:.0%} of the features drifted")
 
 
 def missing_factor(predictions: float | None, features: float | None) -> Factor:

@@ -16,7 +16,15 @@ from brain.brief import Brief
 from brain.confidence import Posterior, normal_posterior
 from brain.naming import Regime
 from brain.records import CellRecord
-from brain.sizing import Factor, age_factor, drift_factor, lowered, lowered_by, missing_factor
+from brain.sizing import (
+    DRIFT,
+    Factor,
+    age_factor,
+    drift_factor,
+    lowered,
+    lowered_by,
+    missing_factor,
+)
 from engine.evaluation.nights import days_of
 from engine.kernels.features import LOOK_BACK
 from registry.promotion.cell_posteriors import CellPosteriors
@@ -36,7 +44,7 @@ class Reading(Brief):
         symbol: the symbol.
         close: of its last bar.
         posteriors: of the contest.
-        drift: share of the features that drifted; None is unknown.
+        drift: share of the features that drifted; None where it was not measured tonight.
         missing: share of the newest night's features that are missing beyond what always was; None
             is unknown.
     """
@@ -57,10 +65,16 @@ class Reading(Brief):
         """What lowers the size of a champion."""
         predictions = self.posteriors.missing.get((self.symbol, record.line))
         return (
-            drift_factor(self.drift),
+            self._drift(record),
             missing_factor(predictions, self.missing),
             age_factor(record.age_days(self.close)),
         )
+
+    def _drift(self, record: CellRecord) -> Factor:
+        """Tonight's; where none was measured, what was measured last of the champion's version."""
+        if self.drift is not None:
+            return drift_factor(self.drift)
+        return next((f for f in record.factors if f.name == DRIFT), drift_factor(None))
 
     def posterior(self, record: CellRecord, regime: Regime) -> Posterior | None:
         """Of a champion: by its line's closed nights, else by its version's walk-forward."""

@@ -89,6 +89,16 @@ def test_unknown_drift_lowers_nothing_and_is_told() -> None:
     assert reasons[:2] == ["drift is unknown", "missing: 5% of predictions, features unknown"]
 
 
+def test_drift_holds_until_it_is_measured_again() -> None:
+    before = calibrated(RECORD, Regime.LOW, JUDGED, replace(READING, drift=0.6))
+    night = calibrated(before, Regime.LOW, JUDGED, replace(READING, drift=None))
+    assert night == before
+    after = calibrated(night, Regime.LOW, JUDGED, READING)
+    assert after.size is not None
+    assert night.size is not None
+    assert after.size > night.size > 0.0
+
+
 def test_a_feed_that_stops_is_missing_and_one_that_never_was_is_not() -> None:
     dataset = make_dataset(simulate(700, strength=0.0, seed=1).bars, horizon=6)
     usual = missing_features(dataset)
