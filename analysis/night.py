@@ -23,6 +23,7 @@ from analysis.tasks import pieces
 from brain.artifacts import SUMMARY
 from brain.brief import Brief
 from brain.errors import ArtifactStoreError, BrainError, LibraryError, ModelIntegrityError
+from brain.logs import label
 from brain.model_keys import ModelKey
 from brain.standing import Standing
 from brain.stopwatch import Stopwatch
@@ -131,6 +132,7 @@ class Night:
         yield from run_units(units, jobs=self._settings.jobs)
 
     def _unit(self, symbol: str, trained: Tally, explained: Tally) -> Unit[SymbolNight]:
+        label(symbol=symbol)
         families = len(self._settings.families)
         complete = self._complete.get(symbol)
         bars = None if complete is None else self._bars_of(complete, symbol)

@@ -158,6 +158,7 @@ def train_symbols(
     begun = moment or datetime.now(UTC)
 
     def unit(symbol: str) -> Unit[SymbolResult | Failure]:
+        label(symbol=symbol)
         data = read_symbol(settings, symbol, bars, market, tally)
         if isinstance(data, Failure):
             return data
@@ -184,6 +185,7 @@ def tune_symbols(
     tally = Tally(progress, len(bars) * len(settings.families))
 
     def unit(symbol: str) -> Unit[SymbolSearches]:
+        label(symbol=symbol)
         data = read_symbol(settings, symbol, bars, market, tally)
         if isinstance(data, Failure):
             return SymbolSearches(failures=[data])
@@ -207,8 +209,6 @@ def read_symbol(
     Raises:
         LibraryError: the series store can't be read.
     """
-    label(symbol=symbol)  # of the unit's lines
-
     def make(of: Bars, fill: Fill | None) -> Dataset:
         return make_dataset(
             of,
