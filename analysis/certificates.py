@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from analysis.card_page import card_page
-from analysis.documents import drift_document
+from analysis.documents import drift_document, version_document
 from analysis.failures import Stage, catch_failure
 from analysis.results import Method, NightlyAnalysis
 from brain.artifacts import CERTIFICATE, MODEL_CARD
 from brain.naming import REGIMES
-from brain.records import Evidence, Version
+from brain.records import Evidence
 from brain.standing import Standing
 from brain.text import finite
 from brain.work import Failure
@@ -76,7 +76,7 @@ def log_certificates(
                 "format": _FORMAT,
                 "night": night.day,
                 "policy": str(promotion.policy),
-                "version": _version(version),
+                "version": version_document(version),
                 "champions": [_champion(standing) for standing in standings],
                 "contest": promotion.certificate(version.key, version.line),
                 "data": {**bars, **_missing(metrics)},
@@ -90,11 +90,6 @@ def log_certificates(
             run.text(card_page(document), MODEL_CARD)
             documents.append(document)
     return documents, failures
-
-
-def _version(version: Version) -> dict[str, Any]:
-    fields = asdict(version)
-    return {**fields.pop("key"), **fields, "model_id": version.id}
 
 
 def _champion(standing: Standing) -> dict[str, Any]:

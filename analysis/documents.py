@@ -25,6 +25,7 @@ __all__ = [
     "join_documents",
     "night_document",
     "rankings_document",
+    "version_document",
 ]
 
 _FORMAT = 1
@@ -54,7 +55,7 @@ def night_document(
     """
     return {
         "champions": [_champion(standing) for standing in standings],
-        "versions": [_version(version) for version in versions],
+        "versions": [version_document(version) for version in versions],
         "certificates": [_certificate(certificate) for certificate in certificates],
         **analysis_document(analysis, failures, seconds),
     }
@@ -135,7 +136,8 @@ def _champion(standing: Standing) -> dict[str, Any]:
     }
 
 
-def _version(version: Version) -> dict[str, Any]:
+def version_document(version: Version) -> dict[str, Any]:
+    """A version, with its key's fields among its own."""
     fields = asdict(version)
     return {**fields.pop("key"), **fields, "model_id": version.id}
 

@@ -209,6 +209,7 @@ def read_symbol(
     Raises:
         LibraryError: the series store can't be read.
     """
+
     def make(of: Bars, fill: Fill | None) -> Dataset:
         return make_dataset(
             of,
