@@ -252,7 +252,7 @@ def test_every_benchmark_that_is_listed_is_there() -> None:
 
 def test_committed_results_are_of_benchmarks_that_are_listed() -> None:
     folder = Path(command_line.__file__).parent / "results"
-    for file in folder.glob("*.json"):
+    for file in folder.rglob("*.json"):
         document = json.loads(file.read_text())
         assert document["benchmark"] == file.stem
         assert file.stem in command_line.BENCHMARKS
