@@ -165,7 +165,8 @@ class Night:
                     library, settings, dataset, run, trained, self._moment, others
                 )
                 append_backtests(library.series, dataset, result.all_trainings)
-                choices = choose_champions(library, result, self.promotion)
+                of_lines = LineVersions(library, result)
+                choices = choose_champions(library, result, self.promotion, of_lines)
             # What no fit of tonight could have changed was explained before.
             models = champion_models(choices) if result.all_versions else []
             explained.expect(pieces(len(models)) - pieces(len(settings.families)))
@@ -179,12 +180,12 @@ class Night:
                     library, result, choices, self.promotion,
                     damaged=_damaged(part.failures), drift=_drifted(analysis.drifts),
                 )  # fmt: skip
+                part.serving, part.young = self._serving(result, of_lines), bool(result.young)
             with part.stopwatch.stage("certify"):
                 certificates, failures = log_certificates(
                     library, self._run, data, result, part.champions, analysis, self.promotion
                 )
                 part.failures += failures
-                part.serving, part.young = self._serving(result), bool(result.young)
             part.failures += result.failures
             part.lines = model_lines(analysis.models)
             versions = result.all_versions
@@ -201,9 +202,8 @@ class Night:
                 run.document(part.document, SUMMARY)
                 run.complete()
 
-    def _serving(self, result: SymbolResult) -> dict[str, Version]:
+    def _serving(self, result: SymbolResult, versions: LineVersions) -> dict[str, Version]:
         champions = self.promotion.champion_lines(result.dataset.key)
-        versions = LineVersions(self._library, result)
         named = {
             line: versions.version(line) for line in (*result.lines, *(c.id for c in champions))
         }

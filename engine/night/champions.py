@@ -53,7 +53,10 @@ class CellChoice(Brief):
 
 
 def choose_champions(
-    library: BrainLibrary, result: SymbolResult, promotion: Promotion
+    library: BrainLibrary,
+    result: SymbolResult,
+    promotion: Promotion,
+    versions: LineVersions | None = None,
 ) -> list[CellChoice]:
     """Choose the symbol's champion and challenger of each regime, by the night's policy.
 
@@ -63,13 +66,15 @@ def choose_champions(
         library: of the versions.
         result: of the symbol's trainings.
         promotion: of the night.
+        versions: of the symbol's lines, where they are asked for later too.
     """
     if not result.lines:
         return []
     if promotion.policy is Policy.PROVISIONAL:
         return _provisional(library, result, promotion.moment)
     places = promotion.places(result.dataset.key)
-    return _by_places(library, result, places, promotion.moment)
+    lines = versions or LineVersions(library, result)
+    return _by_places(library, result, places, lines, promotion.moment)
 
 
 def _provisional(library: BrainLibrary, result: SymbolResult, moment: datetime) -> list[CellChoice]:
@@ -113,11 +118,14 @@ def _of_families(
 
 
 def _by_places(
-    library: BrainLibrary, result: SymbolResult, places: Places | None, moment: datetime
+    library: BrainLibrary,
+    result: SymbolResult,
+    places: Places | None,
+    lines: LineVersions,
+    moment: datetime,
 ) -> list[CellChoice]:
     """By what a policy says of the cells; one that it says nothing of begins with the prior."""
     model = library.model(result.dataset.key)
-    lines = LineVersions(library, result)
     choices = []
     for regime in REGIMES:
         pinned = library.is_pinned(model, regime)
