@@ -17,7 +17,7 @@ from pathlib import Path
 from brain.artifacts import MANIFEST
 from brain.errors import ModelIntegrityError
 
-__all__ = ["check_bytes", "check_files", "check_folder", "write_manifest"]
+__all__ = ["check_bytes", "check_contents", "check_files", "check_folder", "write_manifest"]
 
 # The latter is written by MLflow into a folder that it downloads by a registered model's name.
 _UNLISTED = {MANIFEST, "registered_model_meta"}
@@ -92,6 +92,18 @@ def check_bytes(manifest: bytes, digest: str, files: Mapping[str, bytes]) -> Non
             )
         if _sha256(data) != listing[name]:
             raise ModelIntegrityError(f"{name} is not what was registered; {_CURE}")
+
+
+def check_contents(files: Mapping[str, bytes], digest: str) -> None:
+    """Check files in memory, the manifest among them, against the registered digest.
+
+    Raises:
+        ModelIntegrityError: there is no manifest among them, or as of :func:`check_bytes`.
+    """
+    if MANIFEST not in files:
+        raise ModelIntegrityError(f"there is no {MANIFEST} among the files; {_CURE}")
+    others = {name: content for name, content in files.items() if name != MANIFEST}
+    check_bytes(files[MANIFEST], digest, others)
 
 
 def _files(folder: Path) -> dict[str, Path]:

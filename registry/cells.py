@@ -6,7 +6,9 @@ every other program loads by it; the record of its version is then put together 
 tags and its run's metrics.
 
 Alias and record are two writes, so a promotion writes its record to a tag of its own first, moves
-the alias, and puts the record in the cell's tag last. Cut off anywhere, it leaves an alias that is
+the alias, and puts the record in the cell's tag. Last it writes the model's description again as it
+is: aliases and tags don't move the time of the model's last update, by which executors look for
+changes, and a description does. Cut off anywhere, it leaves an alias that is
 at the version of one of the two records, which is no pin. (Only a rollback by hand to the version
 before, after a promotion that was cut off between its last two writes, looks like one that was cut
 off earlier, and is none either.)
@@ -96,6 +98,7 @@ def release(client: MlflowClient, model: SymbolModel, regime: Regime) -> Champio
     )
     with library_errors(client.tracking_uri, f"release {model.name} in regime {regime}"):
         client.set_registered_model_tag(model.name, cell_tag(regime), record.to_json())
+        _touch(client, model)
     return replace(champion, record=record, pinned=False)
 
 
@@ -135,6 +138,7 @@ def set_champion(
         _set_alias(client, name, champion_alias(regime), record.version)
         client.set_registered_model_tag(name, cell_tag(regime), record.to_json())
         client.delete_registered_model_tag(name, promotion_tag(regime))
+        _touch(client, model)
     return True
 
 
@@ -195,6 +199,11 @@ def _record_from_run(
         net_sharpe_error=finite(evidence.net_sharpe.error),
         regimes=cell_record.regimes if cell_record else {},
     )
+
+
+def _touch(client: MlflowClient, model: SymbolModel) -> None:
+    """Move the time of a model's last update."""
+    client.update_registered_model(model.name, model.description)
 
 
 def _set_alias(client: MlflowClient, name: str, alias: str, version: int) -> None:

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from serving.champions import LoadedChampion as LoadedChampion
     from serving.decision import Decision as Decision
     from serving.hamilton import Hamilton as Hamilton
+    from serving.health import Health as Health
     from serving.limits import Limits as Limits
+    from serving.refresher import Refresh as Refresh
 
 __all__, __getattr__, __dir__ = face(
     __name__,
@@ -27,6 +29,8 @@ __all__, __getattr__, __dir__ = face(
         "serving.champions": "LoadedChampion",
         "serving.decision": "Decision",
         "serving.hamilton": "Hamilton",
+        "serving.health": "Health",
         "serving.limits": "Limits",
+        "serving.refresher": "Refresh",
     },
 )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+import weakref
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -24,7 +26,19 @@ from engine.kernels.features import FEATURES
 from engine.kernels.market_features import MARKET_FEATURES
 from serving.predictors import Predictor, load
 
-__all__ = ["Cell", "Loaded", "LoadedChampion", "LoadedVersion", "cell_of", "load_champions"]
+__all__ = [
+    "Cell",
+    "Load",
+    "Loaded",
+    "LoadedChampion",
+    "LoadedVersion",
+    "Versions",
+    "age_days",
+    "as_json",
+    "cell_of",
+    "load_champions",
+    "load_from",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -77,6 +91,7 @@ class LoadedVersion:
 
     Attributes:
         id, number: model id, and its number.
+        key: what it is of, by its own data.
         digest: of its files.
         data: what it carries for an executor.
         family: of the version.
@@ -84,15 +99,12 @@ class LoadedVersion:
         needs: what must be given beside bars: ``funding``, ``open_interest``, and its own columns.
     """
 
-    def __init__(self, cell: Cell, files: Mapping[str, bytes], key: ModelKey | None) -> None:
+    def __init__(self, cell: Cell, files: Mapping[str, bytes]) -> None:
         self.id, self.digest = cell.version, cell.digest
         self.number = parse_model_id(cell.version)[1]
         read = _reader(files, cell)
         self.data = ExecutorData.from_bytes(read(EXECUTOR))
-        of = ModelKey(self.data.symbol, self.data.timeframe, self.data.horizon)
-        if key is not None and of != key:
-            raise InputError(f"{cell.version} is of {of}, and not of {key}")
-        self.key = of
+        self.key = ModelKey(self.data.symbol, self.data.timeframe, self.data.horizon)
         self.family: Family = parse_family(self.data.family)
         self.predictor: Predictor = load(read, self.data)
         self.needs = _needs(self.data.names)
@@ -177,14 +189,17 @@ class Loaded:
         cells: of all champions, also of those that can't be loaded.
         champions: by the regime's code.
         failures: why there is none, by the regime's code.
-        newest: the version that was trained last: its regimes and its cost count.
     """
 
     key: ModelKey
     cells: tuple[Cell, ...]
     champions: Mapping[int, LoadedChampion]
     failures: Mapping[int, str]
-    newest: LoadedVersion
+
+    @cached_property
+    def newest(self) -> LoadedVersion:
+        """The version that was trained last: its regimes and its cost count."""
+        return newest_of(self.champions)
 
     @property
     def versions(self) -> list[LoadedVersion]:
@@ -193,30 +208,54 @@ class Loaded:
         return sorted(by_id.values(), key=lambda version: version.data.trained_until_ns)
 
 
-def load_champions(
-    models: ChampionSource,
-    key: ModelKey | None,
-    cells: Sequence[Cell],
-    loaded: Mapping[str, LoadedVersion] | None = None,
-) -> Loaded:
+#: Gives a cell's version, its files checked by digest; raises a BrainError if it can't be used.
+Load = Callable[[Cell], LoadedVersion]
+
+
+class Versions:
+    """Versions in memory, each once: those that are in use, and those that are kept.
+
+    Args:
+        load: a version that is not in memory.
+        keep: whether versions stay that nobody else uses any more.
+    """
+
+    def __init__(self, load: Load, *, keep: bool = False) -> None:
+        self._load = load
+        self._by_digest: MutableMapping[str, LoadedVersion] = (
+            {} if keep else weakref.WeakValueDictionary()
+        )
+
+    def __call__(self, cell: Cell) -> LoadedVersion:
+        version = self._by_digest.get(cell.digest)
+        if version is None or version.id != cell.version:
+            version = self._by_digest[cell.digest] = self._load(cell)
+        return version
+
+
+def load_from(models: ChampionSource) -> Load:
+    """Loads versions by their files from a source."""
+    return lambda cell: LoadedVersion(cell, models.files(cell.version))
+
+
+def load_champions(load: Load, key: ModelKey, cells: Sequence[Cell]) -> Loaded:
     """The champions of a symbol's cells; one that can't be loaded is told, and the others are.
 
     Args:
-        models: where their files are from.
-        key: of the cells; by the versions if None.
+        load: a cell's version.
+        key: of the cells.
         cells: of one symbol's model.
-        loaded: versions that are in memory, by digest.
 
     Raises:
         BrainError: none of them can be loaded: the first one's error.
     """
-    versions: dict[str, LoadedVersion | BrainError] = dict(loaded or {})
+    versions: dict[str, LoadedVersion | BrainError] = {}
     champions: dict[int, LoadedChampion] = {}
     failures: dict[int, str] = {}
     for cell in cells:
         code = REGIMES.index(cell.regime)
         if cell.digest not in versions:
-            versions[cell.digest] = _load(models, key, cell)
+            versions[cell.digest] = _loaded(load, key, cell)
         version = versions[cell.digest]
         if isinstance(version, BrainError):
             failures[code] = f"{cell.version} can't be used: {version}"
@@ -224,15 +263,21 @@ def load_champions(
             champions[code] = LoadedChampion(cell, version)
     if not champions:
         raise next(v for v in versions.values() if isinstance(v, BrainError))
-    newest = max(
-        (c.version for c in champions.values()), key=lambda v: (v.data.trained_until_ns, v.number)
-    )
-    return Loaded(key or newest.key, tuple(cells), champions, failures, newest)
+    return Loaded(key, tuple(cells), champions, failures)
 
 
-def _load(models: ChampionSource, key: ModelKey | None, cell: Cell) -> LoadedVersion | BrainError:
+def newest_of(champions: Mapping[int, LoadedChampion]) -> LoadedVersion:
+    """The version that was trained last."""
+    versions = (champion.version for champion in champions.values())
+    return max(versions, key=lambda v: (v.data.trained_until_ns, v.number))
+
+
+def _loaded(load: Load, key: ModelKey, cell: Cell) -> LoadedVersion | BrainError:
     try:
-        return LoadedVersion(cell, models.files(cell.version), key)
+        version = load(cell)
+        if version.key != key:
+            raise InputError(f"{cell.version} is of {version.key}, and not of {key}")
+        return version
     except BrainError as error:
         logger.error("left out %s, champion of %s: %s", cell.version, cell.regime, error)
         return error

@@ -47,7 +47,8 @@ def bar_entry(
     return line(
         "bar",
         f'{{"bar":{inputs},"given":{"true" if given else "false"},'
-        f'"moment":[{m.time},{text(m.killed)},{m.gross!r},{m.net!r}],'
+        f'"moment":[{m.time},{text(m.killed)},{m.gross!r},{m.net!r},'
+        f"{_optional(m.age)}],"
         f'"side":{number(side)},"keep":{verdict.keep!r},'
         f'"profit":{number(book.profit)},"stopped":{book.stopped},"decision":{{{outcome}}}}}',
     )

@@ -18,14 +18,18 @@ from brain.errors import (
     did_you_mean,
 )
 from brain.model_keys import ModelKey
-from brain.naming import REGIMES, Regime, parse_model_name, parse_regime, parse_symbol
+from brain.naming import REGIMES, Regime, parse_regime
 from serving.bars import Row, check_row
 from serving.book import DAY_NS, BookedProfit
-from serving.champions import Loaded, LoadedChampion, LoadedVersion, cell_of, load_champions
+from serving.boot import First, model_key
+from serving.champions import LoadedChampion
 from serving.decision import Decision
+from serving.feed import ChampionFeed
+from serving.health import Health
 from serving.journal import SymbolJournal
 from serving.kill_switch import KillSwitch
 from serving.limits import Board, Limits, Moment
+from serving.refresher import Refresh
 from serving.symbol_executor import SymbolExecutor
 from serving.values import bar_of, bars_of, nanoseconds, values_of
 
@@ -37,16 +41,22 @@ logger = logging.getLogger(__name__)
 class Hamilton:
     """The champions of symbols in memory, and a decision at every bar's close.
 
-    Safe from many threads: each symbol has a lock of its own, and no other is taken. After
-    construction nothing but :meth:`reload` asks the champions' source; a decision touches no
-    network, no parser, and no file but by one ``write()`` of a line of the journal.
+    Safe from many threads: each symbol has a lock of its own, and no other is taken. A decision
+    touches no network, no parser, and no file but by one ``write()`` of a line of the journal.
+
+    A source whose changes can be followed is followed: what the registry names decides from the
+    next bar on, see :mod:`serving.refresher`. From others nothing is taken but by :meth:`reload`.
 
     Args:
-        models: where champions are from, as :class:`registry.library.BrainLibrary`.
+        models: where champions are from: :class:`serving.remote.registry.RemoteRegistry`, or
+            :class:`registry.library.BrainLibrary`.
         symbols: to decide on: ``BTC/USDT``, ``BTC-USDT.1h.6``, or model keys.
         limits: of the desk; ``Limits.off()`` decides as the evaluation does.
         journal: folder of the journal, see :mod:`serving.journal`, from which a restart goes on;
             without one a restart begins anew.
+        cache: folder of the last known good champions, see :mod:`serving.cache`, from which a start
+            without the registry goes on; None for none.
+        refresh: how the source is followed; None if it isn't.
         clock: the present, nanoseconds since 1970 UTC.
 
     Raises:
@@ -63,20 +73,26 @@ class Hamilton:
         *,
         limits: Limits | None = None,
         journal: Path | str | None = None,
+        cache: Path | str | None = None,
+        refresh: Refresh | None = Refresh(),  # noqa: B008 -- it is frozen
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
-        self._models, self._clock = models, clock
+        self._clock = clock
         self.limits = limits or Limits()
-        found = [self._load(symbol) for symbol in symbols]
-        if not found:
+        named = list(symbols)
+        if not named:
             raise InputError("no symbol is named; name at least one")
-        self._board = Board(len(found))
-        self._switch = KillSwitch(self.limits.kill_file)
+        self._feed = ChampionFeed(models, cache, refresh, clock)
+        self._switch = KillSwitch(None)
         self._executors: dict[str | ModelKey, SymbolExecutor] = {}
         self._all: list[SymbolExecutor] = []
         try:
-            for place, loaded in enumerate(found):
-                self._add(place, loaded, Path(journal) if journal is not None else None)
+            first = self._feed.first(named)
+            self._board = Board(len(first))
+            self._switch = KillSwitch(self.limits.kill_file)
+            for place, each in enumerate(first):
+                self._add(place, each, Path(journal) if journal is not None else None)
+            self._feed.follow()
         except BaseException:
             self.close()
             raise
@@ -196,7 +212,7 @@ class Hamilton:
             NoChampionError, ModelIntegrityError, LibraryError: none can be loaded.
         """
         executor = self._executor(symbol)
-        executor.reload(self._load(executor.key, {v.digest: v for v in executor.loaded.versions}))
+        executor.reload(self._feed.load(executor.key))
 
     def last_close(self, symbol: str | ModelKey) -> int:
         """The close of the last bar that counts, nanoseconds since 1970 UTC: the next one is due.
@@ -223,8 +239,13 @@ class Hamilton:
         for executor in self._all:
             executor.switch("")
 
+    def health(self) -> Health:
+        """What is served, how old that is, and what stands in the way of newer champions."""
+        return self._feed.health()
+
     def close(self) -> None:
-        """Close the journals; nothing is decided any more."""
+        """Close the journals; nothing is decided or followed any more."""
+        self._feed.close()
         self._switch.close()
         for executor in self._all:
             executor.close()
@@ -242,27 +263,18 @@ class Hamilton:
 
     # --- helpers --------------------------------------------------------------------------------
 
-    def _load(
-        self, symbol: str | ModelKey, loaded: Mapping[str, LoadedVersion] | None = None
-    ) -> Loaded:
-        named = _model_key(symbol)
-        champions = self._models.champions(named)
-        if not champions:
-            raise NoChampionError(f"{symbol} has no champion; run the nightly job for it")
-        cells = [cell_of(champion) for champion in champions]
-        return load_champions(self._models, champions[0].key, cells, loaded)
-
-    def _add(self, place: int, loaded: Loaded, journal: Path | None) -> None:
-        key = loaded.key
+    def _add(self, place: int, first: First, journal: Path | None) -> None:
+        loaded, key = first.loaded, first.loaded.key
         if key in self._executors:
             raise InputError(f"{key} comes twice; name each symbol once")
         executor = SymbolExecutor(
             loaded,
             self.limits,
-            _Place(self._board, place, self._switch, self._clock),
+            _Place(self._board, place, self._switch, self._feed, self._clock),
             SymbolJournal(journal / key.name) if journal is not None else None,
         )
         self._all.append(executor)
+        self._feed.add(first, executor)
         self._executors |= {key: executor, key.name: executor}
         self._board.claim(place, executor.book.exposure)
         self._board.book(place, executor.book.day, executor.book.net)
@@ -276,7 +288,7 @@ class Hamilton:
         executor = self._executors.get(symbol)
         if executor is not None:
             return executor
-        key = _model_key(symbol)
+        key = model_key(symbol)
         of_symbol = [e for e in self._all if key in (e.key, e.key.symbol)]
         if len(of_symbol) == 1:
             self._executors[symbol] = of_symbol[0]
@@ -293,32 +305,28 @@ class _Place:
     """A symbol's place on the board, see :class:`serving.limits.Place`."""
 
     def __init__(
-        self, board: Board, place: int, switch: KillSwitch, clock: Callable[[], int]
+        self,
+        board: Board,
+        place: int,
+        switch: KillSwitch,
+        feed: ChampionFeed,
+        clock: Callable[[], int],
     ) -> None:
-        self._board, self._place, self._switch, self._clock = board, place, switch, clock
+        self._board, self._place, self._switch = board, place, switch
+        self._feed, self._clock = feed, clock
 
     def moment(self, close_ns: int, wanted: float, net: float) -> Moment:
         board, place, day = self._board, self._place, close_ns // DAY_NS
         board.book(place, day, net)
         board.claim(place, wanted)
+        now = self._clock()
         return Moment(
-            self._clock(),
+            now,
             self._switch.reason,
             board.others_gross(place),
             board.others_net(place, day),
+            self._feed.age(place, now),
         )
 
     def hold(self, exposure: float) -> None:
         self._board.claim(self._place, exposure)
-
-
-def _model_key(symbol: object) -> str | ModelKey:
-    """A model key, or a symbol, of any spelling."""
-    if isinstance(symbol, ModelKey):
-        return symbol
-    if isinstance(symbol, str):
-        try:
-            return ModelKey(*parse_model_name(symbol))
-        except InputError:
-            pass
-    return parse_symbol(symbol)

@@ -19,6 +19,9 @@ from brain.errors import InputError
 
 __all__ = ["Board", "Limits", "Moment", "Place"]
 
+# Of limits that were journaled before there were these.
+_WITHOUT_DOUBT = {"doubt_after": math.inf, "doubt_until": math.inf}
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -34,6 +37,9 @@ class Limits:
             should decide, nothing is decided.
         stale_after: seconds after a bar's close from which nothing is decided on it; the bar's own
             length if None, never if infinite.
+        doubt_after: seconds since the registry last confirmed the champions from which positions
+            become smaller. Only where it is asked, see :class:`serving.refresher.Refresh`.
+        doubt_until: seconds from which there are none; in between they shrink in a straight line.
         by_size: whether positions are of the champion's size, and not the largest: 0 where it
             abstains or is to be looked at. One whose size was not judged takes them as by
             ``by_confidence``.
@@ -50,6 +56,8 @@ class Limits:
     kill_file: Path | None = None
     dwell: int = 0
     stale_after: float | None = None
+    doubt_after: float = 86_400.0
+    doubt_until: float = 7 * 86_400.0
     by_confidence: bool = True
     by_size: bool = True
 
@@ -63,6 +71,11 @@ class Limits:
                 raise InputError(f"limit {field.name}={value!r} is no number of at least 0")
         if self.symbol > 1.0:
             raise InputError(f"limit symbol={self.symbol} is more than a slot's capital; write 1")
+        if self.doubt_until < self.doubt_after:
+            raise InputError(
+                f"limit doubt_until={self.doubt_until} is before doubt_after={self.doubt_after}; "
+                "write the same number where positions are to end at once"
+            )
         if self.kill_file is not None:
             object.__setattr__(self, "kill_file", Path(self.kill_file))
 
@@ -74,6 +87,8 @@ class Limits:
             gross=math.inf,
             daily_loss=math.inf,
             stale_after=math.inf,
+            doubt_after=math.inf,
+            doubt_until=math.inf,
             by_confidence=False,
             by_size=False,
         )
@@ -88,7 +103,7 @@ class Limits:
     def from_json(cls, entry: Mapping[str, Any]) -> Limits:
         """The inverse of :meth:`to_json`, of limits :meth:`for_bars_of` a timeframe."""
         values: dict[str, Any] = {n: math.inf if v is None else v for n, v in entry.items()}
-        return cls(**values)
+        return cls(**(_WITHOUT_DOUBT | values))
 
     def for_bars_of(self, timeframe_ns: int) -> Limits:
         """The same with ``stale_after`` known."""
@@ -107,6 +122,18 @@ class Limits:
             return size * self.symbol
         return position_size(confidence, self.symbol) if self.by_confidence else self.symbol
 
+    def trust(self, age: float | None) -> float:
+        """The share of a position that is left, 0 to 1.
+
+        Args:
+            age: seconds since the registry confirmed the champions; None if it isn't asked.
+        """
+        if age is None or age < self.doubt_after:
+            return 1.0
+        if age >= self.doubt_until:
+            return 0.0
+        return (self.doubt_until - age) / (self.doubt_until - self.doubt_after)
+
     def stops(self, size: float | None) -> bool:
         """Whether a champion of this size takes no position."""
         return self.by_size and size == 0.0
@@ -121,12 +148,14 @@ class Moment:
         killed: why nothing may be held; empty if it may.
         gross: sum of the exposures of all other symbols.
         net: profit of all other symbols on the day of the bar.
+        age: seconds since the registry confirmed the champions; None if it isn't asked.
     """
 
     time: int
     killed: str
     gross: float
     net: float
+    age: float | None = None
 
 
 class Place(Protocol):

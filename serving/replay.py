@@ -18,7 +18,7 @@ from brain.errors import InputError
 from brain.model_keys import ModelKey
 from brain.text import count, moment as time_text
 from serving.bars import Bar
-from serving.champions import LoadedVersion, load_champions
+from serving.champions import Versions, load_champions, load_from
 from serving.decision import Decision
 from serving.entries import bar_of, cells_of, decision_of, moment_of, row_of
 from serving.journal import SymbolJournal, value
@@ -128,10 +128,9 @@ class _Player:
         models: ChampionSource,
         stored: StoredBars | None,
     ) -> None:
-        self._journal, self._models = journal, models
-        self._stored = stored
+        self._journal, self._stored = journal, stored
+        self._versions = Versions(load_from(models), keep=True)
         self._place = _RecordedPlace()
-        self._versions: dict[str, LoadedVersion] = {}
         self._executor: SymbolExecutor | None = None
         self._warm: list[Bar] = []
         self._decisions = 0
@@ -170,10 +169,7 @@ class _Player:
             self._executor.limits = limits
             if cells == list(self._executor.loaded.cells):
                 return
-        loaded = load_champions(
-            self._models, ModelKey.of_name(self._journal.model), cells, self._versions
-        )
-        self._versions |= {version.digest: version for version in loaded.versions}
+        loaded = load_champions(self._versions, ModelKey.of_name(self._journal.model), cells)
         if self._executor is None:
             self._executor = SymbolExecutor(loaded, limits, self._place)
         else:

@@ -67,7 +67,7 @@ def judge(
     ):
         size = 0.0
     else:
-        reason = "long" if size > 0.0 else "short"
+        size, reason = _trusted(size, limits, moment)
     exposure, room = others + size / book.horizon, limits.gross - moment.gross
     if abs(exposure) <= room:
         return Verdict(size, exposure, 1.0, reason, moment)
@@ -112,6 +112,18 @@ def _nothing(side: float, size: float, champion: LoadedChampion | None, limits: 
     if confidence is None:
         return "the confidence in the version is unknown"
     return f"the confidence in the version is {confidence:.2f}, at most a half"
+
+
+def _trusted(size: float, limits: Limits, moment: Moment) -> tuple[float, str]:
+    """As much of a position as the age of what is known of the champions leaves, and the reason."""
+    reason, trust = "long" if size > 0.0 else "short", limits.trust(moment.age)
+    if trust == 1.0:
+        return size, reason
+    assert moment.age is not None
+    step = 3600 if moment.age >= 3600.0 else 1
+    age = duration(int(moment.age // step) * step * 10**9)
+    unheard = f"the registry confirmed the champions {age} ago"
+    return (size * trust, f"{reason}, less of it: {unheard}") if trust else (0.0, unheard)
 
 
 def _fitting(

@@ -6,14 +6,23 @@ from ctypes import POINTER, byref, c_char_p, c_double, c_int, c_int64, c_void_p
 
 from brain.artifacts import LIGHTGBM
 from brain.errors import InputError
-from serving.predictors.native import check_width, library
+from serving.predictors.native import Library, check_width, library
 
-__all__ = ["LightGbmModel"]
+__all__ = ["LightGbmModel", "shared_library"]
 
 _FLOAT64 = 1
 _NORMAL = 0
 _ALL = -1
 _PARAMETERS = b"num_threads=1 verbosity=-1"
+
+
+def shared_library() -> Library:
+    """LightGBM's shared library, loaded once.
+
+    Raises:
+        LibraryError: it is not installed, or can't be loaded.
+    """
+    return library("lightgbm", "LGBM_GetLastError")
 
 
 class LightGbmModel:
@@ -30,7 +39,7 @@ class LightGbmModel:
 
     def __init__(self, model: bytes, width: int) -> None:
         self._booster, self._row_of = c_void_p(), c_void_p()
-        self._library = library("lightgbm", "LGBM_GetLastError")
+        self._library = shared_library()
         slow, quick = self._library.slow, self._library.quick
         rounds, features = c_int(), c_int()
         load = slow.LGBM_BoosterLoadModelFromString

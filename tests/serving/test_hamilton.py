@@ -81,15 +81,12 @@ def test_a_decision_is_the_rule_on_the_champions_prediction(
     assert hamilton.profit(SYMBOL)[0] != 0.0
 
 
-def test_the_same_bar_again_is_the_same_decision(hamilton: Hamilton) -> None:
+def test_the_same_bar_again_is_the_same_decision(hamilton: Hamilton, models: Models) -> None:
     first, *_ = give(hamilton, SYMBOL, NEW[:1])
     again = bar(hamilton, NEW[0])
     assert again == replace(first, cached=True)
     following = bar(hamilton, NEW[1])
-    assert (
-        following
-        == give(Hamilton(hamilton._models, [SYMBOL], limits=Limits.off()), SYMBOL, NEW[:2])[1]
-    )
+    assert following == give(Hamilton(models, [SYMBOL], limits=Limits.off()), SYMBOL, NEW[:2])[1]
 
 
 def test_a_missing_bar_that_is_given_is_one_that_the_calendar_tells(models: Models) -> None:
@@ -136,11 +133,13 @@ BAD_BARS = {
 
 
 @pytest.mark.parametrize("case", BAD_BARS)
-def test_what_no_bar_has_is_refused_and_changes_nothing(hamilton: Hamilton, case: str) -> None:
+def test_what_no_bar_has_is_refused_and_changes_nothing(
+    hamilton: Hamilton, models: Models, case: str
+) -> None:
     values, message = BAD_BARS[case]
     with pytest.raises(InputError, match=message):
         hamilton.bar(SYMBOL, *values, NEW[0].close_time)  # type: ignore[arg-type]
-    fresh = Hamilton(hamilton._models, [SYMBOL], limits=Limits.off())
+    fresh = Hamilton(models, [SYMBOL], limits=Limits.off())
     assert give(hamilton, SYMBOL, NEW[:3]) == give(fresh, SYMBOL, NEW[:3])
 
 

@@ -1,0 +1,245 @@
+"""A version proven in a process of its own, before the executor's own libraries see a byte of it.
+
+A digest says that the bytes are those that were registered, and not that a parser survives them:
+libraries of model families end the process on some (measured: a truncated LightGBM file 18 of 18
+times). So a process that may end loads them first, and scores the golden rows. The very bytes that
+it was given are loaded afterwards.
+
+The process stays for the next versions, and ends when none came for a while, or with its parent. It
+proves each version in a copy of itself, so that none is proven in what another has left behind, and
+a copy can't take more time or memory than a limit. (Without ``fork`` it proves them itself.)
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+
+from brain.artifacts import LIGHTGBM, LSTM_WINDOW, XGBOOST
+from brain.errors import BrainError, InputError, LibraryError, ModelIntegrityError
+from brain.naming import parse_regime
+from serving.champions import Cell, LoadedVersion, as_json
+
+__all__ = ["Prover", "main"]
+
+_SECONDS = 60.0
+_IDLE_SECONDS = 120.0
+_MEMORY_BYTES = 8 * 2**30
+_LONGEST_LINE, _LONGEST_ANSWER = 2**20, 2**14
+# The process ends a copy that takes too long; a process that does so itself is ended after that.
+_GRACE_SECONDS = 10.0
+_PROGRAM = "import sys; sys.path[:] = {path!r}; from serving.proving import main; main()"
+
+
+class Prover:
+    """Loads versions in a process that may end. Safe from many threads, one version at a time.
+
+    Args:
+        seconds: that a version may take.
+        idle_seconds: after which the process ends if no version came.
+    """
+
+    def __init__(self, seconds: float = _SECONDS, idle_seconds: float = _IDLE_SECONDS) -> None:
+        self._seconds, self._idle_seconds = seconds, idle_seconds
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._used = time.monotonic()
+        self._closed = False
+
+    def start(self) -> None:
+        """Start the process, if it isn't running, and don't wait for it."""
+        with self._lock:
+            self._running()
+
+    def prove(self, cell: Cell, files: Mapping[str, bytes]) -> None:
+        """Prove that a version can be loaded, and predicts on its golden rows as MLflow does.
+
+        Args:
+            cell: of the version.
+            files: its files, checked or not: they are in the process, too.
+
+        Raises:
+            ModelIntegrityError: it can't, or ends the process, or takes too long or too much
+                memory.
+            LibraryError: the process can't be started, or lacks a library.
+        """
+        with self._lock:
+            process = self._running()
+            timer = threading.Timer(self._seconds + _GRACE_SECONDS, process.kill)
+            timer.daemon = True
+            timer.start()
+            try:
+                answer = _ask(process, cell, files, self._seconds)
+            finally:
+                timer.cancel()
+                self._used = time.monotonic()
+            if answer is not None:
+                _raise(answer)
+                return
+            self._process = None
+            code = process.wait()
+        raise ModelIntegrityError(f"{cell.version} {_ended(code)}; register the version anew")
+
+    def rest(self) -> None:
+        """End the process if no version came for a while."""
+        if time.monotonic() - self._used > self._idle_seconds and self._lock.acquire(False):
+            try:
+                self._end()
+            finally:
+                self._lock.release()
+
+    def close(self) -> None:
+        """End the process; nothing is proven any more."""
+        self._closed = True
+        process = self._process
+        if process is not None:
+            process.kill()  # a version may be in work, under the lock
+        with self._lock:
+            self._end()
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._closed:
+            raise InputError("the prover is closed; open Hamilton again")
+        if self._process is None or self._process.poll() is not None:
+            self._end()
+            self._process = _start()
+        return self._process
+
+    def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.kill()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                with suppress(OSError):
+                    pipe.close()
+        process.wait()
+
+
+def _start() -> subprocess.Popen[bytes]:
+    program = _PROGRAM.format(path=[entry or os.getcwd() for entry in sys.path])
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-c", program],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+    except OSError as error:
+        raise LibraryError(
+            f"no process can be started to prove versions in ({error.strerror}); free memory or "
+            "processes"
+        ) from error
+
+
+def _ask(
+    process: subprocess.Popen[bytes], cell: Cell, files: Mapping[str, bytes], seconds: float
+) -> Mapping[str, str] | None:
+    """The process' answer; None if it ended."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    sizes = {name: len(content) for name, content in files.items()}
+    of_cell = {"regime": str(cell.regime), **as_json(cell)}
+    head = {"cell": of_cell, "sizes": sizes, "seconds": seconds}
+    try:
+        process.stdin.write(json.dumps(head).encode() + b"\n")
+        for content in files.values():
+            process.stdin.write(content)
+        process.stdin.flush()
+        line = process.stdout.readline(_LONGEST_LINE)
+        answer: Mapping[str, str] = json.loads(line)
+    except (OSError, ValueError):
+        return None
+    return answer
+
+
+def _raise(answer: Mapping[str, str]) -> None:
+    if text := answer.get("error"):
+        raise ModelIntegrityError(text)
+
+
+# --- in the process -----------------------------------------------------------------------------
+
+
+def main() -> None:
+    """Prove the versions of standard input, one after the other, until it ends."""
+    _limit_memory()
+    source, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints is no answer
+    prove = _prove_aside if hasattr(os, "fork") else _fault
+    while line := source.readline():
+        head = json.loads(line)
+        files = {name: source.read(size) for name, size in head["sizes"].items()}
+        cell = Cell(parse_regime(head["cell"].pop("regime")), **head["cell"])
+        answers.write(json.dumps({"error": prove(cell, files, head["seconds"])}).encode() + b"\n")
+        answers.flush()
+
+
+def _prove_aside(cell: Cell, files: Mapping[str, bytes], seconds: float) -> str:
+    """As :func:`_fault`, in a copy of this process, which never sees a model itself."""
+    _load_libraries(files)
+    reader, writer = os.pipe()
+    copy = os.fork()
+    if copy == 0:
+        signal.alarm(math.ceil(seconds))
+        os.write(writer, _fault(cell, files, seconds).encode()[:_LONGEST_ANSWER])
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
+        answer = pipe.read().decode(errors="replace")
+    code = os.waitstatus_to_exitcode(os.waitpid(copy, 0)[1])
+    if code == 0:
+        return answer
+    what = f"took more than {seconds:g} seconds" if code == -signal.SIGALRM else _ended(code)
+    return f"{cell.version} {what}; register the version anew"
+
+
+def _ended(code: int) -> str:
+    how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+    return f"ended the process that was to prove it ({how})"
+
+
+def _fault(cell: Cell, files: Mapping[str, bytes], seconds: float) -> str:
+    """Why a version can't be used; empty if it can."""
+    del seconds
+    try:
+        LoadedVersion(cell, files)
+    except BrainError as error:
+        return str(error)
+    except MemoryError:
+        return f"{cell.version} takes more memory than there is; register the version anew"
+    return ""
+
+
+def _load_libraries(files: Mapping[str, bytes]) -> None:
+    """Load what reads the model once, and not in every copy."""
+    with suppress(BrainError, ImportError):  # which the copy will tell of
+        if LIGHTGBM in files:
+            from serving.predictors.lightgbm import shared_library
+
+            shared_library()
+        if XGBOOST in files:
+            import serving.predictors.xgboost  # noqa: F401
+        if LSTM_WINDOW in files:
+            import onnxruntime  # noqa: F401
+
+
+def _limit_memory() -> None:
+    try:
+        import resource
+    except ImportError:  # on Windows
+        return
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    limit = _MEMORY_BYTES if most == resource.RLIM_INFINITY else min(most, _MEMORY_BYTES)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_AS, (limit, most))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
