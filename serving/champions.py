@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from brain.artifacts import EXECUTOR, MANIFEST
 from brain.champion_source import ChampionSource
-from brain.errors import BrainError, InputError, ModelIntegrityError
+from brain.errors import BrainError, InputError, ModelIntegrityError, NoChampionError
 from brain.manifest import check_bytes
 from brain.model_keys import ModelKey
 from brain.naming import REGIMES, Family, Regime, parse_family, parse_model_id
@@ -248,6 +248,7 @@ def load_champions(load: Load, key: ModelKey, cells: Sequence[Cell]) -> Loaded:
 
     Raises:
         BrainError: none of them can be loaded: the first one's error.
+        NoChampionError: there is no cell.
     """
     versions: dict[str, LoadedVersion | BrainError] = {}
     champions: dict[int, LoadedChampion] = {}
@@ -262,7 +263,8 @@ def load_champions(load: Load, key: ModelKey, cells: Sequence[Cell]) -> Loaded:
         else:
             champions[code] = LoadedChampion(cell, version)
     if not champions:
-        raise next(v for v in versions.values() if isinstance(v, BrainError))
+        none = NoChampionError(f"{key} has no champion; run the nightly job for it")
+        raise next((v for v in versions.values() if isinstance(v, BrainError)), none)
     return Loaded(key, tuple(cells), champions, failures)
 
 

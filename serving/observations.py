@@ -7,6 +7,7 @@ those of the newest version, and begin anew with it.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterable
 
@@ -16,12 +17,13 @@ from numpy.typing import NDArray
 from engine.kernels.features import FEATURES
 from engine.kernels.incremental.features import IncrementalFeatures
 from engine.kernels.incremental.market_features import IncrementalMarketFeatures
+from engine.kernels.incremental.recent_bars import Arrays
 from engine.kernels.incremental.regimes import IncrementalRegimes
 from engine.kernels.market_features import MARKET_FEATURES
 from serving.bars import Bar, Row
 from serving.champions import Loaded, LoadedVersion
 
-__all__ = ["Observations"]
+__all__ = ["Observations", "basis_of"]
 
 
 class Observations:
@@ -35,12 +37,15 @@ class Observations:
         close: of the last bar, nanoseconds since 1970 UTC.
         code: of its regime, -1 unknown.
         volatility: of one bar's log return; NaN is unknown.
+        basis: of what they began with: observations of the same basis and the same entries are
+            equal to the last bit.
         given: kinds and own columns of which any row was given.
         rows: how many rows there are, at most as many as any champion looks back.
     """
 
     def __init__(self, loaded: Loaded, start: LoadedVersion) -> None:
         data = start.data
+        self.basis = basis_of(loaded, start)
         self._features = IncrementalFeatures.from_arrays(data.memory.features)
         self.names = _names(loaded)
         self._own = self.names[len(FEATURES) + len(MARKET_FEATURES) :]
@@ -48,7 +53,7 @@ class Observations:
         self._columns: dict[int, dict[str, float]] = {}
         self.close = int(data.trained_until_ns)
         self.given: set[str] = set()
-        width, self._depth = len(self.names), max(v.data.look_back for v in loaded.versions)
+        width, self._depth = len(self.names), _depth(loaded)
         self._row = np.full(width, np.nan)
         self._ring = np.full((2 * self._depth, width), np.nan)
         self._at = 0
@@ -166,14 +171,43 @@ def _names(loaded: Loaded) -> tuple[str, ...]:
     return (*FEATURES, *market, *own)
 
 
+def _depth(loaded: Loaded) -> int:
+    return max(version.data.look_back for version in loaded.versions)
+
+
 def _market(loaded: Loaded, start: LoadedVersion) -> IncrementalMarketFeatures:
     """From the state of the version, or of any other that was trained until the same bar."""
+    arrays = _market_arrays(loaded, start)
+    if len(arrays) > 1:
+        return IncrementalMarketFeatures.from_arrays(arrays)
+    return IncrementalMarketFeatures(arrays["exchanges"].tolist())
+
+
+def _market_arrays(loaded: Loaded, start: LoadedVersion) -> Arrays:
+    """That state; the exchanges alone where no version at this bar has one.
+
+    The rows that are given from here on are then all that counts.
+    """
     versions = [start, *reversed(loaded.versions)]
     until = start.data.trained_until_ns
     for version in versions:
         arrays = version.data.memory.market
         if arrays and version.data.trained_until_ns == until:
-            return IncrementalMarketFeatures.from_arrays(arrays)
-    # Of no version at this bar: the rows that are given from here on alone count.
+            return arrays
     known = next(v.data.memory.market for v in versions if v.data.memory.market)
-    return IncrementalMarketFeatures(known["exchanges"].tolist())
+    return {"exchanges": known["exchanges"]}
+
+
+def basis_of(loaded: Loaded, start: LoadedVersion) -> str:
+    """What observations from a version's end of training on begin with, as a digest."""
+    data, newest = start.data, loaded.newest.data
+    states = [data.memory.features, newest.memory.regimes]
+    states += [_market_arrays(loaded, start)] if _any_market(loaded) else []
+    digest = hashlib.sha256(repr((_names(loaded), _depth(loaded), data.names)).encode())
+    digest.update(np.ascontiguousarray(data.recent[-_depth(loaded) :]).tobytes())
+    for state in states:
+        for name in sorted(state):
+            array = np.ascontiguousarray(state[name])
+            digest.update(f"{name} {array.dtype} {array.shape} ".encode())
+            digest.update(array.tobytes())
+    return digest.hexdigest()

@@ -17,10 +17,10 @@ from serving.champions import Loaded, LoadedChampion, LoadedVersion, age_days
 from serving.closes import ExpectedCloses
 from serving.decision import Decision
 from serving.entries import bar_entry, champions_entry, open_entry, row_entry, warm_entry
-from serving.history import Entry, History, observe
+from serving.history import Entry, History, first_version, observe
 from serving.journal import SymbolJournal, line, text
 from serving.limits import Limits, Place
-from serving.observations import Observations
+from serving.observations import Observations, basis_of
 from serving.restoration import restore, restored_history
 from serving.verdict import Verdict, judge
 
@@ -243,7 +243,8 @@ class SymbolExecutor:
     def reload(self, loaded: Loaded) -> None:
         """Take other champions; bars, slots and profit stay.
 
-        Observations are made anew aside, so bars are decided meanwhile, by the former champions.
+        Observations are made anew aside, so bars are decided meanwhile, by the former champions;
+        where they would be the same they stay.
 
         Raises:
             NotEnoughBarsError: the newest one was trained until a bar after the last one here, or
@@ -251,8 +252,12 @@ class SymbolExecutor:
         """
         with self._reloads:
             with self._lock:
-                history = self._history.copy()
                 self._check_age(loaded)
+                if self._stays(loaded):
+                    self._install(loaded, self._observations, self._history)
+                    self._write([champions_entry(loaded, self.limits)])
+                    return
+                history = self._history.copy()
                 meanwhile = self._meanwhile = []
             try:
                 observations, history = observe(loaded, history)
@@ -267,6 +272,12 @@ class SymbolExecutor:
                         observations.observe(entry)
                 self._install(loaded, observations, history)
                 self._write([champions_entry(loaded, self.limits)])
+
+    def _stays(self, loaded: Loaded) -> bool:
+        """Whether these champions' observations would be those that there are."""
+        self._history.check(loaded.newest)
+        first = first_version(loaded, self._history)
+        return basis_of(loaded, first) == self._observations.basis
 
     def _check_age(self, loaded: Loaded) -> None:
         until, last = int(loaded.newest.data.trained_until_ns), self._observations.close
