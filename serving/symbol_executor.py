@@ -275,7 +275,6 @@ class SymbolExecutor:
 
     def _stays(self, loaded: Loaded) -> bool:
         """Whether these champions' observations would be those that there are."""
-        self._history.check(loaded.newest)
         first = first_version(loaded, self._history)
         return basis_of(loaded, first) == self._observations.basis
 
