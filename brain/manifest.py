@@ -17,7 +17,7 @@ from pathlib import Path
 from brain.artifacts import MANIFEST
 from brain.errors import ModelIntegrityError
 
-__all__ = ["check_bytes", "check_files", "check_folder", "write_manifest"]
+__all__ = ["check_bytes", "check_files", "check_folder", "listing", "write_manifest"]
 
 # The latter is written by MLflow into a folder that it downloads by a registered model's name.
 _UNLISTED = {MANIFEST, "registered_model_meta"}
@@ -92,6 +92,15 @@ def check_bytes(manifest: bytes, digest: str, files: Mapping[str, bytes]) -> Non
             )
         if _sha256(data) != listing[name]:
             raise ModelIntegrityError(f"{name} is not what was registered; {_CURE}")
+
+
+def listing(manifest: bytes) -> dict[str, str]:
+    """The hashes by the names of the files that a manifest lists, before anything is checked.
+
+    Raises:
+        ModelIntegrityError: it is no manifest.
+    """
+    return _parse(manifest, Path(MANIFEST))
 
 
 def _files(folder: Path) -> dict[str, Path]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from serving.decision import Decision as Decision
     from serving.hamilton import Hamilton as Hamilton
     from serving.limits import Limits as Limits
+    from serving.remote.registry import RemoteRegistry as RemoteRegistry
 
 __all__, __getattr__, __dir__ = face(
     __name__,
@@ -28,5 +29,6 @@ __all__, __getattr__, __dir__ = face(
         "serving.decision": "Decision",
         "serving.hamilton": "Hamilton",
         "serving.limits": "Limits",
+        "serving.remote.registry": "RemoteRegistry",
     },
 )
