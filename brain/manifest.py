@@ -17,7 +17,14 @@ from pathlib import Path
 from brain.artifacts import MANIFEST
 from brain.errors import ModelIntegrityError
 
-__all__ = ["check_bytes", "check_contents", "check_files", "check_folder", "write_manifest"]
+__all__ = [
+    "check_bytes",
+    "check_contents",
+    "check_files",
+    "check_folder",
+    "listing",
+    "write_manifest",
+]
 
 # The latter is written by MLflow into a folder that it downloads by a registered model's name.
 _UNLISTED = {MANIFEST, "registered_model_meta"}
@@ -104,6 +111,15 @@ def check_contents(files: Mapping[str, bytes], digest: str) -> None:
         raise ModelIntegrityError(f"there is no {MANIFEST} among the files; {_CURE}")
     others = {name: content for name, content in files.items() if name != MANIFEST}
     check_bytes(files[MANIFEST], digest, others)
+
+
+def listing(manifest: bytes) -> dict[str, str]:
+    """The hashes by the names of the files that a manifest lists, before anything is checked.
+
+    Raises:
+        ModelIntegrityError: it is no manifest.
+    """
+    return _parse(manifest, Path(MANIFEST))
 
 
 def _files(folder: Path) -> dict[str, Path]:

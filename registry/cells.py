@@ -1,18 +1,4 @@
-"""Cells in MLflow's registry: a champion is an alias, and the cell's record says why.
-
-The record tells which version a night named last. An alias elsewhere was moved by hand: it is a
-*pin*, which nights leave where it is until it is released. The alias wins in any case, because
-every other program loads by it; the record of its version is then put together from the version's
-tags and its run's metrics.
-
-Alias and record are two writes, so a promotion writes its record to a tag of its own first, moves
-the alias, and puts the record in the cell's tag. Last it writes the model's description again as it
-is: aliases and tags don't move the time of the model's last update, by which executors look for
-changes, and a description does. Cut off anywhere, it leaves an alias that is
-at the version of one of the two records, which is no pin. (Only a rollback by hand to the version
-before, after a promotion that was cut off between its last two writes, looks like one that was cut
-off earlier, and is none either.)
-"""
+"""Writes of cells in MLflow's registry; what they mean is told by :mod:`brain.cells`."""
 
 from __future__ import annotations
 
@@ -23,7 +9,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Run as LoggedRun
 from mlflow.exceptions import MlflowException
 
-from brain.errors import InputError, LibraryError
+from brain.cells import champion_of, is_pinned
+from brain.errors import InputError
 from brain.naming import (
     Regime,
     cell_tag,
@@ -33,50 +20,11 @@ from brain.naming import (
     promotion_tag,
 )
 from brain.records import CellRecord, Champion, Evidence, Version
-from brain.text import finite
+from brain.symbol_models import SymbolModel
 from registry.mlflow_errors import library_errors
-from registry.models import SymbolModel
-from registry.versions import read_version
+from registry.reader import MlflowReader
 
-__all__ = ["champion_of", "evidence_of", "is_pinned", "release", "run_values", "set_champion"]
-
-
-def champion_of(client: MlflowClient, model: SymbolModel, regime: Regime) -> Champion | None:
-    """The champion of a cell; None if it has none.
-
-    Raises:
-        LibraryError: the cell's record can't be read, or the alias is at a version that the Brain
-            Library has not registered, or that is of another timeframe or horizon.
-    """
-    number = model.champion(regime)
-    if number is None:
-        return None
-    record = _named(model, regime)
-    if record is not None and record.version == number:
-        return Champion(model.name, model.key, regime, number, record)
-    version = read_version(client, model.name, number)
-    if version.key != model.key:
-        raise LibraryError(
-            f"{champion_alias(regime)} of {model.name} is at version {number}, which is of "
-            f"{version.key} and not of {model.key}; move the alias to another version"
-        )
-    record = _record_from_run(client, version, regime, record)
-    return Champion(model.name, model.key, regime, number, record, pinned=True)
-
-
-def is_pinned(model: SymbolModel, regime: Regime) -> bool:
-    """Whether the cell's alias is at another version than a night named last.
-
-    Not if the record can't be read, which the next night writes anew.
-    """
-    number = model.champion(regime)
-    if number is None:
-        return False
-    try:
-        record = _named(model, regime)
-    except LibraryError:
-        return False
-    return record is None or record.version != number
+__all__ = ["evidence_of", "release", "run_values", "set_champion"]
 
 
 def release(client: MlflowClient, model: SymbolModel, regime: Regime) -> Champion:
@@ -84,7 +32,7 @@ def release(client: MlflowClient, model: SymbolModel, regime: Regime) -> Champio
 
     See :meth:`registry.library.BrainLibrary.release`.
     """
-    champion = champion_of(client, model, regime)
+    champion = champion_of(MlflowReader(client), model, regime)
     if champion is None or not champion.pinned:
         state = "it has no champion" if champion is None else f"a night named {champion.model_id}"
         raise InputError(
@@ -145,60 +93,6 @@ def set_champion(
 def _run_of(client: MlflowClient, version: Version) -> LoggedRun:
     with library_errors(client.tracking_uri, f"read the run of {version.id}"):
         return client.get_run(version.run_id)
-
-
-def _named(model: SymbolModel, regime: Regime) -> CellRecord | None:
-    """The record of the version that a night named last; None if there is none.
-
-    Raises:
-        LibraryError: it can't be read.
-    """
-    promoted = _record(model, promotion_tag(regime))
-    if promoted is not None and promoted.version == model.champion(regime):
-        return promoted
-    return _record(model, cell_tag(regime))
-
-
-def _record(model: SymbolModel, tag: str) -> CellRecord | None:
-    text = model.tags.get(tag)
-    if text is None:
-        return None
-    try:
-        return CellRecord.from_json(text)
-    except LibraryError as error:
-        raise LibraryError(f"tag {tag} of model {model.name}: {error}") from error
-
-
-def _record_from_run(
-    client: MlflowClient, version: Version, regime: Regime, cell_record: CellRecord | None
-) -> CellRecord:
-    """A record of the version, from its tags and its run's metrics.
-
-    Args:
-        cell_record: the cell's record, which describes another version; None if there is none.
-    """
-    run = _run_of(client, version)
-    evidence = Evidence.from_metrics(run.data.metrics, regime)
-    named = f"version {cell_record.version}" if cell_record else "none"
-    return CellRecord(
-        version=version.number,
-        digest=version.digest,
-        family=version.family,
-        recipe=version.recipe,
-        trained_until=version.trained_until,
-        provisional=False,
-        reason=(
-            f"the alias was moved by hand to version {version.number}, a night named {named}; "
-            f"`brain release {version.symbol} {regime}` lets the next night name it"
-        ),
-        bars=evidence.bars,
-        episodes=evidence.episodes,
-        decided="",
-        night=f"{datetime.fromtimestamp(run.info.start_time / 1000, UTC):%Y-%m-%d}",
-        net_sharpe=finite(evidence.net_sharpe.value),
-        net_sharpe_error=finite(evidence.net_sharpe.error),
-        regimes=cell_record.regimes if cell_record else {},
-    )
 
 
 def _touch(client: MlflowClient, model: SymbolModel) -> None:

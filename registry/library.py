@@ -13,12 +13,11 @@ from urllib.parse import quote
 
 from mlflow.exceptions import MlflowException
 
+from brain.cells import champion_of, champions_of, is_pinned
 from brain.errors import (
-    BrainError,
     InputError,
     LibraryError,
     NoChampionError,
-    TrackingUnreachableError,
     UnknownSymbolError,
     did_you_mean,
 )
@@ -36,25 +35,21 @@ from brain.naming import (
 from brain.recipes import Recipe
 from brain.records import CellRecord, Champion, Evidence, Version
 from brain.redact import redact
+from brain.registered_versions import read_version
 from brain.settings import load_settings
 from brain.standing import Standing
-from registry.cells import (
-    champion_of,
-    evidence_of,
-    is_pinned,
-    release,
-    run_values,
-    set_champion,
-)
+from brain.symbol_models import SymbolModel, choose_model
+from registry.cells import evidence_of, release, run_values, set_champion
 from registry.descriptions import describe_model, run_link
 from registry.documents import fetch_file, read_documents
 from registry.lease import Lease, take_lease
 from registry.mlflow_errors import library_errors
-from registry.models import SymbolModel, choose_model, ensure_model, find_models
+from registry.models import ensure_model, find_models
 from registry.nights import StoppedNight, find_stopped_night
 from registry.opening import open_client
 from registry.rankings import read_rankings
 from registry.reach import check_reachable
+from registry.reader import MlflowReader
 from registry.runs import Run
 from registry.upkeep import check_writable, reap_runs
 from registry.versions import (
@@ -62,7 +57,6 @@ from registry.versions import (
     input_names,
     line_versions,
     newest_version,
-    read_version,
     register,
     set_refit,
 )
@@ -356,7 +350,7 @@ class BrainLibrary:
             LibraryError: there is no such version, or the Brain Library has not registered it.
         """
         model = self.model(symbol, timeframe=timeframe, horizon=horizon)
-        return read_version(self.client, model.name, number)
+        return read_version(self._reader, model.name, number)
 
     def version_of(self, model_id: str) -> Version:
         """The version of a model id, ``BTC-USDT.1h.6/7``.
@@ -365,7 +359,7 @@ class BrainLibrary:
             InputError: the id is none.
             LibraryError: there is no such version, or the Brain Library has not registered it.
         """
-        return read_version(self.client, *parse_model_id(model_id))
+        return read_version(self._reader, *parse_model_id(model_id))
 
     def version_in(self, query: ModelQuery, model_id: str) -> Version:
         """As :meth:`version_of`, of one of the models that are asked for.
@@ -380,7 +374,7 @@ class BrainLibrary:
             raise InputError(
                 f"model {model_id!r} is not one of {query.symbol}; name one as {plain}.1h.6/7"
             )
-        version = read_version(self.client, name, number)
+        version = read_version(self._reader, name, number)
         if not query.fits(version.key):
             raise InputError(
                 f"model {model_id!r} is of {version.key}, and not of {query}; name one"
@@ -606,7 +600,7 @@ class BrainLibrary:
         """Make a version the champion of a cell, unless the cell is pinned.
 
         The champion before it gets the alias ``previous-<regime>``. A cell is pinned if its alias
-        was moved by hand, see :mod:`registry.cells`: it keeps its champion, and the version becomes
+        was moved by hand, see :mod:`brain.cells`: it keeps its champion, and the version becomes
         its challenger.
 
         Args:
@@ -704,7 +698,7 @@ class BrainLibrary:
             NoChampionError: the cell has no champion yet.
             LibraryError: as for :meth:`registry.library.BrainLibrary.champion`.
         """
-        champion = champion_of(self.client, model, regime)
+        champion = champion_of(self._reader, model, regime)
         if champion is None:
             raise NoChampionError(
                 f"{model.key} has no champion for regime {regime}; run the nightly job for it"
@@ -712,6 +706,10 @@ class BrainLibrary:
         return champion
 
     # --- helpers --------------------------------------------------------------------------------
+
+    @property
+    def _reader(self) -> MlflowReader:
+        return MlflowReader(self.client)
 
     def _page(self, model_id: str) -> str:
         """The page of a version's run."""
@@ -736,14 +734,4 @@ class BrainLibrary:
         )
 
     def _champions_of(self, model: SymbolModel) -> list[Champion]:
-        champions = []
-        for regime in Regime:
-            try:
-                champion = champion_of(self.client, model, regime)
-            except TrackingUnreachableError:
-                raise
-            except BrainError as error:
-                logger.error("left out the champion of %s in %s: %s", model.name, regime, error)
-            else:
-                champions += [champion] if champion else []
-        return champions
+        return champions_of(self._reader, model)

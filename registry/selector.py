@@ -31,8 +31,8 @@ from brain.records import (
     age_days,
 )
 from brain.sizing import AGE, age_factor, lowered_by
+from brain.symbol_models import SymbolModel
 from registry.library import BrainLibrary
-from registry.models import SymbolModel
 from registry.promotion.advice import advise_family
 
 __all__ = ["ModelSelector"]

@@ -7,29 +7,28 @@ import os
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelOutput
-from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 from mlflow.utils.uri import is_local_uri
 
-from brain.errors import ArtifactStoreError, InputError, LibraryError
+from brain.errors import ArtifactStoreError
 from brain.manifest import check_files, check_folder, write_manifest
 from brain.model_keys import ModelKey
 from brain.naming import Family, Tag, logged_model_name
 from brain.records import Version
 from brain.redact import redact
+from brain.registered_versions import version_of
 from registry.mlflow_errors import library_errors
 from registry.models import ensure_model
-from registry.plain_names import version_key
+from registry.reader import MlflowReader, entry_of
 from registry.runs import Run
 
 __all__ = [
@@ -38,7 +37,6 @@ __all__ = [
     "input_names",
     "line_versions",
     "newest_version",
-    "read_version",
     "register",
     "set_refit",
 ]
@@ -96,7 +94,7 @@ def register(
             logged.model_id,
             {MLFLOW_MODEL_VERSIONS: json.dumps([{"name": name, "version": entry.version}])},
         )
-        return _version_of(client, entry)
+        return version_of(MlflowReader(client), entry_of(entry))
 
 
 def delete_unregistered(client: MlflowClient, experiment_id: str, run_id: str) -> list[str]:
@@ -117,66 +115,6 @@ def delete_unregistered(client: MlflowClient, experiment_id: str, run_id: str) -
     return deleted
 
 
-def _version_of(client: MlflowClient, entry: ModelVersion) -> Version:
-    """The version of an entry in MLflow's registry.
-
-    Raises:
-        LibraryError: the Brain Library has not registered it: it lacks tags.
-    """
-    tags = entry.tags
-    try:
-        return Version(
-            model=entry.name,
-            key=_key_of(client, entry),
-            number=int(entry.version),
-            family=Family(tags[Tag.FAMILY]),
-            recipe=tags[Tag.RECIPE],
-            digest=tags[Tag.DIGEST],
-            trained_until=tags[Tag.TRAINED_UNTIL],
-            run_id=entry.run_id or "",
-            # MLflow leaves the entry's ``model_id`` empty.
-            logged_model_id=(entry.source or "").removeprefix("models:/"),
-            line=tags.get(Tag.LINE, ""),
-            made=tags.get(Tag.MADE) or _moment(entry.creation_timestamp),
-            refit=tags.get(Tag.REFIT, ""),
-        )
-    except (KeyError, ValueError) as error:
-        raise LibraryError(
-            f"version {entry.version} of {entry.name} was not registered by the Brain Library (tag "
-            f"{error.args[0]}); use another one, and move aliases such as champion-high off it"
-        ) from error
-
-
-def _key_of(client: MlflowClient, entry: ModelVersion) -> ModelKey:
-    """What a version is of: told by its model's name, or else by its tags.
-
-    Raises:
-        KeyError: it is unknown.
-    """
-    try:
-        return ModelKey.of_name(entry.name)
-    except InputError:
-        key = version_key(client, entry)
-    if key is None:
-        raise KeyError(f"{Tag.TIMEFRAME} or {Tag.HORIZON}")
-    return key
-
-
-def _moment(milliseconds: int) -> str:
-    """A moment since 1970, ISO 8601 in UTC."""
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat()
-
-
-def read_version(client: MlflowClient, name: str, number: int) -> Version:
-    """A version of a registered model.
-
-    Raises:
-        LibraryError: there is none, or the Brain Library has not registered it.
-    """
-    with library_errors(client.tracking_uri, f"read version {number} of {name}"):
-        return _version_of(client, client.get_model_version(name, str(number)))
-
-
 def newest_version(
     client: MlflowClient, name: str, key: ModelKey, family: Family
 ) -> Version | None:
@@ -195,7 +133,7 @@ def newest_version(
             max_results=_NEWEST,
             order_by=["version_number DESC"],
         )
-        versions = (_version_of(client, entry) for entry in entries)
+        versions = (version_of(MlflowReader(client), entry_of(entry)) for entry in entries)
         return next((version for version in versions if version.key == key), None)
 
 
@@ -219,7 +157,7 @@ def line_versions(
                 order_by=[f"version_number {'ASC' if oldest_first else 'DESC'}"],
                 page_token=token,
             )
-            versions = [_version_of(client, entry) for entry in page]
+            versions = [version_of(MlflowReader(client), entry_of(entry)) for entry in page]
         yield from versions
         token = page.token
         if not token:

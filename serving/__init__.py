@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from serving.health import Health as Health
     from serving.limits import Limits as Limits
     from serving.refresher import Refresh as Refresh
+    from serving.remote.registry import RemoteRegistry as RemoteRegistry
 
 __all__, __getattr__, __dir__ = face(
     __name__,
@@ -32,5 +33,6 @@ __all__, __getattr__, __dir__ = face(
         "serving.health": "Health",
         "serving.limits": "Limits",
         "serving.refresher": "Refresh",
+        "serving.remote.registry": "RemoteRegistry",
     },
 )

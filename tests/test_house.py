@@ -38,6 +38,7 @@ FACELESS = {
     "engine.evaluation",
     "engine.night",
     "market.http",
+    "serving.remote",
 }
 
 

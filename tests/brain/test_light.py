@@ -33,6 +33,7 @@ def modules(package: str) -> list[str]:
 LIGHT = (
     "brain",
     "brain.artifacts",
+    "brain.cells",
     "brain.confidence",
     "brain.errors",
     "brain.manifest",

@@ -395,7 +395,7 @@ def test_a_cell_that_cannot_be_read_is_told_and_costs_no_other(
     ):
         library.champion(SYMBOL, "extreme")
     assert [c.regime for c in library.champions()] == [Regime.NORMAL, Regime.HIGH]
-    messages = [r.getMessage() for r in caplog.records if r.name == "registry.library"]
+    messages = [r.getMessage() for r in caplog.records if r.name == "brain.cells"]
     assert [message.partition(":")[0] for message in messages] == [
         "left out the champion of BTC-USD.1h.6 in low",
         "left out the champion of BTC-USD.1h.6 in extreme",

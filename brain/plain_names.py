@@ -13,14 +13,11 @@ import json
 import logging
 from collections.abc import Mapping
 
-from mlflow import MlflowClient
-from mlflow.entities.model_registry import ModelVersion
-from mlflow.exceptions import MlflowException
-
 from brain.errors import InputError
 from brain.model_keys import ModelKey
 from brain.naming import Family, Regime, Tag, cell_tag, champion_alias, recipe_tag
 from brain.recipes import Recipe
+from brain.registry_entries import RegistryReader, VersionEntry
 
 __all__ = ["plain_key", "version_key"]
 
@@ -28,14 +25,14 @@ logger = logging.getLogger(__name__)
 
 
 def plain_key(
-    client: MlflowClient, name: str, aliases: Mapping[str, int], tags: Mapping[str, str]
+    reader: RegistryReader, name: str, aliases: Mapping[str, int], tags: Mapping[str, str]
 ) -> ModelKey | None:
     """What a model under a plain name is of.
 
     Champions whose records and recipes are current need no further request.
 
     Args:
-        client: of the registry.
+        reader: of the registry.
         name: of the registered model.
         aliases, tags: of it; one is ``symbol``.
 
@@ -51,9 +48,9 @@ def plain_key(
         for regime, number in cells.items()
         if (recipe := _recorded_recipe(tags, regime, number)) in recipes
     }
-    keys = {known.get(n) or _key_of_version(client, name, n) for n in set(cells.values())}
+    keys = {known.get(n) or _key_of_version(reader, name, n) for n in set(cells.values())}
     if not keys:
-        keys = set(recipes.values()) or {_newest_key(client, name)}
+        keys = set(recipes.values()) or {_newest_key(reader, name)}
     if len(keys) == 1:
         return keys.pop()
     logger.warning(
@@ -64,18 +61,15 @@ def plain_key(
     return None
 
 
-def version_key(client: MlflowClient, entry: ModelVersion) -> ModelKey | None:
+def version_key(reader: RegistryReader, entry: VersionEntry) -> ModelKey | None:
     """What a version under a plain name is of; None if it is unknown.
 
     Those from before versions had a tag ``horizon`` have it as a parameter of their runs.
     """
     horizon = entry.tags.get(Tag.HORIZON)
     if horizon is None and entry.run_id:
-        try:
-            horizon = client.get_run(entry.run_id).data.params.get("horizon")
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                raise
+        run = reader.run(entry.run_id)
+        horizon = run.params.get("horizon") if run else None
     return _key(entry.tags, horizon)
 
 
@@ -86,15 +80,13 @@ def _key(tags: Mapping[str, str], horizon: str | None) -> ModelKey | None:
         return None
 
 
-def _key_of_version(client: MlflowClient, name: str, number: int) -> ModelKey | None:
-    return version_key(client, client.get_model_version(name, str(number)))
+def _key_of_version(reader: RegistryReader, name: str, number: int) -> ModelKey | None:
+    return version_key(reader, reader.version(name, number))
 
 
-def _newest_key(client: MlflowClient, name: str) -> ModelKey | None:
-    entries = client.search_model_versions(
-        f"name = '{name}'", max_results=1, order_by=["version_number DESC"]
-    )
-    return version_key(client, entries[0]) if entries else None
+def _newest_key(reader: RegistryReader, name: str) -> ModelKey | None:
+    entry = reader.newest(name)
+    return version_key(reader, entry) if entry else None
 
 
 def _recipe_keys(tags: Mapping[str, str]) -> dict[str, ModelKey]:

@@ -1,0 +1,1 @@
+"""The registry and its files over HTTP, by the standard library alone."""
