@@ -116,11 +116,14 @@ class _Stream(io.RawIOBase):
     def __init__(self, sock: socket.socket, deadline: Deadline, most: int) -> None:
         self._sock, self._deadline, self._most = sock, deadline, most
         self.received = 0
+        self.ended = False
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
+        if self.ended:
+            return 0
         self._sock.settimeout(self._deadline.left())
         size = self._sock.recv_into(buffer)
         self.received += size
@@ -129,14 +132,27 @@ class _Stream(io.RawIOBase):
         return size
 
 
+class _Reader(io.BufferedReader):
+    """Stays open when an answer is whole, to tell whether more came."""
+
+    def close(self) -> None:
+        pass
+
+
 class _Socket:
     """What :class:`http.client.HTTPResponse` asks of a socket."""
 
     def __init__(self, stream: _Stream) -> None:
-        self._stream = stream
+        self.stream = stream
+        self.reader = _Reader(stream, _CHUNK)
 
     def makefile(self, _mode: str) -> io.BufferedReader:
-        return io.BufferedReader(self._stream, _CHUNK)
+        return self.reader
+
+    def has_more(self) -> bool:
+        """Whether something was received beyond what was read."""
+        self.stream.ended = True
+        return bool(self.reader.peek(1))
 
 
 class Connection:
@@ -181,13 +197,15 @@ class Connection:
         self._sock.settimeout(deadline.left())
         self._sock.sendall(f"GET {request.target} HTTP/1.1\r\n{text}\r\n".encode("latin-1"))
         stream = _Stream(self._sock, deadline, limit + limit // 8 + _FRAME)
-        response = http.client.HTTPResponse(_Socket(stream), method="GET")  # type: ignore[arg-type]
+        source: Any = _Socket(stream)
+        response = http.client.HTTPResponse(source, method="GET")
         try:
             response.begin()
             body = _body(response, limit)
             self.used = True
             names = {name.lower(): value for name, value in response.headers.items()}
-            return Answer(response.status, names, body), not response.will_close
+            keep = not response.will_close and not source.has_more()
+            return Answer(response.status, names, body), keep
         finally:
             response.close()
 
@@ -216,19 +234,19 @@ class Connection:
 
 def _body(response: http.client.HTTPResponse, limit: int) -> bytes:
     """The whole body; :class:`http.client.HTTPResponse` doesn't tell if it was cut off."""
-    if (response.length or 0) > limit:
-        raise TooLargeError(f"{response.length} bytes, more than {limit}")
     expected = response.length
-    parts: list[bytes] = []
-    size = 0
-    while part := response.read(_CHUNK):
-        parts.append(part)
-        size += len(part)
-        if size > limit:
+    if expected is not None and expected > limit:
+        raise TooLargeError(f"{expected} bytes, more than {limit}")
+    # With a length, read1 of some Pythons goes beyond it; without one, read waits for more.
+    read = response.read1 if expected is None else response.read
+    body = bytearray()
+    while part := read(_CHUNK):
+        body += part
+        if len(body) > limit:
             raise TooLargeError(f"more than {limit} bytes")
-    if expected is not None and size != expected:
-        raise http.client.IncompleteRead(b"", expected - size)
-    return b"".join(parts)
+    if expected is not None and len(body) != expected:
+        raise http.client.IncompleteRead(b"", expected - len(body))
+    return bytes(body)
 
 
 def _connect(origin: Origin, deadline: Deadline) -> socket.socket:

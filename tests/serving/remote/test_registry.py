@@ -13,6 +13,7 @@ from brain.manifest import check_bytes
 from brain.model_keys import ModelKey
 from brain.naming import Regime
 from serving import RemoteRegistry
+from serving.remote.entries import ModelEntry
 from tests.serving.remote.conftest import PLAIN, REAL, TINY, Scene
 
 
