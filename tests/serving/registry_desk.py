@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from shutil import copytree
 
 from brain.naming import REGIMES, Family, Regime, Tag
 from brain.recipes import Recipe
@@ -43,11 +44,14 @@ class RegistryDesk:
         self._run = self.library.start("nightly", "a night", tags={Tag.ROLE: "night"}, note="")
         self._numbers = itertools.count()
 
-    def register(self, fitted: FittedModel, dataset: Dataset) -> Version:
-        """Register a version as a night does."""
+    def register(self, fitted: FittedModel, dataset: Dataset, files: Path | None = None) -> Version:
+        """Register a version as a night does; with the files of a folder if one is given."""
         folder = self.folder / str(next(self._numbers))
         recipe = Recipe(fitted.family, dataset.feature_set, dataset.horizon, {}, 7)
-        write_model(fitted, dataset, recipe, rule_of(dataset), folder)
+        if files is not None:
+            copytree(files, folder)
+        else:
+            write_model(fitted, dataset, recipe, rule_of(dataset), folder)
         tags: dict[str, str] = {
             Tag.FAMILY: str(fitted.family),
             Tag.RECIPE: "recipe",

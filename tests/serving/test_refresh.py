@@ -5,89 +5,17 @@ from __future__ import annotations
 import gc
 import time
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from brain.errors import InputError
 from brain.naming import REGIMES, Family, Regime, champion_alias
-from brain.records import Version
-from engine.data.dataset import Dataset
-from registry.library import BrainLibrary
 from serving import Hamilton, Limits, Refresh, RemoteRegistry
-from tests.servers import MlflowServer
 from tests.serving.conftest import TRAINED
-from tests.serving.desk import Models, bars_of, fit, give, sample
-from tests.serving.registry_desk import RegistryDesk, datasets
-
-SYMBOL, NOWHERE = "ETH/USD", "http://127.0.0.1:9"
-NEW = [bar for bar in bars_of(sample(), TRAINED) if bar.close == bar.close]
-QUICK = Refresh(seconds=0.1, sweep_seconds=3600.0)
-
-
-def until(holds: Callable[[], bool], seconds: float = 20.0) -> None:
-    """Wait until something holds; fail if it doesn't."""
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, "it never held"
-        time.sleep(0.02)
-
-
-@dataclass
-class Scene:
-    """A registry whose symbol has two versions of each family; the first ones are champions."""
-
-    uri: str
-    desk: RegistryDesk
-    dataset: Dataset
-    first: list[Version]
-    second: list[Version]
-
-    @contextmanager
-    def hamilton(self, refresh: Refresh | None = QUICK, **options: Any) -> Iterator[Hamilton]:
-        with opened(self.uri, refresh=refresh, **options) as hamilton:
-            yield hamilton
-
-
-@contextmanager
-def opened(uri: str, **options: Any) -> Iterator[Hamilton]:
-    """Hamilton on a registry, closed with its connections."""
-    registry = RemoteRegistry(uri)
-    try:
-        with Hamilton(registry, [SYMBOL], **{"limits": Limits.off(), **options}) as hamilton:
-            yield hamilton
-    finally:
-        registry.close()
-
-
-@pytest.fixture(scope="module")
-def registered(
-    _mlflow_server: MlflowServer, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Scene]:
-    _mlflow_server.reset()
-    folder = tmp_path_factory.mktemp("desk")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        desk = RegistryDesk(BrainLibrary(_mlflow_server.uri), folder)
-        (dataset,) = datasets(TRAINED)
-        first, second = desk.versions(dataset), desk.versions(dataset, rows=900)
-        yield Scene(_mlflow_server.uri, desk, dataset, first, second)
-
-
-@pytest.fixture
-def scene(registered: Scene) -> Scene:
-    for version, regimes in zip(registered.first, (REGIMES[::3], REGIMES[1:2], REGIMES[2:3]),
-                                strict=True):  # fmt: skip
-        registered.desk.crown(version, *regimes)
-    return registered
-
-
-def served(hamilton: Hamilton, regime: Regime = Regime.LOW) -> str:
-    return hamilton.champion(SYMBOL, regime).version.id
+from tests.serving.desk import Models, fit, give
+from tests.serving.registry_desk import datasets
+from tests.serving.scene import NEW, NOWHERE, SYMBOL, Scene, opened, served, until
 
 
 def test_a_promotion_decides_from_the_next_bar_on(scene: Scene, tmp_path: Path) -> None:
