@@ -31,9 +31,9 @@ from engine.data.dataset import Dataset, make_dataset
 from engine.data.frames import feature_frame
 from registry.library import BrainLibrary
 from serving import Hamilton, Limits, Refresh, RemoteRegistry
+from tests.servers import MlflowServer, sqlite_template
 from tests.serving.desk import fit
 from tests.serving.registry_desk import RegistryDesk, record_of
-from tests.servers import MlflowServer, sqlite_template
 
 __all__ = ["refresh_metrics"]
 

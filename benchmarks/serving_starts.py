@@ -30,8 +30,8 @@ import numpy as np
 uri, symbol, cache = sys.argv[1:]
 hamilton = Hamilton(RemoteRegistry(uri), [symbol], cache=cache or None)
 champion = hamilton.champion(symbol, "low")
-shape = (len(champion.names),) if champion.look_back == 1 else (champion.look_back, len(champion.names))
-print(champion.predict(np.ones(shape)), flush=True)
+rows = np.ones((champion.look_back, len(champion.names)))
+print(champion.predict(rows if len(rows) > 1 else rows[0]), flush=True)
 hamilton.close()
 """
 _THEIRS = """
@@ -41,7 +41,8 @@ uri, name, rows = sys.argv[1:]
 mlflow.set_tracking_uri(uri)
 model = mlflow.pyfunc.load_model(f"models:/{name}@champion-low")
 names = model.metadata.get_input_schema().input_names()
-print(model.predict(pandas.DataFrame(numpy.ones((int(rows), len(names))), columns=names)), flush=True)
+frame = pandas.DataFrame(numpy.ones((int(rows), len(names))), columns=names)
+print(model.predict(frame), flush=True)
 """
 
 

@@ -77,6 +77,7 @@ class ChampionCache:
 
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder)
+        self._swept = 0.0
         try:
             for part in (_VERSIONS, _MODELS):
                 (self.folder / part).mkdir(parents=True, exist_ok=True)
@@ -136,7 +137,7 @@ class ChampionCache:
         confirmed = self._read(self.folder / _CONFIRMED) or {}
         kept = []
         for path in sorted((self.folder / _MODELS).glob("*.json")):
-            entry = self._read(path)
+            entry = None if path.name.startswith(_DRAFT) else self._read(path)
             try:
                 if entry is not None:
                     kept.append(_model(entry, confirmed))
@@ -164,8 +165,9 @@ class ChampionCache:
             "cells": {str(cell.regime): as_json(cell) for cell in cells},
         }
         self._store(self.folder / _MODELS / f"{key.name}.json", entry)
-        with suppress(OSError):
-            self._sweep()
+        if time.time() > self._swept + _STRAY_SECONDS:
+            with suppress(OSError):
+                self._sweep()
 
     def confirm(self, moments: Mapping[str, int]) -> None:
         """Keep when the registry last confirmed each model, by the names of their keys.
@@ -185,6 +187,7 @@ class ChampionCache:
 
     def _sweep(self) -> None:
         """Remove versions that no model refers to, and drafts of processes that were killed."""
+        self._swept = time.time()
         used = {cell.digest for model in self.models() for cell in model.cells}
         oldest = time.time() - _STRAY_SECONDS
         for path in (self.folder / _VERSIONS).iterdir():
