@@ -30,6 +30,8 @@ export PYTHONDONTWRITEBYTECODE :=
 MADE     := $(VENV)/.made-with-uv-$(UV_VERSION)
 PLATFORM := $(VENV)/.platform-installed
 DEV      := $(VENV)/.dev-installed
+# What a live executor installs, in an environment of its own: the tests run one there.
+BASE     := .venv-base/.base-installed
 
 # uv does not read pip's settings: hand it the folder of wheels that pip knows. Without one, $(1)
 # chooses torch's build.
@@ -47,7 +49,7 @@ compile  = $(call wheels,cpu) $(BIN)/uv pip compile -q pyproject.toml --python-v
 cut_off  = sed -i.orig 's/^\(torch==[0-9.]*\)+cpu/\1/'
 
 .DEFAULT_GOAL := help
-.PHONY: help nightly test soak lint format lock ui bench screenshots clean
+.PHONY: help base nightly test soak lint format lock ui bench screenshots clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -78,6 +80,15 @@ $(DEV): requirements-dev.txt $(MADE)
 	@echo "Installing requirements-dev.txt into $(VENV)"
 	@$(install) -r requirements-dev.txt
 	@$(itself)
+	@touch $@
+
+base: $(BASE) ## make .venv-base: what a live executor installs, at the lock's versions
+
+$(BASE): pyproject.toml requirements.txt $(MADE)
+	@echo "Installing the base of pyproject.toml into .venv-base"
+	@$(BIN)/uv venv -q --clear --python $(BIN)/python .venv-base
+	@$(call wheels,) $(BIN)/uv pip install -q --python .venv-base/bin/python "$$@" \
+	-c requirements.txt -r pyproject.toml
 	@touch $@
 
 lock: $(MADE) ## resolve pyproject.toml into requirements.txt and requirements-dev.txt
@@ -116,12 +127,12 @@ ui: $(VENV) ## look at the runs and the registry in a browser
 # No number of threads is right for many test processes at once but one. A file's tests share their
 # servers and nights, so they stay in one process.
 test soak bench: export OMP_NUM_THREADS := 1
-test: $(DEV) ## run every test
+test: $(DEV) $(BASE) ## run every test
 	@python -m pytest -n $(TEST_PROCESSES) --dist loadfile $(ARGS)
 
 # Properties are asked again, of ten times as many examples.
 soak: export HYPOTHESIS_PROFILE := soak
-soak: $(DEV) ## run the tests that are slow or repeat much
+soak: $(DEV) $(BASE) ## run the tests that are slow or repeat much
 	@python -m pytest -m "soak or hypothesis" -n $(TEST_PROCESSES) --dist loadfile $(ARGS)
 
 bench: $(DEV) ## run a benchmark: make bench ARGS=nightly
@@ -148,6 +159,6 @@ format: $(DEV) ## format, and repair what the linter can
 	@ruff check --fix --quiet .
 
 clean: ## remove what was built or installed; runs and models stay
-	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+	@rm -rf $(VENV) .venv-base build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \
 	.import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -107,9 +107,10 @@ def _read_file(path: Path, limit: int) -> bytes:
         raise ArtifactStoreError(
             f"{path} can't be read on this machine ({error.strerror}); {_SERVE}"
         ) from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise ArtifactStoreError(f"{path} is no regular file; {_RESTORE}")
     with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise ArtifactStoreError(f"{path} is no regular file; {_RESTORE}")
         content = file.read(limit + 1)
     if len(content) > limit:
         raise LibraryError(f"{path} has more than {limit} bytes; {_RESTORE}")

@@ -22,7 +22,7 @@ __all__ = ["RemoteRegistry"]
 
 #: Models on a page: its JSON holds the interpreter for a tenth of a millisecond each.
 PAGE = 25
-_MOST_PAGES = 100_000
+_MOST_PAGES = 4_000
 _MANIFEST_BYTES = 1_000_000
 _FILE_BYTES = 256_000_000
 #: What an executor loads of a version, beside the manifest and its data.
@@ -166,15 +166,18 @@ class RemoteRegistry:
 
     def _entries(self, symbol: str | None) -> Iterator[ModelEntry]:
         words = "" if symbol is None else f"tags.{Tag.SYMBOL} = '{symbol}'"
-        token = ""
-        for _ in range(_MOST_PAGES):
+        tokens = [""]
+        while tokens[-1] or len(tokens) == 1:
             entries, token = self._server.models(
-                {"filter": words, "max_results": PAGE, "page_token": token}
+                {"filter": words, "max_results": PAGE, "page_token": tokens[-1]}
             )
             yield from entries
-            if not token:
-                return
-        raise LibraryError(f"{self._server.url} has more than {_MOST_PAGES} pages of models")
+            if token in tokens[1:] or len(tokens) > _MOST_PAGES:
+                raise LibraryError(
+                    f"{self._server.url} answers with pages of models without an end; "
+                    "look whether it is an MLflow server"
+                )
+            tokens.append(token)
 
     def _model(self, entry: ModelEntry) -> SymbolModel | None:
         key = key_of_model(self._server, entry.name, entry.aliases, entry.tags)
