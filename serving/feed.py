@@ -49,6 +49,8 @@ class ChampionFeed:
         # What comes by itself was seen by nobody before; a journal's replay loads what was proven.
         self._prover = Prover() if self._refresh is not None else None
         self._loader = Loader(models, self._cache, self._prover)
+        if self._prover is not None and not (self._cache and self._cache.models()):
+            self._prover.start()  # while the registry is asked
         self._followed: list[Followed] = []
         self._refresher: Refresher | None = None
 

@@ -16,12 +16,14 @@ import json
 import math
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from typing import IO, NoReturn
 
 from brain.artifacts import LIGHTGBM, LSTM_WINDOW, XGBOOST
 from brain.errors import BrainError, InputError, LibraryError, ModelIntegrityError
@@ -36,6 +38,7 @@ _MEMORY_BYTES = 8 * 2**30
 _LONGEST_LINE, _LONGEST_ANSWER = 2**20, 2**14
 # The process ends a copy that takes too long; a process that does so itself is ended after that.
 _GRACE_SECONDS = 10.0
+_TASKS = "/proc/self/task"
 _PROGRAM = "import sys; sys.path[:] = {path!r}; from serving.proving import main; main()"
 
 
@@ -50,7 +53,7 @@ class Prover:
     def __init__(self, seconds: float = _SECONDS, idle_seconds: float = _IDLE_SECONDS) -> None:
         self._seconds, self._idle_seconds = seconds, idle_seconds
         self._lock = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: _Process | None = None
         self._used = time.monotonic()
         self._closed = False
 
@@ -105,7 +108,7 @@ class Prover:
         with self._lock:
             self._end()
 
-    def _running(self) -> subprocess.Popen[bytes]:
+    def _running(self) -> _Process:
         if self._closed:
             raise InputError("the prover is closed; open Hamilton again")
         if self._process is None or self._process.poll() is not None:
@@ -125,7 +128,58 @@ class Prover:
         process.wait()
 
 
-def _start() -> subprocess.Popen[bytes]:
+class _Copy:
+    """A copy of this process that proves versions, by the surface of a started one."""
+
+    def __init__(self) -> None:
+        ours, theirs = socket.socketpair()
+        self.pid = os.fork()
+        if self.pid == 0:
+            _become_prover(theirs.fileno())
+        theirs.close()
+        self.stdin = self.stdout = ours.makefile("rwb")
+        ours.close()
+        self._code: int | None = None
+
+    def poll(self) -> int | None:
+        """The exit code; None while it runs."""
+        return self._wait(os.WNOHANG)
+
+    def wait(self) -> int | None:
+        """The exit code, when it has ended."""
+        return self._wait(0)
+
+    def kill(self) -> None:
+        """End it."""
+        if self.poll() is None:
+            os.kill(self.pid, signal.SIGKILL)
+
+    def _wait(self, options: int) -> int | None:
+        if self._code is None:
+            with suppress(ChildProcessError):  # somebody else has waited for it
+                ended, status = os.waitpid(self.pid, options)
+                if ended == 0:
+                    return None
+                self._code = os.waitstatus_to_exitcode(status)
+                return self._code
+            self._code = -signal.SIGKILL
+        return self._code
+
+
+_Process = subprocess.Popen[bytes] | _Copy
+
+
+def _start() -> _Process:
+    """A process that proves: a copy of this one where it can be copied, else one started anew.
+
+    A copy is there at once. A process of one thread alone can be copied: what other threads hold at
+    the moment stays held for ever in a copy. So it is looked for threads of any kind.
+    """
+    try:
+        if hasattr(os, "fork") and os.listdir(_TASKS) == [str(os.getpid())]:
+            return _Copy()
+    except OSError:
+        pass  # no Linux
     program = _PROGRAM.format(path=[entry or os.getcwd() for entry in sys.path])
     try:
         return subprocess.Popen(
@@ -142,7 +196,7 @@ def _start() -> subprocess.Popen[bytes]:
 
 
 def _ask(
-    process: subprocess.Popen[bytes], cell: Cell, files: Mapping[str, bytes], seconds: float
+    process: _Process, cell: Cell, files: Mapping[str, bytes], seconds: float
 ) -> Mapping[str, str] | None:
     """The process' answer; None if it ended."""
     assert process.stdin is not None
@@ -172,9 +226,31 @@ def _raise(answer: Mapping[str, str]) -> None:
 
 def main() -> None:
     """Prove the versions of standard input, one after the other, until it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # which is for the executor
     _limit_memory()
     source, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no answer
+    _answer(source, answers)
+
+
+def _become_prover(channel: int) -> NoReturn:
+    """Go on as a process that proves, with nothing of the one that it is a copy of."""
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN if number == signal.SIGINT else signal.SIG_DFL)
+        quiet = os.open(os.devnull, os.O_RDWR)
+        for standard in (0, 1, 2):
+            os.dup2(quiet, standard)
+        os.closerange(3, channel)
+        os.closerange(channel + 1, os.sysconf("SC_OPEN_MAX"))
+        _limit_memory()
+        stream = socket.socket(fileno=channel).makefile("rwb")
+        _answer(stream, stream)
+    finally:
+        os._exit(0)
+
+
+def _answer(source: IO[bytes], answers: IO[bytes]) -> None:
     prove = _prove_aside if hasattr(os, "fork") else _fault
     while line := source.readline():
         head = json.loads(line)
