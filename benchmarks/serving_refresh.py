@@ -31,6 +31,7 @@ from engine.data.dataset import Dataset, make_dataset
 from engine.data.frames import feature_frame
 from registry.library import BrainLibrary
 from serving import Hamilton, Limits, Refresh, RemoteRegistry
+from serving.bars import Bar
 from tests.servers import MlflowServer, sqlite_template
 from tests.serving.desk import fit
 from tests.serving.registry_desk import RegistryDesk, record_of
@@ -181,7 +182,7 @@ class _Decisions:
         columns = self.bars.frame[["open", "high", "low", "close", "volume"]].to_numpy().tolist()
         closes = self.bars.close_time.as_unit("ns").asi8.tolist()
         self._bars = [
-            (place, *row, close)
+            (place, Bar(close, *row))
             for place, (row, close) in enumerate(zip(columns, closes, strict=True))
             if place >= _TRAINED and row[3] == row[3]
         ]
@@ -211,12 +212,12 @@ class _Decisions:
     def _decide(
         self, symbols: Sequence[str], ended: threading.Event, latencies: list[float]
     ) -> None:
-        for symbol, (place, *bar, close) in self._next(symbols):
+        for symbol, place, bar in self._next(symbols):
             if ended.is_set():
                 return
             begin = time.perf_counter()
             try:
-                decision = self.hamilton.bar(symbol, *bar, close)
+                decision = self.hamilton.bar(symbol, *bar[1:], bar.close_time)
             except Exception as error:  # noqa: BLE001 -- counted, whatever it is
                 self.failures.append(repr(error))
                 continue
@@ -225,12 +226,12 @@ class _Decisions:
                 self._made.append((decision.version, place, symbol, decision.prediction))
             time.sleep(_PAUSE_SECONDS)
 
-    def _next(self, symbols: Sequence[str]) -> Iterator[tuple[str, tuple[float, ...]]]:
+    def _next(self, symbols: Sequence[str]) -> Iterator[tuple[str, int, Bar]]:
         """The next bars of symbols in turn; from the end on there are none."""
-        for bar in self._bars:
+        for place, bar in self._bars:
             for symbol in symbols:
-                if bar[-1] > self.hamilton.last_close(symbol):
-                    yield symbol, bar
+                if bar.close_time > self.hamilton.last_close(symbol):
+                    yield symbol, place, bar
 
     def wrong(self, families: Mapping[str, Family]) -> int:
         """How many predictions are not those of the version that was named, by pyfunc."""

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from benchmarks.frame import Metric, Target, interleave
@@ -66,10 +67,10 @@ def start_metrics(runs: int, progress: Callable[[str], object]) -> list[Metric]:
                 version = names[family]
                 rows = "24" if family is Family.LSTM else "1"
                 ours, stock[family] = interleave(
-                    lambda v=version: _seconds(_OURS, server.uri, v.symbol, ""),
-                    lambda v=version, r=rows: _seconds(_THEIRS, server.uri, v.model, r),
+                    partial(_seconds, _OURS, server.uri, version.symbol, ""),
+                    partial(_seconds, _THEIRS, server.uri, version.model, rows),
                     runs,
-                    lambda line, f=family: progress(f"start, {f}, {line}"),
+                    partial(_say, progress, f"start, {family}"),
                 )
                 name = f"{family}: start of a process to its first score"
                 metrics.append(Metric(name, "s", ours, stock[family], target=Target(sooner)))
@@ -81,6 +82,10 @@ def start_metrics(runs: int, progress: Callable[[str], object]) -> list[Metric]:
             name = f"{family}: start without the registry / stock's with it"
             metrics.append(Metric(name, "s", ours, stock[family], target=Target(_DOWN_SOONER)))
     return metrics
+
+
+def _say(progress: Callable[[str], object], title: str, line: str) -> None:
+    progress(f"{title}, {line}")
 
 
 def _seconds(program: str, *arguments: str) -> float:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 from brain.champion_source import ChampionSource
 from brain.errors import BrainError, InputError, LibraryError, NoChampionError
@@ -174,7 +175,7 @@ def _ask(
     models: ChampionSource, named: Sequence[str | ModelKey]
 ) -> list[Sequence[Champion] | BrainError]:
     if len(named) < _MANY:
-        return [_champions(lambda each=each: models.champions(each)) for each in named]
+        return [_champions(partial(models.champions, each)) for each in named]
     everything = _champions(models.champions)
     if isinstance(everything, BrainError):
         return [everything] * len(named)
@@ -187,7 +188,7 @@ def _ask(
         key = ModelQuery.parse(each).choose(names)
         return by_key[key] if key is not None else ()
 
-    return [_champions(lambda each=each: chosen(each)) for each in named]
+    return [_champions(partial(chosen, each)) for each in named]
 
 
 def _champions(ask: Callable[[], Sequence[Champion]]) -> Sequence[Champion] | BrainError:

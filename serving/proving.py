@@ -23,7 +23,8 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import IO, NoReturn
+from io import BufferedReader, BufferedRWPair, BufferedWriter
+from typing import NoReturn
 
 from brain.artifacts import LIGHTGBM, LSTM_WINDOW, XGBOOST
 from brain.errors import BrainError, InputError, LibraryError, ModelIntegrityError
@@ -145,9 +146,11 @@ class _Copy:
         """The exit code; None while it runs."""
         return self._wait(os.WNOHANG)
 
-    def wait(self) -> int | None:
+    def wait(self) -> int:
         """The exit code, when it has ended."""
-        return self._wait(0)
+        code = self._wait(0)
+        assert code is not None
+        return code
 
     def kill(self) -> None:
         """End it."""
@@ -167,6 +170,7 @@ class _Copy:
 
 
 _Process = subprocess.Popen[bytes] | _Copy
+_Stream = BufferedReader | BufferedWriter | BufferedRWPair
 
 
 def _start() -> _Process:
@@ -250,7 +254,7 @@ def _become_prover(channel: int) -> NoReturn:
         os._exit(0)
 
 
-def _answer(source: IO[bytes], answers: IO[bytes]) -> None:
+def _answer(source: _Stream, answers: _Stream) -> None:
     prove = _prove_aside if hasattr(os, "fork") else _fault
     while line := source.readline():
         head = json.loads(line)

@@ -48,7 +48,9 @@ def test_an_alias_that_was_moved_by_hand_is_found_by_a_sweep(scene: Scene) -> No
     with scene.hamilton(Refresh(seconds=0.1, sweep_seconds=1.0)) as hamilton:
         until(lambda: hamilton.health().asked is not None)
         client, version = scene.desk.library.client, scene.second[1]
-        client.set_registered_model_alias(version.model, champion_alias(Regime.LOW), version.number)
+        client.set_registered_model_alias(
+            version.model, champion_alias(Regime.LOW), str(version.number)
+        )
         until(lambda: served(hamilton) == version.id)
         assert hamilton.champion(SYMBOL, Regime.LOW).cell.confidence is None
     scene.desk.library.release(SYMBOL, Regime.LOW)
