@@ -29,6 +29,7 @@ from brain.patience import PATIENCE
 from brain.redact import redact, redacted_output
 from brain.stopwatch import Stopwatch
 from brain.work import Failure, Progress
+from serving.http.settings import OPTIONS as SERVE_OPTIONS
 
 try:
     import click
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from analysis.replay.report import ReplayReport
+    from brain.champion_source import ChampionSource
     from brain.series.source import BarSource
     from brain.settings import Settings
     from market.quality.bars_check import CheckedBars
@@ -355,6 +357,31 @@ def replay(
         job.check_bars()
         job.show_replay(report)
     return job.exit_code
+
+
+@cli.command()
+@_setting_options(*SERVE_OPTIONS)
+def serve(**overrides: str | None) -> int:
+    """Decide over HTTP, by the champions of the registry, until SIGTERM.
+
+    Tokens are in the environment alone: BRAIN_SERVE_TOKENS.
+    """
+    from serving.http.command import serve
+
+    with log_to(Logs()):
+        return serve(overrides, _champion_source, partial(print, flush=True))
+
+
+def _champion_source() -> ChampionSource:
+    """Where champions are from. An executor's environment alone reads a registry over HTTP."""
+    dsn = os.environ.get("MLFLOW_TRACKING_URI", "")
+    if not dsn.startswith(("http://", "https://")):
+        from brain.settings import load_settings
+
+        dsn = load_settings().tracking_uri
+    from registry.library import BrainLibrary
+
+    return BrainLibrary(dsn)
 
 
 @cli.group()

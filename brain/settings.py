@@ -68,6 +68,8 @@ _PREFIX = "BRAIN_"
 _FILE = "BRAIN_SETTINGS"
 # Where settings are, and a variable of the tests: neither settings nor misspellings.
 _RESERVED = {_FILE, FOLDER, "BRAIN_RECORDED_DATA"}
+# Those of `brain serve` are its own, :mod:`serving.http.settings`, which needs no pydantic.
+_SERVE, _SERVE_TABLE = f"{_PREFIX}SERVE_", "serve"
 
 
 def _words(value: object) -> object:
@@ -401,6 +403,7 @@ class _SettingsFile(TomlConfigSettingsSource):
 
     def _read_file(self, file_path: Any) -> dict[str, Any]:
         values: dict[str, Any] = super()._read_file(file_path)
+        values.pop(_SERVE_TABLE, None)
         _check_addresses(values)
         return values
 
@@ -433,7 +436,8 @@ def _settings_file() -> Path | None:
 def _refuse_unknown_variables() -> None:
     variables = {f"{_PREFIX}{name.upper()}" for name in Settings.model_fields}
     for name in os.environ:
-        if name.upper().startswith(_PREFIX) and name.upper() not in variables | _RESERVED:
+        own = name.upper().startswith(_PREFIX) and not name.upper().startswith(_SERVE)
+        if own and name.upper() not in variables | _RESERVED:
             raise SettingsError(
                 f"environment variable {name} is no setting; {did_you_mean(name, variables)}"
             )

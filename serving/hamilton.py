@@ -214,6 +214,20 @@ class Hamilton:
         executor = self._executor(symbol)
         executor.reload(self._feed.load(executor.key))
 
+    @property
+    def keys(self) -> tuple[ModelKey, ...]:
+        """The models of all symbols, in the order in which these were named."""
+        return tuple(executor.key for executor in self._all)
+
+    def key(self, symbol: str | ModelKey) -> ModelKey:
+        """The model that a symbol means here.
+
+        Raises:
+            UnknownSymbolError: nothing is decided on that symbol.
+            AmbiguousModelError: it has several models; name one.
+        """
+        return self._executor(symbol).key
+
     def last_close(self, symbol: str | ModelKey) -> int:
         """The close of the last bar that counts, nanoseconds since 1970 UTC: the next one is due.
 

@@ -39,6 +39,8 @@ def nanoseconds(value: object, name: str = "close_time") -> int:
         ns = getattr(since, "value", None)  # of pandas, which knows nanoseconds
         if ns is None or not isinstance(since, timedelta):
             ns = (since.days * 86_400 + since.seconds) * 10**9 + since.microseconds * 1000
+        if not _LEAST <= ns < _MOST:
+            raise InputError(f"{name} is {value}; give a moment from 1990 to 2199")
         return int(ns)
     if isinstance(value, np.integer):
         value = int(value)

@@ -358,6 +358,7 @@ def test_extras_only_add() -> None:
     base = {r.name for r in requirements(set())}
     assert base == {"numpy", "lightgbm", "xgboost", "onnxruntime"}
     platform = {r.name for r in requirements({"platform"})}
+    assert base < {r.name for r in requirements({"serve"})} < platform
     assert (
         base
         < {r.name for r in requirements({"market"})}
@@ -400,6 +401,7 @@ def test_the_entry_points_are_the_commands() -> None:
         "analyze",
         "release",
         "replay",
+        "serve",
         "journal",
     }
     assert ENTRY_POINTS["main"] == ENTRY_POINTS["nightly"]
@@ -413,11 +415,14 @@ def test_the_entry_points_are_the_commands() -> None:
         "analyze",
         "release",
         "replay",
+        "serve",
         "journal",
     }
 
 
-@pytest.mark.parametrize("name", ["nightly", "collect", "train", "tune", "analyze", "replay"])
+@pytest.mark.parametrize(
+    "name", ["nightly", "collect", "train", "tune", "analyze", "replay", "serve"]
+)
 def test_an_entry_point_hands_every_parameter_to_its_command(name: str) -> None:
     entry = ENTRY_POINTS[name]
     options = {option.name: option for option in mlproject.cli.commands[name].params}

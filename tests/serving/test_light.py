@@ -18,7 +18,8 @@ ALONE = """
 import json, sys
 from pathlib import Path
 HEAVY = ("pandas", "mlflow", "torch", "sklearn", "scipy", "pyarrow",
-         "pydantic", "psutil", "rich", "joblib", "click", "exchange_calendars")
+         "pydantic", "psutil", "rich", "joblib", "click", "exchange_calendars",
+         "uvicorn", "httptools", "msgspec", "prometheus_client")
 for name in HEAVY:
     sys.modules[name] = None
 from brain.model_keys import ModelKey
