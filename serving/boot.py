@@ -76,8 +76,8 @@ def first_champions(
     asked = clock()
     answers = _answers(models, named, None if None in kept else patience)
     together = [
-        _Start(name, answer, old, asked, loader, cache)
-        for name, answer, old in zip(named, answers, kept, strict=True)
+        _Start(symbol, answer, old, asked, loader, cache)
+        for symbol, answer, old in zip(symbols, answers, kept, strict=True)
     ]
     if len(together) == 1:
         return [together[0].first()]
@@ -101,7 +101,7 @@ def model_key(symbol: object) -> str | ModelKey:
 class _Start:
     """What is known of a symbol: the registry's answer, and what the cache has."""
 
-    named: str | ModelKey
+    symbol: str | ModelKey
     answer: Sequence[Champion] | BrainError
     kept: KeptModel | None
     asked: int
@@ -116,7 +116,7 @@ class _Start:
             return self._from_cache(self.kept)
         if not self.answer:
             if self.kept is None:
-                raise NoChampionError(f"{self.named} has no champion; run the nightly job for it")
+                raise NoChampionError(f"{self.symbol} has no champion; run the nightly job for it")
             return self._from_cache(self.kept)
         name, key = self.answer[0].model, self.answer[0].key
         cells = [cell_of(champion) for champion in self.answer]

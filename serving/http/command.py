@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING
 from brain.champion_source import ChampionSource
 from brain.errors import NoChampionError, SettingsError
 from brain.model_keys import ModelKey
+from serving.cache import ChampionCache
 from serving.hamilton import Hamilton
 from serving.http.settings import ServeSettings, load_serve_settings
+from serving.polling import PolledSource
+from serving.refresher import Refresh
 
 if TYPE_CHECKING:
     from serving.http.server import Server as Server
@@ -60,22 +63,18 @@ def desk(
     from serving.http.application import Application
     from serving.http.guard import Guard
     from serving.http.metrics import Metrics
-    from serving.http.reloads import Reloads
     from serving.http.server import Server, bind
     from serving.http.service import Service
 
     with ExitStack() as stack:
         bound = stack.enter_context(bind(settings))  # what can't be served is not loaded
         hamilton = stack.enter_context(_open(settings, source()))
-        reloads = Reloads(hamilton, settings.refresh_seconds)
-        stack.callback(reloads.close)
-        metrics = Metrics(hamilton, reloads.health)
-        service = Service(hamilton, reloads.health, metrics, settings.invocations)
+        metrics = Metrics(hamilton)
+        service = Service(hamilton, metrics, settings.invocations)
         stack.callback(service.close)
         guard = Guard(settings.known_hosts, settings.tokens)
         application = Application(service, guard, metrics, settings.body_kb * 1024)
         server = Server(application, settings, metrics, bound)
-        reloads.start()
         yield hamilton, server
 
 
@@ -95,11 +94,20 @@ def check_libraries() -> None:
 
 def _open(settings: ServeSettings, models: ChampionSource) -> Hamilton:
     symbols: list[str | ModelKey] = list(settings.symbols)
+    if not symbols and settings.cache is not None:
+        symbols = [model.key for model in ChampionCache(settings.cache).models()]
     if not symbols:
         symbols = list(dict.fromkeys(champion.key for champion in models.champions()))
     if not symbols:
         raise NoChampionError("the registry has no champions; run the nightly job first")
-    hamilton = Hamilton(models, symbols, limits=settings.limits, journal=settings.journal)
+    hamilton = Hamilton(
+        models if hasattr(models, "newest") else PolledSource(models, settings.refresh_seconds),
+        symbols,
+        limits=settings.limits,
+        journal=settings.journal,
+        cache=settings.cache,
+        refresh=Refresh(seconds=settings.refresh_seconds, sweep_seconds=settings.sweep_seconds),
+    )
     try:
         if settings.invocations is not None:
             hamilton.key(settings.invocations[0])

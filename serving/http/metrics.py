@@ -6,12 +6,15 @@ from collections.abc import Callable, Iterator
 from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
-from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
+from brain.errors import NoChampionError
+from brain.naming import Regime
+from serving.champions import LoadedChampion
 from serving.hamilton import Hamilton
-from serving.http.health import HealthSource, champions
+from serving.health import Health, ModelHealth
 
 __all__ = ["Metrics"]
 
@@ -39,7 +42,6 @@ class Metrics:
 
     Args:
         hamilton: whose champions are shown.
-        health: of these.
 
     Attributes:
         kind: the content type of :meth:`text`.
@@ -47,9 +49,9 @@ class Metrics:
 
     kind = CONTENT_TYPE_LATEST.encode()
 
-    def __init__(self, hamilton: Hamilton, health: HealthSource) -> None:
+    def __init__(self, hamilton: Hamilton) -> None:
         self.registry = CollectorRegistry()
-        self.registry.register(_Served(hamilton, health))
+        self.registry.register(_Served(hamilton))
         ProcessCollector(registry=self.registry)
         requests = Counter(
             "brain_http_requests", "Requests answered", ["route", "status"], registry=self.registry
@@ -118,14 +120,14 @@ class Metrics:
 class _Served(Collector):
     """Readiness, ages and versions of now."""
 
-    def __init__(self, hamilton: Hamilton, health: HealthSource) -> None:
-        self._hamilton, self._health = hamilton, health
+    def __init__(self, hamilton: Hamilton) -> None:
+        self._hamilton = hamilton
 
     def describe(self) -> list[Metric]:
         return []
 
     def collect(self) -> Iterator[Metric]:
-        health = self._health()
+        health = self._hamilton.health()
         yield GaugeMetricFamily("brain_ready", "Whether decisions are made", int(health.ready))
         ages = GaugeMetricFamily(
             "brain_champions_age_seconds",
@@ -138,14 +140,18 @@ class _Served(Collector):
             labels=["model"],
         )
         failures = GaugeMetricFamily(
-            "brain_champions_failed", "Champions that can't be used", labels=["model"]
+            "brain_champions_failed", "Champions that are not the registry's", labels=["model"]
         )
+        changes = CounterMetricFamily("brain_champion_changes", "Champions taken over")
+        changes.add_metric([], health.changes)
+        asked = GaugeMetricFamily("brain_registry_age_seconds", "Since the registry last answered")
+        asked.add_metric([], float("nan") if health.asked is None else health.asked)
         for model in health.models:
             ages.add_metric([model.model], float("nan") if model.age is None else model.age)
-            closes.add_metric([model.model], self._hamilton.last_close(model.model) / 1e9)
+            closes.add_metric([model.model], model.last_close / 1e9)
             failures.add_metric([model.model], len(model.failures))
         info = InfoMetricFamily("brain_champion", "Champions that are served")
-        for model, regime, champion in champions(self._hamilton, health):
+        for model, regime, champion in _champions(self._hamilton, health):
             labels = {
                 "model": model.model,
                 "regime": str(regime),
@@ -154,4 +160,16 @@ class _Served(Collector):
                 "family": str(champion.version.family),
             }
             info.add_metric([], labels)
-        yield from (ages, closes, failures, info)
+        yield from (ages, closes, failures, changes, asked, info)
+
+
+def _champions(
+    hamilton: Hamilton, health: Health
+) -> Iterator[tuple[ModelHealth, Regime, LoadedChampion]]:
+    """The champions that can be used."""
+    for model in health.models:
+        for regime in model.versions:
+            try:
+                yield model, regime, hamilton.champion(model.model, regime)
+            except NoChampionError:  # since the health was told
+                continue

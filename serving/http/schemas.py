@@ -158,10 +158,14 @@ class ModelAnswer(Struct):
 
     model: str
     versions: Annotated[dict[str, str], Meta(description="Model ids by regime.")]
-    failures: Annotated[dict[str, str], Meta(description="Why a regime has none, by regime.")]
+    failures: Annotated[
+        dict[str, str],
+        Meta(description="Why a regime has no champion, or not the registry's, by regime."),
+    ]
     age: Annotated[
         Number, Meta(description="Seconds since the registry last confirmed them; null is never.")
     ]
+    error: Annotated[str, Meta(description="Why the registry's champions were not taken over.")]
     last_close: Annotated[int, Meta(description="Of the last bar that counts, nanoseconds.")]
 
 
@@ -170,7 +174,8 @@ class HealthAnswer(Struct, omit_defaults=True):
 
     ready: bool
     models: list[ModelAnswer] | UnsetType = UNSET
-    errors: str | UnsetType = UNSET
+    error: str | UnsetType = UNSET
+    asked: float | UnsetType | None = UNSET
 
 
 class ErrorAnswer(Struct):

@@ -15,7 +15,6 @@ from brain.naming import REGIMES, Regime
 from serving.champions import LoadedChampion
 from serving.hamilton import Hamilton
 from serving.http.answers import Answer, Header, Refusal, encode
-from serving.http.health import HealthSource
 from serving.http.metrics import Metrics
 from serving.http.openapi import document
 from serving.http.requests import Request
@@ -54,7 +53,6 @@ class Service:
 
     Args:
         hamilton: that decides.
-        health: of what it serves.
         metrics: that count.
         default: symbol and regime of ``/invocations`` where a request names neither.
     """
@@ -62,11 +60,10 @@ class Service:
     def __init__(
         self,
         hamilton: Hamilton,
-        health: HealthSource,
         metrics: Metrics,
         default: tuple[str, Regime] | None = None,
     ) -> None:
-        self._hamilton, self._health, self._metrics = hamilton, health, metrics
+        self._hamilton, self._metrics = hamilton, metrics
         self._default = default
         self._openapi = Answer(encode(document()))
         self._decisions, self._batches = Turns("decisions"), Turns("batches")
@@ -124,7 +121,7 @@ class Service:
             return self._hamilton.champion(symbol, regime)
         except NoChampionError as error:
             name = self._hamilton.key(symbol).name
-            models = self._health().models
+            models = self._hamilton.health().models
             failed = any(m.model == name and regime in m.failures for m in models)
             raise Refusal(503 if failed else 404, str(error)) from error
 
@@ -226,17 +223,18 @@ class Service:
 
     async def health(self, request: Request) -> Answer:
         """Whether decisions are made; and to whom it may be told, by what."""
-        health = self._health()
+        health = self._hamilton.health()
         answer = HealthAnswer(health.ready)
         if request.trusted:
-            answer.errors = health.errors
+            answer.error, answer.asked = health.error, health.asked
             answer.models = [
                 ModelAnswer(
                     model.model,
                     {str(regime): version for regime, version in model.versions.items()},
                     {str(regime): why for regime, why in model.failures.items()},
                     model.age,
-                    self._hamilton.last_close(model.model),
+                    model.error,
+                    model.last_close,
                 )
                 for model in health.models
             ]

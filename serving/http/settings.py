@@ -61,7 +61,9 @@ class ServeSettings:
         invocations: the cell (symbol, regime) of ``/invocations`` where a request names none.
         limits: of the desk.
         journal: folder of the journal; None for none.
-        refresh_seconds: from one look at the registry's champions to the next.
+        cache: folder of the last known good champions; None for none.
+        refresh_seconds: from one look at the registry's head to the next.
+        sweep_seconds: from one look at all of its models to the next.
         host, port: where it listens; port 0 is any that is free.
         hosts: names by which requests may call it, beside those of loopback; ``*`` is any.
         tokens: of which a request has to bear one; none ask for none.
@@ -77,7 +79,9 @@ class ServeSettings:
     invocations: tuple[str, Regime] | None = None
     limits: Limits = field(default_factory=_usual_limits)
     journal: Path | None = None
-    refresh_seconds: float = 60.0
+    cache: Path | None = None
+    refresh_seconds: float = 1.0
+    sweep_seconds: float = 300.0
     host: str = "127.0.0.1"
     port: int = 8000
     hosts: tuple[str, ...] = ()
@@ -283,7 +287,9 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "invocations": _cell,
     "limits": _limits,
     "journal": _path,
+    "cache": _path,
     "refresh_seconds": _within(_number, 0.05, 86_400.0),
+    "sweep_seconds": _within(_number, 0.05, 86_400.0),
     "host": _host,
     "port": _within(_whole, 0, 65_535),
     "hosts": _hosts,

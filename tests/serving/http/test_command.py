@@ -167,19 +167,19 @@ def test_other_champions_are_taken_while_requests_are_answered(tmp_path: Path) -
         while (version := served.get(f"/champions/{PATH}/low").json["version"]) != second:
             assert version == first
             assert time.monotonic() < deadline
-        assert served.get("/health").json["errors"] == ""
+        assert served.get("/health").json["error"] == ""
 
 
 def test_an_error_keeps_the_champions_and_is_told(tmp_path: Path) -> None:
     models = quick_models(tmp_path, 1100)
-    with serving(models, refresh_seconds=0.05) as served:
+    with serving(models, refresh_seconds=0.05, sweep_seconds=0.1) as served:
         cells = dict(models.cells)
         models.cells.clear()
         deadline = time.monotonic() + 20.0
-        while not (errors := served.get("/health").json["errors"]):
+        while not (error := served.get("/health").json["models"][0]["error"]):
             assert time.monotonic() < deadline
-        assert "has no champion" in errors
+        assert "no model" in error
         assert served.bar(PRESENT[0]).status == 200
         models.cells |= cells
-        while served.get("/health").json["errors"]:
+        while served.get("/health").json["models"][0]["error"]:
             assert time.monotonic() < deadline
