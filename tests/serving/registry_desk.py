@@ -34,14 +34,18 @@ class RegistryDesk:
         library: of the registry.
         folder: for the models' files.
         folders: the files of each version, by its id.
+        experiment: of their runs.
     """
 
     library: BrainLibrary
     folder: Path
     folders: dict[str, Path] = field(default_factory=dict)
+    experiment: str = "nightly"
 
     def __post_init__(self) -> None:
-        self._run = self.library.start("nightly", "a night", tags={Tag.ROLE: "night"}, note="")
+        self._run = self.library.start(
+            self.experiment, "a night", tags={Tag.ROLE: "night"}, note=""
+        )
         self._numbers = itertools.count()
 
     def register(self, fitted: FittedModel, dataset: Dataset, files: Path | None = None) -> Version:

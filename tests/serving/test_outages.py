@@ -141,10 +141,16 @@ STORE_FAULTS: dict[str, tuple[str, float | None, str, str]] = {
 def test_a_store_at_fault_is_asked_again(
     scene: Scene, proxy: FaultProxy, deciding: Deciding, fault: str, family: int
 ) -> None:
-    """A spoilt file is downloaded again, and not refused for ever."""
-    hamilton = deciding.hamilton
     mode, value, path, message = STORE_FAULTS[fault]
     proxy.set(mode, value, path=path)
+    asked_again(scene, proxy, deciding, family, message)
+
+
+def asked_again(
+    scene: Scene, proxy: FaultProxy, deciding: Deciding, family: int, message: str
+) -> None:
+    """A spoilt file is downloaded again, and not refused for ever."""
+    hamilton = deciding.hamilton
     version = named(scene, family)
     deciding.until(lambda: hamilton.health().models[0].failures)
     (why,) = hamilton.health().models[0].failures.values()
