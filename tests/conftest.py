@@ -51,20 +51,35 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     Which one depends on the test's name and the others, so every value has its share.
     """
     tests: dict[tuple[str, str], list[tuple[int, pytest.Item]]] = {}
+    values: dict[tuple[str, str], list[object]] = {}
     for item in items:
         for mark in item.iter_markers("sampled"):
+            parameters = item.callspec.params if hasattr(item, "callspec") else {}
+            name = item.nodeid.partition("[")[0]
             # By their places: a function's name in the list is another one in each process.
-            places = dict(item.callspec.indices) if hasattr(item, "callspec") else {}
+            places = {
+                key: _place(values.setdefault((name, key), []), value)
+                for key, value in parameters.items()
+            }
             if mark.args[0] in places:
-                value = places.pop(mark.args[0])
-                test = item.nodeid.partition("[")[0], str(sorted(places.items()))
-                tests.setdefault(test, []).append((value, item))
-    for test, values in tests.items():
-        numbers = sorted({value for value, _ in values})
+                sampled = places.pop(mark.args[0])
+                test = name, str(sorted(places.items()))
+                tests.setdefault(test, []).append((sampled, item))
+    for test, cases in tests.items():
+        numbers = sorted({sampled for sampled, _ in cases})
         chosen = numbers[crc32("".join(test).encode()) % len(numbers)]
-        for value, item in values:
-            if value != chosen:
+        for sampled, item in cases:
+            if sampled != chosen:
                 item.add_marker(pytest.mark.soak)
+
+
+def _place(values: list[object], value: object) -> int:
+    """The place of a value among those that were met, to which it is added."""
+    for place, other in enumerate(values):
+        if other is value:
+            return place
+    values.append(value)
+    return len(values) - 1
 
 
 #: Tests of models and of whole nights: Lightning, Evidently and SHAP take long to import.
