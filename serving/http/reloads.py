@@ -62,8 +62,10 @@ class Reloads:
         self._thread.start()
 
     def close(self) -> None:
-        """Look no longer; a look under way is not waited for."""
+        """Look no longer; a look under way is waited for."""
         self._ended.set()
+        if self._thread.is_alive():
+            self._thread.join()
 
     def look(self) -> None:
         """Take the champions of now; where that fails the former ones stay."""
