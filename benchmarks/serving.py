@@ -5,9 +5,12 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import click
+
 from benchmarks.frame import Benchmark, Report
 from benchmarks.serving_champions import make_champion, sample_dataset
 from benchmarks.serving_decisions import decision_metrics
+from benchmarks.serving_http import http_metrics
 from benchmarks.serving_memory import memory_metrics
 from benchmarks.serving_scores import Readings, score_metrics, score_records
 from brain.console import console
@@ -16,8 +19,13 @@ from brain.naming import Family
 __all__ = ["BENCHMARK", "measure"]
 
 
-def measure(runs: int) -> Report:
-    """Fit the champions, and measure each, ours and theirs in turn."""
+def measure(runs: int, mlserver: Path | None = None) -> Report:
+    """Fit the champions, and measure each, ours and theirs in turn.
+
+    Args:
+        runs: of each side.
+        mlserver: Python of an environment that has MLServer with its MLflow runtime; None for none.
+    """
     out = console()
 
     def progress(line: str) -> None:
@@ -38,8 +46,9 @@ def measure(runs: int) -> Report:
             if not champion.large
             for metric in memory_metrics(champion.family, champion.folder)
         ]
+        over_http, http_notes = http_metrics(champions, folder, runs, progress, mlserver)
     return Report(
-        metrics=[*decisions, *score_metrics(scores), *memory],
+        metrics=[*decisions, *score_metrics(scores), *memory, *over_http],
         runs=runs,
         ours="Hamilton",
         theirs="tutorials",
@@ -53,6 +62,7 @@ def measure(runs: int) -> Report:
             "Champions of one seed on the sample's hours of BTC/USD; the second of each family is "
             "the largest of its search space.",
             "Memory is resident, of a process of its own with nothing else in it; read once.",
+            *http_notes,
         ],
         records=score_records(scores),
     )
@@ -61,5 +71,22 @@ def measure(runs: int) -> Report:
 BENCHMARK = Benchmark(
     measure,
     runs=5,
-    versions=("mlflow", "lightgbm", "xgboost", "onnxruntime", "pandas", "numpy"),
+    options=[
+        click.Option(
+            ["--mlserver"],
+            type=click.Path(exists=True, dir_okay=False, path_type=Path),
+            help="Python of an environment with MLServer and mlserver-mlflow, to measure it too",
+        )
+    ],
+    versions=(
+        "mlflow",
+        "lightgbm",
+        "xgboost",
+        "onnxruntime",
+        "pandas",
+        "numpy",
+        "uvicorn",
+        "httptools",
+        "msgspec",
+    ),
 )

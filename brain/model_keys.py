@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 
 from brain.errors import AmbiguousModelError, InputError
 from brain.naming import model_name, parse_model_name, parse_symbol
@@ -35,7 +36,7 @@ class ModelKey:
     def __str__(self) -> str:
         return f"{self.symbol} on {self.timeframe} bars, {ahead(self.horizon)}"
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The name of a new registered model, ``BTC-USDT.1h.6``."""
         return model_name(self.symbol, self.timeframe, self.horizon)

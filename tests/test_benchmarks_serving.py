@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from benchmarks.http_load import Load, load
 from benchmarks.serving_champions import Champion
+from benchmarks.serving_http import _differing, _ours, _rates, _Readings, _requests, _Run
 from benchmarks.serving_scores import Readings, score_metrics
 from brain.naming import Family
 from tests.serving.predictors.champions import make_champion
@@ -45,3 +48,77 @@ def test_the_samples_champions_have_targets_and_the_largest_have_none() -> None:
     ]
     (differ,) = list(metrics.values())[-1].ours
     assert (differ, list(metrics.values())[-1].holds) == (2.0, False)
+
+
+# --- HTTP ---------------------------------------------------------------------------------------
+
+
+def served(name: Family, folder: Path) -> Champion:
+    one = make_champion(name, folder)
+    rows = one.rows[:400]
+    predictions = one.predictions[:400]
+    return Champion(name, False, one.folder, one.names, one.look_back, rows, predictions)
+
+
+def test_what_asks_counts_answers_faults_and_what_was_answered(tmp_path: Path) -> None:
+    one = served(Family.LIGHTGBM, tmp_path / "one")
+    other = served(Family.XGBOOST, tmp_path / "other")
+    requests = _requests(one)
+    faulty = requests[0].replace(b"dataframe_split", b"dataframe_slipt")
+    with _ours(one.folder, other.folder) as server:
+        once = load(server.address.port, 4, 0, [*requests, faulty])
+        assert (once.answers, once.faults) == (len(requests) + 1, 1)
+        assert {number for number, _, _ in once.bodies} == set(range(len(requests) + 1))
+        predictions = {n: json.loads(body) for n, _, body in once.bodies if n < len(requests)}
+        step = len(one.windows) // 200
+        assert predictions == {
+            n: {"predictions": [float(one.predictions[n * step])]} for n in range(len(requests))
+        }
+        assert 0.0 < once.times[0] <= once.times[1] <= once.times[2] < 10.0
+        before = server.address.processor()
+        some = load(server.address.port, 2, 0.2, requests)
+        assert server.address.processor() > before
+        assert (some.faults, some.seconds >= 0.2) == (0, True)
+        assert some.rate == some.answers / some.seconds
+        server.say("3")
+        while not server.told():
+            assert load(server.address.port, 1, 0.05, requests).faults == 0
+        (now,) = {v for _, v, _ in load(server.address.port, 1, 0.1, requests).bodies}
+        assert now.endswith("/2")
+
+
+def run_of(rate: float, processor: float, *bodies: tuple[int, str, str], faults: int = 0) -> _Run:
+    found = Load(int(rate), 1.0, faults, 0.1, (0.1, 0.2, 0.3), bodies)
+    return _Run(found, processor)
+
+
+def test_rates_have_targets_and_other_answers_are_counted() -> None:
+    rows = np.zeros((3, 2))
+    one = Champion(Family.LIGHTGBM, False, Path(), ("a", "b"), 1, rows, np.zeros(3))
+    ours = {1: [run_of(9000, 60.0, (0, "v", '{"predictions":[0.5]}'))],
+            32: [run_of(9000, 60.0, (1, "v", '{"predictions":[0.25]}'), faults=2)]}  # fmt: skip
+    theirs = {1: [run_of(100, 9000.0, (0, "", '{"predictions": [0.5]}'))],
+              32: [run_of(100, 9000.0, (1, "", '{"predictions": [0.25]}'))]}  # fmt: skip
+    readings = _Readings(one, ours, theirs, {}, 0)
+    metrics = [(m.name.partition(": ")[2], m.ratio, m.holds) for m in _rates(readings)]
+    assert metrics[:2] == [
+        ("requests at 1 connection", 90.0, True),
+        ("processor a request at 1 connection", 150.0, None),
+    ]
+    assert metrics[3] == ("requests at 32 connections", 90.0, False)
+    assert [m.ours for m in _rates(readings) if "2xx" in m.name] == [[0.0], [2.0]]
+    assert _differing(one, ours, theirs) == 0
+    theirs[32][0] = run_of(100, 9000.0, (1, "", '{"predictions": [0.26]}'))
+    assert _differing(one, ours, theirs) == 1
+    ours[1].append(run_of(9000, 60.0, (0, "v", '{"predictions":[null]}')))
+    assert _differing(one, ours, theirs) == 2
+
+
+def test_an_lstms_last_prediction_is_compared_in_either_form() -> None:
+    rows = np.zeros((3, 2))
+    one = Champion(Family.LSTM, False, Path(), ("a", "b"), 2, rows, np.zeros(2))
+    ours = {1: [run_of(1, 1.0, (0, "v", '{"predictions":[null,0.5]}'))]}
+    text = '{"predictions": [{"prediction": NaN}, {"prediction": 0.5000001}]}'
+    assert _differing(one, ours, {1: [run_of(1, 1.0, (0, "", text))]}) == 0
+    text = text.replace("0.5000001", "0.50001")
+    assert _differing(one, ours, {1: [run_of(1, 1.0, (0, "", text))]}) == 1

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import numpy as np
 import pytest
@@ -361,6 +362,58 @@ def test_a_model_that_knows_the_market_decides_nothing_without_it(
     crown(night, version, sharpe=0.6)
     _, line = decide(night, monkeypatch, capsys)
     assert line.endswith(f"{version.id} needs funding, open_interest, of which no row was given")
+
+
+# --- docs/http.md -------------------------------------------------------------------------------
+
+
+def bars_since(night: Night) -> dict[str, list[float]]:
+    """The bars since the training, as columns."""
+    closes = night.bars.close_time[-NEW:].as_unit("ns").asi8.tolist()
+    return {**night.bars.frame.iloc[-NEW:].to_dict("list"), "close_time": closes}
+
+
+def test_what_the_docs_ask_over_http_is_answered(night: Night, tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "http.md").read_text()
+    (block,) = re.findall(r"```bash\n(.*?)```", text, re.DOTALL)
+    asked = re.findall(r"^curl .*?(?=^curl|\Z)", block, re.DOTALL | re.MULTILINE)
+    command = [sys.executable, "-m", "mlproject", "serve", "--port", "0", "--symbols", SYMBOL]
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": night.uri, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        [*command, "--journal", str(tmp_path / "journal")],
+        cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True,
+    ) as server:  # fmt: skip
+        try:
+            assert server.stdout is not None
+            line = server.stdout.readline()
+            match = re.match(r"Serving ETH-USD.1d.6 at http://127.0.0.1:(\d+); no token", line)
+            assert match, line
+            address = f"http://127.0.0.1:{match[1]}/bars/ETH-USD/warm-up"
+            kind = {"Content-Type": "application/json"}
+            since = json.dumps(bars_since(night)).encode()
+            with urlopen(Request(address, since, kind)) as answer:
+                assert json.load(answer) == {"bars": NEW}
+            answers = [
+                json.loads(
+                    subprocess.run(
+                        ["bash", "-c", curl.replace(":8000", f":{match[1]}")],
+                        capture_output=True, check=True,
+                    ).stdout
+                )
+                for curl in asked
+            ]  # fmt: skip
+        finally:
+            server.terminate()
+    assert server.returncode == 0
+    champion, decision = answers
+    assert champion["version"] == night.champion.model_id
+    assert champion["digest"] == night.champion.record.digest
+    assert decision["time"] == int(datetime(2020, 1, 18, tzinfo=UTC).timestamp()) * 10**9
+    assert decision["position"] == 0.0
+    assert re.match(r"the bar closed \d+[a-z] ago", decision["reason"])
+    replayed = night.run("-m", "mlproject", "journal", "replay", str(tmp_path / "journal"))
+    assert replayed.returncode == 0
+    assert "0 differences" in replayed.stdout
 
 
 # --- hamilton_ten_lines.py ----------------------------------------------------------------------

@@ -24,7 +24,8 @@ def tls_context(certificate: Path, key: Path) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        context.load_cert_chain(certificate, key)
+        # A password that is given, and wrong, is not asked for on a terminal.
+        context.load_cert_chain(certificate, key, password="")
     except (OSError, ValueError) as error:
         raise SettingsError(
             f"tls_certificate={str(certificate)!r} and tls_key={str(key)!r} can't be used: "

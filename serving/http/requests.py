@@ -38,21 +38,23 @@ class Request:
     trusted: bool = False
     body: bytes = b""
 
-    def named(self, name: str) -> str | None:
-        """What the query, or else the header ``X-<name>``, says; None if neither does.
+    def named(self, *names: str) -> list[str | None]:
+        """What the query, or else the headers ``X-<name>``, say; None where neither does.
 
         Raises:
             Refusal: 400, the query can't be read.
         """
+        values: dict[str, str] = {}
         if self.query:
             try:
-                pairs = dict(parse_qsl(self.query.decode("ascii"), max_num_fields=10))
+                values = dict(parse_qsl(self.query.decode("ascii"), max_num_fields=10))
             except ValueError as error:
                 raise Refusal(400, f"the query can't be read: {error}") from error
-            if name in pairs:
-                return pairs[name]
-        value = self.headers.get(f"x-{name}".encode())
-        return None if value is None else value.decode("latin-1")
+        for name in names:
+            header = self.headers.get(f"x-{name}".encode())
+            if header is not None:
+                values.setdefault(name, header.decode("latin-1"))
+        return [values.get(name) for name in names]
 
     def kind(self) -> str:
         """The type of its body, without parameters.

@@ -135,7 +135,7 @@ class Service:
 
     def _named_cell(self, request: Request) -> tuple[str, str]:
         """The cell of a request that may name none, or a part of it."""
-        symbol, regime = request.named("symbol"), request.named("regime")
+        symbol, regime = request.named("symbol", "regime")
         if symbol is None and regime is None and self._default is not None:
             return self._default
         if symbol is not None and regime is not None:
