@@ -15,6 +15,7 @@ from typing import Any
 from brain.brief import Brief
 from brain.confidence import Confidence, Posterior, Prior
 from brain.errors import LibraryError
+from brain.field_kinds import check_kinds
 from brain.model_keys import ModelKey
 from brain.naming import Family, Regime, champion_alias, model_id, parse_family
 from brain.sizing import AGE, Factor, aged
@@ -339,13 +340,32 @@ class CellRecord(Brief):
             fields = json.loads(text)
             # A record from before there were nights was written in its night.
             night = {"night": fields["decided"][:10]}
-            return cls(
+            record = cls(
                 **(night | fields | {"family": parse_family(fields["family"])} | _sized(fields))
             )
-        except (ValueError, TypeError, KeyError) as error:
+            _check(record)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise LibraryError(
                 f"a cell's tag can't be read ({error}): {text[:80]!r}; run the night again"
             ) from error
+        return record
+
+
+def _check(record: CellRecord) -> None:
+    """Check that an executor can reckon with a record.
+
+    Raises:
+        TypeError: a field is of another kind.
+        ValueError: a share or a probability is none.
+    """
+    nested = (record.posterior, record.posterior and record.posterior.prior, *record.factors)
+    for value in (record, *filter(None, nested)):
+        check_kinds(value)
+    shares = {"confidence": record.confidence, "size": record.size}
+    shares |= {f"factor {factor.name}": factor.value for factor in record.factors}
+    for name, share in shares.items():
+        if share is not None and not 0.0 <= share <= 1.0:
+            raise ValueError(f"{name} is {share}, expected 0 to 1")
 
 
 def age_days(trained_until: str, moment: datetime) -> float:
@@ -378,9 +398,13 @@ def _sized(fields: Mapping[str, Any]) -> dict[str, Any]:
         return {"size": None} if fields.get("size") else {}
     posterior = fields["posterior"]
     return {
-        "posterior": posterior and Posterior(**posterior | {"prior": Prior(**posterior["prior"])}),
+        "posterior": None if posterior is None else _posterior(posterior),
         "factors": tuple(Factor(**factor) for factor in fields["factors"]),
     }
+
+
+def _posterior(fields: Mapping[str, Any]) -> Posterior:
+    return Posterior(**{**fields, "prior": Prior(**fields["prior"])})
 
 
 @dataclass(frozen=True, repr=False)

@@ -132,8 +132,10 @@ def _reader(files: Mapping[str, bytes], cell: Cell) -> Callable[[str], bytes]:
                 raise ModelIntegrityError(
                     f"{cell.version} has no {needed}; train it anew for an executor"
                 )
-        check_bytes(files[MANIFEST], cell.digest, {name: files[name]})
-        return files[name]
+        # Each is taken once: another look at a file could find other bytes than those checked.
+        manifest, content = bytes(files[MANIFEST]), bytes(files[name])
+        check_bytes(manifest, cell.digest, {name: content})
+        return content
 
     return read
 

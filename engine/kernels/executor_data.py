@@ -34,6 +34,8 @@ _HEAD = "head"
 _DAY_NS = 24 * 3_600_000_000_000
 # The least date that a zip holds: a clock's would make other bytes each time.
 _DATE = (1980, 1, 1, 0, 0, 0)
+# Bytes of all arrays; a look-back of a year of minutes has a tenth of it.
+_MOST = 512_000_000
 _CURE = "fetch the version again, or register it anew"
 
 
@@ -190,9 +192,7 @@ class ExecutorData(Brief):
             ModelIntegrityError: the bytes are of something else, or of another format.
         """
         try:
-            with np.load(BytesIO(content), allow_pickle=False) as archive:
-                arrays = {name: archive[name] for name in archive.files}
-            data = _parse(arrays)
+            data = _parse(_arrays(content))
         except (
             *(ValueError, TypeError, KeyError, IndexError, AttributeError, EOFError, OSError),
             *(NotImplementedError, MemoryError, RuntimeError, RecursionError),
@@ -208,28 +208,67 @@ class ExecutorData(Brief):
         """Whether all arrays have the shapes that the others ask for."""
         width, rows = len(self.names), self.look_back
         window = (width,) if rows == 1 else (rows, width)
-        golden = len(self.golden_predictions)
+        golden, memory = self.golden_predictions.size, self.memory
+        stretches = memory.session_closes_ns.size
         shapes = {"recent": (rows, width), "golden_rows": (golden, *window)}
+        shapes |= {"golden_predictions": (golden,)}
         for name, shape in shapes.items():
             if (array := getattr(self, name)).shape != shape:
                 raise ModelIntegrityError(
                     f"the executor's {name} has shape {array.shape}, expected {shape}; {_CURE}"
                 )
+        sessions = [getattr(memory, name) for name in _SESSIONS]
+        ascend = all(a.shape == (stretches,) and np.all(a[1:] > a[:-1]) for a in sessions[1:])
+        if not ascend or sessions[0].shape != (stretches,):
+            raise ModelIntegrityError(f"the executor's sessions are none; {_CURE}")
+        if not stretches and self.calendar not in (BARS, CONTINUOUS):
+            raise ModelIntegrityError(
+                f"the executor's calendar {self.calendar!r} has no sessions; {_CURE}"
+            )
 
 
 _PLAIN = (
     "symbol", "timeframe", "calendar", "timeframe_ns", "horizon", "family", "names", "feature_set",
     "look_back",
 )  # fmt: skip
+_WHOLE = ("timeframe_ns", "horizon", "look_back")
 _ARRAYS = ("recent", "golden_rows", "golden_predictions")
 _SESSIONS = ("session_anchors_ns", "session_opens_ns", "session_closes_ns")
 _KERNELS = tuple(field.name for field in fields(Memory) if field.name not in _SESSIONS)
 
 
-def _parse(arrays: dict[str, NDArray[Any]]) -> ExecutorData:
-    head = json.loads(str(arrays[_HEAD]))
+def _arrays(content: bytes) -> dict[str, NDArray[Any]]:
+    with zipfile.ZipFile(BytesIO(content)) as archive:
+        size = sum(entry.file_size for entry in archive.infolist())
+    if size > _MOST:  # a few bytes can be packed from as many zeros as there is no room for
+        raise InputError(f"{size} bytes when they are unpacked, more than {_MOST}")
+    with np.load(BytesIO(content), allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def _head(arrays: dict[str, NDArray[Any]]) -> dict[str, Any]:
+    """The values that are no arrays, each of its kind."""
+    head: dict[str, Any] = json.loads(str(arrays[_HEAD]))
     if head.pop("format") != _FORMAT:
         raise InputError(f"another format than {_FORMAT}, which this release reads")
+    for name in _PLAIN:
+        value = head[name]
+        values = value if name == "names" and value else [value]
+        kind = int if name in _WHOLE else str
+        if any(type(each) is not kind for each in values) or (kind is int and value < 1):
+            raise InputError(f"{name} is {value!r:.40}")
+    return head | {"names": tuple(head["names"])}
+
+
+def _numbers(array: NDArray[Any], kinds: str) -> NDArray[Any]:
+    """The array as wide as it gets, if it is of numbers of these kinds."""
+    if array.dtype.kind not in kinds:
+        raise TypeError(f"an array is of {array.dtype}")
+    return array.astype(np.int64 if kinds == "iu" else np.float64)
+
+
+def _parse(arrays: dict[str, NDArray[Any]]) -> ExecutorData:
+    head = _head(arrays)
     kernels: dict[str, Any] = {
         kernel: {
             name.removeprefix(f"{kernel}/"): array
@@ -238,13 +277,13 @@ def _parse(arrays: dict[str, NDArray[Any]]) -> ExecutorData:
         }
         for kernel in _KERNELS
     }
-    sessions: dict[str, Any] = {name: arrays[name].astype(np.int64) for name in _SESSIONS}
-    rows: dict[str, Any] = {name: arrays[name].astype(np.float64) for name in _ARRAYS}
+    sessions: dict[str, Any] = {name: _numbers(arrays[name], "iu") for name in _SESSIONS}
+    rows: dict[str, Any] = {name: _numbers(arrays[name], "iuf") for name in _ARRAYS}
     data = ExecutorData(
         rule=PositionRule.from_json(head.pop("rule")),
         memory=Memory(**kernels, **sessions),
         **rows,
-        **head | {"names": tuple(head["names"])},
+        **head,
     )
     # All that is read late is read once: what can't be parsed is told here.
     _ = data.trained_until_ns, data.definition, data.regimes

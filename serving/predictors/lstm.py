@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from ctypes import memmove
 from typing import TYPE_CHECKING
@@ -81,6 +82,10 @@ def _session(model: bytes) -> onnxruntime.InferenceSession:
     options.log_severity_level = _ERRORS_ALONE
     # Arenas grow by powers of two, and each session would have its own.
     options.enable_cpu_mem_arena = False
+    # A graph may name files that hold its weights: nobody has checked those.
+    options.add_session_config_entry(
+        "session.model_external_initializers_file_folder_path", os.devnull
+    )
     try:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     # Its errors have no base of their own.

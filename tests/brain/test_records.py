@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, strategies as st
 
+from brain.errors import LibraryError
 from brain.model_keys import ModelKey
 from brain.naming import Family, Regime
 from brain.records import CellRecord, Champion, Estimate, Evidence, Version
@@ -181,6 +184,43 @@ def test_the_estimates_by_name_begin_with_the_net_sharpe_ratio() -> None:
     assert names[:4] == ["net_sharpe", "rank_ic", "hit_rate", "max_drawdown"]
     assert [f"{name}_error" for name in names] == KEYS[1:-3:2]
     assert EVIDENCE.estimates()["hit_rate"] == Estimate(0.52, 0.02)
+
+
+#: Values that a field of a record can't have.
+WRONG: dict[str, list[Any]] = {
+    "version": ["7", None, 7.5, True],
+    "digest": [None, 7, ["d"]],
+    "confidence": ["abc", math.nan, 1.5, -0.1, True, [0.5]],
+    "size": ["1", 2, -1, math.inf, {}],
+    "bars": ["10", 1.5, False],
+    "provisional": [1, "yes", None],
+    "metrics": [None, [], {"bars": "10"}, {"bars": None}],
+    "regimes": [None, [], "low"],
+    "posterior": [7, [], {"prior": 7}, {"measured": 1.0}],
+    "factors": [
+        *(7, [7], [{"name": "age"}]),
+        [{"name": "age", "value": "half", "reason": ""}],
+        [{"name": "age", "value": math.nan, "reason": ""}],
+        [{"name": 7, "value": 0.5, "reason": ""}],
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [(field, value) for field, values in WRONG.items() for value in values]
+)
+def test_a_record_with_a_value_of_another_kind_is_refused(field: str, value: object) -> None:
+    record = CellRecord(7, "d", Family.LSTM, "r", "2026-11-22", True, "prior", 1, 1, "")
+    fields = json.loads(record.to_json())
+    assert CellRecord.from_json(json.dumps(fields)) == record
+    with pytest.raises(LibraryError, match="a cell's tag can't be read"):
+        CellRecord.from_json(json.dumps(fields | {field: value}))
+
+
+@pytest.mark.parametrize("text", ["", "7", "[]", '"a"', "null", "{}", "[" * 100_000])
+def test_what_is_no_record_is_refused(text: str) -> None:
+    with pytest.raises(LibraryError, match="a cell's tag can't be read"):
+        CellRecord.from_json(text)
 
 
 def test_an_estimate_has_a_normal_interval() -> None:

@@ -25,8 +25,8 @@ def main(address: str, symbol: str) -> None:
     assert not [name for name in ABSENT if find_spec(name)]
     remote = RemoteRegistry(address)
     with Hamilton(remote, [symbol], limits=Limits.off()) as hamilton:
-        for close_time, o, h, lo, c, v in json.load(sys.stdin):
-            print(repr(hamilton.bar(symbol, o, h, lo, c, v, close_time)))
+        for close_time, o, high, low, close, volume in json.load(sys.stdin):
+            print(repr(hamilton.bar(symbol, o, high, low, close, volume, close_time)))
         for regime in Regime:
             champion = hamilton.champion(symbol, regime)
             rows = champion.version.data.golden_rows
