@@ -81,6 +81,10 @@ class AsyncHamilton:
         """As :meth:`serving.hamilton.Hamilton.last_close`."""
         return self.hamilton.last_close(symbol)
 
+    def last_decision(self, symbol: str | ModelKey) -> Decision | None:
+        """As :meth:`serving.hamilton.Hamilton.last_decision`."""
+        return self.hamilton.last_decision(symbol)
+
     async def kill(self, reason: str = "by a call") -> None:
         """As :meth:`serving.hamilton.Hamilton.kill`."""
         await asyncio.to_thread(self.hamilton.kill, reason)

@@ -235,6 +235,14 @@ class Hamilton:
         """
         return self._executor(symbol).last_close
 
+    def last_decision(self, symbol: str | ModelKey) -> Decision | None:
+        """The last decision; None before the first. After a restart it is the journal's last.
+
+        Raises:
+            UnknownSymbolError: nothing is decided on that symbol.
+        """
+        return self._executor(symbol).last
+
     # --- the desk -------------------------------------------------------------------------------
 
     def profit(self, symbol: str | ModelKey) -> BookedProfit:

@@ -27,6 +27,8 @@ def test_awaited_decisions_are_the_same_and_in_order(models: Models, tmp_path: P
             assert await hamilton.warm_up(SYMBOL, arrays_of(NEW[:10])) == 10
             calls = [hamilton.bar(SYMBOL, *bar[1:], bar.close_time) for bar in NEW[10:60]]
             assert await asyncio.gather(*calls) == expected
+            assert hamilton.last_decision(SYMBOL) == expected[-1]
+            assert hamilton.last_close(SYMBOL) == expected[-1].time
             await hamilton.reload(SYMBOL)
             with pytest.raises(InputError, match="order of time"):
                 await hamilton.bar(SYMBOL, *NEW[5][1:], NEW[5].close_time)

@@ -100,6 +100,17 @@ def steady(models: Models) -> list[Decision]:
     return give(start(models, None), SYMBOL, NEW)
 
 
+def test_the_last_decision_is_known_after_a_restart(models: Models, tmp_path: Path) -> None:
+    with start(models, tmp_path) as hamilton:
+        assert hamilton.last_decision(SYMBOL) is None
+        assert hamilton.warm_up(SYMBOL, arrays_of(NEW[:3])) == 3
+        assert hamilton.last_decision(SYMBOL) is None
+        decisions = give(hamilton, SYMBOL, NEW[3:9])
+        assert hamilton.last_decision(SYMBOL) == decisions[-1]
+    with start(models, tmp_path) as hamilton:
+        assert hamilton.last_decision("ETH-USD.1d.6") == decisions[-1]
+
+
 @settings(max_examples=6, phases=[Phase.generate])
 @given(data=st.data())
 def test_restarts_go_on_to_the_last_bit(
