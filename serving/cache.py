@@ -29,6 +29,7 @@ from typing import Any
 
 from brain.disk import is_full
 from brain.errors import BrainError, LibraryError, ModelIntegrityError, StorageFullError
+from brain.field_kinds import check_kinds
 from brain.manifest import check_contents
 from brain.model_keys import ModelKey
 from brain.naming import parse_regime
@@ -42,7 +43,6 @@ logger = logging.getLogger(__name__)
 _VERSIONS, _MODELS, _CONFIRMED = "versions", "models", "confirmed.json"
 _PROOF = "proof.json"
 _DRAFT = "draft-"
-_TEXTS = {"version", "digest", "size_reason"}
 _MALFORMED = (AttributeError, LookupError, OverflowError, TypeError, ValueError)
 _LARGEST_TEXT = 10_000_000
 _STRAY_SECONDS = 3600.0
@@ -238,11 +238,9 @@ def _model(entry: Mapping[str, Any], confirmed: Mapping[str, Any]) -> KeptModel:
 
 
 def _cell(regime: str, fields: Mapping[str, Any]) -> Cell:
-    for name, value in fields.items():
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not (isinstance(value, str) if name in _TEXTS else number or value is None):
-            raise TypeError(f"{name} is {value!r:.40}")
-    return Cell(parse_regime(regime), **fields)
+    cell = Cell(parse_regime(regime), **fields)
+    check_kinds(cell)
+    return cell
 
 
 def _sealed(entry: Mapping[str, Any]) -> bytes:
