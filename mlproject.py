@@ -181,6 +181,25 @@ def collect(**overrides: str | None) -> int:
     return job.exit_code
 
 
+@cli.command("import")
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option(
+    "--exchange", default=_AUTO, metavar="NAME", show_default=True, callback=_no_override,
+    help="Of files whose layout names none.",
+)  # fmt: skip
+@_setting_options("renew")
+def import_files(path: Path, exchange: str | None, **overrides: str | None) -> int:
+    """Store what is on disk: exchanges' published files, freqtrade's, CryptoDataDownload's.
+
+    Nothing is fetched. The same command again goes on where it was stopped, and changes nothing
+    where it was done.
+    """
+    from brain.settings import load_settings
+    from market.imports.job import run_import
+
+    return run_import(load_settings(overrides), path, exchange)
+
+
 _costs = "cost_bps", "fee_bps", "half_spread_bps", "impact_bps", "liquidity"
 _trading = "fill", "product", *_costs, "threshold"
 _training = (

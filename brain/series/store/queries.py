@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from deltalake import DeltaTable, QueryBuilder
 
 from brain.errors import InputError
+from brain.naming import spot_exchange
 from brain.series.store.schema import MONTH, Kind
 
 __all__ = [
@@ -69,14 +70,18 @@ class RowFilter:
 def text_filter(kind: Kind, **columns: str | Sequence[str] | None) -> dict[str, list[str]]:
     """Values by text column; None and an empty timeframe are no limit.
 
-    ``BTC/USDT`` means the perpetual ``BTC/USDT:USDT`` where an exchange lists the symbols.
+    ``BTC/USDT`` means the perpetual ``BTC/USDT:USDT`` where an exchange lists the symbols, and the
+    pair where spot markets alone are named.
     """
     texts: dict[str, list[str]] = {}
+    exchange = columns.get("exchange")
+    exchanges = [exchange] if isinstance(exchange, str) else list(exchange or ())
+    spot = bool(exchanges) and all(spot_exchange(name) for name in exchanges)
     for name, value in columns.items():
         if value is None or (name == "timeframe" and value == ""):
             continue
         values = [value] if isinstance(value, str) else list(value)
-        perpetuals = name == "symbol" and kind.listed
+        perpetuals = name == "symbol" and kind.listed and not spot
         texts[name] = [_with_settle(symbol) for symbol in values] if perpetuals else values
     return texts
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from brain.errors import InputError, SeriesStoreError
-from brain.naming import present_name
+from brain.naming import listed_symbol, present_name, spot_exchange
 from brain.series.store.address import check_root, parse_root, store_faults
 from brain.series.store.commits import (
     append_rows,
@@ -120,6 +120,16 @@ class SeriesStore:
         """
         return present_name(symbol, self._renamed)
 
+    def listed_name(self, symbol: str, exchange: str) -> str:
+        """The symbol as an exchange's series have it: the perpetual's present name, or the pair.
+
+        Raises:
+            InputError: the symbol is no linear perpetual, or no pair where that is needed.
+        """
+        if spot_exchange(exchange):
+            return listed_symbol(symbol, exchange)
+        return self.present_name(symbol)
+
     def by_own_names(self) -> SeriesStore:
         """The same store, where a former name means the rows that were stored under it."""
         if not self._renamed:
@@ -145,7 +155,8 @@ class SeriesStore:
         Args:
             kind: one of :meth:`kinds`.
             symbol, exchange, timeframe: only of these; all if None. In market series ``BTC/USDT``
-                means the perpetual ``BTC/USDT:USDT``, and a former name the present symbol.
+                means the perpetual ``BTC/USDT:USDT``, unless only spot markets are named
+                (``binance-spot``), and a former name the present symbol.
             start, end: only rows whose time (of gaps the start, of quality when it was checked)
                 is in ``[start, end)``; a time without a zone is taken as UTC.
             columns: only these, in this order.
