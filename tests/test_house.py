@@ -395,6 +395,7 @@ def test_the_entry_points_are_the_commands() -> None:
         "nightly",
         "collect",
         "import",
+        "export",
         "train",
         "tune",
         "analyze",
@@ -409,6 +410,7 @@ def test_the_entry_points_are_the_commands() -> None:
         "nightly",
         "collect",
         "import",
+        "export",
         "train",
         "tune",
         "analyze",
@@ -453,6 +455,16 @@ def test_the_entry_point_that_imports_hands_over_path_exchange_and_renewal() -> 
     ]
     options = {option.name for option in mlproject.cli.commands["import"].params}
     assert set(ENTRY_POINTS["import"]["parameters"]) == options
+
+
+def test_the_entry_point_that_exports_hands_over_folder_layout_and_limits() -> None:
+    command = ENTRY_POINTS["export"]["command"].split()
+    assert command[6:] == [
+        *("export", "{folder}", "--layout", "{layout}", "--exchanges", "{exchanges}"),
+        *("--symbols", "{symbols}", "--timeframe", "{timeframe}"),
+    ]
+    options = {option.name for option in mlproject.cli.commands["export"].params}
+    assert set(ENTRY_POINTS["export"]["parameters"]) == options
 
 
 def test_the_entry_point_that_replays_a_journal_hands_over_the_journal_and_the_bars() -> None:

@@ -281,10 +281,7 @@ def _read_funding(text: _Text) -> Rows:
             "available": times,
         }
     )
-    rows = sound_rows(text.key, times, values, notes=tuple(notes))
-    known = rows.frame["interval_hours"].dropna()
-    last = float(known.iloc[-1]) if len(known) else None
-    return Rows(rows.frame, rows.impossible, rows.notes, rows.error, last)
+    return sound_rows(text.key, times, values, notes=tuple(notes)).with_hours()
 
 
 def _read_metrics(text: _Text) -> Rows:

@@ -21,8 +21,8 @@ from brain.series.store.queries import to_timestamp
 from brain.series.store.store import SeriesStore
 from brain.work import Failure, Progress
 from market.collection.gaps import GapRevision, SeriesKey, gaps_of, revise_gaps
-from market.collection.grid import FixedGrid, Span, Times, as_stamp, as_times
-from market.imports import binance
+from market.collection.grid import FixedGrid, Span, Times, as_stamp, as_times, held
+from market.imports import binance, cryptodatadownload, freqtrade, own
 from market.imports.archive import CHECKSUM
 from market.imports.layout import Place, SeriesFile, UnkeptError
 from market.imports.merge import Merge, merge_rows
@@ -34,7 +34,8 @@ __all__ = ["import_path"]
 
 logger = logging.getLogger(__name__)
 
-_LAYOUTS = (binance.recognise,)
+# Each tells its own files by what no other's have.
+_LAYOUTS = (binance.recognise, freqtrade.recognise, own.recognise, cryptodatadownload.recognise)
 # Descriptions and what systems leave in folders.
 _QUIET = (".md", ".txt", ".html", ".log", ".py", ".ini", ".toml", ".yaml", ".yml", ".db")
 _NO_TIMES: Times = np.empty(0, dtype=np.int64)
@@ -72,7 +73,7 @@ def import_path(
         SeriesStoreError: the store can't be read or written; then nothing can go on.
     """
     folder = Path(path)
-    paths = list(_paths(folder))
+    paths = list(_paths(folder, Path(store.root)))
     if not paths:
         raise InputError(f"there are no files in {folder}; name the folder that holds them")
     work = _Import(
@@ -87,14 +88,19 @@ def import_path(
     return work.result()
 
 
-def _paths(folder: Path) -> Iterator[Path]:
+def _paths(folder: Path, store: Path) -> Iterator[Path]:
+    """The files in a folder that may be of series; the store's own are none."""
     if folder.is_file():
         yield folder
         return
     if not folder.is_dir():
         raise InputError(f"there is no file or folder {folder}; correct the path")
     for parent, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".") and (Path(parent) / name).absolute() != store
+        )
         for name in sorted(names):
             if not name.startswith(".") and not name.endswith((CHECKSUM, *_QUIET)):
                 yield Path(parent) / name
@@ -227,7 +233,7 @@ class _Import:
             pieces = self._batch.pieces.setdefault(file.key, [])
         pieces.append(piece)
         frame = rows.frame
-        if len(record.times) and np.isin(piece.times, record.times).any():
+        if held(piece.times, record.times).any():
             merge = merge_rows(self._store, file.key, frame, self._renew)
             frame = merge.new
             self._store_changes(one, file, merge)
@@ -330,7 +336,7 @@ def _order(file: SeriesFile) -> tuple[pd.Timestamp, str]:
 
 
 def _piece(file: SeriesFile, rows: Rows) -> Piece:
-    times = as_times(rows.frame["time"])
+    times = pd.DatetimeIndex(rows.frame["time"]).asi8  # sorted, each once
     if file.period is not None:
         return Piece(*file.period, times=times, impossible=rows.impossible)
     marks = [*times[:1], *times[-1:], *rows.impossible]
@@ -346,7 +352,7 @@ def _share_times(one: Piece, other: Piece) -> bool:
     if not (len(one.times) and len(other.times)):
         return False
     apart = one.times[0] > other.times[-1] or other.times[0] > one.times[-1]
-    return not apart and bool(np.isin(one.times, other.times).any())
+    return not apart and bool(held(one.times, other.times).any())
 
 
 def _extend(result: SeriesImport, pieces: Iterable[Piece]) -> None:

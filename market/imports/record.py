@@ -24,6 +24,7 @@ from market.collection.grid import (
     as_stamp,
     as_time,
     parts_outside,
+    union,
 )
 from market.collection.results import Gap
 
@@ -153,7 +154,7 @@ class SeriesRecord:
 
     def add(self, pieces: Sequence[Piece]) -> None:
         """Take note that the rows of these pieces are stored."""
-        self.times = np.union1d(self.times, np.concatenate([piece.times for piece in pieces]))
+        self.times = union(self.times, *(piece.times for piece in pieces))
         for piece in pieces:
             self._impossible |= piece.impossible
             if piece.fault:
@@ -188,7 +189,7 @@ class SeriesRecord:
             for time, fault in self._impossible.items()
             if low <= time < high and not self._stored(time)
         }
-        known = np.union1d(self.times, np.fromiter(impossible, np.int64))
+        known = union(self.times, np.array(sorted(impossible), dtype=np.int64))
         gaps = list(self._impossible_gaps(impossible))
         for hole in self._holes(known, scope.start, scope.end):
             gaps += self._reasons(hole)

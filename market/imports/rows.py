@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ from brain.text import count
 from market.collection.gaps import SeriesKey
 from market.collection.grid import Times, as_stamp
 
-__all__ = ["Rows", "check_grid", "check_period", "sound_rows"]
+__all__ = ["Rows", "check_grid", "check_period", "over", "sound_rows"]
 
 _MONDAY = 4 * 86_400_000_000  # 5 January 1970, in microseconds: weekly bars open on Mondays
 
@@ -41,6 +41,11 @@ class Rows:
     notes: tuple[str, ...] = ()
     error: BrainError | None = None
     hours: float | None = None
+
+    def with_hours(self) -> Rows:
+        """The rows of funding, with the last interval that they have."""
+        known = self.frame["interval_hours"].dropna()
+        return replace(self, hours=float(known.iloc[-1]) if len(known) else None)
 
 
 def check_grid(times: Times, step: int, origin: int = _MONDAY) -> None:
@@ -90,6 +95,34 @@ def check_period(
             f"its last row, {when(as_stamp(times.max()))}, is not over by the clock "
             f"({when(now.floor('s'))}); fetch the file again once it is"
         )
+
+
+def over(
+    times: Times, step: int, now: pd.Timestamp
+) -> tuple[npt.NDArray[np.bool_], tuple[str, ...]]:
+    """Which rows are over by now, of a file that may have been written at any moment.
+
+    Args:
+        times: microseconds since 1970, in any order.
+        step: from a row's time to its end, in microseconds.
+        now: the moment.
+
+    Returns:
+        A mask, and a note where one is not.
+
+    Raises:
+        SeriesFileError: more than the one that runs are not.
+    """
+    late = times + step > now.value // 1000
+    if not late.any():
+        return ~late, ()
+    first = when(as_stamp(times[late].min()))
+    if len(np.unique(times[late])) > 1:
+        raise SeriesFileError(
+            f"{count(late.sum(), 'row')} after now ({when(now.floor('s'))}), first {first}; the "
+            "times are of another zone or unit: write them in UTC"
+        )
+    return ~late, (f"the row of {first}, which is not over, left out",)
 
 
 def sound_rows(

@@ -17,6 +17,7 @@ from brain.series.store.schema import MONTH, Kind
 
 __all__ = [
     "RowFilter",
+    "extents",
     "partitions_of",
     "query",
     "quoted",
@@ -138,6 +139,21 @@ def query(
     rows = run_sql(delta, f"SELECT {names} FROM series{where}{order}")
     # Text comes as string views, which few of pyarrow's functions take.
     return rows.cast(pa.schema([(name, kind.arrow_type(name)) for name in columns]))
+
+
+def extents(delta: DeltaTable, kind: Kind, condition: str) -> pa.Table:
+    """The series for which a condition holds: key without the time, then first, last and rows."""
+    names = ", ".join(f'"{name}"' for name in kind.key if name != kind.time)
+    where = f" WHERE {condition}" if condition else ""
+    rows = run_sql(
+        delta,
+        f'SELECT {names}, min("{kind.time}") AS first, max("{kind.time}") AS last, '
+        f"count(*) AS rows FROM series{where} GROUP BY {names} ORDER BY {names}",
+    )
+    types = {**dict.fromkeys(("first", "last"), pa.timestamp("us", tz="UTC")), "rows": pa.int64()}
+    return rows.cast(
+        pa.schema([(name, types.get(name, pa.string())) for name in rows.column_names])
+    )
 
 
 def rows_near(delta: DeltaTable, kind: Kind, rows: pa.Table) -> pa.Table:
