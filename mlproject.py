@@ -209,7 +209,7 @@ def import_files(path: Path, exchange: str | None, **overrides: str | None) -> i
     """Store what is on disk: exchanges' published files, freqtrade's, CryptoDataDownload's.
 
     Nothing is fetched. The same command again goes on where it was stopped, and changes nothing
-    where it was done. --exchange is of files whose layout names none.
+    where it was done. --exchange is of files whose names and folders tell none.
     """
     from brain.settings import load_settings
     from market.imports.job import run_import
@@ -219,10 +219,12 @@ def import_files(path: Path, exchange: str | None, **overrides: str | None) -> i
 
 @cli.command("export")
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--layout", default="parquet", show_default=True, help="parquet, csv or freqtrade.")
+@click.option(
+    "--format", "form", default="parquet", show_default=True, help="parquet, csv or freqtrade."
+)
 @_own_options("exchanges", "symbols", "timeframe")
 def export_files(
-    folder: Path, layout: str, exchanges: str | None, symbols: str | None, timeframe: str | None
+    folder: Path, form: str, exchanges: str | None, symbols: str | None, timeframe: str | None
 ) -> int:
     """Write stored series to a folder, from which `import` reads them again."""
     from brain.settings import load_settings
@@ -231,7 +233,7 @@ def export_files(
     return run_export(
         load_settings(),
         folder,
-        layout,
+        form,
         exchanges=_listed(exchanges),
         symbols=_listed(symbols),
         timeframe=timeframe,

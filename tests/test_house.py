@@ -457,13 +457,13 @@ def test_the_entry_point_that_imports_hands_over_path_exchange_and_renewal() -> 
     assert set(ENTRY_POINTS["import"]["parameters"]) == options
 
 
-def test_the_entry_point_that_exports_hands_over_folder_layout_and_limits() -> None:
+def test_the_entry_point_that_exports_hands_over_folder_format_and_limits() -> None:
     command = ENTRY_POINTS["export"]["command"].split()
     assert command[6:] == [
-        *("export", "{folder}", "--layout", "{layout}", "--exchanges", "{exchanges}"),
+        *("export", "{folder}", "--format", "{format}", "--exchanges", "{exchanges}"),
         *("--symbols", "{symbols}", "--timeframe", "{timeframe}"),
     ]
-    options = {option.name for option in mlproject.cli.commands["export"].params}
+    options = {option.opts[0].lstrip("-") for option in mlproject.cli.commands["export"].params}
     assert set(ENTRY_POINTS["export"]["parameters"]) == options
 
 

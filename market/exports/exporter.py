@@ -17,7 +17,7 @@ from brain.text import count
 from brain.work import Failure, Progress
 from market.collection.gaps import SeriesKey
 from market.collection.plan import HISTORIES
-from market.exports.layouts import Layout, parse_layout
+from market.exports.formats import Format, parse_format
 
 __all__ = ["ExportResult", "ExportedSeries", "export_series"]
 
@@ -31,10 +31,10 @@ class ExportedSeries:
 
     Attributes:
         key: exchange, symbol, kind and timeframe, which is empty for funding.
-        files: that were written, relative to the folder; none if it has no place in the layout.
+        files: that were written, relative to the folder; none if it has no place in the format.
         rows: that it has.
         first, last: the times of its first and last row.
-        lacks: what of it has no place in the layout, in words; empty: all has.
+        lacks: what of it has no place in the format, in words; empty: all has.
     """
 
     key: SeriesKey
@@ -59,7 +59,7 @@ class ExportResult:
     """The results of an export.
 
     Attributes:
-        series: those that were written, or have no place in the layout.
+        series: those that were written, or have no place in the format.
         failures: a failure for each of the others.
     """
 
@@ -82,7 +82,7 @@ class ExportResult:
 def export_series(
     store: SeriesStore,
     folder: str | Path,
-    layout: str,
+    form: str,
     *,
     exchanges: Sequence[str] = (),
     symbols: Sequence[str] = (),
@@ -96,7 +96,7 @@ def export_series(
     Args:
         store: to be read; a series is written under the symbol that it is stored under.
         folder: of the files; it is made.
-        layout: one of :data:`market.exports.layouts.LAYOUTS`.
+        form: one of :data:`market.exports.formats.FORMATS`.
         exchanges: only of these, ``binance`` or ``binance-spot``; all if empty.
         symbols: only of these; ``BTC/USDT`` means the perpetual and the pair of spot markets. All
             if empty.
@@ -104,10 +104,10 @@ def export_series(
         progress: called as each series is done, with its result.
 
     Raises:
-        InputError: there is no such layout, symbol or timeframe, or the store holds no such series.
+        InputError: there is no such format, symbol or timeframe, or the store holds no such series.
         SeriesStoreError: the store can't be read.
     """
-    form = parse_layout(layout)
+    written = parse_format(form)
     if timeframe is not None:
         parse_timeframe(timeframe)
     store = store.by_own_names()
@@ -117,13 +117,13 @@ def export_series(
     series: list[ExportedSeries] = []
     failures: list[Failure] = []
     for done, one in enumerate(chosen, 1):
-        result = ExportedSeries(one.key, (), one.rows, one.first, one.last, form.lacks(one.key))
+        result = ExportedSeries(one.key, (), one.rows, one.first, one.last, written.lacks(one.key))
         try:
-            files = _clear(form, one.key, series)
+            files = _clear(written, one.key, series)
             if files:
-                _write(store, Path(folder), form, one)
+                _write(store, Path(folder), written, one)
             result = ExportedSeries(
-                one.key, tuple(files), one.rows, one.first, one.last, form.lacks(one.key)
+                one.key, tuple(files), one.rows, one.first, one.last, written.lacks(one.key)
             )
             series.append(result)
         except LibraryError:
@@ -182,7 +182,7 @@ def _nothing(
     )
 
 
-def _clear(form: Layout, key: SeriesKey, before: Iterable[ExportedSeries]) -> list[str]:
+def _clear(form: Format, key: SeriesKey, before: Iterable[ExportedSeries]) -> list[str]:
     """The files of a series, if no other series of the export has one of them.
 
     Raises:
@@ -193,12 +193,12 @@ def _clear(form: Layout, key: SeriesKey, before: Iterable[ExportedSeries]) -> li
         if set(files) & set(one.files):
             raise SeriesFileError(
                 f"its file would be called {files[0]}, as that of {one.what}; export it alone, or "
-                "in another layout"
+                "in another format"
             )
     return files
 
 
-def _write(store: SeriesStore, folder: Path, form: Layout, one: _Extent) -> None:
+def _write(store: SeriesStore, folder: Path, form: Format, one: _Extent) -> None:
     try:
         with ExitStack() as stack:
             write = form.open(folder, one.key, stack)

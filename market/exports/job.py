@@ -21,7 +21,7 @@ _DONE, _PARTLY, _UNUSABLE = 0, 1, 2  # as the README's exit codes
 def run_export(
     settings: Settings,
     folder: Path,
-    layout: str,
+    form: str,
     *,
     exchanges: Sequence[str] = (),
     symbols: Sequence[str] = (),
@@ -31,7 +31,7 @@ def run_export(
 
     Args:
         settings: the store, and the space that must be free.
-        folder, layout, exchanges, symbols, timeframe: as of
+        folder, form, exchanges, symbols, timeframe: as of
             :func:`market.exports.exporter.export_series`.
 
     Returns:
@@ -49,7 +49,7 @@ def run_export(
         result = export_series(
             store,
             folder,
-            layout,
+            form,
             exchanges=exchanges,
             symbols=symbols,
             timeframe=timeframe,
@@ -69,7 +69,7 @@ def _table(series: Sequence[ExportedSeries]) -> Table:
     """A line for each series."""
     table = Table("series", title="Exported", title_justify="left")
     table.add_column("rows", justify="right")
-    for name in ("from", "to", "files", "not in this layout"):
+    for name in ("from", "to", "files", "not in this format"):
         table.add_column(name)
     for one in series:
         table.add_row(

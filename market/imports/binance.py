@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -32,8 +32,8 @@ from market.collection.grid import Times, as_stamp, as_time
 from market.exchanges.base import FUNDING_HOURS
 from market.imports.archive import read_bytes, unpack
 from market.imports.instruments import symbol_of_id
-from market.imports.layout import Place, SeriesFile, UnkeptError
 from market.imports.rows import Rows, check_grid, check_period, sound_rows
+from market.imports.series_file import Place, SeriesFile, UnkeptError
 
 __all__ = ["recognise"]
 
@@ -247,13 +247,13 @@ def _read_klines(text: _Text, *, traded: bool) -> Rows:
         raise SeriesFileError(f"its candles are of another length than {text.key[3]}; {_CURE}")
     check_grid(times, step)
     check_period(times, *text.period, text.now, step)
-    values = pd.DataFrame({name: _numbers(table, name) for name in prices})
-    if not traded and len(values) and not values["volume"].any():
+    values = {name: _numbers(table, name) for name in prices}
+    if not traded and len(times) and not values["volume"].any():
         raise SeriesFileError(
             "nothing was traded in it: it may be of mark or index prices; keep the folders as they "
             "are published, which tell"
         )
-    return sound_rows(text.key, times, values.assign(available=times + step), notes=tuple(notes))
+    return sound_rows("candles", times, values, available=step, notes=notes)
 
 
 def _read_funding(text: _Text) -> Rows:
@@ -273,15 +273,12 @@ def _read_funding(text: _Text) -> Rows:
     check_period(times, *text.period, text.now, 0)
     hours = _numbers(table, "funding_interval_hours")
     hours = np.where(np.isin(hours, FUNDING_HOURS), hours, np.nan)
-    values = pd.DataFrame(
-        {
-            "rate": _numbers(table, "last_funding_rate"),
-            "interval_hours": hours,
-            "mark_price": np.full(len(times), np.nan),
-            "available": times,
-        }
-    )
-    return sound_rows(text.key, times, values, notes=tuple(notes)).with_hours()
+    values = {
+        "rate": _numbers(table, "last_funding_rate"),
+        "interval_hours": hours,
+        "mark_price": np.full(len(times), np.nan),
+    }
+    return sound_rows("funding", times, values, available=0, notes=notes).with_hours()
 
 
 def _read_metrics(text: _Text) -> Rows:
@@ -297,30 +294,25 @@ def _read_metrics(text: _Text) -> Rows:
     others = set(table["symbol"].to_pylist()) - {text.instrument}
     if others:
         raise SeriesFileError(f"it holds rows of {min(map(str, others))}; {_CURE}")
-    notes: list[str] = []
     stamps = _metric_stamps(table["create_time"])
     start, end = (as_time(time) for time in text.period)
     late = stamps % _FIVE_MINUTES
     placed = late < _MINUTE
     times = stamps - late - _shift(stamps[placed] - late[placed], start, end)
     check_period(times[placed], *text.period, text.now, _FIVE_MINUTES)
-    values = pd.DataFrame(
-        {
-            "base": _numbers(table, "sum_open_interest"),
-            "usd": _numbers(table, "sum_open_interest_value"),
-            "available": times + _FIVE_MINUTES,
-        }
+    values = {
+        "base": _numbers(table, "sum_open_interest")[placed],
+        "usd": _numbers(table, "sum_open_interest_value")[placed],
+    }
+    rows = sound_rows("open_interest", times[placed], values, available=_FIVE_MINUTES)
+    if placed.all() or rows.error is not None:
+        return rows
+    first = as_stamp(stamps[int((~placed).argmax())])
+    error = SeriesFileError(
+        f"{count((~placed).sum(), 'row')} off the grid of five minutes left out, first {first}; "
+        f"{_CURE}"
     )
-    rows = sound_rows(text.key, times[placed], values[placed].reset_index(drop=True))
-    notes += rows.notes
-    error = rows.error
-    if not placed.all():
-        first = as_stamp(stamps[int((~placed).argmax())])
-        error = error or SeriesFileError(
-            f"{count((~placed).sum(), 'row')} off the grid of five minutes left out, first {first};"
-            " fetch the file again"
-        )
-    return Rows(rows.frame, rows.impossible, tuple(notes), error)
+    return replace(rows, error=error)
 
 
 def _metric_stamps(column: pa.ChunkedArray) -> Times:

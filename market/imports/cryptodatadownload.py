@@ -26,8 +26,8 @@ from market.collection.gaps import SeriesKey
 from market.exchanges.catalogue import known_exchange
 from market.imports.archive import read_bytes
 from market.imports.instruments import symbol_of_id
-from market.imports.layout import Place, SeriesFile
-from market.imports.rows import Rows, check_grid, over, sound_rows
+from market.imports.rows import Floats, Rows, check_grid, over, sound_rows
+from market.imports.series_file import Place, SeriesFile
 
 __all__ = ["recognise"]
 
@@ -149,16 +149,14 @@ def _read(path: Path, key: SeriesKey, now: pd.Timestamp) -> Rows:
     times = stamps.as_unit("us").asi8
     values = _values(table, symbol)
     if len(times) > 1 and (np.diff(times) < 0).all():  # as it is published
-        times, values = times[::-1], values.iloc[::-1].reset_index(drop=True)
+        times, values = times[::-1], {name: column[::-1] for name, column in values.items()}
     step = length // pd.Timedelta(microseconds=1)
     _check_length(times, step, timeframe)
     keep, more = over(times, step, now)
-    times, values = times[keep], values[keep].reset_index(drop=True)
-    values, swapped = _put_right(values)
+    values, swapped = _put_right({name: column[keep] for name, column in values.items()})
     if swapped:
         notes.append(f"{count(swapped, 'row')} with both volumes in each other's column, put right")
-    values = values.assign(available=times + step)
-    return sound_rows(key, times, values, notes=(*notes, *more))
+    return sound_rows("candles", times[keep], values, available=step, notes=(*notes, *more))
 
 
 def _check_symbols(table: pd.DataFrame, symbol: str, exchange: str) -> None:
@@ -177,7 +175,7 @@ def _check_length(times: npt.NDArray[np.int64], step: int, timeframe: str) -> No
         )
 
 
-def _values(table: pd.DataFrame, symbol: str) -> pd.DataFrame:
+def _values(table: pd.DataFrame, symbol: str) -> dict[str, Floats]:
     base, _, quote = (word.lower() for word in symbol.partition("/"))
     columns = {name: name for name in _PRICES}
     columns["volume"] = f"volume {base}" if f"volume {base}" in table else "volume"
@@ -195,17 +193,17 @@ def _values(table: pd.DataFrame, symbol: str) -> pd.DataFrame:
             values[name] = pd.to_numeric(table[column]).to_numpy(dtype=np.float64)
         except (ValueError, TypeError) as error:
             raise SeriesFileError(f"its column {column!r} holds no numbers ({error})") from error
-    return pd.DataFrame(values)
+    return values
 
 
-def _put_right(values: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+def _put_right(values: dict[str, Floats]) -> tuple[dict[str, Floats], int]:
     """The values with each volume in its own column, and how many rows had them otherwise."""
-    base, quote = values["volume"].to_numpy(), values["quote_volume"].to_numpy()
-    low, high = values["low"].to_numpy(), values["high"].to_numpy()
-    swapped, _ = unit_faults(base, quote, low, high, slack=_SLACK)
+    base, quote = values["volume"], values["quote_volume"]
+    swapped, _ = unit_faults(base, quote, values["low"], values["high"], slack=_SLACK)
     if swapped is None or not swapped.any():
         return values, 0
-    both = values.assign(
-        volume=np.where(swapped, quote, base), quote_volume=np.where(swapped, base, quote)
-    )
-    return both, int(swapped.sum())
+    volumes = {
+        "volume": np.where(swapped, quote, base),
+        "quote_volume": np.where(swapped, base, quote),
+    }
+    return {**values, **volumes}, int(swapped.sum())

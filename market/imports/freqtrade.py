@@ -29,8 +29,8 @@ from market.exchanges.base import settles_in_dollars
 from market.exchanges.catalogue import known_exchange
 from market.exchanges.pages import intervals
 from market.imports.archive import read_bytes
-from market.imports.layout import Place, SeriesFile, UnkeptError
-from market.imports.rows import Rows, check_grid, over, sound_rows
+from market.imports.rows import Floats, Rows, check_grid, over, sound_rows
+from market.imports.series_file import Place, SeriesFile, UnkeptError
 from market.imports.tables import microseconds, numbers, read_table, table_columns
 
 __all__ = ["freqtrade_name", "recognise"]
@@ -136,7 +136,7 @@ def _symbol(pair: str, exchange: str, place: Place) -> str:
 # --- reading ------------------------------------------------------------------------------------
 
 
-def _columns(path: Path, *forms: Sequence[str]) -> tuple[Times, pd.DataFrame]:
+def _columns(path: Path, *forms: Sequence[str]) -> tuple[Times, dict[str, Floats]]:
     """Times in microseconds, and the values.
 
     Args:
@@ -149,13 +149,12 @@ def _columns(path: Path, *forms: Sequence[str]) -> tuple[Times, pd.DataFrame]:
     names = table_columns(path, content)
     form = next((form for form in forms if set(form) <= set(names)), forms[0])
     table = read_table(path, content, ("date", *form))
-    values = pd.DataFrame({name: numbers(table, name) for name in form})
-    return microseconds(table["date"]), values
+    return microseconds(table["date"]), {name: numbers(table, name) for name in form}
 
 
 def _json_columns(
     path: Path, content: bytes, forms: Sequence[Sequence[str]]
-) -> tuple[Times, pd.DataFrame]:
+) -> tuple[Times, dict[str, Floats]]:
     try:
         if path.suffix == ".gz":
             unpacker = zlib.decompressobj(wbits=31)
@@ -173,7 +172,7 @@ def _json_columns(
         raise _no_rows(forms, error) from error
     if len(times) and not (10**11 < times.min() <= times.max() < 10**13):
         raise SeriesFileError(f"its times are not in milliseconds since 1970; {_CURE}")
-    return times * 1000, pd.DataFrame(dict(zip(form, table.T[1:], strict=True)))
+    return times * 1000, dict(zip(form, table.T[1:], strict=True))
 
 
 def _no_rows(forms: Sequence[Sequence[str]], error: Exception) -> SeriesFileError:
@@ -183,38 +182,36 @@ def _no_rows(forms: Sequence[Sequence[str]], error: Exception) -> SeriesFileErro
 
 def _read_candles(path: Path, key: SeriesKey, now: pd.Timestamp) -> Rows:
     times, values = _columns(path, _CANDLES)
-    return _periods(key, times, values.assign(quote_volume=np.nan), now)
+    return _periods(key, times, {**values, "quote_volume": np.full(len(times), np.nan)}, now)
 
 
 def _read_interest(path: Path, key: SeriesKey, now: pd.Timestamp) -> Rows:
     times, values = _columns(path, _INTEREST)
-    return _periods(key, times, values.set_axis(["base", "usd"], axis="columns"), now)
+    amount, value = values.values()
+    return _periods(key, times, {"base": amount, "usd": value}, now)
 
 
-def _periods(key: SeriesKey, times: Times, values: pd.DataFrame, now: pd.Timestamp) -> Rows:
+def _periods(key: SeriesKey, times: Times, values: dict[str, Floats], now: pd.Timestamp) -> Rows:
     step = TIMEFRAMES[key[3]] // pd.Timedelta(microseconds=1)
     check_grid(times, step)
     keep, notes = over(times, step, now)
-    times, values = times[keep], values[keep].reset_index(drop=True)
-    return sound_rows(key, times, values.assign(available=times + step), notes=notes)
+    values = {name: column[keep] for name, column in values.items()}
+    return sound_rows(key[2], times[keep], values, available=step, notes=notes)
 
 
 def _read_funding(path: Path, key: SeriesKey, now: pd.Timestamp) -> Rows:
     times, columns = _columns(path, _RATES, _CANDLES)
-    rates = columns.iloc[:, 0].to_numpy()  # "funding_rate" or "open"
     times -= times % _MINUTE
     check_grid(times, _HOUR, 0)
     keep, notes = over(times, 0, now)
-    times, rates = times[keep], rates[keep]
+    times, rates = times[keep], next(iter(columns.values()))[keep]  # "funding_rate" or "open"
     single, back = np.unique(times, return_inverse=True)
     hours = intervals(pd.DatetimeIndex(single.astype("datetime64[us]")), None)
-    values = pd.DataFrame({"rate": rates, "interval_hours": hours[back]})
-    values["mark_price"] = _mark_prices(path, times)
-    rows = sound_rows(key, times, values.assign(available=times), notes=notes)
-    return rows.with_hours()
+    values = {"rate": rates, "interval_hours": hours[back], "mark_price": _mark_prices(path, times)}
+    return sound_rows("funding", times, values, available=0, notes=notes).with_hours()
 
 
-def _mark_prices(path: Path, times: Times) -> np.ndarray:
+def _mark_prices(path: Path, times: Times) -> Floats:
     """The opens of the mark candles beside a file that open at these times; NaN elsewhere.
 
     Raises:
@@ -224,7 +221,7 @@ def _mark_prices(path: Path, times: Times) -> np.ndarray:
     for file in _mark_files(path):
         stamps, values = _columns(file, _CANDLES)
         order = np.argsort(stamps, kind="stable")
-        stamps, opens = stamps[order], values["open"].to_numpy()[order]
+        stamps, opens = stamps[order], values["open"][order]
         found = held(times, stamps)
         here = opens[np.searchsorted(stamps, times[found])]
         before = prices[found]

@@ -28,7 +28,7 @@ def run_import(settings: Settings, path: Path, exchange: str | None = None) -> i
     Args:
         settings: the store, ``renew``, and the space that must be free.
         path: of the folder or file.
-        exchange: of files in layouts that name none.
+        exchange: of files in formats that name none.
 
     Returns:
         0; 1 if a file failed, 4 if most did, 2 if all did.

@@ -7,19 +7,45 @@ caller wants the file's.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from brain.errors import SeriesFileError
 from brain.series.store.schema import KINDS
-from brain.series.store.store import SeriesStore
 from brain.series.times import when
 from brain.text import count
-from market.collection.gaps import SeriesKey
+from market.collection.grid import Times, as_stamp, as_time, held
+from market.imports.rows import Floats, Rows
 
-__all__ = ["Merge", "merge_rows"]
+__all__ = ["Merge", "StoredRows", "merge_rows"]
+
+
+@dataclass(frozen=True, eq=False)
+class StoredRows:
+    """Stored rows of a series.
+
+    Attributes:
+        frame: (N,) as the store has them, sorted by time.
+        times: (N,) microseconds since 1970.
+        names: of the number columns.
+        values: (N, columns) of these.
+    """
+
+    frame: pd.DataFrame
+    times: Times
+    names: tuple[str, ...]
+    values: Floats
+
+    @classmethod
+    def of(cls, kind: str, frame: pd.DataFrame) -> StoredRows:
+        """The rows of a frame of the store."""
+        names = tuple(name for name, dtype in KINDS[kind].values.items() if dtype == "number")
+        times = pd.DatetimeIndex(frame["time"]).asi8
+        return cls(frame, times, names, frame[list(names)].to_numpy(dtype=np.float64))
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,76 +53,66 @@ class Merge:
     """What is to be done with a file's rows.
 
     Attributes:
-        new: rows that are not stored.
+        new: (N,) which rows are not stored.
         changed: stored rows with what the file adds to them or has otherwise.
         filled: how many of these lacked a value.
         renewed: how many had another one.
         error: of rows that are stored otherwise and stay so; None: there are none.
     """
 
-    new: pd.DataFrame
+    new: npt.NDArray[np.bool_]
     changed: pd.DataFrame
     filled: int = 0
     renewed: int = 0
     error: SeriesFileError | None = None
 
 
-def merge_rows(
-    store: SeriesStore, key: SeriesKey, frame: pd.DataFrame, renew: pd.Timestamp | None
-) -> Merge:
+def merge_rows(rows: Rows, stored: StoredRows, renew: pd.Timestamp | None) -> Merge:
     """Compare a file's rows with the stored ones.
 
     Args:
-        store: the series store, by its own names.
-        key: of the series.
-        frame: its rows, sorted by time, each time once.
+        rows: of the file.
+        stored: the series' rows of the same times, and more.
         renew: since when the file's values replace others; None: never.
-
-    Raises:
-        SeriesStoreError: the store can't be read.
     """
-    exchange, symbol, kind, timeframe = key
-    stored = store.read(
-        kind,
-        exchange=exchange,
-        symbol=symbol,
-        timeframe=timeframe or None,
-        start=frame["time"].iloc[0],
-        end=frame["time"].iloc[-1] + pd.Timedelta(microseconds=1),
-    ).drop(columns="collected")
-    here = frame["time"].isin(stored["time"]).to_numpy()
-    new = frame[~here].reset_index(drop=True)
-    ours = frame[here].reset_index(drop=True)
-    theirs = stored[stored["time"].isin(ours["time"])].reset_index(drop=True)
-    names = [name for name, dtype in KINDS[kind].values.items() if dtype == "number"]
-    mine, others = (side[names].to_numpy(dtype=np.float64) for side in (ours, theirs))
+    here = held(rows.times, stored.times)
+    times = rows.times[here]
+    place = np.searchsorted(stored.times, times)
+    mine = np.column_stack([rows.values[name][here] for name in stored.names])
+    others = stored.values[place]
     fills = np.isnan(others) & ~np.isnan(mine)
     differs = (mine != others) & ~np.isnan(mine) & ~np.isnan(others)
-    newer = np.zeros(len(ours), dtype=bool) if renew is None else (ours["time"] >= renew).to_numpy()
+    newer = times >= (np.inf if renew is None else as_time(renew))
     take = fills | (differs & newer[:, None])
-    rows = take.any(axis=1)
-    changed = theirs.copy()
-    changed[names] = np.where(take, mine, others)
+    touched = take.any(axis=1)
+    changed = stored.frame.iloc[place[touched]]
+    if len(changed):
+        values = np.where(take, mine, others)[touched]
+        changed = changed.assign(**dict(zip(stored.names, values.T, strict=True)))
+    stays = differs & ~newer[:, None]
     return Merge(
-        new,
-        changed[rows].reset_index(drop=True),
+        ~here,
+        changed,
         int(fills.any(axis=1).sum()),
         int((differs.any(axis=1) & newer).sum()),
-        _error(ours, theirs, names, differs & ~newer[:, None]),
+        _error(times, mine, others, stays, stored.names) if stays.any() else None,
     )
 
 
 def _error(
-    ours: pd.DataFrame, theirs: pd.DataFrame, names: list[str], differs: np.ndarray
-) -> SeriesFileError | None:
+    times: Times,
+    mine: Floats,
+    others: Floats,
+    differs: npt.NDArray[np.bool_],
+    names: Sequence[str],
+) -> SeriesFileError:
+    """The error of values that differ from the stored ones, of which all arguments have a row."""
     rows = differs.any(axis=1)
-    if not rows.any():
-        return None
     row = int(rows.argmax())
-    name = names[int(differs[row].argmax())]
-    time: pd.Timestamp = ours["time"].iloc[row]
+    column = int(differs[row].argmax())
+    time = as_stamp(times[row])
     return SeriesFileError(
         f"{count(int(rows.sum()), 'row')} stored with other values, which stay, first "
-        f"{when(time)}: {name} {theirs[name].iloc[row]!r} and not {ours[name].iloc[row]!r}; import "
-        f"it with --renew {time:%Y-%m-%d} to replace them"
+        f"{when(time)}: {names[column]} {float(others[row, column])!r} and not "
+        f"{float(mine[row, column])!r}; import it with --renew {time:%Y-%m-%d} to replace them"
     )

@@ -17,8 +17,8 @@ from brain.series.store.schema import KINDS, Kind
 from market.collection.gaps import SeriesKey
 from market.collection.plan import HISTORIES
 from market.imports.archive import read_bytes
-from market.imports.layout import Place, SeriesFile
 from market.imports.rows import Rows, check_grid, over, sound_rows
+from market.imports.series_file import Place, SeriesFile
 from market.imports.tables import microseconds, numbers, read_table, schema_of
 
 __all__ = ["recognise"]
@@ -111,14 +111,15 @@ def _read(path: Path, key: SeriesKey, now: pd.Timestamp) -> Rows:
             )
     times = microseconds(table["time"])
     names = [name for name, dtype in kind.values.items() if dtype == "number"]
-    values = pd.DataFrame({name: numbers(table, name) for name in names})
-    values["available"] = microseconds(table["available"])
+    values = {name: numbers(table, name) for name in names}
     step = 0
     if key[3]:
         step = TIMEFRAMES[key[3]] // pd.Timedelta(microseconds=1)
         check_grid(times, step)
     keep, notes = over(times, step, now)
-    rows = sound_rows(key, times[keep], values[keep].reset_index(drop=True), notes=notes)
+    values = {name: column[keep] for name, column in values.items()}
+    public = microseconds(table["available"])[keep]
+    rows = sound_rows(kind.name, times[keep], values, available=public, notes=notes)
     return rows.with_hours() if kind.name == "funding" else rows
 
 

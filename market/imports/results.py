@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -10,6 +11,7 @@ from brain.text import count
 from brain.work import Failure
 from market.collection.gaps import SeriesKey
 from market.collection.results import Gap
+from market.imports.record import Piece
 
 __all__ = ["ImportResult", "SeriesImport", "Unread"]
 
@@ -41,6 +43,13 @@ class SeriesImport:
     end: pd.Timestamp | None = None
     gaps: tuple[Gap, ...] = ()
     notes: list[str] = field(default_factory=list)
+
+    def extend(self, pieces: Iterable[Piece]) -> None:
+        """Extend the range to what more files cover."""
+        for piece in pieces:
+            if piece.start < piece.end:
+                self.start = piece.start if self.start is None else min(self.start, piece.start)
+                self.end = piece.end if self.end is None else max(self.end, piece.end)
 
     @property
     def what(self) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +14,11 @@ from brain.errors import BrainError, SeriesFileError
 from brain.series.faults import row_faults
 from brain.series.times import when
 from brain.text import count
-from market.collection.gaps import SeriesKey
 from market.collection.grid import Times, as_stamp
 
-__all__ = ["Rows", "check_grid", "check_period", "over", "sound_rows"]
+__all__ = ["Floats", "Rows", "check_grid", "check_period", "over", "sound_rows"]
+
+Floats = npt.NDArray[np.float64]
 
 _MONDAY = 4 * 86_400_000_000  # 5 January 1970, in microseconds: weekly bars open on Mondays
 
@@ -26,26 +28,39 @@ class Rows:
     """The rows of one file.
 
     Attributes:
-        frame: the kind's columns in the series store, except ``collected``; sorted by time, each
-            time once.
-        impossible: of rows that can't be true, what is wrong with each, by microseconds since
-            1970; they are not in the frame.
+        times: (N,) microseconds since 1970, sorted, each once.
+        values: (N,) the kind's number columns in the series store, NaN where unknown.
+        available: (N,) when each row was public, microseconds since 1970.
+        impossible: of rows that can't be true, what is wrong with each, by time; they are not
+            among the times.
         notes: what was repaired, a sentence each.
         error: of rows that contradict each other or can't be placed, and are left out; None: there
             are none.
         hours: between settlements, of funding, as the file says last; None: it doesn't.
     """
 
-    frame: pd.DataFrame
+    times: Times
+    values: Mapping[str, Floats]
+    available: Times
     impossible: Mapping[int, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     error: BrainError | None = None
     hours: float | None = None
 
+    def part(self, rows: npt.NDArray[np.bool_]) -> Rows:
+        """Some of the rows."""
+        return replace(
+            self,
+            times=self.times[rows],
+            values=_of(self.values, rows),
+            available=self.available[rows],
+        )
+
     def with_hours(self) -> Rows:
         """The rows of funding, with the last interval that they have."""
-        known = self.frame["interval_hours"].dropna()
-        return replace(self, hours=float(known.iloc[-1]) if len(known) else None)
+        hours = self.values["interval_hours"]
+        known = hours[~np.isnan(hours)]
+        return replace(self, hours=float(known[-1]) if len(known) else None)
 
 
 def check_grid(times: Times, step: int, origin: int = _MONDAY) -> None:
@@ -126,44 +141,44 @@ def over(
 
 
 def sound_rows(
-    key: SeriesKey, times: Times, values: pd.DataFrame, *, notes: tuple[str, ...] = ()
+    kind: str,
+    times: Times,
+    values: Mapping[str, Floats],
+    *,
+    available: int | Times,
+    notes: Sequence[str] = (),
 ) -> Rows:
     """The rows that can be stored.
 
     Args:
-        key: of the series.
+        kind: of the series.
         times: (N,) microseconds since 1970, in any order.
-        values: (N,) the kind's number columns, and ``available`` in microseconds since 1970.
+        values: (N,) the kind's number columns.
+        available: from a row's time to when it was public, in microseconds; or (N,) when that was.
         notes: what was repaired before.
 
     Returns:
         The rows in the order of time. Repetitions are dropped; of rows of one time with other
         values none is taken, and neither are those that can't be true.
     """
-    exchange, symbol, kind, timeframe = key
     told = list(notes)
+    public = times + available if isinstance(available, int) else available
     if (np.diff(times) < 0).any():
         order = np.argsort(times, kind="stable")
-        times, values = times[order], values.iloc[order].reset_index(drop=True)
+        times, public, values = times[order], public[order], _of(values, order)
         told.append("rows out of the order of time, sorted")
-    repeated = np.zeros(len(times), dtype=bool)
-    repeated[1:] = np.diff(times) == 0
     error: BrainError | None = None
     impossible: dict[int, str] = {}
-    if repeated.any():
-        distinct = ~values.assign(time=times).duplicated().to_numpy()
-        contradicting = np.unique(times[repeated & distinct])
-        impossible |= dict.fromkeys(contradicting.tolist(), "rows of one time differ")
-        keep = distinct & ~np.isin(times, contradicting)
+    if len(times) and not (np.diff(times) > 0).all():
+        keep, contradicting = _once(times, values, told)
         if len(contradicting):
+            impossible |= dict.fromkeys(contradicting.tolist(), "rows of one time differ")
             error = SeriesFileError(
                 f"rows of one time differ, at {count(len(contradicting), 'time')}, first "
                 f"{when(as_stamp(contradicting[0]))}; none of these is stored: fetch the file again"
             )
-        if dropped := int((~distinct).sum()):
-            told.append(f"{count(dropped, 'repeated row')} left out")
-        times, values = times[keep], values[keep].reset_index(drop=True)
-    faults = row_faults(kind, values)
+        times, public, values = times[keep], public[keep], _of(values, keep)
+    faults = row_faults(kind, pd.DataFrame(dict(values), copy=False))
     bad = faults != ""
     if bad.any():
         impossible |= dict(zip(times[bad].tolist(), faults[bad], strict=True))
@@ -171,19 +186,21 @@ def sound_rows(
             f"{count(bad.sum(), 'impossible row')} left out, first "
             f"{when(as_stamp(times[int(bad.argmax())]))}: {faults[bad][0]}"
         )
-        times, values = times[~bad], values[~bad].reset_index(drop=True)
-    keys = {"exchange": exchange, "symbol": symbol}
-    if timeframe:
-        keys["timeframe"] = timeframe
-    frame = pd.DataFrame(
-        {name: pd.Series([text], dtype="str").repeat(len(times)) for name, text in keys.items()}
-    ).reset_index(drop=True)
-    frame["time"] = _stamps(times)
-    for name in values.columns:
-        column = values[name]
-        frame[name] = _stamps(column.to_numpy()) if name == "available" else column.to_numpy()
-    return Rows(frame, impossible, tuple(told), error)
+        times, public, values = times[~bad], public[~bad], _of(values, ~bad)
+    return Rows(times, values, public, impossible, tuple(told), error)
 
 
-def _stamps(times: npt.NDArray[np.int64]) -> pd.DatetimeIndex:
-    return pd.DatetimeIndex(times.astype("datetime64[us]")).tz_localize("UTC")
+def _of(values: Mapping[str, Floats], rows: npt.NDArray[Any]) -> dict[str, Floats]:
+    return {name: column[rows] for name, column in values.items()}
+
+
+def _once(
+    times: Times, values: Mapping[str, Floats], told: list[str]
+) -> tuple[npt.NDArray[np.bool_], Times]:
+    """Which rows stay, each time once; and the times at which rows differ, none of which stays."""
+    repeated = np.append(False, np.diff(times) == 0)
+    distinct = ~pd.DataFrame({**values, "time": times}).duplicated().to_numpy()
+    contradicting = np.unique(times[repeated & distinct])
+    if dropped := int((~distinct).sum()):
+        told.append(f"{count(dropped, 'repeated row')} left out")
+    return distinct & ~np.isin(times, contradicting), contradicting

@@ -83,12 +83,12 @@ def filled(folder: Path, frames: dict[str, pd.DataFrame]) -> SeriesStore:
     return store
 
 
-def round_trip(store: SeriesStore, folder: Path, layout: str) -> SeriesStore:
+def round_trip(store: SeriesStore, folder: Path, form: str) -> SeriesStore:
     """What a new store holds after an export and its import."""
-    result = export_series(store, folder / layout, layout)
+    result = export_series(store, folder / form, form)
     assert not result.failures
-    new = SeriesStore(folder / f"{layout} imported")
-    imported = import_path(folder / layout, new)
+    new = SeriesStore(folder / f"{form} imported")
+    imported = import_path(folder / form, new)
     assert not imported.failures
     assert imported.files == len([one for one in result.series if one.files])
     return new
@@ -107,15 +107,15 @@ def test_export_and_import_are_the_identity(frames: dict[str, pd.DataFrame]) -> 
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         store = filled(folder / "series", frames)
-        for layout in ("parquet", "csv"):
-            new = round_trip(store, folder, layout)
+        for form in ("parquet", "csv"):
+            new = round_trip(store, folder, form)
             for kind in KINDS:
                 pd.testing.assert_frame_equal(rows(new, kind), rows(store, kind), check_exact=True)
 
 
 @BRIEFLY
 @given(st.fixed_dictionaries({"candles": candles(), "funding": funding()}))
-def test_freqtrades_layout_keeps_all_that_has_a_place_in_it(
+def test_freqtrades_format_keeps_all_that_has_a_place_in_it(
     frames: dict[str, pd.DataFrame],
 ) -> None:
     with tempfile.TemporaryDirectory() as scratch:
@@ -154,17 +154,17 @@ def store(published: Published, tmp_path_factory: pytest.TempPathFactory) -> Ser
     return store
 
 
-@pytest.mark.parametrize("layout", ["parquet", "csv"])
+@pytest.mark.parametrize("form", ["parquet", "csv"])
 def test_import_export_import_is_the_identity(
-    layout: str, store: SeriesStore, tmp_path: Path
+    form: str, store: SeriesStore, tmp_path: Path
 ) -> None:
     """With the gap record, which follows from the rows."""
-    assert not export_series(store, tmp_path / "out", layout).failures
+    assert not export_series(store, tmp_path / "out", form).failures
     new = SeriesStore(tmp_path / "new")
     assert not put_in(new, tmp_path / "out").failures
     assert_equal(store, new)
     before = {path.name: path.read_bytes() for path in (tmp_path / "out").rglob("*.*")}
-    export_series(new, tmp_path / "out", layout)
+    export_series(new, tmp_path / "out", form)
     after = {path.name: path.read_bytes() for path in (tmp_path / "out").rglob("*.*")}
     assert before == after
     assert not list((tmp_path / "out").rglob(f"{FILE}*"))
@@ -203,11 +203,11 @@ def test_a_freqtrade_file_is_as_freqtrade_reads_it(store: SeriesStore, tmp_path:
     assert pa.ipc.open_file(file).schema.field("date").type == pa.timestamp("ns", tz="UTC")
 
 
-@pytest.mark.parametrize("layout", ["parquet", "csv"])
+@pytest.mark.parametrize("form", ["parquet", "csv"])
 def test_exported_candles_are_a_folder_of_bars(
-    layout: str, store: SeriesStore, tmp_path: Path
+    form: str, store: SeriesStore, tmp_path: Path
 ) -> None:
-    export_series(store, tmp_path, layout, timeframe="1h")
+    export_series(store, tmp_path, form, timeframe="1h")
     found = read_folder(tmp_path / "binance/candles", None, {}, timeframe="1h")
     assert not found.failures
     (bars,) = found.bars.values()
@@ -237,7 +237,7 @@ def test_limits(store: SeriesStore, tmp_path: Path) -> None:
     ):
         with pytest.raises(InputError, match=message):
             keys(**limits)
-    with pytest.raises(InputError, match="there is no layout 'xlsx'; known: parquet, csv"):
+    with pytest.raises(InputError, match="there is no format 'xlsx'; known: parquet, csv"):
         export_series(store, tmp_path, "xlsx")
     with pytest.raises(InputError, match="holds no series; collect or import some first"):
         export_series(SeriesStore(tmp_path / "nothing"), tmp_path, "csv")

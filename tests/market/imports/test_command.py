@@ -52,7 +52,7 @@ def test_a_folder_is_imported_exported_and_imported_again(
     assert again.code == 0
     assert "2,232 rows, 0 new" in again.out
     assert not (folder / "mlflow.db").exists()  # no run, and no server is asked
-    outcome = run_job("export", "out", "--layout", "csv", "--symbols", "BTC/USDT")
+    outcome = run_job("export", "out", "--format", "csv", "--symbols", "BTC/USDT")
     assert (outcome.code, outcome.err) == (0, "")
     assert "binance/candles/BTC-USDT_USDT_1h.csv" in outcome.out
     (folder / "brain.toml").write_text('series = "other"\n')

@@ -28,7 +28,7 @@ class Place:
     Attributes:
         path: of the file.
         name: for people: relative to what is imported.
-        exchange: that the caller names, for layouts that name none; None: none is.
+        exchange: that the caller names, for formats that name none; None: none is.
         listed: symbols by the exchange's own name of an instrument, by exchange.
     """
 

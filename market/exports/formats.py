@@ -1,4 +1,4 @@
-"""The layouts of exports: where a series' file is, and what stands in it."""
+"""The formats of exports: where a series' file is, and what stands in it."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from market.collection.gaps import SeriesKey
 from market.exports.files import File, csv_file, feather_file, parquet_file
 from market.imports.freqtrade import freqtrade_name
 
-__all__ = ["LAYOUTS", "Layout"]
+__all__ = ["FORMATS", "Format"]
 
 _CANDLE = ("open", "high", "low", "close", "volume")
 
 
-class Layout(ABC):
+class Format(ABC):
     """One way to lay series out in a folder."""
 
     @abstractmethod
     def lacks(self, key: SeriesKey) -> str:
-        """What of a series has no place in the layout, in words; empty: all has."""
+        """What of a series has no place in the format, in words; empty: all has."""
 
     @abstractmethod
     def paths(self, key: SeriesKey) -> list[str]:
@@ -50,7 +50,7 @@ class Layout(ABC):
         """
 
 
-class Tables(Layout):
+class Tables(Format):
     """A file a series with the store's columns: ``binance/candles/BTC-USDT_USDT_1h.parquet``.
 
     The folder of an exchange's candles is one of bars, as the setting ``bars`` takes it.
@@ -90,7 +90,7 @@ def _columns(kind: Kind) -> list[str]:
     return [name for name in kind.columns if name != COLLECTED]
 
 
-class Freqtrade(Layout):
+class Freqtrade(Format):
     """freqtrade's data directory, in Feather.
 
     Funding rates are candles whose ``open`` is the rate, which freqtrade reads in every version;
@@ -147,20 +147,20 @@ class Freqtrade(Layout):
         return [rates.assign(open=rows["rate"]), mark]
 
 
-#: The layouts by name.
-LAYOUTS: Mapping[str, Layout] = {
+#: The formats by name.
+FORMATS: Mapping[str, Format] = {
     "parquet": Tables(".parquet", parquet_file),
     "csv": Tables(".csv", csv_file),
     "freqtrade": Freqtrade(),
 }
 
 
-def parse_layout(name: str) -> Layout:
-    """The layout of a name.
+def parse_format(name: str) -> Format:
+    """The format of a name.
 
     Raises:
         InputError: there is none.
     """
-    if name not in LAYOUTS:
-        raise InputError(f"there is no layout {name!r}; known: {', '.join(LAYOUTS)}")
-    return LAYOUTS[name]
+    if name not in FORMATS:
+        raise InputError(f"there is no format {name!r}; known: {', '.join(FORMATS)}")
+    return FORMATS[name]
