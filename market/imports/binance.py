@@ -52,6 +52,7 @@ _UNKEPT = {
 }
 _OTHER_KLINES = ("markPriceKlines", "indexPriceKlines", "premiumIndexKlines")
 _MARKETS = {"spot": "binance-spot", "um": "binance", "cm": "", "option": ""}
+_PACES = ("daily", "monthly")
 
 _KLINES = (
     *("open_time", "open", "high", "low", "close", "volume", "close_time", "quote_volume"),
@@ -91,18 +92,16 @@ def recognise(place: Place) -> SeriesFile | None:
         if folder in _OTHER_KLINES:
             raise UnkeptError(f"{folder} are no prices that were traded")
     period = _period(match)
-    if what in ("fundingRate", "metrics"):
-        exchange = _market(place, default="binance")
-        symbol = _symbol(place, instrument, exchange)
-        if what == "fundingRate":
-            key, reader = (exchange, symbol, "funding", ""), _read_funding
-        else:
-            key, reader = (exchange, symbol, "open_interest", "5m"), _read_metrics
+    exchange = _exchange(place, perpetual=not what[0].isdigit())
+    symbol = _symbol(place, instrument, exchange)
+    if what == "fundingRate":
+        key, reader = (exchange, symbol, "funding", ""), _read_funding
+    elif what == "metrics":
+        key, reader = (exchange, symbol, "open_interest", "5m"), _read_metrics
     else:
-        exchange = _market(place, default=None)
         if what not in TIMEFRAMES:
             raise UnkeptError(f"candles of {what} are not kept: no bars can be made of them")
-        key = (exchange, _symbol(place, instrument, exchange), "candles", what)
+        key = (exchange, symbol, "candles", what)
         reader = partial(_read_klines, traded="klines" in place.folders)
     read = partial(_read, reader=reader, period=period, instrument=instrument)
     return SeriesFile(place.path, place.name, key, read, period)
@@ -125,20 +124,42 @@ def _period(match: re.Match[str]) -> tuple[pd.Timestamp, pd.Timestamp]:
     return start, start + (pd.Timedelta(days=1) if match["day"] else pd.offsets.MonthBegin())
 
 
-def _market(place: Place, default: str | None) -> str:
-    """The exchange by the nearest folder that tells a market, or else by the caller's word."""
-    for folder in reversed(place.folders):
-        if folder in _MARKETS:
-            if not _MARKETS[folder]:
-                raise UnkeptError("perpetuals that settle in coins, and options, are not kept")
-            return _MARKETS[folder]
-    exchange = place.exchange or default
+def _exchange(place: Place, *, perpetual: bool) -> str:
+    """By the folders, or else by the caller's word.
+
+    Args:
+        place: of the file.
+        perpetual: whether only perpetuals have such files.
+    """
+    market = _market(place.folders)
+    if market is not None and not _MARKETS[market]:
+        raise UnkeptError("perpetuals that settle in coins, and options, are not kept")
+    if perpetual:
+        if market == "spot":
+            raise SeriesFileError("there is no such file of a spot market; correct its folder")
+        return "binance"
+    exchange = _MARKETS[market] if market is not None else place.exchange
     if exchange not in ("binance", "binance-spot"):
         raise SeriesFileError(
             "whether it is of Binance's spot or futures market can't be told; keep the folders as "
             "they are published, or name --exchange binance or binance-spot"
         )
     return exchange
+
+
+def _market(folders: Sequence[str]) -> str | None:
+    """The nearest folder that tells a market; None: none does.
+
+    Two letters may be anybody's: they count below ``futures``, or above a pace.
+    """
+    for place in reversed(range(len(folders))):
+        above, name, below = ("", *folders, "")[place : place + 3]
+        if name in ("um", "cm"):
+            if above == "futures" or below in _PACES:
+                return name
+        elif name in _MARKETS:
+            return name
+    return None
 
 
 def _symbol(place: Place, instrument: str, exchange: str) -> str:

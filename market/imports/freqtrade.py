@@ -4,8 +4,11 @@
 is a perpetual; ``.parquet``, ``.json`` and ``.json.gz`` likewise. A funding rate stands in ``open``
 of a candle, or since 2026 in a column of its own, at its settlement, some milliseconds late; the
 timeframe in its name says nothing: 8h before freqtrade 2025.12, 1h since. Mark prices are candles;
-they count where they open at a settlement. Amounts of open interest are in each exchange's own
-units, and only Binance's are known to be in base units of one side.
+they count where they open at a settlement.
+
+Amounts are as ccxt has them. Volumes of perpetuals are contracts on some exchanges: they are taken
+from those with a client of our own, and unknown of others. Open interest is known to be of one
+side, in base units, on Binance alone.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import json
 import re
 import zlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from glob import escape as glob_escape
 from pathlib import Path
 
@@ -26,7 +30,7 @@ from brain.series.bars import TIMEFRAMES
 from market.collection.gaps import SeriesKey
 from market.collection.grid import Times, held
 from market.exchanges.base import settles_in_dollars
-from market.exchanges.catalogue import known_exchange
+from market.exchanges.catalogue import EXCHANGES, known_exchange
 from market.exchanges.pages import intervals
 from market.imports.archive import read_bytes
 from market.imports.rows import Floats, Rows, check_grid, over, sound_rows
@@ -182,7 +186,13 @@ def _no_rows(forms: Sequence[Sequence[str]], error: Exception) -> SeriesFileErro
 
 def _read_candles(path: Path, key: SeriesKey, now: pd.Timestamp) -> Rows:
     times, values = _columns(path, _CANDLES)
-    return _periods(key, times, {**values, "quote_volume": np.full(len(times), np.nan)}, now)
+    unknown = np.full(len(times), np.nan)
+    rows = _periods(key, times, {**values, "quote_volume": unknown}, now)
+    if spot_exchange(key[0]) or key[0] in EXCHANGES:
+        return rows
+    note = f"the volume is unknown: its units on {key[0]} can't be told"
+    values = {**rows.values, "volume": np.full(len(rows.times), np.nan)}
+    return replace(rows, values=values, notes=(*rows.notes, note))
 
 
 def _read_interest(path: Path, key: SeriesKey, now: pd.Timestamp) -> Rows:

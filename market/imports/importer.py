@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
@@ -21,6 +23,7 @@ from market.collection.gaps import SeriesKey
 from market.imports import binance, cryptodatadownload, freqtrade, own
 from market.imports.archive import CHECKSUM
 from market.imports.results import ImportResult, SeriesImport, Unread
+from market.imports.rows import Rows
 from market.imports.series_file import Place, SeriesFile, UnkeptError
 from market.imports.storage import Part, Storage
 
@@ -30,6 +33,8 @@ logger = logging.getLogger(__name__)
 
 # Each tells its own files by what no other's have.
 _FORMATS = (binance.recognise, freqtrade.recognise, own.recognise, cryptodatadownload.recognise)
+# Files that are read ahead while a batch is stored: so many, and so many bytes on the disk.
+_AHEAD, _AHEAD_BYTES = 12, 32 * 2**20
 # Descriptions and what systems leave in folders.
 _QUIET = (".md", ".txt", ".html", ".log", ".py", ".ini", ".toml", ".yaml", ".yml", ".db")
 
@@ -139,33 +144,49 @@ class _Import:
                 file = _recognise(Place(path, name, exchange, listed))
             except UnkeptError as error:
                 self._unread.append(Unread(name, str(error)))
-            except SeriesFileError as error:
+            except Exception as error:
+                if not isinstance(error, SeriesFileError):
+                    logger.exception("%s failed", name)
+                    error = _unexpected(error)
                 self._failures.append(Failure(name, error))
             else:
                 self._files.setdefault(file.key, []).append(file)
 
     def run(self) -> None:
-        """Read and store all of them.
+        """Read and store all of them: while a batch is stored the next files are read.
 
         Raises:
             SeriesStoreError: the store can't be read or written.
         """
-        for key in sorted(self._files):
-            result = self._results[key] = SeriesImport(key)
-            self._storage.begin(result)
-            for file in sorted(self._files[key], key=_order):
-                part = self._read(result, file)
+        files = [
+            file for key in sorted(self._files) for file in sorted(self._files[key], key=_order)
+        ]
+        with ThreadPoolExecutor(1, thread_name_prefix="files") as thread:
+            for file, reading in _read_ahead(thread, files, self._now):
+                result = self._result(file.key)
+                part = self._part(result, file, reading)
                 self._done += 1
                 if part is not None and self._storage.add(part):
                     self._finish()
-            self._waiting.append(result)
+        self._waiting += list(self._results.values())[-1:]
         self._storage.flush()
         self._finish()
 
-    def _read(self, result: SeriesImport, file: SeriesFile) -> Part | None:
+    def _result(self, key: SeriesKey) -> SeriesImport:
+        """The result of a series; where it is the next one, that before waits to be stored."""
+        if key not in self._results:
+            self._waiting += list(self._results.values())[-1:]
+            self._results[key] = SeriesImport(key)
+            self._storage.begin(self._results[key])
+        return self._results[key]
+
+    def _part(self, result: SeriesImport, file: SeriesFile, reading: Future[Rows]) -> Part | None:
         try:
-            rows = file.read(self._now)
-        except SeriesFileError as error:
+            rows = reading.result()
+        except Exception as error:
+            if not isinstance(error, SeriesFileError):
+                logger.exception("%s failed", file.name)
+                error = _unexpected(error)
             self._fail(file, error)
             return Part.failed(file, error)
         result.files += 1
@@ -206,6 +227,32 @@ def _recognise(place: Place) -> SeriesFile:
     raise SeriesFileError(
         "it is not recognised; keep names and folders as they were published, or leave it out"
     )
+
+
+def _read_ahead(
+    thread: Executor, files: Iterable[SeriesFile], now: pd.Timestamp
+) -> Iterator[tuple[SeriesFile, Future[Rows]]]:
+    """The files in their order, some of which are being read ahead."""
+    ahead: deque[tuple[SeriesFile, Future[Rows]]] = deque()
+    sizes: deque[int] = deque()
+    for file in files:
+        ahead.append((file, thread.submit(file.read, now)))
+        sizes.append(_size(file.path))
+        while len(ahead) > 1 and (len(ahead) > _AHEAD or sum(sizes) > _AHEAD_BYTES):
+            sizes.popleft()
+            yield ahead.popleft()
+    yield from ahead
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _unexpected(error: Exception) -> SeriesFileError:
+    return SeriesFileError(f"{type(error).__name__}: {error}; the log has the details, report it")
 
 
 def _order(file: SeriesFile) -> tuple[pd.Timestamp, str]:

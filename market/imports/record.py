@@ -52,8 +52,8 @@ class Piece:
     """What one file brings to a series.
 
     Attributes:
-        start: of what it covers; None: it covers nothing.
-        end: of that, exclusive.
+        start: of what it covers.
+        end: of that, exclusive; not after ``start`` if it covers nothing.
         times: of its rows that can be stored.
         impossible: what is wrong with its others, by time in microseconds since 1970.
         fault: why the file could not be imported; empty if it was.

@@ -217,6 +217,42 @@ def test_a_market_is_never_guessed(
     assert set(rows(store, "candles")["exchange"]) == {"binance-spot"}
 
 
+@pytest.mark.parametrize(
+    ("folder", "exchange"),
+    [
+        ("um", None),  # anybody's two letters
+        ("spot", "binance-spot"),
+        ("futures/um", "binance"),
+        ("um/monthly/klines", "binance"),
+        ("spot/um/files", "binance-spot"),
+        ("spot/futures/um", "binance"),
+    ],
+)
+def test_the_nearest_folder_that_is_the_exchanges_tells_the_market(
+    folder: str, exchange: str | None, published: Published, store: SeriesStore, tmp_path: Path
+) -> None:
+    file = published.klines("BTC", "1h", "2026-10")
+    there = tmp_path / "elsewhere" / folder
+    there.mkdir(parents=True)
+    file.rename(there / file.name)
+    result = put_in(store, tmp_path / "elsewhere")
+    assert bool(result.failures) == (exchange is None)
+    assert {one.key[0] for one in result.series} == ({exchange} if exchange else set())
+
+
+def test_funding_is_of_perpetuals_alone(
+    published: Published, store: SeriesStore, tmp_path: Path
+) -> None:
+    file = published.funding("BTC", "2026-10")
+    for folder in ("flat", "spot"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / file.name).write_bytes(file.read_bytes())
+    (failure,) = put_in(store, tmp_path / "spot").failures
+    assert "no such file of a spot market" in str(failure)
+    assert not put_in(store, tmp_path / "flat", exchange="binance-spot").failures
+    assert set(rows(store, "funding")["exchange"]) == {"binance"}
+
+
 def test_mark_prices_are_no_candles_in_any_folder(
     published: Published, store: SeriesStore, tmp_path: Path
 ) -> None:

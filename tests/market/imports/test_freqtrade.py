@@ -116,6 +116,18 @@ def test_funding_rates_of_later_versions_have_a_column_of_their_own(
     assert settled["mark_price"].isna().all()
 
 
+def test_volumes_of_perpetuals_whose_units_are_unknown(store: SeriesStore, tmp_path: Path) -> None:
+    for exchange in ("gate", "bybit"):
+        write(plain(), tmp_path / f"{exchange}/futures/BTC_USDT_USDT-1h-futures.feather")
+    write(plain(), tmp_path / "gate/BTC_USDT-1h.feather")
+    result = import_path(tmp_path, store)
+    assert not result.failures
+    (note,) = [note for one in result.series for note in one.notes]
+    assert note.endswith("the volume is unknown: its units on gate can't be told")
+    known = rows(store, "candles").groupby("exchange")["volume"].apply(lambda v: v.notna().all())
+    assert known.to_dict() == {"bybit": True, "gate": False, "gate-spot": True}
+
+
 def test_open_interest_is_read_where_its_units_are_known(
     store: SeriesStore, tmp_path: Path
 ) -> None:
