@@ -88,6 +88,26 @@ def _setting_options(*names: str) -> Callable[[_Function], _Function]:
     return decorate
 
 
+def _own_options(*names: str) -> Callable[[_Function], _Function]:
+    """An option for each name that is no setting; ``auto`` is none."""
+
+    def decorate(function: _Function) -> _Function:
+        for name in reversed(names):
+            option = click.option(
+                f"--{name}", default=_AUTO, metavar="VALUE", callback=_no_override,
+                show_default=True,
+            )  # fmt: skip
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def _listed(value: str | None) -> list[str]:
+    """``"a, b"`` → ``["a", "b"]``; None is none."""
+    return [word.strip() for word in (value or "").split(",") if word.strip()]
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--debug", is_flag=True, help="Show where an error came from.")
 @click.option("--launcher", type=int, hidden=True, help="Process whose end is also the job's.")
@@ -181,6 +201,45 @@ def collect(**overrides: str | None) -> int:
         job.run.document(document, SUMMARY)
         job.print_failures()
     return job.exit_code
+
+
+@cli.command("import")
+@click.argument("path", type=click.Path(path_type=Path))
+@_own_options("exchange")
+@_setting_options("renew")
+def import_files(path: Path, exchange: str | None, **overrides: str | None) -> int:
+    """Store what is on disk: exchanges' published files, freqtrade's, CryptoDataDownload's.
+
+    Nothing is fetched. The same command again goes on where it was stopped, and changes nothing
+    where it was done. --exchange is of files whose names and folders tell none.
+    """
+    from brain.settings import load_settings
+    from market.imports.job import run_import
+
+    return run_import(load_settings(overrides), path, exchange)
+
+
+@cli.command("export")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option(
+    "--format", "form", default="parquet", show_default=True, help="parquet, csv or freqtrade."
+)
+@_own_options("exchanges", "symbols", "timeframe")
+def export_files(
+    folder: Path, form: str, exchanges: str | None, symbols: str | None, timeframe: str | None
+) -> int:
+    """Write stored series to a folder, from which `import` reads them again."""
+    from brain.settings import load_settings
+    from market.exports.job import run_export
+
+    return run_export(
+        load_settings(),
+        folder,
+        form,
+        exchanges=_listed(exchanges),
+        symbols=_listed(symbols),
+        timeframe=timeframe,
+    )
 
 
 _costs = "cost_bps", "fee_bps", "half_spread_bps", "impact_bps", "liquidity"

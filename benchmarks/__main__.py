@@ -23,6 +23,7 @@ __all__ = ["BENCHMARKS", "load", "main"]
 BENCHMARKS = {
     "choices": "the choices of target, loss, features and horizon, on the sample and on other bars",
     "confidence": "calibration of the confidence in cells, simulated and on the sample",
+    "imports": "an import of a million rows beside the store's own upsert of the same rows",
     "memory": "the memory of a night of many symbols, beside that of a night of few",
     "market": "the series store beside PostgreSQL: upserts into and readings from a million rows",
     "nightly": "the night on the packaged sample, beside the same night as tutorials do it",

@@ -10,7 +10,8 @@ A caller can catch a single class or a branch::
     │   ├── UnknownRegimeError
     │   ├── UnknownFamilyError
     │   ├── BarsError            a series of bars is broken
-    │   └── NotEnoughBarsError   a series of bars is sound but too short
+    │   ├── NotEnoughBarsError   a series of bars is sound but too short
+    │   └── SeriesFileError      a file of market series can't be imported
     ├── TrainingError            a model can't be fitted or evaluated
     ├── AnalysisError            a model or its data can't be explained
     ├── MarketError              market data can't be fetched
@@ -59,6 +60,7 @@ __all__ = [
     "NoSuchInstrumentError",
     "NotEnoughBarsError",
     "RateLimitedError",
+    "SeriesFileError",
     "SeriesStoreError",
     "SettingsError",
     "StorageFullError",
@@ -112,6 +114,10 @@ class BarsError(InputError):
 
 class NotEnoughBarsError(InputError):
     """A series of bars is sound but too short."""
+
+
+class SeriesFileError(InputError):
+    """A file of market series is broken, or can't be told to be one."""
 
 
 class TrainingError(BrainError):

@@ -26,6 +26,7 @@ __all__ = [
     "cell_tag",
     "challenger_alias",
     "champion_alias",
+    "listed_symbol",
     "logged_model_name",
     "model_id",
     "model_name",
@@ -44,6 +45,7 @@ __all__ = [
     "previous_alias",
     "promotion_tag",
     "recipe_tag",
+    "spot_exchange",
     "symbol_name",
     "symbol_of",
 ]
@@ -171,6 +173,7 @@ _WORD = r"[A-Za-z0-9.^=&!$+~]*[A-Za-z0-9][A-Za-z0-9.^=&!$+~]*"
 _SYMBOL = re.compile(rf"{_WORD}(?:/{_WORD})?(?::{_WORD})?")
 _TO_NAME = str.maketrans("/:", "-_")
 _TO_SYMBOL = str.maketrans("-_", "/:")
+_SPOT = "-spot"
 _MOST = 256  # characters of a registered model's name in PostgreSQL
 _MODEL_NAME = re.compile(
     r"(?P<symbol>.+)\.(?P<timeframe>[1-9][0-9]*[A-Za-z]+)\.(?P<horizon>[1-9][0-9]*)"
@@ -287,6 +290,34 @@ def perpetual(value: object) -> str:
             "for example BTC/USDT"
         )
     return f"{pair}:{quote}"
+
+
+def spot_exchange(exchange: str) -> str:
+    """The exchange whose spot market a name is of: ``binance`` of ``binance-spot``.
+
+    An exchange's name alone, ``binance``, is its linear perpetuals. A pair that is traded spot is
+    the symbol ``BTC/USDT`` of ``binance-spot``, and never mixed up with the perpetual
+    ``BTC/USDT:USDT`` of ``binance``.
+
+    Returns:
+        The exchange; empty if the name is of no spot market.
+    """
+    name, mark, rest = exchange.rpartition(_SPOT)
+    return name if mark and not rest else ""
+
+
+def listed_symbol(symbol: str, exchange: str) -> str:
+    """A symbol as an exchange's series have it: the linear perpetual, or the pair of a spot market.
+
+    Raises:
+        InputError: the value is no symbol, or none of that market.
+    """
+    if not spot_exchange(exchange):
+        return perpetual(symbol)
+    pair = parse_symbol(symbol)
+    if "/" not in pair or ":" in pair:
+        raise InputError(f"{symbol!r} is no pair that {exchange} trades; write it as BTC/USDT")
+    return pair
 
 
 def present_name(symbol: str, renamed: Mapping[str, str]) -> str:

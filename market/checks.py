@@ -12,6 +12,7 @@ import pandas as pd
 
 from brain.checks import CONFIGURATION, Check, failed, ok, skipped
 from brain.errors import BrainError, ExchangeUnreachableError, InputError, MarketError
+from brain.naming import spot_exchange
 from brain.settings import Settings
 from market.exchanges import EXCHANGES, Exchange, Probe, exchange_of
 
@@ -56,7 +57,8 @@ def check_exchanges(settings: Settings, *, live: bool, seconds: float = _SECONDS
         The clock's check and those of the endpoints, or that of the configuration if an exchange
         is unknown or its base URL is none.
     """
-    names = settings.exchanges or (EXCHANGES if live else ())
+    named = [name for name in settings.exchanges if not spot_exchange(name)]
+    names = named or (EXCHANGES if live else ())
     if not names:
         cure = "name some in `exchanges`, or run with --live"
         return [skipped(_CLOCK, "no exchange is configured whose clock could be asked", cure)]

@@ -12,6 +12,7 @@ import pandas as pd
 
 from brain.checks import folder_fault
 from brain.errors import SeriesStoreError, SettingsError
+from brain.naming import spot_exchange
 from brain.series.source import SeriesLibrary
 from brain.series.store.address import parse_root
 from brain.series.store.object_store import is_s3
@@ -107,7 +108,7 @@ def collect_market(
         SeriesStoreError: the store can't be read or written.
     """
     check_collection(settings)
-    collector = DataCollector(library, settings.exchanges, settings=settings)
+    collector = DataCollector(library, _collected(settings), settings=settings)
 
     def short_progress(result: object, done: int, total: int) -> None:
         if progress is not None:
@@ -139,7 +140,7 @@ def check_collection(settings: Settings) -> None:
     """Check that the settings are those of a collection, before anything is written.
 
     Raises:
-        SettingsError: no exchanges or no symbols are named.
+        SettingsError: no exchanges or no symbols are named, or spot markets alone.
         InputError: an exchange or its address is none, or it has no history of the timeframe.
         SeriesStoreError: the folder of the series can't be written.
     """
@@ -149,7 +150,7 @@ def check_collection(settings: Settings) -> None:
                 f"no {name} are named to collect; set BRAIN_{name.upper()}, "
                 f"for example to {example}"
             )
-    for exchange in settings.exchanges:
+    for exchange in _collected(settings):
         exchange_of(settings, exchange)
     root = parse_root(settings.series)
     fault = None if is_s3(root) else folder_fault(Path(root))
@@ -157,6 +158,21 @@ def check_collection(settings: Settings) -> None:
         raise SeriesStoreError(
             f"{fault}; make the folder writable, or name another as BRAIN_SERIES"
         )
+
+
+def _collected(settings: Settings) -> list[str]:
+    """The exchanges that are asked; spot markets are imported.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    exchanges = [name for name in settings.exchanges if not spot_exchange(name)]
+    if not exchanges:
+        raise SettingsError(
+            f"{', '.join(settings.exchanges)}: spot markets are imported and not collected; name "
+            "an exchange of perpetuals too, or use a command that collects nothing, as `train`"
+        )
+    return exchanges
 
 
 def _quality_records(

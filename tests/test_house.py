@@ -401,6 +401,8 @@ def test_the_entry_points_are_the_commands() -> None:
         "main",
         "nightly",
         "collect",
+        "import",
+        "export",
         "train",
         "tune",
         "analyze",
@@ -415,6 +417,8 @@ def test_the_entry_points_are_the_commands() -> None:
         "doctor",
         "nightly",
         "collect",
+        "import",
+        "export",
         "train",
         "tune",
         "analyze",
@@ -453,6 +457,25 @@ def test_the_entry_point_that_releases_a_pin_hands_over_symbol_and_regime() -> N
     ]
     options = {option.name for option in mlproject.cli.commands["release"].params}
     assert set(ENTRY_POINTS["release"]["parameters"]) == options
+
+
+def test_the_entry_point_that_imports_hands_over_path_exchange_and_renewal() -> None:
+    command = ENTRY_POINTS["import"]["command"].split()
+    assert command[6:] == [
+        *("import", "{path}", "--exchange", "{exchange}", "--renew", "{renew}"),
+    ]
+    options = {option.name for option in mlproject.cli.commands["import"].params}
+    assert set(ENTRY_POINTS["import"]["parameters"]) == options
+
+
+def test_the_entry_point_that_exports_hands_over_folder_format_and_limits() -> None:
+    command = ENTRY_POINTS["export"]["command"].split()
+    assert command[6:] == [
+        *("export", "{folder}", "--format", "{format}", "--exchanges", "{exchanges}"),
+        *("--symbols", "{symbols}", "--timeframe", "{timeframe}"),
+    ]
+    options = {option.opts[0].lstrip("-") for option in mlproject.cli.commands["export"].params}
+    assert set(ENTRY_POINTS["export"]["parameters"]) == options
 
 
 def test_the_entry_point_that_replays_a_journal_hands_over_the_journal_and_the_bars() -> None:

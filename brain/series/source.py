@@ -222,11 +222,12 @@ def bars_of(
     *,
     now: pd.Timestamp | None = None,
 ) -> Bars:
-    """One exchange's candles of a symbol's perpetual as checked bars.
+    """One exchange's candles of a symbol as checked bars.
 
     Args:
         store: with the candles.
-        exchange: of the candles, ``binance``.
+        exchange: of the candles, ``binance``; ``binance-spot`` is its spot market, with pairs in
+            place of perpetuals.
         symbol: ``BTC/USDT`` or ``BTC/USDT:USDT``, the present or a former name; the bars get it.
         timeframe: of the candles.
         now: the moment, UTC, at which the bars are read; the clock's if None.
@@ -236,13 +237,14 @@ def bars_of(
         counts them.
 
     Raises:
-        InputError: the symbol has no perpetual, or there is no such timeframe.
+        InputError: the symbol has no perpetual, or is no pair of a spot market, or there is no such
+            timeframe.
         UnknownSymbolError: the store holds no such candles.
         BarsError: the candles are broken, lie in the future, or more than half of them are missing.
         SeriesStoreError: the store can't be read.
     """
     parse_timeframe(timeframe)
-    contract = store.present_name(symbol)
+    contract = store.listed_name(symbol, exchange)
     candles = store.read(
         "candles",
         symbol=contract,
@@ -252,8 +254,8 @@ def bars_of(
     )
     if candles.empty:
         raise UnknownSymbolError(
-            f"the store holds no {timeframe} candles of {contract} on {exchange}; collect them "
-            "first, or correct symbol, exchange or timeframe"
+            f"the store holds no {timeframe} candles of {contract} on {exchange}; collect or "
+            "import them first, or correct symbol, exchange or timeframe"
         )
     source = f"{contract} on {exchange}"
     candles = _sound(candles, source)

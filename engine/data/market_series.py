@@ -16,6 +16,7 @@ from brain.errors import InputError
 from brain.naming import parse_symbol, perpetual
 from brain.series.bars import Bars, parse_timeframe
 from brain.series.source import bars_of
+from engine.data.open_interest import read_open_interest
 from engine.kernels.market_features import FundingRows, OpenInterestRows
 
 if TYPE_CHECKING:
@@ -164,8 +165,8 @@ def read_market_series(
         store: the series store.
         symbol: ``BTC/USDT`` or ``BTC/USDT:USDT``; a symbol without a perpetual has no series.
         exchanges: the rows' exchanges; all if empty.
-        timeframe: of open interest, which may be stored at several, and of the bars; the finest
-            candles that are finer, of the first exchange, come with the rows.
+        timeframe: of the bars, and of open interest, whose finer rows stand for those that are
+            missing; the finest candles that are finer, of the first exchange, come with the rows.
 
     Raises:
         InputError: the symbol is none.
@@ -181,13 +182,7 @@ def read_market_series(
     funding = store.read(
         "funding", symbol=contract, exchange=selection, columns=[*columns, *_FUNDING]
     )
-    open_interest = store.read(
-        "open_interest",
-        symbol=contract,
-        exchange=selection,
-        timeframe=timeframe,
-        columns=[*columns, *_OPEN_INTEREST],
-    )
+    open_interest = read_open_interest(store, contract, selection, timeframe)
     if funding.empty and open_interest.empty:
         return None
     finer = _finer_bars(store, symbol, exchanges[0], timeframe) if exchanges else None

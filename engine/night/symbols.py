@@ -18,7 +18,7 @@ from brain.costs import symbol_costs
 from brain.errors import BrainError, LibraryError
 from brain.lines import Line
 from brain.logs import label, labelled
-from brain.naming import Family, Fill, Product, Role, Tag
+from brain.naming import Family, Fill, Product, Role, Tag, spot_exchange
 from brain.records import Evidence, Version
 from brain.scratch import scratch_folder
 from brain.series.bars import Bars
@@ -338,10 +338,11 @@ def _tune_families(
 
 
 def _product(settings: Settings) -> Product:
-    """The setting; without one, collected candles are perpetuals' and files are spot."""
+    """The setting; without one, stored candles are of their market, and files are spot."""
     if settings.product is not None:
         return settings.product
-    return Product.PERPETUAL if reads_store(settings) else Product.SPOT
+    perpetual = reads_store(settings) and not spot_exchange(settings.exchanges[0])
+    return Product.PERPETUAL if perpetual else Product.SPOT
 
 
 def _funding_exchange(settings: Settings) -> str | None:
@@ -352,7 +353,8 @@ def _funding_exchange(settings: Settings) -> str | None:
 
 
 def _plan(settings: Settings, symbol: str) -> TrainingPlan:
-    exchange = settings.exchanges[0] if settings.exchanges else None
+    exchange = settings.exchanges[0] if settings.exchanges else ""
+    exchange = spot_exchange(exchange) or exchange  # whose fees are paid
     return TrainingPlan(
         folds=settings.folds,
         first_test=settings.first_test,
@@ -360,7 +362,7 @@ def _plan(settings: Settings, symbol: str) -> TrainingPlan:
         trials=settings.trials,
         costs=symbol_costs(
             symbol,
-            exchange,
+            exchange or None,
             _product(settings),
             settings.liquidity,
             cost=settings.cost_bps,

@@ -11,7 +11,7 @@ from market.exchanges.base import Exchange
 if TYPE_CHECKING:
     from brain.settings import Settings
 
-__all__ = ["EXCHANGES", "exchange_of", "open_exchange"]
+__all__ = ["EXCHANGES", "exchange_of", "known_exchange", "open_exchange"]
 
 _CLIENTS = {
     "binance": ("market.exchanges.binance", "Binance"),
@@ -47,6 +47,17 @@ def open_exchange(name: str, *, base_url: str | None = None, timeout: float = 10
             f"no exchange is called {name!r}; {did_you_mean(name, [*EXCHANGES, *names])}"
         )
     return GenericExchange(name, base_url, timeout=timeout)
+
+
+def known_exchange(name: str) -> bool:
+    """Whether an exchange has that name, here or in ccxt."""
+    if name in _CLIENTS:
+        return True
+    if not name.isalnum() or not name.islower():
+        return False
+    from market.exchanges.generic import ccxt_exchanges
+
+    return name in ccxt_exchanges()
 
 
 def exchange_of(settings: Settings, name: str) -> Exchange:

@@ -68,7 +68,7 @@ def check_store(
     if not start < end:
         raise InputError(f"the range from {start} to {end} is empty; give an end after the start")
     keys = [
-        (exchange, store.present_name(symbol), kind, span)
+        (exchange, store.listed_name(symbol, exchange), kind, span)
         for exchange, symbol, kind, span in series
     ]
     if not keys:

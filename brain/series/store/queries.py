@@ -12,10 +12,12 @@ import pyarrow.compute as pc
 from deltalake import DeltaTable, QueryBuilder
 
 from brain.errors import InputError
+from brain.naming import spot_exchange
 from brain.series.store.schema import MONTH, Kind
 
 __all__ = [
     "RowFilter",
+    "extents",
     "partitions_of",
     "query",
     "quoted",
@@ -69,14 +71,18 @@ class RowFilter:
 def text_filter(kind: Kind, **columns: str | Sequence[str] | None) -> dict[str, list[str]]:
     """Values by text column; None and an empty timeframe are no limit.
 
-    ``BTC/USDT`` means the perpetual ``BTC/USDT:USDT`` where an exchange lists the symbols.
+    ``BTC/USDT`` means the perpetual ``BTC/USDT:USDT`` where an exchange lists the symbols, and the
+    pair where spot markets alone are named.
     """
     texts: dict[str, list[str]] = {}
+    exchange = columns.get("exchange")
+    exchanges = [exchange] if isinstance(exchange, str) else list(exchange or ())
+    spot = bool(exchanges) and all(spot_exchange(name) for name in exchanges)
     for name, value in columns.items():
         if value is None or (name == "timeframe" and value == ""):
             continue
         values = [value] if isinstance(value, str) else list(value)
-        perpetuals = name == "symbol" and kind.listed
+        perpetuals = name == "symbol" and kind.listed and not spot
         texts[name] = [_with_settle(symbol) for symbol in values] if perpetuals else values
     return texts
 
@@ -133,6 +139,21 @@ def query(
     rows = run_sql(delta, f"SELECT {names} FROM series{where}{order}")
     # Text comes as string views, which few of pyarrow's functions take.
     return rows.cast(pa.schema([(name, kind.arrow_type(name)) for name in columns]))
+
+
+def extents(delta: DeltaTable, kind: Kind, condition: str) -> pa.Table:
+    """The series for which a condition holds: key without the time, then first, last and rows."""
+    names = ", ".join(f'"{name}"' for name in kind.key if name != kind.time)
+    where = f" WHERE {condition}" if condition else ""
+    rows = run_sql(
+        delta,
+        f'SELECT {names}, min("{kind.time}") AS first, max("{kind.time}") AS last, '
+        f"count(*) AS rows FROM series{where} GROUP BY {names} ORDER BY {names}",
+    )
+    types = {**dict.fromkeys(("first", "last"), pa.timestamp("us", tz="UTC")), "rows": pa.int64()}
+    return rows.cast(
+        pa.schema([(name, types.get(name, pa.string())) for name in rows.column_names])
+    )
 
 
 def rows_near(delta: DeltaTable, kind: Kind, rows: pa.Table) -> pa.Table:

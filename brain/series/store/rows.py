@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from brain.errors import InputError, did_you_mean
+from brain.naming import spot_exchange
 from brain.series.store.schema import COLLECTED, MONTH, Kind
 
 __all__ = ["Difference", "compare", "rows_with", "to_rows"]
@@ -128,8 +129,15 @@ def _fits(column: pd.Series, dtype: str) -> bool:
 
 
 def _check_symbols(table: pa.Table) -> None:
-    for symbol in pc.unique(table["symbol"]).to_pylist():
-        if ":" not in symbol:
+    names = table.select(["exchange", "symbol"]).group_by(["exchange", "symbol"]).aggregate([])
+    for row in names.to_pylist():
+        symbol, spot = row["symbol"], spot_exchange(row["exchange"])
+        if spot and ":" in symbol:
+            raise InputError(
+                f"{symbol!r} settles, and {row['exchange']} is a spot market; write {spot} as the "
+                "perpetual's exchange"
+            )
+        if not spot and ":" not in symbol:
             raise InputError(
                 f"{symbol!r} does not say in what it settles; write a perpetual's symbol as "
                 "BASE/QUOTE:QUOTE, for example BTC/USDT:USDT"

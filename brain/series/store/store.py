@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from brain.errors import InputError, SeriesStoreError
-from brain.naming import present_name
+from brain.naming import listed_symbol, present_name, spot_exchange
 from brain.series.store.address import check_root, parse_root, store_faults
 from brain.series.store.commits import (
     append_rows,
@@ -22,7 +22,7 @@ from brain.series.store.commits import (
     upsert_rows,
 )
 from brain.series.store.object_store import ConditionalPuts, is_s3, storage_options
-from brain.series.store.queries import RowFilter, query, text_filter, to_timestamp
+from brain.series.store.queries import RowFilter, extents, query, text_filter, to_timestamp
 from brain.series.store.rows import rows_with, to_rows
 from brain.series.store.schema import KINDS, Kind, parse_kind
 from brain.series.store.table import SeriesTable
@@ -120,6 +120,16 @@ class SeriesStore:
         """
         return present_name(symbol, self._renamed)
 
+    def listed_name(self, symbol: str, exchange: str) -> str:
+        """The symbol as an exchange's series have it: the perpetual's present name, or the pair.
+
+        Raises:
+            InputError: the symbol is no linear perpetual, or no pair where that is needed.
+        """
+        if spot_exchange(exchange):
+            return listed_symbol(symbol, exchange)
+        return self.present_name(symbol)
+
     def by_own_names(self) -> SeriesStore:
         """The same store, where a former name means the rows that were stored under it."""
         if not self._renamed:
@@ -145,7 +155,8 @@ class SeriesStore:
         Args:
             kind: one of :meth:`kinds`.
             symbol, exchange, timeframe: only of these; all if None. In market series ``BTC/USDT``
-                means the perpetual ``BTC/USDT:USDT``, and a former name the present symbol.
+                means the perpetual ``BTC/USDT:USDT``, unless only spot markets are named
+                (``binance-spot``), and a former name the present symbol.
             start, end: only rows whose time (of gaps the start, of quality when it was checked)
                 is in ``[start, end)``; a time without a zone is taken as UTC.
             columns: only these, in this order.
@@ -162,14 +173,8 @@ class SeriesStore:
         """
         layout = parse_kind(kind, self._kinds)
         names = layout.check_columns(list(layout.columns) if columns is None else columns)
-        texts = text_filter(
-            layout,
-            **{"symbol": symbol, "exchange": exchange, "timeframe": timeframe, **(where or {})},
-        )
-        if "symbol" in texts and layout.listed:
-            texts["symbol"] = [self._after_renaming(name) for name in texts["symbol"]]
-        row_filter = RowFilter(texts, to_timestamp(start, "start"), to_timestamp(end, "end"))
-        condition = " AND ".join(row_filter.conditions(layout))
+        texts = {"symbol": symbol, "exchange": exchange, "timeframe": timeframe, **(where or {})}
+        condition = self._condition(layout, start=start, end=end, **texts)
         order = " ORDER BY " + ", ".join(f'"{name}"' for name in layout.key)
         with self._faults(layout, "read"):
             delta = self._tables[kind].find()
@@ -211,6 +216,43 @@ class SeriesStore:
             columns=[column],
         )
         return pd.DatetimeIndex(frame[column].drop_duplicates(), name=column).sort_values()
+
+    def extents(
+        self,
+        kind: str,
+        *,
+        symbol: str | Sequence[str] | None = None,
+        exchange: str | Sequence[str] | None = None,
+        timeframe: str | None = None,
+    ) -> pd.DataFrame:
+        """The series of one kind: how many rows each has, and from when to when.
+
+        Args:
+            kind: one of :meth:`kinds`, with a time.
+            symbol, exchange, timeframe: only of these, as for :meth:`read`.
+
+        Returns:
+            A row for each series, sorted: the key without the time, then first, last (times of the
+            rows) and rows.
+
+        Raises:
+            InputError: the kind has no time, or as for :meth:`read`.
+            SeriesStoreError: the store can't be read.
+        """
+        layout = parse_kind(kind, self._kinds)
+        if layout.time is None:
+            raise InputError(f"{kind} have no time; read them by `read`")
+        condition = self._condition(layout, symbol=symbol, exchange=exchange, timeframe=timeframe)
+        with self._faults(layout, "read"):
+            delta = self._tables[kind].find()
+            rows = None if delta is None else extents(delta, layout, condition)
+        names = [name for name in layout.key if name != layout.time]
+        if rows is None:
+            empty = layout.empty([*names, layout.time])[[*names, *[layout.time] * 2]]
+            return empty.set_axis([*names, "first", "last"], axis="columns").assign(
+                rows=pd.Series(dtype="int64")
+            )
+        return rows.to_pandas()
 
     # --- writing --------------------------------------------------------------------------------
 
@@ -343,6 +385,20 @@ class SeriesStore:
         return check_root(self.root, self._options())
 
     # --- helpers --------------------------------------------------------------------------------
+
+    def _condition(
+        self,
+        layout: Kind,
+        *,
+        start: object = None,
+        end: object = None,
+        **columns: str | Sequence[str] | None,
+    ) -> str:
+        texts = text_filter(layout, **columns)
+        if "symbol" in texts and layout.listed:
+            texts["symbol"] = [self._after_renaming(name) for name in texts["symbol"]]
+        row_filter = RowFilter(texts, to_timestamp(start, "start"), to_timestamp(end, "end"))
+        return " AND ".join(row_filter.conditions(layout))
 
     def _after_renaming(self, symbol: str) -> str:
         return present_name(symbol, self._renamed) if symbol in self._renamed else symbol

@@ -53,7 +53,7 @@ def test_candles_of_the_perpetual_become_bars_of_the_symbol_as_asked(store: Seri
 
 
 def test_what_is_not_stored_is_told_with_the_cure(store: SeriesStore) -> None:
-    message = "the store holds no 1h candles of BTC/USDT:USDT on okx; collect them"
+    message = "the store holds no 1h candles of BTC/USDT:USDT on okx; collect or import them"
     with pytest.raises(UnknownSymbolError, match=message):
         bars_of(store, "okx", "BTC/USDT", "1h")
     store.upsert("candles", candles())
