@@ -38,6 +38,7 @@ FACELESS = {
     "engine.evaluation",
     "engine.night",
     "market.http",
+    "market.sentiment.publishers",
 }
 
 
@@ -398,6 +399,7 @@ def test_the_entry_points_are_the_commands() -> None:
         "tune",
         "analyze",
         "release",
+        "forget",
         "replay",
         "journal",
     }
@@ -411,6 +413,7 @@ def test_the_entry_points_are_the_commands() -> None:
         "tune",
         "analyze",
         "release",
+        "forget",
         "replay",
         "journal",
     }
