@@ -8,7 +8,7 @@ those of the newest version, and begin anew with it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,11 @@ from numpy.typing import NDArray
 from engine.kernels.features import FEATURES
 from engine.kernels.incremental.features import IncrementalFeatures
 from engine.kernels.incremental.market_features import IncrementalMarketFeatures
+from engine.kernels.incremental.recent_bars import Arrays
 from engine.kernels.incremental.regimes import IncrementalRegimes
+from engine.kernels.incremental.sentiment import IncrementalSentiment
 from engine.kernels.market_features import MARKET_FEATURES
+from engine.kernels.sentiment import SENTIMENT_FEATURES
 from serving.bars import Bar, Row
 from serving.champions import Loaded, LoadedVersion
 
@@ -43,8 +46,11 @@ class Observations:
         data = start.data
         self._features = IncrementalFeatures.from_arrays(data.memory.features)
         self.names = _names(loaded)
-        self._own = self.names[len(FEATURES) + len(MARKET_FEATURES) :]
-        self._market = _market(loaded, start) if _any_market(loaded) else None
+        self._own = _own(loaded)
+        self._market = _market(loaded, start) if _any(loaded, MARKET_FEATURES) else None
+        self._sentiment = _sentiment(loaded, start) if _any(loaded, SENTIMENT_FEATURES) else None
+        # Posts that had arrived by then are in the state of the training.
+        self._posts_from = int(data.trained_until_ns) if _arrays(loaded, start, "sentiment") else 0
         self._columns: dict[int, dict[str, float]] = {}
         self.close = int(data.trained_until_ns)
         self.given: set[str] = set()
@@ -85,6 +91,9 @@ class Observations:
         row[:end] = self._features.push(o, h, lo, c, v, t)
         if self._market is not None:
             row[end : end + len(MARKET_FEATURES)] = self._market.push(o, h, lo, c, v, t)
+        if self._sentiment is not None:
+            end += len(MARKET_FEATURES)
+            row[end : end + len(SENTIMENT_FEATURES)] = self._sentiment.push(o, h, lo, c, t)
         if self._own:
             values = self._columns.pop(t, {})
             for place, name in enumerate(self._own, start=len(row) - len(self._own)):
@@ -107,9 +116,17 @@ class Observations:
         return np.ascontiguousarray(self._ring[end - rows : end, columns])
 
     def takes(self, row: Row) -> bool:
-        """Whether the versions know the row's exchange; where none knows a market, all are."""
+        """Whether the versions know the row's exchange; where none knows a market, all are.
+
+        The same of a post and its publisher.
+        """
         if row.kind == "fill":  # which is the book's alone
             return False
+        if row.kind == "post":
+            publishers = () if self._sentiment is None else self._sentiment.publishers
+            return not publishers or row.exchange in publishers
+        if row.kind == "index":
+            return True
         exchanges = () if self._market is None else self._market.exchanges
         return row.kind == "columns" or not exchanges or row.exchange in exchanges
 
@@ -128,24 +145,22 @@ class Observations:
             self.given.update(row.values)
             return
         self.given.add(row.kind)
-        if self._market is None:
-            return
-        if row.kind == "funding":
-            self._market.funding(
-                row.exchange,
-                row.time,
-                row.available,
-                row.values["rate"],
-                row.values["interval_hours"],
-            )
-        else:
-            self._market.open_interest(
-                row.exchange,
-                row.time,
-                row.available,
-                row.values["base"],
-                row.values.get("usd", math.nan),
-            )
+        times, values = (row.time, row.available), row.values
+        if row.kind in ("post", "index"):
+            if self._sentiment is None:
+                return
+            if row.kind == "post":
+                if max(times) > self._posts_from:
+                    self._sentiment.post(row.exchange, *times, values["score"])
+            else:
+                self._sentiment.index(*times, values["value"])
+        elif self._market is not None:
+            if row.kind == "funding":
+                numbers = values["rate"], values["interval_hours"]
+                self._market.funding(row.exchange, *times, *numbers)
+            else:
+                numbers = values["base"], values.get("usd", math.nan)
+                self._market.open_interest(row.exchange, *times, *numbers)
 
     def columns_of(self, names: Iterable[str]) -> slice | NDArray[np.int64]:
         """Where a model's inputs are in a row."""
@@ -155,25 +170,54 @@ class Observations:
         return np.array(places, dtype=np.int64)
 
 
-def _any_market(loaded: Loaded) -> bool:
-    return any(set(v.data.names) & set(MARKET_FEATURES) for v in loaded.versions)
+def _any(loaded: Loaded, features: Sequence[str]) -> bool:
+    return any(set(v.data.names) & set(features) for v in loaded.versions)
+
+
+def _own(loaded: Loaded) -> list[str]:
+    return sorted({name for version in loaded.versions for name in version.own})
 
 
 def _names(loaded: Loaded) -> tuple[str, ...]:
-    """All inputs of a symbol's champions: of bars, of the market, their own."""
-    own = sorted({name for version in loaded.versions for name in version.own})
-    market = MARKET_FEATURES if own or _any_market(loaded) else ()
-    return (*FEATURES, *market, *own)
+    """All inputs of a symbol's champions: of bars, of the market, of sentiment, their own."""
+    own = _own(loaded)
+    sentiment = SENTIMENT_FEATURES if _any(loaded, SENTIMENT_FEATURES) else ()
+    market = MARKET_FEATURES if own or sentiment or _any(loaded, MARKET_FEATURES) else ()
+    return (*FEATURES, *market, *sentiment, *own)
 
 
 def _market(loaded: Loaded, start: LoadedVersion) -> IncrementalMarketFeatures:
-    """From the state of the version, or of any other that was trained until the same bar."""
-    versions = [start, *reversed(loaded.versions)]
-    until = start.data.trained_until_ns
-    for version in versions:
-        arrays = version.data.memory.market
-        if arrays and version.data.trained_until_ns == until:
-            return IncrementalMarketFeatures.from_arrays(arrays)
-    # Of no version at this bar: the rows that are given from here on alone count.
-    known = next(v.data.memory.market for v in versions if v.data.memory.market)
-    return IncrementalMarketFeatures(known["exchanges"].tolist())
+    arrays = _arrays(loaded, start, "market")
+    if arrays is not None:
+        return IncrementalMarketFeatures.from_arrays(arrays)
+    return IncrementalMarketFeatures(_known(loaded, start, "market", "exchanges"))
+
+
+def _sentiment(loaded: Loaded, start: LoadedVersion) -> IncrementalSentiment:
+    arrays = _arrays(loaded, start, "sentiment")
+    if arrays is not None:
+        return IncrementalSentiment.from_arrays(arrays)
+    return IncrementalSentiment(_known(loaded, start, "sentiment", "publishers"))
+
+
+def _arrays(loaded: Loaded, start: LoadedVersion, kernel: str) -> Arrays | None:
+    """A kernel's state of the version, or of any other that was trained until the same bar.
+
+    None: of no version at this bar, and what is given from here on alone counts.
+    """
+    for version in _versions(loaded, start):
+        arrays: Arrays = getattr(version.data.memory, kernel)
+        if arrays and version.data.trained_until_ns == start.data.trained_until_ns:
+            return arrays
+    return None
+
+
+def _known(loaded: Loaded, start: LoadedVersion, kernel: str, sources: str) -> list[str]:
+    """The exchanges or publishers of the training."""
+    states = (getattr(v.data.memory, kernel) for v in _versions(loaded, start))
+    names: list[str] = next(state for state in states if state)[sources].tolist()
+    return names
+
+
+def _versions(loaded: Loaded, start: LoadedVersion) -> list[LoadedVersion]:
+    return [start, *reversed(loaded.versions)]

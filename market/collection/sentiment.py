@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from brain.coins import coin_of
 from brain.errors import BrainError, LibraryError, MarketError
 from brain.naming import present_name
 from brain.series.store.store import SeriesStore
@@ -21,7 +22,7 @@ from market.collection.batches import Batches
 from market.collection.plan import SENTIMENT
 from market.collection.request import CollectionRequest, Tally
 from market.collection.results import SeriesResult
-from market.sentiment.coins import coin_of, coins_in
+from market.sentiment.coins import coins_in
 from market.sentiment.deletions import deleted_ids, expire_posts, forget_deleted
 from market.sentiment.opening import open_scorer
 from market.sentiment.posts import Post

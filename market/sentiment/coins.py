@@ -8,13 +8,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from importlib.resources import files
 
-from brain.errors import InputError
-from brain.naming import parse_symbol
-
-__all__ = ["coin_names", "coin_of", "coins_in"]
-
-# Exchanges quote coins of tiny prices by the thousand, and say so in the name: 1000SHIB.
-_UNITS = re.compile(r"^1(?:000)+(?=[A-Z])|(?<=[A-Z])1(?:000)+$")
+__all__ = ["coin_names", "coins_in"]
 
 
 @lru_cache(maxsize=1)
@@ -22,19 +16,6 @@ def _table() -> tuple[dict[str, tuple[str, ...]], frozenset[str]]:
     table = tomllib.loads((files("market.sentiment") / "coins.toml").read_text())
     names = {coin: tuple(words) for coin, words in table["names"].items()}
     return names, frozenset(table["words"])
-
-
-def coin_of(symbol: str) -> str:
-    """The coin of a symbol: its base currency, without an exchange's thousands.
-
-    Raises:
-        InputError: the symbol is none.
-    """
-    base = parse_symbol(symbol).partition("/")[0]
-    coin = _UNITS.sub("", base)
-    if not coin:
-        raise InputError(f"{symbol!r} names no coin; write BASE/QUOTE, for example BTC/USDT")
-    return coin
 
 
 def coin_names(coin: str) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ _FEW_SYMBOLS = 20
 
 
 class FileGoneError(OSError):
-    """A file of the version that is read was deleted: rows were purged, and there is a later one."""
+    """A file of the version that is read was deleted, since rows were purged; read the next one."""
 
 
 @dataclass(frozen=True)

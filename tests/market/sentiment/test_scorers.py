@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from brain.coins import coin_of
 from brain.errors import InputError
-from market.sentiment.coins import coin_of, coins_in
+from market.sentiment.coins import coins_in
 from market.sentiment.lexicon import LexiconScorer, parse_lexicon
 from market.sentiment.opening import check_scorer, open_scorer
 from market.sentiment.scorers import plain_text
