@@ -171,10 +171,11 @@ class SentimentCollection:
     def _stored(self, publisher: Publisher, coins: Sequence[str], until: pd.Timestamp) -> _Coins:
         """What is stored, and so from when on each coin's posts are asked for."""
         begin = until - pd.Timedelta(hours=self.request.hours)
+        first = begin if publisher.first is None else max(begin, until - publisher.first)
         reach = begin if publisher.reach is None else until - publisher.reach
         rows = self._read(publisher, coins, until - pd.Timedelta(days=self._days), until)
         last = rows.groupby("coin")["time"].max()
-        since = {coin: max(last.get(coin, begin), reach) for coin in coins}
+        since = {coin: max(last.get(coin, first), reach) for coin in coins}
         kept = {coin: set(rows["id"][rows["coin"] == coin]) for coin in coins}
         oldest = max(min([begin, *since.values()]), until - pd.Timedelta(days=self._days))
         return _Coins({c: max(s, oldest) for c, s in since.items()}, oldest, kept)

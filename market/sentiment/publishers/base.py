@@ -58,6 +58,8 @@ class Publisher(ABC):
     credentials: ClassVar[tuple[str, ...]] = ()
     #: How far back it answers; None: as far as it likes.
     reach: ClassVar[pd.Timedelta | None] = None
+    #: How far back it is asked where nothing is stored, at most; None: as far as it answers.
+    first: ClassVar[pd.Timedelta | None] = None
 
     def __init__(
         self,

@@ -47,6 +47,8 @@ class X(Publisher):
     credentials = (_TOKEN,)
     # A minute less than what it refuses.
     reach = pd.Timedelta(days=7) - pd.Timedelta(minutes=1)
+    # What arrives late counts in few bars, and each post is paid for.
+    first = pd.Timedelta(days=1)
 
     def __init__(
         self,

@@ -264,9 +264,10 @@ def test_what_is_older_than_the_days_that_are_kept_goes(
 
 
 def everything(folder: Path) -> str:
-    """All files as text; of Parquet files the values too, which are compressed."""
+    """A file or all in a folder as text; of Parquet files the values too, which are compressed."""
     parts = []
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+    files = [folder] if folder.is_file() else folder.rglob("*")
+    for path in sorted(p for p in files if p.is_file()):
         parts.append(path.read_bytes().decode(errors="replace"))
         if path.suffix == ".parquet":
             parts.append(pd.read_parquet(path, partitioning=None).to_csv())
