@@ -46,14 +46,12 @@ class _Coins:
     Attributes:
         since: the first moment that is asked for, by coin.
         oldest: posts that are older don't count.
-        stored: ids that are stored, by coin.
         new: how many rows this collection has stored, by coin.
         notes: why posts may be missing, by coin.
     """
 
     since: dict[str, pd.Timestamp]
     oldest: pd.Timestamp
-    stored: dict[str, set[str]]
     new: dict[str, int] = field(default_factory=dict)
     notes: dict[str, list[str]] = field(default_factory=dict)
 
@@ -139,11 +137,11 @@ class SentimentCollection:
     async def _posts(
         self, publisher: Publisher, names: Mapping[str, Sequence[str]], until: pd.Timestamp
     ) -> None:
-        coins = await self._batches.call(partial(self._stored, publisher, list(names), until))
+        coins = await self._batches.call(partial(self._plan, publisher, list(names), until))
         failure: BrainError | None = None
         try:
             async for part in publisher.slices(coins.since, until):
-                await self._keep(part, coins, until)
+                await self._keep(publisher, part, coins, until)
         except LibraryError:
             raise
         except Exception as error:  # noqa: BLE001 (it is told in the result, without a post's text)
@@ -168,54 +166,67 @@ class SentimentCollection:
             # Other symbols of the coin have the same rows, which are new but once.
             self._add(symbols[1:], _again(result))
 
-    def _stored(self, publisher: Publisher, coins: Sequence[str], until: pd.Timestamp) -> _Coins:
-        """What is stored, and so from when on each coin's posts are asked for."""
-        begin = until - pd.Timedelta(hours=self.request.hours)
+    def _plan(self, publisher: Publisher, coins: Sequence[str], until: pd.Timestamp) -> _Coins:
+        """From when on each coin's posts are asked for: since the last that is stored."""
+        kept = until - pd.Timedelta(days=self._days)
+        begin = max(until - pd.Timedelta(hours=self.request.hours), kept)
         first = begin if publisher.first is None else max(begin, until - publisher.first)
-        reach = begin if publisher.reach is None else until - publisher.reach
-        rows = self._read(publisher, coins, until - pd.Timedelta(days=self._days), until)
+        reach = kept if publisher.reach is None else max(kept, until - publisher.reach)
+        rows = self._read(publisher, coins, min(begin, reach), until, ["coin", "time"])
         last = rows.groupby("coin")["time"].max()
         since = {coin: max(last.get(coin, first), reach) for coin in coins}
-        kept = {coin: set(rows["id"][rows["coin"] == coin]) for coin in coins}
-        oldest = max(min([begin, *since.values()]), until - pd.Timedelta(days=self._days))
-        return _Coins({c: max(s, oldest) for c, s in since.items()}, oldest, kept)
+        return _Coins(since, min([begin, *since.values()]))
 
     def _read(
-        self, publisher: Publisher, coins: Sequence[str], start: pd.Timestamp, end: pd.Timestamp
+        self,
+        publisher: Publisher,
+        coins: Sequence[str],
+        start: pd.Timestamp,
+        end: pd.Timestamp,
+        columns: Sequence[str],
     ) -> pd.DataFrame:
-        return self._store.read(
-            SENTIMENT,
-            where={"publisher": publisher.name, "coin": coins},
-            start=start,
-            end=end,
-            columns=["coin", "time", "id"],
-        )
+        where = {"publisher": publisher.name, "coin": coins}
+        return self._store.read(SENTIMENT, where=where, start=start, end=end, columns=columns)
 
     def _count(self, publisher: Publisher, coins: _Coins, until: pd.Timestamp) -> dict[str, int]:
-        rows = self._read(publisher, list(coins.since), coins.oldest, until)
+        rows = self._read(publisher, list(coins.since), coins.oldest, until, ["coin"])
         counts = rows["coin"].value_counts()
         return {coin: int(counts.get(coin, 0)) for coin in coins.since}
 
-    async def _keep(self, part: Slice, coins: _Coins, until: pd.Timestamp) -> None:
+    async def _keep(
+        self, publisher: Publisher, part: Slice, coins: _Coins, until: pd.Timestamp
+    ) -> None:
         """Score and store a slice's posts on the coins; their texts end here."""
         arrival = max(pd.Timestamp.now("UTC").floor("us"), until)
         if part.note:
             for coin in part.coins:
                 coins.notes.setdefault(coin, []).append(part.note)
-        posts = [p for p in part.posts if coins.oldest <= p.time < until]
+        posts = {p.id: p for p in part.posts if coins.oldest <= p.time < until}
         about = [
             (coin, post)
-            for post in {p.id: p for p in posts}.values()
+            for post in posts.values()
             for coin in coins_in(post.text, list(coins.since))
-            if post.id not in coins.stored[coin]
         ]
+        if about:
+            stored = await self._batches.call(partial(self._stored, publisher, about))
+            about = [one for one in about if (one[0], one[1].id) not in stored]
         if not about:
             return
         rows = await asyncio.to_thread(self._rows, about, arrival)
-        stored = await self._batches.call(partial(self._store_rows, rows))
-        for coin, one in zip(stored["coin"], stored["id"], strict=True):
-            coins.stored[coin].add(one)
+        new = await self._batches.call(partial(self._store_rows, rows))
+        for coin in new["coin"]:
             coins.new[coin] = coins.new.get(coin, 0) + 1
+
+    def _stored(
+        self, publisher: Publisher, about: Sequence[tuple[str, Post]]
+    ) -> set[tuple[str, str]]:
+        """Coins and ids of the posts that are stored, of the time of some posts."""
+        times = [post.time for _, post in about]
+        columns = ["coin", "id"]
+        coins = sorted({coin for coin, _ in about})
+        end = max(times) + pd.Timedelta(microseconds=1)
+        rows = self._read(publisher, coins, min(times), end, columns)
+        return set(rows.itertuples(index=False, name=None))
 
     def _rows(self, about: Iterable[tuple[str, Post]], arrival: pd.Timestamp) -> pd.DataFrame:
         about = list(about)

@@ -115,7 +115,7 @@ class Publisher(ABC):
         async for part in self.slices(since, now - pd.Timedelta(minutes=1)):
             count += len(part.posts)
             break
-        return f"{count} posts came"
+        return f"{count} post{'' if count == 1 else 's'} came"
 
     def refusal(self, answer: Answer) -> Refusal | None:
         """The publisher's own error in an answer; None: the HTTP status decides."""

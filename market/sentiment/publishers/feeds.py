@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from yarl import URL
 
-from brain.errors import InputError, MarketError
+from brain.errors import InputError, MarketError, PublisherError
 from brain.redact import hide, redact
 from market.http.client import PUBLISHER, RetryPolicy, Service
 from market.sentiment.posts import Post, digest_id
@@ -30,7 +30,7 @@ class Feeds(Publisher):
     """The entries of some feeds, all of which are asked for at every collection.
 
     A feed has its last entries alone, often some dozens, and so only what is collected often is
-    whole. A feed that fails is told, and the others' entries are kept.
+    whole.
 
     Args:
         addresses: of the feeds.
@@ -72,7 +72,12 @@ class Feeds(Publisher):
     async def slices(
         self, since: Mapping[str, pd.Timestamp], until: pd.Timestamp
     ) -> AsyncIterator[Slice]:
-        """One slice of all feeds' entries; see the base class."""
+        """One slice of all feeds' entries; see the base class.
+
+        Raises:
+            PublisherError: a feed can't be had, of several one that names them all; the others'
+                entries have come before.
+        """
         posts: list[Post] = []
         errors: list[MarketError] = []
         for client, (_, path, query) in zip(self._clients, self._feeds, strict=True):
@@ -81,10 +86,12 @@ class Feeds(Publisher):
                 posts += _entries(client.host, answer.body)
             except MarketError as error:
                 errors.append(error)
-        if len(errors) == len(self._feeds):
+        if len(errors) < len(self._feeds):
+            yield Slice([post for post in posts if post.time < until], list(since))
+        if len(errors) > 1:
+            raise PublisherError("; ".join(map(str, errors)))
+        if errors:
             raise errors[0]
-        note = "; ".join(f"left out: {error}" for error in errors)
-        yield Slice([post for post in posts if post.time < until], list(since), note)
 
 
 def _split(address: str) -> tuple[str, str, dict[str, str]]:

@@ -66,7 +66,8 @@ class X(Publisher):
     ) -> AsyncIterator[Slice]:
         """A slice an hour and coin; see the base class."""
         token = credential(self.name, _TOKEN)
-        until = min(until, pd.Timestamp.now("UTC") - _DELAY)
+        # It takes whole seconds, and none of no length.
+        until = min(until, pd.Timestamp.now("UTC") - _DELAY).floor("s")
         for coin, first in since.items():
             start = first
             while start < until:

@@ -41,7 +41,7 @@ def test_where_all_is_well_the_doctor_says_so(
     }  # fmt: skip
     assert found["scorer"].detail.startswith("lexicon vader-")
     assert found["fear_greed"].detail == "44 of 100"
-    assert found["feeds"].detail == "1 posts came"
+    assert found["feeds"].detail == "1 post came"
     assert verdict(found.values()) == 0
     assert not [name for name, secret in SECRETS.items() if secret in repr(found)]
 

@@ -13,7 +13,13 @@ import pandas as pd
 import pytest
 from aiohttp import web
 
-from brain.errors import InputError, PublisherError, PublisherRefusedError, RateLimitedError
+from brain.errors import (
+    InputError,
+    PublisherError,
+    PublisherRefusedError,
+    PublisherShapeError,
+    RateLimitedError,
+)
 from brain.series.store.store import SeriesStore
 from market.http.client import RetryPolicy
 from market.sentiment.lexicon import LexiconScorer
@@ -208,10 +214,11 @@ def test_feeds_are_followed_where_they_have_gone_and_a_broken_one_spoils_no_othe
     publishers.fault = page
     publishers.articles["feeds/atom"].append(Article("c", now - pd.Timedelta(hours=1), BAD))
     (result,) = collect(["feeds"]).series
-    assert (result.rows_stored, result.rows_new, result.failure) == (3, 1, None)
-    assert "left out: feeds: 127.0.0.1" in result.note
-    assert "the answer is no feed" in result.note
-    assert MARK not in result.note
+    assert (result.rows_stored, result.rows_new) == (3, 1)
+    assert isinstance(result.failure, PublisherShapeError)
+    assert "feeds: 127.0.0.1" in str(result.failure)
+    assert "the answer is no feed" in str(result.failure)
+    assert MARK not in str(result.failure)
 
 
 def test_the_index_is_a_series_and_its_history_comes_at_once(
