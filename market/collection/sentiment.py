@@ -48,12 +48,14 @@ class _Coins:
         oldest: posts that are older don't count.
         new: how many rows this collection has stored, by coin.
         notes: why posts may be missing, by coin.
+        done: coins on which nothing is left to be asked, whatever fails later.
     """
 
     since: dict[str, pd.Timestamp]
     oldest: pd.Timestamp
     new: dict[str, int] = field(default_factory=dict)
     notes: dict[str, list[str]] = field(default_factory=dict)
+    done: set[str] = field(default_factory=set)
 
 
 class SentimentCollection:
@@ -142,6 +144,7 @@ class SentimentCollection:
         try:
             async for part in publisher.slices(coins.since, until):
                 await self._keep(publisher, part, coins, until)
+                coins.done |= set(part.coins) if part.last else set()
         except LibraryError:
             raise
         except Exception as error:  # noqa: BLE001 (it is told in the result, without a post's text)
@@ -157,7 +160,7 @@ class SentimentCollection:
                 rows_new=coins.new.get(coin, 0),
                 expected=None,
                 missing=None,
-                failure=failure,
+                failure=None if coin in coins.done else failure,
                 note="; ".join(dict.fromkeys(coins.notes.get(coin, []))),
                 start=coins.oldest,
                 end=until,

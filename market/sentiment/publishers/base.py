@@ -30,11 +30,13 @@ class Slice:
         posts: on any coins, in any order.
         coins: that were asked for.
         note: why some of the posts may be missing; empty if none should be.
+        last: whether nothing is left to be asked on these coins.
     """
 
     posts: Sequence[Post]
     coins: Sequence[str]
     note: str = ""
+    last: bool = True
 
 
 class Publisher(ABC):

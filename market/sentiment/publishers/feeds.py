@@ -87,7 +87,7 @@ class Feeds(Publisher):
             except MarketError as error:
                 errors.append(error)
         if len(errors) < len(self._feeds):
-            yield Slice([post for post in posts if post.time < until], list(since))
+            yield Slice([p for p in posts if p.time < until], list(since), last=not errors)
         if len(errors) > 1:
             raise PublisherError("; ".join(map(str, errors)))
         if errors:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -45,7 +46,8 @@ class News(Publisher):
             start = min(since[coin] for coin in coins)
             while start < until:
                 end = min(start + _DAY, until)
-                yield await self._day(key, coins, query, start, end)
+                part = await self._day(key, coins, query, start, end)
+                yield replace(part, last=end >= until)
                 start = end
 
     async def _day(

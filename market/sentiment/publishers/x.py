@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -72,7 +73,8 @@ class X(Publisher):
             start = first
             while start < until:
                 end = min(start.floor("h") + _HOUR, until)
-                yield await self._hour(token, coin, start, end)
+                part = await self._hour(token, coin, start, end)
+                yield replace(part, last=end >= until)
                 start = end
 
     async def _hour(self, token: str, coin: str, start: pd.Timestamp, end: pd.Timestamp) -> Slice:

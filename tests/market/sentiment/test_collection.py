@@ -147,6 +147,16 @@ def test_a_reset_that_is_too_far_away_ends_the_collection_and_the_next_goes_on(
     assert set(rows_of(store, publisher)["id"]) == ids(publisher, articles)
 
 
+def test_coins_that_are_done_do_not_fail_with_the_others(
+    publishers: PublisherServer, collect: Collect, now: pd.Timestamp
+) -> None:
+    fill(publishers, "x", now, 3, hours=3)
+    publishers.limit("x", 7, 900.0)
+    one, other = collect(["x"], ["BTC/USDT", "ETH/USDT"], hours=4).series
+    assert (one.failure, one.rows_stored) == (None, 3)
+    assert isinstance(other.failure, RateLimitedError)
+
+
 def test_what_a_failed_collection_has_stored_is_whole_up_to_a_moment(
     publishers: PublisherServer, collect: Collect, store: SeriesStore, now: pd.Timestamp
 ) -> None:
