@@ -163,7 +163,7 @@ def _print_address(address: str) -> None:
 
 
 @cli.command()
-@click.option("--live", is_flag=True, help="Ask every endpoint of the exchanges once.")
+@click.option("--live", is_flag=True, help="Ask every exchange's endpoint and publisher once.")
 def doctor(live: bool) -> int:
     """Check configuration, tracking server, stores, credentials, clock; change nothing."""
     from brain.checks import checks_table, run_checks, verdict
@@ -171,6 +171,7 @@ def doctor(live: bool) -> int:
     from brain.console import console
     from brain.series.store.checks import check_series
     from market.checks import check_exchanges
+    from market.sentiment.checks import check_sentiment
     from registry.checks.library import check_library
 
     settings, checks = check_configuration()
@@ -180,6 +181,7 @@ def doctor(live: bool) -> int:
                 "Brain Library": partial(check_library, settings),
                 "series store": partial(check_series, settings.series),
                 "exchanges": partial(check_exchanges, settings, live=live),
+                "sentiment": partial(check_sentiment, settings, live=live),
             }
         )
     console().print(checks_table(checks))
@@ -187,9 +189,9 @@ def doctor(live: bool) -> int:
 
 
 @cli.command()
-@_setting_options("exchanges", "symbols", "hours", "timeframe", "renew")
+@_setting_options("exchanges", "symbols", "hours", "timeframe", "renew", "kinds", "sentiment")
 def collect(**overrides: str | None) -> int:
-    """Collect candles, funding and open interest, and report what is missing or odd."""
+    """Collect candles, funding, open interest and sentiment; report what is missing or odd."""
     from analysis.documents import failures_document
 
     with _job(Role.COLLECTION, overrides, collects=True, reads=False) as job:
@@ -443,6 +445,30 @@ def _champion_source() -> ChampionSource:
     return BrainLibrary(dsn)
 
 
+@cli.command()
+@click.argument("publisher")
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+def forget(publisher: str, ids: tuple[str, ...]) -> int:
+    """Remove all that is kept of a publisher's posts, by their ids, and never take them up again.
+
+    An ID of - reads ids from standard input, a line each. Of news and feeds it is the address.
+    """
+    from brain.series.store.store import SeriesStore
+    from brain.settings import load_settings
+    from market.sentiment.deletions import forget as forget_posts
+
+    settings = load_settings()
+    named = [one for one in ids if one != "-"]
+    if len(named) < len(ids):
+        named += sys.stdin.read().split()
+    deletion = forget_posts(SeriesStore(settings.series), publisher, named)
+    print(
+        f"{deletion.rows} rows of {deletion.ids} posts of {publisher} are gone, from earlier "
+        "versions of the store too; these posts are not taken up again."
+    )
+    return 0
+
+
 @cli.group()
 def journal() -> None:
     """What executors have decided."""
@@ -559,14 +585,16 @@ class _Job:
 
         return progress(self.out, *titles)
 
-    def collect(self) -> None:
-        """Make the series complete, as far as the exchanges allow."""
+    def collect(self, kinds: Sequence[str], symbols: Sequence[str]) -> None:
+        """Make these symbols' series of these kinds complete, as far as whoever is asked allows."""
         from market.night import collect_market
         from registry.runs import Metric
 
         with self.stopwatch.stage("collect"):
             with self.progress("Collecting") as (collecting,):
-                night = collect_market(self.library, self.settings, collecting)
+                night = collect_market(
+                    self.library, self.settings, collecting, kinds=kinds, symbols=symbols
+                )
             self.run.metrics(Metric(key, value) for key, value in night.metrics().items())
             self._report(night.report.records)
         self.market = night.document()
@@ -687,13 +715,11 @@ def _job_of(role: Role, settings: Settings, *, collects: bool, reads: bool) -> I
     from brain.disk import reserve
     from brain.scratch import job_folder
     from brain.series.source import describe_source, open_bars
-    from market.night import check_collection
     from registry.places import database_folder
 
     # What can't be used is refused before the library makes tables and folders.
     bars = _folder_bars(role, settings) if reads else None
-    if bars is None and collects:
-        check_collection(settings)
+    collection = _collection_of(settings, bars) if collects else None
     library = _open_library(settings)
     if bars is None and not collects:
         bars = open_bars(settings, library, columns=())  # candles have none of their own
@@ -710,7 +736,7 @@ def _job_of(role: Role, settings: Settings, *, collects: bool, reads: bool) -> I
         stopped = library.stopped_night(settings.experiment, settings.digest()) if night else None
         start = datetime.now(UTC)
         number = len(settings.symbols if bars is None else bars)
-        source = describe_source(settings) if reads else " and ".join(settings.exchanges)
+        source = describe_source(settings) if reads else " and ".join(_asked(settings))
         note = f"{role.capitalize()} of {number} symbols from {source}, {start:%c} UTC."
         for more in filter(None, (unread, stopped)):
             note += f" {more}"
@@ -727,8 +753,8 @@ def _job_of(role: Role, settings: Settings, *, collects: bool, reads: bool) -> I
             logger.info("%s", note)
             run.params({f"setting.{k}": v for k, v in settings.run_parameters().items()})
             job = _Job(settings, library, run, out, note, stopped=stopped)
-            if bars is None:
-                job.collect()
+            if collection is not None:
+                job.collect(*collection)
             if reads:
                 job.use(bars or open_bars(settings, library))
             yield job
@@ -736,6 +762,34 @@ def _job_of(role: Role, settings: Settings, *, collects: bool, reads: bool) -> I
                 run.fail()
             run.complete()
             logger.info("%s ended with exit code %d", role, job.exit_code)
+
+
+def _collection_of(
+    settings: Settings, bars: BarSource | None
+) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+    """The kinds and symbols that a job collects; None: it collects nothing.
+
+    Beside bars from files only sentiment is collected, of their symbols.
+    """
+    from market.collection.kinds import kinds_of
+    from market.collection.plan import SENTIMENT
+    from market.night import check_collection
+
+    kinds, symbols = kinds_of(settings), settings.symbols
+    if bars is not None:
+        if not settings.sentiment or SENTIMENT not in kinds:
+            return None
+        kinds, symbols = (SENTIMENT,), tuple(bars)
+    check_collection(settings, kinds=kinds, symbols=symbols)
+    return kinds, symbols
+
+
+def _asked(settings: Settings) -> tuple[str, ...]:
+    """Whom a collection asks."""
+    from market.collection.kinds import MARKET, kinds_of, publishers_of
+
+    kinds = kinds_of(settings)
+    return (*(settings.exchanges if MARKET in kinds else ()), *publishers_of(settings, kinds))
 
 
 def _open_library(settings: Settings) -> BrainLibrary:

@@ -9,7 +9,14 @@ import sys
 from collections.abc import Iterable, Sequence
 
 from brain.pages import render
-from engine.kernels.dictionary import BAR_ENTRIES, MARKET_ENTRIES, NOTATION, Entry
+from engine.kernels.dictionary import (
+    BAR_ENTRIES,
+    ENTRIES,
+    MARKET_ENTRIES,
+    NOTATION,
+    SENTIMENT_ENTRIES,
+    Entry,
+)
 
 __all__ = ["features_document", "features_page"]
 
@@ -24,6 +31,10 @@ _INTRODUCTION = (
 _BARS = "Of every bar, from bars alone."
 _MARKET = (
     "Of funding and open interest, where these are collected, joined by when they were published."
+)
+_SENTIMENT = (
+    "Of posts and the Fear & Greed index, where these are collected (docs/sentiment.md), joined by "
+    "when posts had been published and had arrived."
 )
 _OWN = (
     "A column of the bars files beyond time, open, high, low, close and volume is a feature where "
@@ -67,6 +78,7 @@ def features_document() -> str:
         f"{_INTRODUCTION}\n\nIn the formulas, whose lengths are in bars:\n\n{notation}\n"
         f"## Of bars\n\n{_BARS}\n\n{_table(BAR_ENTRIES)}\n"
         f"## Of funding and open interest\n\n{_MARKET}\n\n{_table(MARKET_ENTRIES)}\n"
+        f"## Of sentiment\n\n{_SENTIMENT}\n\n{_table(SENTIMENT_ENTRIES)}\n"
         f"## Columns of your own\n\n**{_OWN}**\n\n{_EXAMPLE}"
     )
 
@@ -90,7 +102,7 @@ def features_page(names: Iterable[str], own: Iterable[str], *, title: str) -> st
         own: those of them that are columns of the bars files.
         title: of the page.
     """
-    entries = {entry.name: _cells(entry) for entry in (*BAR_ENTRIES, *MARKET_ENTRIES)}
+    entries = {entry.name: _cells(entry) for entry in ENTRIES}
     columns = dict.fromkeys(own, _OWN_CELLS)
     entries |= columns
     return render(

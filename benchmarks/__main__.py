@@ -28,6 +28,7 @@ BENCHMARKS = {
     "market": "the series store beside PostgreSQL: upserts into and readings from a million rows",
     "nightly": "the night on the packaged sample, beside the same night as tutorials do it",
     "promotion": "error rate and power of the trial that makes champions, on simulated nights",
+    "sentiment": "scorers of posts on labelled text: precision, recall and speed",
     "serving": "decisions, scores, memory and HTTP of an executor, beside tutorials and MLflow",
     "seeds": "signs that a day of new bars changes, and costs, of models of several seeds",
 }

@@ -17,10 +17,14 @@ A caller can catch a single class or a branch::
     ├── MarketError              market data can't be fetched
     │   ├── ExchangeUnreachableError    an exchange does not answer
     │   │   └── ExchangeBlockedError        it serves no client of this network
-    │   ├── RateLimitedError         an exchange wants fewer requests
+    │   ├── RateLimitedError         an exchange or a publisher wants fewer requests
     │   ├── ExchangeRefusedError        an exchange refuses a request
     │   │   └── NoSuchInstrumentError    it has no such instrument
-    │   └── ExchangeShapeError          an answer has an unexpected shape
+    │   ├── ExchangeShapeError          an answer has an unexpected shape
+    │   └── PublisherError           posts can't be had from a publisher
+    │       ├── PublisherUnreachableError   it does not answer
+    │       ├── PublisherRefusedError       it refuses a request, or credentials are missing
+    │       └── PublisherShapeError         an answer has an unexpected shape
     └── LibraryError             the Brain Library can't serve a request
         ├── TrackingUnreachableError
         ├── ArtifactStoreError   artifacts can't be written or read
@@ -59,6 +63,10 @@ __all__ = [
     "NoChampionError",
     "NoSuchInstrumentError",
     "NotEnoughBarsError",
+    "PublisherError",
+    "PublisherRefusedError",
+    "PublisherShapeError",
+    "PublisherUnreachableError",
     "RateLimitedError",
     "SeriesFileError",
     "SeriesStoreError",
@@ -157,11 +165,35 @@ class NoSuchInstrumentError(ExchangeRefusedError):
 
 
 class RateLimitedError(MarketError):
-    """An exchange wants fewer requests."""
+    """An exchange or a publisher wants fewer requests."""
 
 
 class ExchangeShapeError(MarketError):
     """An exchange's answer has an unexpected shape."""
+
+
+class PublisherError(MarketError):
+    """Posts can't be had from a publisher."""
+
+
+class PublisherUnreachableError(PublisherError):
+    """A publisher does not answer, or breaks its answers off."""
+
+
+class PublisherRefusedError(PublisherError):
+    """A publisher refuses a request, or its credentials are missing.
+
+    Attributes:
+        code: the publisher's code, or the HTTP status; empty if nothing was asked.
+    """
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class PublisherShapeError(PublisherError):
+    """A publisher's answer has an unexpected shape."""
 
 
 class LibraryError(BrainError):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -127,6 +128,11 @@ def _span(value: object) -> object:
     return span_text(parse_span(value))
 
 
+def _scorer(value: str) -> str:
+    """The lexicon's name, or the folder of a transformer, which relative paths lead to as usual."""
+    return value if value == "lexicon" else str(absolute(value))
+
+
 def _renamed(value: object) -> object:
     """``"MATIC/USDT=POL/USDT"`` → ``{"MATIC/USDT:USDT": "POL/USDT:USDT"}``."""
     if not isinstance(value, str):
@@ -194,6 +200,50 @@ class Settings(BaseSettings):
     )
     okx_url: str | None = Field(
         default=None, repr=False, description="base URL of OKX; its own if none"
+    )
+    kinds: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_lower_words)] = Field(
+        default=(),
+        description="what is collected: market (candles, funding, open interest and snapshots), "
+        "sentiment; all that is configured if none",
+    )
+    sentiment: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_lower_words)] = Field(
+        default=(),
+        description="publishers of posts and indices: feeds, fear_greed, x, reddit, news; "
+        "credentials are in the environment",
+    )
+    scorer: Annotated[str, AfterValidator(_scorer)] = Field(
+        default="lexicon",
+        min_length=1,
+        description="lexicon, or the folder of a transformer that scores posts",
+    )
+    sentiment_days: int = Field(
+        default=730, ge=1, description="days that ids, times and scores of posts are kept"
+    )
+    feeds: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)] = Field(
+        default=(),
+        repr=False,  # an address may hold a key
+        description="addresses of RSS or Atom feeds; three of news of crypto if none",
+    )
+    subreddits: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)] = Field(
+        default=(), description="subreddits whose posts are read; four on crypto if none"
+    )
+    posts_an_hour: int = Field(
+        default=100, ge=10, description="posts of an hour and coin that X, which bills each, sends"
+    )
+    x_url: str | None = Field(
+        default=None, repr=False, description="base URL of X; its own if none"
+    )
+    reddit_url: str | None = Field(
+        default=None, repr=False, description="base URL of Reddit's API; its own if none"
+    )
+    reddit_login_url: str | None = Field(
+        default=None, repr=False, description="base URL of Reddit's login; its own if none"
+    )
+    news_url: str | None = Field(
+        default=None, repr=False, description="base URL of the news API; its own if none"
+    )
+    fear_greed_url: str | None = Field(
+        default=None, repr=False, description="base URL of the Fear & Greed index; its own if none"
     )
     request_timeout: float = Field(
         default=10.0, gt=0, description="seconds that an exchange's answer is waited for"
@@ -333,7 +383,8 @@ class Settings(BaseSettings):
 
     def run_parameters(self) -> dict[str, Any]:
         """The settings that a run logs: all but addresses, which may hold a password."""
-        hidden = {"tracking_uri", "artifact_root", "series", "binance_url", "bybit_url", "okx_url"}
+        hidden = {name for name in type(self).model_fields if name.endswith("_url")}
+        hidden |= {"tracking_uri", "artifact_root", "series", "feeds"}
         return self.model_dump(mode="json", exclude=hidden)
 
     def deciding(self) -> dict[str, Any]:
@@ -411,7 +462,10 @@ class _SettingsFile(TomlConfigSettingsSource):
 def _check_addresses(value: object, name: str = "") -> None:
     """Check every text among the values: before a setting refuses it, and shows a part of it."""
     if isinstance(value, str):
-        refuse_ambiguous(value, name)
+        # Several feeds are a list as any other, of addresses.
+        several = name.lower().removeprefix(_PREFIX.lower()) == "feeds"
+        for address in re.split(r",\s*(?=https?://)", value) if several else [value]:
+            refuse_ambiguous(address, name)
     elif isinstance(value, Mapping):
         for key, part in value.items():
             _check_addresses(part, str(key))

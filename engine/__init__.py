@@ -21,6 +21,10 @@ if TYPE_CHECKING:
         MarketSeries as MarketSeries,
         read_market_series as read_market_series,
     )
+    from engine.data.sentiment_series import (
+        SentimentSeries as SentimentSeries,
+        read_sentiment as read_sentiment,
+    )
     from engine.evaluation.metrics import evaluate as evaluate
     from engine.evaluation.walk_forward import (
         TrainingPlan as TrainingPlan,
@@ -50,6 +54,7 @@ __all__, __getattr__, __dir__ = face(
         "engine.data.frames": "feature_frame target_frame regime_series",
         "engine.evaluation.metrics": "evaluate",
         "engine.data.market_series": "MarketSeries read_market_series",
+        "engine.data.sentiment_series": "SentimentSeries read_sentiment",
         "engine.night.symbols": "SymbolResult train_symbols tune_symbols",
         "brain.recipes": "Recipe",
         "engine.kernels.regime_state": "RegimeDefinition RegimeState",

@@ -1,9 +1,9 @@
-"""The market's part of a night: collection of the series, and the report on their quality."""
+"""The market's part of a night: collection of series and sentiment, and the series' quality."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,17 +19,22 @@ from brain.series.store.object_store import is_s3
 from brain.settings import Settings
 from brain.work import Failure, Progress
 from market.collection.collector import DataCollector
+from market.collection.kinds import MARKET, kinds_of, publishers_of
+from market.collection.plan import SENTIMENT
 from market.collection.results import CollectionResult, SeriesResult
-from market.exchanges import exchange_of
+from market.exchanges import EXCHANGES, exchange_of
 from market.quality.record import QualityRecord
 from market.quality.report import QualityReport
 from market.quality.store_check import check_store
+from market.sentiment.opening import check_scorer
+from market.sentiment.publishers.catalogue import publisher_of
 
 __all__ = ["MarketNight", "check_collection", "collect_market"]
 
 logger = logging.getLogger(__name__)
 
 _DAY = pd.Timedelta(days=1)
+_EXAMPLES = {"exchanges": "binance,bybit,okx", "symbols": "BTC/USDT,ETH/USDT"}
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,12 @@ class MarketNight:
 
 
 def collect_market(
-    library: SeriesLibrary, settings: Settings, progress: Progress | None = None
+    library: SeriesLibrary,
+    settings: Settings,
+    progress: Progress | None = None,
+    *,
+    kinds: Sequence[str] | None = None,
+    symbols: Sequence[str] | None = None,
 ) -> MarketNight:
     """Collect the series of the settings' symbols and exchanges, and check their quality.
 
@@ -99,23 +109,32 @@ def collect_market(
 
     Args:
         library: holds the series store.
-        settings: the exchanges, symbols and hours.
+        settings: the exchanges, publishers, symbols and hours.
         progress: called after each series.
+        kinds: see :func:`market.collection.kinds.kinds_of`.
+        symbols: instead of the settings'.
 
     Raises:
         SettingsError: no exchanges or no symbols are named.
-        InputError: an exchange or its address is none, or it has no history of the timeframe.
+        InputError: an exchange, a publisher or an address is none, or an exchange has no history of
+            the timeframe.
         SeriesStoreError: the store can't be read or written.
     """
-    check_collection(settings)
-    collector = DataCollector(library, _collected(settings), settings=settings)
+    symbols = settings.symbols if symbols is None else symbols
+    check_collection(settings, kinds=kinds, symbols=symbols)
+    # Where sentiment alone is collected no exchange is asked.
+    collector = DataCollector(library, _collected(settings) or EXCHANGES, settings=settings)
 
     def short_progress(result: object, done: int, total: int) -> None:
         if progress is not None:
             progress(_line(result), done, total)
 
     collection = collector.collect_all_data(
-        settings.symbols, settings.hours, renew=settings.renew, progress=short_progress
+        symbols,
+        settings.hours,
+        renew=settings.renew,
+        kinds=kinds_of(settings, kinds),
+        progress=short_progress,
     )
     report = QualityReport(_quality_records(library, collection.series))
     if collection.rows_new:
@@ -136,22 +155,38 @@ def _upkeep(library: SeriesLibrary) -> None:
         )
 
 
-def check_collection(settings: Settings) -> None:
+def check_collection(
+    settings: Settings,
+    *,
+    kinds: Sequence[str] | None = None,
+    symbols: Sequence[str] | None = None,
+) -> None:
     """Check that the settings are those of a collection, before anything is written.
+
+    Args:
+        settings, kinds, symbols: see :func:`collect_market`.
 
     Raises:
         SettingsError: no exchanges or no symbols are named, or spot markets alone.
-        InputError: an exchange or its address is none, or it has no history of the timeframe.
+        InputError: an exchange, a publisher, an address or the scorer is none, or an exchange has
+            no history of the timeframe.
         SeriesStoreError: the folder of the series can't be written.
     """
-    for name, example in (("exchanges", "binance,bybit,okx"), ("symbols", "BTC/USDT,ETH/USDT")):
-        if not getattr(settings, name):
+    kinds = kinds_of(settings, kinds)
+    needed = {"exchanges": settings.exchanges} if MARKET in kinds else {}
+    needed["symbols"] = tuple(settings.symbols if symbols is None else symbols)
+    for name, values in needed.items():
+        if not values:
             raise SettingsError(
                 f"no {name} are named to collect; set BRAIN_{name.upper()}, "
-                f"for example to {example}"
+                f"for example to {_EXAMPLES[name]}"
             )
-    for exchange in _collected(settings):
+    for exchange in _collected(settings) if MARKET in kinds else ():
         exchange_of(settings, exchange)
+    if publishers := publishers_of(settings, kinds):
+        check_scorer(settings.scorer)
+    for publisher in publishers:
+        publisher_of(settings, publisher)
     root = parse_root(settings.series)
     fault = None if is_s3(root) else folder_fault(Path(root))
     if fault:
@@ -178,11 +213,11 @@ def _collected(settings: Settings) -> list[str]:
 def _quality_records(
     library: SeriesLibrary, results: Iterable[SeriesResult]
 ) -> tuple[QualityRecord, ...]:
-    """Records of the series whose exchange answered, by the range of each."""
+    """Records of the series whose exchange answered, by the range of each; posts have no grid."""
     now = pd.Timestamp.now(tz="UTC")
     by_range: dict[tuple[pd.Timestamp, pd.Timestamp], list[tuple[str, str, str, str]]] = {}
     for result in results:
-        if result.rows_stored is None:
+        if result.rows_stored is None or result.kind == SENTIMENT:
             continue
         # Snapshots have no range: they are of the exchange's now, whatever our clock says.
         start, end = result.start or now - _DAY, result.end or now + _DAY

@@ -13,6 +13,8 @@ __all__ = ["KINDS", "Bar", "Row", "check_row", "missing_bar"]
 _VALUES = {
     "funding": ("rate", "interval_hours"),
     "open_interest": ("base", "usd"),
+    "post": ("score",),
+    "index": ("value",),
     "fill": ("price",),
 }
 #: What rows may be of; ``columns`` are the model's own, ``fill`` what the book's decision was
@@ -33,7 +35,7 @@ class Bar(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A row of another kind than bars."""
+    """A row of another kind than bars; of a post the exchange is its publisher."""
 
     kind: str
     exchange: str
@@ -65,8 +67,9 @@ def check_row(row: Row) -> None:
             raise InputError(
                 f"the fill's price is {row.values['price']}; give NaN if there is none"
             )
-    elif not row.exchange:
-        raise InputError(f"{row.kind} is of an exchange; name it")
+    elif not row.exchange and row.kind != "index":
+        where = "a publisher" if row.kind == "post" else "an exchange"
+        raise InputError(f"{row.kind} is of {where}; name it")
 
 
 def missing_bar(close_time: int) -> Bar:

@@ -24,6 +24,7 @@ from brain.sizing import aged
 from engine.kernels.executor_data import ExecutorData
 from engine.kernels.features import FEATURES
 from engine.kernels.market_features import MARKET_FEATURES
+from engine.kernels.sentiment import SENTIMENT_FEATURES
 from serving.predictors import Predictor, load
 
 __all__ = [
@@ -96,7 +97,8 @@ class LoadedVersion:
         data: what it carries for an executor.
         family: of the version.
         predictor: of its model.
-        needs: what must be given beside bars: ``funding``, ``open_interest``, and its own columns.
+        needs: what must be given beside bars: ``funding``, ``open_interest``, ``post``, ``index``,
+            and its own columns.
     """
 
     def __init__(self, cell: Cell, files: Mapping[str, bytes]) -> None:
@@ -107,7 +109,7 @@ class LoadedVersion:
         self.key = ModelKey(self.data.symbol, self.data.timeframe, self.data.horizon)
         self.family: Family = parse_family(self.data.family)
         self.predictor: Predictor = load(read, self.data)
-        self.needs = _needs(self.data.names)
+        self.needs = _needs(self.data)
         rule = self.data.rule
         self.threshold, self.cost = rule.threshold, rule.cost / _BASIS_POINTS
         self._slopes = rule.slopes_of(np.arange(-1, len(REGIMES), dtype=np.int8)).tolist()
@@ -140,13 +142,17 @@ def _reader(files: Mapping[str, bytes], cell: Cell) -> Callable[[str], bytes]:
     return read
 
 
-_KNOWN = {*FEATURES, *MARKET_FEATURES}
+_KNOWN = {*FEATURES, *MARKET_FEATURES, *SENTIMENT_FEATURES}
 
 
-def _needs(names: Sequence[str]) -> frozenset[str]:
-    needs = set(names) - _KNOWN
-    for name in set(names) & set(MARKET_FEATURES):
+def _needs(data: ExecutorData) -> frozenset[str]:
+    needs = set(data.names) - _KNOWN
+    for name in set(data.names) & set(MARKET_FEATURES):
         needs.add("funding" if name.startswith("funding") else "open_interest")
+    # Of what its training had.
+    for kind, array in (("post", "publishers"), ("index", "index")):
+        if len(data.memory.sentiment.get(array, ())):
+            needs.add(kind)
     return frozenset(needs)
 
 

@@ -146,12 +146,13 @@ class Hamilton:
 
         Args:
             kind: ``funding`` (rate, interval_hours), ``open_interest`` (base, and usd if known),
+                ``post`` (score by the training's scorer; each once), ``index`` (of Fear & Greed),
                 ``columns``: a model's own columns by name, of the bar that closes at ``time``; or
                 ``fill`` (price): what the decision at the close ``time`` was filled at, for the
                 profit; given before the next bar, and NaN where it was not.
             symbol: of the row.
-            exchange: of the row; empty for own columns and fills.
-            time: of settlement, of the stamp, or of the bar's close.
+            exchange: of the row, of a post its publisher; empty for index, own columns and fills.
+            time: of settlement, of the stamp, of publication, or of the bar's close.
             available: when it was public.
             values: by name; NaN is unknown.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +19,19 @@ from engine.kernels.incremental.features import IncrementalFeatures
 from engine.kernels.incremental.market_features import IncrementalMarketFeatures
 from engine.kernels.incremental.recent_bars import Arrays
 from engine.kernels.incremental.regimes import IncrementalRegimes
+from engine.kernels.incremental.sentiment import IncrementalSentiment
 from engine.kernels.market_features import MARKET_FEATURES
+from engine.kernels.sentiment import SENTIMENT_FEATURES
 from serving.bars import Bar, Row
 from serving.champions import Loaded, LoadedVersion
 
 __all__ = ["Observations", "basis_of"]
+
+# Kernels that a version may have a state of: their features, and what names their sources.
+_KERNELS = (
+    ("market", MARKET_FEATURES, "exchanges"),
+    ("sentiment", SENTIMENT_FEATURES, "publishers"),
+)
 
 
 class Observations:
@@ -48,8 +56,11 @@ class Observations:
         self.basis = basis_of(loaded, start)
         self._features = IncrementalFeatures.from_arrays(data.memory.features)
         self.names = _names(loaded)
-        self._own = self.names[len(FEATURES) + len(MARKET_FEATURES) :]
-        self._market = _market(loaded, start) if _any_market(loaded) else None
+        self._own = _own(loaded)
+        self._market = _market(loaded, start) if _any(loaded, MARKET_FEATURES) else None
+        self._sentiment = _sentiment(loaded, start) if _any(loaded, SENTIMENT_FEATURES) else None
+        # Posts that had arrived by then are in the state of the training.
+        self._posts_from = int(data.trained_until_ns) if _arrays(loaded, start, "sentiment") else 0
         self._columns: dict[int, dict[str, float]] = {}
         self.close = int(data.trained_until_ns)
         self.given: set[str] = set()
@@ -90,6 +101,9 @@ class Observations:
         row[:end] = self._features.push(o, h, lo, c, v, t)
         if self._market is not None:
             row[end : end + len(MARKET_FEATURES)] = self._market.push(o, h, lo, c, v, t)
+        if self._sentiment is not None:
+            end += len(MARKET_FEATURES)
+            row[end : end + len(SENTIMENT_FEATURES)] = self._sentiment.push(o, h, lo, c, t)
         if self._own:
             values = self._columns.pop(t, {})
             for place, name in enumerate(self._own, start=len(row) - len(self._own)):
@@ -112,9 +126,17 @@ class Observations:
         return np.ascontiguousarray(self._ring[end - rows : end, columns])
 
     def takes(self, row: Row) -> bool:
-        """Whether the versions know the row's exchange; where none knows a market, all are."""
+        """Whether the versions know the row's exchange; where none knows a market, all are.
+
+        The same of a post and its publisher.
+        """
         if row.kind == "fill":  # which is the book's alone
             return False
+        if row.kind == "post":
+            publishers = () if self._sentiment is None else self._sentiment.publishers
+            return not publishers or row.exchange in publishers
+        if row.kind == "index":
+            return True
         exchanges = () if self._market is None else self._market.exchanges
         return row.kind == "columns" or not exchanges or row.exchange in exchanges
 
@@ -133,24 +155,22 @@ class Observations:
             self.given.update(row.values)
             return
         self.given.add(row.kind)
-        if self._market is None:
-            return
-        if row.kind == "funding":
-            self._market.funding(
-                row.exchange,
-                row.time,
-                row.available,
-                row.values["rate"],
-                row.values["interval_hours"],
-            )
-        else:
-            self._market.open_interest(
-                row.exchange,
-                row.time,
-                row.available,
-                row.values["base"],
-                row.values.get("usd", math.nan),
-            )
+        times, values = (row.time, row.available), row.values
+        if row.kind in ("post", "index"):
+            if self._sentiment is None:
+                return
+            if row.kind == "post":
+                if max(times) > self._posts_from:
+                    self._sentiment.post(row.exchange, *times, values["score"])
+            else:
+                self._sentiment.index(*times, values["value"])
+        elif self._market is not None:
+            if row.kind == "funding":
+                numbers = values["rate"], values["interval_hours"]
+                self._market.funding(row.exchange, *times, *numbers)
+            else:
+                numbers = values["base"], values.get("usd", math.nan)
+                self._market.open_interest(row.exchange, *times, *numbers)
 
     def columns_of(self, names: Iterable[str]) -> slice | NDArray[np.int64]:
         """Where a model's inputs are in a row."""
@@ -160,15 +180,20 @@ class Observations:
         return np.array(places, dtype=np.int64)
 
 
-def _any_market(loaded: Loaded) -> bool:
-    return any(set(v.data.names) & set(MARKET_FEATURES) for v in loaded.versions)
+def _any(loaded: Loaded, features: Sequence[str]) -> bool:
+    return any(set(v.data.names) & set(features) for v in loaded.versions)
+
+
+def _own(loaded: Loaded) -> list[str]:
+    return sorted({name for version in loaded.versions for name in version.own})
 
 
 def _names(loaded: Loaded) -> tuple[str, ...]:
-    """All inputs of a symbol's champions: of bars, of the market, their own."""
-    own = sorted({name for version in loaded.versions for name in version.own})
-    market = MARKET_FEATURES if own or _any_market(loaded) else ()
-    return (*FEATURES, *market, *own)
+    """All inputs of a symbol's champions: of bars, of the market, of sentiment, their own."""
+    own = _own(loaded)
+    sentiment = SENTIMENT_FEATURES if _any(loaded, SENTIMENT_FEATURES) else ()
+    market = MARKET_FEATURES if own or sentiment or _any(loaded, MARKET_FEATURES) else ()
+    return (*FEATURES, *market, *sentiment, *own)
 
 
 def _depth(loaded: Loaded) -> int:
@@ -176,33 +201,51 @@ def _depth(loaded: Loaded) -> int:
 
 
 def _market(loaded: Loaded, start: LoadedVersion) -> IncrementalMarketFeatures:
-    """From the state of the version, or of any other that was trained until the same bar."""
-    arrays = _market_arrays(loaded, start)
-    if len(arrays) > 1:
+    arrays = _arrays(loaded, start, "market")
+    if arrays is not None:
         return IncrementalMarketFeatures.from_arrays(arrays)
-    return IncrementalMarketFeatures(arrays["exchanges"].tolist())
+    return IncrementalMarketFeatures(_known(loaded, start, "market", "exchanges"))
 
 
-def _market_arrays(loaded: Loaded, start: LoadedVersion) -> Arrays:
-    """That state; the exchanges alone where no version at this bar has one.
+def _sentiment(loaded: Loaded, start: LoadedVersion) -> IncrementalSentiment:
+    arrays = _arrays(loaded, start, "sentiment")
+    if arrays is not None:
+        return IncrementalSentiment.from_arrays(arrays)
+    return IncrementalSentiment(_known(loaded, start, "sentiment", "publishers"))
 
-    The rows that are given from here on are then all that counts.
+
+def _arrays(loaded: Loaded, start: LoadedVersion, kernel: str) -> Arrays | None:
+    """A kernel's state of the version, or of any other that was trained until the same bar.
+
+    None: of no version at this bar, and what is given from here on alone counts.
     """
-    versions = [start, *reversed(loaded.versions)]
-    until = start.data.trained_until_ns
-    for version in versions:
-        arrays = version.data.memory.market
-        if arrays and version.data.trained_until_ns == until:
+    for version in _versions(loaded, start):
+        arrays: Arrays = getattr(version.data.memory, kernel)
+        if arrays and version.data.trained_until_ns == start.data.trained_until_ns:
             return arrays
-    known = next(v.data.memory.market for v in versions if v.data.memory.market)
-    return {"exchanges": known["exchanges"]}
+    return None
+
+
+def _known(loaded: Loaded, start: LoadedVersion, kernel: str, sources: str) -> list[str]:
+    """The exchanges or publishers of the training."""
+    states = (getattr(v.data.memory, kernel) for v in _versions(loaded, start))
+    names: list[str] = next(state for state in states if state)[sources].tolist()
+    return names
+
+
+def _versions(loaded: Loaded, start: LoadedVersion) -> list[LoadedVersion]:
+    return [start, *reversed(loaded.versions)]
 
 
 def basis_of(loaded: Loaded, start: LoadedVersion) -> str:
     """What observations from a version's end of training on begin with, as a digest."""
     data, newest = start.data, loaded.newest.data
     states = [data.memory.features, newest.memory.regimes]
-    states += [_market_arrays(loaded, start)] if _any_market(loaded) else []
+    for kernel, names, sources in _KERNELS:
+        if _any(loaded, names):
+            arrays = _arrays(loaded, start, kernel)
+            known = np.array(_known(loaded, start, kernel, sources))
+            states.append({sources: known} if arrays is None else arrays)
     digest = hashlib.sha256(repr((_names(loaded), _depth(loaded), data.names)).encode())
     digest.update(np.ascontiguousarray(data.recent[-_depth(loaded) :]).tobytes())
     for state in states:

@@ -232,7 +232,7 @@ def main() -> None:
     """Prove the versions of standard input, one after the other, until it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # which is for the executor
     _limit_memory()
-    source, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    source, answers = os.fdopen(0, "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no answer
     _answer(source, answers)
 

@@ -370,7 +370,8 @@ def test_a_model_that_knows_the_market_decides_nothing_without_it(
 def bars_since(night: Night) -> dict[str, list[float]]:
     """The bars since the training, as columns."""
     closes = night.bars.close_time[-NEW:].as_unit("ns").asi8.tolist()
-    return {**night.bars.frame.iloc[-NEW:].to_dict("list"), "close_time": closes}
+    columns = {str(name): list(column) for name, column in night.bars.frame.iloc[-NEW:].items()}
+    return {**columns, "close_time": closes}
 
 
 def test_what_the_docs_ask_over_http_is_answered(night: Night, tmp_path: Path) -> None:

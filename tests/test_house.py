@@ -38,6 +38,7 @@ FACELESS = {
     "engine.evaluation",
     "engine.night",
     "market.http",
+    "market.sentiment.publishers",
     "serving.remote",
 }
 
@@ -407,6 +408,7 @@ def test_the_entry_points_are_the_commands() -> None:
         "tune",
         "analyze",
         "release",
+        "forget",
         "replay",
         "serve",
         "journal",
@@ -423,6 +425,7 @@ def test_the_entry_points_are_the_commands() -> None:
         "tune",
         "analyze",
         "release",
+        "forget",
         "replay",
         "serve",
         "journal",

@@ -1,4 +1,4 @@
-"""Nights on collected series: three exchanges on loopback, one store, champions by alias."""
+"""Nights on collected series: exchanges and publishers on loopback, one store, champions."""
 
 from __future__ import annotations
 
@@ -15,12 +15,16 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from brain.naming import REGIMES
+from brain.series.store.store import SeriesStore
 from engine.kernels.features import FEATURES
 from engine.kernels.market_features import MARKET_FEATURES
+from engine.kernels.sentiment import SENTIMENT_FEATURES
 from market.collection.collector import DataCollector
 from registry.library import BrainLibrary
 from tests.jobs import Outcome, enter, run_job, shorten
 from tests.market.exchange_server import ExchangeServer
+from tests.market.sentiment.publisher_server import SECRETS, Article, PublisherServer
+from tests.market.sentiment.test_collection import everything
 from tests.servers import free_port, sqlite_template
 
 EXCHANGES = ("binance", "bybit")
@@ -29,10 +33,36 @@ QUICK = ("--families", "xgboost,lightgbm", "--trials", "1", "--folds", "1", "--j
 HOURS = 1200
 
 
+MARK = "zanzibarian"
+PUBLISHERS = ("feeds", "fear_greed", "x", "reddit", "news")
+
+
+def publish(server: PublisherServer) -> None:
+    """Posts of the last day by the clock of this machine, and an index of years."""
+    now = pd.Timestamp.now("UTC").floor("s")
+    texts = [f"Bitcoin soars, says {MARK}", f"BTC crashes on {MARK}", f"{MARK} holds bitcoin"]
+    for place in ("x", "reddit", "news", "feeds/rss", "feeds/atom"):
+        server.articles[place] = [
+            Article(f"{place}-{k}", now - pd.Timedelta(minutes=20 * (k + 1)), texts[k % 3])
+            for k in range(60)
+        ]
+    days = pd.date_range(pd.Timestamp("2023-01-01", tz="UTC"), now)
+    server.index = {day: float(day.dayofyear % 101) for day in days}
+
+
+def connect_publishers(patch: pytest.MonkeyPatch, server: PublisherServer) -> None:
+    patch.setenv("BRAIN_SENTIMENT", ",".join(PUBLISHERS))
+    for name, secret in SECRETS.items():
+        patch.setenv(name, secret)
+    for name, value in server.settings().items():
+        patch.setenv(f"BRAIN_{name.upper()}", value)
+
+
 @dataclass(frozen=True)
 class Night:
     """A night, and the analysis after it."""
 
+    folder: Path
     dsn: str
     night: Outcome
     analysis: Outcome
@@ -73,14 +103,16 @@ def night(
     folder = tmp_path_factory.mktemp("market-night")
     shutil.copy(sqlite_template(_templates), folder / "mlflow.db")
     dsn = f"sqlite:///{folder / 'mlflow.db'}"
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, PublisherServer() as publishers:
         enter(folder, dsn, patch)
         patch.setenv("BRAIN_EXCHANGES", ",".join(EXCHANGES))
         patch.setenv("BRAIN_SYMBOLS", "BTC/USDT")
         connect(patch, exchanges.urls)
+        publish(publishers)
+        connect_publishers(patch, publishers)
         done = run_job("nightly", "--hours", str(HOURS), *QUICK)
         analysed = run_job("analyze", "--jobs", "1")
-    return Night(dsn, done, analysed)
+    return Night(folder, dsn, done, analysed)
 
 
 # --- the night ----------------------------------------------------------------------------------
@@ -106,7 +138,7 @@ def test_the_summary_tells_what_was_collected_and_what_is_missing(night: Night) 
         (row["exchange"], row["kind"]): row
         for row in night.document("night", "summary.json")["market"]  # type: ignore[attr-defined]
     }
-    assert len(series) == len(EXCHANGES) * 4
+    assert len(series) == len(EXCHANGES) * 4 + len(PUBLISHERS)
     assert series["binance", "candles"]["missing"] == 0
     # Binance keeps open interest for 30 days.
     assert series["binance", "open_interest"]["missing"] == HOURS - 719
@@ -115,11 +147,15 @@ def test_the_summary_tells_what_was_collected_and_what_is_missing(night: Night) 
 
 def test_each_model_records_the_share_of_the_market_that_is_missing(night: Night) -> None:
     for family in night.runs("family"):
-        assert family.data.params["feature_set"] == "bars-1+market-1"
+        assert family.data.params["feature_set"] == "bars-1+market-1+sentiment-1"
         missing = family.data.metrics
         assert {f"missing/{name}" for name in MARKET_FEATURES} < set(missing)
         assert missing["missing/funding_8h"] < 0.01
-        assert 0 <= missing["missing/all"] < 0.2
+        assert 0 <= missing["missing/all"] < 0.3
+        # The exchanges' clock stands in the past, when no post of today had arrived.
+        shares = {name: missing[f"missing/{name}"] for name in SENTIMENT_FEATURES}
+        assert shares.pop("fear_greed") < 0.05
+        assert set(shares.values()) == {1.0}
 
 
 def test_funding_and_open_interest_are_explained_with_the_rest(night: Night) -> None:
@@ -130,7 +166,7 @@ def test_funding_and_open_interest_are_explained_with_the_rest(night: Night) -> 
         for analysis in summary["analyses"]  # type: ignore[attr-defined]
         for feature in analysis["first_features"]["correlation"]
     }
-    assert ranked <= {*FEATURES, *MARKET_FEATURES}
+    assert ranked <= {*FEATURES, *MARKET_FEATURES, *SENTIMENT_FEATURES}
     champion = BrainLibrary(night.dsn).champion("BTC/USDT", "normal")
     version = BrainLibrary(night.dsn).version("BTC/USDT", champion.version)
     path = night.client.download_artifacts(version.run_id, "explanation/importance.parquet")
@@ -143,6 +179,35 @@ def test_an_analysis_alone_joins_the_market_too(night: Night) -> None:
     for analysis in night.document("analysis", "summary.json")["analyses"]:  # type: ignore[attr-defined]
         assert analysis["additivity_holds"] is True
         assert not [note for note in analysis["notes"] if "no longer in the data" in note]
+
+
+# --- sentiment ----------------------------------------------------------------------------------
+
+
+def test_the_night_collects_sentiment_too(night: Night) -> None:
+    for publisher, count in (("x", 60), ("reddit", 60), ("news", 60), ("feeds", 120)):
+        assert f"BTC/USDT {publisher} sentiment: {count} rows" in night.night.out
+    market = night.document("night", "summary.json")["market"]
+    rows = {row["exchange"]: row for row in market if row["kind"] == "sentiment"}  # type: ignore[attr-defined]
+    assert set(rows) == set(PUBLISHERS)
+    assert all(row["failure"] == "" and row["missing"] is None for row in rows.values())
+    assert rows["x"]["rows_new"] == 60
+
+
+def test_no_text_and_no_secret_is_left_by_a_night_and_ids_in_the_store_alone(night: Night) -> None:
+    stored = SeriesStore(night.folder / "series").read("sentiment")
+    assert len(stored) == 300
+    texts = [night.night.out, night.night.err, night.analysis.out, everything(night.folder)]
+    for text in texts:
+        assert MARK not in text.lower()
+        for name, secret in SECRETS.items():
+            assert secret not in text or name == "REDDIT_CLIENT_ID"
+        assert "fd-2277" not in text  # of a feed's address
+    others = [path for path in night.folder.iterdir() if path.name != "series"]
+    outside = "".join(map(everything, others))
+    assert "sentiment-1" in outside
+    for one in ("x-17", "reddit-17", *stored["id"][stored["publisher"] == "feeds"][:3]):
+        assert one not in outside
 
 
 # --- collecting alone ---------------------------------------------------------------------------

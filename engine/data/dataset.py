@@ -32,6 +32,7 @@ from engine.kernels.fills import fill_time
 from engine.kernels.market_features import MARKET_FEATURE_SET, MARKET_FEATURES
 from engine.kernels.payments import Funding, funding_payments
 from engine.kernels.regime_state import RegimeDefinition, RegimeState
+from engine.kernels.sentiment import SENTIMENT_FEATURE_SET, SENTIMENT_FEATURES
 from engine.kernels.spread import Spread, half_spread
 from engine.kernels.targets import reach, target_name
 
@@ -46,7 +47,11 @@ __all__ = ["MIN_ROWS", "Dataset", "make_dataset"]
 #: and the regimes are unknown for the first 252.
 MIN_ROWS = 600
 
-_KERNELS = {FEATURE_SET: FEATURES, MARKET_FEATURE_SET: MARKET_FEATURES}
+_KERNELS = {
+    FEATURE_SET: FEATURES,
+    MARKET_FEATURE_SET: MARKET_FEATURES,
+    SENTIMENT_FEATURE_SET: SENTIMENT_FEATURES,
+}
 _PRICES = ("open", "high", "low", "close")
 # What has a value a row, beside funding.
 _COLUMNS = (
@@ -161,13 +166,15 @@ class Dataset(Brief):
                 f"{feature_set!r} has; bring it back"
             )
         columns = [self.names.index(name) for name in names]
-        market = self.memory.market if MARKET_FEATURE_SET in kernels else {}
+        memory = self.memory
+        market = memory.market if MARKET_FEATURE_SET in kernels else {}
+        sentiment = memory.sentiment if SENTIMENT_FEATURE_SET in kernels else {}
         return replace(
             self,
             names=names,
             feature_set=feature_set,
             features=self.features[:, columns],
-            memory=replace(self.memory, market=market),
+            memory=replace(memory, market=market, sentiment=sentiment),
         )
 
     def tail(self, first: int) -> Dataset:
@@ -209,7 +216,8 @@ def make_dataset(
         bars: the symbol's, on their grid.
         horizon: bars that the target looks forward.
         definition: of the regimes; the standard one if None.
-        market: the symbol's funding and open interest; there are no features of them if None.
+        market: the symbol's funding, open interest and sentiment; there are no features of what
+            there is none of.
         fill: where decisions are filled; chosen by the bars if None.
         funding_exchange: whose funding positions pay, as the market series tell it; unknown where
             these tell nothing. None if positions pay none.
@@ -240,9 +248,7 @@ def make_dataset(
         horizon=horizon,
         close_time=bars.close_time,
         names=tuple(features.columns),
-        feature_set=feature_set_name(
-            [FEATURE_SET] if market is None else [FEATURE_SET, MARKET_FEATURE_SET], bars.own
-        ),
+        feature_set=feature_set_name(_kernels(market), bars.own),
         features=features.to_numpy(),
         target=targets["target"].to_numpy(),
         forward_return=targets["forward_return"].to_numpy(),
@@ -258,6 +264,16 @@ def make_dataset(
         memory=kernel_memory(bars, definition, state, market, funding_exchange),
         funding=_funding(bars, market, funding_exchange, fill) if funding_exchange else None,
     )
+
+
+def _kernels(market: MarketSeries | None) -> list[str]:
+    """The names of the lists of features that :func:`engine.data.frames.feature_frame` gives."""
+    kernels = [FEATURE_SET]
+    if market is not None and market.perpetual:
+        kernels.append(MARKET_FEATURE_SET)
+    if market is not None and market.sentiment is not None:
+        kernels.append(SENTIMENT_FEATURE_SET)
+    return kernels
 
 
 def _funding(bars: Bars, market: MarketSeries | None, exchange: str, fill: Fill) -> Funding:

@@ -15,6 +15,7 @@ from engine.kernels.fills import choose_fill, fill_prices, finer_prices
 from engine.kernels.market_features import MARKET_FEATURES, perpetual_features
 from engine.kernels.regime_state import RegimeDefinition, RegimeState
 from engine.kernels.regimes import classify, volatility
+from engine.kernels.sentiment import SENTIMENT_FEATURES, sentiment_features
 from engine.kernels.targets import forward_return, scaled_target
 
 if TYPE_CHECKING:
@@ -40,13 +41,15 @@ def feature_frame(bars: Bars, market: MarketSeries | None = None) -> pd.DataFram
 
     Args:
         bars: the symbol's, on their grid.
-        market: the symbol's funding and open interest, joined as they were public at each close.
+        market: the symbol's funding, open interest and sentiment, joined as they were public at
+            each close.
 
     Returns:
-        Columns :data:`engine.kernels.features.FEATURES`, with a market also
-        :data:`engine.kernels.market_features.MARKET_FEATURES`, then the bars' own columns as they
-        are, float64, on the bars' own grid; NaN is unknown. A row is known at its bar's close, not
-        at the open time in the index.
+        Columns :data:`engine.kernels.features.FEATURES`, with funding or open interest also
+        :data:`engine.kernels.market_features.MARKET_FEATURES`, with sentiment also
+        :data:`engine.kernels.sentiment.SENTIMENT_FEATURES`, then the bars' own columns as they are,
+        float64, on the bars' own grid; NaN is unknown. A row is known at its bar's close, not at
+        the open time in the index.
 
     Raises:
         InputError: the market series are another symbol's, or an own column has the name of a
@@ -54,15 +57,20 @@ def feature_frame(bars: Bars, market: MarketSeries | None = None) -> pd.DataFram
     """
     check_names(bars.own)
     prices, volume, times = _prices(bars), _column(bars, "volume"), _close_time_ns(bars)
-    rows, names = bar_features(*prices, volume, times), FEATURES
+    columns, names = [bar_features(*prices, volume, times)], [*FEATURES]
     if market is not None:
         _check_symbols(bars, market)
+    if market is not None and market.perpetual:
         funding, open_interest = market.funding_rows(), market.open_interest_rows()
         by_exchange = list(funding.values()), list(open_interest.values())
-        columns = perpetual_features(*prices, volume, times, *by_exchange)
-        rows, names = np.column_stack([rows, columns]), (*FEATURES, *MARKET_FEATURES)
-    own = bars.frame[list(bars.own)].to_numpy(dtype=np.float64)
-    rows = np.column_stack([rows, own])
+        columns.append(perpetual_features(*prices, volume, times, *by_exchange))
+        names += MARKET_FEATURES
+    if market is not None and market.sentiment is not None:
+        posts, index = market.sentiment.post_rows(), market.sentiment.index_rows()
+        columns.append(sentiment_features(*prices, times, list(posts.values()), index))
+        names += SENTIMENT_FEATURES
+    columns.append(bars.frame[list(bars.own)].to_numpy(dtype=np.float64))
+    rows = np.column_stack(columns)
     return pd.DataFrame(rows, index=bars.frame.index, columns=[*names, *bars.own])
 
 

@@ -1,4 +1,4 @@
-"""A symbol's funding and open interest, from the series store and for the kernel."""
+"""A symbol's funding, open interest and sentiment, from the series store and for the kernels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from brain.errors import InputError
 from brain.naming import parse_symbol, perpetual
 from brain.series.bars import Bars, parse_timeframe
 from brain.series.source import bars_of
+from brain.series.store.schema import KINDS
 from engine.data.open_interest import read_open_interest
+from engine.data.sentiment_series import SentimentSeries, read_sentiment
 from engine.kernels.market_features import FundingRows, OpenInterestRows
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ _FINER = ("1m", "3m", "5m", "15m", "30m", "1h", "4h")
 
 @dataclass(frozen=True, eq=False, repr=False)
 class MarketSeries(Brief):
-    """Funding and open interest of a symbol's perpetual, on one or several exchanges.
+    """Funding and open interest of a symbol's perpetual on exchanges; sentiment on its coin.
 
     Attributes:
         symbol: whose bars they are joined to, ``BTC/USDT``.
@@ -52,6 +54,7 @@ class MarketSeries(Brief):
         open_interest: a row a stamp: exchange, time, base (base units), usd, available.
         finer: bars of a shorter timeframe, which tell the first price after a close; None if there
             are none.
+        sentiment: on the symbol's coin; None if there is none.
 
     Raises:
         InputError: a column is missing, or a time has no zone.
@@ -61,6 +64,7 @@ class MarketSeries(Brief):
     funding: pd.DataFrame
     open_interest: pd.DataFrame
     finer: Bars | None = None
+    sentiment: SentimentSeries | None = None
 
     def __post_init__(self) -> None:
         for kind, frame, numbers in self._kinds():
@@ -87,8 +91,9 @@ class MarketSeries(Brief):
                     digest.update(times.astype("<i8").tobytes())
                 for name in numbers:
                     digest.update(_values(rows, name).astype("<f8").tobytes())
-        if self.finer is not None:
-            digest.update(self.finer.digest.encode())
+        for other in (self.finer, self.sentiment):
+            if other is not None:
+                digest.update(other.digest.encode())
         return digest.hexdigest()
 
     def at(self, moment: pd.Timestamp) -> MarketSeries | None:
@@ -97,10 +102,16 @@ class MarketSeries(Brief):
             frame[frame["available"] <= moment].reset_index(drop=True)
             for frame in (self.funding, self.open_interest)
         )
-        if funding.empty and open_interest.empty:
+        sentiment = None if self.sentiment is None else self.sentiment.at(moment)
+        if funding.empty and open_interest.empty and sentiment is None:
             return None
         finer = None if self.finer is None else _finer_at(self.finer, moment)
-        return MarketSeries(self.symbol, funding, open_interest, finer)
+        return MarketSeries(self.symbol, funding, open_interest, finer, sentiment)
+
+    @property
+    def perpetual(self) -> bool:
+        """Whether there is funding or open interest, and not sentiment alone."""
+        return self.sentiment is None or not (self.funding.empty and self.open_interest.empty)
 
     def funding_rows(self) -> dict[str, FundingRows]:
         """The kernel's rows by exchange, in the order of time; exchanges always in one order."""
@@ -125,10 +136,13 @@ class MarketSeries(Brief):
         }
 
     def __repr__(self) -> str:
-        return (
-            f"MarketSeries({self.symbol}, {len(self.funding)} settlements, "
-            f"{len(self.open_interest)} rows of open interest)"
-        )
+        parts = [
+            self.symbol,
+            f"{len(self.funding)} settlements",
+            f"{len(self.open_interest)} rows of open interest",
+            *([] if self.sentiment is None else [repr(self.sentiment)]),
+        ]
+        return f"MarketSeries({', '.join(parts)})"
 
     def _kinds(self) -> tuple[tuple[str, pd.DataFrame, tuple[str, ...]], ...]:
         return (
@@ -142,7 +156,7 @@ MarketReader = Callable[[str], MarketSeries | None]
 
 
 def no_market(_symbol: str) -> MarketSeries | None:
-    """A reader of symbols that have neither funding nor open interest."""
+    """A reader of symbols that have neither funding nor open interest nor sentiment."""
     return None
 
 
@@ -157,36 +171,49 @@ def past_markets(reader: MarketReader, moment: pd.Timestamp) -> MarketReader:
 
 
 def read_market_series(
-    store: SeriesStore, symbol: str, exchanges: Sequence[str], timeframe: str
+    store: SeriesStore,
+    symbol: str,
+    exchanges: Sequence[str],
+    timeframe: str,
+    publishers: Sequence[str] = (),
 ) -> MarketSeries | None:
-    """The store's rows of a symbol's perpetual; None without any.
+    """The store's rows of a symbol's perpetual, and on its coin; None without any.
 
     Args:
         store: the series store.
-        symbol: ``BTC/USDT`` or ``BTC/USDT:USDT``; a symbol without a perpetual has no series.
+        symbol: ``BTC/USDT`` or ``BTC/USDT:USDT``; a symbol without a perpetual has neither funding
+            nor open interest.
         exchanges: the rows' exchanges; all if empty.
         timeframe: of the bars, and of open interest, whose finer rows stand for those that are
             missing; the finest candles that are finer, of the first exchange, come with the rows.
+        publishers: of sentiment, see :func:`engine.data.sentiment_series.read_sentiment`.
 
     Raises:
         InputError: the symbol is none.
         SeriesStoreError: the store can't be read.
     """
     symbol = parse_symbol(symbol)
+    sentiment = read_sentiment(store, symbol, publishers)
+    funding, open_interest = _of_perpetual(store, symbol, list(exchanges) or None, timeframe)
+    if funding.empty and open_interest.empty and sentiment is None:
+        return None
+    finer = _finer_bars(store, symbol, exchanges[0], timeframe) if exchanges else None
+    return MarketSeries(symbol, funding, open_interest, finer, sentiment)
+
+
+def _of_perpetual(
+    store: SeriesStore, symbol: str, selection: list[str] | None, timeframe: str
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Funding and open interest; no rows if the symbol has no perpetual, or none are stored."""
     try:
         contract = perpetual(symbol)
     except InputError:
-        return None
-    selection = list(exchanges) or None
+        selection, contract = [], symbol
     columns = ["exchange", *_TIMES]
     funding = store.read(
         "funding", symbol=contract, exchange=selection, columns=[*columns, *_FUNDING]
     )
-    open_interest = read_open_interest(store, contract, selection, timeframe)
-    if funding.empty and open_interest.empty:
-        return None
-    finer = _finer_bars(store, symbol, exchanges[0], timeframe) if exchanges else None
-    return MarketSeries(symbol, funding, open_interest, finer)
+    return funding, read_open_interest(store, contract, selection, timeframe)
 
 
 def _finer_at(finer: Bars, moment: pd.Timestamp) -> Bars | None:
@@ -210,24 +237,34 @@ def _finer_bars(store: SeriesStore, symbol: str, exchange: str, timeframe: str) 
 
 
 def open_markets(library: BrainLibrary, settings: Settings) -> MarketReader:
-    """Reads a symbol's market series of the settings' exchanges; None where there are none.
+    """Reads a symbol's market series of the settings; None where there are none.
 
     Args:
         library: whose series store is read.
-        settings: exchanges, and the timeframe of open interest.
+        settings: exchanges, publishers, and the timeframe of open interest.
 
     Returns:
         A function of the symbol; it raises SeriesStoreError if the store can't be read.
     """
 
     def reader(symbol: str) -> MarketSeries | None:
-        if not settings.exchanges:
-            return None
-        return read_market_series(
-            library.series, symbol, settings.exchanges, settings.candle_timeframe
-        )
+        if settings.exchanges:
+            return read_market_series(
+                library.series,
+                symbol,
+                settings.exchanges,
+                settings.candle_timeframe,
+                settings.sentiment,
+            )
+        sentiment = read_sentiment(library.series, symbol, settings.sentiment)
+        return None if sentiment is None else MarketSeries(symbol, *_nothing(), None, sentiment)
 
     return reader
+
+
+def _nothing() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Funding and open interest without rows."""
+    return KINDS["funding"].empty(), KINDS["open_interest"].empty()
 
 
 def _by_exchange(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:

@@ -15,12 +15,15 @@ from engine.kernels.features import LOOK_BACK
 from engine.kernels.incremental.market_features import IncrementalMarketFeatures
 from engine.kernels.incremental.recent_bars import Arrays, RecentBars
 from engine.kernels.incremental.regimes import IncrementalRegimes
+from engine.kernels.incremental.sentiment import IncrementalSentiment
 from engine.kernels.incremental.settlements import IncrementalSettlements
 from engine.kernels.market_features import MARKET_LOOK_BACK, FundingRows, OpenInterestRows
+from engine.kernels.sentiment import SENTIMENT_LOOK_BACK, IndexRows
 
 if TYPE_CHECKING:
     from brain.series.bars import Bars
     from engine.data.market_series import MarketSeries
+    from engine.data.sentiment_series import SentimentSeries
     from engine.kernels.regime_state import RegimeDefinition, RegimeState
 
 __all__ = ["kernel_memory"]
@@ -40,10 +43,10 @@ def kernel_memory(
     Args:
         bars: the symbol's, on their grid.
         definition, state: of the regimes at the last bar.
-        market: the symbol's funding and open interest; None if there are none.
+        market: the symbol's funding, open interest and sentiment; None if there are none.
         funding_exchange: whose funding positions pay; None if they pay none.
     """
-    rows = max(LOOK_BACK - 1, MARKET_LOOK_BACK - 1, definition.window)
+    rows = max(LOOK_BACK - 1, MARKET_LOOK_BACK - 1, SENTIMENT_LOOK_BACK - 1, definition.window)
     values = bars.frame[list(_COLUMNS)].to_numpy(dtype=np.float64)[-rows:].tolist()
     closes = bars.close_time.as_unit("ns").asi8
     recent = list(zip(values, closes[-rows:].tolist(), strict=True))
@@ -56,7 +59,12 @@ def kernel_memory(
     return Memory(
         features=features.arrays(),
         regimes=regimes.arrays(),
-        market=_market(recent[1 - MARKET_LOOK_BACK :], market) if market else {},
+        market=_market(recent[1 - MARKET_LOOK_BACK :], market)
+        if market and market.perpetual
+        else {},
+        sentiment=_sentiment(recent[1 - SENTIMENT_LOOK_BACK :], market.sentiment)
+        if market and market.sentiment
+        else {},
         settlements=_settlements(funding_exchange, market, int(closes[-1])),
         session_anchors_ns=stretches.anchors,
         session_opens_ns=stretches.opens,
@@ -80,6 +88,28 @@ def _market(recent: list[tuple[list[float], int]], market: MarketSeries) -> Arra
     return features.arrays()
 
 
+def _sentiment(recent: list[tuple[list[float], int]], sentiment: SentimentSeries) -> Arrays:
+    """The memory of the sentiment features after the recent bars.
+
+    With the posts that had arrived by the last one: those that arrive later are given to an
+    executor, and a post that is given twice would count twice.
+    """
+    posts, index = sentiment.post_rows(), sentiment.index_rows()
+    features = IncrementalSentiment(sorted(posts))
+    first_ns, last_ns = recent[0][1], recent[-1][1]
+    for publisher, rows in posts.items():
+        needed = (rows.time_ns > first_ns) & (rows.available_ns <= last_ns)
+        for row in zip(*[column[needed].tolist() for column in vars(rows).values()], strict=True):
+            features.post(publisher, *row)
+    if index is not None:
+        needed = _needed(index, first_ns)
+        for day in zip(*[column[needed].tolist() for column in vars(index).values()], strict=True):
+            features.index(*day)
+    for (o, h, lo, c, _), close_time_ns in recent:
+        features.push(o, h, lo, c, close_time_ns)
+    return features.arrays()
+
+
 def _settlements(exchange: str | None, market: MarketSeries | None, at_ns: int) -> Arrays:
     """The exchange whose funding is paid, its last settlement until a moment, and all later ones.
 
@@ -97,7 +127,7 @@ def _settlements(exchange: str | None, market: MarketSeries | None, at_ns: int) 
     return settlements.arrays()
 
 
-def _needed(rows: FundingRows | OpenInterestRows, at_ns: int) -> NDArray[np.bool_]:
+def _needed(rows: FundingRows | OpenInterestRows | IndexRows, at_ns: int) -> NDArray[np.bool_]:
     """Of the rows that are public at a moment the newest, and all that are published later, (M,).
 
     Args:

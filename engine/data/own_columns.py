@@ -9,6 +9,7 @@ from brain.errors import InputError, SettingsError
 from brain.series.source import reads_store
 from engine.kernels.features import FEATURES
 from engine.kernels.market_features import MARKET_FEATURES
+from engine.kernels.sentiment import SENTIMENT_FEATURES
 
 if TYPE_CHECKING:
     from brain.settings import Settings
@@ -37,7 +38,7 @@ def check_names(columns: Iterable[str]) -> None:
     Raises:
         InputError: a column has the name of a feature, or differs from it by case alone.
     """
-    ours = {name.lower(): name for name in (*FEATURES, *MARKET_FEATURES)}
+    ours = {name.lower(): name for name in (*FEATURES, *MARKET_FEATURES, *SENTIMENT_FEATURES)}
     for column in columns:
         if (name := ours.get(column.lower())) is not None:
             raise InputError(

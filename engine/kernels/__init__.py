@@ -39,6 +39,13 @@ if TYPE_CHECKING:
         classify as classify,
         volatility as volatility,
     )
+    from engine.kernels.sentiment import (
+        SENTIMENT_FEATURE_SET as SENTIMENT_FEATURE_SET,
+        SENTIMENT_FEATURES as SENTIMENT_FEATURES,
+        IndexRows as IndexRows,
+        PostRows as PostRows,
+        sentiment_features as sentiment_features,
+    )
     from engine.kernels.spread import Spread as Spread, half_spread as half_spread
     from engine.kernels.targets import (
         forward_return as forward_return,
@@ -60,6 +67,9 @@ __all__, __getattr__, __dir__ = face(
         "engine.kernels.profit": "Profit position_profit",
         "engine.kernels.regime_state": "RegimeDefinition RegimeState UNKNOWN",
         "engine.kernels.regimes": "catch_up classify volatility",
+        "engine.kernels.sentiment": (
+            "IndexRows PostRows SENTIMENT_FEATURES SENTIMENT_FEATURE_SET sentiment_features"
+        ),
         "engine.kernels.spread": "Spread half_spread",
         "engine.kernels.targets": "forward_return scaled_target target_name",
     },

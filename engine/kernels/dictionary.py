@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["BAR_ENTRIES", "MARKET_ENTRIES", "NOTATION", "Entry"]
+__all__ = ["BAR_ENTRIES", "ENTRIES", "MARKET_ENTRIES", "NOTATION", "SENTIMENT_ENTRIES", "Entry"]
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,16 @@ NOTATION: dict[str, str] = {
     "stale, and so unknown",
     "base, usd": "open interest in base units and in USD, as public at the bar's close; two of its "
     "periods after its time stamp it is stale, and so unknown",
+    "posts(w)": "the scores, -1 to 1, of the posts on the coin that were published after the close "
+    "of the bar w before and had arrived by this bar's close; of no posts nothing is known",
+    "index": "the Fear & Greed index of the day, 0 to 100, as public at the bar's close; two days "
+    "after the day's beginning it is stale, and so unknown",
     "gaps": "more than half of a window is missing",
     "no move": "prices did not move in the window, so that a denominator, or what the logarithm is "
     "taken of, is 0",
     "no trade": "nothing was traded in the window, or no volume is known",
     "exchanges": "a feature of funding or open interest is computed for each exchange first, and "
-    "is the mean over those where it is known",
+    "is the mean over those where it is known; one of posts for each publisher",
 }
 
 _WINDOW = "gaps"
@@ -245,3 +249,30 @@ MARKET_ENTRIES: tuple[Entry, ...] = (
         "as oi_change_24, or close[-24] is missing",
     ),
 )
+
+_POSTS = "no publisher has a post with a score in the window"
+
+#: The features of :mod:`engine.kernels.sentiment`.
+SENTIMENT_ENTRIES: tuple[Entry, ...] = (
+    *(
+        Entry(
+            f"mood_{w}",
+            f"mean of posts({w})",
+            "score, -1 to 1",
+            w + 1,
+            f"{_POSTS}, or the series is shorter",
+        )
+        for w in (4, 24, 168)
+    ),
+    Entry(
+        "mood_spread_24",
+        "standard deviation of posts(24)",
+        "score, 0 to 1",
+        25,
+        "no publisher has two posts with scores in the window, or the series is shorter",
+    ),
+    Entry("fear_greed", "index / 100", "share, 0 to 1", 1, "no value is public and not stale"),
+)
+
+#: All of them.
+ENTRIES: tuple[Entry, ...] = (*BAR_ENTRIES, *MARKET_ENTRIES, *SENTIMENT_ENTRIES)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import zipfile
 import zlib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from io import BytesIO
 from typing import Any
@@ -44,8 +44,9 @@ class Memory(Brief):
     """What the incremental kernels go on from after a series' last bar, and its sessions to come.
 
     Attributes:
-        features, regimes, market: the arrays of the kernels' classes in
-            :mod:`engine.kernels.incremental`; of the market none where it has no series.
+        features, regimes, market, sentiment: the arrays of the kernels' classes in
+            :mod:`engine.kernels.incremental`; of market and sentiment none where there are no
+            series.
         settlements: the same of the funding that positions pay; none where they pay none.
         session_anchors_ns, session_opens_ns, session_closes_ns: (S,) stretches of trading from
             the bars of ``features`` to two years ahead, and the moments from which their bars are
@@ -60,6 +61,7 @@ class Memory(Brief):
     session_anchors_ns: Times
     session_opens_ns: Times
     session_closes_ns: Times
+    sentiment: Arrays = field(default_factory=dict)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -234,7 +236,7 @@ _PLAIN = (
 _WHOLE = ("timeframe_ns", "horizon", "look_back")
 _ARRAYS = ("recent", "golden_rows", "golden_predictions")
 _SESSIONS = ("session_anchors_ns", "session_opens_ns", "session_closes_ns")
-_KERNELS = tuple(field.name for field in fields(Memory) if field.name not in _SESSIONS)
+_KERNELS = tuple(one.name for one in fields(Memory) if one.name not in _SESSIONS)
 
 
 def _arrays(content: bytes) -> dict[str, NDArray[Any]]:

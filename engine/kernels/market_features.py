@@ -26,13 +26,13 @@ volume × close over the bars, half of which must be known.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from brain.brief import Brief
+from engine.kernels.across import mean_across, spread_across
 from engine.kernels.as_of import AsOf
 from engine.kernels.columns import Floats, Times, check_shapes, valid_prices
 from engine.kernels.dictionary import MARKET_ENTRIES
@@ -143,13 +143,13 @@ def _funding(exchanges: Sequence[FundingRows], at_ns: Times) -> dict[str, Floats
         at = AsOf(rows.time_ns, rows.available_ns, hours * _NS_PER_HOUR, at_ns)
         rates.append(at.take(rows.rate) * 8.0 / at.take(hours))
         elapsed.append(at.age)
-    mean = _mean(rates, at_ns.shape)
+    mean = mean_across(rates, at_ns.shape)
     return {
         "funding_8h": mean,
         "funding_mean_24": rolling_mean(mean, 24),
         "funding_mean_168": rolling_mean(mean, 168),
-        "funding_spread": _spread(rates, at_ns.shape),
-        "funding_elapsed": _mean(elapsed, at_ns.shape),
+        "funding_spread": spread_across(rates, at_ns.shape),
+        "funding_elapsed": mean_across(elapsed, at_ns.shape),
     }
 
 
@@ -166,10 +166,10 @@ def _open_interest(
         for bars, columns in changes.items():
             columns.append(_change(base, at.time, bars))
         values.append(positive_log(np.where(usd > 0.0, usd, base * close)))
-    change = {bars: _mean(columns, at_ns.shape) for bars, columns in changes.items()}
+    change = {bars: mean_across(columns, at_ns.shape) for bars, columns in changes.items()}
     return {
         **{f"oi_change_{bars}": column for bars, column in change.items()},
-        "oi_turnover_24": _mean(values, at_ns.shape)
+        "oi_turnover_24": mean_across(values, at_ns.shape)
         - positive_log(24.0 * rolling_mean(traded, 24)),
         "oi_flow_24": change[24] * np.sign(close - lag(close, 24)),
     }
@@ -184,32 +184,3 @@ def _change(base: Floats, time: Floats, bars: int) -> Floats:
     """Log change over that many bars, (N,); NaN where both ends are of one row."""
     moved = positive_log(ratio(base, lag(base, bars)))
     return np.where(time > lag(time, bars), moved, np.nan)
-
-
-def _combine(
-    columns: Sequence[Floats],
-    shape: tuple[int, ...],
-    operation: Callable[[Floats, Floats], Floats],
-    neutral: float,
-) -> tuple[Floats, NDArray[np.int64]]:
-    """The values of every bar without the NaN combined, and how many they are, (N,) each.
-
-    By hand: NumPy's order depends on the layout, and an unknown exchange must not change a bit.
-    """
-    total, count = np.full(shape, neutral), np.zeros(shape, dtype=np.int64)
-    for column in columns:
-        valid = ~np.isnan(column)
-        total = operation(total, np.where(valid, column, neutral))
-        count += valid
-    return total, count
-
-
-def _mean(columns: Sequence[Floats], shape: tuple[int, ...]) -> Floats:
-    total, count = _combine(columns, shape, np.add, 0.0)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
-
-
-def _spread(columns: Sequence[Floats], shape: tuple[int, ...]) -> Floats:
-    top, count = _combine(columns, shape, np.maximum, -np.inf)
-    bottom, _ = _combine(columns, shape, np.minimum, np.inf)
-    return np.where(count > 1, top - bottom, np.nan)

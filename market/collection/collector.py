@@ -1,4 +1,4 @@
-"""Collecting market history: candles, funding, open interest and snapshots, complete or marked.
+"""Collecting market history: candles, funding, open interest, snapshots; and sentiment.
 
 What should exist is compared with what is stored, and only holes are fetched. They are in the gap
 record before anything is fetched; rows are stored as they come; what is missing in the end is
@@ -24,6 +24,7 @@ from brain.work import Progress
 from market.collection.batches import Batches
 from market.collection.exchange_collection import ExchangeCollection, run_all
 from market.collection.former_names import former_names
+from market.collection.kinds import MARKET, kinds_of, publishers_of
 from market.collection.request import CollectionRequest, Tally
 from market.collection.results import CollectionResult
 from market.exchanges import EXCHANGES, exchange_of
@@ -72,14 +73,16 @@ class DataCollector:
         *,
         until: object = None,
         renew: object = None,
+        kinds: Sequence[str] | None = None,
         progress: Progress | None = None,
     ) -> CollectionResult:
         """Make the last hours of the symbols complete, of every kind and at every exchange.
 
         Kinds: candles and open interest at the setting ``timeframe``, funding, and a snapshot of
-        the present. A history that was last collected longer ago than that is made complete from
-        then on; gaps on record are fetched again, wherever they are, unless the exchange no longer
-        keeps such rows.
+        the present; and sentiment, where the setting ``sentiment`` names publishers. A history that
+        was last collected longer ago than that is made complete from then on; gaps on record are
+        fetched again, wherever they are, unless the exchange no longer keeps such rows. Posts are
+        asked for since the last ones that are stored, as far back as their publisher answers.
 
         Args:
             symbols: linear perpetuals, ``BTC/USDT`` or ``BTC/USDT:USDT``; former names of the
@@ -90,6 +93,9 @@ class DataCollector:
             renew: since when stored rows are requested too, and replaced where the exchange has
                 corrected them, whatever pandas takes as a time; the range begins there if that is
                 earlier. None: stored rows are not requested.
+            kinds: ``market``, all that exchanges have, and ``sentiment``, which takes the feeds
+                where no publisher is named; the setting ``kinds``, or all that is configured, if
+                None.
             progress: called as each series is done, with its result.
 
         Returns:
@@ -97,9 +103,9 @@ class DataCollector:
             typed failure there, and the others go on.
 
         Raises:
-            InputError: ``symbols`` is a single text or empty, an exchange is unknown or has no
-                history of the timeframe, ``hours`` is not positive, or ``until`` or ``renew`` is
-                no time.
+            InputError: ``symbols`` is a single text or empty, an exchange, a publisher, a kind or
+                the scorer is unknown, an exchange has no history of the timeframe, ``hours`` is not
+                positive, or ``until`` or ``renew`` is no time.
             SeriesStoreError: the store can't be read or written; then nothing can go on.
         """
         request = CollectionRequest(
@@ -110,23 +116,37 @@ class DataCollector:
             renamed=self.settings.renamed,
             renew=to_timestamp(renew, "renew"),
         )
-        return _run(self._collect(request, progress))
+        chosen = kinds_of(self.settings, kinds, self.exchanges)
+        exchanges = self.exchanges if MARKET in chosen else ()
+        publishers = publishers_of(self.settings, chosen)
+        return _run(self._collect(request, exchanges, publishers, progress))
 
     async def _collect(
-        self, request: CollectionRequest, progress: Progress | None
+        self,
+        request: CollectionRequest,
+        exchanges: Sequence[str],
+        publishers: Sequence[str],
+        progress: Progress | None,
     ) -> CollectionResult:
-        tally = Tally(request, self.exchanges, progress)
+        tally = Tally(request, exchanges, progress, publishers)
         # Histories under former names are taken over, so these must mean their own rows.
         store = self._library.series.by_own_names()
         async with AsyncExitStack() as stack, Batches(store, seconds=self._commit_after) as batches:
-            exchanges = [
+            opened = [
                 await stack.enter_async_context(exchange_of(self.settings, name))
-                for name in self.exchanges
+                for name in exchanges
             ]
-            collections = (
+            collections = [
                 ExchangeCollection(exchange, request, batches, store, tally).run()
-                for exchange in exchanges
-            )
+                for exchange in opened
+            ]
+            if publishers:
+                # Whoever collects no sentiment need not import what scores it.
+                from market.collection.sentiment import sentiment_collections
+
+                collections += await sentiment_collections(
+                    self.settings, publishers, request, batches, store, tally, stack
+                )
             await run_all(*collections)
         return CollectionResult(tally.results())
 

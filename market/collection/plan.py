@@ -16,11 +16,13 @@ from market.collection.grid import FixedGrid, FundingGrid, Grid
 from market.collection.listing import UNLISTED, Listing
 from market.exchanges.base import Exchange, Instrument
 
-__all__ = ["HISTORIES", "KINDS", "Leg", "Period", "SeriesPlan", "plan_series"]
+__all__ = ["HISTORIES", "KINDS", "SENTIMENT", "Leg", "Period", "SeriesPlan", "plan_series"]
 
-#: The kinds that are histories, and all that are collected.
+#: The kinds that are histories, and all that are collected from an exchange.
 HISTORIES = ("candles", "funding", "open_interest")
 KINDS = (*HISTORIES, "snapshots")
+#: The kind that is collected from publishers.
+SENTIMENT = "sentiment"
 
 _HOUR = FixedGrid(pd.Timedelta(hours=1))
 _MOMENT = pd.Timedelta(microseconds=1)

@@ -13,7 +13,7 @@ from brain.errors import BrainError
 from brain.naming import present_name
 from brain.work import Progress
 from market.collection.former_names import former_names
-from market.collection.plan import KINDS, Period
+from market.collection.plan import KINDS, SENTIMENT, Period
 from market.collection.results import SeriesResult
 
 __all__ = ["CollectionRequest", "Tally"]
@@ -70,18 +70,26 @@ class Tally:
         request: of the collection.
         exchanges: by name.
         progress: called with each result.
+        publishers: of sentiment, by name.
     """
 
     def __init__(
-        self, request: CollectionRequest, exchanges: Sequence[str], progress: Progress | None
+        self,
+        request: CollectionRequest,
+        exchanges: Sequence[str],
+        progress: Progress | None,
+        publishers: Sequence[str] = (),
     ) -> None:
         self._timeframe = request.timeframe
         self._progress = progress
         self._order = [
-            (name, exchange, kind)
+            (name, where, kind)
             for name in request.names
-            for exchange in exchanges
-            for kind in KINDS
+            for where, kinds in (
+                *((exchange, KINDS) for exchange in exchanges),
+                *((publisher, (SENTIMENT,)) for publisher in publishers),
+            )
+            for kind in kinds
         ]
         self._results: dict[tuple[str, str, str], SeriesResult] = {}
 

@@ -54,12 +54,12 @@ class SeriesResult:
 
     Attributes:
         symbol: as in the request, ``BTC/USDT``.
-        exchange: its name, ``okx``.
-        kind: ``candles``, ``funding``, ``open_interest`` or ``snapshots``.
+        exchange: its name, ``okx``; of sentiment that of the publisher.
+        kind: ``candles``, ``funding``, ``open_interest``, ``snapshots`` or ``sentiment``.
         timeframe: of candles and open interest; empty for the others.
         rows_stored: rows that the store holds now; None if the exchange's failure left it unknown.
         rows_new: rows that this collection stored, late ones of earlier ranges included.
-        expected: rows that should exist; None as above.
+        expected: rows that should exist; None as above, and of sentiment, where nobody knows.
         missing: of these, rows that are not stored; None as above.
         gaps: where they are missing, and why; sorted.
         failure: what went wrong; None if nothing did. Rows that came before it are stored.

@@ -1,4 +1,4 @@
-"""JSON over HTTP from a service with rate limits: limits kept, faults retried, bans respected.
+"""Answers over HTTP from a service with rate limits: limits kept, faults retried, bans respected.
 
 Transient faults are retried, a bounded number of times with growing waits: timeouts, connections
 that break or can't be made, answers cut off or malformed, HTTP 5xx, and the service's own forms of
@@ -29,13 +29,24 @@ from brain.errors import (
     InputError,
     MarketError,
     NoSuchInstrumentError,
+    PublisherRefusedError,
+    PublisherUnreachableError,
     RateLimitedError,
 )
 from brain.redact import redact
 from market.http.limits import Limit, Limits
 from market.http.refusals import Answer, Refusal, http_refusal, retry_after
 
-__all__ = ["Client", "Query", "RetryPolicy", "split_credentials"]
+__all__ = [
+    "EXCHANGE",
+    "PUBLISHER",
+    "Client",
+    "Query",
+    "RetryPolicy",
+    "Service",
+    "Trade",
+    "split_credentials",
+]
 
 #: The parameters of a request; None is left out.
 Query = dict[str, str | int | None]
@@ -60,6 +71,57 @@ class RetryPolicy:
     longest_ban: float = 150.0
 
 
+@dataclass(frozen=True)
+class Trade:
+    """What kind of service a client asks, by the errors that it raises.
+
+    Attributes:
+        unreachable: no whole answer came.
+        blocked: the service serves nobody from this network or country.
+        refused: the service refused; with its code.
+        absent: it refused because it has no such thing; with its code.
+        quoted: whether messages quote the body of an answer that is no JSON: of a publisher it may
+            be somebody's post, which is nowhere kept.
+    """
+
+    unreachable: type[MarketError]
+    blocked: type[MarketError]
+    refused: Callable[[str, str], MarketError]
+    absent: Callable[[str, str], MarketError]
+    quoted: bool = True
+
+
+EXCHANGE = Trade(
+    ExchangeUnreachableError, ExchangeBlockedError, ExchangeRefusedError, NoSuchInstrumentError
+)
+PUBLISHER = Trade(
+    PublisherUnreachableError,
+    PublisherUnreachableError,
+    PublisherRefusedError,
+    PublisherRefusedError,
+    quoted=False,
+)
+
+
+@dataclass(frozen=True)
+class Service:
+    """Who is asked, and how.
+
+    Attributes:
+        name: for messages.
+        setting: of its address, for messages; ``{name}_url`` if None.
+        trade: the kind of service.
+        user_agent: as which the client presents itself.
+        redirects: whether it goes where an answer leads, a few times; credentials stay behind.
+    """
+
+    name: str
+    setting: str | None = None
+    trade: Trade = EXCHANGE
+    user_agent: str = "brain-library"
+    redirects: bool = False
+
+
 class _TransientError(Exception):
     """A transient fault; ``error`` is what to raise if it stays.
 
@@ -76,12 +138,18 @@ class _TransientError(Exception):
 
 @dataclass
 class _Request:
-    """A request; ``banned`` once a ban was the answer."""
+    """A request; ``banned`` once a ban was the answer.
+
+    One with a form is a POST; ``json`` says whether the answer has to be JSON.
+    """
 
     path: str
     query: dict[str, str]
     costs: Mapping[str, float]
     partition: str
+    headers: Mapping[str, str]
+    form: Mapping[str, str] | None = None
+    json: bool = True
     banned: bool = False
 
 
@@ -90,7 +158,7 @@ class Client:
 
     Args:
         base_url: ``https://host[:port][/path]``; a user and password in it are sent, never shown.
-        service: its name, for messages; they call the setting of its address ``{service}_url``.
+        service: an exchange's name; or who is asked, and how.
         limits: the service's rate limits.
         refusal: the refusal that an answer is; None: the HTTP status decides.
         pause: seconds without any request that an answer's headers ask for, or 0.
@@ -107,7 +175,7 @@ class Client:
         self,
         base_url: str,
         *,
-        service: str,
+        service: str | Service,
         limits: Iterable[Limit] = (),
         refusal: Callable[[Answer], Refusal | None] | None = None,
         pause: Callable[[Mapping[str, str]], float] | None = None,
@@ -117,7 +185,10 @@ class Client:
     ) -> None:
         check_environment()
         self._url, self._credentials = split_credentials(base_url)
-        self.service = service
+        self._service = Service(service) if isinstance(service, str) else service
+        self.service = self._service.name
+        self._setting = self._service.setting or f"{self.service}_url"
+        self._trade = self._service.trade
         self._limits = Limits(limits)
         self._refusal = refusal or (lambda answer: None)
         self._pause = pause or (lambda headers: 0.0)
@@ -147,6 +218,7 @@ class Client:
         *,
         costs: Mapping[str, float] | None = None,
         partition: str = "",
+        headers: Mapping[str, str] | None = None,
     ) -> Any:
         """The JSON of an answer.
 
@@ -155,16 +227,27 @@ class Client:
             query: the parameters.
             costs: weight by the limit's name.
             partition: of the limits that are partitioned.
+            headers: of this request, such as its authorization; they are never shown.
 
         Raises:
-            ExchangeUnreachableError: no attempt got a whole answer.
-            ExchangeBlockedError: the service does not serve this network or country.
-            ExchangeRefusedError: the service refused, with its code and message.
-            NoSuchInstrumentError: it refused because it has no such instrument.
+            MarketError: that of the service's trade: no attempt got a whole answer, the service
+                does not serve this network or country, or it refused, with its code and message.
             RateLimitedError: there were too many requests at every attempt, or a ban is too long.
         """
-        parameters = {name: str(v) for name, v in (query or {}).items() if v is not None}
-        request = _Request(path, parameters, costs or {}, partition)
+        request = _Request(path, _texts(query), costs or {}, partition, headers or {})
+        return (await self._ask(request)).json
+
+    async def post(
+        self, path: str, form: Mapping[str, str], *, headers: Mapping[str, str] | None = None
+    ) -> Any:
+        """The JSON of the answer to a form; arguments and errors are those of :meth:`get`."""
+        return (await self._ask(_Request(path, {}, {}, "", headers or {}, form))).json
+
+    async def document(self, path: str, query: Query | None = None) -> Answer:
+        """An answer that need not be JSON; arguments and errors are those of :meth:`get`."""
+        return await self._ask(_Request(path, _texts(query), {}, "", {"Accept": "*/*"}, json=False))
+
+    async def _ask(self, request: _Request) -> Answer:
         retrying = tenacity.AsyncRetrying(
             stop=tenacity.stop_after_attempt(self._retries.attempts),
             wait=self._delay,
@@ -172,7 +255,8 @@ class Client:
             reraise=True,
         )
         try:
-            return await retrying(self._attempt, request)
+            answer: Answer = await retrying(self._attempt, request)
+            return answer
         except _TransientError as last:
             raise last.error from last.__cause__
 
@@ -181,27 +265,29 @@ class Client:
         if self._session is not None:
             await self._session.close()
 
-    async def _attempt(self, request: _Request) -> Any:
+    async def _attempt(self, request: _Request) -> Answer:
         await self._limits.take(request.costs, request.partition)
         async with self._slots:
             await self._wait_for_pause(request.path)
-            answer = await self._send(request.path, request.query)
+            answer = await self._send(request)
         if seconds := self._pause(answer.headers):
             self._pause_all(seconds, "by its count of our requests")
         # The service's own error is more specific than the HTTP status beside it.
         refusal = self._refusal(answer)
-        if refusal is None and answer.document is not None and answer.status < 300:
-            return answer.json
-        raise self._error(request, refusal or http_refusal(answer), answer)
+        whole = answer.document is not None if request.json else bool(answer.body)
+        if refusal is None and whole and answer.status < 300:
+            return answer
+        refusal = refusal or http_refusal(answer, quoted=self._trade.quoted)
+        raise self._error(request, refusal, answer)
 
-    async def _send(self, path: str, query: dict[str, str]) -> Answer:
+    async def _send(self, request: _Request) -> Answer:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=self._parallel),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers={
                     "Accept": "application/json",
-                    "User-Agent": "brain-library",
+                    "User-Agent": self._service.user_agent,
                     **self._credentials,
                 },
                 timeout=aiohttp.ClientTimeout(
@@ -210,21 +296,29 @@ class Client:
                 trust_env=True,  # proxies
             )
         try:
-            url = self._url / path
-            async with self._session.get(url, params=query, allow_redirects=False) as response:
+            async with self._session.request(
+                "GET" if request.form is None else "POST",
+                self._url / request.path if request.path else self._url,
+                params=request.query,
+                data=request.form,
+                headers=request.headers,
+                allow_redirects=self._service.redirects,
+                max_redirects=5,
+            ) as response:
                 return Answer(response.status, response.headers, await response.read())
         except TimeoutError as error:
-            raise self._unreachable(path, f"no answer within {self._timeout:g} s") from error
+            reason = f"no answer within {self._timeout:g} s"
+            raise self._unreachable(request.path, reason) from error
         except (aiohttp.ClientError, OSError) as error:
             reason = redact(str(error)) or type(error).__name__
-            raise self._unreachable(path, reason) from error
+            raise self._unreachable(request.path, reason) from error
 
     def _unreachable(self, path: str, reason: str) -> _TransientError:
         return _TransientError(
-            ExchangeUnreachableError(
+            self._trade.unreachable(
                 f"{self.service}: {self.host} can't be reached for {path} ({reason}), "
                 f"{self._retries.attempts} attempts; check the network, the proxy and the "
-                f"base URL ({self.service}_url)"
+                f"base URL ({self._setting})"
             )
         )
 
@@ -233,17 +327,18 @@ class Client:
         message = f"{self.service}: {self.host} answers {request.path} with {refusal.code}"
         message = f"{message}: {refusal.message}"
         if refusal.reason == "blocked":
-            return ExchangeBlockedError(
+            return self._trade.blocked(
                 f"{message}; it serves nobody from this network or country, whatever is asked: ask "
-                f"from a permitted network, or through a permitted gateway ({self.service}_url)"
+                f"from a permitted network, or through a permitted gateway ({self._setting})"
             )
         if refusal.reason in ("refused", "absent"):
             absent = refusal.reason == "absent"
-            error_type = NoSuchInstrumentError if absent else ExchangeRefusedError
-            return error_type(f"{message}; correct what was asked, or the base URL", refusal.code)
+            error_type = self._trade.absent if absent else self._trade.refused
+            cure = refusal.cure or "correct what was asked, or the base URL"
+            return error_type(f"{message}; {cure}", refusal.code)
         seconds = retry_after(answer.headers) or refusal.retry_after
         if refusal.reason == "busy":
-            unreachable = ExchangeUnreachableError(
+            unreachable = self._trade.unreachable(
                 f"{message}, {self._retries.attempts} attempts; try again later, and look whether "
                 "a proxy or firewall answers in its place"
             )
@@ -291,6 +386,10 @@ class Client:
             f"{until:%Y-%m-%d %H:%M:%S} UTC ({path} was not answered{reason}); start again after "
             "that, since asking on lengthens the ban"
         )
+
+
+def _texts(query: Query | None) -> dict[str, str]:
+    return {name: str(value) for name, value in (query or {}).items() if value is not None}
 
 
 def split_credentials(base_url: str) -> tuple[URL, dict[str, str]]:

@@ -68,16 +68,25 @@ class Refusal:
             fewer requests are due; ``banned``, no request for a time.
         retry_after: seconds until a request may be sent, where there is no ``Retry-After``; 0 is
             unknown.
+        cure: of a refusal for good; empty: what was asked, or the base URL, is to be corrected.
     """
 
     code: str
     message: str
     reason: Reason = "refused"
     retry_after: float = 0.0
+    cure: str = ""
 
 
-def http_refusal(answer: Answer) -> Refusal:
-    """The refusal of an answer that is no JSON, or has an HTTP status of 300 and more."""
+def http_refusal(answer: Answer, *, quoted: bool = True) -> Refusal:
+    """The refusal of an answer that is no JSON, or has an HTTP status of 300 and more.
+
+    Args:
+        answer: of the service.
+        quoted: whether the message is the beginning of the body; else it has nothing of it.
+    """
+    if not quoted:
+        answer = Answer(answer.status, answer.headers, b"its body is not shown")
     status = answer.status
     if status in BLOCKED:
         text = re.sub(r"<[^>]*>", " ", answer.body[:2000].decode(errors="replace"))

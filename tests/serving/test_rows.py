@@ -18,6 +18,7 @@ from engine.data.frames import feature_frame
 from engine.data.market_series import MarketSeries
 from serving import Decision, Hamilton, Limits
 from tests.engine.markets import market_of
+from tests.engine.moods import sentiment_of
 from tests.serving.conftest import TRAINED
 from tests.serving.desk import HORIZON, Models, bars_of, fit, give, head, sample
 
@@ -28,7 +29,8 @@ TIME = NEW[0].close_time
 
 @pytest.fixture(scope="module")
 def market() -> MarketSeries:
-    return market_of(sample(), first=900)
+    sentiment = sentiment_of(sample(), first=900)
+    return replace(market_of(sample(), first=900), sentiment=sentiment)
 
 
 def models_of(folder: Path, dataset: Dataset, name: Family = Family.LIGHTGBM) -> Models:
@@ -40,10 +42,15 @@ def models_of(folder: Path, dataset: Dataset, name: Family = Family.LIGHTGBM) ->
 def rows_of(market: MarketSeries) -> list[tuple[int, str, str, int, int, dict[str, float]]]:
     """All rows of a market, by the moment at which they are public."""
     rows: list[tuple[int, str, str, int, int, dict[str, float]]] = []
-    for kind, frame, names in (
+    assert market.sentiment is not None
+    posts = market.sentiment.posts.assign(exchange=market.sentiment.posts["publisher"])
+    parts: tuple[tuple[str, pd.DataFrame, tuple[str, ...]], ...] = (
         ("funding", market.funding, ("rate", "interval_hours")),
         ("open_interest", market.open_interest, ("base", "usd")),
-    ):
+        ("post", posts, ("score",)),
+        ("index", market.sentiment.index.assign(exchange=""), ("value",)),
+    )
+    for kind, frame, names in parts:
         known = frame.dropna(subset=["time", "available"])
         times = [
             pd.DatetimeIndex(known[n]).as_unit("ns").asi8.tolist() for n in ("time", "available")
@@ -65,7 +72,7 @@ def test_rows_of_the_market_count_as_in_the_batch(
     hamilton = Hamilton(models, [SYMBOL], limits=Limits.off(), journal=tmp_path / "journal")
     champion = hamilton.champion(SYMBOL, "low")
     rows = [row for row in rows_of(market) if row[0] > dataset.close_time[-1].value]
-    assert {row[1] for row in rows} == {"funding", "open_interest"}
+    assert {row[1] for row in rows} == {"funding", "open_interest", "post", "index"}
     decisions: list[Decision] = []
     for place, bar in enumerate(NEW):
         if place == 100:  # a restart
@@ -94,11 +101,14 @@ def test_a_champion_without_its_rows_decides_nothing_and_says_which(
     hamilton = Hamilton(models_of(tmp_path, dataset), [SYMBOL], limits=Limits.off())
     missing = "of which no row was given"
     (first,) = give(hamilton, SYMBOL, NEW[:1])
-    assert first.reason == f"ETH-USD.1d.6/1 needs funding, open_interest, {missing}"
+    needs = "funding, index, open_interest, post"
+    assert first.reason == f"ETH-USD.1d.6/1 needs {needs}, {missing}"
     assert (first.position, first.version) == (0.0, "ETH-USD.1d.6/1")
     assert math.isnan(first.prediction)
     values = {"rate": 0.0001, "interval_hours": 8.0}
     hamilton.row("funding", SYMBOL, "binance", TIME, TIME, values)
+    hamilton.row("post", SYMBOL, "x", TIME, TIME, {"score": 0.5})
+    hamilton.row("index", SYMBOL, "", TIME, TIME, {"value": 40.0})
     assert give(hamilton, SYMBOL, NEW[1:2])[0].reason.endswith(f"needs open_interest, {missing}")
     hamilton.row("open_interest", SYMBOL, "binance", TIME, TIME, {"base": 10.0})
     assert math.isfinite(give(hamilton, SYMBOL, NEW[2:3])[0].prediction)
@@ -147,6 +157,7 @@ BAD_ROWS = {
     "name": (("funding", "binance", TIME, TIME, {"rat": 1.0}), "funding has no 'rat'"),
     "missing": (("funding", "binance", TIME, TIME, {"rate": 1.0}), "needs 'interval_hours'"),
     "exchange": (("open_interest", "", TIME, TIME, {"base": 1.0}), "name it"),
+    "publisher": (("post", "", TIME, TIME, {"score": 1.0}), "of a publisher; name it"),
     "infinite": (("open_interest", "okx", TIME, TIME, {"base": math.inf}), "'base' is inf"),
     "text": (("open_interest", "okx", TIME, TIME, {"base": "1"}), "no number"),
     "nothing": (("columns", "", TIME, TIME, {}), "give a mapping"),

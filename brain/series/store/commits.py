@@ -19,7 +19,7 @@ from brain.series.store.schema import MONTH, Kind
 from brain.series.store.sync import sync_commits
 from brain.series.store.table import WRITER, SeriesTable, locks, until_committed
 
-__all__ = ["append_rows", "restore_rows", "revise_rows", "tidy", "upsert_rows"]
+__all__ = ["append_rows", "expire", "restore_rows", "revise_rows", "tidy", "upsert_rows"]
 
 logger = logging.getLogger(__name__)
 
@@ -187,6 +187,15 @@ def tidy(table: SeriesTable, keep_hours: int) -> None:
     table.find_or_create().vacuum(
         retention_hours=keep_hours, dry_run=False, enforce_retention_duration=False, full=True
     )
+
+
+def expire(table: SeriesTable) -> None:
+    """Delete the files that the table has replaced, at once: no earlier version can be read."""
+    delta = table.find()
+    if delta is None:
+        return
+    # Not those that no version names: another writer may be about to commit them.
+    delta.vacuum(retention_hours=0, dry_run=False, enforce_retention_duration=False, full=False)
 
 
 def _partition_names(kind: Kind, rows: pa.Table) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -16,6 +17,7 @@ from brain.naming import spot_exchange
 from brain.series.store.schema import MONTH, Kind
 
 __all__ = [
+    "FileGoneError",
     "RowFilter",
     "extents",
     "partitions_of",
@@ -27,8 +29,15 @@ __all__ = [
     "to_timestamp",
 ]
 
+# Of what object stores and file systems say alike.
+_GONE = re.compile(r"Object at location .* not found", re.DOTALL)
+
 # More symbols than these are cheaper to compare than to look for.
 _FEW_SYMBOLS = 20
+
+
+class FileGoneError(OSError):
+    """A file of the version that is read was deleted, since rows were purged; read the next one."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +127,7 @@ def run_sql(delta: DeltaTable, sql: str) -> pa.Table:
     """The rows of a query in SQL, in which the table is called ``series``.
 
     Raises:
+        FileGoneError: a file of the table is not there any more.
         OSError: files of the table can't be read.
     """
     reader = QueryBuilder().register("series", delta).execute(sql)
@@ -127,7 +137,8 @@ def run_sql(delta: DeltaTable, sql: str) -> pa.Table:
         if type(error) is not Exception:
             raise
         # Errors while rows arrive are bare Exceptions.
-        raise OSError(str(error)) from error
+        gone = FileGoneError if _GONE.search(str(error)) else OSError
+        raise gone(str(error)) from error
 
 
 def query(

@@ -2,8 +2,9 @@
 
 One table a kind. Times are UTC in microseconds; prices are in the quote currency, ``volume``,
 ``base`` and ``open_interest`` in base units, ``rate`` and ``funding_rate`` a fraction per interval.
-Market series are of an exchange. Shadows, evidence and contests are of models: rows that are only
-ever appended, see :meth:`brain.series.store.store.SeriesStore.append`.
+Market series are of an exchange, and sentiment is of a publisher: ids, times and scores of posts,
+and nothing that anybody has written. Shadows, evidence and contests are of models: rows that are
+only ever appended, see :meth:`brain.series.store.store.SeriesStore.append`.
 """
 
 from __future__ import annotations
@@ -50,6 +51,8 @@ class Kind:
         partition: the key's column that the table is partitioned by.
         monthly: whether it is partitioned by the month of the time too.
         stamped: whether the store notes in ``collected`` when it stored a row.
+        private: columns whose values stand in the rows alone, and in no file about them: Delta's
+            log has the least and the largest value of the others.
         version: of this layout.
         migrations: by older version, what makes its rows those of the next version.
     """
@@ -62,6 +65,7 @@ class Kind:
     partition: str = "exchange"
     monthly: bool = True
     stamped: bool = True
+    private: frozenset[str] = frozenset()
     version: int = 1
     migrations: Mapping[int, Migration] = field(default_factory=dict)
 
@@ -91,6 +95,14 @@ class Kind:
         """Of the table: the columns of readers, and the month."""
         names = [*self.columns, *([MONTH] if self.monthly else [])]
         return pa.schema([(name, self.arrow_type(name)) for name in names])
+
+    @property
+    def configuration(self) -> dict[str, str | None] | None:
+        """Of the table, in Delta's words; None: as Delta does by itself."""
+        if not self.private:
+            return None
+        public = [name for name in self.schema.names if name not in self.private]
+        return {"delta.dataSkippingStatsColumns": ",".join(public)}
 
     def arrow_type(self, column: str) -> pa.DataType:
         """The type of a column in the table."""
@@ -265,6 +277,39 @@ KINDS = _kinds(
         nullable=frozenset({"first", "last", *_COUNTS}),
         time="checked",
         stamped=False,
+    ),
+    # A post's score, -1 to 1, NaN where the scorer can't tell. ``time`` is its publication, and
+    # ``available`` when it had arrived here too.
+    Kind(
+        "sentiment",
+        key=("publisher", "coin", "time", "id"),
+        values={
+            "score": "number",
+            "scorer": "text",
+            "scorer_version": "text",
+            "available": "time",
+        },
+        partition="publisher",
+        stamped=False,
+        private=frozenset({"id"}),
+    ),
+    # Posts whose deletion was asked for: SHA-256 of publisher and id, so that none comes back.
+    Kind(
+        "deletions",
+        key=("publisher", "digest"),
+        values={"asked": "time"},
+        time=None,
+        partition="publisher",
+        monthly=False,
+        stamped=False,
+    ),
+    # An index of the whole market's mood, ``index`` "fear_greed", 0 to 100.
+    Kind(
+        "indices",
+        key=("index", "time"),
+        values={"value": "number", "available": "time"},
+        partition="index",
+        monthly=False,
     ),
     # A line's predictions of bars that its versions had not seen; ``time`` is the bar's close.
     # ``prediction`` is in the target's units, ``position`` what the version's own rule decided

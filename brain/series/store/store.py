@@ -16,6 +16,7 @@ from brain.naming import listed_symbol, present_name, spot_exchange
 from brain.series.store.address import check_root, parse_root, store_faults
 from brain.series.store.commits import (
     append_rows,
+    expire,
     restore_rows,
     revise_rows,
     tidy,
@@ -25,7 +26,7 @@ from brain.series.store.object_store import ConditionalPuts, is_s3, storage_opti
 from brain.series.store.queries import RowFilter, extents, query, text_filter, to_timestamp
 from brain.series.store.rows import rows_with, to_rows
 from brain.series.store.schema import KINDS, Kind, parse_kind
-from brain.series.store.table import SeriesTable
+from brain.series.store.table import SeriesTable, read_again
 
 __all__ = ["AppendCounts", "SeriesStore", "UpsertCounts"]
 
@@ -176,12 +177,14 @@ class SeriesStore:
         texts = {"symbol": symbol, "exchange": exchange, "timeframe": timeframe, **(where or {})}
         condition = self._condition(layout, start=start, end=end, **texts)
         order = " ORDER BY " + ", ".join(f'"{name}"' for name in layout.key)
-        with self._faults(layout, "read"):
+
+        def rows_now() -> pa.Table | None:
             delta = self._tables[kind].find()
-            if delta is None:
-                return layout.empty(names)
-            rows = query(delta, layout, names, condition, order)
-        return layout.to_frame(rows)
+            return None if delta is None else query(delta, layout, names, condition, order)
+
+        with self._faults(layout, "read"):
+            rows = read_again(rows_now)
+        return layout.empty(names) if rows is None else layout.to_frame(rows)
 
     def times(
         self,
@@ -333,6 +336,42 @@ class SeriesStore:
         if texts["symbol"]:
             with self._faults(layout, "revise"):
                 revise_rows(self._tables[kind], change_rows, texts)
+
+    def purge(
+        self, kind: str, doomed: Callable[[pd.DataFrame], pd.Series], *, partition: str
+    ) -> int:
+        """Remove rows for good: no file and no earlier version of the table has them afterwards.
+
+        Who is reading such a version just then reads the next one. Copies beyond the store, such as
+        backups and old versions of objects in a bucket that keeps them, are not reached.
+
+        Args:
+            kind: one of :meth:`kinds`.
+            doomed: gets rows as of :meth:`read`, in any order, and tells which of them go; it is
+                called again if another writer stores rows meanwhile.
+            partition: the value of the kind's partition whose rows it gets.
+
+        Returns:
+            How many rows are gone.
+        """
+        layout = parse_kind(kind, self._kinds)
+        texts = {layout.partition: [partition]}
+        gone = 0
+
+        def change_rows(rows: pa.Table) -> pa.Table | None:
+            nonlocal gone
+            before = layout.to_frame(rows)
+            mask = doomed(before).astype(bool)
+            gone = int(mask.sum())
+            return rows_with(layout, before[~mask], texts, self._clock()) if gone else None
+
+        with self._faults(layout, "purge"):
+            if self._tables[kind].find() is None:
+                return 0
+            revise_rows(self._tables[kind], change_rows, texts)
+            # Also where nothing is left to remove: whoever removed it may have been killed.
+            expire(self._tables[kind])
+        return gone
 
     # --- upkeep ---------------------------------------------------------------------------------
 

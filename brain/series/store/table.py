@@ -21,11 +21,11 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 
 from brain.errors import SeriesStoreError
 from brain.series.store.object_store import check_reachable, is_s3
-from brain.series.store.queries import run_sql
+from brain.series.store.queries import FileGoneError, run_sql
 from brain.series.store.schema import Kind
 from brain.series.store.sync import set_corrupt_checkpoint_aside, sync_commits
 
-__all__ = ["WRITER", "SeriesTable", "locks", "until_committed"]
+__all__ = ["WRITER", "SeriesTable", "locks", "read_again", "until_committed"]
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +37,7 @@ _LAYOUT = "brain-layout"
 _GIVE_UP_SECONDS = 300.0
 _FIRST_PAUSE_SECONDS = 0.02
 _LONGEST_PAUSE_SECONDS = 2.0
+_READINGS = 6
 WRITER = WriterProperties(compression="ZSTD", compression_level=1)
 
 
@@ -68,6 +69,21 @@ def until_committed(work: Callable[[], T]) -> T:
             multiplier=_FIRST_PAUSE_SECONDS, max=_LONGEST_PAUSE_SECONDS
         ),
         stop=tenacity.stop_after_delay(_GIVE_UP_SECONDS),
+        reraise=True,
+    )
+    return retrying(lambda: read_again(work))
+
+
+def read_again(work: Callable[[], T]) -> T:
+    """Do what reads a table, and again, a few times, if a file is deleted under it.
+
+    Raises:
+        FileGoneError: it is gone for good.
+    """
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(FileGoneError),
+        wait=tenacity.wait_random_exponential(multiplier=_FIRST_PAUSE_SECONDS, max=1.0),
+        stop=tenacity.stop_after_attempt(_READINGS),
         reraise=True,
     )
     return retrying(work)
@@ -135,6 +151,7 @@ class SeriesTable:
                     schema=self.kind.schema,
                     partition_by=self.kind.partitions,
                     name=self.kind.name,
+                    configuration=self.kind.configuration,
                     storage_options=self._options(),
                     commit_properties=locks([], layout=self.kind.version),
                 )

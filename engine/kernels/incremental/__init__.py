@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         IncrementalProfit as IncrementalProfit,
     )
     from engine.kernels.incremental.regimes import IncrementalRegimes as IncrementalRegimes
+    from engine.kernels.incremental.sentiment import IncrementalSentiment as IncrementalSentiment
     from engine.kernels.incremental.settlements import (
         IncrementalSettlements as IncrementalSettlements,
         PaidBar as PaidBar,
@@ -35,6 +36,7 @@ __all__, __getattr__, __dir__ = face(
         "engine.kernels.incremental.positions": "IncrementalPositions",
         "engine.kernels.incremental.profit": "BarProfit IncrementalProfit",
         "engine.kernels.incremental.regimes": "IncrementalRegimes",
+        "engine.kernels.incremental.sentiment": "IncrementalSentiment",
         "engine.kernels.incremental.settlements": "IncrementalSettlements PaidBar",
     },
 )

@@ -7,21 +7,20 @@ not made good.
 
 from __future__ import annotations
 
-import heapq
 import math
 from collections.abc import Iterable, Sequence
 from operator import itemgetter
-from typing import NamedTuple, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from brain.errors import InputError, did_you_mean
-from engine.kernels.as_of import STALE
 from engine.kernels.columns import Floats
+from engine.kernels.incremental.as_of import Rows, age
 from engine.kernels.incremental.recent_bars import Arrays, RecentBars, array_of
 from engine.kernels.incremental.rings import Means, lagged
-from engine.kernels.incremental.scalars import INF, NAN, logs, ratio
+from engine.kernels.incremental.scalars import INF, NAN, logs, mean_known, ratio
 from engine.kernels.market_features import LEAST_INTERVAL, MARKET_FEATURES, MARKET_LOOK_BACK
 
 __all__ = ["IncrementalMarketFeatures"]
@@ -31,48 +30,11 @@ _ORDER = itemgetter(*MARKET_FEATURES)
 _NS_PER_HOUR = 3_600_000_000_000.0
 
 
-class _Row(NamedTuple):
-    """A market's row in the order of :class:`engine.kernels.as_of.AsOf`: the newest is the last."""
-
-    time_ns: int
-    available_ns: int
-    place: int
-    first: float
-    second: float
-
-
-class _Rows:
-    """One exchange's rows of a kind: those to come, and the newest of those that are public."""
-
-    def __init__(self) -> None:
-        self._waiting: list[tuple[int, _Row]] = []
-        self._newest: _Row | None = None
-        self._places = 0
-
-    def add(self, time_ns: int, available_ns: int, first: float, second: float) -> None:
-        row = _Row(int(time_ns), int(available_ns), self._places, float(first), float(second))
-        self._places += 1
-        heapq.heappush(self._waiting, (row.available_ns, row))
-
-    def public(self, at_ns: int) -> _Row | None:
-        """The newest row that is public at a bar's close; closes ascend."""
-        while self._waiting and self._waiting[0][0] <= at_ns:
-            _, row = heapq.heappop(self._waiting)
-            if self._newest is None or row > self._newest:
-                self._newest = row
-        return self._newest
-
-    def rows(self) -> list[_Row]:
-        """All that may count at bars to come."""
-        newest = [self._newest] if self._newest else []
-        return newest + [row for _, row in sorted(self._waiting)]
-
-
 class _Exchange:
     """One exchange's rows, and its open interest at the bars before."""
 
     def __init__(self) -> None:
-        self.funding, self.open_interest = _Rows(), _Rows()
+        self.funding, self.open_interest = Rows(), Rows()
         self.base, self.time = lagged(max(_CHANGES)), lagged(max(_CHANGES))
 
     def rate(self, at_ns: int) -> tuple[float, float]:
@@ -82,14 +44,14 @@ class _Exchange:
             return NAN, NAN
         rate, hours = row.first, row.second
         hours = hours if abs(rate) < 1.0 and hours >= LEAST_INTERVAL else NAN
-        age = _age(row, hours * _NS_PER_HOUR, at_ns)
-        return (NAN, NAN) if math.isnan(age) else (rate * 8.0 / hours, age)
+        periods = age(row, hours * _NS_PER_HOUR, at_ns)
+        return (NAN, NAN) if math.isnan(periods) else (rate * 8.0 / hours, periods)
 
     def interest(self, at_ns: int) -> tuple[float, float]:
         """Open interest in base units, kept for the changes to come, and in USD."""
         row = self.open_interest.public(at_ns)
         base = usd = time = NAN
-        if row and not math.isnan(_age(row, float(row.available_ns - row.time_ns), at_ns)):
+        if row and not math.isnan(age(row, float(row.available_ns - row.time_ns), at_ns)):
             base, usd, time = row.first, row.second, float(row.time_ns)
         self.base.appendleft(base)
         self.time.appendleft(time)
@@ -99,13 +61,6 @@ class _Exchange:
         """Open interest over that of so many bars before; NaN where both are of one row."""
         apart = self.time[0] > self.time[bars]
         return ratio(self.base[0], self.base[bars]) if apart else NAN
-
-
-def _age(row: _Row, period_ns: float, at_ns: int) -> float:
-    """Periods since a row's time stamp; NaN where it is stale."""
-    # Whole nanoseconds are subtracted first, as in the batch.
-    age = ratio(float(at_ns - row.time_ns), period_ns)
-    return age if 0.0 <= age <= STALE else NAN
 
 
 class IncrementalMarketFeatures:
@@ -191,7 +146,7 @@ class IncrementalMarketFeatures:
         traded = (volume if valid and 0.0 <= volume < INF else NAN) * close
         rates, ages = _columns(exchange.rate(close_time_ns) for exchange in self._all())
         bases, usds = _columns(exchange.interest(close_time_ns) for exchange in self._all())
-        rate = _mean(rates)
+        rate = mean_known(rates)
         self._recent.push(close_time_ns, rate, traded, close)
         rate_24, rate_168, traded_24 = self._remember(rate, traded, close)
         features = {
@@ -199,15 +154,15 @@ class IncrementalMarketFeatures:
             "funding_mean_24": rate_24,
             "funding_mean_168": rate_168,
             "funding_spread": _spread(rates),
-            "funding_elapsed": _mean(ages),
+            "funding_elapsed": mean_known(ages),
         }
         values = [usd if usd > 0.0 else base * close for base, usd in zip(bases, usds, strict=True)]
         moved = [exchange.moved(bars) for bars in _CHANGES for exchange in self._all()]
         value, *taken = logs(24.0 * traded_24, *values, *moved)
         count = len(values)
-        features["oi_turnover_24"] = _mean(taken[:count]) - value
+        features["oi_turnover_24"] = mean_known(taken[:count]) - value
         for place, bars in enumerate(_CHANGES, start=1):
-            features[f"oi_change_{bars}"] = _mean(taken[place * count : (place + 1) * count])
+            features[f"oi_change_{bars}"] = mean_known(taken[place * count : (place + 1) * count])
         features["oi_flow_24"] = features["oi_change_24"] * _sign(close - self._closes[24])
         if not valid:
             return np.full(len(MARKET_FEATURES), NAN)
@@ -282,15 +237,6 @@ def _columns(pairs: Iterable[tuple[float, float]]) -> tuple[list[float], list[fl
     """Pairs of every exchange as two lists."""
     pairs = list(pairs)
     return [first for first, _ in pairs], [second for _, second in pairs]
-
-
-def _mean(values: Sequence[float]) -> float:
-    """Over the exchanges where it is known, in the order of the batch."""
-    total, count = 0.0, 0
-    for value in values:
-        if not math.isnan(value):
-            total, count = total + value, count + 1
-    return total / count if count else NAN
 
 
 def _spread(values: Sequence[float]) -> float:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["INF", "NAN", "garman_klass", "logs", "ratio", "root"]
+__all__ = ["INF", "NAN", "garman_klass", "logs", "mean_known", "ratio", "root"]
 
 NAN, INF = math.nan, math.inf
 
@@ -31,6 +32,15 @@ def logs(*values: float) -> list[float]:
     usable = np.array([x if 0.0 < x < INF else NAN for x in values])
     result: list[float] = np.log(usable).tolist()
     return result
+
+
+def mean_known(values: Sequence[float]) -> float:
+    """The mean of the values that are known, in the order of the batch; NaN where none is."""
+    total, count = 0.0, 0
+    for value in values:
+        if not math.isnan(value):
+            total, count = total + value, count + 1
+    return total / count if count else NAN
 
 
 def garman_klass(log_open: float, log_high: float, log_low: float, log_close: float) -> float:

@@ -20,12 +20,15 @@ from engine.kernels.incremental import (
     IncrementalFeatures,
     IncrementalMarketFeatures,
     IncrementalRegimes,
+    IncrementalSentiment,
 )
 from engine.kernels.market_features import MARKET_FEATURES
 from engine.kernels.position import PositionRule
 from engine.kernels.regime_state import RegimeDefinition, RegimeState
 from engine.kernels.regimes import classify, volatility
+from engine.kernels.sentiment import SENTIMENT_FEATURES
 from tests.engine.markets import market_of
+from tests.engine.moods import sentiment_of
 from tests.engine.paths import random_path
 from tests.engine.sessions import frame
 
@@ -62,7 +65,7 @@ def data_of(bars: Bars, market: MarketSeries | None = None, **changes: Any) -> E
 
 def test_the_kernels_go_on_after_the_last_bar_as_the_batch_does() -> None:
     whole = random_path(1, 700, 0.03).bars()
-    market = market_of(whole, missing=0.1)
+    market = replace(market_of(whole, missing=0.1), sentiment=sentiment_of(whole))
     past = replace(whole, frame=whole.frame[:500])
     data = ExecutorData.from_bytes(data_of(past, market).to_bytes())
     features = IncrementalFeatures.from_arrays(data.memory.features)
@@ -78,15 +81,29 @@ def test_the_kernels_go_on_after_the_last_bar_as_the_batch_does() -> None:
         columns = [column[later].tolist() for column in vars(interest).values()]
         for stamp in zip(*columns, strict=True):
             of_market.open_interest(name, *stamp)
+    of_sentiment = IncrementalSentiment.from_arrays(data.memory.sentiment)
+    assert market.sentiment is not None
+    for publisher, posts in market.sentiment.post_rows().items():
+        later = posts.available_ns > data.trained_until_ns
+        for post in zip(*(c[later].tolist() for c in vars(posts).values()), strict=True):
+            of_sentiment.post(publisher, *post)
+    days = market.sentiment.index_rows()
+    assert days is not None
+    later = days.available_ns > data.trained_until_ns
+    for day in zip(*(c[later].tolist() for c in vars(days).values()), strict=True):
+        of_sentiment.index(*day)
     expected, codes = feature_frame(whole, market)[500:], states(whole)[0][500:]
     times = whole.close_time.as_unit("ns").asi8[500:].tolist()
     bars = whole.frame[500:].to_numpy().tolist()
-    own = len(expected.columns) - len(MARKET_FEATURES)
+    own = len(expected.columns) - len(MARKET_FEATURES) - len(SENTIMENT_FEATURES)
+    end = own + len(MARKET_FEATURES)
+    assert np.isfinite(expected.to_numpy()[:, end:]).mean() > 0.9
     for row, code, (o, h, lo, c, v), time in zip(
         expected.to_numpy(), codes, bars, times, strict=True
     ):
         np.testing.assert_array_equal(features.push(o, h, lo, c, v, time), row[:own])
-        np.testing.assert_array_equal(of_market.push(o, h, lo, c, v, time), row[own:])
+        np.testing.assert_array_equal(of_market.push(o, h, lo, c, v, time), row[own:end])
+        np.testing.assert_array_equal(of_sentiment.push(o, h, lo, c, time), row[end:])
         assert regimes.push(o, h, lo, c, time) == code
 
 

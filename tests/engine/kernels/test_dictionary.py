@@ -7,46 +7,52 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.kernels.dictionary import BAR_ENTRIES, MARKET_ENTRIES
+from engine.kernels.dictionary import BAR_ENTRIES, ENTRIES, MARKET_ENTRIES, SENTIMENT_ENTRIES
 from engine.kernels.features import FEATURES, LOOK_BACK, bar_features
 from engine.kernels.market_features import MARKET_FEATURES, MARKET_LOOK_BACK
+from engine.kernels.sentiment import SENTIMENT_FEATURES, SENTIMENT_LOOK_BACK
 from tests.engine.markets import Market, random_market, rows_of
+from tests.engine.moods import Mood, mood_rows, random_mood
 from tests.engine.paths import Path, random_path
 
 BARS = 500
-NAMES = (*FEATURES, *MARKET_FEATURES)
-ENTRIES = (*BAR_ENTRIES, *MARKET_ENTRIES)
+NAMES = (*FEATURES, *MARKET_FEATURES, *SENTIMENT_FEATURES)
 SEEDS = range(4)
 ENDS = range(LOOK_BACK, BARS, 19)
 
 
 @cache
-def world(seed: int) -> tuple[Path, Market]:
-    """Bars and their market; every second path has gaps."""
+def world(seed: int) -> tuple[Path, Market, Mood]:
+    """Bars, their market and its mood; every second path has gaps."""
     path = random_path(seed, BARS, 0.02 * (seed % 2))
-    return path, random_market(path, seed)
+    return path, random_market(path, seed), random_mood(path, seed)
+
+
+def rows_of_path(path: Path, market: Market, mood: Mood) -> NDArray[np.float64]:
+    columns = bar_features(*path.columns()), rows_of(path, market), mood_rows(path, mood)
+    return np.column_stack(columns)
 
 
 @cache
 def rows(seed: int) -> NDArray[np.float64]:
-    path, market = world(seed)
-    return np.column_stack([bar_features(*path.columns()), rows_of(path, market)])
+    return rows_of_path(*world(seed))
 
 
 def last_row(seed: int, end: int, bars: int) -> NDArray[np.float64]:
     """The last row of so many bars up to an end."""
-    path, market = world(seed)
-    part = path[end - bars : end]
-    return np.concatenate([bar_features(*part.columns())[-1], rows_of(part, market)[-1]])
+    path, market, mood = world(seed)
+    last: NDArray[np.float64] = rows_of_path(path[end - bars : end], market, mood)[-1]
+    return last
 
 
 def test_each_feature_has_an_entry_and_each_entry_is_complete() -> None:
     assert tuple(entry.name for entry in ENTRIES) == NAMES
-    assert len(set(NAMES)) == 58
+    assert len(set(NAMES)) == 63
     for entry in ENTRIES:
         assert all([entry.formula, entry.unit, entry.unknown, entry.look_back])
     assert max(entry.look_back for entry in BAR_ENTRIES) == LOOK_BACK
     assert max(entry.look_back for entry in MARKET_ENTRIES) == MARKET_LOOK_BACK
+    assert max(entry.look_back for entry in SENTIMENT_ENTRIES) == SENTIMENT_LOOK_BACK
 
 
 def test_look_backs_are_enough_and_not_a_bar_too_long() -> None:

@@ -17,7 +17,7 @@ from brain.errors import ModelIntegrityError
 from brain.model_keys import ModelKey
 from brain.records import Champion
 from serving import Hamilton
-from serving.champions import LoadedVersion, cell_of, load_champions
+from serving.champions import LoadedVersion, cell_of, load_champions, load_from
 from serving.predictors.lstm import LstmModel
 from tests.serving.conftest import TRAINED
 from tests.serving.desk import Models, bars_of, sample
@@ -76,23 +76,23 @@ def each_version(models: Models) -> list[tuple[Champion, Mapping[str, bytes], st
 @pytest.mark.parametrize("name", NAMES)
 def test_other_bytes_at_the_second_look_are_never_loaded(models: Models, name: str) -> None:
     for champion, files, model in each_version(models):
-        expected = scores_of(LoadedVersion(cell_of(champion), files, KEY))
+        expected = scores_of(LoadedVersion(cell_of(champion), files))
         file = model if name == "model" else name
         changing = Changing(files, file, first=False)
         try:
-            version = LoadedVersion(cell_of(champion), changing, KEY)
+            version = LoadedVersion(cell_of(champion), changing)
         except ModelIntegrityError:
             assert file == MANIFEST  # which each file is checked by anew
         else:
             assert scores_of(version) == expected
         with pytest.raises(ModelIntegrityError):
-            LoadedVersion(cell_of(champion), Changing(files, file, first=True), KEY)
+            LoadedVersion(cell_of(champion), Changing(files, file, first=True))
 
 
 def test_bytes_that_change_after_the_check_change_no_score(models: Models) -> None:
     for champion, files, _ in each_version(models):
         buffers = {name: bytearray(content) for name, content in files.items()}
-        version = LoadedVersion(cell_of(champion), buffers, KEY)  # type: ignore[arg-type]
+        version = LoadedVersion(cell_of(champion), buffers)  # type: ignore[arg-type]
         expected = scores_of(version)
         for buffer in buffers.values():
             buffer[:] = bytes(len(buffer))
@@ -124,7 +124,7 @@ def test_files_that_are_swapped_on_the_disk_all_the_time_load_as_registered_or_n
     champion, files, model = each_version(models)[0]
     for name in (MANIFEST, EXECUTOR, model):
         (tmp_path / name).write_bytes(files[name])
-    expected = scores_of(LoadedVersion(cell_of(champion), OnDisk(tmp_path), KEY))
+    expected = scores_of(LoadedVersion(cell_of(champion), OnDisk(tmp_path)))
     ended = threading.Event()
 
     def swap() -> None:
@@ -140,7 +140,7 @@ def test_files_that_are_swapped_on_the_disk_all_the_time_load_as_registered_or_n
     try:
         while not (loaded >= 20 and refused >= 20):
             try:
-                version = LoadedVersion(cell_of(champion), OnDisk(tmp_path), KEY)
+                version = LoadedVersion(cell_of(champion), OnDisk(tmp_path))
             except ModelIntegrityError:
                 refused += 1
             else:
@@ -192,7 +192,8 @@ def test_one_file_that_differs_costs_its_version_alone(models: Models) -> None:
                 files[first[2]] = spoilt(files[first[2]])
             return files
 
-    loaded = load_champions(OneSpoilt(models.folder, models.cells, models.folders), KEY, cells)
+    source = OneSpoilt(models.folder, models.cells, models.folders)
+    loaded = load_champions(load_from(source), KEY, cells)
     assert [cell.version for cell in cells if cell.version != spoilt_id] == [
         champion.version.id for champion in loaded.champions.values()
     ]
