@@ -181,6 +181,39 @@ def collect(**overrides: str | None) -> int:
     return job.exit_code
 
 
+@cli.command()
+@_setting_options("exchanges", "symbols", "timeframe", "frames", "frames_hours", "commit_seconds")
+def stream(**overrides: str | None) -> int:
+    """Stream candles, mark prices, funding, open interest and liquidations until stopped."""
+    from market.streams.command import stream_until_stopped
+
+    _streaming(stream_until_stopped, overrides)
+    return 0
+
+
+@cli.command()
+@_setting_options("frames")
+def reread(**overrides: str | None) -> int:
+    """Read a stream's recording again, and replace what a former reader made of it."""
+    from market.streams.command import reread_recording
+
+    _streaming(reread_recording, overrides)
+    return 0
+
+
+def _streaming(
+    work: Callable[[Settings, Console], None], overrides: Mapping[str, str | None]
+) -> None:
+    """Do the work of a stream, which has a log and no run."""
+    from brain.console import console
+    from brain.settings import load_settings
+    from registry.places import log_file
+
+    settings = load_settings(overrides)
+    with log_to(Logs(log_file(settings), as_json=settings.log_format == "json")):
+        work(settings, console())
+
+
 _costs = "cost_bps", "fee_bps", "half_spread_bps", "impact_bps", "liquidity"
 _trading = "fill", "product", *_costs, "threshold"
 _training = (

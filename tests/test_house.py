@@ -394,6 +394,7 @@ def test_the_entry_points_are_the_commands() -> None:
         "main",
         "nightly",
         "collect",
+        "stream",
         "train",
         "tune",
         "analyze",
@@ -407,6 +408,8 @@ def test_the_entry_points_are_the_commands() -> None:
         "doctor",
         "nightly",
         "collect",
+        "stream",
+        "reread",
         "train",
         "tune",
         "analyze",
@@ -416,7 +419,9 @@ def test_the_entry_points_are_the_commands() -> None:
     }
 
 
-@pytest.mark.parametrize("name", ["nightly", "collect", "train", "tune", "analyze", "replay"])
+@pytest.mark.parametrize(
+    "name", ["nightly", "collect", "stream", "train", "tune", "analyze", "replay"]
+)
 def test_an_entry_point_hands_every_parameter_to_its_command(name: str) -> None:
     entry = ENTRY_POINTS[name]
     options = {option.name: option for option in mlproject.cli.commands[name].params}

@@ -53,7 +53,6 @@ class BinanceFeed(Feed):
     url = "wss://fstream.binance.com"
     keep_alive = KeepAlive()  # the exchange pings
     coverage = "sampled"
-    patience = 5.0
     lag = 2.0
     requests_per_second = 5.0  # it hangs up on who sends more than ten
     lifetime = 24 * 3600.0

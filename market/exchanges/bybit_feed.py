@@ -3,6 +3,8 @@
 ``allLiquidation`` has every liquidation, in batches of half a second, at the bankruptcy price of
 the position. Its side is the position's: ``Buy`` is a long that was liquidated.
 
+The ticker of bitcoin is always among the channels, for it never rests.
+
 A ticker comes whole at first, and then as what has changed. Open interest is of both sides of the
 market there; one is returned, as of the history.
 """
@@ -65,7 +67,6 @@ class BybitFeed(Feed):
     url = "wss://stream.bybit.com"
     keep_alive = KeepAlive('{"op":"ping"}', 20.0)
     coverage = "all"
-    patience = 5.0
     lag = 2.0
     requests_per_second = 20.0
 
@@ -77,8 +78,9 @@ class BybitFeed(Feed):
         routes = []
         for first in range(0, len(market.instruments), _SYMBOLS):
             channels, subscriptions = list[Channel](), []
+            part = market.instruments[first : first + _SYMBOLS]
             # One subscription an instrument: an unknown channel spoils all of its subscription.
-            for number, one in enumerate(market.instruments[first : first + _SYMBOLS], start=1):
+            for number, one in enumerate(part, start=1):
                 own = (
                     Channel(f"{_TICKERS}{one.id}", ((one.symbol, SNAPSHOTS),), canary=True),
                     Channel(f"{_LIQUIDATIONS}{one.id}", ((one.symbol, LIQUIDATIONS),)),
@@ -86,6 +88,10 @@ class BybitFeed(Feed):
                 )
                 channels += own
                 subscriptions.append(_subscription(number, own))
+            if Bybit.bitcoin.id not in {one.id for one in part}:
+                canary = Channel(f"{_TICKERS}{Bybit.bitcoin.id}", (), canary=True)
+                channels.append(canary)
+                subscriptions.append(_subscription(len(subscriptions) + 1, (canary,)))
             number_text = f" {first // _SYMBOLS + 1}" if first else ""
             routes.append(
                 Route(
@@ -138,6 +144,8 @@ class _BybitReader(FeedReader):
         return str(message.get("topic", ""))
 
     def data(self, channel: Channel, message: Mapping[str, Any]) -> Reading:
+        if channel.canary and not channel.series:
+            return Reading(pulse=moment(message, "ts"))
         instrument = self.instruments[channel.name.rpartition(".")[2]]
         if channel.canary:
             return self._ticker(instrument, message)

@@ -104,12 +104,20 @@ class Route:
         path: below the feed's address.
         channels: of the connection.
         subscriptions: what is sent to get them, in this order.
+        patience: seconds between pulses, at most, for the time between to count as listened: what
+            is dropped in a shorter silence can't be known.
     """
 
     name: str
     path: str
     channels: tuple[Channel, ...]
     subscriptions: tuple[Subscription, ...]
+    patience: float = 2.5
+
+    @property
+    def silence(self) -> float:
+        """Seconds without a pulse after which a connection is given up."""
+        return 4 * self.patience
 
 
 @dataclass(frozen=True)
@@ -198,9 +206,6 @@ class Feed(ABC):
     keep_alive: ClassVar[KeepAlive]
     #: Whether it pushes "all" liquidations, or they are "sampled": at most one a symbol and second.
     coverage: ClassVar[str]
-    #: Seconds between pulses, at most, for the time between to count as listened; a connection that
-    #: is silent for longer is given up.
-    patience: ClassVar[float]
     #: Seconds by which a liquidation may be pushed after its time.
     lag: ClassVar[float]
     #: Subscribing frames that may be sent in a second.

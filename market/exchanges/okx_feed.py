@@ -3,6 +3,9 @@
 Candles are on the route ``business``, all else on ``public``. Of a contract's liquidations at most
 one a second is pushed: sums are lower bounds. Sizes are in contracts, the price is the bankruptcy
 price, and ``posSide`` says whose position it was.
+
+A mark price that stands still comes every ten seconds, else five times a second. Bitcoin's is
+always among the channels, for it never rests.
 """
 
 from __future__ import annotations
@@ -55,7 +58,6 @@ class OkxFeed(Feed):
     url = "wss://ws.okx.com:8443"
     keep_alive = KeepAlive("ping", 20.0)
     coverage = "sampled"
-    patience = 15.0  # a mark price that stands still comes every ten seconds
     lag = 3.0
     requests_per_second = 2.0
 
@@ -74,13 +76,18 @@ class OkxFeed(Feed):
             public += [Channel(f"{name} {one.id}", present) for name in (_RATE, _INTEREST)]
             candles = ((one.symbol, CANDLES),)
             business.append(Channel(f"candle{bar} {one.id}", candles, canary=True))
-        return (_route("public", public), _route("business", business))
+        bitcoin = Okx.bitcoin.id
+        if bitcoin not in {one.id for one in market.instruments}:
+            public.append(Channel(f"{_MARK} {bitcoin}", (), canary=True))
+            business.append(Channel(f"candle{bar} {bitcoin}", (), canary=True))
+        # Candles come as trades do: their silence says less than that of mark prices.
+        return (_route("public", public), _route("business", business, patience=15.0))
 
     def reader(self, route: Route, market: Market) -> FeedReader:
         return _OkxReader(route, market)
 
 
-def _route(name: str, channels: Sequence[Channel]) -> Route:
+def _route(name: str, channels: Sequence[Channel], patience: float = 2.5) -> Route:
     subscriptions = []
     for number, part in enumerate(chunks(channels, _CHANNELS), start=1):
         request = {
@@ -90,7 +97,7 @@ def _route(name: str, channels: Sequence[Channel]) -> Route:
         }
         names = tuple(channel.name for channel in part)
         subscriptions.append(Subscription(json.dumps(request, ensure_ascii=False), names))
-    return Route(name, f"ws/v5/{name}", tuple(channels), tuple(subscriptions))
+    return Route(name, f"ws/v5/{name}", tuple(channels), tuple(subscriptions), patience)
 
 
 def _argument(channel: str) -> dict[str, str]:
@@ -136,6 +143,9 @@ class _OkxReader(FeedReader):
         if channel.name == _FORCED:
             return Reading(liquidations=self._liquidations(listing(message, "data")))
         name, _, instrument_id = channel.name.partition(" ")
+        if not channel.series:
+            rows = listing(message, "data") if name == _MARK else []
+            return Reading(pulse=max((moment(row, "ts") for row in rows), default=0))
         instrument = self.instruments[instrument_id]
         if channel.canary and name != _MARK:
             return _candles(instrument, message)

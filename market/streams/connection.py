@@ -51,6 +51,8 @@ class LiveConnection:
 
     Attributes:
         listened: set with the first pulse.
+        proved: set once something is proved to be listened to: what came before the first pulse may
+            still have been on its way on an older connection until then.
         retiring: set when the exchange is about to close it.
     """
 
@@ -67,6 +69,7 @@ class LiveConnection:
         self.feed, self.route, self.opening = feed, route, opening
         self.number = number
         self.listened = asyncio.Event()
+        self.proved = asyncio.Event()
         self.retiring = asyncio.Event()
         self._sockets, self._emit, self._normaliser = sockets, hub.emit, hub.normaliser
         self._room, self._pace = hub.room, hub.pace
@@ -111,6 +114,8 @@ class LiveConnection:
             if known.last != self._pulse:
                 self._pulse, self._pulse_at = known.last, loop.time()
                 self.listened.set()
+                if known.start is not None and known.until > known.start:
+                    self.proved.set()
 
     async def _send(self, socket: aiohttp.ClientWebSocketResponse) -> str:
         """Subscribe, and keep the connection alive."""
@@ -130,7 +135,7 @@ class LiveConnection:
 
     async def _watch(self) -> str:
         """End a connection that is not answered, or silent; whatever else it does."""
-        loop, patience = asyncio.get_running_loop(), self._pace.patience(self.feed)
+        loop, silence = asyncio.get_running_loop(), self._pace.silence(self.route)
         sending = len(self.route.subscriptions) * self._pace.scale / self.feed.requests_per_second
         deadline = loop.time() + sending + self._pace.answer
         while self._known.waiting:
@@ -141,21 +146,20 @@ class LiveConnection:
                 refused = dict.fromkeys(sorted(self._known.waiting), "not acknowledged")
                 self._emit("lack", self.number, json.dumps({"refused": refused}))
                 break
-            await asyncio.sleep(patience / 20)
-        self._pulse_at = max(self._pulse_at, loop.time() + max(self._pace.answer - patience, 0.0))
+            await asyncio.sleep(silence / 50)
+        self._pulse_at = max(self._pulse_at, loop.time())
         while True:
-            if self._room.is_set() and loop.time() - self._pulse_at > patience:
+            if self._room.is_set() and loop.time() - self._pulse_at > silence:
                 state = "silent" if self.listened.is_set() else "acknowledged, but silent"
-                return f"{state} for {patience:g} s"
-            await asyncio.sleep(patience / 20)
+                return f"{state} for {silence:g} s"
+            await asyncio.sleep(silence / 50)
 
     async def _retire(self) -> str:
         """Say when it has to be handed over, by its age or because the exchange says so."""
-        loop, patience = asyncio.get_running_loop(), self._pace.patience(self.feed)
-        lifetime = self._pace.lifetime(self.feed)
+        loop, lifetime = asyncio.get_running_loop(), self._pace.lifetime(self.feed)
         end = None if lifetime is None else loop.time() + lifetime
         while not (self._known.closing or (end is not None and loop.time() > end)):
-            await asyncio.sleep(patience / 4)
+            await asyncio.sleep(self._pace.patience(self.route))
         self.retiring.set()
         await asyncio.Event().wait()
         return ""

@@ -49,7 +49,7 @@ class RouteKeeper:
                 if successor is None:
                     await _any(current.task, current.connection.retiring)
                 else:
-                    await _any(current.task, successor.task, successor.connection.listened)
+                    await _any(current.task, successor.task, successor.connection.proved)
                 if current.task.done():
                     self._note(current)
                     if successor is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from market.exchanges.feed import Feed
+from market.exchanges.feed import Feed, Route
 
 __all__ = ["Pace"]
 
@@ -36,9 +36,13 @@ class Pace:
     keep: float = 72 * 3600.0
     scale: float = 1.0
 
-    def patience(self, feed: Feed) -> float:
-        """Without a pulse."""
-        return feed.patience * self.scale
+    def patience(self, route: Route) -> float:
+        """Between pulses, at most, for the time between to count as listened."""
+        return route.patience * self.scale
+
+    def silence(self, route: Route) -> float:
+        """Without a pulse, after which a connection is given up."""
+        return route.silence * self.scale
 
     def lag(self, feed: Feed) -> float:
         """By which a liquidation may be pushed after its time."""

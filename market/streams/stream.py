@@ -210,7 +210,7 @@ class Stream:
             self._timeframe,
             market.instruments,
             lag=round(1000 * self._pace.lag(feed)),
-            patience=round(1000 * self._pace.patience(feed)),
+            patience=round(1000 * self._pace.patience(route)),
         )
 
         def connect() -> LiveConnection:

@@ -111,13 +111,23 @@ class LiveProtocol(ABC):
     Attributes:
         name: of the exchange.
         delay: seconds by which a liquidation may be pushed after its time.
+        unknown: ids of instruments that it does not know, although they are listed.
+        roots: paths at which it is silent.
     """
 
     name: str
     delay: float
+    roots: tuple[str, ...] = ()
 
     def __init__(self, live: Live) -> None:
         self.live = live
+        self.unknown: set[str] = set()
+
+    async def notice(self) -> None:  # noqa: B027 (most exchanges don't)
+        """Say that connections will be closed."""
+
+    def knows(self, name: str) -> bool:
+        return name not in self.unknown and self.live.truth.by_id(self.name, name) is not None
 
     @abstractmethod
     def route_of(self, path: str) -> str | None:
@@ -257,7 +267,12 @@ class Live:
             now = self.clock
             self._happen(exchange, last, now)
             events = self._take_due(exchange, now)
-            well, self._well[exchange] = self._well[exchange] and faults.healthy, faults.healthy
+            # A machine that stands still is an exchange that does.
+            beats = now - last <= 2000 * self.scale
+            well, self._well[exchange] = (
+                self._well[exchange] and faults.healthy and beats,
+                faults.healthy,
+            )
             for session in list(self.sessions[exchange]):
                 reason = protocol.overdue(session)
                 if reason:

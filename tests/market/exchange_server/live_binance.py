@@ -23,10 +23,13 @@ class LiveBinance(LiveProtocol):
     name = "binance"
     delay = 1.0
 
+    #: Where forced orders, mark prices and candles are not sent.
+    roots: tuple[str, ...] = ("/stream", "/ws")
+
     def route_of(self, path: str) -> str | None:
-        if path in ("/market/stream", "/market/ws"):
-            return path
-        return "" if path in ("/stream", "/ws") else None
+        if path in self.roots:
+            return ""
+        return path if path in ("/market/stream", "/market/ws") else None
 
     async def told(self, session: Session, text: str) -> None:
         try:
@@ -48,7 +51,7 @@ class LiveBinance(LiveProtocol):
         for coin in self.live.coins:
             listing = self.live.listing(self.name, coin)
             channel = f"{listing.id.lower()}@markPrice@1s"
-            if channel in session.channels:
+            if channel in session.channels and self.knows(listing.id):
                 data = {
                     "e": "markPriceUpdate",
                     "E": now,

@@ -35,7 +35,7 @@ class LiveBybit(LiveProtocol):
         if self.live.faults[self.name].unanswered:
             return
         answer |= {"req_id": request.get("req_id", ""), "op": "subscribe"}
-        unknown = [topic for topic in request["args"] if not self._known(topic)]
+        unknown = [topic for topic in request["args"] if not self.knows(topic.rpartition(".")[2])]
         if unknown:
             message = f"error:handler not found,topic:{unknown[0]}"
             await session.send(dumps({**answer, "success": False, "ret_msg": message}))
@@ -47,10 +47,6 @@ class LiveBybit(LiveProtocol):
         for topic in request["args"]:
             if topic.startswith("tickers."):
                 await session.send(self._ticker(topic, "snapshot", self.live.clock))
-
-    def _known(self, topic: str) -> bool:
-        name = topic.rpartition(".")[2]
-        return self.live.truth.by_id(self.name, name) is not None
 
     def overdue(self, session: Session) -> str:
         quiet = time.monotonic() - session.heard

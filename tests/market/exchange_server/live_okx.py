@@ -55,9 +55,8 @@ class LiveOkx(LiveProtocol):
         business = session.route.endswith("business")
         if name == "liquidation-orders":
             return name if argument.get("instType") == "SWAP" and not business else None
-        known = self.live.truth.by_id(self.name, instrument) is not None
         right = name.startswith("candle") if business else name in _PUBLIC
-        return f"{name} {instrument}" if known and right else None
+        return f"{name} {instrument}" if self.knows(instrument) and right else None
 
     async def notice(self) -> None:
         """Say that connections will be closed."""

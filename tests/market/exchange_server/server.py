@@ -146,13 +146,11 @@ class ExchangeServer:
 
     def call(self, work: Callable[[], Any]) -> None:
         """Do something in the server's event loop; what is returned is awaited if it can be."""
+        self._run(_done(work))
 
-        async def run() -> None:
-            result = work()
-            if asyncio.iscoroutine(result):
-                await result
-
-        self._run(run())
+    def call_soon(self, work: Callable[[], Any]) -> None:
+        """As :meth:`call`, without waiting for it."""
+        asyncio.run_coroutine_threadsafe(_done(work), self._loop)
 
     def _start_live(self) -> None:
         if self.live is not None:
@@ -271,6 +269,12 @@ class ExchangeServer:
         return web.Response(
             body=content, status=reply.status, headers=reply.headers, content_type=media_type
         )
+
+
+async def _done(work: Callable[[], Any]) -> None:
+    result = work()
+    if asyncio.iscoroutine(result):
+        await result
 
 
 def _reset(request: web.Request) -> None:

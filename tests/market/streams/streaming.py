@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -26,6 +27,15 @@ QUICK = Pace(
     longest_wait=10 * SCALE,
     segment=2.0,
     scale=SCALE,
+)
+#: Where a stall of the test's own machine must not look like one of the exchanges.
+CALM = 0.2
+CALM_PACE = replace(
+    QUICK,
+    answer=10 * CALM,
+    first_wait=0.5 * CALM,
+    longest_wait=10 * CALM,
+    scale=CALM,
 )
 
 
@@ -155,3 +165,36 @@ def shares(folder: Path, server: ExchangeServer) -> dict[str, float]:
         if healthy:
             result[exchange] = counted / healthy
     return result
+
+
+def interruptions(folder: Path, exchange: str, reason: str) -> list[float]:
+    """Seconds of the interruptions of bitcoin's liquidations whose reason matches."""
+    rows = SeriesStore(folder / "series").read(
+        "listening", exchange=exchange, symbol="BTC/USDT:USDT"
+    )
+    rows = rows[(rows["kind"] == "liquidations") & (rows["reason"] != "")]
+    rows = rows[rows["reason"].str.contains(reason)]
+    return [float(one) for one in (rows["end"] - rows["start"]).dt.total_seconds()]
+
+
+def assert_sound(folder: Path, truth: pd.DataFrame) -> None:
+    """Nothing is stored that did not happen, or twice; no time is both; nothing came unseen."""
+    rows = stored(folder)
+    keys = ["exchange", "symbol", "time", "side", "base", "price"]
+    own = rows.assign(time=rows["time"].astype("int64") // 1000)[keys].round(8)
+    assert not own.duplicated().any()
+    assert len(own.merge(truth[keys].round(8).drop_duplicates(), on=keys)) == len(own)
+    assert not candles_twice(folder)
+    listening = stored(folder, "listening").sort_values(["exchange", "symbol", "kind", "start"])
+    assert (listening["start"] < listening["end"]).all()
+    series = ["exchange", "symbol", "kind"]
+    until = listening.groupby(series)["end"].shift()
+    # Every moment since the first is in one row.
+    assert (until.isna() | (until == listening["start"])).all()
+    lost = unseen(folder, truth)
+    assert len(lost) == 0, lost
+
+
+def candles_twice(folder: Path) -> bool:
+    candles = stored(folder, "candles")
+    return bool(candles.duplicated(["exchange", "symbol", "timeframe", "time"]).any())
