@@ -28,6 +28,7 @@ BENCHMARKS = {
     "nightly": "the night on the packaged sample, beside the same night as tutorials do it",
     "promotion": "error rate and power of the trial that makes champions, on simulated nights",
     "serving": "scores of single rows by our predictors, beside mlflow.pyfunc, and their memory",
+    "streams": "bursts of liquidations from three exchanges, beside ccxt.pro's watch_liquidations",
     "seeds": "signs that a day of new bars changes, and costs, of models of several seeds",
 }
 

@@ -216,7 +216,7 @@ def _stretches(
     """Windows that end in a minute of the mask, joined where they touch."""
     exchange, symbol, reason = named
     suspects: list[Suspect] = []
-    for place in np.flatnonzero(mask & (grid >= start.floor("min"))):
+    for place in np.flatnonzero(mask & (grid >= start.floor("min"))).tolist():
         end = grid[place] + _MINUTE
         begin = end - WINDOW
         if suspects and suspects[-1].end >= begin:

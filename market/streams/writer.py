@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,6 +31,8 @@ __all__ = ["Counts", "Stored", "Writer", "recover", "store_rows", "write_checkpo
 logger = logging.getLogger(__name__)
 
 _CHECKPOINT = "stored.json"
+# So many rows are committed before their time.
+_MANY_ROWS = 50_000
 # So many entries or rows may wait for a disk; an entry is some 500 bytes.
 _MOST_WAITING = 400_000
 
@@ -119,6 +122,7 @@ class Writer:
         self.room.set()
         self.counts = Counts()
         self._troubles: dict[str, str] = {}
+        self._many = asyncio.Event()
         self._recording_lock = asyncio.Lock()
         self.stored_at = time.time()
 
@@ -131,6 +135,8 @@ class Writer:
         """Have an entry recorded, and what it says stored."""
         self._entries.append(entry)
         self._normaliser.take(entry)
+        if len(self._normaliser.rows) > _MANY_ROWS:
+            self._many.set()
         if len(self._entries) > _MOST_WAITING or len(self._normaliser.rows) > _MOST_WAITING:
             self.room.clear()
 
@@ -183,7 +189,7 @@ class Writer:
             # Of this very moment: what comes from here on stands in the next segment.
             text = None if segment is None else self._normaliser.state()
             try:
-                await self._in("recording", lambda: self._recording.write(entries))
+                await self._in("recording", lambda: self._write(entries))
             except BaseException:
                 self._entries = entries + self._entries
                 raise
@@ -194,11 +200,22 @@ class Writer:
             await self._in("recording", lambda: self._recording.expire(before))
             self._segment_since, self._segment_at = segment, time.monotonic()
 
+    def _write(self, entries: list[Entry]) -> None:
+        self._recording.write(entries)
+        self._recording.sync()
+
     # --- the store --------------------------------------------------------------------------------
 
     async def _commit_always(self) -> None:
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
         while True:
-            await asyncio.sleep(self._pace.commit)
+            due = max(begun + self._pace.commit, loop.time())  # however long one takes
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(due):
+                    await self._many.wait()
+            self._many.clear()
+            begun = loop.time()
             try:
                 await self._commit()
             except (SeriesStoreError, StorageFullError) as error:
@@ -215,7 +232,6 @@ class Writer:
         for row in self._normaliser.listening.take():
             self._listening[row.series, row.start] = row
         await self._record()
-        await self._in("recording", self._recording.sync)
         listening = list(self._listening.values())
         await self._in("store", lambda: self._store_all(listening, since))
         for row in listening:

@@ -36,6 +36,7 @@ class LiveOkx(LiveProtocol):
             return
         for argument in request["args"]:
             name = self._channel(session, argument)
+            same = {"id": request["id"]} if "id" in request else {}
             if name is None:
                 message = ",".join(f"{key}:{value}" for key, value in argument.items())
                 answer = {
@@ -44,10 +45,10 @@ class LiveOkx(LiveProtocol):
                     "msg": f"Wrong URL or {message} doesn't exist. Please use the correct URL, "
                     "channel and parameters referring to API document.",
                 }
-                await session.send(dumps({"id": request["id"], **answer, "connId": "c"}))
+                await session.send(dumps({**same, **answer, "connId": "c"}))
                 continue
             session.channels.add(name)
-            answer = {"id": request["id"], "event": "subscribe", "arg": argument, "connId": "c"}
+            answer = {**same, "event": "subscribe", "arg": argument, "connId": "c"}
             await session.send(dumps(answer))
 
     def _channel(self, session: Session, argument: dict[str, str]) -> str | None:
