@@ -105,7 +105,8 @@ def our_side(pipe: Connection, urls: Mapping[str, str], scratch: Path) -> None:
         stop.set()
         await task
         rows = store.read("liquidations", columns=["exchange"])
-        taken = Taken(rows["exchange"].value_counts().to_dict())
+        counts = rows["exchange"].value_counts()
+        taken = Taken({str(name): int(number) for name, number in counts.items()})
         taken.latencies = np.concatenate(latencies).tolist()
         first, last = (time.time() - time.monotonic() + at for at in (begin, end))
         taken.listened = _listened(store.read("listening"), first, last)
