@@ -634,7 +634,7 @@ def _job_of(role: Role, settings: Settings, *, collects: bool, reads: bool) -> I
     from brain.disk import reserve
     from brain.scratch import job_folder
     from brain.series.source import describe_source, open_bars
-    from market.night import check_collection
+    from market.checks import check_collection
     from registry.places import database_folder
 
     # What can't be used is refused before the library makes tables and folders.

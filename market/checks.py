@@ -1,4 +1,4 @@
-"""Checks of the exchanges: clocks that agree, answers of the documented shape."""
+"""Checks of the exchanges: settings that name some, clocks that agree, answers of their shape."""
 
 from __future__ import annotations
 
@@ -7,15 +7,25 @@ import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pandas as pd
 
-from brain.checks import CONFIGURATION, Check, failed, ok, skipped
-from brain.errors import BrainError, ExchangeUnreachableError, InputError, MarketError
+from brain.checks import CONFIGURATION, Check, failed, folder_fault, ok, skipped
+from brain.errors import (
+    BrainError,
+    ExchangeUnreachableError,
+    InputError,
+    MarketError,
+    SeriesStoreError,
+    SettingsError,
+)
+from brain.series.store.address import parse_root
+from brain.series.store.object_store import is_s3
 from brain.settings import Settings
 from market.exchanges import EXCHANGES, Exchange, Probe, exchange_of
 
-__all__ = ["check_exchanges"]
+__all__ = ["check_collection", "check_exchanges"]
 
 _CLOCK = "clock"
 _SECONDS = 25.0
@@ -93,6 +103,30 @@ async def _report(exchange: Exchange, live: bool, seconds: float) -> _ExchangeRe
         unreachable = not live and isinstance(report.failure, ExchangeUnreachableError)
         report.checks.append((skipped if unreachable else failed)(exchange.name, report.failure))
     return report
+
+
+def check_collection(settings: Settings) -> None:
+    """Check that the settings are those of a collection, before anything is written.
+
+    Raises:
+        SettingsError: no exchanges or no symbols are named.
+        InputError: an exchange or its address is none, or it has no history of the timeframe.
+        SeriesStoreError: the folder of the series can't be written.
+    """
+    for name, example in (("exchanges", "binance,bybit,okx"), ("symbols", "BTC/USDT,ETH/USDT")):
+        if not getattr(settings, name):
+            raise SettingsError(
+                f"no {name} are named to collect; set BRAIN_{name.upper()}, "
+                f"for example to {example}"
+            )
+    for exchange in settings.exchanges:
+        exchange_of(settings, exchange)
+    root = parse_root(settings.series)
+    fault = None if is_s3(root) else folder_fault(Path(root))
+    if fault:
+        raise SeriesStoreError(
+            f"{fault}; make the folder writable, or name another as BRAIN_SERIES"
+        )
 
 
 # --- clocks -------------------------------------------------------------------------------------

@@ -5,26 +5,22 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from brain.checks import folder_fault
-from brain.errors import SeriesStoreError, SettingsError
+from brain.errors import SeriesStoreError
 from brain.series.source import SeriesLibrary
-from brain.series.store.address import parse_root
-from brain.series.store.object_store import is_s3
 from brain.settings import Settings
 from brain.work import Failure, Progress
+from market.checks import check_collection
 from market.collection.collector import DataCollector
 from market.collection.results import CollectionResult, SeriesResult
-from market.exchanges import exchange_of
 from market.quality.record import QualityRecord
 from market.quality.report import QualityReport
 from market.quality.store_check import check_store
 
-__all__ = ["MarketNight", "check_collection", "collect_market"]
+__all__ = ["MarketNight", "collect_market"]
 
 logger = logging.getLogger(__name__)
 
@@ -132,30 +128,6 @@ def _upkeep(library: SeriesLibrary) -> None:
             "deleted: %s; allow deleting there, or call upkeep() of the series store with an "
             "account that may",
             error,
-        )
-
-
-def check_collection(settings: Settings) -> None:
-    """Check that the settings are those of a collection, before anything is written.
-
-    Raises:
-        SettingsError: no exchanges or no symbols are named.
-        InputError: an exchange or its address is none, or it has no history of the timeframe.
-        SeriesStoreError: the folder of the series can't be written.
-    """
-    for name, example in (("exchanges", "binance,bybit,okx"), ("symbols", "BTC/USDT,ETH/USDT")):
-        if not getattr(settings, name):
-            raise SettingsError(
-                f"no {name} are named to collect; set BRAIN_{name.upper()}, "
-                f"for example to {example}"
-            )
-    for exchange in settings.exchanges:
-        exchange_of(settings, exchange)
-    root = parse_root(settings.series)
-    fault = None if is_s3(root) else folder_fault(Path(root))
-    if fault:
-        raise SeriesStoreError(
-            f"{fault}; make the folder writable, or name another as BRAIN_SERIES"
         )
 
 

@@ -19,9 +19,10 @@ from brain.errors import InputError, SeriesStoreError, did_you_mean
 from brain.series.store.object_store import is_s3
 from brain.series.store.store import SeriesStore
 from brain.settings import Settings
+from market.checks import check_collection
 from market.exchanges import exchange_of
 from market.exchanges.feeds import FEEDS
-from market.night import check_collection
+from market.http.sockets import Sockets
 from market.streams.pace import Pace
 from market.streams.reread import reread
 from market.streams.status import status_of, write_status
@@ -36,8 +37,12 @@ _LOOK_SECONDS = 2.0
 _TELL_SECONDS = 60.0
 
 
-def make_stream(settings: Settings) -> Stream:
+def make_stream(settings: Settings, store: SeriesStore | None = None) -> Stream:
     """The stream of the settings; nothing is opened yet.
+
+    Args:
+        settings: the exchanges, symbols, addresses and times.
+        store: another one than that of the settings.
 
     Raises:
         SettingsError: no exchanges or no symbols are named.
@@ -50,6 +55,8 @@ def make_stream(settings: Settings) -> Stream:
     for name in settings.exchanges:
         if name not in FEEDS:
             raise InputError(f"{name} is not streamed from; {did_you_mean(name, FEEDS)}")
+        url = getattr(settings, f"{name}_stream_url")
+        Sockets(url or FEEDS[name].url, service=name)  # refuses what is no address
     folders = [settings.frames, *([] if is_s3(settings.series) else [Path(settings.series)])]
     check_space(folders, settings.free_mb)
     sources = [
@@ -57,9 +64,13 @@ def make_stream(settings: Settings) -> Stream:
         for name in settings.exchanges
     ]
     pace = Pace(commit=settings.commit_seconds, keep=3600.0 * settings.frames_hours)
-    store = SeriesStore(settings.series)
     return Stream(
-        store, sources, settings.symbols, settings.candle_timeframe, settings.frames, pace=pace
+        SeriesStore(settings.series) if store is None else store.by_own_names(),
+        sources,
+        settings.symbols,
+        settings.candle_timeframe,
+        settings.frames,
+        pace=pace,
     )
 
 

@@ -21,6 +21,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from brain.series.store.store import SeriesStore
+from market.streams.shares import listened_shares, stretches_of
 
 __all__ = ["HISTORY", "WINDOW", "Suspect", "find_suspects", "read_suspects", "silent_minutes"]
 
@@ -201,13 +202,8 @@ def _interest(
 def _heard(listening: pd.DataFrame, exchange: str, symbol: str, grid: pd.DatetimeIndex) -> _Mask:
     """Which minutes end a window of which at least half was listened to."""
     own = listening[(listening["exchange"] == exchange) & (listening["symbol"] == symbol)]
-    heard = np.zeros(len(grid))
-    for start, end in zip(own["start"], own["end"], strict=True):
-        overlap = (grid + _MINUTE).where(grid + _MINUTE < end, end) - grid.where(
-            grid > start, start
-        )
-        heard += np.clip(overlap / _MINUTE, 0.0, 1.0)
-    return _window_sums(heard) >= _MINUTES / 2
+    heard = listened_shares(stretches_of(own), grid, _MINUTE)
+    return np.asarray(_window_sums(heard) >= _MINUTES / 2)
 
 
 def _stretches(
