@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from brain.errors import InputError
+from brain.errors import InputError, NotEnoughBarsError
 from brain.naming import perpetual
 from brain.series.bars import parse_timeframe
 from brain.series.source import SeriesLibrary
@@ -25,7 +25,9 @@ __all__ = ["LiquidationCollector", "Liquidations"]
 
 _HOUR = pd.Timedelta(hours=1)
 _PAST = pd.Timedelta(days=30)
-_FEATURES = "5m"
+_SUMS, _CASCADES = "1m", "5m"
+# What has come may not be stored yet, and a lag is not proved.
+_DELAY = pd.Timedelta(seconds=30)
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,7 +222,9 @@ class LiquidationCollector:
         """What the last hours' liquidations say of a symbol, over all exchanges.
 
         Returns:
-            long_usd, short_usd, liquidations, largest_usd; ``imbalance`` of longs against shorts,
+            Of the hours before the last minute that was over half a minute ago, for what came later
+            may not be stored yet (or before ``until``): long_usd, short_usd, liquidations,
+            largest_usd; ``imbalance`` of longs against shorts,
             -1 to 1, NaN where nothing came; ``cascades``, how many began, NaN where the past is too
             short to tell; ``listened``, the share of the hours that was, at every exchange;
             ``lower_bound``, 1 where some may be left out. All amounts are NaN where not all of the
@@ -229,19 +233,20 @@ class LiquidationCollector:
         Raises:
             InputError, SeriesStoreError: as of :meth:`collect_liquidations`.
         """
-        end = to_timestamp(until, "until") or pd.Timestamp.now("UTC")
+        end = to_timestamp(until, "until") or pd.Timestamp.now("UTC") - _DELAY
+        end = end.floor("min")
         start = end - hours * _HOUR
-        bars = self._bars(symbol, start - _PAST, end, _FEATURES)
-        now = bars[bars["time"] >= start]
+        now = self._bars(symbol, start, end, _SUMS)
         sums = _sums(now, now if now["long_usd"].notna().all() else now.iloc[:0])
         total = sums["long_usd"] + sums["short_usd"]
         imbalance = (sums["long_usd"] - sums["short_usd"]) / total if total > 0 else np.nan
         known = np.isfinite(total)
         try:
-            cascades = float(len(cascades_of(bars, start))) if known else np.nan
-        except InputError:
-            cascades = np.nan
-        return {**sums, "imbalance": imbalance, "cascades": cascades}
+            cascades = len(self.detect_cascades(symbol, hours, timeframe=_CASCADES, until=end))
+            began = float(cascades) if known else np.nan
+        except NotEnoughBarsError:
+            began = np.nan
+        return {**sums, "imbalance": imbalance, "cascades": began}
 
     def _bars(
         self, symbol: str, start: pd.Timestamp, end: pd.Timestamp, timeframe: str

@@ -92,9 +92,7 @@ def test_an_unknown_bar_ends_a_cascade_and_is_none() -> None:
     found = cascades_of(joint(usd), FIRST + pd.Timedelta(minutes=5 * 450)).query("usd > 1e5")
     assert found["bars"].tolist() == [2, 1]
     unknown = joint(np.full(600, np.nan))
-    with pytest.raises(
-        NotEnoughBarsError, match=r"takes 200 bars listened to before .* are 0: let"
-    ):
+    with pytest.raises(NotEnoughBarsError, match=r"takes 200 bars listened to .* are 0: let"):
         cascades_of(unknown, FIRST + pd.Timedelta(days=2))
 
 
