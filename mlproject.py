@@ -244,6 +244,39 @@ def export_files(
     )
 
 
+@cli.command()
+@_setting_options("exchanges", "symbols", "timeframe", "frames", "frames_hours", "commit_seconds")
+def stream(**overrides: str | None) -> int:
+    """Stream candles, mark prices, funding, open interest and liquidations until stopped."""
+    from market.stream_command import stream_until_stopped
+
+    _streaming(stream_until_stopped, overrides)
+    return 0
+
+
+@cli.command()
+@_setting_options("frames")
+def reread(**overrides: str | None) -> int:
+    """Read a stream's recording again, and replace what a former reader made of it."""
+    from market.stream_command import reread_recording
+
+    _streaming(reread_recording, overrides)
+    return 0
+
+
+def _streaming(
+    work: Callable[[Settings, Console], None], overrides: Mapping[str, str | None]
+) -> None:
+    """Do the work of a stream, which has a log and no run."""
+    from brain.console import console
+    from brain.settings import load_settings
+    from registry.places import log_file
+
+    settings = load_settings(overrides)
+    with log_to(Logs(log_file(settings), as_json=settings.log_format == "json")):
+        work(settings, console())
+
+
 _costs = "cost_bps", "fee_bps", "half_spread_bps", "impact_bps", "liquidity"
 _trading = "fill", "product", *_costs, "threshold"
 _training = (
@@ -773,7 +806,7 @@ def _collection_of(
     """
     from market.collection.kinds import kinds_of
     from market.collection.plan import SENTIMENT
-    from market.night import check_collection
+    from market.configuration import check_collection
 
     kinds, symbols = kinds_of(settings), settings.symbols
     if bars is not None:

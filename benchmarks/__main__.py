@@ -30,6 +30,7 @@ BENCHMARKS = {
     "promotion": "error rate and power of the trial that makes champions, on simulated nights",
     "sentiment": "scorers of posts on labelled text: precision, recall and speed",
     "serving": "decisions, scores, memory and HTTP of an executor, beside tutorials and MLflow",
+    "streams": "bursts of liquidations from three exchanges, beside ccxt.pro's watch_liquidations",
     "seeds": "signs that a day of new bars changes, and costs, of models of several seeds",
 }
 

@@ -16,6 +16,7 @@ __all__ = [
     "artifact_address",
     "bars_folder",
     "enter_folder",
+    "frames_folder",
     "log_address",
     "series_address",
     "start_hint",
@@ -138,14 +139,26 @@ def replays_folder(value: object) -> object:
     Raises:
         InputError: the text is empty, or an address.
     """
+    return _local_folder(
+        value,
+        "replays are kept on this machine: name a folder, or leave it out for the one beside "
+        "the store",
+    )
+
+
+def frames_folder(value: object) -> object:
+    """As :func:`brain.folders.replays_folder`, of a stream's recording."""
+    return _local_folder(
+        value, "a stream records on this machine: name a folder, or leave it out for ./frames"
+    )
+
+
+def _local_folder(value: object, cure: str) -> object:
     if not isinstance(value, str | Path):
         return value
     text = str(value)
     if not text.strip() or "://" in text:
-        raise InputError(
-            f"{text!r} is no folder; replays are kept on this machine: name a folder, or leave it "
-            "out for the one beside the store"
-        )
+        raise InputError(f"{text!r} is no folder; {cure}")
     return absolute(text)
 
 

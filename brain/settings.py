@@ -37,6 +37,7 @@ from brain.folders import (
     absolute,
     artifact_address,
     bars_folder,
+    frames_folder,
     log_address,
     replays_folder,
     series_address,
@@ -68,6 +69,13 @@ Rates = Annotated[dict[str, float], NoDecode, BeforeValidator(parse_rates)]
 _PREFIX = "BRAIN_"
 _FILE = "BRAIN_SETTINGS"
 # Where settings are, and a variable of the tests: neither settings nor misspellings.
+# Of no other job than the stream, which has no run.
+_OF_STREAMS = {
+    *(f"{exchange}_stream_url" for exchange in ("binance", "bybit", "okx")),
+    "frames",
+    "frames_hours",
+    "commit_seconds",
+}
 _RESERVED = {_FILE, FOLDER, "BRAIN_RECORDED_DATA"}
 # Those of `brain serve` are its own, :mod:`serving.http.settings`, which needs no pydantic.
 _SERVE, _SERVE_TABLE = f"{_PREFIX}SERVE_", "serve"
@@ -245,6 +253,27 @@ class Settings(BaseSettings):
     fear_greed_url: str | None = Field(
         default=None, repr=False, description="base URL of the Fear & Greed index; its own if none"
     )
+    binance_stream_url: str | None = Field(
+        default=None,
+        repr=False,
+        description="address of Binance USD-M's WebSockets, wss://HOST; its own if none",
+    )
+    bybit_stream_url: str | None = Field(
+        default=None, repr=False, description="address of Bybit's WebSockets; its own if none"
+    )
+    okx_stream_url: str | None = Field(
+        default=None, repr=False, description="address of OKX's WebSockets; its own if none"
+    )
+    frames: Annotated[Path, BeforeValidator(frames_folder)] = Field(
+        default_factory=lambda: Path.cwd() / "frames",
+        description="folder in which a stream records what comes, as it came",
+    )
+    frames_hours: float = Field(
+        default=72.0, gt=0, description="hours that a stream's recording is kept"
+    )
+    commit_seconds: float = Field(
+        default=10.0, gt=0, description="seconds between two commits of a stream to the series"
+    )
     request_timeout: float = Field(
         default=10.0, gt=0, description="seconds that an exchange's answer is waited for"
     )
@@ -385,7 +414,7 @@ class Settings(BaseSettings):
         """The settings that a run logs: all but addresses, which may hold a password."""
         hidden = {name for name in type(self).model_fields if name.endswith("_url")}
         hidden |= {"tracking_uri", "artifact_root", "series", "feeds"}
-        return self.model_dump(mode="json", exclude=hidden)
+        return self.model_dump(mode="json", exclude=hidden | _OF_STREAMS)
 
     def deciding(self) -> dict[str, Any]:
         """The settings that decide the results of a job; some may hold a password."""
@@ -401,7 +430,7 @@ class Settings(BaseSettings):
             "reap_after_hours",
             "replays",
         }
-        return self.model_dump(mode="json", exclude=indifferent)
+        return self.model_dump(mode="json", exclude=indifferent | _OF_STREAMS)
 
     def digest(self) -> str:
         """SHA-256 of what decides the results of a job: equal for two starts of one night."""

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     )
     from market.exchanges.base import Exchange as Exchange, Instrument as Instrument, Probe as Probe
     from market.exchanges.catalogue import EXCHANGES as EXCHANGES, open_exchange as open_exchange
+    from market.liquidations.collector import (
+        LiquidationCollector as LiquidationCollector,
+        Liquidations as Liquidations,
+    )
 
 __all__, __getattr__, __dir__ = face(
     __name__,
@@ -25,5 +29,6 @@ __all__, __getattr__, __dir__ = face(
         "market.collection.results": "CollectionResult Gap SeriesResult",
         "market.exchanges.base": "Exchange Instrument Probe",
         "market.exchanges.catalogue": "EXCHANGES open_exchange",
+        "market.liquidations.collector": "LiquidationCollector Liquidations",
     },
 )

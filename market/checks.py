@@ -1,4 +1,4 @@
-"""Checks of the exchanges: clocks that agree, answers of the documented shape."""
+"""Checks of the exchanges: settings that name some, clocks that agree, answers of their shape."""
 
 from __future__ import annotations
 

@@ -5,36 +5,29 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from brain.checks import folder_fault
-from brain.errors import SeriesStoreError, SettingsError
-from brain.naming import spot_exchange
+from brain.errors import SeriesStoreError
 from brain.series.source import SeriesLibrary
-from brain.series.store.address import parse_root
-from brain.series.store.object_store import is_s3
 from brain.settings import Settings
 from brain.work import Failure, Progress
 from market.collection.collector import DataCollector
-from market.collection.kinds import MARKET, kinds_of, publishers_of
+from market.collection.kinds import kinds_of
 from market.collection.plan import SENTIMENT
 from market.collection.results import CollectionResult, SeriesResult
-from market.exchanges import EXCHANGES, exchange_of
+from market.configuration import check_collection, collected_exchanges
+from market.exchanges import EXCHANGES
 from market.quality.record import QualityRecord
 from market.quality.report import QualityReport
 from market.quality.store_check import check_store
-from market.sentiment.opening import check_scorer
-from market.sentiment.publishers.catalogue import publisher_of
 
-__all__ = ["MarketNight", "check_collection", "collect_market"]
+__all__ = ["MarketNight", "collect_market"]
 
 logger = logging.getLogger(__name__)
 
 _DAY = pd.Timedelta(days=1)
-_EXAMPLES = {"exchanges": "binance,bybit,okx", "symbols": "BTC/USDT,ETH/USDT"}
 
 
 @dataclass(frozen=True)
@@ -123,7 +116,9 @@ def collect_market(
     symbols = settings.symbols if symbols is None else symbols
     check_collection(settings, kinds=kinds, symbols=symbols)
     # Where sentiment alone is collected no exchange is asked.
-    collector = DataCollector(library, _collected(settings) or EXCHANGES, settings=settings)
+    collector = DataCollector(
+        library, collected_exchanges(settings) or EXCHANGES, settings=settings
+    )
 
     def short_progress(result: object, done: int, total: int) -> None:
         if progress is not None:
@@ -153,61 +148,6 @@ def _upkeep(library: SeriesLibrary) -> None:
             "account that may",
             error,
         )
-
-
-def check_collection(
-    settings: Settings,
-    *,
-    kinds: Sequence[str] | None = None,
-    symbols: Sequence[str] | None = None,
-) -> None:
-    """Check that the settings are those of a collection, before anything is written.
-
-    Args:
-        settings, kinds, symbols: see :func:`collect_market`.
-
-    Raises:
-        SettingsError: no exchanges or no symbols are named, or spot markets alone.
-        InputError: an exchange, a publisher, an address or the scorer is none, or an exchange has
-            no history of the timeframe.
-        SeriesStoreError: the folder of the series can't be written.
-    """
-    kinds = kinds_of(settings, kinds)
-    needed = {"exchanges": settings.exchanges} if MARKET in kinds else {}
-    needed["symbols"] = tuple(settings.symbols if symbols is None else symbols)
-    for name, values in needed.items():
-        if not values:
-            raise SettingsError(
-                f"no {name} are named to collect; set BRAIN_{name.upper()}, "
-                f"for example to {_EXAMPLES[name]}"
-            )
-    for exchange in _collected(settings) if MARKET in kinds else ():
-        exchange_of(settings, exchange)
-    if publishers := publishers_of(settings, kinds):
-        check_scorer(settings.scorer)
-    for publisher in publishers:
-        publisher_of(settings, publisher)
-    root = parse_root(settings.series)
-    fault = None if is_s3(root) else folder_fault(Path(root))
-    if fault:
-        raise SeriesStoreError(
-            f"{fault}; make the folder writable, or name another as BRAIN_SERIES"
-        )
-
-
-def _collected(settings: Settings) -> list[str]:
-    """The exchanges that are asked; spot markets are imported.
-
-    Raises:
-        SettingsError: there is none.
-    """
-    exchanges = [name for name in settings.exchanges if not spot_exchange(name)]
-    if not exchanges:
-        raise SettingsError(
-            f"{', '.join(settings.exchanges)}: spot markets are imported and not collected; name "
-            "an exchange of perpetuals too, or use a command that collects nothing, as `train`"
-        )
-    return exchanges
 
 
 def _quality_records(

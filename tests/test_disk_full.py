@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from mlflow import MlflowClient
 
 from brain.errors import StorageFullError
 from registry.library import BrainLibrary
+from tests.disks import fill, small_disk
 
 ROOT = Path(__file__).parents[1]
 NIGHT = {
@@ -29,32 +29,14 @@ NIGHT = {
 
 @pytest.fixture
 def disk() -> Iterator[Path]:
-    """A file system of 4 MB of the test's own, which other users may enter."""
-    folder = Path(tempfile.mkdtemp(prefix="small-disk-"))
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=4m,mode=755", "tmpfs", folder],
-        capture_output=True,
-        check=False,
-    )
-    if mounted.returncode:
-        folder.rmdir()
-        pytest.skip("no file system can be mounted here")
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
-    folder.rmdir()
+    with small_disk() as folder:
+        yield folder
 
 
 @pytest.fixture(name="migrated_store")
 def _migrated_store(sqlite_dsn: str) -> Path:
     """A database file with MLflow's tables."""
     return Path(sqlite_dsn.removeprefix("sqlite:///"))
-
-
-def fill(folder: Path, leave: int = 0) -> None:
-    """Leave so many bytes of a disk free."""
-    with (folder / "ballast").open("ab", buffering=0) as file:
-        while (free := shutil.disk_usage(folder).free) > leave:
-            file.write(bytes(min(free - leave, 65536)))
 
 
 def job(command: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -404,6 +404,7 @@ def test_the_entry_points_are_the_commands() -> None:
         "collect",
         "import",
         "export",
+        "stream",
         "train",
         "tune",
         "analyze",
@@ -421,6 +422,8 @@ def test_the_entry_points_are_the_commands() -> None:
         "collect",
         "import",
         "export",
+        "stream",
+        "reread",
         "train",
         "tune",
         "analyze",
@@ -433,7 +436,7 @@ def test_the_entry_points_are_the_commands() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["nightly", "collect", "train", "tune", "analyze", "replay", "serve"]
+    "name", ["nightly", "collect", "stream", "train", "tune", "analyze", "replay", "serve"]
 )
 def test_an_entry_point_hands_every_parameter_to_its_command(name: str) -> None:
     entry = ENTRY_POINTS[name]

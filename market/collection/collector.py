@@ -13,7 +13,10 @@ import math
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Any
+
+import pandas as pd
 
 from brain.errors import InputError
 from brain.series.bars import parse_timeframe
@@ -28,8 +31,13 @@ from market.collection.kinds import MARKET, kinds_of, publishers_of
 from market.collection.request import CollectionRequest, Tally
 from market.collection.results import CollectionResult
 from market.exchanges import EXCHANGES, exchange_of
+from market.exchanges.feeds import FEEDS
+from market.liquidations.collector import LiquidationCollector
 
 __all__ = ["DataCollector"]
+
+# Hours: more would be read for nothing but a sum.
+_LONGEST_SUMMARY = 24.0
 
 
 class DataCollector:
@@ -100,7 +108,8 @@ class DataCollector:
 
         Returns:
             A result for each symbol, exchange and kind. A symbol's or an exchange's fault is a
-            typed failure there, and the others go on.
+            typed failure there, and the others go on. Liquidations have no history to collect:
+            ``liquidations`` is what streams have stored of the last day of the range.
 
         Raises:
             InputError: ``symbols`` is a single text or empty, an exchange, a publisher, a kind or
@@ -119,7 +128,41 @@ class DataCollector:
         chosen = kinds_of(self.settings, kinds, self.exchanges)
         exchanges = self.exchanges if MARKET in chosen else ()
         publishers = publishers_of(self.settings, chosen)
-        return _run(self._collect(request, exchanges, publishers, progress))
+        collected = _run(self._collect(request, exchanges, publishers, progress))
+        found = self._liquidations(request) if MARKET in chosen else None
+        return collected if found is None else replace(collected, liquidations=found)
+
+    def get_liquidation_features(self, symbol: str, hours: float = 24) -> dict[str, float]:
+        """What the liquidations of the last hours say of a symbol, over all exchanges streamed.
+
+        Args:
+            symbol: a linear perpetual.
+            hours: before now.
+
+        Returns:
+            As of :meth:`market.liquidations.collector.LiquidationCollector.features`: NaN is what
+            nobody has listened to, and 0 that nothing came.
+
+        Raises:
+            InputError: no exchange of the collector is streamed from, or ``hours`` is not positive.
+            SeriesStoreError: the store can't be read.
+        """
+        return self._liquidation_collector().features(symbol, hours)
+
+    def _liquidation_collector(self) -> LiquidationCollector:
+        streamed = [name for name in self.exchanges if name in FEEDS]
+        return LiquidationCollector(self._library, streamed, settings=self.settings)
+
+    def _liquidations(self, request: CollectionRequest) -> pd.DataFrame | None:
+        """A summary of what streams have stored; None where no exchange is streamed from."""
+        symbols, _ = request.names_by_symbol()
+        if not symbols or not set(self.exchanges) & set(FEEDS):
+            return None
+        hours = min(request.hours, _LONGEST_SUMMARY)
+        found = self._liquidation_collector().collect_liquidations(
+            list(symbols), hours, until=request.until
+        )
+        return found.summary()
 
     async def _collect(
         self,

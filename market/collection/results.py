@@ -104,9 +104,13 @@ class CollectionResult:
 
     Attributes:
         series: a result for each symbol, exchange and kind, in the order of the request.
+        liquidations: what streams have stored of the range's last day, a row a symbol and exchange
+            (:meth:`market.liquidations.collector.Liquidations.summary`); None: no exchange is
+            streamed from.
     """
 
     series: tuple[SeriesResult, ...]
+    liquidations: pd.DataFrame | None = field(default=None, compare=False)
 
     @property
     def failures(self) -> tuple[SeriesResult, ...]:

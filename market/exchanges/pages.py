@@ -26,6 +26,7 @@ __all__ = [
     "snapshot_row",
     "spoil",
     "strange_settlements",
+    "upcoming",
     "window_pages",
     "windows",
 ]
@@ -234,7 +235,7 @@ def snapshot_row(
             "mark_price": [mark_price * instrument.multiplier],
             "funding_rate": [funding_rate],
             "next_funding": pd.Series(
-                [_upcoming(time, next_funding, interval_hours)], dtype="datetime64[us, UTC]"
+                [upcoming(time, next_funding, interval_hours)], dtype="datetime64[us, UTC]"
             ),
             "interval_hours": [float("nan") if interval_hours is None else interval_hours],
             "open_interest": [open_interest / instrument.multiplier],
@@ -245,7 +246,7 @@ def snapshot_row(
     return frame.astype({"time": "datetime64[us, UTC]", "available": "datetime64[us, UTC]"})
 
 
-def _upcoming(
+def upcoming(
     time: pd.Timestamp, settlement: pd.Timestamp | None, hours: float | None
 ) -> pd.Timestamp | None:
     """The minute of the upcoming settlement; None if it can't be that of the interval.

@@ -17,7 +17,7 @@ from tests.proxies import FaultProxy
 from tests.serving.desk import fit
 from tests.serving.registry_desk import datasets
 from tests.serving.scene import NEW, SYMBOL, Scene, served
-from tests.test_disk_full import disk, fill  # noqa: F401 -- a fixture
+from tests.test_disk_full import disk as disk, fill as fill
 
 STORE = r"mlflow-artifacts|/bucket"
 _QUICK = Refresh(seconds=0.1, sweep_seconds=1.0)
@@ -236,7 +236,7 @@ def test_a_model_that_is_gone_from_the_registry_is_served_on(
 
 def test_a_full_disk_leaves_the_champion_where_it_is(
     scene: Scene,
-    disk: Path,  # noqa: F811
+    disk: Path,
 ) -> None:
     registry = RemoteRegistry(scene.uri)
     with Hamilton(registry, [SYMBOL], limits=Limits.off(), refresh=_QUICK, cache=disk) as hamilton:

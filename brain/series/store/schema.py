@@ -311,6 +311,31 @@ KINDS = _kinds(
         partition="index",
         monthly=False,
     ),
+    # Liquidations as an exchange pushed them, each once. ``order`` is the exchange's own words of
+    # it, ``side`` who was liquidated: "long" or "short". ``usd`` is base times price, and
+    # ``price_kind`` what that price is: "average fill", "order" or "bankruptcy". ``coverage`` is
+    # "all", or "sampled" where at most one a symbol and second is pushed: sums are lower bounds.
+    # ``received`` is by this machine's clock, the first time that it came.
+    Kind(
+        "liquidations",
+        key=(*_SYMBOL, "time", "order"),
+        values={
+            "side": "text",
+            **dict.fromkeys(("base", "usd", "price"), "number"),
+            "price_kind": "text",
+            "coverage": "text",
+            "received": "time",
+        },
+    ),
+    # What of its time a streamed series was listened to, by the exchange's clock: ``[start, end)``
+    # was if ``reason`` is empty, and was not for that reason otherwise. Rows end at full hours, and
+    # the last one of a series grows.
+    Kind(
+        "listening",
+        key=(*_SYMBOL, "kind", "start"),
+        values={"end": "time", "reason": "text"},
+        time="start",
+    ),
     # A line's predictions of bars that its versions had not seen; ``time`` is the bar's close.
     # ``prediction`` is in the target's units, ``position`` what the version's own rule decided
     # (-1 to 1 of the slot's capital), ``cost`` a share of each unit traded, ``version`` a model id,

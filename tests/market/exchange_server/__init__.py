@@ -16,6 +16,7 @@ from tests.market.exchange_server.catalogue import (
 )
 from tests.market.exchange_server.faults import Faults
 from tests.market.exchange_server.holes import Hole, Swap
+from tests.market.exchange_server.live import Event, Live
 from tests.market.exchange_server.server import ExchangeServer, Request
 from tests.market.exchange_server.truth import Truth
 
@@ -26,9 +27,11 @@ __all__ = [
     "LISTED",
     "NOW",
     "RENAMED",
+    "Event",
     "ExchangeServer",
     "Faults",
     "Hole",
+    "Live",
     "Request",
     "Swap",
     "Truth",

@@ -20,6 +20,7 @@ from tests.market.exchange_server.bybit import FakeBybit
 from tests.market.exchange_server.catalogue import NOW
 from tests.market.exchange_server.exchange import FakeExchange, Reply
 from tests.market.exchange_server.faults import Faults
+from tests.market.exchange_server.live import Live
 from tests.market.exchange_server.okx import FakeOkx
 from tests.market.exchange_server.truth import Truth
 
@@ -66,6 +67,7 @@ class ExchangeServer:
         budget: the share of the real rate limits that is granted, 1 for all of it.
         fillers: how many further perpetuals Bybit lists: with some 500 its list takes two pages.
         faults: none by default.
+        live: arguments of :class:`Live` if the exchanges have a live side, at the same addresses.
 
     Attributes:
         urls: base URL by exchange.
@@ -84,8 +86,10 @@ class ExchangeServer:
         budget: float = 1.0,
         fillers: int = 520,
         faults: Faults | None = None,
+        live: Mapping[str, Any] | None = None,
     ) -> None:
         self.truth = Truth(now, fillers=fillers)
+        self.live = None if live is None else Live(self.truth, **live)
         self.faults = Faults() if faults is None else faults
         self.requests: list[Request] = []
         self.edit: Edit | None = None
@@ -104,6 +108,8 @@ class ExchangeServer:
         for name in self._exchanges:
             self._run(self._open(name))
             self.urls[name] = f"http://127.0.0.1:{self._ports[name]}"
+        if self.live is not None:
+            self.call(self._start_live)
         self.faults.attach(self._switch)
         self._switch(self.faults.down)
         return self
@@ -114,6 +120,8 @@ class ExchangeServer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self.live is not None:
+            self._run(self.live.stop())
         for name in list(self._runners):
             self._run(self._close(name))
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -131,6 +139,23 @@ class ExchangeServer:
         """The requests to an exchange with paths of that ending."""
         return [r for r in self.requests if r.exchange == exchange and r.path.endswith(path)]
 
+    @property
+    def stream_urls(self) -> dict[str, str]:
+        """Addresses of the exchanges' WebSockets."""
+        return {name: url.replace("http", "ws", 1) for name, url in self.urls.items()}
+
+    def call(self, work: Callable[[], Any]) -> None:
+        """Do something in the server's event loop; what is returned is awaited if it can be."""
+        self._run(_done(work))
+
+    def call_soon(self, work: Callable[[], Any]) -> None:
+        """As :meth:`call`, without waiting for it."""
+        asyncio.run_coroutine_threadsafe(_done(work), self._loop)
+
+    def _start_live(self) -> None:
+        if self.live is not None:
+            self.live.start()
+
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
 
@@ -147,6 +172,8 @@ class ExchangeServer:
 
         async def handle(request: web.Request) -> web.StreamResponse:
             try:
+                if self.live is not None and "Upgrade" in request.headers:
+                    return await self.live.handle(exchange.name, request)
                 return await self._handle(exchange, request)
             except ConnectionError:
                 raise  # the client has hung up
@@ -242,6 +269,12 @@ class ExchangeServer:
         return web.Response(
             body=content, status=reply.status, headers=reply.headers, content_type=media_type
         )
+
+
+async def _done(work: Callable[[], Any]) -> None:
+    result = work()
+    if asyncio.iscoroutine(result):
+        await result
 
 
 def _reset(request: web.Request) -> None:

@@ -14,7 +14,7 @@ from brain.series.store.store import SeriesStore
 from brain.settings import load_settings
 from market.collection.collector import DataCollector
 from market.collection.kinds import kinds_of
-from market.night import check_collection
+from market.configuration import check_collection
 from market.sentiment.checks import check_sentiment
 from tests.jobs import run_job
 from tests.market.collectors import Library

@@ -1,0 +1,296 @@
+"""Liquidations of symbols: what the streams have stored of them, and what it says."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from brain.errors import InputError, NotEnoughBarsError
+from brain.naming import perpetual
+from brain.series.bars import parse_timeframe
+from brain.series.source import SeriesLibrary
+from brain.series.store.queries import to_timestamp
+from brain.settings import Settings, load_settings
+from market.exchanges.feeds import FEEDS
+from market.liquidations.bars import AMOUNTS, exchange_bars, joint_bars
+from market.liquidations.cascades import cascades_of, volatility_clusters
+from market.streams.suspects import Suspect, read_suspects
+
+__all__ = ["LiquidationCollector", "Liquidations"]
+
+_HOUR = pd.Timedelta(hours=1)
+_PAST = pd.Timedelta(days=30)
+_SUMS, _CASCADES = "1m", "5m"
+# What has come may not be stored yet, and a lag is not proved.
+_DELAY = pd.Timedelta(seconds=30)
+
+
+@dataclass(frozen=True, eq=False)
+class Liquidations:
+    """What is stored of some symbols' liquidations in a stretch of time.
+
+    Attributes:
+        rows: of the store's kind ``liquidations``.
+        listening: exchange, symbol, start and end of what was listened to.
+        suspects: stretches whose silence is not believed.
+        exchanges: whose liquidations these are.
+        start, end: of the stretch, the end exclusive.
+    """
+
+    rows: pd.DataFrame
+    listening: pd.DataFrame
+    suspects: tuple[Suspect, ...]
+    exchanges: tuple[str, ...]
+    start: pd.Timestamp
+    end: pd.Timestamp
+
+    def bars(self, symbol: str, timeframe: str = "1h", exchange: str | None = None) -> pd.DataFrame:
+        """A symbol's liquidations by bar, of one exchange or of all together.
+
+        Args:
+            symbol: ``BTC/USDT`` or ``BTC/USDT:USDT``.
+            timeframe: of the bars.
+            exchange: its name; None: all, and a bar is unknown where that of any is.
+
+        Returns:
+            As of :func:`market.liquidations.bars.exchange_bars`.
+
+        Raises:
+            InputError: there is no such timeframe, or no whole bar in the stretch.
+        """
+        names = self.exchanges if exchange is None else (exchange,)
+        return joint_bars([self._bars(perpetual(symbol), name, timeframe) for name in names])
+
+    def summary(self) -> pd.DataFrame:
+        """A row for each symbol and exchange, of the whole stretch.
+
+        Columns: exchange, symbol, long_usd, short_usd, liquidations, largest_usd (NaN where
+        unknown), listened (share of the stretch), lower_bound, suspect (whether any of it is).
+        """
+        rows = []
+        for symbol in sorted(set(self.listening["symbol"]) | set(self.rows["symbol"])):
+            for exchange in self.exchanges:
+                bars = self._bars(symbol, exchange, "1m")
+                known = bars[bars["long_usd"].notna()]
+                suspect = any(
+                    (one.exchange, one.symbol) == (exchange, symbol) for one in self.suspects
+                )
+                rows.append({"exchange": exchange, "symbol": symbol, **_sums(bars, known)})
+                rows[-1] |= {"suspect": suspect}
+        columns = ["exchange", "symbol", *AMOUNTS, "listened", "lower_bound", "suspect"]
+        return pd.DataFrame(rows, columns=columns)
+
+    def _bars(self, symbol: str, exchange: str, timeframe: str) -> pd.DataFrame:
+        own = [
+            frame[(frame["symbol"] == symbol) & (frame["exchange"] == exchange)]
+            for frame in (self.rows, self.listening)
+        ]
+        suspects = [
+            one for one in self.suspects if (one.exchange, one.symbol) == (exchange, symbol)
+        ]
+        return exchange_bars(own[0], own[1], suspects, self.start, self.end, timeframe)
+
+
+class LiquidationCollector:
+    """The liquidations that exchanges push, of the Brain Library's series store.
+
+    They exist as streams alone: what nobody has listened to is gone. `brain stream` listens; this
+    reads what it has stored, or listens itself for a while.
+
+    Args:
+        brain_library: a :class:`registry.library.BrainLibrary`; its ``series`` are read.
+        exchanges: by name.
+        settings: for addresses and the recording's folder; as
+            :func:`brain.settings.load_settings` returns them if None.
+
+    Raises:
+        InputError: an exchange is not streamed from.
+        SettingsError: the settings can't be read.
+    """
+
+    def __init__(
+        self,
+        brain_library: SeriesLibrary,
+        exchanges: Sequence[str] = tuple(FEEDS),
+        *,
+        settings: Settings | None = None,
+    ) -> None:
+        unknown = [name for name in exchanges if name not in FEEDS]
+        if isinstance(exchanges, str) or not exchanges or unknown:
+            raise InputError(f"exchanges={exchanges!r}; give a list of some of {', '.join(FEEDS)}")
+        self.exchanges = tuple(dict.fromkeys(exchanges))
+        self.settings = load_settings() if settings is None else settings
+        self._library = brain_library
+
+    def __repr__(self) -> str:
+        return f"LiquidationCollector({self._library!r}, exchanges={list(self.exchanges)})"
+
+    def collect_liquidations(
+        self,
+        symbols: Sequence[str],
+        hours: float = 24,
+        *,
+        until: object = None,
+        seconds: float = 0.0,
+    ) -> Liquidations:
+        """The liquidations of the last hours, with what of them was listened to.
+
+        Args:
+            symbols: linear perpetuals, ``BTC/USDT`` or ``BTC/USDT:USDT``.
+            hours: before ``until``.
+            until: the end, exclusive, whatever pandas takes as a time, in UTC without a zone; now
+                if None.
+            seconds: for which the exchanges are listened to first, from here; 0: only what is
+                stored is read, as while `brain stream` is at work.
+
+        Raises:
+            InputError: ``symbols`` is a single text or empty, ``hours`` is not positive, or another
+                stream is at work while ``seconds`` are given.
+            SeriesStoreError: the store can't be read.
+        """
+        if isinstance(symbols, str) or not symbols:
+            raise InputError(f"symbols={symbols!r}; give a list, as ['BTC/USDT']")
+        if not hours > 0:
+            raise InputError(f"hours={hours!r} is no length of time; give a positive number")
+        if seconds > 0:
+            self._listen(symbols, seconds)
+        end = to_timestamp(until, "until") or pd.Timestamp.now("UTC")
+        return self._read([perpetual(symbol) for symbol in symbols], end - hours * _HOUR, end)
+
+    def detect_cascades(
+        self, symbol: str, hours: float = 24, *, timeframe: str = "5m", until: object = None
+    ) -> pd.DataFrame:
+        """The cascades of the last hours, by what is usual of the symbol in the 30 days before.
+
+        Args:
+            symbol: a linear perpetual.
+            hours, until: as of :meth:`collect_liquidations`.
+            timeframe: of the bars in which liquidations are summed, over all exchanges.
+
+        Returns:
+            As of :func:`market.liquidations.cascades.cascades_of`.
+
+        Raises:
+            NotEnoughBarsError: fewer than 200 bars of the past were listened to.
+            InputError, SeriesStoreError: as of :meth:`collect_liquidations`.
+        """
+        end = to_timestamp(until, "until") or pd.Timestamp.now("UTC")
+        bars = self._bars(symbol, end - hours * _HOUR - _PAST, end, timeframe)
+        return cascades_of(bars, end - hours * _HOUR)
+
+    def label_volatility_clusters(
+        self, symbol: str, hours: float = 24, *, timeframe: str = "1h", until: object = None
+    ) -> pd.DataFrame:
+        """The clusters of volatility of the last hours, and whether liquidations are part of them.
+
+        Args:
+            symbol, hours, until: as of :meth:`detect_cascades`.
+            timeframe: of the bars, whose candles the store has from the first exchange.
+
+        Returns:
+            As of :func:`market.liquidations.cascades.volatility_clusters`, of the last hours.
+
+        Raises:
+            InputError: the store has no such candles, or as of :meth:`collect_liquidations`.
+            SeriesStoreError: the store can't be read.
+        """
+        end = to_timestamp(until, "until") or pd.Timestamp.now("UTC")
+        start = end - hours * _HOUR
+        bars = self._bars(symbol, start - _PAST, end, timeframe)
+        candles = self._library.series.read(
+            "candles",
+            symbol=perpetual(symbol),
+            exchange=self.exchanges[0],
+            timeframe=timeframe,
+            start=start - _PAST,
+            end=end,
+        )
+        if not len(candles):
+            raise InputError(
+                f"the store has no {timeframe} candles of {symbol} on {self.exchanges[0]}; collect "
+                "them, or name another exchange first"
+            )
+        clusters = volatility_clusters(bars, candles.set_index("time")["close"])
+        return clusters[clusters["time"] >= start].reset_index(drop=True)
+
+    def features(self, symbol: str, hours: float = 24, *, until: object = None) -> dict[str, float]:
+        """What the last hours' liquidations say of a symbol, over all exchanges.
+
+        Returns:
+            Of the hours before the last minute that was over half a minute ago, for what came later
+            may not be stored yet (or before ``until``): long_usd, short_usd, liquidations,
+            largest_usd; ``imbalance`` of longs against shorts,
+            -1 to 1, NaN where nothing came; ``cascades``, how many began, NaN where the past is too
+            short to tell; ``listened``, the share of the hours that was, at every exchange;
+            ``lower_bound``, 1 where some may be left out. All amounts are NaN where not all of the
+            hours are known.
+
+        Raises:
+            InputError, SeriesStoreError: as of :meth:`collect_liquidations`.
+        """
+        end = to_timestamp(until, "until") or pd.Timestamp.now("UTC") - _DELAY
+        end = end.floor("min")
+        start = end - hours * _HOUR
+        now = self._bars(symbol, start, end, _SUMS)
+        sums = _sums(now, now if now["long_usd"].notna().all() else now.iloc[:0])
+        total = sums["long_usd"] + sums["short_usd"]
+        imbalance = (sums["long_usd"] - sums["short_usd"]) / total if total > 0 else np.nan
+        known = np.isfinite(total)
+        try:
+            cascades = len(self.detect_cascades(symbol, hours, timeframe=_CASCADES, until=end))
+            began = float(cascades) if known else np.nan
+        except NotEnoughBarsError:
+            began = np.nan
+        return {**sums, "imbalance": imbalance, "cascades": began}
+
+    def _bars(
+        self, symbol: str, start: pd.Timestamp, end: pd.Timestamp, timeframe: str
+    ) -> pd.DataFrame:
+        step = parse_timeframe(timeframe)
+        found = self._read([perpetual(symbol)], start.floor(step), end.floor(step))
+        return found.bars(symbol, timeframe)
+
+    def _read(self, symbols: list[str], start: pd.Timestamp, end: pd.Timestamp) -> Liquidations:
+        store = self._library.series
+        read = partial(store.read, symbol=symbols, exchange=self.exchanges, end=end)
+        rows = read("liquidations", start=start)
+        listening = read("listening", start=start - _HOUR)  # a row is an hour at most
+        heard = listening[(listening["kind"] == "liquidations") & (listening["reason"] == "")]
+        suspects = read_suspects(store, self.exchanges, symbols, start, end)
+        columns = ["exchange", "symbol", "start", "end"]
+        return Liquidations(
+            rows,
+            heard[columns].reset_index(drop=True),
+            tuple(suspects),
+            self.exchanges,
+            start,
+            end,
+        )
+
+    def _listen(self, symbols: Sequence[str], seconds: float) -> None:
+        """Stream for some seconds."""
+        from market.streams.opening import make_stream
+
+        own = {"symbols": tuple(symbols), "exchanges": self.exchanges}
+        stream = make_stream(self.settings.model_copy(update=own), self._library.series)
+
+        async def listen() -> None:
+            stop = asyncio.Event()
+            asyncio.get_running_loop().call_later(seconds, stop.set)
+            await stream.run(stop)
+
+        asyncio.run(listen())
+
+
+def _sums(bars: pd.DataFrame, known: pd.DataFrame) -> dict[str, float]:
+    """The sums of the bars that are known; NaN where none is."""
+    values = {name: float(known[name].sum(min_count=1)) for name in AMOUNTS[:3]}
+    largest = float(known["largest_usd"].max()) if len(known) else np.nan
+    lower = bool(bars["lower_bound"].any()) or len(known) < len(bars)
+    listened = float(bars["listened"].mean())
+    return {**values, "largest_usd": largest, "listened": listened, "lower_bound": float(lower)}
