@@ -49,7 +49,7 @@ compile  = $(call wheels,cpu) $(BIN)/uv pip compile -q pyproject.toml --python-v
 cut_off  = sed -i.orig 's/^\(torch==[0-9.]*\)+cpu/\1/'
 
 .DEFAULT_GOAL := help
-.PHONY: help base nightly test soak lint format lock ui bench screenshots clean
+.PHONY: help base engines nightly test soak lint format lock ui bench screenshots clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -91,11 +91,25 @@ $(BASE): pyproject.toml requirements.txt $(MADE)
 	-c requirements.txt -r pyproject.toml
 	@touch $@
 
-lock: $(MADE) ## resolve pyproject.toml into requirements.txt and requirements-dev.txt
+# Trading engines have environments of their own, beside the executor's base: no two agree on pandas.
+# Where a registry lacks one, make engines fails, and make test leaves its tests out.
+ENGINES := .venv-freqtrade .venv-nautilus
+engines: $(ENGINES:%=%/.installed) ## make the environments of freqtrade and nautilus_trader
+
+.venv-%/.installed: requirements-%.txt $(MADE)
+	@echo "Installing requirements-$*.txt into .venv-$*"
+	@$(BIN)/uv venv -q --clear --python $(BIN)/python .venv-$*
+	@$(BIN)/uv pip install -q --python .venv-$*/bin/python -r requirements-$*.txt
+	@$(BIN)/uv pip install -q --python .venv-$*/bin/python --no-deps -e .
+	@touch $@
+
+lock: $(MADE) ## resolve pyproject.toml into the requirements files
 	@$(compile) --extra platform -o requirements.txt
 	@$(cut_off) requirements.txt
 	@$(compile) --extra dev -c requirements.txt -o requirements-dev.txt
 	@$(cut_off) requirements-dev.txt
+	@$(compile) --extra freqtrade -o requirements-freqtrade.txt
+	@$(compile) --extra nautilus -o requirements-nautilus.txt
 	@rm -f requirements.txt.orig requirements-dev.txt.orig
 
 # ------------------------------------------------------------------------------ working
@@ -127,12 +141,16 @@ ui: $(VENV) ## look at the runs and the registry in a browser
 # No number of threads is right for many test processes at once but one. A file's tests share their
 # servers and nights, so they stay in one process.
 test soak bench: export OMP_NUM_THREADS := 1
+with_engines = $(MAKE) -k --no-print-directory engines || \
+               echo "What could not be installed is left out: tests of trading engines" >&2
 test: $(DEV) $(BASE) ## run every test
+	@$(with_engines)
 	@python -m pytest -n $(TEST_PROCESSES) --dist loadfile $(ARGS)
 
 # Properties are asked again, of ten times as many examples.
 soak: export HYPOTHESIS_PROFILE := soak
 soak: $(DEV) $(BASE) ## run the tests that are slow or repeat much
+	@$(with_engines)
 	@python -m pytest -m "soak or hypothesis" -n $(TEST_PROCESSES) --dist loadfile $(ARGS)
 
 bench: $(DEV) ## run a benchmark: make bench ARGS=nightly
@@ -159,6 +177,6 @@ format: $(DEV) ## format, and repair what the linter can
 	@ruff check --fix --quiet .
 
 clean: ## remove what was built or installed; runs and models stay
-	@rm -rf $(VENV) .venv-base build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \
-	.import_linter_cache
+	@rm -rf $(VENV) .venv-base $(ENGINES) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache \
+	.hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -70,8 +70,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 #: Tests of models and of whole nights: Lightning, Evidently and SHAP take long to import.
 _OF_MODELS = tuple(f"tests/{path}" for path in (
     "analysis/", "engine/families/", "engine/night/", "serving/predictors/", "test_benchmarks.py",
-    "test_benchmarks_serving.py", "test_examples.py", "test_killed.py", "test_market_night.py",
-    "test_night.py", "test_quality_night.py", "test_replay.py",
+    "test_benchmarks_serving.py", "test_engines.py", "test_examples.py", "test_killed.py",
+    "test_market_night.py", "test_night.py", "test_quality_night.py", "test_replay.py",
 ))  # fmt: skip
 #: Of these, what needs stores and servers that the other process has.
 _OF_STORES = ("tests/analysis/test_rankings.py",)

@@ -326,7 +326,12 @@ def requirements(extras: set[str]) -> list[Requirement]:
     return entries
 
 
-LOCKS = [("requirements.txt", "platform"), ("requirements-dev.txt", "dev")]
+LOCKS = [
+    ("requirements.txt", "platform"),
+    ("requirements-dev.txt", "dev"),
+    ("requirements-freqtrade.txt", "freqtrade"),
+    ("requirements-nautilus.txt", "nautilus"),
+]
 
 
 @pytest.mark.parametrize(("file", "extra"), LOCKS)
