@@ -157,19 +157,17 @@ def decide(market: Market, limits: Limits, *, due: bool) -> Outside:
     return Outside(exposures, net)
 
 
-def python(engine: str) -> Path:
-    """The interpreter of an engine's environment."""
-    if not (ROOT / f".venv-{engine}/.installed").exists():
-        pytest.skip(
-            f"there is no .venv-{engine}: make engines could not install it, or was not run"
-        )
-    return ROOT / f".venv-{engine}/bin/python"
+def needs(engine: str) -> pytest.MarkDecorator:
+    """Of tests that need an engine's environment."""
+    there = (ROOT / f".venv-{engine}/.installed").exists()
+    reason = f"there is no .venv-{engine}: `make engines` could not install it, or was not run"
+    return pytest.mark.skipif(not there, reason=reason)
 
 
 def run(engine: str, folder: Path, *arguments: str | Path) -> str:
     """The output of Python in an engine's environment."""
     done = subprocess.run(
-        [python(engine), *arguments],
+        [ROOT / f".venv-{engine}/bin/python", *arguments],
         cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "160"},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
@@ -264,7 +262,6 @@ class Freqtrade:
 @pytest.fixture(scope="module")
 def desk(market: Market) -> Iterator[Path]:
     """A folder with strategy, candles and configurations, while the exchanges are up."""
-    python("freqtrade")
     folder = market.folder / "freqtrade"
     write_candles(market, folder / "data")
     with ExchangeServer() as futures, ExchangeServer() as spot:
@@ -348,6 +345,7 @@ def freqtrade_orders(bars: Sequence[Bar], wanted: Mapping[int, float]) -> list[O
     return orders
 
 
+@needs("freqtrade")
 @pytest.mark.parametrize("mode", ["futures", "spot"])
 def test_freqtrades_backtest_trades_what_hamilton_decides(
     market: Market, freqtrade: Freqtrade, mode: str
@@ -378,6 +376,7 @@ def assert_books_agree(earned: float, outside: Outside, orders: Sequence[Order])
     assert abs(earned - booked) < 1e-4 * traded
 
 
+@needs("freqtrade")
 def test_freqtrades_bot_holds_the_same_candle_by_candle_and_after_a_restart(
     market: Market, freqtrade: Freqtrade
 ) -> None:
@@ -402,6 +401,7 @@ def test_freqtrades_bot_holds_the_same_candle_by_candle_and_after_a_restart(
             assert not signals
 
 
+@needs("freqtrade")
 @pytest.mark.soak
 @pytest.mark.timeout(900)
 def test_freqtrade_itself_finds_no_look_ahead(desk: Path) -> None:
@@ -440,11 +440,11 @@ def nautilus_orders(bars: Sequence[Bar], wanted: Mapping[int, float]) -> list[Or
     return orders
 
 
+@needs("nautilus")
 @pytest.mark.parametrize("account", ["MARGIN", "CASH"])
 def test_nautilus_traders_backtest_trades_what_hamilton_decides(
     market: Market, account: str, tmp_path: Path
 ) -> None:
-    python("nautilus")
     market.frame.to_feather(tmp_path / "bars.feather")
     (tmp_path / "run.json").write_text(json.dumps({
         "registry": market.uri, "model": MODEL, "capital": CAPITAL, "account": account,
