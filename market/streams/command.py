@@ -16,6 +16,7 @@ from rich.live import Live
 
 from brain.disk import check_space
 from brain.errors import InputError, SeriesStoreError, did_you_mean
+from brain.naming import present_name
 from brain.series.store.object_store import is_s3
 from brain.series.store.store import SeriesStore
 from brain.settings import Settings
@@ -67,7 +68,7 @@ def make_stream(settings: Settings, store: SeriesStore | None = None) -> Stream:
     return Stream(
         SeriesStore(settings.series) if store is None else store.by_own_names(),
         sources,
-        settings.symbols,
+        [present_name(symbol, settings.renamed) for symbol in settings.symbols],
         settings.candle_timeframe,
         settings.frames,
         pace=pace,
