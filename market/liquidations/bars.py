@@ -18,7 +18,7 @@ from brain.series.bars import parse_timeframe
 from market.streams.shares import listened_shares, stretches_of
 from market.streams.suspects import Suspect
 
-__all__ = ["AMOUNTS", "LEAST_LISTENED", "exchange_bars", "joint_bars"]
+__all__ = ["AMOUNTS", "LEAST_LISTENED", "exchange_bars", "joint_bars", "whole_bar"]
 
 #: The share of a bar that has to be listened to for what came to be known.
 LEAST_LISTENED = 0.95
@@ -63,6 +63,24 @@ def exchange_bars(
     opens = opens[opens + step <= end]
     if not len(opens):
         raise InputError(f"no bar of {timeframe} lies between {start} and {end}; take more hours")
+    return _sums(rows, _without(listening, suspects), opens, step)
+
+
+def whole_bar(
+    rows: pd.DataFrame,
+    listening: pd.DataFrame,
+    suspects: Sequence[Suspect],
+    start: pd.Timestamp,
+    end: pd.Timestamp,
+) -> pd.DataFrame:
+    """A stretch of time as one bar; arguments and columns as of :func:`exchange_bars`."""
+    opens = pd.DatetimeIndex([start]).as_unit("us")
+    return _sums(rows, _without(listening, suspects), opens, end - start)
+
+
+def _sums(
+    rows: pd.DataFrame, stretches: _Times, opens: pd.DatetimeIndex, step: pd.Timedelta
+) -> pd.DataFrame:
     place = opens.searchsorted(rows["time"], side="right") - 1
     inside = (place >= 0) & (rows["time"] < opens[-1] + step).to_numpy()
     place, usd = place[inside], rows["usd"].to_numpy()[inside]
@@ -80,7 +98,7 @@ def exchange_bars(
         "liquidations": count,
         "largest_usd": largest,
     }
-    shares = listened_shares(_without(listening, suspects), opens, step)
+    shares = listened_shares(stretches, opens, step)
     known = (shares >= _WHOLE) | ((shares >= LEAST_LISTENED) & (count > 0))
     sampled = bool((rows["coverage"] != "all").any())
     return pd.DataFrame(

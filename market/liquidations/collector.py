@@ -17,7 +17,7 @@ from brain.series.source import SeriesLibrary
 from brain.series.store.queries import to_timestamp
 from brain.settings import Settings, load_settings
 from market.exchanges.feeds import FEEDS
-from market.liquidations.bars import AMOUNTS, exchange_bars, joint_bars
+from market.liquidations.bars import AMOUNTS, exchange_bars, joint_bars, whole_bar
 from market.liquidations.cascades import cascades_of, volatility_clusters
 from market.streams.suspects import Suspect, read_suspects
 
@@ -25,7 +25,7 @@ __all__ = ["LiquidationCollector", "Liquidations"]
 
 _HOUR = pd.Timedelta(hours=1)
 _PAST = pd.Timedelta(days=30)
-_SUMS, _CASCADES = "1m", "5m"
+_CASCADES = "5m"
 # What has come may not be stored yet, and a lag is not proved.
 _DELAY = pd.Timedelta(seconds=30)
 
@@ -66,34 +66,43 @@ class Liquidations:
         names = self.exchanges if exchange is None else (exchange,)
         return joint_bars([self._bars(perpetual(symbol), name, timeframe) for name in names])
 
+    def whole(self, symbol: str, exchange: str | None = None) -> pd.DataFrame:
+        """The whole stretch as one bar; arguments and columns as of :meth:`bars`."""
+        names = self.exchanges if exchange is None else (exchange,)
+        parts = (self._parts(perpetual(symbol), name) for name in names)
+        return joint_bars([whole_bar(*part, self.start, self.end) for part in parts])
+
     def summary(self) -> pd.DataFrame:
         """A row for each symbol and exchange, of the whole stretch.
 
         Columns: exchange, symbol, long_usd, short_usd, liquidations, largest_usd (NaN where
         unknown), listened (share of the stretch), lower_bound, suspect (whether any of it is).
         """
-        rows = []
-        for symbol in sorted(set(self.listening["symbol"]) | set(self.rows["symbol"])):
-            for exchange in self.exchanges:
-                bars = self._bars(symbol, exchange, "1m")
-                known = bars[bars["long_usd"].notna()]
-                suspect = any(
-                    (one.exchange, one.symbol) == (exchange, symbol) for one in self.suspects
-                )
-                rows.append({"exchange": exchange, "symbol": symbol, **_sums(bars, known)})
-                rows[-1] |= {"suspect": suspect}
+        doubted = {(one.exchange, one.symbol) for one in self.suspects}
+        tables = [
+            self.whole(symbol, exchange).assign(
+                exchange=exchange, symbol=symbol, suspect=(exchange, symbol) in doubted
+            )
+            for symbol in sorted(set(self.listening["symbol"]) | set(self.rows["symbol"]))
+            for exchange in self.exchanges
+        ]
         columns = ["exchange", "symbol", *AMOUNTS, "listened", "lower_bound", "suspect"]
-        return pd.DataFrame(rows, columns=columns)
+        if not tables:
+            return pd.DataFrame(columns=columns)
+        return pd.concat(tables, ignore_index=True)[columns]
 
     def _bars(self, symbol: str, exchange: str, timeframe: str) -> pd.DataFrame:
-        own = [
+        return exchange_bars(*self._parts(symbol, exchange), self.start, self.end, timeframe)
+
+    def _parts(
+        self, symbol: str, exchange: str
+    ) -> tuple[pd.DataFrame, pd.DataFrame, list[Suspect]]:
+        rows, listening = (
             frame[(frame["symbol"] == symbol) & (frame["exchange"] == exchange)]
             for frame in (self.rows, self.listening)
-        ]
-        suspects = [
-            one for one in self.suspects if (one.exchange, one.symbol) == (exchange, symbol)
-        ]
-        return exchange_bars(own[0], own[1], suspects, self.start, self.end, timeframe)
+        )
+        named = (exchange, symbol)
+        return rows, listening, [s for s in self.suspects if (s.exchange, s.symbol) == named]
 
 
 class LiquidationCollector:
@@ -227,8 +236,8 @@ class LiquidationCollector:
             largest_usd; ``imbalance`` of longs against shorts,
             -1 to 1, NaN where nothing came; ``cascades``, how many began, NaN where the past is too
             short to tell; ``listened``, the share of the hours that was, at every exchange;
-            ``lower_bound``, 1 where some may be left out. All amounts are NaN where not all of the
-            hours are known.
+            ``lower_bound``, 1 where some may be left out. Amounts are NaN where the hours were not
+            listened to, as of a bar.
 
         Raises:
             InputError, SeriesStoreError: as of :meth:`collect_liquidations`.
@@ -236,8 +245,8 @@ class LiquidationCollector:
         end = to_timestamp(until, "until") or pd.Timestamp.now("UTC") - _DELAY
         end = end.floor("min")
         start = end - hours * _HOUR
-        now = self._bars(symbol, start, end, _SUMS)
-        sums = _sums(now, now if now["long_usd"].notna().all() else now.iloc[:0])
+        row = self._read([perpetual(symbol)], start, end).whole(symbol).iloc[0]
+        sums = {name: float(row[name]) for name in (*AMOUNTS, "listened", "lower_bound")}
         total = sums["long_usd"] + sums["short_usd"]
         imbalance = (sums["long_usd"] - sums["short_usd"]) / total if total > 0 else np.nan
         known = np.isfinite(total)
@@ -285,12 +294,3 @@ class LiquidationCollector:
             await stream.run(stop)
 
         asyncio.run(listen())
-
-
-def _sums(bars: pd.DataFrame, known: pd.DataFrame) -> dict[str, float]:
-    """The sums of the bars that are known; NaN where none is."""
-    values = {name: float(known[name].sum(min_count=1)) for name in AMOUNTS[:3]}
-    largest = float(known["largest_usd"].max()) if len(known) else np.nan
-    lower = bool(bars["lower_bound"].any()) or len(known) < len(bars)
-    listened = float(bars["listened"].mean())
-    return {**values, "largest_usd": largest, "listened": listened, "lower_bound": float(lower)}

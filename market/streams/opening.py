@@ -6,6 +6,7 @@ from pathlib import Path
 
 from brain.disk import check_space
 from brain.errors import InputError, did_you_mean
+from brain.naming import present_name
 from brain.series.store.object_store import is_s3
 from brain.series.store.store import SeriesStore
 from brain.settings import Settings
@@ -45,7 +46,7 @@ def make_stream(settings: Settings, store: SeriesStore | None = None) -> Stream:
     return Stream(
         SeriesStore(settings.series) if store is None else store.by_own_names(),
         sources,
-        settings.symbols,
+        [present_name(symbol, settings.renamed) for symbol in settings.symbols],
         settings.candle_timeframe,
         settings.frames,
         pace=pace,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -18,6 +19,7 @@ __all__ = ["reread"]
 # Candles are the exchange's history as soon as that is collected, which knows better.
 _REPLACED = ("liquidations", "snapshots")
 _MANY = 100_000
+_NEW = "_merge == 'left_only'"
 
 
 def reread(
@@ -52,11 +54,7 @@ def reread(
         work.store_rows()
         if progress is not None:
             progress(segment.path.name, done, len(segments))
-    work.normaliser.note_listening()
-    listening = work.normaliser.listening.take()
-    if listening:
-        counts = store.upsert("listening", listening_frame(listening))
-        work.count("listening", counts.inserted + counts.updated)
+    work.store_listening(pd.Timestamp(segments[0].since, unit="us", tz="UTC"))
     return work.counts
 
 
@@ -73,6 +71,36 @@ class _Rereading:
         rows.liquidations = [row for row in rows.liquidations if self._is_first(row)]
         for kind, frame in row_frames(rows).items():
             self.count(kind, self._store_frame(kind, frame))
+
+    def store_listening(self, since: pd.Timestamp) -> None:
+        """Store what was listened to since a moment, in place of what is stored of it."""
+        self.normaliser.note_listening()
+        rows = self.normaliser.listening.take()
+        if not rows:
+            return
+        fresh = listening_frame(rows)
+        until = fresh["start"].max()
+        for exchange, own in fresh.groupby("exchange"):
+            self._store.revise(
+                "listening",
+                partial(self._revised, fresh=own, since=since, until=until),
+                exchange=str(exchange),
+                symbols=sorted(set(own["symbol"])),
+            )
+
+    def _revised(
+        self, old: pd.DataFrame, fresh: pd.DataFrame, since: pd.Timestamp, until: pd.Timestamp
+    ) -> pd.DataFrame:
+        """The rows with those of a stretch of time replaced; what a stream goes on with stays."""
+        old = old.drop(columns="collected")
+        key = ["exchange", "symbol", "kind", "start"]
+        same = old.merge(fresh, on=key, suffixes=("", " now"))
+        longer = same[(same["reason"] == same["reason now"]) & (same["end"] > same["end now"])]
+        outside = old[(old["start"] < since) | (old["start"] > until)]
+        rows = pd.concat([outside, fresh, longer[old.columns]], ignore_index=True)
+        rows = rows.drop_duplicates(key, keep="last", ignore_index=True)
+        self.count("listening", len(rows.merge(old, how="left", indicator=True).query(_NEW)))
+        return rows
 
     def count(self, kind: str, rows: int) -> None:
         self.counts[kind] = self.counts.get(kind, 0) + rows

@@ -13,14 +13,21 @@ _Times = npt.NDArray[np.int64]
 
 
 def stretches_of(listening: pd.DataFrame) -> _Times:
-    """The stretches of one series, (M, 2) starts and ends in microseconds, sorted.
+    """The stretches of one series, (M, 2) starts and ends in microseconds, sorted and apart.
+
+    Where two streams have listened, those of either count.
 
     Args:
         listening: start and end of each.
     """
-    columns = [pd.DatetimeIndex(listening[name]).as_unit("us").asi8 for name in ("start", "end")]
-    stretches = np.stack(columns, axis=1)
-    return np.asarray(stretches[np.argsort(stretches[:, 0])])
+    starts, ends = (
+        pd.DatetimeIndex(listening[name]).as_unit("us").asi8 for name in ("start", "end")
+    )
+    order = np.argsort(starts, kind="stable")
+    starts, reached = starts[order], np.maximum.accumulate(ends[order])
+    first = np.concatenate([[True], starts[1:] > reached[:-1]])[: len(starts)]
+    last = np.concatenate([first[1:], [True]])[: len(starts)]
+    return np.stack([starts[first], reached[last]], axis=1)
 
 
 def listened_shares(stretches: _Times, opens: pd.DatetimeIndex, step: pd.Timedelta) -> _Floats:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from brain.errors import MarketError
+from brain.errors import InputError, MarketError
 from brain.naming import perpetual
 from brain.series.store.store import SeriesStore
 from market.exchanges.base import Exchange, Instrument
@@ -34,6 +34,8 @@ logger = logging.getLogger(__name__)
 
 _NOT_RUNNING = "the stream was not running"
 _STOPPED = "the stream was stopped"
+# By which a clock may have been set back.
+_CLOCK_MICROSECONDS = 60_000_000
 # Listening is remembered in the store too, where the recording has been deleted.
 _LOOK_BACK = pd.Timedelta(days=35)
 
@@ -95,8 +97,8 @@ class Stream:
         """Stream until stopped, then store what is left.
 
         Raises:
-            InputError: another stream records into the folder, or an exchange has no candles of
-                the timeframe.
+            InputError: another stream records into the folder, its recording ends in the future, or
+                an exchange has no candles of the timeframe.
             SeriesStoreError: the recording or the store can't be written when it begins or ends.
         """
         for source in self._sources:
@@ -134,8 +136,15 @@ class Stream:
             return recover(self._folder, self.normaliser, self._store)
 
         last = await asyncio.get_running_loop().run_in_executor(None, work)
-        if last is not None:
-            self._received = last.received
+        if last is None:
+            return
+        if last.received > time.time_ns() // 1000 + _CLOCK_MICROSECONDS:
+            when = pd.Timestamp(last.received, unit="us", tz="UTC")
+            raise InputError(
+                f"the recording {self._folder} ends at {when:%Y-%m-%d %H:%M}, which is yet to "
+                "come; set this machine's clock, or name another folder (BRAIN_FRAMES)"
+            )
+        self._received = last.received
 
     # --- one exchange -----------------------------------------------------------------------------
 

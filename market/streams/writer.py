@@ -117,6 +117,7 @@ class Writer:
             for name in ("recording", "store")
         }
         self._segment_since = 0
+        self._stored_since = _checkpoint(recording.folder)
         self._segment_at = 0.0
         self.room = asyncio.Event()
         self.room.set()
@@ -195,7 +196,9 @@ class Writer:
                 raise
             if text is None or segment is None:
                 return
-            state, before = Entry(segment, "state", 0, text), segment - int(1e6 * self._pace.keep)
+            state = Entry(segment, "state", 0, text)
+            # What is not stored yet is kept, however old it is.
+            before = min(segment - int(1e6 * self._pace.keep), self._stored_since)
             await self._in("recording", lambda: self._recording.start_segment(state))
             await self._in("recording", lambda: self._recording.expire(before))
             self._segment_since, self._segment_at = segment, time.monotonic()
@@ -237,6 +240,7 @@ class Writer:
         for row in listening:
             if self._listening.get((row.series, row.start)) == row:
                 del self._listening[row.series, row.start]
+        self._stored_since = since
         self.stored_at = moment
 
     def _store_all(self, listening: list[ListeningRow], since: int) -> None:

@@ -80,7 +80,7 @@ def test_liquidations_of_the_last_hours_are_read_with_what_was_listened_to(tmp_p
     summary = found.summary().set_index("exchange")
     assert summary.loc["bybit", "liquidations"] == (day["exchange"] == "bybit").sum()
     assert summary["listened"].tolist() == [1.0, 1.0]
-    assert summary["lower_bound"].tolist() == [1.0, 0.0]
+    assert summary["lower_bound"].tolist() == [True, False]
     assert not summary["suspect"].any()
 
 

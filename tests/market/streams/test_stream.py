@@ -11,6 +11,7 @@ import pytest
 
 from brain.series.store.store import SeriesStore
 from market.streams.reread import reread
+from market.streams.shares import stretches_of
 from tests.market.exchange_server import EXCHANGES, ExchangeServer, Live
 from tests.market.streams.schedules import play, schedule
 from tests.market.streams.streaming import (
@@ -243,6 +244,37 @@ def test_a_stream_that_is_stopped_and_started_goes_on(tmp_path: Path) -> None:
         assert len(listened(tmp_path, exchange, "BTC/USDT:USDT")) == 3
     assert len(unseen(tmp_path, truth)) == 0
     assert_reread_alike(tmp_path)
+
+
+def test_a_stream_that_another_takes_over_from_leaves_no_seam(tmp_path: Path) -> None:
+    """Two streams on one store, each with a recording of its own, for as long as they overlap."""
+    with ExchangeServer(fillers=0, live={"scale": CALM, "rate": 20.0}) as server:
+        store = SeriesStore(tmp_path / "series")
+        first = stream(server, tmp_path, ["bybit"], pace=CALM_PACE, store=store)
+        second = stream(server, tmp_path / "other", ["bybit"], pace=CALM_PACE, store=store)
+
+        async def work() -> None:
+            stops = asyncio.Event(), asyncio.Event()
+            tasks = [asyncio.create_task(first.run(stops[0]))]
+            await asyncio.sleep(2.0)
+            tasks.append(asyncio.create_task(second.run(stops[1])))
+            await asyncio.sleep(2.0)
+            stops[0].set()
+            await asyncio.sleep(2.0)
+            stops[1].set()
+            await asyncio.gather(*tasks)
+
+        asyncio.run(work())
+        truth = happened(server)
+    rows = store.read("listening", exchange="bybit", symbol="BTC/USDT")
+    heard = rows[(rows["kind"] == "liquidations") & (rows["reason"] == "")]
+    ((start, end),) = stretches_of(heard) / 1e6
+    assert end - start > 5.0
+    assert len(unseen(tmp_path, truth)) == 0
+    liquidations = stored(tmp_path)
+    assert not liquidations.duplicated(["exchange", "symbol", "time", "order"]).any()
+    seconds = liquidations["time"].astype("int64") / 1e6
+    assert ((seconds > start) & (seconds < end)).mean() > 0.9
 
 
 def test_what_was_listened_to_is_known_from_the_store_without_a_recording(tmp_path: Path) -> None:
