@@ -128,8 +128,9 @@ class Preparation:
         last_collections = {listing.symbol: self._last_collection(listing) for listing in listings}
         lone = [
             symbol
-            for symbol, time in last_collections.items()
-            if not nearest[symbol].inside and not len(times[symbol]) and time is not None
+            for symbol in last_collections
+            # One that was never collected may have been imported.
+            if not nearest[symbol].inside and not len(times[symbol])
         ]
         newest = reader.newest(lone, start - _CONTEXT)
         oldest = reader.oldest(set(lone) - set(newest), end + _CONTEXT, self.period.now)

@@ -156,6 +156,21 @@ def test_an_import_beside_what_was_collected_leaves_no_hole_off_record(
     assert_whole(store, exchanges.truth, "binance", "SOL/USDT:USDT", "candles", "2026-10-01", now)
 
 
+def test_a_first_collection_goes_on_from_an_import_however_old(
+    exchanges: ExchangeServer, published: Published, store: SeriesStore
+) -> None:
+    """Of an instrument that no collection has listed yet."""
+    published.klines("DOGE", "1h", "2026-08")
+    published.funding("DOGE", "2026-08")
+    put_in(store, published.root)
+    collect(exchanges, store, "DOGE/USDT", 24)
+    now, symbol = exchanges.truth.now, "DOGE/USDT:USDT"
+    assert_whole(store, exchanges.truth, "binance", symbol, "candles", "2026-08-01", now)
+    settled = rows(store, "funding", start="2026-09-01", end=now)
+    truth = exchanges.truth.funding("binance", symbol, "2026-09-01", now)
+    assert settled["time"].tolist() == truth["time"].tolist()
+
+
 def test_a_listing_in_the_middle_of_a_month_is_no_gap(
     published: Published, store: SeriesStore
 ) -> None:
