@@ -41,10 +41,10 @@ __all__ = [
     "EXCHANGE",
     "PUBLISHER",
     "Client",
+    "Faults",
     "Query",
     "RetryPolicy",
     "Service",
-    "Trade",
     "split_credentials",
 ]
 
@@ -72,8 +72,8 @@ class RetryPolicy:
 
 
 @dataclass(frozen=True)
-class Trade:
-    """What kind of service a client asks, by the errors that it raises.
+class Faults:
+    """The errors that a client raises of a service.
 
     Attributes:
         unreachable: no whole answer came.
@@ -91,10 +91,10 @@ class Trade:
     quoted: bool = True
 
 
-EXCHANGE = Trade(
+EXCHANGE = Faults(
     ExchangeUnreachableError, ExchangeBlockedError, ExchangeRefusedError, NoSuchInstrumentError
 )
-PUBLISHER = Trade(
+PUBLISHER = Faults(
     PublisherUnreachableError,
     PublisherUnreachableError,
     PublisherRefusedError,
@@ -110,14 +110,14 @@ class Service:
     Attributes:
         name: for messages.
         setting: of its address, for messages; ``{name}_url`` if None.
-        trade: the kind of service.
+        faults: the errors that are raised of it.
         user_agent: as which the client presents itself.
         redirects: whether it goes where an answer leads, a few times; credentials stay behind.
     """
 
     name: str
     setting: str | None = None
-    trade: Trade = EXCHANGE
+    faults: Faults = EXCHANGE
     user_agent: str = "brain-library"
     redirects: bool = False
 
@@ -188,7 +188,7 @@ class Client:
         self._service = Service(service) if isinstance(service, str) else service
         self.service = self._service.name
         self._setting = self._service.setting or f"{self.service}_url"
-        self._trade = self._service.trade
+        self._faults = self._service.faults
         self._limits = Limits(limits)
         self._refusal = refusal or (lambda answer: None)
         self._pause = pause or (lambda headers: 0.0)
@@ -230,7 +230,7 @@ class Client:
             headers: of this request, such as its authorization; they are never shown.
 
         Raises:
-            MarketError: that of the service's trade: no attempt got a whole answer, the service
+            MarketError: that of the service's faults: no attempt got a whole answer, the service
                 does not serve this network or country, or it refused, with its code and message.
             RateLimitedError: there were too many requests at every attempt, or a ban is too long.
         """
@@ -277,7 +277,7 @@ class Client:
         whole = answer.document is not None if request.json else bool(answer.body)
         if refusal is None and whole and answer.status < 300:
             return answer
-        refusal = refusal or http_refusal(answer, quoted=self._trade.quoted)
+        refusal = refusal or http_refusal(answer, quoted=self._faults.quoted)
         raise self._error(request, refusal, answer)
 
     async def _send(self, request: _Request) -> Answer:
@@ -315,7 +315,7 @@ class Client:
 
     def _unreachable(self, path: str, reason: str) -> _TransientError:
         return _TransientError(
-            self._trade.unreachable(
+            self._faults.unreachable(
                 f"{self.service}: {self.host} can't be reached for {path} ({reason}), "
                 f"{self._retries.attempts} attempts; check the network, the proxy and the "
                 f"base URL ({self._setting})"
@@ -327,18 +327,18 @@ class Client:
         message = f"{self.service}: {self.host} answers {request.path} with {refusal.code}"
         message = f"{message}: {refusal.message}"
         if refusal.reason == "blocked":
-            return self._trade.blocked(
+            return self._faults.blocked(
                 f"{message}; it serves nobody from this network or country, whatever is asked: ask "
                 f"from a permitted network, or through a permitted gateway ({self._setting})"
             )
         if refusal.reason in ("refused", "absent"):
             absent = refusal.reason == "absent"
-            error_type = self._trade.absent if absent else self._trade.refused
+            error_type = self._faults.absent if absent else self._faults.refused
             cure = refusal.cure or "correct what was asked, or the base URL"
             return error_type(f"{message}; {cure}", refusal.code)
         seconds = retry_after(answer.headers) or refusal.retry_after
         if refusal.reason == "busy":
-            unreachable = self._trade.unreachable(
+            unreachable = self._faults.unreachable(
                 f"{message}, {self._retries.attempts} attempts; try again later, and look whether "
                 "a proxy or firewall answers in its place"
             )

@@ -130,7 +130,7 @@ class Publisher(ABC):
     @property
     def service(self) -> Service:
         """Who is asked, and how."""
-        return Service(self.name, trade=PUBLISHER)
+        return Service(self.name, faults=PUBLISHER)
 
     def _client(self, base_url: str, service: Service | None = None) -> Client:
         return Client(

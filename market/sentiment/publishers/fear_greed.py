@@ -38,7 +38,7 @@ class FearGreed:
     ) -> None:
         self.client = Client(
             base_url or self.url,
-            service=Service(self.name, trade=PUBLISHER),
+            service=Service(self.name, faults=PUBLISHER),
             timeout=timeout,
             retries=retries,
         )

@@ -66,7 +66,7 @@ class Reddit(Publisher):
     def service(self) -> Service:
         # Reddit throttles clients that don't say who they are.
         agent = "python:brain-library:0.1 (market sentiment)"
-        return Service(self.name, trade=PUBLISHER, user_agent=agent)
+        return Service(self.name, faults=PUBLISHER, user_agent=agent)
 
     async def close(self) -> None:
         await self.client.close()
