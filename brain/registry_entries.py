@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-__all__ = ["RegistryReader", "RunEntry", "VersionEntry"]
+__all__ = ["RegistryReader", "RunEntry", "VersionEntry", "name_filter"]
 
 
 @dataclass(frozen=True)
@@ -64,3 +64,9 @@ class RegistryReader(Protocol):
 
     def run(self, run_id: str) -> RunEntry | None:
         """A run; None if there is none."""
+
+
+def name_filter(model: str) -> str:
+    """MLflow's filter of the versions of a registered model, whoever named it."""
+    quote = '"' if "'" in model else "'"
+    return f"name = {quote}{model}{quote}"

@@ -6,7 +6,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from brain.registry_entries import RunEntry, VersionEntry
+from brain.registry_entries import RunEntry, VersionEntry, name_filter
 from registry.mlflow_errors import library_errors
 
 __all__ = ["MlflowReader", "entry_of"]
@@ -29,7 +29,7 @@ class MlflowReader:
     def newest(self, model: str) -> VersionEntry | None:
         with library_errors(self._client.tracking_uri, f"look for versions of {model}"):
             entries = self._client.search_model_versions(
-                f"name = '{model}'", max_results=1, order_by=["version_number DESC"]
+                name_filter(model), max_results=1, order_by=["version_number DESC"]
             )
         return entry_of(entries[0]) if entries else None
 

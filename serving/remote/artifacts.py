@@ -8,7 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
-from brain.errors import ArtifactStoreError, LibraryError, TrackingUnreachableError
+from brain.errors import (
+    ArtifactStoreError,
+    LibraryError,
+    SettingsError,
+    TrackingUnreachableError,
+)
 from brain.redact import redact
 from serving.remote.connections import Connections, origin_of
 from serving.remote.s3 import read_object
@@ -59,11 +64,10 @@ class Artifacts:
         except ValueError as error:
             raise _unreadable(location) from error
         match parts.scheme.lower():
-            case "mlflow-artifacts":
+            case "mlflow-artifacts" if _is_server(parts.netloc):
                 return self._served(parts, name, limit)
             case "http" | "https":
-                address = Address(location, "artifact location")
-                return self._fetch(f"{address.url}/{name}", address.headers, limit)
+                return self._at_address(location, name, limit)
             case "s3":
                 key = f"{location[len('s3://') :].partition('/')[2].rstrip('/')}/{name}"
                 return read_object(
@@ -85,6 +89,13 @@ class Artifacts:
         path = quote(f"{parts.path}/{name}".lstrip("/"), safe=PATH)
         return self._fetch(f"{root}{_API}/{path}", {}, limit)
 
+    def _at_address(self, location: str, name: str, limit: int) -> bytes:
+        try:
+            address = Address(location, "artifact location")
+        except SettingsError as error:
+            raise ArtifactStoreError(f"{error}") from error
+        return self._fetch(f"{address.url}/{name}", address.headers, limit)
+
     def _fetch(self, url: str, headers: Mapping[str, str], limit: int) -> bytes:
         credentials = self._server.credentials_for(url)
         own = origin_of(url)[0] == origin_of(self._server.url)[0]
@@ -98,6 +109,14 @@ class Artifacts:
         if answer.status != 200:
             raise ArtifactStoreError(f"{url} answers with {refusal(answer, _RESTORE)}")
         return answer.body
+
+
+def _is_server(netloc: str) -> bool:
+    """Whether it is none, or that of a server."""
+    try:
+        return not netloc or bool(origin_of(f"http://{netloc}"))
+    except SettingsError:
+        return False
 
 
 def _read_file(path: Path, limit: int) -> bytes:

@@ -119,7 +119,7 @@ class Connections:
         used = connection.used
         try:
             return self._send(connection, request)
-        except (ConnectionError, http.client.BadStatusLine):
+        except (ConnectionError, ssl.SSLError, http.client.BadStatusLine):
             # Servers drop connections that are idle for long. More than once it is no such one.
             if not used:
                 raise

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from brain.artifacts import EXECUTOR, LIGHTGBM, LSTM_WINDOW, MANIFEST, XGBOOST
 from brain.cells import champions_of
-from brain.errors import LibraryError
+from brain.errors import LibraryError, SettingsError
 from brain.manifest import listing
 from brain.model_keys import ModelKey, ModelQuery
 from brain.naming import Tag, parse_model_id
@@ -47,10 +48,12 @@ class RemoteRegistry:
         timeout: seconds until an answer must be whole; a file may take six times as long.
 
     Raises:
-        SettingsError: the dsn is no server's address.
+        SettingsError: the dsn is no server's address, or the timeout no number above 0.
     """
 
     def __init__(self, dsn: str, *, timeout: float = 10.0) -> None:
+        if not 0.0 < timeout < math.inf:
+            raise SettingsError(f"timeout is {timeout}; give seconds above 0, as 10")
         self._connections = Connections(timeout=timeout)
         self._server = TrackingServer(dsn, self._connections)
         self._artifacts = Artifacts(self._server, self._connections, timeout * _FILE_TIMES)

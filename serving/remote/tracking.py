@@ -10,18 +10,20 @@ from __future__ import annotations
 import base64
 import json
 import os
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 from urllib.parse import quote, unquote, urlencode
 
 from brain.addresses import refuse_ambiguous
 from brain.errors import LibraryError, SettingsError
 from brain.redact import hide, redact
-from brain.registry_entries import RunEntry, VersionEntry
+from brain.registry_entries import RunEntry, VersionEntry, name_filter
 from serving.remote.connections import Answer, Connections, origin_of
 from serving.remote.entries import NONSENSE, ModelEntry, milliseconds, parse_page, tags_of, text_of
 
 __all__ = ["PATH", "Address", "TrackingServer", "refusal"]
+
+Parsed = TypeVar("Parsed")
 
 _API = "/api/2.0/mlflow"
 #: Bytes of an answer that is no artifact. A page of 25 models with all their records is .4 MB.
@@ -102,26 +104,33 @@ class TrackingServer:
 
     def version(self, model: str, number: int) -> VersionEntry:
         answer = self._json("model-versions/get", {"name": model, "version": number})
-        return self._entry(lambda: _version(answer["model_version"]), f"{model}/{number}")
+
+        def asked() -> VersionEntry:
+            entry = _version(answer["model_version"])
+            if (entry.model, entry.number) != (model, number):
+                raise ValueError(f"it is {entry.model}/{entry.number}")
+            return entry
+
+        return self._parsed(asked, f"{model}/{number}")
 
     def newest(self, model: str) -> VersionEntry | None:
         answer = self._json(
             "model-versions/search",
-            {"filter": f"name = '{model}'", "max_results": 1, "order_by": "version_number DESC"},
+            {"filter": name_filter(model), "max_results": 1, "order_by": "version_number DESC"},
         )
 
         def first() -> VersionEntry | None:
             versions = answer.get("model_versions") or []
             return _version(versions[0]) if versions else None
 
-        return self._entry(first, f"the newest version of {model}")
+        return self._parsed(first, f"the newest version of {model}")
 
     def run(self, run_id: str) -> RunEntry | None:
         try:
             answer = self._json("runs/get", {"run_id": run_id})
         except _AbsentError:
             return None
-        return self._entry(lambda: _run(answer["run"]), f"run {run_id}")
+        return self._parsed(lambda: _run(answer["run"]), f"run {run_id}")
 
     def location(self, logged_model_id: str) -> str:
         """The address of a logged model's files.
@@ -130,7 +139,7 @@ class TrackingServer:
             LibraryError: there is no such model.
         """
         answer = self._json(f"logged-models/{quote(logged_model_id, safe='')}", {})
-        return self._entry(
+        return self._parsed(
             lambda: text_of(answer["model"]["info"]["artifact_uri"]), f"model {logged_model_id}"
         )
 
@@ -176,7 +185,7 @@ class TrackingServer:
         token = os.environ.get(_TOKEN)
         return {"Authorization": f"Bearer {token}"} if token else {}
 
-    def _entry(self, parse: Any, what: str) -> Any:
+    def _parsed(self, parse: Callable[[], Parsed], what: str) -> Parsed:
         """What is parsed of an answer; nonsense is an error of ours."""
         try:
             return parse()

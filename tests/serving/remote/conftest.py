@@ -81,6 +81,7 @@ def _arrange(library: BrainLibrary, versions: list[Version]) -> None:
     client.set_registered_model_tag(TINY.name, cell_tag(Regime.EXTREME), '{"version":')
     client.create_registered_model("somebody's", tags={"team": "x" * 300})
     client.set_registered_model_tag("somebody's", cell_tag(Regime.LOW), json.dumps({}))
+    client.create_registered_model("it's theirs", tags={"symbol": "BTC/USD"})
     foreign = ModelKey("SOL/USD", "4h", 3)
     client.create_registered_model(foreign.name, tags=foreign.tags)
     source = client.get_run(first.run_id).info.artifact_uri

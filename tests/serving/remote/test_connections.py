@@ -248,7 +248,9 @@ def over_tls(certificate: Path, upstream: FaultProxy) -> Iterator[str]:
         ):
             while request := secure.recv(65_536):
                 inner.sendall(request)
-                secure.sendall(inner.recv(65_536))
+                if not (answer := inner.recv(65_536)):
+                    return
+                secure.sendall(answer)
 
     def accept() -> None:
         with suppress(OSError):
@@ -275,6 +277,9 @@ def test_tls_trusts_whom_the_environment_names_and_nobody_else(
             ask(f"{uri}{PATH}")
         monkeypatch.setenv(variable, str(certificate.with_suffix(".crt")))
         with closing(Connections(timeout=5.0)) as connections:
+            for _ in range(3):
+                assert connections.get(f"{uri}{PATH}", limit=1000).status == 200
+            proxy.set("reset")  # the connection behind ends, and so does the one with TLS
             for _ in range(3):
                 assert connections.get(f"{uri}{PATH}", limit=1000).status == 200
             proxy.set("hang")

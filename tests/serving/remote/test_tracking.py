@@ -239,7 +239,16 @@ def test_a_folder_of_this_machine_gives_its_own_regular_files(wire: Wire, tmp_pa
 
 @pytest.mark.parametrize(
     "location",
-    ["gs://bucket/x", "dbfs:/x", "ftp://me:sesame@host/x", "file://host/x", "http://[::1", "C:\\x"],
+    [
+        "gs://bucket/x",
+        "dbfs:/x",
+        "ftp://me:sesame@host/x",
+        "file://host/x",
+        "http://[::1",
+        "C:\\x",
+        "mlflow-artifacts://host:port/x",
+        "mlflow-artifacts://me:sesame@host/x",
+    ],
 )
 def test_another_place_of_artifacts_names_the_cure(wire: Wire, location: str) -> None:
     with closing(Connections(timeout=5.0)) as connections:
@@ -247,6 +256,36 @@ def test_another_place_of_artifacts_names_the_cure(wire: Wire, location: str) ->
         with pytest.raises(ArtifactStoreError, match="mlflow server --serve-artifacts") as error:
             artifacts.read(location, "file", 1)
     assert "sesame" not in str(error.value)
+
+
+def test_a_location_that_can_be_read_in_two_ways_is_not_read(wire: Wire) -> None:
+    with closing(Connections(timeout=5.0)) as connections:
+        artifacts = Artifacts(TrackingServer(wire.uri, connections), connections, 5.0)
+        with pytest.raises(ArtifactStoreError, match="can be read in more than one way") as error:
+            artifacts.read("http://me:sesame/street@host/x", "file", 1)
+    assert "sesame" not in str(error.value)
+
+
+# --- versions -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "number"), [("BTC-USD.1h.6", "8"), ("ETH-USD.1h.6", "7")])
+def test_an_answer_about_another_version_is_none(wire: Wire, name: str, number: str) -> None:
+    entry: dict[str, Any] = {"name": "BTC-USD.1h.6", "version": "7"}
+    with closing(Connections(timeout=5.0)) as connections:
+        server = TrackingServer(wire.uri, connections)
+        wire.answer = 200, {}, json.dumps({"model_version": entry}).encode()
+        assert server.version("BTC-USD.1h.6", 7).number == 7
+        entry |= {"name": name, "version": number}
+        wire.answer = 200, {}, json.dumps({"model_version": entry}).encode()
+        with pytest.raises(LibraryError, match=r"with what is not BTC-USD\.1h\.6/7"):
+            server.version("BTC-USD.1h.6", 7)
+
+
+@pytest.mark.parametrize("timeout", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_timeout_that_is_none_is_refused(timeout: float) -> None:
+    with pytest.raises(SettingsError, match="give seconds above 0"):
+        RemoteRegistry("http://127.0.0.1:1", timeout=timeout)
 
 
 # --- pages --------------------------------------------------------------------------------------
