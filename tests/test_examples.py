@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from urllib.request import Request, urlopen
 
 import numpy as np
@@ -367,10 +368,11 @@ def test_a_model_that_knows_the_market_decides_nothing_without_it(
 # --- docs/http.md -------------------------------------------------------------------------------
 
 
-def bars_since(night: Night) -> dict[str, list[float]]:
+def bars_since(night: Night) -> dict[str, Any]:
     """The bars since the training, as columns."""
     closes = night.bars.close_time[-NEW:].as_unit("ns").asi8.tolist()
-    return {**night.bars.frame.iloc[-NEW:].to_dict("list"), "close_time": closes}
+    columns: dict[str, Any] = dict(night.bars.frame.iloc[-NEW:].to_dict("list"))  # type: ignore[arg-type]
+    return {**columns, "close_time": closes}
 
 
 def test_what_the_docs_ask_over_http_is_answered(night: Night, tmp_path: Path) -> None:
