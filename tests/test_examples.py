@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from urllib.request import Request, urlopen
 
 import numpy as np
@@ -367,7 +368,7 @@ def test_a_model_that_knows_the_market_decides_nothing_without_it(
 # --- docs/http.md -------------------------------------------------------------------------------
 
 
-def bars_since(night: Night) -> dict[str, list[float]]:
+def bars_since(night: Night) -> dict[str, Any]:
     """The bars since the training, as columns."""
     closes = night.bars.close_time[-NEW:].as_unit("ns").asi8.tolist()
     columns = {str(name): list(column) for name, column in night.bars.frame.iloc[-NEW:].items()}

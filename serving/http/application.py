@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -70,13 +71,12 @@ class Application:
         try:
             headers = _headers(scope["headers"])
             self._guard.check_host(headers)
-            if route is None or not route.public:
-                self._guard.check_token(headers)
+            trusted = self._guard.bears_token(headers)
+            if not trusted and (route is None or not route.public):
+                raise self._guard.refusal()
             if route is None:
                 raise _no_route(scope, methods)
-            request = Request(
-                headers, scope["query_string"], parameters, self._guard.bears_token(headers)
-            )
+            request = Request(headers, scope["query_string"], parameters, trusted)
             if route.body is not None:
                 request.body = await read_limited(headers, receive, self._most)
             answer: Answer = await self._handlers[route.name](request)
@@ -87,6 +87,8 @@ class Application:
             if status >= 500:
                 logger.error("%s is not done: %s", route and route.path, error)
             return error_answer(status, str(error))
+        except asyncio.CancelledError:  # in the end of all, see uvicorn's shutdown
+            return error_answer(503, "the server ends before this is done; ask again later")
         except Exception:  # whatever it is, a caller gets an answer, and none of it
             logger.exception("%s failed", route and route.path)
             return error_answer(500, "the server failed at this request; its log says how")

@@ -20,7 +20,7 @@ __all__ = ["Connections", "HttpConnection"]
 
 # A head beyond this is refused; of a client's cookies and tokens none is near.
 _MOST_HEAD = 32 * 1024
-_ANSWER_SECONDS = 60.0
+_ANSWER_SECONDS, _END_SECONDS = 60.0, 5.0
 
 
 class _Phase(Enum):
@@ -30,6 +30,7 @@ class _Phase(Enum):
     HEAD = auto()  # the rest of its head
     BODY = auto()  # the rest of its body
     ANSWER = auto()  # our answer, or the client that reads it
+    END = auto()  # its own end
 
 
 class Connections:
@@ -58,6 +59,7 @@ class Connections:
             _Phase.HEAD: request_seconds,
             _Phase.BODY: request_seconds,
             _Phase.ANSWER: _ANSWER_SECONDS,
+            _Phase.END: _END_SECONDS,
         }
         self._open: set[HttpConnection] = set()
         self._idle: dict[HttpConnection, None] = {}  # the longest idle one first
@@ -72,7 +74,7 @@ class Connections:
             return True
         for idle in self._idle:
             self.refused("idle")
-            idle.end()
+            idle.abort()
             return True
         self.refused("full")
         return False
@@ -104,7 +106,8 @@ class Connections:
         """Close connections that are late."""
         self.now = now
         for connection in list(self._open):
-            if now - connection.since > self._deadlines[connection.phase]:
+            waited = now - connection.since
+            if waited > self._deadlines[connection.phase] and not connection.is_answering(waited):
                 self.refused("idle" if connection.phase is _Phase.IDLE else "late")
                 connection.late()
 
@@ -189,21 +192,23 @@ class HttpConnection(HttpToolsProtocol):
 
     # --- ends -----------------------------------------------------------------------------------
 
-    def end(self) -> None:
-        """Close it; it counts no longer."""
-        self._everyone.closed(self)
-        self.transport.close()
+    def is_answering(self, waited: float) -> bool:
+        """Whether a request is answered while the next one's head, which is late, is awaited."""
+        answering = self.cycle is not None and not self.cycle.response_complete
+        return self.phase is _Phase.HEAD and answering and waited < _ANSWER_SECONDS
 
     def late(self) -> None:
         """Close it, as it did not do in time what it was to do."""
-        if self.phase is _Phase.IDLE:
-            self.end()
-        elif self.phase is _Phase.ANSWER:
-            self._everyone.closed(self)
-            self.transport.abort()
-        else:
+        if self.phase is _Phase.HEAD or self.phase is _Phase.BODY:
             what = "head" if self.phase is _Phase.HEAD else "body"
             self._refuse(408, f"the request's {what} did not come in time; send it faster")
+        else:
+            self.abort()
+
+    def abort(self) -> None:
+        """Close it at once; it has its file for no moment longer."""
+        self._everyone.busy(self)
+        self.transport.abort()
 
     def _refuse(self, status: int, message: str) -> None:
         """Say why, where no other answer is under way; then close."""
@@ -216,7 +221,9 @@ class HttpConnection(HttpToolsProtocol):
         if not answered:
             cycle.disconnected = True
             cycle.message_event.set()
-        self.end()
+        self._everyone.busy(self)
+        self._wait_for(_Phase.END)
+        self.transport.close()
 
 
 def _raw(status: int, message: str) -> bytes:

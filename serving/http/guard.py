@@ -52,18 +52,14 @@ class Guard:
         # All of them, so that it takes as long for each.
         return sum(compare_digest(given, token) for token in self._tokens) > 0
 
-    def check_token(self, headers: Mapping[bytes, bytes]) -> None:
-        """Check the token.
-
-        Raises:
-            Refusal: 401, there is none, or a wrong one.
-        """
-        if not self.bears_token(headers):
-            raise Refusal(
-                401,
-                "no valid token is given; send the header Authorization: Bearer TOKEN",
-                (b"www-authenticate", b'Bearer realm="brain"'),
-            )
+    @staticmethod
+    def refusal() -> Refusal:
+        """The refusal of a request without a valid token."""
+        return Refusal(
+            401,
+            "no valid token is given; send the header Authorization: Bearer TOKEN",
+            (b"www-authenticate", b'Bearer realm="brain"'),
+        )
 
 
 def _name(host: bytes) -> bytes:

@@ -14,6 +14,9 @@ from serving.http.connections import Connections, HttpConnection
 
 __all__ = ["Handshake", "tls_context"]
 
+# In which a client confirms the end; 30 are usual, for which a file would be held.
+_SHUTDOWN_SECONDS = 1.0
+
 
 def tls_context(certificate: Path, key: Path) -> ssl.SSLContext:
     """The context of a server, TLS 1.2 or newer.
@@ -86,6 +89,7 @@ class Handshake(asyncio.Protocol):
                     self._context,
                     server_side=True,
                     ssl_handshake_timeout=self._seconds,
+                    ssl_shutdown_timeout=_SHUTDOWN_SECONDS,
                 )
         finally:
             self._everyone.handshake(-1)

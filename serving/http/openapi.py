@@ -16,7 +16,7 @@ __all__ = ["document"]
 
 _REFERENCE = "#/components/schemas/{name}"
 _JSON, _CSV, _TEXT = "application/json", "text/csv", "text/plain"
-_OF_ALL = (400, 401, 403, 500)
+_OF_ALL = (400, 403, 500)
 _OF_BODIES = (408, 411, 413, 415)
 _PARAMETERS = {
     "symbol": "BTC-USDT, or BTC-USDT.1h.6 where there are several timeframes or horizons; "
@@ -105,6 +105,7 @@ def _responses(route: Route, schemas: dict[int, Any]) -> dict[str, Any]:
         }
     error = {_JSON: {"schema": schemas[id(ErrorAnswer)]}}
     statuses = {*_OF_ALL, *route.errors, *(_OF_BODIES if route.body is not None else ())}
+    statuses |= set() if route.public else {401}
     responses = {"200": done}
     for status in sorted(statuses):
         responses[str(status)] = {"description": HTTPStatus(status).phrase, "content": error}

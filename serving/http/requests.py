@@ -79,7 +79,7 @@ async def read_limited(headers: Mapping[bytes, bytes], receive: Receive, most: i
         most: bytes that it may have.
 
     Raises:
-        Refusal: 411, its length is not told; 413, it is too long; 400, it ends too early.
+        Refusal: 411, its length is not told; 413, it is too long; 408, its end never came.
     """
     length = headers.get(b"content-length")
     if length is None and b"transfer-encoding" not in headers:
@@ -92,7 +92,7 @@ async def read_limited(headers: Mapping[bytes, bytes], receive: Receive, most: i
     if message.get("more_body"):
         return await _rest(bytearray(body), receive, most)
     if message["type"] != "http.request":
-        raise Refusal(400, "the connection was closed before the body's end")
+        raise _broken_off()
     if len(body) > most:
         raise _too_long(most)
     return bytes(body)
@@ -103,7 +103,7 @@ async def _rest(body: bytearray, receive: Receive, most: int) -> bytes:
     while more:
         message = await receive()
         if message["type"] != "http.request":
-            raise Refusal(400, "the connection was closed before the body's end")
+            raise _broken_off()
         part, more = message.get("body", b""), message.get("more_body", False)
         read += len(part)
         if read > most * _THROWN:
@@ -117,3 +117,8 @@ async def _rest(body: bytearray, receive: Receive, most: int) -> bytes:
 
 def _too_long(most: int) -> Refusal:
     return Refusal(413, f"the body has more than {most} bytes; send fewer rows at once", _CLOSE)
+
+
+def _broken_off() -> Refusal:
+    """Whoever closed the connection, this is for the metrics alone."""
+    return Refusal(408, "the connection was closed before the body's end")

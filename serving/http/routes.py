@@ -60,7 +60,12 @@ ROUTES = (
         **_OF_ROWS,
     ),
     Route(
-        "GET", "/champions", "champions", "All champions that are served", schemas.ChampionsAnswer
+        "GET",
+        "/champions",
+        "champions",
+        "All champions that are served",
+        schemas.ChampionsAnswer,
+        errors=(429,),
     ),
     Route(
         "GET",
@@ -112,7 +117,7 @@ ROUTES = (
         schemas.HealthAnswer,
         public=True,
     ),
-    Route("GET", "/metrics", "metrics", "Metrics in Prometheus' text format", None),
+    Route("GET", "/metrics", "metrics", "Metrics in Prometheus' text format", None, errors=(429,)),
     Route("GET", "/openapi.json", "openapi", "This document", dict[str, Any]),
 )
 

@@ -75,13 +75,13 @@ def possible_connections(wanted: int) -> int:
     folder = "/proc/self/fd" if os.path.isdir("/proc/self/fd") else "/dev/fd"
     reserved = len(os.listdir(folder)) + _BACKLOG + _OTHER_FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard == resource.RLIM_INFINITY:
-        hard = max(soft, wanted + reserved)
-    if soft < wanted + reserved:
-        soft = min(hard, wanted + reserved)
-        resource.setrlimit(
-            resource.RLIMIT_NOFILE, (soft, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
-        )
+    if soft == resource.RLIM_INFINITY:
+        return wanted
+    needed = wanted + reserved
+    raised = needed if hard == resource.RLIM_INFINITY else min(hard, needed)
+    if soft < raised:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
+        soft = raised
     possible = min(wanted, soft - reserved)
     if possible < 1:
         raise SettingsError(
@@ -198,6 +198,7 @@ class _Uvicorn(uvicorn.Server):
         self._connections = connections
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._connections.now = asyncio.get_running_loop().time()
         await super().startup(sockets)
         self._sweeps = asyncio.get_running_loop().create_task(self._sweep())
         self.ready()

@@ -13,6 +13,7 @@ from brain.errors import InputError, NoChampionError
 from brain.model_keys import ModelKey
 from brain.naming import REGIMES, Regime
 from serving.champions import LoadedChampion
+from serving.decision import Decision
 from serving.hamilton import Hamilton
 from serving.http.answers import Answer, Header, Refusal, encode
 from serving.http.metrics import Metrics
@@ -67,11 +68,12 @@ class Service:
         self._default = default
         self._openapi = Answer(encode(document()))
         self._decisions, self._batches = Turns("decisions"), Turns("batches")
+        self._pages = Turns("pages")
 
     def close(self) -> None:
         """Wait for what is under way."""
-        self._decisions.close()
-        self._batches.close()
+        for turns in (self._decisions, self._batches, self._pages):
+            turns.close()
 
     # --- champions ------------------------------------------------------------------------------
 
@@ -86,12 +88,16 @@ class Service:
     async def champions(self, request: Request) -> Answer:
         """All champions that are served."""
         del request
-        cells = [
-            CellAnswer(**_cell(champion))
-            for key in self._hamilton.keys
-            for champion in self._cells(key)
-        ]
-        return Answer(encode(ChampionsAnswer(cells)))
+
+        def page() -> bytes:
+            cells = [
+                CellAnswer(**_cell(champion))
+                for key in self._hamilton.keys
+                for champion in self._cells(key)
+            ]
+            return encode(ChampionsAnswer(cells))
+
+        return Answer(await self._pages.aside(page))
 
     async def champion(self, request: Request) -> Answer:
         """The champion of a cell, with the names of its inputs."""
@@ -173,11 +179,16 @@ class Service:
             long=self._is_long_gap(key, close),
         )
         self._metrics.decision(decision.model, decision.regime)
-        headers: list[Header] = []
-        if decision.version is not None and decision.regime is not None:
-            champion = self._hamilton.champion(key, decision.regime)
-            headers = _headers(champion) if champion.version.id == decision.version else []
-        return Answer(encode(decision), headers=headers)
+        return Answer(encode(decision), headers=self._headers_of(decision))
+
+    def _headers_of(self, decision: Decision) -> list[Header]:
+        """Version and digest of a decision; no digest if the version was replaced meanwhile."""
+        if decision.version is None:
+            return []
+        for champion in self._cells(self._hamilton.key(decision.model)):
+            if champion.version.id == decision.version:
+                return _headers(champion)
+        return [(b"x-model-version", decision.version.encode())]
 
     async def row(self, request: Request) -> Answer:
         """Give a row of another kind than bars."""
@@ -199,16 +210,18 @@ class Service:
 
     async def warm_up(self, request: Request) -> Answer:
         """Give bars on which nothing is decided."""
-        body = read_body(_warm_up, _json(request))
-        key = self._hamilton.key(request.parameters[0])
-        arrays: dict[str, Any] = {
-            name: [_float(value) for value in getattr(body, name)]
-            for name in ("open", "high", "low", "close", "volume")
-        }
-        arrays["close_time"] = [nanoseconds(value) for value in body.close_time]
-        bars = await self._decisions.in_order(
-            key.name, self._hamilton.warm_up, key, arrays, long=True
-        )
+        content, key = _json(request), self._hamilton.key(request.parameters[0])
+
+        def warm_up() -> int:
+            body = read_body(_warm_up, content)
+            arrays: dict[str, Any] = {
+                name: [_float(value) for value in getattr(body, name)]
+                for name in ("open", "high", "low", "close", "volume")
+            }
+            arrays["close_time"] = [nanoseconds(value) for value in body.close_time]
+            return self._hamilton.warm_up(key, arrays)
+
+        bars = await self._decisions.in_order(key.name, warm_up, long=True)
         return Answer(encode(WarmUpAnswer(bars)))
 
     def _is_long_gap(self, key: ModelKey, close: int) -> bool:
@@ -248,7 +261,7 @@ class Service:
     async def metrics(self, request: Request) -> Answer:
         """Metrics for Prometheus."""
         del request
-        return Answer(self._metrics.text(), kind=self._metrics.kind)
+        return Answer(await self._pages.aside(self._metrics.text), kind=self._metrics.kind)
 
 
 def _json(request: Request) -> bytes:

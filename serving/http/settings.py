@@ -299,8 +299,8 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "tls_key": _path,
     "body_kb": _within(_whole, 1, 1 << 20),
     "connections": _within(_whole, 1, 1 << 20),
-    "request_seconds": _within(_number, 0.05, 3600.0),
-    "idle_seconds": _within(_number, 0.05, 86_400.0),
+    "request_seconds": _within(_number, 0.5, 3600.0),
+    "idle_seconds": _within(_number, 0.5, 86_400.0),
 }
 #: Settings that the command line has: all but the tokens.
 OPTIONS = tuple(name for name in _PARSERS if name != "tokens")

@@ -2,12 +2,14 @@
 
     python -m tests.serving.http.process MODELS [NAME=VALUE ...]
 
-``MODELS`` is a pickle of the test's own; the others are settings.
+``MODELS`` is a pickle of the test's own; ``files`` is how many the process may have open, and the
+others are settings.
 """
 
 from __future__ import annotations
 
 import pickle
+import resource
 import subprocess
 import sys
 import threading
@@ -25,7 +27,16 @@ def main() -> int:
     with Path(path).open("rb") as file:
         models = pickle.load(file)
     given = dict(one.split("=", 1) for one in settings)
+    if files := int(given.pop("files", 0)):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
     return serve({"port": "0", **given}, lambda: models, partial(print, flush=True))
+
+
+def command(models: Models, folder: Path, *settings: str) -> list[str]:
+    """What starts it."""
+    (folder / "models").write_bytes(pickle.dumps(models))
+    module = "tests.serving.http.process"
+    return [sys.executable, "-m", module, str(folder / "models"), *settings]
 
 
 @contextmanager
@@ -33,11 +44,10 @@ def process(
     models: Models, folder: Path, *settings: str
 ) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """The process and its port; it is killed in the end, if it is still there."""
-    (folder / "models").write_bytes(pickle.dumps(models))
-    command = [sys.executable, "-m", "tests.serving.http.process", str(folder / "models")]
     with subprocess.Popen(
-        [*command, *settings], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as started:
+        command(models, folder, *settings),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as started:  # fmt: skip
         assert started.stdout is not None
         watchdog = threading.Timer(60.0, started.kill)
         watchdog.start()

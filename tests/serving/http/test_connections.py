@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import pickle
 import resource
 import socket
 import subprocess
@@ -20,6 +19,7 @@ import pytest
 
 from serving import Hamilton, Limits
 from tests.serving.desk import Models, give
+from tests.serving.http.process import command, process
 from tests.serving.http.served import (
     NEW,
     PATH,
@@ -268,6 +268,36 @@ def test_a_slow_body_and_a_slow_head_are_told_and_cut_off(models: Models) -> Non
         assert b'reason="late"' in served.get("/metrics").body
 
 
+def far_bar() -> bytes:
+    """A bar after many missing ones, so that it is decided on a thread."""
+    after = NEW[0]._replace(close_time=NEW[-1].close_time + 100 * 86_400 * 10**9)
+    return raw("POST", f"/bars/{PATH}", json.dumps(bar_body(after)).encode())
+
+
+def test_a_late_request_does_not_cut_off_the_answer_before_it(models: Models) -> None:
+    with serving(models, request_seconds=0.5) as served, served.socket() as one:
+        (executor,) = served.hamilton._all
+        with executor._lock:  # the decision waits
+            one.sendall(far_bar() + score(1)[:30])
+            time.sleep(1.5)
+        rest = bytearray()
+        assert read_answer(one, rest).json["reason"] == "the regime is unknown"
+        assert read_answer(one, rest).status == 408
+
+
+@pytest.mark.soak
+def test_what_takes_longer_than_the_end_may_is_told(models: Models) -> None:
+    with serving(models, request_seconds=0.5) as served, served.socket() as one:
+        (executor,) = served.hamilton._all
+        with executor._lock:
+            one.sendall(far_bar())
+            time.sleep(0.5)
+            served.server.stop()
+            answer = read_answer(one)
+        assert answer.status == 503
+        assert "the server ends" in answer.json["message"]
+
+
 def test_a_client_that_reads_no_answers_is_no_burden(served: Served) -> None:
     with served.socket() as one:
         one.settimeout(1.0)
@@ -345,11 +375,11 @@ print(closed, flush=True)
 def hold_and_decide(models: Models, number: int, connections: int) -> int:
     """Idle connections of another process, and decisions meanwhile; how many were closed."""
     steady = Hamilton(models, [SYMBOL], limits=Limits.off())
-    command = [sys.executable, "-c", HOLDER]
+    holding = [sys.executable, "-c", HOLDER]
     with (
         serving(models, connections=connections) as served,
         subprocess.Popen(
-            [*command, str(served.port), str(number)],
+            [*holding, str(served.port), str(number)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -396,48 +426,26 @@ def test_10_000_idle_connections_do_not_stop_decisions(models: Models) -> None:
     assert hold_and_decide(models, 10_000, 1000) > 8500
 
 
-FEW_FILES = """
-import pickle, resource, sys
-from pathlib import Path
-resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[2]),) * 2)
-from serving.http.command import serve
-with Path(sys.argv[1]).open("rb") as file:
-    models = pickle.load(file)
-settings = {"port": "0", "limits": "off"}
-sys.exit(serve(settings, lambda: models, lambda line: print(line, flush=True)))
-"""
-
-
 def test_a_process_with_few_files_never_runs_out_of_them(models: Models, tmp_path: Path) -> None:
-    (tmp_path / "models").write_bytes(pickle.dumps(models))
-    with subprocess.Popen(
-        [sys.executable, "-c", FEW_FILES, str(tmp_path / "models"), "420"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    ) as process:  # fmt: skip
-        try:
-            assert process.stdout is not None
-            port = int(process.stdout.readline().partition("127.0.0.1:")[2].partition(";")[0])
-            with ExitStack() as stack:
-                for _ in range(1000):
-                    stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30))
-                for bar in PRESENT[:20]:
-                    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-                    assert ask(connection, "POST", f"/bars/{PATH}", bar_body(bar)).status == 200
-                    connection.close()
-        finally:
-            process.terminate()
-            _, errors = process.communicate()
-    assert process.returncode == 0
+    with process(models, tmp_path, "files=420", "limits=off") as (started, port):
+        with ExitStack() as stack:
+            for _ in range(1000):
+                stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30))
+            for bar in PRESENT[:20]:
+                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+                assert ask(connection, "POST", f"/bars/{PATH}", bar_body(bar)).status == 200
+                connection.close()
+        started.terminate()
+        _, errors = started.communicate()
+    assert started.returncode == 0
     assert "Too many open files" not in errors
     assert "connections may be open, and not 1024" in errors
 
 
 def test_a_process_without_files_says_so(models: Models, tmp_path: Path) -> None:
-    (tmp_path / "models").write_bytes(pickle.dumps(models))
     done = subprocess.run(
-        [sys.executable, "-c", FEW_FILES, str(tmp_path / "models"), "100"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        command(models, tmp_path, "files=100"), capture_output=True, text=True, check=False
+    )
     assert done.returncode != 0
     assert "raise the limit (ulimit -n) above" in done.stderr
 

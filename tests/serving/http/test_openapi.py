@@ -36,7 +36,8 @@ def test_the_document_is_valid_and_complete(served: Served) -> None:
     for route in ROUTES:
         operation = DOCUMENT["paths"][route.path][route.method.lower()]
         assert operation["summary"] == route.summary
-        assert {"200", "400", "401", "403", "500"} <= set(operation["responses"])
+        assert {"200", "400", "403", "500"} <= set(operation["responses"])
+        assert ("401" in operation["responses"]) is not route.public
     assert sum(len(path) for path in DOCUMENT["paths"].values()) == len(ROUTES)
 
 

@@ -79,7 +79,7 @@ REFUSED = {
     "journal=s3://bucket": "no path of this machine",
     "anonymous=perhaps": "write yes or no",
     "body_kb=0": "write a number from 1",
-    "request_seconds=0": "write a number from 0.05",
+    "request_seconds=0": "write a number from 0.5",
     "idle_seconds=nan": "write a number",
     "tls_key=key.pem": "tls_certificate and tls_key belong together",
 }
