@@ -30,7 +30,7 @@ def check_collection(
     """Check that the settings are those of a collection, before anything is written.
 
     Args:
-        settings, kinds, symbols: see :func:`collect_market`.
+        settings, kinds, symbols: see :func:`market.night.collect_market`.
 
     Raises:
         SettingsError: no exchanges or no symbols are named, or spot markets alone.
