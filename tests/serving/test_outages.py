@@ -13,15 +13,21 @@ from brain.naming import Family, Regime, champion_alias
 from brain.records import Version
 from serving import Decision, Hamilton, Limits, Refresh, RemoteRegistry
 from serving.bars import Bar
+from tests.disks import fill, small_disk
 from tests.proxies import FaultProxy
 from tests.serving.desk import fit
 from tests.serving.registry_desk import datasets
 from tests.serving.scene import NEW, SYMBOL, Scene, served
-from tests.test_disk_full import disk as disk, fill as fill
 
 STORE = r"mlflow-artifacts|/bucket"
 _QUICK = Refresh(seconds=0.1, sweep_seconds=1.0)
 _BAR_SECONDS = 0.03
+
+
+@pytest.fixture
+def disk() -> Iterator[Path]:
+    with small_disk() as folder:
+        yield folder
 
 
 @dataclass
