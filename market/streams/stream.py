@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -118,18 +119,23 @@ class Stream:
             await self.writer.finish()
 
     async def _work(self, stop: asyncio.Event) -> None:
+        """Stream until stopped; then everything is taken that was underway, and written."""
         assert self.writer is not None
-        tasks = [asyncio.create_task(self.writer.run(self._now))]
-        tasks += [asyncio.create_task(self._stream(source)) for source in self._sources]
+        writing = asyncio.create_task(self.writer.run(self._now))
+        streaming = [asyncio.create_task(self._stream(source)) for source in self._sources]
         stopped = asyncio.create_task(stop.wait())
         try:
-            done, _ = await asyncio.wait([*tasks, stopped], return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(
+                [writing, *streaming, stopped], return_when=asyncio.FIRST_COMPLETED
+            )
             for task in done:
                 task.result()
         finally:
-            for task in (*tasks[1:], tasks[0], stopped):
+            for task in (*streaming, stopped):
                 task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+            await asyncio.gather(*streaming, stopped, return_exceptions=True)
+            self.writer.stop()
+            await asyncio.gather(writing, return_exceptions=True)
 
     async def _recover(self) -> None:
         def work() -> Entry | None:
@@ -154,7 +160,7 @@ class Stream:
         instruments = await self._instruments(source.exchange)
         market = Market(tuple(instruments), self._timeframe)
         feed = FEEDS[name]()
-        self._begin(name, market)
+        await self._begin(name, market)
         sockets = Sockets(source.url or feed.url, service=name, timeout=self._pace.answer)
         try:
             async with asyncio.TaskGroup() as group:
@@ -191,11 +197,11 @@ class Stream:
                 found.append(one)
         return found
 
-    def _begin(self, exchange: str, market: Market) -> None:
+    async def _begin(self, exchange: str, market: Market) -> None:
         """Take up the record of listening where it ended, here or in the store."""
-        known = self._store.read(
-            "listening", exchange=exchange, start=pd.Timestamp.now("UTC") - _LOOK_BACK
-        )
+        since = pd.Timestamp.now("UTC") - _LOOK_BACK
+        read = partial(self._store.read, "listening", exchange=exchange, start=since)
+        known = await asyncio.get_running_loop().run_in_executor(None, read)
         ends: Mapping[tuple[str, str], pd.Timestamp] = (
             known.groupby(["symbol", "kind"])["end"].max().to_dict()  # type: ignore[assignment]
         )

@@ -123,7 +123,7 @@ class Writer:
         self.room.set()
         self.counts = Counts()
         self._troubles: dict[str, str] = {}
-        self._many = asyncio.Event()
+        self._many, self._stopping = asyncio.Event(), asyncio.Event()
         self._recording_lock = asyncio.Lock()
         self.stored_at = time.time()
 
@@ -142,7 +142,7 @@ class Writer:
             self.room.clear()
 
     async def run(self, now: Callable[[], int]) -> None:
-        """Write until cancelled; :meth:`finish` writes the rest.
+        """Write until :meth:`finish`; to be awaited, for a write that is cancelled is none.
 
         Args:
             now: the clock of the entries, in microseconds.
@@ -151,15 +151,22 @@ class Writer:
             group.create_task(self._flush_always(now))
             group.create_task(self._commit_always())
 
+    def stop(self) -> None:
+        """Let :meth:`run` come to its end."""
+        self._stopping.set()
+        self._many.set()
+
     async def finish(self) -> None:
-        """Write all that is left.
+        """Write all that is left, after :meth:`run` has come to its end.
 
         Raises:
             SeriesStoreError: it can't be written; the recording has what it has.
         """
-        await self._commit()
-        for thread in self._threads.values():
-            thread.shutdown()
+        try:
+            await self._commit()
+        finally:
+            for thread in self._threads.values():
+                thread.shutdown()
 
     async def start_segment(self, now: int) -> None:
         """Begin a segment of the recording.
@@ -172,8 +179,7 @@ class Writer:
     # --- the recording ----------------------------------------------------------------------------
 
     async def _flush_always(self, now: Callable[[], int]) -> None:
-        while True:
-            await asyncio.sleep(self._pace.flush)
+        while not await self._stopped_within(self._pace.flush):
             age = time.monotonic() - self._segment_at
             full = age > self._pace.segment or self._recording.bytes > self._pace.segment_bytes
             try:
@@ -191,7 +197,7 @@ class Writer:
             text = None if segment is None else self._normaliser.state()
             try:
                 await self._in("recording", lambda: self._write(entries))
-            except BaseException:
+            except (SeriesStoreError, StorageFullError):
                 self._entries = entries + self._entries
                 raise
             if text is None or segment is None:
@@ -217,6 +223,8 @@ class Writer:
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(due):
                     await self._many.wait()
+            if self._stopping.is_set():
+                return
             self._many.clear()
             begun = loop.time()
             try:
@@ -257,6 +265,12 @@ class Writer:
         waiting = len(self._entries) + len(self._normaliser.rows) + sum(map(len, self._rows))
         if waiting > _MOST_WAITING:
             self.room.clear()
+
+    async def _stopped_within(self, seconds: float) -> bool:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        return self._stopping.is_set()
 
     async def _in(self, thread: str, work: Callable[[], object]) -> None:
         await asyncio.get_running_loop().run_in_executor(self._threads[thread], work)
@@ -300,6 +314,8 @@ def recover(folder: Path, normaliser: Normaliser, store: SeriesStore) -> Entry |
         for block in segment.blocks():
             for last in block:
                 normaliser.take(last)
+            if len(normaliser.rows) > _MANY_ROWS:
+                store_rows(store, normaliser.take_rows(), [])
         store_rows(store, normaliser.take_rows(), [])
     if last is not None:
         normaliser.note_listening()
