@@ -19,6 +19,7 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -36,6 +37,10 @@ from brain.settings import load_settings
 from market.http.client import Client, RetryPolicy
 from registry.checks.library import check_library
 from registry.library import BrainLibrary
+from serving import RemoteRegistry
+from serving.remote.artifacts import Artifacts
+from serving.remote.connections import Connections
+from serving.remote.tracking import TrackingServer
 from tests.jobs import run_job
 from tests.market.exchange_server import ExchangeServer
 
@@ -104,6 +109,16 @@ def ask_s3() -> None:
     check_s3("s3://bucket/series", storage_options())
 
 
+def read_artifact(location: str) -> None:
+    with closing(Connections(timeout=5.0)) as connections:
+        server = TrackingServer("http://127.0.0.1:9", connections)
+        Artifacts(server, connections, 5.0).read(location, "manifest.json", 1)
+
+
+def read_object() -> None:
+    read_artifact("s3://bucket/artifacts")
+
+
 # Nobody listens at these ports: the discard port and its neighbours are privileged and unused.
 POSTGRES = "postgresql+psycopg://me:{}@127.0.0.1:9/db"
 QUERY = "postgresql://127.0.0.1:9/db?user=me&password={}"
@@ -131,6 +146,11 @@ PLACES = [
     Place("setting of another kind", HTTP, partial(settings_file, "cost_bps")),
     Place("variable of another kind", HTTP, partial(variable, "BRAIN_CALENDAR", load_settings)),
     Place("option", HTTP, option),
+    Place("registry of an executor", HTTP, lambda a, _: RemoteRegistry(a).champions()),
+    Place("database of an executor", POSTGRES, lambda a, _: RemoteRegistry(a)),
+    Place("artifacts of an executor", HTTP + "/files", lambda a, _: read_artifact(a)),
+    Place("artifacts at an odd scheme", "gs://me:{}@bucket", lambda a, _: read_artifact(a)),
+    Place("endpoint of an executor", HTTP, partial(variable, "AWS_ENDPOINT_URL", read_object)),
 ]  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
+from brain.addresses import refuse_ambiguous
 from brain.errors import (
     ArtifactStoreError,
     LibraryError,
@@ -59,6 +60,7 @@ class Artifacts:
                 a location.
             LibraryError: it has more bytes than its limit.
         """
+        refuse_ambiguous(location, "artifact location", ArtifactStoreError)
         try:
             parts = urlsplit(location)
         except ValueError as error:
