@@ -36,6 +36,7 @@ logger = logging.getLogger(__name__)
 
 _MOST_AT_ONCE = 4
 _END_SECONDS = 2.0
+_SWEEP_AGAIN_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -114,18 +115,12 @@ class Refresher:
         self._changes = Changes(registry)
         self._outcomes: deque[tuple[Followed, Outcome, int]] = deque()
         self._ended, self._stirred = threading.Event(), threading.Event()
-        self._told = False
         self._exchange = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="hamilton-refresh", daemon=True)
 
     def start(self) -> None:
         """Begin to follow, with a sweep."""
         self._thread.start()
-
-    def wake(self) -> None:
-        """Look at the registry's head now: something has told that it changed."""
-        self._told = True
-        self._stirred.set()
 
     def close(self) -> None:
         """Follow no longer: nothing is exchanged any more."""
@@ -144,12 +139,13 @@ class Refresher:
         while not self._ended.is_set():
             now = time.monotonic()
             self._stirred.clear()
-            if now >= look or self._told:
-                self._told = False
+            if now >= look:
                 self._ask(self._look)
                 look = now + self._settings.seconds
             elif pages is not None:
                 pages = self._sweep_on(pages)
+                if self.error:  # what has begun is over
+                    sweep = now + min(self._settings.sweep_seconds, _SWEEP_AGAIN_SECONDS)
             elif now >= sweep:
                 pages, sweep = self._changes.sweep(), now + self._settings.sweep_seconds
             else:
@@ -168,6 +164,10 @@ class Refresher:
                 logger.warning("champions stay as they are: %s", error)
             self.error = str(error)
             return False
+        except Exception as error:  # a fault of ours must not end the following
+            logger.exception("champions stay as they are")
+            self.error = f"{type(error).__name__}: {error}"
+            return False
         if self.error:
             logger.info("the registry answers again")
         self.error, self.answered = "", asked
@@ -176,8 +176,9 @@ class Refresher:
     def _look(self, asked: int) -> None:
         for entry in self._changes.look():
             self._changed(entry)
-        for model in self.followed:
-            model.confirm(asked)
+        if self._changes.swept:
+            for model in self.followed:
+                model.confirm(asked)
 
     def _sweep_on(self, pages: Iterator[list[ModelEntry]]) -> Iterator[list[ModelEntry]] | None:
         """Read a sweep's next page; None if it was the last."""

@@ -96,6 +96,11 @@ class Changes:
         for name in set(self._digests) - names:
             del self._digests[name]  # it counts as changed when it is back
 
+    @property
+    def swept(self) -> bool:
+        """Whether every entry was seen once."""
+        return self._complete is not None
+
     def absent(self, names: Iterable[str]) -> set[str]:
         """Those of the names that the last whole sweep has not met; none before the first."""
         return set() if self._complete is None else set(names) - self._complete

@@ -165,7 +165,7 @@ def asked_again(
     assert f"{scene.first[0].id} stays" in why
     assert served(hamilton) == scene.first[0].id
     # The registry answers, and what is served is not what it names.
-    assert hamilton.health().error == ""
+    deciding.until(lambda: hamilton.health().error == "")
     proxy.set("pass")
     deciding.until(lambda: served(hamilton) == version.id)
     deciding.until(lambda: hamilton.health().sound)
