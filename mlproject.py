@@ -218,7 +218,9 @@ def import_files(path: Path, exchange: str | None, **overrides: str | None) -> i
     from brain.settings import load_settings
     from market.imports.job import run_import
 
-    return run_import(load_settings(overrides), path, exchange)
+    settings = load_settings(overrides)
+    with _logged(settings):
+        return run_import(settings, path, exchange)
 
 
 @cli.command("export")
@@ -234,14 +236,16 @@ def export_files(
     from brain.settings import load_settings
     from market.exports.job import run_export
 
-    return run_export(
-        load_settings(),
-        folder,
-        form,
-        exchanges=_listed(exchanges),
-        symbols=_listed(symbols),
-        timeframe=timeframe,
-    )
+    settings = load_settings()
+    with _logged(settings):
+        return run_export(
+            settings,
+            folder,
+            form,
+            exchanges=_listed(exchanges),
+            symbols=_listed(symbols),
+            timeframe=timeframe,
+        )
 
 
 @cli.command()
@@ -734,13 +738,19 @@ def _job(
         reads: whether bars are worked on.
     """
     from brain.settings import load_settings
-    from registry.places import log_file
     from registry.reach import check_address
 
     settings = load_settings(overrides)
     check_address(settings.tracking_uri)
-    with log_to(Logs(log_file(settings), as_json=settings.log_format == "json")):
+    with _logged(settings):
         yield from _job_of(role, settings, collects=collects, reads=reads)
+
+
+def _logged(settings: Settings) -> AbstractContextManager[None]:
+    """The log of a job: standard error, and the file of the settings."""
+    from registry.places import log_file
+
+    return log_to(Logs(log_file(settings), as_json=settings.log_format == "json"))
 
 
 def _job_of(role: Role, settings: Settings, *, collects: bool, reads: bool) -> Iterator[_Job]:

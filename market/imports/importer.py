@@ -16,6 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 from brain.errors import BrainError, InputError, SeriesFileError
+from brain.logs import FILE_ONLY
 from brain.series.store.queries import to_timestamp
 from brain.series.store.store import SeriesStore
 from brain.work import Failure, Progress
@@ -148,7 +149,7 @@ class _Import:
                 if not isinstance(error, SeriesFileError):
                     logger.exception("%s failed", name)
                     error = _unexpected(error)
-                self._failures.append(Failure(name, error))
+                self._note(Failure(name, error))
             else:
                 self._files.setdefault(file.key, []).append(file)
 
@@ -206,8 +207,10 @@ class _Import:
         self._waiting.clear()
 
     def _fail(self, file: SeriesFile, error: BrainError) -> None:
-        failure = Failure(file.name, error, symbol=file.key[1])
-        logger.warning("%s", failure)
+        self._note(Failure(file.name, error, symbol=file.key[1]))
+
+    def _note(self, failure: Failure) -> None:
+        logger.warning("%s", failure, extra=FILE_ONLY)
         self._failures.append(failure)
 
     def result(self) -> ImportResult:

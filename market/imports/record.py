@@ -2,8 +2,8 @@
 
 The same record as a collection's, by the same rules. Before rows are stored, whatever is not on
 record between the first and the last of them, and from there to what is on record, is noted as "not
-fetched yet"; afterwards what is still missing is noted with its reason. The next collection of the
-series asks the exchange for it.
+fetched yet"; afterwards what the files lack is noted with its reason. The next collection of the
+series asks the exchange for all of it.
 """
 
 from __future__ import annotations
@@ -85,6 +85,7 @@ class SeriesRecord:
         self.hours = hours
         self._impossible: dict[int, str] = {}
         self._faults: list[tuple[Span, str]] = []
+        self._covered: Span | None = None  # from the first file to the last
 
     @property
     def grid(self) -> Grid:
@@ -105,11 +106,21 @@ class SeriesRecord:
         known_low, known_high = self._on_record()
         if known_low is None or known_low > low:
             low = self._first(pieces, low)
+        if low >= high:
+            return None
+        if self._covered is not None:  # no file is of what lies between two of them
+            low, high = min(low, self._covered.end), max(high, self._covered.start)
+        self._cover(low, high)
         if known_high is not None and known_high < low:
             low = known_high
         if known_low is not None and known_low > high:
             high = known_low
-        return Span(low, high, 0) if low < high else None
+        return Span(low, high, 0)
+
+    def _cover(self, low: pd.Timestamp, high: pd.Timestamp) -> None:
+        if self._covered is not None:
+            low, high = min(low, self._covered.start), max(high, self._covered.end)
+        self._covered = Span(low, high, 0)
 
     def _first(self, pieces: Sequence[Piece], low: pd.Timestamp) -> pd.Timestamp:
         """The first row, or the start of a file that could not be read."""
@@ -218,8 +229,8 @@ class SeriesRecord:
     def _reasons(self, hole: Span) -> Iterator[Gap]:
         """A hole, cut where the reason changes.
 
-        A file that could not be imported comes first, then what was on record. "Not fetched yet"
-        was only the note ahead.
+        A file that could not be imported comes first, then what was on record, then that no file is
+        of it. What lies beyond all files is not fetched yet.
         """
         labels = [*self._faults]
         labels += [
@@ -227,19 +238,16 @@ class SeriesRecord:
             for gap in self.gaps
             if gap.reason != NOT_FETCHED and not gap.reason.startswith((NO_FILE, NOT_IMPORTED))
         ]
+        labels += [] if self._covered is None else [(self._covered, NO_FILE)]
         rest = [(hole.start, hole.end)]
         for span, reason in labels:
-            left: list[tuple[pd.Timestamp, pd.Timestamp]] = []
             for start, end in rest:
                 low, high = max(start, span.start), min(end, span.end)
-                if low >= high:
-                    left.append((start, end))
-                    continue
-                yield from self._gap(hole, low, high, reason)
-                left += [(a, b) for a, b in ((start, low), (high, end)) if a < b]
-            rest = left
+                if low < high:
+                    yield from self._gap(hole, low, high, reason)
+            rest = [part for start, end in rest for part in parts_outside(start, end, [span])]
         for start, end in rest:
-            yield from self._gap(hole, start, end, NO_FILE)
+            yield from self._gap(hole, start, end, NOT_FETCHED)
 
     def _gap(
         self, hole: Span, start: pd.Timestamp, end: pd.Timestamp, reason: str

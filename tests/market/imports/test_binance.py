@@ -151,6 +151,7 @@ def test_an_import_beside_what_was_collected_leaves_no_hole_off_record(
     (gap,) = found[found["kind"] == "candles"].to_dict("records")
     assert gap["start"] == pd.Timestamp("2026-11-01", tz="UTC")
     assert gap["end"] == pd.Timestamp("2026-11-18 12:00", tz="UTC")
+    assert gap["reason"] == "not fetched yet"  # no file is of November
     collect(exchanges, store, "SOL/USDT", 24)
     now = exchanges.truth.now
     assert_whole(store, exchanges.truth, "binance", "SOL/USDT:USDT", "candles", "2026-10-01", now)

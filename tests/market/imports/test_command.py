@@ -52,6 +52,7 @@ def test_a_folder_is_imported_exported_and_imported_again(
     assert again.code == 0
     assert "2,232 rows, 0 new" in again.out
     assert not (folder / "mlflow.db").exists()  # no run, and no server is asked
+    assert "Imported" in outcome.out
     outcome = run_job("export", "out", "--format", "csv", "--symbols", "BTC/USDT")
     assert (outcome.code, outcome.err) == (0, "")
     assert "binance/candles/BTC-USDT_USDT_1h.csv" in outcome.out
@@ -70,6 +71,7 @@ def test_exit_codes_tell_how_much_failed(published: Published) -> None:
     outcome = imported("data")
     assert outcome.code == 1
     assert "BTCUSDT-1h-2025-03.zip failed: its SHA-256 is" in outcome.out
+    assert "BTCUSDT-1h-2025-03.zip failed: its SHA-256 is" in Path("brain.log").read_text()
     for month in ("2025-04", "2025-05"):
         published.klines("BTC", "1h", month).write_bytes(b"")
     assert imported("data").code == 4

@@ -360,30 +360,33 @@ def _by_series(store: SeriesStore) -> dict[tuple[str, str], np.ndarray]:
     return by_series
 
 
-def kill_until_done(tmp_path: Path, kills: int) -> int:
-    """Kill imports of one folder at random moments, then let one end; how many were killed."""
+def kill_and_go_on(tmp_path: Path, rounds: int) -> int:
+    """Kill imports into new stores at random moments, then let one end; how many were killed."""
     published = mixed(tmp_path / "data")
-    whole, store = SeriesStore(tmp_path / "whole"), SeriesStore(tmp_path / "series")
+    whole = SeriesStore(tmp_path / "whole")
     started = time.perf_counter()
     import_path(published.root, whole, now=NOW, batch_rows=200)
     seconds = time.perf_counter() - started
     chance, killed = random.Random(7), 0
-    for _ in range(kills):
-        process = start(tmp_path / "series", published.root)
-        process.join(chance.uniform(0.02, 1.2) * seconds)
-        killed += process.is_alive()
-        process.kill()
-        process.join()
-        assert_on_record(SeriesStore(tmp_path / "series"), whole)
-    import_path(published.root, store, now=NOW, batch_rows=200)
-    assert_equal(store, whole)
+    for number in range(rounds):
+        root = tmp_path / f"series{number}"
+        for _ in range(3):
+            process = start(root, published.root)
+            process.join(chance.uniform(0.02, 0.8) * seconds)
+            killed += process.is_alive()
+            process.kill()
+            process.join()
+            assert_on_record(SeriesStore(root), whole)
+        import_path(published.root, SeriesStore(root), now=NOW, batch_rows=200)
+        assert_equal(SeriesStore(root), whole)
     return killed
 
 
 def test_killed_at_any_moment_and_started_again_equals_an_unbroken_import(tmp_path: Path) -> None:
-    assert kill_until_done(tmp_path, kills=6) >= 2
+    assert kill_and_go_on(tmp_path, rounds=2) >= 2
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(1800)
 def test_killed_many_times_equals_an_unbroken_import(tmp_path: Path) -> None:
-    assert kill_until_done(tmp_path, kills=80) >= 30
+    assert kill_and_go_on(tmp_path, rounds=30) >= 30
