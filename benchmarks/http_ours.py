@@ -20,7 +20,7 @@ from brain.model_keys import ModelKey
 from brain.naming import REGIMES, parse_family
 from brain.records import CellRecord, Champion
 from engine.kernels.executor_data import ExecutorData
-from serving.http.command import desk
+from serving.http.command import desk, settle
 from serving.http.settings import ServeSettings
 from serving.limits import Limits
 
@@ -74,6 +74,7 @@ def main() -> None:
                 print("done", flush=True)
             server.stop()
 
+        settle()
         threading.Thread(target=obey, daemon=True).start()
         server.run(lambda: print(server.address.rpartition(":")[2], flush=True))
 

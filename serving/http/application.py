@@ -47,7 +47,8 @@ class Application:
         if scope["type"] != "http":
             return
         begin = perf_counter()
-        methods, parameters = self._routes.find(scope["raw_path"])
+        path = scope["raw_path"]
+        methods, parameters = self._routes.find(path if len(path) <= _LONGEST_PATH else b"")
         route = methods.get("GET" if scope["method"] == "HEAD" else scope["method"])
         answer = await self._answer(route, methods, parameters, scope, receive)
         head = [

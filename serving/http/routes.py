@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
@@ -137,8 +138,9 @@ class Routes:
         for path, methods in by_path.items():
             parts = [None if part.startswith("{") else part for part in path.split("/")]
             self._by_length.setdefault(len(parts), []).append((parts, methods))
+        self.find = lru_cache(maxsize=1024)(self._find)
 
-    def find(self, path: bytes) -> tuple[dict[str, Route], tuple[str, ...]]:
+    def _find(self, path: bytes) -> tuple[dict[str, Route], tuple[str, ...]]:
         """The routes of a path by method, none if there are none, and the path's parameters.
 
         Args:

@@ -289,14 +289,12 @@ def _predict(champion: LoadedChampion, rows: Floats) -> list[Number]:
     Returns:
         N predictions; NaN where a row has too few before it, or the model can't tell.
     """
-    back = champion.look_back
+    back, predict = champion.look_back, champion.version.predictor.predict
     if back == 1:
-        return [champion.predict(row) for row in rows]
+        return [predict(row) for row in rows]
     early: list[Number] = [math.nan] * min(back - 1, len(rows))
-    return early + [
-        champion.predict(np.ascontiguousarray(rows[end - back : end]))
-        for end in range(back, len(rows) + 1)
-    ]
+    windows = (rows[end - back : end] for end in range(back, len(rows) + 1))
+    return early + [predict(np.ascontiguousarray(window)) for window in windows]
 
 
 def _headers(champion: LoadedChampion) -> list[Header]:
