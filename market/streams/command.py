@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
-from rich.console import Console
-from rich.live import Live
 
 from brain.disk import check_space
 from brain.errors import InputError, SeriesStoreError, did_you_mean
@@ -29,6 +28,10 @@ from market.streams.reread import reread
 from market.streams.status import status_of, write_status
 from market.streams.stream import Source, Stream
 from market.streams.suspects import Suspect, read_suspects
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.live import Live
 
 __all__ = ["make_stream", "reread_recording", "stream_until_stopped"]
 
@@ -167,5 +170,7 @@ def _live(out: Console) -> Iterator[Live | None]:
     if not out.is_terminal:
         yield None
         return
+    from rich.live import Live
+
     with Live(console=out, refresh_per_second=2, transient=True) as live:
         yield live
