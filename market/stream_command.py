@@ -8,10 +8,9 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import TYPE_CHECKING
 
 import pandas as pd
-from rich.console import Console
-from rich.live import Live
 
 from brain.errors import SeriesStoreError
 from brain.series.store.store import SeriesStore
@@ -23,6 +22,10 @@ from market.streams.reread import reread
 from market.streams.status import status_of, write_status
 from market.streams.stream import Stream
 from market.streams.suspects import Suspect, read_suspects
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.live import Live
 
 __all__ = ["checked_stream", "reread_recording", "stream_until_stopped"]
 
@@ -136,5 +139,7 @@ def _live(out: Console) -> Iterator[Live | None]:
     if not out.is_terminal:
         yield None
         return
+    from rich.live import Live
+
     with Live(console=out, refresh_per_second=2, transient=True) as live:
         yield live

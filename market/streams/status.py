@@ -7,11 +7,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-
-from rich.table import Table
+from typing import TYPE_CHECKING
 
 from brain.text import count
 from market.streams.stream import Stream
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 __all__ = ["RouteStatus", "StreamStatus", "status_of", "write_status"]
 
@@ -68,11 +70,17 @@ class StreamStatus:
 
     def table(self) -> Table:
         """For a terminal."""
-        rows = (
-            ", ".join(f"{number:,} {kind}" for kind, number in self.rows.items()) or "nothing yet"
-        )
+        from rich.table import Table
+        from rich.text import Text
+
         age = f"all that came until {self.stored_age:.0f} s ago is stored"
-        table = Table(title=f"{rows}; {age}", title_justify="left")
+        # As text: an exchange's words are no markup.
+        table = Table(
+            title=Text(f"{self._new_rows}; {age}"),
+            caption=Text("\n".join(self.troubles)),
+            title_justify="left",
+            caption_justify="left",
+        )
         for name in ("exchange", "route", "state", "last pulse", "frames", "ended", "because"):
             table.add_column(name, justify="right" if name in ("frames", "ended") else "left")
         for one in self.routes:
@@ -85,10 +93,8 @@ class StreamStatus:
                 pulse,
                 f"{one.frames:,}",
                 str(one.ended),
-                one.reason[:60],
+                Text(one.reason[:60]),
             )
-        for text in self.troubles:
-            table.add_row("", "", text[:110])
         return table
 
     @property
