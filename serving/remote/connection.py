@@ -239,14 +239,14 @@ def _body(response: http.client.HTTPResponse, limit: int) -> bytes:
         raise TooLargeError(f"{expected} bytes, more than {limit}")
     # With a length, read1 of some Pythons goes beyond it; without one, read waits for more.
     read = response.read1 if expected is None else response.read
-    body = bytearray()
+    body = io.BytesIO()  # whose bytes are taken out without a copy, which would hold up decisions
     while part := read(_CHUNK):
-        body += part
-        if len(body) > limit:
+        if body.tell() + len(part) > limit:
             raise TooLargeError(f"more than {limit} bytes")
-    if expected is not None and len(body) != expected:
-        raise http.client.IncompleteRead(b"", expected - len(body))
-    return bytes(body)
+        body.write(part)
+    if expected is not None and body.tell() != expected:
+        raise http.client.IncompleteRead(b"", expected - body.tell())
+    return body.getvalue()
 
 
 def _connect(origin: Origin, deadline: Deadline) -> socket.socket:

@@ -20,6 +20,7 @@ from functools import cached_property
 from urllib.parse import urlsplit
 
 from brain.errors import LibraryError, SettingsError, TrackingUnreachableError
+from brain.redact import redact
 from serving.remote.connection import (
     Answer,
     Connection,
@@ -208,11 +209,15 @@ def _path(target: str) -> str:
 def _reason(error: Exception, deadline: Deadline) -> str:
     if isinstance(error, TimeoutError):
         return f"not whole within {deadline.seconds:g} s"
-    text = str(getattr(error, "strerror", None) or error) or type(error).__name__
-    return text.splitlines()[0][:200]
+    return _first_line(str(getattr(error, "strerror", None) or error)) or type(error).__name__
 
 
 def _excerpt(answer: Answer) -> str:
     """The first line of what the server says, if it says anything."""
-    text = answer.body[:2000].decode(errors="replace").strip()
-    return f" ({text.splitlines()[0][:200]})" if text else ""
+    text = _first_line(answer.body[:2000].decode(errors="replace"))
+    return f" ({text})" if text else ""
+
+
+def _first_line(text: str) -> str:
+    # Masked before it is cut: a part of a secret is not recognised.
+    return (redact(text).strip().splitlines() or [""])[0][:200]
