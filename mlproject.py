@@ -56,6 +56,7 @@ __all__ = ["cli", "main"]
 
 logger = logging.getLogger("mlproject")
 
+_HTTP = ("http://", "https://")
 _PARTLY = 1  # some symbols or families failed, most symbols are done
 _UNUSABLE = 2  # nothing could be done
 _HELD = 3  # another night is at work
@@ -473,10 +474,14 @@ def serve(**overrides: str | None) -> int:
 def _champion_source() -> ChampionSource:
     """Where champions are from. An executor's environment alone reads a registry over HTTP."""
     dsn = os.environ.get("MLFLOW_TRACKING_URI", "")
-    if not dsn.startswith(("http://", "https://")):
+    if not dsn.startswith(_HTTP):
         from brain.settings import load_settings
 
         dsn = load_settings().tracking_uri
+    if dsn.startswith(_HTTP):
+        from serving.remote.registry import RemoteRegistry
+
+        return RemoteRegistry(dsn)
     from registry.library import BrainLibrary
 
     return BrainLibrary(dsn)

@@ -65,10 +65,10 @@ def collected_exchanges(settings: Settings) -> list[str]:
     """The exchanges that are asked; spot markets are imported.
 
     Raises:
-        SettingsError: there is none.
+        SettingsError: spot markets alone are named.
     """
     exchanges = [name for name in settings.exchanges if not spot_exchange(name)]
-    if not exchanges:
+    if settings.exchanges and not exchanges:
         raise SettingsError(
             f"{', '.join(settings.exchanges)}: spot markets are imported and not collected; name "
             "an exchange of perpetuals too, or use a command that collects nothing, as `train`"

@@ -17,7 +17,7 @@ from serving.followed import Followed
 from serving.health import Health
 from serving.loader import Loader
 from serving.proving import Prover
-from serving.refresher import Refresh, Refresher
+from serving.refresher import Refresh, Refresher, RefreshSource
 from serving.symbol_executor import SymbolExecutor
 
 __all__ = ["ChampionFeed"]
@@ -44,7 +44,7 @@ class ChampionFeed:
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self._models, self._clock = models, clock
-        self._refresh = refresh if hasattr(models, "newest") else None
+        self._refresh = refresh if isinstance(models, RefreshSource) else None
         self._cache = ChampionCache(cache) if cache is not None else None
         # What comes by itself was seen by nobody before; a journal's replay loads what was proven.
         self._prover = Prover() if self._refresh is not None else None
@@ -67,10 +67,10 @@ class ChampionFeed:
 
     def follow(self) -> None:
         """Follow the champions of all executors from now on, if the source can be."""
-        if self._refresh is None:
+        if self._refresh is None or not isinstance(self._models, RefreshSource):
             return
         self._refresher = Refresher(
-            self._models,  # type: ignore[arg-type]  # which has what the protocol asks for
+            self._models,
             self._followed,
             self._loader,
             self._cache,

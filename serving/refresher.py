@@ -18,7 +18,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from brain.champion_source import ChampionSource
 from brain.errors import BrainError, InputError, NotEnoughBarsError
@@ -65,6 +65,7 @@ class Refresh:
                 raise InputError(f"refresh {name}={value!r} is no positive number of seconds")
 
 
+@runtime_checkable
 class RefreshSource(ChampionSource, Protocol):
     """A source whose changes can be followed: :class:`serving.remote.registry.RemoteRegistry`."""
 

@@ -15,7 +15,7 @@ from serving.cache import ChampionCache
 from serving.hamilton import Hamilton
 from serving.http.settings import ServeSettings, load_serve_settings
 from serving.polling import PolledSource
-from serving.refresher import Refresh
+from serving.refresher import Refresh, RefreshSource
 
 if TYPE_CHECKING:
     from serving.http.server import Server as Server
@@ -112,7 +112,9 @@ def _open(settings: ServeSettings, models: ChampionSource) -> Hamilton:
     if not symbols:
         raise NoChampionError("the registry has no champions; run the nightly job first")
     hamilton = Hamilton(
-        models if hasattr(models, "newest") else PolledSource(models, settings.refresh_seconds),
+        models
+        if isinstance(models, RefreshSource)
+        else PolledSource(models, settings.refresh_seconds),
         symbols,
         limits=settings.limits,
         journal=settings.journal,
