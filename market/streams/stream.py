@@ -200,7 +200,10 @@ class Stream:
     async def _begin(self, exchange: str, market: Market) -> None:
         """Take up the record of listening where it ended, here or in the store."""
         since = pd.Timestamp.now("UTC") - _LOOK_BACK
-        read = partial(self._store.read, "listening", exchange=exchange, start=since)
+        columns = ["symbol", "kind", "end"]
+        read = partial(
+            self._store.read, "listening", exchange=exchange, start=since, columns=columns
+        )
         known = await asyncio.get_running_loop().run_in_executor(None, read)
         ends: Mapping[tuple[str, str], pd.Timestamp] = (
             known.groupby(["symbol", "kind"])["end"].max().to_dict()  # type: ignore[assignment]

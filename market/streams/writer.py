@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 _CHECKPOINT = "stored.json"
 # So many rows are committed before their time.
-_MANY_ROWS = 50_000
+_MANY_ROWS = 20_000
 # So many entries or rows may wait for a disk; an entry is some 500 bytes.
 _MOST_WAITING = 400_000
 
