@@ -139,6 +139,10 @@ def _read(path: Path, key: SeriesKey, now: pd.Timestamp) -> Rows:
     try:
         table = text_table(read_bytes(path), "it")
         table.columns = [str(name).strip().lower() for name in table.columns]
+        if not _is_header(list(table.columns)) or not table.columns.is_unique:
+            raise SeriesFileError(
+                f"its columns are {', '.join(table.columns)[:200]}, which can't be told; {_CURE}"
+            )
         columns = [table[name] for name in _TIMES if name in table]
         stamps = agreed_times(columns, "it", length, notes)
     except SeriesFileError:
@@ -192,7 +196,9 @@ def _values(table: pd.DataFrame, symbol: str) -> dict[str, Floats]:
         try:
             values[name] = pd.to_numeric(table[column]).to_numpy(dtype=np.float64)
         except (ValueError, TypeError) as error:
-            raise SeriesFileError(f"its column {column!r} holds no numbers ({error})") from error
+            raise SeriesFileError(
+                f"its column {column!r} holds no numbers ({error}); {_CURE}"
+            ) from error
     return values
 
 

@@ -14,7 +14,10 @@ from brain.errors import InputError, SeriesFileError
 from brain.naming import listed_symbol
 from brain.series.bars import TIMEFRAMES
 from brain.series.store.schema import KINDS, Kind
+from brain.series.times import when
+from brain.text import count
 from market.collection.gaps import SeriesKey
+from market.collection.grid import Times, as_stamp
 from market.collection.plan import HISTORIES
 from market.imports.archive import read_bytes
 from market.imports.rows import Rows, check_grid, over, sound_rows
@@ -119,8 +122,23 @@ def _read(path: Path, key: SeriesKey, now: pd.Timestamp) -> Rows:
     keep, notes = over(times, step, now)
     values = {name: column[keep] for name, column in values.items()}
     public = microseconds(table["available"])[keep]
+    _check_public(public, times[keep] + step, now)
     rows = sound_rows(kind.name, times[keep], values, available=public, notes=notes)
     return rows.with_hours() if kind.name == "funding" else rows
+
+
+def _check_public(public: Times, ends: Times, now: pd.Timestamp) -> None:
+    """Check that no row was public before its period was over, or is not so yet.
+
+    Raises:
+        SeriesFileError: one was.
+    """
+    wrong = (public < ends) | (public > now.value // 1000)
+    if wrong.any():
+        raise SeriesFileError(
+            f"{count(wrong.sum(), 'row')} public before its period is over, or after now, first of "
+            f"the period that ends at {when(as_stamp(ends[int(wrong.argmax())]))}; {_CURE}"
+        )
 
 
 def _read_csv(content: bytes, kind: Kind) -> pa.Table:

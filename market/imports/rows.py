@@ -20,6 +20,7 @@ __all__ = ["Floats", "Rows", "check_grid", "check_period", "over", "sound_rows"]
 
 Floats = npt.NDArray[np.float64]
 
+_MOST = 9_000_000_000_000_000  # microseconds, in 2255
 _MONDAY = 4 * 86_400_000_000  # 5 January 1970, in microseconds: weekly bars open on Mondays
 
 
@@ -126,9 +127,14 @@ def over(
         A mask, and a note where one is not.
 
     Raises:
-        SeriesFileError: more than the one that runs are not.
+        SeriesFileError: more than the one that runs are not, or a time is none of ours.
     """
-    late = times + step > now.value // 1000
+    if len(times) and not 0 <= int(times.min()) <= int(times.max()) <= _MOST:
+        raise SeriesFileError(
+            "it has rows before 1970 or after 2255; its times are of another unit: write the file "
+            "again"
+        )
+    late = times > now.value // 1000 - step
     if not late.any():
         return ~late, ()
     first = when(as_stamp(times[late].min()))

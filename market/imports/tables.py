@@ -65,11 +65,13 @@ def _faults() -> Iterator[None]:
 
 
 def schema_of(path: Path) -> list[str]:
-    """The names of a Parquet file's columns; none if it can't be read."""
-    try:
+    """The names of a Parquet file's columns.
+
+    Raises:
+        SeriesFileError: it is broken.
+    """
+    with _faults():
         return list(pq.read_schema(path).names)
-    except (pa.ArrowException, OSError, ValueError):
-        return []
 
 
 def microseconds(column: pa.ChunkedArray) -> Times:

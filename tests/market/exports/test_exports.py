@@ -294,4 +294,8 @@ def test_an_export_with_rows_of_two_series_is_refused(store: SeriesStore, tmp_pa
     texts = sorted(map(str, import_path(tmp_path / "out", new, now=NOW).failures))
     assert "it holds rows of symbol 'ETH/USDT:USDT' beside those of 'BTC/USDT:USDT'" in texts[0]
     assert "it is an export without rows" in texts[1]
+    public = text[5].replace("2026-10-01 05", "2026-10-01 04")  # before the hour is over
+    file.write_text("\n".join([*text[:5], public, *text[6:]]) + "\n")
+    first, _ = sorted(map(str, import_path(tmp_path / "out", new, now=NOW).failures))
+    assert "1 row public before its period is over" in first
     assert new.versions().keys() <= {"gaps"}
