@@ -34,6 +34,8 @@ _HEAD = "head"
 _DAY_NS = 24 * 3_600_000_000_000
 # The least date that a zip holds: a clock's would make other bytes each time.
 _DATE = (1980, 1, 1, 0, 0, 0)
+# Truth values, whole numbers, floats and texts.
+_KINDS = "biufU"
 # Bytes of all arrays; a look-back of a year of minutes has a tenth of it.
 _MOST = 512_000_000
 _CURE = "fetch the version again, or register it anew"
@@ -245,7 +247,11 @@ def _arrays(content: bytes) -> dict[str, NDArray[Any]]:
     if size > _MOST:  # a few bytes can be packed from as many zeros as there is no room for
         raise InputError(f"{size} bytes when they are unpacked, more than {_MOST}")
     with np.load(BytesIO(content), allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
+        arrays = {name: archive[name] for name in archive.files}
+    for name, array in arrays.items():
+        if array.dtype.kind not in _KINDS:
+            raise TypeError(f"{name} is of {array.dtype}")
+    return arrays
 
 
 def _head(arrays: dict[str, NDArray[Any]]) -> dict[str, Any]:
