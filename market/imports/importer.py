@@ -133,6 +133,7 @@ class _Import:
         self._failures: list[Failure] = []
         self._unread: list[Unread] = []
         self._waiting: list[SeriesImport] = []
+        self._before: SeriesFile | None = None
         self._done = 0
 
     def find(self, folder: Path, paths: Iterable[Path], exchange: str | None) -> None:
@@ -165,6 +166,7 @@ class _Import:
         with ThreadPoolExecutor(1, thread_name_prefix="files") as thread:
             for file, reading in _read_ahead(thread, files, self._now):
                 result = self._result(file.key)
+                self._note_twice(result, file)
                 part = self._part(result, file, reading)
                 self._done += 1
                 if part is not None and self._storage.add(part):
@@ -180,6 +182,14 @@ class _Import:
             self._results[key] = SeriesImport(key)
             self._storage.begin(self._results[key])
         return self._results[key]
+
+    def _note_twice(self, result: SeriesImport, file: SeriesFile) -> None:
+        """Tell of a file of the very period of the one before: files come by their periods."""
+        before, self._before = self._before, file
+        if before is None or file.period is None or before.key != file.key:
+            return
+        if before.period == file.period:
+            result.notes.append(f"{file.name}: of the same period as {before.name}")
 
     def _part(self, result: SeriesImport, file: SeriesFile, reading: Future[Rows]) -> Part | None:
         try:

@@ -284,6 +284,19 @@ def test_days_and_their_month_are_stored_once(published: Published, store: Serie
     assert (series.files, series.rows, series.rows_new) == (2, 32 * 24, 31 * 24)
 
 
+def test_a_file_twice_is_told_and_stored_once(published: Published, store: SeriesStore) -> None:
+    path = published.klines("BTC", "1h", DAY)
+    copy = published.root / "spare/futures/um" / path.name
+    copy.parent.mkdir(parents=True)
+    copy.write_bytes(path.read_bytes())
+    result = put_in(store, published.root)
+    assert not result.failures
+    (series,) = result.series
+    assert (series.files, series.rows, series.rows_new) == (2, 48, 24)
+    place = path.relative_to(published.root).as_posix()
+    assert series.notes == [f"spare/futures/um/{path.name}: of the same period as {place}"]
+
+
 def test_a_copy_of_a_file_with_other_values_is_told_and_the_first_stays(
     published: Published, store: SeriesStore
 ) -> None:
