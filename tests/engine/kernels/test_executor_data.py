@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import math
+import zipfile
 from dataclasses import fields, replace
+from io import BytesIO
+from typing import Any
 
 import numpy as np
 import pytest
@@ -81,3 +84,49 @@ def test_shapes_that_contradict_each_other_are_refused() -> None:
     ):
         with pytest.raises(ModelIntegrityError, match="has shape"):
             ExecutorData.from_bytes(replace(data, **changes).to_bytes())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"symbol": None},
+        {"family": 7},
+        {"timeframe_ns": "3600"},
+        {"timeframe_ns": 0},
+        {"horizon": 6.0},
+        {"look_back": True},
+        {"names": (1, 2)},
+        {"golden_predictions": np.array(1.0)},
+        {"golden_rows": np.zeros((2, 2), dtype=np.complex128)},
+        {"calendar": "XNYS"},  # which has no sessions here
+    ],
+)
+def test_values_of_another_kind_are_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(ModelIntegrityError):
+        ExecutorData.from_bytes(replace(made(), **changes).to_bytes())
+
+
+@pytest.mark.parametrize("closes", [[3, 2], [2, 2], [2]])
+def test_sessions_that_are_none_are_refused(closes: list[int]) -> None:
+    data = made()
+    memory = replace(
+        data.memory,
+        session_anchors_ns=np.array([0, 1]),
+        session_opens_ns=np.array([0, 1]),
+        session_closes_ns=np.array(closes),
+    )
+    with pytest.raises(ModelIntegrityError, match="sessions are none"):
+        ExecutorData.from_bytes(replace(data, memory=memory).to_bytes())
+
+
+def test_arrays_that_unpack_to_more_than_there_is_room_for_are_refused_before_they_do() -> None:
+    file = BytesIO()
+    with (
+        zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+        archive.open("head.npy", "w") as entry,
+    ):
+        for _ in range(33):
+            entry.write(bytes(16_000_000))
+    assert len(file.getvalue()) < 5_000_000
+    with pytest.raises(ModelIntegrityError, match="528000000 bytes when they are unpacked"):
+        ExecutorData.from_bytes(file.getvalue())
