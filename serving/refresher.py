@@ -205,6 +205,9 @@ class Refresher:
             model.want(entry)
 
     def _next_due(self) -> float:
+        """When the next attempt is to be made; never where an earlier one has to end first."""
+        if sum(model.busy for model in self.followed) >= _MOST_AT_ONCE:
+            return float("inf")
         return min((m.due for m in self.followed if m.wanted and not m.busy), default=float("inf"))
 
     # --- taking over ----------------------------------------------------------------------------
