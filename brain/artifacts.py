@@ -10,6 +10,8 @@ __all__ = [
     "EVIDENTLY",
     "EVIDENTLY_REPORT",
     "EXECUTOR",
+    "EXECUTOR_FILES",
+    "EXECUTOR_MODELS",
     "EXPLANATION",
     "FEATURES_PAGE",
     "IMPORTANCE",
@@ -116,3 +118,6 @@ XGBOOST = "model.ubj"
 LSTM_WEIGHTS = "weights.safetensors"
 LSTM_SHAPE = "lstm.json"
 LSTM_WINDOW = "window.onnx"
+#: What an executor reads of a version: of the models there is one.
+EXECUTOR_MODELS = (LIGHTGBM, XGBOOST, LSTM_WINDOW)
+EXECUTOR_FILES = (MANIFEST, EXECUTOR, *EXECUTOR_MODELS)

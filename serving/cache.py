@@ -35,6 +35,7 @@ from brain.model_keys import ModelKey
 from brain.naming import parse_regime
 from brain.redact import redact
 from serving.champions import Cell, as_json
+from serving.remote.entries import NONSENSE
 
 __all__ = ["ChampionCache", "KeptModel"]
 
@@ -43,7 +44,6 @@ logger = logging.getLogger(__name__)
 _VERSIONS, _MODELS, _CONFIRMED = "versions", "models", "confirmed.json"
 _PROOF = "proof.json"
 _DRAFT = "draft-"
-_MALFORMED = (AttributeError, LookupError, OverflowError, TypeError, ValueError)
 _LARGEST_TEXT = 10_000_000
 _STRAY_SECONDS = 3600.0
 
@@ -141,7 +141,7 @@ class ChampionCache:
             try:
                 if entry is not None:
                     kept.append(_model(entry, confirmed))
-            except (BrainError, *_MALFORMED) as error:
+            except (BrainError, *NONSENSE) as error:
                 logger.warning("left out %s, which is no model of a cache: %s", path, error)
         return kept
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
-from brain.artifacts import EXECUTOR, LIGHTGBM, LSTM_WINDOW, MANIFEST, XGBOOST
+from brain.artifacts import EXECUTOR_FILES
 from brain.champion_source import ChampionSource
 from brain.errors import BrainError
 from brain.manifest import check_contents
@@ -23,10 +23,7 @@ from serving.champions import (
 )
 from serving.proving import Prover
 
-__all__ = ["FILES", "Loader", "libraries"]
-
-#: What an executor reads of a version.
-FILES = (MANIFEST, EXECUTOR, LIGHTGBM, XGBOOST, LSTM_WINDOW)
+__all__ = ["Loader", "libraries"]
 
 _LIBRARIES = ("lightgbm", "numpy", "onnxruntime", "xgboost")
 
@@ -56,12 +53,11 @@ class Loader:
         Returns:
             The champions, and why some are not those of the cells, by the regime's code.
         """
-        faults: dict[int, str] = {}
+        champions: dict[int, LoadedChampion] = {}
         try:
             wanted = load_champions(self._versions, former.key, cells)
         except BrainError as error:
             faults = {REGIMES.index(c.regime): f"{c.version} can't be used: {error}" for c in cells}
-            champions: dict[int, LoadedChampion] = {}
         else:
             faults, champions = dict(wanted.failures), dict(wanted.champions)
         for code, champion in former.champions.items():
@@ -94,7 +90,7 @@ class Loader:
     def _fetched(self, cell: Cell) -> dict[str, bytes]:
         """A version's files from the source, checked by the digest."""
         fetched = self._models.files(cell.version)
-        files = {name: fetched[name] for name in FILES if name in fetched}
+        files = {name: fetched[name] for name in EXECUTOR_FILES if name in fetched}
         check_contents(files, cell.digest)
         return files
 

@@ -134,12 +134,11 @@ class _Copy:
 
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()
-        self.pid = os.fork()
-        if self.pid == 0:
-            _become_prover(theirs.fileno())
-        theirs.close()
-        self.stdin = self.stdout = ours.makefile("rwb")
-        ours.close()
+        with ours, theirs:
+            self.pid = os.fork()
+            if self.pid == 0:
+                _become_prover(theirs.fileno())
+            self.stdin = self.stdout = ours.makefile("rwb")
         self._code: int | None = None
 
     def poll(self) -> int | None:
@@ -179,11 +178,9 @@ def _start() -> _Process:
     A copy is there at once. A process of one thread alone can be copied: what other threads hold at
     the moment stays held for ever in a copy. So it is looked for threads of any kind.
     """
-    try:
-        if hasattr(os, "fork") and os.listdir(_TASKS) == [str(os.getpid())]:
+    if hasattr(os, "fork") and _is_of_one_thread():
+        with suppress(OSError):  # of too many processes the other way tells
             return _Copy()
-    except OSError:
-        pass  # no Linux
     program = _PROGRAM.format(path=[entry or os.getcwd() for entry in sys.path])
     try:
         return subprocess.Popen(
@@ -197,6 +194,13 @@ def _start() -> _Process:
             f"no process can be started to prove versions in ({error.strerror}); free memory or "
             "processes"
         ) from error
+
+
+def _is_of_one_thread() -> bool:
+    try:
+        return os.listdir(_TASKS) == [str(os.getpid())]
+    except OSError:  # no Linux
+        return False
 
 
 def _ask(

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
 from brain.brief import Brief
@@ -18,13 +17,13 @@ from brain.series.bars import Bars, parse_timeframe
 from brain.series.source import bars_of
 from brain.series.store.schema import KINDS
 from engine.data.open_interest import read_open_interest
+from engine.data.row_columns import TIMES, times_of, values_of
 from engine.data.sentiment_series import SentimentSeries, read_sentiment
 from engine.kernels.market_features import FundingRows, OpenInterestRows
 
 if TYPE_CHECKING:
     from brain.series.store.store import SeriesStore
     from brain.settings import Settings
-    from engine.kernels.columns import Floats, Times
     from registry.library import BrainLibrary
 
 __all__ = [
@@ -36,7 +35,6 @@ __all__ = [
     "read_market_series",
 ]
 
-_TIMES = ("time", "available")
 _FUNDING = ("rate", "interval_hours")
 _OPEN_INTEREST = ("base", "usd")
 _FINER = ("1m", "3m", "5m", "15m", "30m", "1h", "4h")
@@ -68,12 +66,12 @@ class MarketSeries(Brief):
 
     def __post_init__(self) -> None:
         for kind, frame, numbers in self._kinds():
-            columns = ("exchange", *_TIMES, *numbers)
+            columns = ("exchange", *TIMES, *numbers)
             if missing := [name for name in columns if name not in frame.columns]:
                 raise InputError(
                     f"{self.symbol}: {kind} has no column {missing[0]!r}; give {', '.join(columns)}"
                 )
-            for name in _TIMES:
+            for name in TIMES:
                 if not isinstance(frame[name].dtype, pd.DatetimeTZDtype):
                     raise InputError(
                         f"{self.symbol}: {kind}'s {name} is {frame[name].dtype}; "
@@ -87,10 +85,10 @@ class MarketSeries(Brief):
         for kind, frame, numbers in self._kinds():
             for exchange, rows in _by_exchange(frame):
                 digest.update(json.dumps([kind, exchange, len(rows)]).encode())
-                for times in _times(rows):
+                for times in times_of(rows):
                     digest.update(times.astype("<i8").tobytes())
                 for name in numbers:
-                    digest.update(_values(rows, name).astype("<f8").tobytes())
+                    digest.update(values_of(rows, name).astype("<f8").tobytes())
         for other in (self.finer, self.sentiment):
             if other is not None:
                 digest.update(other.digest.encode())
@@ -117,7 +115,7 @@ class MarketSeries(Brief):
         """The kernel's rows by exchange, in the order of time; exchanges always in one order."""
         return {
             exchange: FundingRows(
-                *_times(rows), _values(rows, "rate"), _values(rows, "interval_hours")
+                *times_of(rows), values_of(rows, "rate"), values_of(rows, "interval_hours")
             )
             for exchange, rows in _by_exchange(self.funding)
         }
@@ -126,12 +124,16 @@ class MarketSeries(Brief):
         """One exchange's rows in the order of time; none if it has none."""
         rows = self.funding[self.funding["exchange"] == exchange]
         rows = rows.dropna(subset=["time"]).sort_values("time", kind="stable")
-        return FundingRows(*_times(rows), _values(rows, "rate"), _values(rows, "interval_hours"))
+        return FundingRows(
+            *times_of(rows), values_of(rows, "rate"), values_of(rows, "interval_hours")
+        )
 
     def open_interest_rows(self) -> dict[str, OpenInterestRows]:
         """The kernel's rows by exchange, in the order of time; exchanges always in one order."""
         return {
-            exchange: OpenInterestRows(*_times(rows), _values(rows, "base"), _values(rows, "usd"))
+            exchange: OpenInterestRows(
+                *times_of(rows), values_of(rows, "base"), values_of(rows, "usd")
+            )
             for exchange, rows in _by_exchange(self.open_interest)
         }
 
@@ -209,7 +211,7 @@ def _of_perpetual(
         contract = perpetual(symbol)
     except InputError:
         selection, contract = [], symbol
-    columns = ["exchange", *_TIMES]
+    columns = ["exchange", *TIMES]
     funding = store.read(
         "funding", symbol=contract, exchange=selection, columns=[*columns, *_FUNDING]
     )
@@ -269,17 +271,5 @@ def _nothing() -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def _by_exchange(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     """Each exchange's rows in the order of time; the exchanges always in the same order."""
-    ordered = frame.dropna(subset=list(_TIMES)).sort_values(list(_TIMES), kind="stable")
+    ordered = frame.dropna(subset=list(TIMES)).sort_values(list(TIMES), kind="stable")
     return [(str(name), rows) for name, rows in ordered.groupby("exchange", sort=True)]
-
-
-def _times(rows: pd.DataFrame) -> tuple[Times, Times]:
-    """Stamps and moments of publication in nanoseconds since 1970."""
-    time, available = (pd.DatetimeIndex(rows[name]).as_unit("ns").asi8 for name in _TIMES)
-    return time, available
-
-
-def _values(rows: pd.DataFrame, name: str) -> Floats:
-    values = rows[name].to_numpy(dtype=np.float64, na_value=np.nan) + 0.0  # -0.0 is 0.0
-    values[np.isnan(values)] = np.nan  # one bit pattern for all NaN
-    return values

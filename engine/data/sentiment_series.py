@@ -14,15 +14,14 @@ import pandas as pd
 from brain.brief import Brief
 from brain.coins import coin_of
 from brain.errors import InputError
+from engine.data.row_columns import TIMES, times_of, values_of
 from engine.kernels.sentiment import IndexRows, PostRows
 
 if TYPE_CHECKING:
     from brain.series.store.store import SeriesStore
-    from engine.kernels.columns import Floats, Times
 
 __all__ = ["SentimentSeries", "read_sentiment"]
 
-_TIMES = ("time", "available")
 _SCORER = ("scorer", "scorer_version")
 _INDEX = "fear_greed"
 
@@ -45,14 +44,14 @@ class SentimentSeries(Brief):
     index: pd.DataFrame
 
     def __post_init__(self) -> None:
-        columns = {"posts": ("publisher", *_TIMES, "score", *_SCORER), "index": (*_TIMES, "value")}
+        columns = {"posts": ("publisher", *TIMES, "score", *_SCORER), "index": (*TIMES, "value")}
         for part, names in columns.items():
             frame = getattr(self, part)
             if missing := [name for name in names if name not in frame.columns]:
                 raise InputError(
                     f"the sentiment's {part} have no column {missing[0]!r}; give {', '.join(names)}"
                 )
-            for name in _TIMES:
+            for name in TIMES:
                 if not isinstance(frame[name].dtype, pd.DatetimeTZDtype):
                     raise InputError(
                         f"the sentiment's {name} is {frame[name].dtype}; give moments with a zone"
@@ -86,7 +85,7 @@ class SentimentSeries(Brief):
         Scores of different scorers don't compare: those of the scorer, by name and version, of the
         post that arrived last count, and the others don't.
         """
-        posts = self.posts.dropna(subset=list(_TIMES))
+        posts = self.posts.dropna(subset=list(TIMES))
         if posts.empty:
             return {}
         last = posts.sort_values(["available", "time", *_SCORER], kind="stable").iloc[-1]
@@ -94,14 +93,14 @@ class SentimentSeries(Brief):
             posts["scorer_version"] == last["scorer_version"]
         )
         return {
-            str(publisher): PostRows(*_times(rows), _values(rows, "score"))
+            str(publisher): PostRows(*times_of(rows), values_of(rows, "score"))
             for publisher, rows in posts[same].groupby("publisher", sort=True)
         }
 
     def index_rows(self) -> IndexRows | None:
         """The kernel's rows of the index; None if there are none."""
-        rows = self.index.dropna(subset=list(_TIMES)).sort_values(list(_TIMES), kind="stable")
-        return None if rows.empty else IndexRows(*_times(rows), _values(rows, "value"))
+        rows = self.index.dropna(subset=list(TIMES)).sort_values(list(TIMES), kind="stable")
+        return None if rows.empty else IndexRows(*times_of(rows), values_of(rows, "value"))
 
     def __repr__(self) -> str:
         return f"SentimentSeries({len(self.posts)} posts, {len(self.index)} days of the index)"
@@ -130,20 +129,8 @@ def read_sentiment(
     posts = store.read(
         "sentiment",
         where={"publisher": [name for name in publishers if name != _INDEX], "coin": coin},
-        columns=["publisher", *_TIMES, "score", *_SCORER],
+        columns=["publisher", *TIMES, "score", *_SCORER],
     )
     indices = [_INDEX] if _INDEX in publishers else []
-    index = store.read("indices", where={"index": indices}, columns=[*_TIMES, "value"])
+    index = store.read("indices", where={"index": indices}, columns=[*TIMES, "value"])
     return None if posts.empty and index.empty else SentimentSeries(posts, index)
-
-
-def _times(rows: pd.DataFrame) -> tuple[Times, Times]:
-    """Nanoseconds since 1970."""
-    time, available = (pd.DatetimeIndex(rows[name]).as_unit("ns").asi8 for name in _TIMES)
-    return time, available
-
-
-def _values(rows: pd.DataFrame, name: str) -> Floats:
-    values = rows[name].to_numpy(dtype=np.float64, na_value=np.nan) + 0.0  # -0.0 is 0.0
-    values[np.isnan(values)] = np.nan  # one bit pattern for all NaN
-    return values

@@ -15,7 +15,8 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import aiohttp
 import tenacity
@@ -41,6 +42,7 @@ __all__ = [
     "EXCHANGE",
     "PUBLISHER",
     "Client",
+    "ClientOwner",
     "Faults",
     "Query",
     "RetryPolicy",
@@ -411,3 +413,27 @@ def split_credentials(base_url: str) -> tuple[URL, dict[str, str]]:
         return url, {}
     authorization = aiohttp.encode_basic_auth(url.user, url.password or "")
     return url.with_user(None), {"Authorization": authorization}
+
+
+class ClientOwner:
+    """What asks one service, and closes its client in the end; an async context manager."""
+
+    client: Client
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.client.host})"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self.client.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from brain.artifacts import EXECUTOR, LIGHTGBM, LSTM_WINDOW, MANIFEST, XGBOOST
+from brain.artifacts import EXECUTOR, EXECUTOR_MODELS, MANIFEST
 from brain.cells import champions_of
 from brain.errors import LibraryError, SettingsError
 from brain.manifest import listing
@@ -26,8 +26,6 @@ PAGE = 25
 _MOST_PAGES = 4_000
 _MANIFEST_BYTES = 1_000_000
 _FILE_BYTES = 256_000_000
-#: What an executor loads of a version, beside the manifest and its data.
-_MODELS = (LIGHTGBM, XGBOOST, LSTM_WINDOW)
 # A file may take longer than an answer of the registry.
 _FILE_TIMES = 6.0
 
@@ -149,7 +147,7 @@ class RemoteRegistry:
             location = self._server.location(version.logged_model_id)
             manifest = self._artifacts.read(location, MANIFEST, _MANIFEST_BYTES)
             names = listing(manifest)
-            wanted = (EXECUTOR, *(name for name in _MODELS if name in names))
+            wanted = (EXECUTOR, *(name for name in EXECUTOR_MODELS if name in names))
             return {MANIFEST: manifest} | {
                 name: self._artifacts.read(location, name, _FILE_BYTES) for name in wanted
             }

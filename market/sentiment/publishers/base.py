@@ -8,13 +8,12 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from types import TracebackType
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import pandas as pd
 
 from brain.errors import PublisherRefusedError
-from market.http.client import PUBLISHER, Client, RetryPolicy, Service
+from market.http.client import PUBLISHER, Client, ClientOwner, RetryPolicy, Service
 from market.http.limits import Limit
 from market.http.refusals import Answer, Refusal
 from market.sentiment.posts import Post
@@ -39,7 +38,7 @@ class Slice:
     last: bool = True
 
 
-class Publisher(ABC):
+class Publisher(ClientOwner, ABC):
     """Where posts are from; an async context manager.
 
     Args:
@@ -72,24 +71,6 @@ class Publisher(ABC):
     ) -> None:
         self._timeout, self._retries = timeout, retries
         self.client = self._client(base_url or self.url)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.client.host})"
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self.client.close()
 
     @abstractmethod
     def slices(

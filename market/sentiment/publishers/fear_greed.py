@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Self
-
 import pandas as pd
 
 from brain.errors import PublisherRefusedError
-from market.http.client import PUBLISHER, Client, RetryPolicy, Service
+from market.http.client import PUBLISHER, Client, ClientOwner, RetryPolicy, Service
 from market.sentiment.publishers.fields import number, records, shape_error, time, value
 
 __all__ = ["FearGreed"]
@@ -19,7 +16,7 @@ _DAY = pd.Timedelta(days=1)
 _DELAY = pd.Timedelta(hours=1)
 
 
-class FearGreed:
+class FearGreed(ClientOwner):
     """The index, day by day; an async context manager. It needs no key.
 
     Args: see :class:`market.sentiment.publishers.base.Publisher`.
@@ -42,24 +39,6 @@ class FearGreed:
             timeout=timeout,
             retries=retries,
         )
-
-    def __repr__(self) -> str:
-        return f"FearGreed({self.client.host})"
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self.client.close()
 
     async def days(self, since: pd.Timestamp, now: pd.Timestamp) -> pd.DataFrame:
         """The index of the days since one.
