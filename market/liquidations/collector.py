@@ -15,11 +15,11 @@ from brain.naming import perpetual
 from brain.series.bars import parse_timeframe
 from brain.series.source import SeriesLibrary
 from brain.series.store.queries import to_timestamp
+from brain.series.suspects import Suspect, read_suspects
 from brain.settings import Settings, load_settings
 from market.exchanges.feeds import FEEDS
 from market.liquidations.bars import AMOUNTS, exchange_bars, joint_bars, whole_bar
 from market.liquidations.cascades import cascades_of, volatility_clusters
-from market.streams.suspects import Suspect, read_suspects
 
 __all__ = ["LiquidationCollector", "Liquidations"]
 

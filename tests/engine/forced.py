@@ -1,0 +1,68 @@
+"""Made-up minutes of liquidations: listened to in stretches, late now and then, some doubted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.kernels.liquidations import MINUTE_NS, MinuteRows, liquidation_features
+from tests.engine.paths import HOUR, Path
+
+__all__ = ["Forced", "forced_rows", "random_forced"]
+
+
+@dataclass(frozen=True)
+class Forced:
+    """The kernel's rows of some exchanges."""
+
+    minutes: Sequence[MinuteRows]
+
+    def arrived(self, until_ns: int) -> Forced:
+        """What had arrived by then."""
+        return Forced([_taken(rows, rows.available_ns <= until_ns) for rows in self.minutes])
+
+    def shuffled(self, seed: int) -> Forced:
+        """The same rows in another order."""
+        draw = np.random.default_rng(seed)
+        return Forced([_taken(rows, draw.permutation(len(rows.time_ns))) for rows in self.minutes])
+
+
+def _taken(rows: MinuteRows, places: NDArray[np.generic]) -> MinuteRows:
+    return MinuteRows(*(column[places] for column in vars(rows).values()))
+
+
+def forced_rows(path: Path, forced: Forced) -> NDArray[np.float64]:
+    """The kernel's features."""
+    return liquidation_features(*path.columns(), forced.minutes)
+
+
+def random_forced(path: Path, seed: int, *, unheard: Sequence[float] = (0.0, 0.01)) -> Forced:
+    """An exchange a share of minutes that were not listened to, in stretches."""
+    rng = np.random.default_rng(seed)
+    first = int(path.close_time_ns[0]) - 3 * HOUR if len(path) else 0
+    last = int(path.close_time_ns[-1]) + 2 * HOUR if len(path) else 0
+    ends = np.arange(first // MINUTE_NS + 1, last // MINUTE_NS) * MINUTE_NS
+    minutes = []
+    for share in unheard:
+        silent = np.zeros(len(ends), dtype=bool)
+        for begin in rng.integers(0, len(ends), rng.poisson(share * len(ends) / 30)):
+            silent[begin : begin + rng.geometric(1 / 30)] = True
+        time = ends[~silent]
+        busy = rng.random(len(time)) < rng.choice([0.002, 0.05, 0.5])
+        long, short = (
+            np.where(busy & (rng.random(len(time)) < 0.6), rng.lognormal(9, 2, len(time)), 0.0)
+            for _ in range(2)
+        )
+        late = np.where(rng.random(len(time)) < 0.02, rng.exponential(3 * HOUR, len(time)), 0.0)
+        delay = 30_000_000_000 + late.astype(np.int64)
+        known = MinuteRows(time, time + delay, long, short)
+        doubt = rng.random(len(time)) < 0.01
+        told = rng.integers(-1, 40, doubt.sum()) * MINUTE_NS
+        unknown = np.full(doubt.sum(), np.nan)
+        doubted = MinuteRows(time[doubt], time[doubt] + told, unknown, unknown)
+        columns = zip(vars(known).values(), vars(doubted).values(), strict=True)
+        minutes.append(MinuteRows(*(np.concatenate(pair) for pair in columns)))
+    return Forced(minutes)
