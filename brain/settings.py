@@ -219,6 +219,11 @@ class Settings(BaseSettings):
         description="publishers of posts and indices: feeds, fear_greed, x, reddit, news; "
         "credentials are in the environment",
     )
+    liquidations: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_lower_words)] = Field(
+        default=(),
+        description="exchanges whose streamed liquidations are features: binance, bybit, okx; what "
+        "`brain stream` has listened to",
+    )
     scorer: Annotated[str, AfterValidator(_scorer)] = Field(
         default="lexicon",
         min_length=1,

@@ -59,8 +59,11 @@ def minute_rows(
     np.maximum.at(available, place, handed)
     usd = rows["usd"].to_numpy()[inside]
     long = (rows["side"] == "long").to_numpy()[inside]
-    sums = [np.bincount(place, usd * side, minlength=len(ends)) for side in (long, ~long)]
-    frame = _frame(ends, available, *sums)
+    long_usd, short_usd = (
+        np.bincount(place, usd * side, minlength=len(ends)).astype(np.float64)
+        for side in (long, ~long)
+    )
+    frame = _frame(ends, available, long_usd, short_usd)
     if told is None or not len(told):
         return frame
     doubted = _doubted(ends, available, pd.DatetimeIndex(told).as_unit("us").asi8 + _MINUTE_US)
@@ -106,8 +109,8 @@ def read_minutes(
     )
     tables = []
     for name in names:
-        parts = (frame[frame["exchange"] == name] for frame in (liquidations, heard))
-        minutes = minute_rows(*parts, _of_exchange(told, name))
+        rows, stretches = (frame[frame["exchange"] == name] for frame in (liquidations, heard))
+        minutes = minute_rows(rows, stretches, _of_exchange(told, name))
         within = (minutes["time"] > begin.floor("min")).to_numpy()
         tables.append(minutes[within].assign(exchange=name, symbol=symbol))
     return pd.concat(tables, ignore_index=True)[list(_COLUMNS)]
@@ -116,8 +119,8 @@ def read_minutes(
 def _of_exchange(
     told: Mapping[tuple[str, str, str], pd.DatetimeIndex], exchange: str
 ) -> pd.DatetimeIndex | None:
-    own = [minutes for (name, _, _), minutes in told.items() if name == exchange]
-    return own[0].append(own[1:]).unique().sort_values() if own else None
+    own = [minutes.to_numpy() for (name, _, _), minutes in told.items() if name == exchange]
+    return pd.DatetimeIndex(np.unique(np.concatenate(own)), tz="UTC") if own else None
 
 
 def _whole_minutes(stretches: _Times) -> _Times:

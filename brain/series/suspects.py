@@ -175,7 +175,10 @@ def told_minutes(
         for named, mask in _told(liquidations, snapshots, listening, exchanges, grid).items():
             if (mask & asked).any():
                 told.setdefault(named, []).append(grid[mask & asked])
-    return {named: minutes[0].append(minutes[1:]) for named, minutes in told.items()}
+    return {
+        named: pd.DatetimeIndex(np.concatenate([one.to_numpy() for one in minutes]), tz="UTC")
+        for named, minutes in told.items()
+    }
 
 
 def _within(frame: pd.DataFrame, first: pd.Timestamp, last: pd.Timestamp) -> pd.DataFrame:
@@ -191,7 +194,7 @@ def _told(
     grid: pd.DatetimeIndex,
 ) -> dict[tuple[str, str, str], _Mask]:
     """Which minutes of a grid end such a window, from the grid's beginning alone."""
-    told = {}
+    told: dict[tuple[str, str, str], _Mask] = {}
     for symbol in sorted(set(liquidations["symbol"]) | set(snapshots["symbol"])):
         counts = _counts(liquidations[liquidations["symbol"] == symbol], exchanges, grid)
         total = np.sum(list(counts.values()), axis=0)

@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
+from brain.series.bars import Bars
+from engine.data.liquidation_series import LiquidationSeries
 from engine.kernels.liquidations import MINUTE_NS, MinuteRows, liquidation_features
 from tests.engine.paths import HOUR, Path
 
-__all__ = ["Forced", "forced_rows", "random_forced"]
+__all__ = ["Forced", "forced_rows", "liquidations_of", "random_forced"]
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,16 @@ class Forced:
     def arrived(self, until_ns: int) -> Forced:
         """What had arrived by then."""
         return Forced([_taken(rows, rows.available_ns <= until_ns) for rows in self.minutes])
+
+    def between(self, first_ns: int, last_ns: int) -> Forced:
+        """The minutes that ended between two moments, and in the three hours before."""
+        first_ns -= 3 * HOUR
+        return Forced(
+            [
+                _taken(rows, (rows.time_ns > first_ns) & (rows.time_ns <= last_ns))
+                for rows in self.minutes
+            ]
+        )
 
     def shuffled(self, seed: int) -> Forced:
         """The same rows in another order."""
@@ -66,3 +79,27 @@ def random_forced(path: Path, seed: int, *, unheard: Sequence[float] = (0.0, 0.0
         columns = zip(vars(known).values(), vars(doubted).values(), strict=True)
         minutes.append(MinuteRows(*(np.concatenate(pair) for pair in columns)))
     return Forced(minutes)
+
+
+def liquidations_of(
+    bars: Bars, seed: int = 0, *, first: int = 0, exchanges: Sequence[str] = ("bybit", "okx")
+) -> LiquidationSeries:
+    """Minutes of exchanges around hourly bars from the ``first`` one on, in any order."""
+    times = bars.close_time.as_unit("ns").asi8[first:]
+    unheard = [0.0, *[0.002] * (len(exchanges) - 1)]
+    path = Path(*[np.full(len(times), np.nan)] * 5, times)
+    forced = random_forced(path, seed, unheard=unheard)
+    frames = [
+        pd.DataFrame(
+            {
+                "exchange": exchange,
+                "time": pd.DatetimeIndex(rows.time_ns, tz="UTC").as_unit("us"),
+                "available": pd.DatetimeIndex(rows.available_ns, tz="UTC").as_unit("us"),
+                "long_usd": rows.long_usd,
+                "short_usd": rows.short_usd,
+            }
+        )
+        for exchange, rows in zip(exchanges, forced.minutes, strict=True)
+    ]
+    frame = pd.concat(frames, ignore_index=True)
+    return LiquidationSeries(frame.iloc[np.random.default_rng(seed).permutation(len(frame))])

@@ -177,7 +177,7 @@ class IncrementalLiquidations:
         if len(self._exchanges) < len(exchanges):
             raise InputError(f"an exchange comes twice in {list(exchanges)}; name each once")
         self._traded = Means(_DAY)
-        self._recent = RecentBars(LIQUIDATION_LOOK_BACK)
+        self._recent = RecentBars(LIQUIDATION_LOOK_BACK - 1)
         self._closes: deque[int] = deque(maxlen=LIQUIDATION_LOOK_BACK)
 
     @property
@@ -249,7 +249,7 @@ class IncrementalLiquidations:
         cells = [
             ((place, age), cell)
             for place, one in enumerate(self._exchanges.values())
-            for age, cell in enumerate(one.cells)
+            for age, cell in enumerate(islice(one.cells, LIQUIDATION_LOOK_BACK - 1))
         ]
         known, doubted = (
             [(*at, *run) for at, cell in cells for run in _runs(getattr(cell, name))]

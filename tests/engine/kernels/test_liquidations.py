@@ -228,8 +228,8 @@ def test_a_minute_that_is_pushed_late_is_as_one_that_arrived_late_and_twice_is_o
         kernel.minute("okx", *row)
     for place, bar in enumerate(bars_of(path)):
         if place == 178:
-            for row in 2 * [[c[late][0] for c in vars(known).values()]]:
-                kernel.minute("okx", *row)
+            for again in 2 * [[c[late][0] for c in vars(known).values()]]:
+                kernel.minute("okx", *again)
         rows.append(kernel.push(*bar))
     arrived = known.available_ns + np.where(late, (178 * 60 - (175 * 60 + 10)) * MINUTE_NS, 0)
     batch = MinuteRows(known.time_ns, arrived, known.long_usd, known.short_usd)
