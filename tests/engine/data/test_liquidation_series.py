@@ -25,6 +25,7 @@ from tests.engine.forced import liquidations_of
 from tests.engine.markets import market_of
 from tests.engine.simulate import simulate
 from tests.market.collectors import Library
+from tests.market.listened import store_listened
 
 BARS = replace(simulate(900, strength=0.0, seed=3, timeframe="1h").bars, symbol="SIM/USDT")
 
@@ -41,42 +42,10 @@ def series_of(liquidations: LiquidationSeries | None, bars: Bars = BARS) -> Mark
 def store(tmp_path_factory: pytest.TempPathFactory) -> SeriesStore:
     """Thirty days that were listened to at two exchanges, but for a day at one of them."""
     store = SeriesStore(tmp_path_factory.mktemp("series"))
-    rng = np.random.default_rng(1)
     end = BARS.close_time[-1]
+    days = (end - pd.Timedelta(days=3), end - pd.Timedelta(days=2))
     start = end - pd.Timedelta(days=30)
-    symbol = store.present_name(perpetual(BARS.symbol))
-    rows, listening = [], []
-    for exchange in ("bybit", "okx"):
-        hours = pd.date_range(start, end, freq="h", inclusive="left", unit="us")
-        silent = (exchange == "okx") & (hours >= end - pd.Timedelta(days=3))
-        silent &= hours < end - pd.Timedelta(days=2)
-        frame = pd.DataFrame({"start": hours, "end": hours + pd.Timedelta(hours=1)})
-        frame = frame.assign(exchange=exchange, symbol=symbol, kind="liquidations")
-        listening.append(
-            frame.assign(reason=np.where(silent, "closed", ""), delay=np.where(silent, None, 0.4))
-        )
-        time = start + (end - start) * rng.random(4000)
-        time = pd.DatetimeIndex(time).as_unit("ms").as_unit("us").unique()
-        usd = rng.lognormal(8, 2, len(time))
-        rows.append(
-            pd.DataFrame(
-                {
-                    "exchange": exchange,
-                    "symbol": symbol,
-                    "time": time,
-                    "order": [str(k) for k in range(len(time))],
-                    "side": np.where(rng.random(len(time)) < 0.6, "long", "short"),
-                    "base": usd / 100,
-                    "usd": usd,
-                    "price": 100.0,
-                    "price_kind": "bankruptcy",
-                    "coverage": "all",
-                    "received": time + pd.Timedelta(milliseconds=300),
-                }
-            )
-        )
-    store.append("liquidations", pd.concat(rows, ignore_index=True))
-    store.upsert("listening", pd.concat(listening, ignore_index=True).astype({"delay": "float64"}))
+    store_listened(store, perpetual(BARS.symbol), {"bybit": None, "okx": days}, start, end)
     return store
 
 
