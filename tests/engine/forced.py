@@ -10,11 +10,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from brain.series.bars import Bars
+from brain.series.store.schema import KINDS
 from engine.data.liquidation_series import LiquidationSeries
+from engine.data.market_series import MarketSeries
 from engine.kernels.liquidations import MINUTE_NS, MinuteRows, liquidation_features
 from tests.engine.paths import HOUR, Path
 
-__all__ = ["Forced", "forced_rows", "liquidations_of", "random_forced"]
+__all__ = ["Forced", "forced_rows", "liquidations_alone", "liquidations_of", "random_forced"]
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,8 @@ def liquidations_of(
     """Minutes of exchanges around hourly bars from the ``first`` one on, in any order."""
     times = bars.close_time.as_unit("ns").asi8[first:]
     unheard = [0.0, *[0.002] * (len(exchanges) - 1)]
-    path = Path(*[np.full(len(times), np.nan)] * 5, times)
+    nothing = np.full(len(times), np.nan)
+    path = Path(nothing, nothing, nothing, nothing, nothing, times)
     forced = random_forced(path, seed, unheard=unheard)
     frames = [
         pd.DataFrame(
@@ -103,3 +106,9 @@ def liquidations_of(
     ]
     frame = pd.concat(frames, ignore_index=True)
     return LiquidationSeries(frame.iloc[np.random.default_rng(seed).permutation(len(frame))])
+
+
+def liquidations_alone(symbol: str, liquidations: LiquidationSeries | None) -> MarketSeries:
+    """A market of which nothing else is known."""
+    funding, interest = KINDS["funding"].empty(), KINDS["open_interest"].empty()
+    return MarketSeries(symbol, funding, interest, liquidations=liquidations)

@@ -52,8 +52,8 @@ def store_listened(
                 }
             )
         )
-        time = start + (end - start) * rng.random(rng.poisson(an_hour * len(hours)))
-        time = pd.DatetimeIndex(time).as_unit("ms").as_unit("us").unique().sort_values()
+        drawn = start + (end - start) * rng.random(rng.poisson(an_hour * len(hours)))
+        time = pd.DatetimeIndex(drawn).as_unit("ms").as_unit("us").unique().sort_values()
         time = time[~silent[hours.searchsorted(time, side="right") - 1]]
         usd = rng.lognormal(8, 2, len(time)).round(2)
         rows.append(

@@ -15,9 +15,8 @@ from brain.series.bars import Bars
 from engine.data.dataset import make_dataset
 from engine.data.frames import feature_frame
 from engine.data.liquidation_series import LiquidationSeries
-from engine.data.market_series import MarketSeries
 from serving import Decision, Hamilton, Limits
-from tests.engine.forced import liquidations_of
+from tests.engine.forced import liquidations_alone, liquidations_of
 from tests.engine.simulate import simulate
 from tests.serving.desk import HORIZON, Models, bars_of, fit, give, head
 
@@ -36,18 +35,11 @@ def liquidations(bars: Bars) -> LiquidationSeries:
     return liquidations_of(bars, first=450)
 
 
-def market_of(bars: Bars, liquidations: LiquidationSeries) -> MarketSeries:
-    empty = {"time": pd.DatetimeIndex([], tz="UTC"), "available": pd.DatetimeIndex([], tz="UTC")}
-    names = {"rate": [], "interval_hours": [], "base": [], "usd": [], "exchange": []}
-    frame = pd.DataFrame({**empty, **names})
-    return MarketSeries(bars.symbol, frame, frame, liquidations=liquidations)
-
-
 @pytest.fixture(scope="module")
 def models(
     bars: Bars, liquidations: LiquidationSeries, tmp_path_factory: pytest.TempPathFactory
 ) -> Models:
-    market = market_of(bars, liquidations)
+    market = liquidations_alone(bars.symbol, liquidations)
     dataset = make_dataset(head(bars, TRAINED), horizon=HORIZON, market=market)
     assert dataset.feature_set == "bars-1+liquidations-1"
     models = Models(tmp_path_factory.mktemp("models"))
@@ -73,7 +65,7 @@ def push(hamilton: Hamilton, symbol: str, row: Row) -> None:
 def test_minutes_count_as_in_the_batch(
     bars: Bars, liquidations: LiquidationSeries, models: Models, tmp_path: Path
 ) -> None:
-    batch = feature_frame(bars, market_of(bars, liquidations)).to_numpy()
+    batch = feature_frame(bars, liquidations_alone(bars.symbol, liquidations)).to_numpy()
 
     def opened() -> Hamilton:
         return Hamilton(models, [bars.symbol], limits=Limits.off(), journal=tmp_path / "journal")

@@ -37,10 +37,18 @@ def forced(*rows: tuple[float, str, float, float]) -> pd.DataFrame:
 
 def table(minutes: pd.DataFrame) -> list[tuple[float, float, float, float]]:
     """Minute (since T0), seconds from its end to its arrival, longs, shorts."""
-    return [
-        ((row.time - T0) / MINUTE, (row.available - row.time) / SECOND, row.long_usd, row.short_usd)
-        for row in minutes.itertuples()
-    ]
+    ends, arrivals = minutes["time"], minutes["available"] - minutes["time"]
+    columns = (
+        _seconds(ends - T0) / 60.0,
+        _seconds(arrivals),
+        minutes["long_usd"],
+        minutes["short_usd"],
+    )
+    return list(zip(*(column.tolist() for column in columns), strict=True))
+
+
+def _seconds(spans: pd.Series) -> pd.Series:
+    return spans.dt.total_seconds()
 
 
 def test_a_minute_is_known_that_was_listened_to_from_end_to_end() -> None:

@@ -106,8 +106,8 @@ def test_equal_rows_have_one_digest_whatever_their_order() -> None:
     one, other = liquidations_of(BARS, 1), liquidations_of(BARS, 1)
     shuffled = LiquidationSeries(one.minutes.sample(frac=1.0, random_state=2))
     assert one.digest == shuffled.digest == other.digest
-    changed = one.minutes.copy()
-    changed.iloc[5, changed.columns.get_loc("long_usd")] += 0.01
+    more = np.where(np.arange(len(one.minutes)) == 5, 0.01, 0.0)
+    changed = one.minutes.assign(long_usd=one.minutes["long_usd"] + more)
     assert LiquidationSeries(changed).digest != one.digest
     assert series_of(one).digest != series_of(None).digest
 
