@@ -125,7 +125,7 @@ def test_bars_are_those_of_a_twin_that_looks_at_every_second(
         inside = [one for one in happened if bar * 60 <= one[0] < bar * 60 + 60]
         share = len(heard & set(range(bar * 60, bar * 60 + 60))) / 60
         row = table.iloc[bar]
-        assert row["listened"] == pytest.approx(share)
+        assert row["listened"] == pytest.approx(share, abs=1e-6)
         if share == 1 or (share >= 0.95 and inside):
             assert row["long_usd"] == sum(usd for _, long, usd in inside if long)
             assert row["short_usd"] == sum(usd for _, long, usd in inside if not long)
