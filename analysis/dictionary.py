@@ -12,6 +12,7 @@ from brain.pages import render
 from engine.kernels.dictionary import (
     BAR_ENTRIES,
     ENTRIES,
+    LIQUIDATION_ENTRIES,
     MARKET_ENTRIES,
     NOTATION,
     SENTIMENT_ENTRIES,
@@ -35,6 +36,11 @@ _MARKET = (
 _SENTIMENT = (
     "Of posts and the Fear & Greed index, where these are collected (docs/sentiment.md), joined by "
     "when posts had been published and had arrived."
+)
+_LIQUIDATIONS = (
+    "Of liquidations, where the setting liquidations names exchanges that have been listened to "
+    "(docs/streams.md), joined by when each minute had arrived. Binance and OKX push at most one a "
+    "symbol and second: each exchange is compared with its own past, and amounts are lower bounds."
 )
 _OWN = (
     "A column of the bars files beyond time, open, high, low, close and volume is a feature where "
@@ -79,6 +85,7 @@ def features_document() -> str:
         f"## Of bars\n\n{_BARS}\n\n{_table(BAR_ENTRIES)}\n"
         f"## Of funding and open interest\n\n{_MARKET}\n\n{_table(MARKET_ENTRIES)}\n"
         f"## Of sentiment\n\n{_SENTIMENT}\n\n{_table(SENTIMENT_ENTRIES)}\n"
+        f"## Of liquidations\n\n{_LIQUIDATIONS}\n\n{_table(LIQUIDATION_ENTRIES)}\n"
         f"## Columns of your own\n\n**{_OWN}**\n\n{_EXAMPLE}"
     )
 

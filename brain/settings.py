@@ -69,9 +69,10 @@ Rates = Annotated[dict[str, float], NoDecode, BeforeValidator(parse_rates)]
 _PREFIX = "BRAIN_"
 _FILE = "BRAIN_SETTINGS"
 # Where settings are, and a variable of the tests: neither settings nor misspellings.
+_STREAMED = ("binance", "bybit", "okx")
 # Of no other job than the stream, which has no run.
 _OF_STREAMS = {
-    *(f"{exchange}_stream_url" for exchange in ("binance", "bybit", "okx")),
+    *(f"{exchange}_stream_url" for exchange in _STREAMED),
     "frames",
     "frames_hours",
     "commit_seconds",
@@ -134,6 +135,13 @@ def _span(value: object) -> object:
     if value is None or value == "":
         return None
     return span_text(parse_span(value))
+
+
+def _streamed(values: tuple[str, ...]) -> tuple[str, ...]:
+    for value in values:
+        if value not in _STREAMED:
+            raise InputError(f"{value!r} is not streamed from; {did_you_mean(value, _STREAMED)}")
+    return values
 
 
 def _scorer(value: str) -> str:
@@ -218,6 +226,13 @@ class Settings(BaseSettings):
         default=(),
         description="publishers of posts and indices: feeds, fear_greed, x, reddit, news; "
         "credentials are in the environment",
+    )
+    liquidations: Annotated[
+        tuple[str, ...], NoDecode, AfterValidator(_streamed), BeforeValidator(_lower_words)
+    ] = Field(
+        default=(),
+        description="exchanges whose streamed liquidations are features: binance, bybit, okx; what "
+        "`brain stream` has listened to",
     )
     scorer: Annotated[str, AfterValidator(_scorer)] = Field(
         default="lexicon",

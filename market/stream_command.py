@@ -14,6 +14,7 @@ import pandas as pd
 
 from brain.errors import SeriesStoreError
 from brain.series.store.store import SeriesStore
+from brain.series.suspects import Suspect, read_suspects
 from brain.settings import Settings
 from market.collection.kinds import MARKET
 from market.configuration import check_collection
@@ -21,7 +22,6 @@ from market.streams.opening import make_stream
 from market.streams.reread import reread
 from market.streams.status import status_of, write_status
 from market.streams.stream import Stream
-from market.streams.suspects import Suspect, read_suspects
 
 if TYPE_CHECKING:
     from rich.console import Console

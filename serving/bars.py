@@ -13,6 +13,7 @@ __all__ = ["KINDS", "Bar", "Row", "check_row", "missing_bar"]
 _VALUES = {
     "funding": ("rate", "interval_hours"),
     "open_interest": ("base", "usd"),
+    "liquidations": ("long_usd", "short_usd"),
     "post": ("score",),
     "index": ("value",),
     "fill": ("price",),
@@ -35,7 +36,10 @@ class Bar(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A row of another kind than bars; of a post the exchange is its publisher."""
+    """A row of another kind than bars; of a post the exchange is its publisher.
+
+    Of liquidations it is a minute, and its time the minute's end.
+    """
 
     kind: str
     exchange: str

@@ -21,10 +21,9 @@ from brain.model_keys import ModelKey
 from brain.naming import REGIMES, Family, Regime, parse_family, parse_model_id
 from brain.records import Champion
 from brain.sizing import aged
+from engine.kernels.dictionary import ENTRIES
 from engine.kernels.executor_data import ExecutorData
-from engine.kernels.features import FEATURES
 from engine.kernels.market_features import MARKET_FEATURES
-from engine.kernels.sentiment import SENTIMENT_FEATURES
 from serving.predictors import Predictor, load
 
 __all__ = [
@@ -97,8 +96,8 @@ class LoadedVersion:
         data: what it carries for an executor.
         family: of the version.
         predictor: of its model.
-        needs: what must be given beside bars: ``funding``, ``open_interest``, ``post``, ``index``,
-            and its own columns.
+        needs: what must be given beside bars: ``funding``, ``open_interest``, ``liquidations``,
+            ``post``, ``index``, and its own columns.
     """
 
     def __init__(self, cell: Cell, files: Mapping[str, bytes]) -> None:
@@ -142,7 +141,7 @@ def _reader(files: Mapping[str, bytes], cell: Cell) -> Callable[[str], bytes]:
     return read
 
 
-_KNOWN = {*FEATURES, *MARKET_FEATURES, *SENTIMENT_FEATURES}
+_KNOWN = frozenset(entry.name for entry in ENTRIES)
 
 
 def _needs(data: ExecutorData) -> frozenset[str]:
@@ -153,6 +152,8 @@ def _needs(data: ExecutorData) -> frozenset[str]:
     for kind, array in (("post", "publishers"), ("index", "index")):
         if len(data.memory.sentiment.get(array, ())):
             needs.add(kind)
+    if len(data.memory.liquidations.get("exchanges", ())):
+        needs.add("liquidations")
     return frozenset(needs)
 
 

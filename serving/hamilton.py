@@ -146,6 +146,8 @@ class Hamilton:
 
         Args:
             kind: ``funding`` (rate, interval_hours), ``open_interest`` (base, and usd if known),
+                ``liquidations`` (long_usd and short_usd of the minute that ends at ``time``; NaN:
+                it is not known any more),
                 ``post`` (score by the training's scorer; each once), ``index`` (of Fear & Greed),
                 ``columns``: a model's own columns by name, of the bar that closes at ``time``; or
                 ``fill`` (price): what the decision at the close ``time`` was filled at, for the

@@ -10,16 +10,19 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable, Sequence
+from typing import Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.kernels.features import FEATURES
 from engine.kernels.incremental.features import IncrementalFeatures
+from engine.kernels.incremental.liquidations import IncrementalLiquidations
 from engine.kernels.incremental.market_features import IncrementalMarketFeatures
 from engine.kernels.incremental.recent_bars import Arrays
 from engine.kernels.incremental.regimes import IncrementalRegimes
 from engine.kernels.incremental.sentiment import IncrementalSentiment
+from engine.kernels.liquidations import LIQUIDATION_FEATURES
 from engine.kernels.market_features import MARKET_FEATURES
 from engine.kernels.sentiment import SENTIMENT_FEATURES
 from serving.bars import Bar, Row
@@ -28,10 +31,11 @@ from serving.champions import Loaded, LoadedVersion
 __all__ = ["Observations", "basis_of"]
 
 # Kernels that a version may have a state of: their features, and what names their sources.
-_KERNELS = (
-    ("market", MARKET_FEATURES, "exchanges"),
-    ("sentiment", SENTIMENT_FEATURES, "publishers"),
-)
+_KERNELS = {
+    "market": (MARKET_FEATURES, "exchanges"),
+    "sentiment": (SENTIMENT_FEATURES, "publishers"),
+    "liquidations": (LIQUIDATION_FEATURES, "exchanges"),
+}
 
 
 class Observations:
@@ -57,8 +61,14 @@ class Observations:
         self._features = IncrementalFeatures.from_arrays(data.memory.features)
         self.names = _names(loaded)
         self._own = _own(loaded)
-        self._market = _market(loaded, start) if _any(loaded, MARKET_FEATURES) else None
-        self._sentiment = _sentiment(loaded, start) if _any(loaded, SENTIMENT_FEATURES) else None
+        self._market = _kernel(IncrementalMarketFeatures, "market", loaded, start)
+        self._sentiment = _kernel(IncrementalSentiment, "sentiment", loaded, start)
+        self._liquidations = _kernel(IncrementalLiquidations, "liquidations", loaded, start)
+        self._places = {
+            kernel: slice(self.names.index(names[0]), self.names.index(names[0]) + len(names))
+            for kernel, (names, _) in _KERNELS.items()
+            if names[0] in self.names
+        }
         # Posts that had arrived by then are in the state of the training.
         self._posts_from = int(data.trained_until_ns) if _arrays(loaded, start, "sentiment") else 0
         self._columns: dict[int, dict[str, float]] = {}
@@ -97,13 +107,14 @@ class Observations:
         if t > self._regimes_from:
             self.code = self._regimes.push(o, h, lo, c, t)
             self.volatility = self._regimes.volatility
-        row, end = self._row, len(FEATURES)
-        row[:end] = self._features.push(o, h, lo, c, v, t)
+        row, places = self._row, self._places
+        row[: len(FEATURES)] = self._features.push(o, h, lo, c, v, t)
         if self._market is not None:
-            row[end : end + len(MARKET_FEATURES)] = self._market.push(o, h, lo, c, v, t)
+            row[places["market"]] = self._market.push(o, h, lo, c, v, t)
         if self._sentiment is not None:
-            end += len(MARKET_FEATURES)
-            row[end : end + len(SENTIMENT_FEATURES)] = self._sentiment.push(o, h, lo, c, t)
+            row[places["sentiment"]] = self._sentiment.push(o, h, lo, c, t)
+        if self._liquidations is not None:
+            row[places["liquidations"]] = self._liquidations.push(o, h, lo, c, v, t)
         if self._own:
             values = self._columns.pop(t, {})
             for place, name in enumerate(self._own, start=len(row) - len(self._own)):
@@ -126,7 +137,7 @@ class Observations:
         return np.ascontiguousarray(self._ring[end - rows : end, columns])
 
     def takes(self, row: Row) -> bool:
-        """Whether the versions know the row's exchange; where none knows a market, all are.
+        """Whether the versions know the row's exchange; where none knows any, all are taken.
 
         The same of a post and its publisher.
         """
@@ -137,7 +148,8 @@ class Observations:
             return not publishers or row.exchange in publishers
         if row.kind == "index":
             return True
-        exchanges = () if self._market is None else self._market.exchanges
+        kernel = self._liquidations if row.kind == "liquidations" else self._market
+        exchanges = () if kernel is None else kernel.exchanges
         return row.kind == "columns" or not exchanges or row.exchange in exchanges
 
     def row(self, row: Row) -> None:
@@ -155,22 +167,30 @@ class Observations:
             self.given.update(row.values)
             return
         self.given.add(row.kind)
-        times, values = (row.time, row.available), row.values
-        if row.kind in ("post", "index"):
-            if self._sentiment is None:
-                return
-            if row.kind == "post":
-                if max(times) > self._posts_from:
-                    self._sentiment.post(row.exchange, *times, values["score"])
-            else:
-                self._sentiment.index(*times, values["value"])
-        elif self._market is not None:
-            if row.kind == "funding":
-                numbers = values["rate"], values["interval_hours"]
-                self._market.funding(row.exchange, *times, *numbers)
-            else:
-                numbers = values["base"], values.get("usd", math.nan)
-                self._market.open_interest(row.exchange, *times, *numbers)
+        _TAKEN[row.kind](self, row)
+
+    def _post(self, row: Row) -> None:
+        if self._sentiment is not None and max(row.time, row.available) > self._posts_from:
+            self._sentiment.post(row.exchange, row.time, row.available, row.values["score"])
+
+    def _index(self, row: Row) -> None:
+        if self._sentiment is not None:
+            self._sentiment.index(row.time, row.available, row.values["value"])
+
+    def _minute(self, row: Row) -> None:
+        if self._liquidations is not None:
+            amounts = row.values["long_usd"], row.values["short_usd"]
+            self._liquidations.minute(row.exchange, row.time, row.available, *amounts)
+
+    def _funding(self, row: Row) -> None:
+        if self._market is not None:
+            numbers = row.values["rate"], row.values["interval_hours"]
+            self._market.funding(row.exchange, row.time, row.available, *numbers)
+
+    def _open_interest(self, row: Row) -> None:
+        if self._market is not None:
+            numbers = row.values["base"], row.values.get("usd", math.nan)
+            self._market.open_interest(row.exchange, row.time, row.available, *numbers)
 
     def columns_of(self, names: Iterable[str]) -> slice | NDArray[np.int64]:
         """Where a model's inputs are in a row."""
@@ -178,6 +198,15 @@ class Observations:
         if places == list(range(places[0], places[0] + len(places))):
             return slice(places[0], places[0] + len(places))
         return np.array(places, dtype=np.int64)
+
+
+_TAKEN = {
+    "post": Observations._post,
+    "index": Observations._index,
+    "liquidations": Observations._minute,
+    "funding": Observations._funding,
+    "open_interest": Observations._open_interest,
+}
 
 
 def _any(loaded: Loaded, features: Sequence[str]) -> bool:
@@ -189,29 +218,38 @@ def _own(loaded: Loaded) -> list[str]:
 
 
 def _names(loaded: Loaded) -> tuple[str, ...]:
-    """All inputs of a symbol's champions: of bars, of the market, of sentiment, their own."""
-    own = _own(loaded)
-    sentiment = SENTIMENT_FEATURES if _any(loaded, SENTIMENT_FEATURES) else ()
-    market = MARKET_FEATURES if own or sentiment or _any(loaded, MARKET_FEATURES) else ()
-    return (*FEATURES, *market, *sentiment, *own)
+    """All inputs of a symbol's champions: of bars, of other kernels, their own."""
+    others = (name for names, _ in _KERNELS.values() if _any(loaded, names) for name in names)
+    return (*FEATURES, *others, *_own(loaded))
 
 
 def _depth(loaded: Loaded) -> int:
     return max(version.data.look_back for version in loaded.versions)
 
 
-def _market(loaded: Loaded, start: LoadedVersion) -> IncrementalMarketFeatures:
-    arrays = _arrays(loaded, start, "market")
-    if arrays is not None:
-        return IncrementalMarketFeatures.from_arrays(arrays)
-    return IncrementalMarketFeatures(_known(loaded, start, "market", "exchanges"))
+class _Resumed(Protocol):
+    """A kernel that is made for its sources, or goes on from a state."""
+
+    def __init__(self, sources: Sequence[str]) -> None: ...
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> Self: ...
 
 
-def _sentiment(loaded: Loaded, start: LoadedVersion) -> IncrementalSentiment:
-    arrays = _arrays(loaded, start, "sentiment")
+_Kernel = TypeVar("_Kernel", bound=_Resumed)
+
+
+def _kernel(
+    made: type[_Kernel], kernel: str, loaded: Loaded, start: LoadedVersion
+) -> _Kernel | None:
+    """A kernel as its training left it, or anew; None where no champion has its features."""
+    names, sources = _KERNELS[kernel]
+    if not _any(loaded, names):
+        return None
+    arrays = _arrays(loaded, start, kernel)
     if arrays is not None:
-        return IncrementalSentiment.from_arrays(arrays)
-    return IncrementalSentiment(_known(loaded, start, "sentiment", "publishers"))
+        return made.from_arrays(arrays)
+    return made(_known(loaded, start, kernel, sources))
 
 
 def _arrays(loaded: Loaded, start: LoadedVersion, kernel: str) -> Arrays | None:
@@ -241,7 +279,7 @@ def basis_of(loaded: Loaded, start: LoadedVersion) -> str:
     """What observations from a version's end of training on begin with, as a digest."""
     data, newest = start.data, loaded.newest.data
     states = [data.memory.features, newest.memory.regimes]
-    for kernel, names, sources in _KERNELS:
+    for kernel, (names, sources) in _KERNELS.items():
         if _any(loaded, names):
             arrays = _arrays(loaded, start, kernel)
             known = np.array(_known(loaded, start, kernel, sources))

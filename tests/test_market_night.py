@@ -17,12 +17,14 @@ from mlflow.entities import Run
 from brain.naming import REGIMES
 from brain.series.store.store import SeriesStore
 from engine.kernels.features import FEATURES
+from engine.kernels.liquidations import LIQUIDATION_FEATURES
 from engine.kernels.market_features import MARKET_FEATURES
 from engine.kernels.sentiment import SENTIMENT_FEATURES
 from market.collection.collector import DataCollector
 from registry.library import BrainLibrary
 from tests.jobs import Outcome, enter, run_job, shorten
 from tests.market.exchange_server import ExchangeServer
+from tests.market.listened import store_listened
 from tests.market.sentiment.publisher_server import SECRETS, Article, PublisherServer
 from tests.market.sentiment.test_collection import everything
 from tests.servers import free_port, sqlite_template
@@ -56,6 +58,15 @@ def connect_publishers(patch: pytest.MonkeyPatch, server: PublisherServer) -> No
         patch.setenv(name, secret)
     for name, value in server.settings().items():
         patch.setenv(f"BRAIN_{name.upper()}", value)
+
+
+def listen(patch: pytest.MonkeyPatch, server: ExchangeServer, store: SeriesStore) -> None:
+    """Three weeks of liquidations, of which a stream has missed half a day at one exchange."""
+    patch.setenv("BRAIN_LIQUIDATIONS", ",".join(EXCHANGES))
+    end = pd.Timestamp(server.truth.now).floor("h")
+    missed = (end - pd.Timedelta(days=1), end - pd.Timedelta(hours=12))
+    stretches = {"binance": None, "bybit": missed}
+    store_listened(store, "BTC/USDT:USDT", stretches, end - pd.Timedelta(days=21), end)
 
 
 @dataclass(frozen=True)
@@ -110,6 +121,7 @@ def night(
         connect(patch, exchanges.urls)
         publish(publishers)
         connect_publishers(patch, publishers)
+        listen(patch, exchanges, SeriesStore(folder / "series"))
         done = run_job("nightly", "--hours", str(HOURS), *QUICK)
         analysed = run_job("analyze", "--jobs", "1")
     return Night(folder, dsn, done, analysed)
@@ -147,7 +159,8 @@ def test_the_summary_tells_what_was_collected_and_what_is_missing(night: Night) 
 
 def test_each_model_records_the_share_of_the_market_that_is_missing(night: Night) -> None:
     for family in night.runs("family"):
-        assert family.data.params["feature_set"] == "bars-1+market-1+sentiment-1"
+        kernels = "bars-1+market-1+sentiment-1+liquidations-1"
+        assert family.data.params["feature_set"] == kernels
         missing = family.data.metrics
         assert {f"missing/{name}" for name in MARKET_FEATURES} < set(missing)
         assert missing["missing/funding_8h"] < 0.01
@@ -156,6 +169,10 @@ def test_each_model_records_the_share_of_the_market_that_is_missing(night: Night
         shares = {name: missing[f"missing/{name}"] for name in SENTIMENT_FEATURES}
         assert shares.pop("fear_greed") < 0.05
         assert set(shares.values()) == {1.0}
+        # It has been listened for three of the seven weeks.
+        shares = {name: missing[f"missing/{name}"] for name in LIQUIDATION_FEATURES}
+        assert 0.55 < shares["liq_side_24"] < 0.65
+        assert 0.65 < shares["liq_24_168"] < 0.75
 
 
 def test_funding_and_open_interest_are_explained_with_the_rest(night: Night) -> None:
@@ -166,11 +183,11 @@ def test_funding_and_open_interest_are_explained_with_the_rest(night: Night) -> 
         for analysis in summary["analyses"]  # type: ignore[attr-defined]
         for feature in analysis["first_features"]["correlation"]
     }
-    assert ranked <= {*FEATURES, *MARKET_FEATURES, *SENTIMENT_FEATURES}
+    assert ranked <= {*FEATURES, *MARKET_FEATURES, *SENTIMENT_FEATURES, *LIQUIDATION_FEATURES}
     champion = BrainLibrary(night.dsn).champion("BTC/USDT", "normal")
     version = BrainLibrary(night.dsn).version("BTC/USDT", champion.version)
     path = night.client.download_artifacts(version.run_id, "explanation/importance.parquet")
-    assert set(MARKET_FEATURES) <= set(pd.read_parquet(path)["feature"])
+    assert {*MARKET_FEATURES, *LIQUIDATION_FEATURES} <= set(pd.read_parquet(path)["feature"])
     assert parent.info.status == "FINISHED"
 
 

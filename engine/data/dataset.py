@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,7 @@ from engine.kernels.columns import Floats, Times
 from engine.kernels.executor_data import Memory
 from engine.kernels.features import FEATURE_SET, FEATURES
 from engine.kernels.fills import fill_time
+from engine.kernels.liquidations import LIQUIDATION_FEATURE_SET, LIQUIDATION_FEATURES
 from engine.kernels.market_features import MARKET_FEATURE_SET, MARKET_FEATURES
 from engine.kernels.payments import Funding, funding_payments
 from engine.kernels.regime_state import RegimeDefinition, RegimeState
@@ -51,6 +52,13 @@ _KERNELS = {
     FEATURE_SET: FEATURES,
     MARKET_FEATURE_SET: MARKET_FEATURES,
     SENTIMENT_FEATURE_SET: SENTIMENT_FEATURES,
+    LIQUIDATION_FEATURE_SET: LIQUIDATION_FEATURES,
+}
+# What the memory has of each beside bars.
+_MEMORIES = {
+    "market": MARKET_FEATURE_SET,
+    "sentiment": SENTIMENT_FEATURE_SET,
+    "liquidations": LIQUIDATION_FEATURE_SET,
 }
 _PRICES = ("open", "high", "low", "close")
 # What has a value a row, beside funding.
@@ -166,15 +174,15 @@ class Dataset(Brief):
                 f"{feature_set!r} has; bring it back"
             )
         columns = [self.names.index(name) for name in names]
-        memory = self.memory
-        market = memory.market if MARKET_FEATURE_SET in kernels else {}
-        sentiment = memory.sentiment if SENTIMENT_FEATURE_SET in kernels else {}
+        left_out: dict[str, Any] = {
+            part: {} for part, name in _MEMORIES.items() if name not in kernels
+        }
         return replace(
             self,
             names=names,
             feature_set=feature_set,
             features=self.features[:, columns],
-            memory=replace(memory, market=market, sentiment=sentiment),
+            memory=replace(self.memory, **left_out),
         )
 
     def tail(self, first: int) -> Dataset:
@@ -216,8 +224,8 @@ def make_dataset(
         bars: the symbol's, on their grid.
         horizon: bars that the target looks forward.
         definition: of the regimes; the standard one if None.
-        market: the symbol's funding, open interest and sentiment; there are no features of what
-            there is none of.
+        market: the symbol's funding, open interest, sentiment and liquidations; there are no
+            features of what there is none of.
         fill: where decisions are filled; chosen by the bars if None.
         funding_exchange: whose funding positions pay, as the market series tell it; unknown where
             these tell nothing. None if positions pay none.
@@ -273,6 +281,8 @@ def _kernels(market: MarketSeries | None) -> list[str]:
         kernels.append(MARKET_FEATURE_SET)
     if market is not None and market.sentiment is not None:
         kernels.append(SENTIMENT_FEATURE_SET)
+    if market is not None and market.liquidations is not None:
+        kernels.append(LIQUIDATION_FEATURE_SET)
     return kernels
 
 

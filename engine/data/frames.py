@@ -12,6 +12,7 @@ from brain.naming import Fill, perpetual
 from engine.data.own_columns import check_names
 from engine.kernels.features import FEATURES, bar_features
 from engine.kernels.fills import choose_fill, fill_prices, finer_prices
+from engine.kernels.liquidations import LIQUIDATION_FEATURES, liquidation_features
 from engine.kernels.market_features import MARKET_FEATURES, perpetual_features
 from engine.kernels.regime_state import RegimeDefinition, RegimeState
 from engine.kernels.regimes import classify, volatility
@@ -41,15 +42,16 @@ def feature_frame(bars: Bars, market: MarketSeries | None = None) -> pd.DataFram
 
     Args:
         bars: the symbol's, on their grid.
-        market: the symbol's funding, open interest and sentiment, joined as they were public at
-            each close.
+        market: the symbol's funding, open interest, sentiment and liquidations, joined as they
+            were known at each close.
 
     Returns:
         Columns :data:`engine.kernels.features.FEATURES`, with funding or open interest also
         :data:`engine.kernels.market_features.MARKET_FEATURES`, with sentiment also
-        :data:`engine.kernels.sentiment.SENTIMENT_FEATURES`, then the bars' own columns as they are,
-        float64, on the bars' own grid; NaN is unknown. A row is known at its bar's close, not at
-        the open time in the index.
+        :data:`engine.kernels.sentiment.SENTIMENT_FEATURES`, with liquidations also
+        :data:`engine.kernels.liquidations.LIQUIDATION_FEATURES`, then the bars' own columns as they
+        are, float64, on the bars' own grid; NaN is unknown. A row is known at its bar's close, not
+        at the open time in the index.
 
     Raises:
         InputError: the market series are another symbol's, or an own column has the name of a
@@ -69,6 +71,10 @@ def feature_frame(bars: Bars, market: MarketSeries | None = None) -> pd.DataFram
         posts, index = market.sentiment.post_rows(), market.sentiment.index_rows()
         columns.append(sentiment_features(*prices, times, list(posts.values()), index))
         names += SENTIMENT_FEATURES
+    if market is not None and market.liquidations is not None:
+        minutes = list(market.liquidations.rows().values())
+        columns.append(liquidation_features(*prices, volume, times, minutes))
+        names += LIQUIDATION_FEATURES
     columns.append(bars.frame[list(bars.own)].to_numpy(dtype=np.float64))
     rows = np.column_stack(columns)
     return pd.DataFrame(rows, index=bars.frame.index, columns=[*names, *bars.own])

@@ -1,4 +1,4 @@
-"""A symbol's funding, open interest and sentiment, from the series store and for the kernels."""
+"""A symbol's funding, open interest, sentiment and liquidations, stored and for the kernels."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from brain.naming import parse_symbol, perpetual
 from brain.series.bars import Bars, parse_timeframe
 from brain.series.source import bars_of
 from brain.series.store.schema import KINDS
+from engine.data.liquidation_series import LiquidationSeries, read_liquidations
 from engine.data.open_interest import read_open_interest
 from engine.data.row_columns import TIMES, times_of, values_of
 from engine.data.sentiment_series import SentimentSeries, read_sentiment
@@ -42,7 +43,7 @@ _FINER = ("1m", "3m", "5m", "15m", "30m", "1h", "4h")
 
 @dataclass(frozen=True, eq=False, repr=False)
 class MarketSeries(Brief):
-    """Funding and open interest of a symbol's perpetual on exchanges; sentiment on its coin.
+    """Funding, open interest and liquidations of a symbol's perpetual; sentiment on its coin.
 
     Attributes:
         symbol: whose bars they are joined to, ``BTC/USDT``.
@@ -53,6 +54,7 @@ class MarketSeries(Brief):
         finer: bars of a shorter timeframe, which tell the first price after a close; None if there
             are none.
         sentiment: on the symbol's coin; None if there is none.
+        liquidations: by minute; None if there are none.
 
     Raises:
         InputError: a column is missing, or a time has no zone.
@@ -63,6 +65,7 @@ class MarketSeries(Brief):
     open_interest: pd.DataFrame
     finer: Bars | None = None
     sentiment: SentimentSeries | None = None
+    liquidations: LiquidationSeries | None = None
 
     def __post_init__(self) -> None:
         for kind, frame, numbers in self._kinds():
@@ -89,7 +92,7 @@ class MarketSeries(Brief):
                     digest.update(times.astype("<i8").tobytes())
                 for name in numbers:
                     digest.update(values_of(rows, name).astype("<f8").tobytes())
-        for other in (self.finer, self.sentiment):
+        for other in (self.finer, self.sentiment, self.liquidations):
             if other is not None:
                 digest.update(other.digest.encode())
         return digest.hexdigest()
@@ -101,15 +104,17 @@ class MarketSeries(Brief):
             for frame in (self.funding, self.open_interest)
         )
         sentiment = None if self.sentiment is None else self.sentiment.at(moment)
-        if funding.empty and open_interest.empty and sentiment is None:
+        liquidations = None if self.liquidations is None else self.liquidations.at(moment)
+        if funding.empty and open_interest.empty and sentiment is None and liquidations is None:
             return None
         finer = None if self.finer is None else _finer_at(self.finer, moment)
-        return MarketSeries(self.symbol, funding, open_interest, finer, sentiment)
+        return MarketSeries(self.symbol, funding, open_interest, finer, sentiment, liquidations)
 
     @property
     def perpetual(self) -> bool:
-        """Whether there is funding or open interest, and not sentiment alone."""
-        return self.sentiment is None or not (self.funding.empty and self.open_interest.empty)
+        """Whether there is funding or open interest, and not something else alone."""
+        alone = self.sentiment is not None or self.liquidations is not None
+        return not (alone and self.funding.empty and self.open_interest.empty)
 
     def funding_rows(self) -> dict[str, FundingRows]:
         """The kernel's rows by exchange, in the order of time; exchanges always in one order."""
@@ -142,7 +147,7 @@ class MarketSeries(Brief):
             self.symbol,
             f"{len(self.funding)} settlements",
             f"{len(self.open_interest)} rows of open interest",
-            *([] if self.sentiment is None else [repr(self.sentiment)]),
+            *(repr(one) for one in (self.sentiment, self.liquidations) if one is not None),
         ]
         return f"MarketSeries({', '.join(parts)})"
 
@@ -178,6 +183,7 @@ def read_market_series(
     exchanges: Sequence[str],
     timeframe: str,
     publishers: Sequence[str] = (),
+    streams: Sequence[str] = (),
 ) -> MarketSeries | None:
     """The store's rows of a symbol's perpetual, and on its coin; None without any.
 
@@ -189,18 +195,20 @@ def read_market_series(
         timeframe: of the bars, and of open interest, whose finer rows stand for those that are
             missing; the finest candles that are finer, of the first exchange, come with the rows.
         publishers: of sentiment, see :func:`engine.data.sentiment_series.read_sentiment`.
+        streams: exchanges whose liquidations are read, see
+            :func:`engine.data.liquidation_series.read_liquidations`.
 
     Raises:
         InputError: the symbol is none.
         SeriesStoreError: the store can't be read.
     """
     symbol = parse_symbol(symbol)
-    sentiment = read_sentiment(store, symbol, publishers)
+    others = read_sentiment(store, symbol, publishers), read_liquidations(store, symbol, streams)
     funding, open_interest = _of_perpetual(store, symbol, list(exchanges) or None, timeframe)
-    if funding.empty and open_interest.empty and sentiment is None:
+    if funding.empty and open_interest.empty and others == (None, None):
         return None
     finer = _finer_bars(store, symbol, exchanges[0], timeframe) if exchanges else None
-    return MarketSeries(symbol, funding, open_interest, finer, sentiment)
+    return MarketSeries(symbol, funding, open_interest, finer, *others)
 
 
 def _of_perpetual(
@@ -243,7 +251,7 @@ def open_markets(library: BrainLibrary, settings: Settings) -> MarketReader:
 
     Args:
         library: whose series store is read.
-        settings: exchanges, publishers, and the timeframe of open interest.
+        settings: exchanges, publishers, whose liquidations, and the timeframe of open interest.
 
     Returns:
         A function of the symbol; it raises SeriesStoreError if the store can't be read.
@@ -257,9 +265,13 @@ def open_markets(library: BrainLibrary, settings: Settings) -> MarketReader:
                 settings.exchanges,
                 settings.candle_timeframe,
                 settings.sentiment,
+                settings.liquidations,
             )
         sentiment = read_sentiment(library.series, symbol, settings.sentiment)
-        return None if sentiment is None else MarketSeries(symbol, *_nothing(), None, sentiment)
+        liquidations = read_liquidations(library.series, symbol, settings.liquidations)
+        if sentiment is None and liquidations is None:
+            return None
+        return MarketSeries(symbol, *_nothing(), None, sentiment, liquidations)
 
     return reader
 

@@ -12,16 +12,19 @@ from brain.series.calendars import Stretches, sessions_ahead
 from engine.data.frames import open_time_ns
 from engine.kernels.executor_data import Memory
 from engine.kernels.features import LOOK_BACK
+from engine.kernels.incremental.liquidations import IncrementalLiquidations
 from engine.kernels.incremental.market_features import IncrementalMarketFeatures
 from engine.kernels.incremental.recent_bars import Arrays, RecentBars
 from engine.kernels.incremental.regimes import IncrementalRegimes
 from engine.kernels.incremental.sentiment import IncrementalSentiment
 from engine.kernels.incremental.settlements import IncrementalSettlements
+from engine.kernels.liquidations import DELAY_NS, LIQUIDATION_LOOK_BACK
 from engine.kernels.market_features import MARKET_LOOK_BACK, FundingRows, OpenInterestRows
 from engine.kernels.sentiment import SENTIMENT_LOOK_BACK, IndexRows
 
 if TYPE_CHECKING:
     from brain.series.bars import Bars
+    from engine.data.liquidation_series import LiquidationSeries
     from engine.data.market_series import MarketSeries
     from engine.data.sentiment_series import SentimentSeries
     from engine.kernels.regime_state import RegimeDefinition, RegimeState
@@ -43,10 +46,12 @@ def kernel_memory(
     Args:
         bars: the symbol's, on their grid.
         definition, state: of the regimes at the last bar.
-        market: the symbol's funding, open interest and sentiment; None if there are none.
+        market: the symbol's funding, open interest, sentiment and liquidations; None if there are
+            none.
         funding_exchange: whose funding positions pay; None if they pay none.
     """
-    rows = max(LOOK_BACK - 1, MARKET_LOOK_BACK - 1, SENTIMENT_LOOK_BACK - 1, definition.window)
+    looks = LOOK_BACK, MARKET_LOOK_BACK, SENTIMENT_LOOK_BACK, LIQUIDATION_LOOK_BACK
+    rows = max(*looks, definition.window + 1) - 1
     values = bars.frame[list(_COLUMNS)].to_numpy(dtype=np.float64)[-rows:].tolist()
     closes = bars.close_time.as_unit("ns").asi8
     recent = list(zip(values, closes[-rows:].tolist(), strict=True))
@@ -64,6 +69,9 @@ def kernel_memory(
         else {},
         sentiment=_sentiment(recent[1 - SENTIMENT_LOOK_BACK :], market.sentiment)
         if market and market.sentiment
+        else {},
+        liquidations=_liquidations(recent[1 - LIQUIDATION_LOOK_BACK :], market.liquidations)
+        if market and market.liquidations
         else {},
         settlements=_settlements(funding_exchange, market, int(closes[-1])),
         session_anchors_ns=stretches.anchors,
@@ -107,6 +115,23 @@ def _sentiment(recent: list[tuple[list[float], int]], sentiment: SentimentSeries
             features.index(*day)
     for (o, h, lo, c, _), close_time_ns in recent:
         features.push(o, h, lo, c, close_time_ns)
+    return features.arrays()
+
+
+def _liquidations(recent: list[tuple[list[float], int]], series: LiquidationSeries) -> Arrays:
+    """The memory of the liquidation features after the recent bars.
+
+    With what had arrived by the last one: an executor is given what arrives later.
+    """
+    minutes = series.rows()
+    features = IncrementalLiquidations(sorted(minutes))
+    first_ns, last_ns = recent[0][1], recent[-1][1]
+    for exchange, rows in minutes.items():
+        needed = (rows.time_ns + DELAY_NS > first_ns) & (rows.available_ns <= last_ns)
+        for row in zip(*[column[needed].tolist() for column in vars(rows).values()], strict=True):
+            features.minute(exchange, *row)
+    for (o, h, lo, c, v), close_time_ns in recent:
+        features.push(o, h, lo, c, v, close_time_ns)
     return features.arrays()
 
 

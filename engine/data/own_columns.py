@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING
 
 from brain.errors import InputError, SettingsError
 from brain.series.source import reads_store
-from engine.kernels.features import FEATURES
-from engine.kernels.market_features import MARKET_FEATURES
-from engine.kernels.sentiment import SENTIMENT_FEATURES
+from engine.kernels.dictionary import ENTRIES
 
 if TYPE_CHECKING:
     from brain.settings import Settings
@@ -38,7 +36,7 @@ def check_names(columns: Iterable[str]) -> None:
     Raises:
         InputError: a column has the name of a feature, or differs from it by case alone.
     """
-    ours = {name.lower(): name for name in (*FEATURES, *MARKET_FEATURES, *SENTIMENT_FEATURES)}
+    ours = {entry.name.lower(): entry.name for entry in ENTRIES}
     for column in columns:
         if (name := ours.get(column.lower())) is not None:
             raise InputError(

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
         bar_features as bar_features,
     )
     from engine.kernels.fills import choose_fill as choose_fill, fill_prices as fill_prices
+    from engine.kernels.liquidations import (
+        LIQUIDATION_FEATURE_SET as LIQUIDATION_FEATURE_SET,
+        LIQUIDATION_FEATURES as LIQUIDATION_FEATURES,
+        MinuteRows as MinuteRows,
+        liquidation_features as liquidation_features,
+    )
     from engine.kernels.market_features import (
         MARKET_FEATURE_SET as MARKET_FEATURE_SET,
         MARKET_FEATURES as MARKET_FEATURES,
@@ -57,6 +63,9 @@ __all__, __getattr__, __dir__ = face(
     __name__,
     {
         "engine.kernels.features": "FEATURES FEATURE_SET LOOK_BACK bar_features",
+        "engine.kernels.liquidations": (
+            "LIQUIDATION_FEATURES LIQUIDATION_FEATURE_SET MinuteRows liquidation_features"
+        ),
         "engine.kernels.market_features": (
             "FundingRows MARKET_FEATURES MARKET_FEATURE_SET MARKET_LOOK_BACK OpenInterestRows "
             "perpetual_features"

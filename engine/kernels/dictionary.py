@@ -8,7 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["BAR_ENTRIES", "ENTRIES", "MARKET_ENTRIES", "NOTATION", "SENTIMENT_ENTRIES", "Entry"]
+__all__ = [
+    "BAR_ENTRIES",
+    "ENTRIES",
+    "LIQUIDATION_ENTRIES",
+    "MARKET_ENTRIES",
+    "NOTATION",
+    "SENTIMENT_ENTRIES",
+    "Entry",
+]
 
 
 @dataclass(frozen=True)
@@ -53,12 +61,16 @@ NOTATION: dict[str, str] = {
     "of the bar w before and had arrived by this bar's close; of no posts nothing is known",
     "index": "the Fear & Greed index of the day, 0 to 100, as public at the bar's close; two days "
     "after the day's beginning it is stale, and so unknown",
+    "forced(w), long, short": "USD a minute of those who were liquidated (all, longs, shorts) over "
+    "the known minutes of the w bars up to a minute before the bar's close; a minute is known that "
+    "was listened to from end to end, once that has arrived",
     "gaps": "more than half of a window is missing",
     "no move": "prices did not move in the window, so that a denominator, or what the logarithm is "
     "taken of, is 0",
     "no trade": "nothing was traded in the window, or no volume is known",
-    "exchanges": "a feature of funding or open interest is computed for each exchange first, and "
-    "is the mean over those where it is known; one of posts for each publisher",
+    "exchanges": "a feature of funding, open interest or liquidations is computed for each "
+    "exchange first, and is the mean over those where it is known; one of posts for each "
+    "publisher",
 }
 
 _WINDOW = "gaps"
@@ -250,6 +262,35 @@ MARKET_ENTRIES: tuple[Entry, ...] = (
     ),
 )
 
+_LIQUIDATIONS = (
+    "less than .95 of a window's minutes is known at every exchange, or nothing came in a window "
+    "of which any is not"
+)
+_NONE = f"{_LIQUIDATIONS}; nothing came in 168 bars"
+_LONG = "(long - short) / (long + short)"
+
+#: The features of :mod:`engine.kernels.liquidations`.
+LIQUIDATION_ENTRIES: tuple[Entry, ...] = (
+    Entry("liq_1_168", "ln(1 + forced(1) / forced(168))", _RATIO, 169, _NONE),
+    Entry("liq_24_168", "ln(1 + forced(24) / forced(168))", _RATIO, 169, _NONE),
+    Entry("liq_peak_24", "ln(1 + max(forced(1), 24) / forced(168))", _RATIO, 169, _NONE),
+    Entry(
+        "liq_side_1", f"{_LONG} of forced(1)", "share, -1 to 1", 2,
+        f"{_LIQUIDATIONS}; nothing came",
+    ),
+    Entry(
+        "liq_side_24", f"{_LONG} of forced(24)", "share, -1 to 1", 25,
+        f"{_LIQUIDATIONS}; nothing came",
+    ),
+    Entry(
+        "liq_turnover_24",
+        "forced(24) × minutes of 24 bars / (24 mean(volume × close, 24))",
+        "share; a lower bound where an exchange pushes a part of its liquidations alone",
+        25,
+        f"{_LIQUIDATIONS}; {_TRADE}",
+    ),
+)  # fmt: skip
+
 _POSTS = "no publisher has a post with a score in the window"
 
 #: The features of :mod:`engine.kernels.sentiment`.
@@ -275,4 +316,9 @@ SENTIMENT_ENTRIES: tuple[Entry, ...] = (
 )
 
 #: All of them.
-ENTRIES: tuple[Entry, ...] = (*BAR_ENTRIES, *MARKET_ENTRIES, *SENTIMENT_ENTRIES)
+ENTRIES: tuple[Entry, ...] = (
+    *BAR_ENTRIES,
+    *MARKET_ENTRIES,
+    *SENTIMENT_ENTRIES,
+    *LIQUIDATION_ENTRIES,
+)

@@ -46,9 +46,8 @@ class Memory(Brief):
     """What the incremental kernels go on from after a series' last bar, and its sessions to come.
 
     Attributes:
-        features, regimes, market, sentiment: the arrays of the kernels' classes in
-            :mod:`engine.kernels.incremental`; of market and sentiment none where there are no
-            series.
+        features, regimes, market, sentiment, liquidations: the arrays of the kernels' classes in
+            :mod:`engine.kernels.incremental`; of the last three none where there are no series.
         settlements: the same of the funding that positions pay; none where they pay none.
         session_anchors_ns, session_opens_ns, session_closes_ns: (S,) stretches of trading from
             the bars of ``features`` to two years ahead, and the moments from which their bars are
@@ -64,6 +63,7 @@ class Memory(Brief):
     session_opens_ns: Times
     session_closes_ns: Times
     sentiment: Arrays = field(default_factory=dict)
+    liquidations: Arrays = field(default_factory=dict)
 
 
 @dataclass(frozen=True, repr=False, eq=False)

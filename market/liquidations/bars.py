@@ -15,8 +15,8 @@ import pandas as pd
 
 from brain.errors import InputError
 from brain.series.bars import parse_timeframe
-from market.streams.shares import listened_shares, stretches_of
-from market.streams.suspects import Suspect
+from brain.series.listened import listened_shares, stretches_of
+from brain.series.suspects import Suspect
 
 __all__ = ["AMOUNTS", "LEAST_LISTENED", "exchange_bars", "joint_bars", "whole_bar"]
 

@@ -13,21 +13,20 @@ import pandas as pd
 from brain.errors import InputError, NotEnoughBarsError
 from brain.naming import perpetual
 from brain.series.bars import parse_timeframe
+from brain.series.liquidation_minutes import HANDED_ON
 from brain.series.source import SeriesLibrary
 from brain.series.store.queries import to_timestamp
+from brain.series.suspects import Suspect, read_suspects
 from brain.settings import Settings, load_settings
 from market.exchanges.feeds import FEEDS
 from market.liquidations.bars import AMOUNTS, exchange_bars, joint_bars, whole_bar
 from market.liquidations.cascades import cascades_of, volatility_clusters
-from market.streams.suspects import Suspect, read_suspects
 
 __all__ = ["LiquidationCollector", "Liquidations"]
 
 _HOUR = pd.Timedelta(hours=1)
 _PAST = pd.Timedelta(days=30)
 _CASCADES = "5m"
-# What has come may not be stored yet, and a lag is not proved.
-_DELAY = pd.Timedelta(seconds=30)
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,7 +241,7 @@ class LiquidationCollector:
         Raises:
             InputError, SeriesStoreError: as of :meth:`collect_liquidations`.
         """
-        end = to_timestamp(until, "until") or pd.Timestamp.now("UTC") - _DELAY
+        end = to_timestamp(until, "until") or pd.Timestamp.now("UTC") - HANDED_ON
         end = end.floor("min")
         start = end - hours * _HOUR
         row = self._read([perpetual(symbol)], start, end).whole(symbol).iloc[0]

@@ -47,6 +47,7 @@ def listening_frame(rows: Sequence[ListeningRow]) -> pd.DataFrame:
             "start": _times([row.start for row in rows]),
             "end": _times([row.end for row in rows]),
             "reason": [row.reason for row in rows],
+            "delay": [np.nan if row.delay is None else row.delay / 1000 for row in rows],
         }
     )
 

@@ -7,7 +7,7 @@ still be on its way. Pulses too far apart prove nothing of the time between.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -21,12 +21,17 @@ SeriesName = tuple[str, str, str]
 
 
 class ListeningRow(NamedTuple):
-    """A row of ``listening``; times in milliseconds of the exchange's clock."""
+    """A row of ``listening``; times in milliseconds of the exchange's clock.
+
+    ``delay`` is how long after its time, by our clock, the latest pulse came that proves a part of
+    it; None where it was not listened to.
+    """
 
     series: SeriesName
     start: int
     end: int
     reason: str
+    delay: int | None = None
 
 
 @dataclass(slots=True)
@@ -38,12 +43,14 @@ class _Stretch:
         until: up to here it is proved.
         reason: why what follows is not, as far as it is known.
         broken: whether what follows has a row of its own.
+        delay: of its row.
     """
 
     start: int
     until: int
     reason: str
     broken: bool = True
+    delay: int | None = None
 
 
 @dataclass
@@ -61,8 +68,17 @@ class Listening:
         else:
             self.miss(series, reason)
 
-    def cover(self, series: SeriesName, start: int, end: int) -> None:
-        """Note that ``[start, end)`` was listened to; nothing is done where that is no time."""
+    def cover(
+        self, series: SeriesName, start: int, end: int, delays: Mapping[int, int] | None = None
+    ) -> None:
+        """Note that ``[start, end)`` was listened to; nothing is done where that is no time.
+
+        Args:
+            series: that was.
+            start, end: of the stretch.
+            delays: by hour since 1970, with which the pulses came that prove it.
+        """
+        delays = {} if delays is None else delays
         stretch = self._stretches.get(series)
         if stretch is None:
             stretch = self._stretches[series] = _Stretch(start, start, "")
@@ -70,17 +86,17 @@ class Listening:
             return
         if start > stretch.until:
             self._put(ListeningRow(series, stretch.until, start, stretch.reason or "unknown"))
-            stretch.start = stretch.until = start
+            stretch.start, stretch.delay = start, None
         elif stretch.broken:
             # There may be a row already that says that it was not listened to from here on.
-            stretch.start = stretch.until
+            stretch.start, stretch.delay = stretch.until, None
         stretch.broken = False
         while stretch.start // HOUR < (end - 1) // HOUR:
             hour = (stretch.start // HOUR + 1) * HOUR
-            self._put(ListeningRow(series, stretch.start, hour, ""))
-            stretch.start = hour
+            self._put_listened(series, stretch, hour, delays)
+            stretch.start, stretch.delay = hour, None
         stretch.until = end
-        self._put(ListeningRow(series, stretch.start, end, ""))
+        self._put_listened(series, stretch, end, delays)
 
     def miss(self, series: SeriesName, reason: str) -> None:
         """Say why what follows the latest stretch is not listened to."""
@@ -111,14 +127,22 @@ class Listening:
     def state(self) -> list[Any]:
         """For JSON."""
         return [
-            [*series, one.start, one.until, one.reason, one.broken]
+            [*series, one.start, one.until, one.reason, one.broken, one.delay]
             for series, one in self._stretches.items()
         ]
 
     def restore(self, state: Iterable[Any]) -> None:
         """Go on after a :meth:`state`."""
-        for exchange, symbol, kind, start, until, reason, broken in state:
-            self._stretches[exchange, symbol, kind] = _Stretch(start, until, reason, broken)
+        for exchange, symbol, kind, *stretch in state:
+            self._stretches[exchange, symbol, kind] = _Stretch(*stretch)
+
+    def _put_listened(
+        self, series: SeriesName, stretch: _Stretch, end: int, delays: Mapping[int, int]
+    ) -> None:
+        delay = delays.get(stretch.start // HOUR)
+        if delay is not None:
+            stretch.delay = delay if stretch.delay is None else max(stretch.delay, delay)
+        self._put(ListeningRow(series, stretch.start, end, "", stretch.delay))
 
     def _put(self, row: ListeningRow) -> None:
         self._rows[row.series, row.start] = row

@@ -29,7 +29,7 @@ from market.exchanges.feed import (
     UnreadableError,
 )
 from market.exchanges.feeds import FEEDS
-from market.streams.listening import Listening, SeriesName
+from market.streams.listening import HOUR, Listening, SeriesName
 from market.streams.recording import Entry
 
 __all__ = ["Connection", "Normaliser", "Opening", "Rows", "SnapshotRow"]
@@ -147,6 +147,8 @@ class Connection:
         self.refused: dict[str, str] = {}
         self.start: int | None = None
         self.last = 0
+        # How late the pulses came that prove an hour, by hour since 1970.
+        self.delays: dict[int, int] = {}
         self.frames = 0
         self.closing = ""
         self.present: dict[str, _Present] = {}
@@ -199,6 +201,27 @@ class Connection:
         """Up to when it is proved."""
         return self.last - self.opening.lag
 
+    def pulse(self, moment: int, received: int) -> None:
+        """Take a pulse; one that is older than the latest proves nothing more.
+
+        Args:
+            moment, received: by the exchange's clock and by ours, in milliseconds.
+        """
+        if self.start is None:
+            self.start, self.last = moment, moment - 1
+        if moment <= self.last:
+            return
+        first = max(self.until, self.start) // HOUR
+        self.last = moment
+        for hour in range(first, self.until // HOUR + 1):
+            delay = received - moment
+            self.delays[hour] = max(self.delays.get(hour, delay), delay)
+
+    def forget_delays(self) -> None:
+        """Leave out those of hours that are on record."""
+        present = self.until // HOUR
+        self.delays = {hour: delay for hour, delay in self.delays.items() if hour >= present}
+
     def state(self) -> dict[str, Any]:
         """For JSON."""
         return {
@@ -207,6 +230,7 @@ class Connection:
             "refused": self.refused,
             "start": self.start,
             "last": self.last,
+            "delays": list(self.delays.items()),
             "starts": [[*series, start] for series, start in self.starts.items()],
             "reader": self.reader.state(),
             "present": {symbol: asdict(one) for symbol, one in self.present.items()},
@@ -220,6 +244,8 @@ class Connection:
         connection.refused = dict(state["refused"])
         connection.answer((), {})
         connection.start, connection.last = state["start"], state["last"]
+        # A recording of before there were delays has none.
+        connection.delays = dict(state.get("delays", ()))
         connection.starts = {
             (exchange, symbol, kind): start for exchange, symbol, kind, start in state["starts"]
         }
@@ -272,7 +298,8 @@ class Normaliser:
                 since = connection.since(series)
                 if since is not None:
                     heard.add(series)
-                    self.listening.cover(series, since, connection.until)
+                    self.listening.cover(series, since, connection.until, connection.delays)
+            connection.forget_delays()
         for series in self.listening.series():
             if series not in heard:
                 self.listening.lasting(series, self._now // 1000)
@@ -361,7 +388,8 @@ class Normaliser:
         for part in reading.snapshots:
             self._merge(connection, part, entry.received)
         if reading.pulse is not None:
-            self._pulse(connection, reading.pulse or entry.received // 1000)
+            received = entry.received // 1000
+            self._pulse(connection, reading.pulse or received, received)
 
     def _answer(
         self, connection: Connection, accepted: Iterable[str], refused: Mapping[str, str]
@@ -371,7 +399,7 @@ class Normaliser:
             for series, reason in connection.lost().items():
                 self.listening.miss(series, reason)
 
-    def _pulse(self, connection: Connection, moment: int) -> None:
+    def _pulse(self, connection: Connection, moment: int, received: int) -> None:
         if connection.waiting:
             return
         if connection.start is not None and moment - connection.last > connection.opening.patience:
@@ -380,9 +408,7 @@ class Normaliser:
             self._stop_listening(connection, connection.covered, reason)
             connection.start = None
             connection.starts.clear()
-        if connection.start is None:
-            connection.start = connection.last = moment
-        connection.last = max(connection.last, moment)
+        connection.pulse(moment, received)
         for series, since in connection.starts.items():
             if since is None:
                 connection.starts[series] = connection.last
@@ -406,7 +432,7 @@ class Normaliser:
         for series in stopped:
             since = connection.since(series)
             if since is not None and series in connection.covered_set:
-                self.listening.cover(series, since, connection.until)
+                self.listening.cover(series, since, connection.until, connection.delays)
             if not self._heard_elsewhere(series, connection):
                 self.listening.miss(series, reason)
 

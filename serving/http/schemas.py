@@ -72,7 +72,7 @@ class BarBody(Struct, forbid_unknown_fields=True):
 
 
 class RowBody(Struct, forbid_unknown_fields=True):
-    """A row of another kind than bars: ``funding``, ``open_interest``, ``columns`` or ``fill``."""
+    """A row of another kind than bars, as ``funding`` or ``liquidations``."""
 
     kind: Name
     time: Moment

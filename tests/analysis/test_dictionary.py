@@ -7,6 +7,7 @@ from pathlib import Path
 
 from analysis.dictionary import features_document, features_page
 from engine.kernels.features import FEATURES
+from engine.kernels.liquidations import LIQUIDATION_FEATURES
 from engine.kernels.market_features import MARKET_FEATURES
 from engine.kernels.sentiment import SENTIMENT_FEATURES
 
@@ -21,7 +22,8 @@ def test_the_document_is_that_of_the_entries() -> None:
 def test_the_document_has_a_line_of_five_cells_for_every_feature() -> None:
     lines = [line for line in DOCUMENT.read_text().splitlines() if line.startswith("| `")]
     names = [re.findall(r"^\| `(\w+)` \|", line)[0] for line in lines]
-    assert tuple(names) == (*FEATURES, *MARKET_FEATURES, *SENTIMENT_FEATURES)
+    kernels = FEATURES, MARKET_FEATURES, SENTIMENT_FEATURES, LIQUIDATION_FEATURES
+    assert tuple(names) == tuple(name for kernel in kernels for name in kernel)
     assert {line.count("|") for line in lines} == {6}
     assert "known at that bar's CLOSE" in DOCUMENT.read_text()
 

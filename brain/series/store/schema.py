@@ -168,6 +168,11 @@ def _instruments_to_layout_2(rows: pa.Table) -> pa.Table:
     return rows.append_column("multiplier", pa.array([1.0] * len(rows), pa.float64()))
 
 
+def _listening_to_layout_2(rows: pa.Table) -> pa.Table:
+    """Layout 1 has no ``delay``: how late the pulses came is not known."""
+    return rows.append_column("delay", pa.nulls(len(rows), pa.float64()))
+
+
 def _kinds(*kinds: Kind) -> Mapping[str, Kind]:
     return MappingProxyType({kind.name: kind for kind in kinds})
 
@@ -329,12 +334,16 @@ KINDS = _kinds(
     ),
     # What of its time a streamed series was listened to, by the exchange's clock: ``[start, end)``
     # was if ``reason`` is empty, and was not for that reason otherwise. Rows end at full hours, and
-    # the last one of a series grows.
+    # the last one of a series grows. ``delay`` is the longest time in seconds, from the exchange's
+    # clock to ours, after which a pulse came that proves a part of it.
     Kind(
         "listening",
         key=(*_SYMBOL, "kind", "start"),
-        values={"end": "time", "reason": "text"},
+        values={"end": "time", "reason": "text", "delay": "number"},
+        nullable=frozenset({"delay"}),
         time="start",
+        version=2,
+        migrations={1: _listening_to_layout_2},
     ),
     # A line's predictions of bars that its versions had not seen; ``time`` is the bar's close.
     # ``prediction`` is in the target's units, ``position`` what the version's own rule decided

@@ -13,6 +13,9 @@ from brain._lazy import face
 
 if TYPE_CHECKING:
     from engine.kernels.incremental.features import IncrementalFeatures as IncrementalFeatures
+    from engine.kernels.incremental.liquidations import (
+        IncrementalLiquidations as IncrementalLiquidations,
+    )
     from engine.kernels.incremental.market_features import (
         IncrementalMarketFeatures as IncrementalMarketFeatures,
     )
@@ -32,6 +35,7 @@ __all__, __getattr__, __dir__ = face(
     __name__,
     {
         "engine.kernels.incremental.features": "IncrementalFeatures",
+        "engine.kernels.incremental.liquidations": "IncrementalLiquidations",
         "engine.kernels.incremental.market_features": "IncrementalMarketFeatures",
         "engine.kernels.incremental.positions": "IncrementalPositions",
         "engine.kernels.incremental.profit": "BarProfit IncrementalProfit",

@@ -18,15 +18,18 @@ from engine.data.memory import kernel_memory
 from engine.kernels.executor_data import ExecutorData
 from engine.kernels.incremental import (
     IncrementalFeatures,
+    IncrementalLiquidations,
     IncrementalMarketFeatures,
     IncrementalRegimes,
     IncrementalSentiment,
 )
+from engine.kernels.liquidations import LIQUIDATION_FEATURES
 from engine.kernels.market_features import MARKET_FEATURES
 from engine.kernels.position import PositionRule
 from engine.kernels.regime_state import RegimeDefinition, RegimeState
 from engine.kernels.regimes import classify, volatility
 from engine.kernels.sentiment import SENTIMENT_FEATURES
+from tests.engine.forced import liquidations_of
 from tests.engine.markets import market_of
 from tests.engine.moods import sentiment_of
 from tests.engine.paths import random_path
@@ -63,47 +66,65 @@ def data_of(bars: Bars, market: MarketSeries | None = None, **changes: Any) -> E
     return replace(data, **changes)
 
 
+def later_rows(rows: Any, after_ns: int) -> list[tuple[Any, ...]]:
+    """A kernel's rows that arrive after a moment, one at a time."""
+    later = rows.available_ns > after_ns
+    return list(zip(*(column[later].tolist() for column in vars(rows).values()), strict=True))
+
+
+def resumed(data: ExecutorData, market: MarketSeries) -> tuple[Any, Any, Any]:
+    """The kernels of the market, of sentiment and of liquidations, with all rows to come."""
+    until = data.trained_until_ns
+    of_market = IncrementalMarketFeatures.from_arrays(data.memory.market)
+    for name, rows in market.funding_rows().items():
+        for row in later_rows(rows, until):
+            of_market.funding(name, *row)
+    for name, interest in market.open_interest_rows().items():
+        for row in later_rows(interest, until):
+            of_market.open_interest(name, *row)
+    of_sentiment = IncrementalSentiment.from_arrays(data.memory.sentiment)
+    assert market.sentiment is not None
+    for publisher, posts in market.sentiment.post_rows().items():
+        for row in later_rows(posts, until):
+            of_sentiment.post(publisher, *row)
+    for row in later_rows(market.sentiment.index_rows(), until):
+        of_sentiment.index(*row)
+    of_liquidations = IncrementalLiquidations.from_arrays(data.memory.liquidations)
+    assert market.liquidations is not None
+    for exchange, minutes in market.liquidations.rows().items():
+        # What the training had of its last day is given again, and counts once.
+        for row in later_rows(minutes, until - 86_400 * 10**9):
+            of_liquidations.minute(exchange, *row)
+    return of_market, of_sentiment, of_liquidations
+
+
 def test_the_kernels_go_on_after_the_last_bar_as_the_batch_does() -> None:
     whole = random_path(1, 700, 0.03).bars()
-    market = replace(market_of(whole, missing=0.1), sentiment=sentiment_of(whole))
+    market = replace(
+        market_of(whole, missing=0.1),
+        sentiment=sentiment_of(whole),
+        liquidations=liquidations_of(whole),
+    )
     past = replace(whole, frame=whole.frame[:500])
     data = ExecutorData.from_bytes(data_of(past, market).to_bytes())
     features = IncrementalFeatures.from_arrays(data.memory.features)
     regimes = IncrementalRegimes.from_arrays(data.memory.regimes)
-    of_market = IncrementalMarketFeatures.from_arrays(data.memory.market)
-    for name, rows in market.funding_rows().items():
-        later = rows.available_ns > data.trained_until_ns
-        columns = [column[later].tolist() for column in vars(rows).values()]
-        for settlement in zip(*columns, strict=True):
-            of_market.funding(name, *settlement)
-    for name, interest in market.open_interest_rows().items():
-        later = interest.available_ns > data.trained_until_ns
-        columns = [column[later].tolist() for column in vars(interest).values()]
-        for stamp in zip(*columns, strict=True):
-            of_market.open_interest(name, *stamp)
-    of_sentiment = IncrementalSentiment.from_arrays(data.memory.sentiment)
-    assert market.sentiment is not None
-    for publisher, posts in market.sentiment.post_rows().items():
-        later = posts.available_ns > data.trained_until_ns
-        for post in zip(*(c[later].tolist() for c in vars(posts).values()), strict=True):
-            of_sentiment.post(publisher, *post)
-    days = market.sentiment.index_rows()
-    assert days is not None
-    later = days.available_ns > data.trained_until_ns
-    for day in zip(*(c[later].tolist() for c in vars(days).values()), strict=True):
-        of_sentiment.index(*day)
+    of_market, of_sentiment, of_liquidations = resumed(data, market)
     expected, codes = feature_frame(whole, market)[500:], states(whole)[0][500:]
     times = whole.close_time.as_unit("ns").asi8[500:].tolist()
     bars = whole.frame[500:].to_numpy().tolist()
-    own = len(expected.columns) - len(MARKET_FEATURES) - len(SENTIMENT_FEATURES)
-    end = own + len(MARKET_FEATURES)
+    own, end, last = (
+        list(expected.columns).index(names[0])
+        for names in (MARKET_FEATURES, SENTIMENT_FEATURES, LIQUIDATION_FEATURES)
+    )
     assert np.isfinite(expected.to_numpy()[:, end:]).mean() > 0.9
     for row, code, (o, h, lo, c, v), time in zip(
         expected.to_numpy(), codes, bars, times, strict=True
     ):
         np.testing.assert_array_equal(features.push(o, h, lo, c, v, time), row[:own])
         np.testing.assert_array_equal(of_market.push(o, h, lo, c, v, time), row[own:end])
-        np.testing.assert_array_equal(of_sentiment.push(o, h, lo, c, time), row[end:])
+        np.testing.assert_array_equal(of_sentiment.push(o, h, lo, c, time), row[end:last])
+        np.testing.assert_array_equal(of_liquidations.push(o, h, lo, c, v, time), row[last:])
         assert regimes.push(o, h, lo, c, time) == code
 
 

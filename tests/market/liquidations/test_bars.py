@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given, strategies as st
 
 from brain.errors import InputError
+from brain.series.suspects import Suspect
 from market.liquidations.bars import exchange_bars, joint_bars
-from market.streams.suspects import Suspect
 
 START = pd.Timestamp("2026-11-20 10:00", tz="UTC")
 END = START + pd.Timedelta(minutes=10)
 
 
 def minutes(number: float) -> pd.Timestamp:
-    return START + pd.Timedelta(minutes=number)
+    return (START + pd.Timedelta(minutes=number)).round("ms")  # as exchanges have it
 
 
 def stretches(*spans: tuple[float, float]) -> pd.DataFrame:

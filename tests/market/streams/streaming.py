@@ -13,6 +13,7 @@ from brain.series.store.store import SeriesStore
 from market.exchanges import open_exchange
 from market.streams.pace import Pace
 from market.streams.stream import Source, Stream
+from market.streams.writer import Stored
 from tests.market.exchange_server import EXCHANGES, Event, ExchangeServer
 
 SCALE = 0.05
@@ -48,13 +49,15 @@ def stream(
     pace: Pace = QUICK,
     store: SeriesStore | None = None,
     timeframe: str = "1m",
+    stored: Stored | None = None,
 ) -> Stream:
     sources = [
         Source(open_exchange(name, base_url=server.urls[name]), server.stream_urls[name])
         for name in exchanges
     ]
     store = store or SeriesStore(folder / "series")
-    return Stream(store, sources, symbols, timeframe, folder / "frames", pace=pace)
+    frames = folder / "frames"
+    return Stream(store, sources, symbols, timeframe, frames, pace=pace, stored=stored)
 
 
 def run(one: Stream, seconds: float, during: Callable[[], Awaitable[None]] | None = None) -> None:

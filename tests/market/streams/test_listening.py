@@ -117,3 +117,24 @@ def test_no_time_is_no_stretch(end: int) -> None:
     listening.begin(SERIES, 10, "begin")
     listening.cover(SERIES, 0, end)
     assert rows_of(listening) == []
+
+
+def test_a_row_has_the_longest_delay_of_the_pulses_that_prove_it() -> None:
+    listening = Listening()
+    listening.cover(SERIES, HOUR - 500, HOUR - 200, {0: 300})
+    listening.cover(SERIES, HOUR - 500, HOUR + 7, {0: 900, 1: 200})
+    # Another connection's pulses were quicker: what was proved later stays.
+    listening.cover(SERIES, HOUR, HOUR + 9, {1: 100})
+    state = listening.state()
+    listening.miss(SERIES, "closed")
+    listening.cover(SERIES, HOUR + 20, HOUR + 30, {1: 50})
+    assert rows_of(listening) == [
+        ListeningRow(SERIES, HOUR - 500, HOUR, "", 900),
+        ListeningRow(SERIES, HOUR, HOUR + 9, "", 200),
+        ListeningRow(SERIES, HOUR + 9, HOUR + 20, "closed"),
+        ListeningRow(SERIES, HOUR + 20, HOUR + 30, "", 50),
+    ]
+    resumed = Listening()
+    resumed.restore(state)
+    resumed.cover(SERIES, HOUR + 5, HOUR + 12, {1: 60})
+    assert rows_of(resumed) == [ListeningRow(SERIES, HOUR, HOUR + 12, "", 200)]

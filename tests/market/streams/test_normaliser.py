@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from market.exchanges.base import Instrument
-from market.streams.listening import ListeningRow
+from market.streams.listening import HOUR, ListeningRow
 from market.streams.normaliser import Normaliser, Opening
 from market.streams.recording import Entry, read_segments
 from tests.market.exchange_server import EXCHANGES, ExchangeServer
@@ -60,20 +60,21 @@ class Talk:
                     argument = {"channel": channel, **key}
                     self.frame({"event": "subscribe", "arg": argument, "connId": "c"}, -0.5)
 
-    def pulse(self, second: float) -> None:
+    def pulse(self, second: float, delay: float = 0.0) -> None:
+        """A frame whose moment is a second, and which comes a while later."""
         stamp, name = round(T0 + 1000 * second), IDS[self.exchange]
         match self.exchange:
             case "binance":
                 data = {"e": "markPriceUpdate", "E": stamp, "s": name, "p": "5", "r": "", "T": 0}
-                self.frame({"stream": "btcusdt@markPrice@1s", "data": data}, second)
+                self.frame({"stream": "btcusdt@markPrice@1s", "data": data}, second + delay)
             case "bybit":
                 ticker = {"symbol": name, "markPrice": "5"}
                 message = {"topic": f"tickers.{name}", "type": "snapshot", "data": ticker}
-                self.frame({**message, "ts": stamp}, second)
+                self.frame({**message, "ts": stamp}, second + delay)
             case _:
                 row = {"instId": name, "markPx": "5", "ts": str(stamp)}
                 argument = {"channel": "mark-price", "instId": name}
-                self.frame({"arg": argument, "data": [row]}, second)
+                self.frame({"arg": argument, "data": [row]}, second + delay)
 
     def pulses(self, seconds: Iterable[float]) -> None:
         for second in seconds:
@@ -116,6 +117,23 @@ def test_a_pulse_that_repeats_an_older_moment_is_none(exchange: str) -> None:
     talk = Talk(exchange)
     talk.pulses([0, 1, 2, 3, 4, 4, 4, 4, 4])
     assert talk.listening() == [(0.0, 2.0, "")]
+
+
+@pytest.mark.parametrize("exchange", EXCHANGES)
+def test_what_was_proved_late_says_how_late(exchange: str) -> None:
+    talk = Talk(exchange)
+    hour = -(-T0 // HOUR) * HOUR
+    before = (hour - T0) // 1000 - 5
+    for second in range(10):
+        # The seventh proves a second of the hour before, the third is of that hour too.
+        talk.pulse(before + second, {2: 1.5, 6: 4.0, 9: 0.25}.get(second, 0.125))
+    assert talk.listening() == [
+        (before, before + 5, ""),
+        (before + 5, before + 7, ""),
+    ]
+    series = (exchange, SYMBOL, "liquidations")
+    rows = [row for row in talk.rows.values() if row.series == series]
+    assert [row.delay for row in sorted(rows, key=lambda row: row.start)] == [4000, 250]
 
 
 def forced(exchange: str, second: float, **changes: Any) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from brain.series.listened import stretches_of
 from brain.series.store.store import SeriesStore
 from market.streams.reread import reread
-from market.streams.shares import stretches_of
 from tests.market.exchange_server import EXCHANGES, ExchangeServer, Live
 from tests.market.streams.schedules import play, schedule
 from tests.market.streams.streaming import (

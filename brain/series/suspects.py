@@ -20,15 +20,23 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from brain.series.listened import listened_shares, stretches_of
 from brain.series.store.store import SeriesStore
-from market.streams.shares import listened_shares, stretches_of
 
-__all__ = ["HISTORY", "WINDOW", "Suspect", "find_suspects", "read_suspects", "silent_minutes"]
+__all__ = [
+    "HISTORY",
+    "WINDOW",
+    "Suspect",
+    "find_suspects",
+    "read_suspects",
+    "silent_minutes",
+    "told_minutes",
+]
 
 #: In which nothing came, and of what the usual is known from before it.
 WINDOW, HISTORY = pd.Timedelta(minutes=10), pd.Timedelta(days=2)
 
-_MINUTE = pd.Timedelta(minutes=1)
+_MINUTE, _DAY = pd.Timedelta(minutes=1), pd.Timedelta(days=1)
 _HOUR = pd.Timedelta(hours=1)
 _MINUTES = WINDOW // _MINUTE
 _EXPECTED = 12.0
@@ -123,28 +131,84 @@ def find_suspects(
     """The stretches of ``[start, end)`` whose silence is not believed.
 
     Args:
-        liquidations: exchange, symbol and time, from some days before the start on.
+        liquidations: exchange, symbol and time, from :data:`HISTORY` before the start's day on.
         snapshots: exchange, symbol, time and open interest, likewise.
         listening: exchange, symbol, start and end of what was listened to; other silence is no
             silence.
         exchanges: that are streamed.
         start, end: of what is judged.
     """
-    first = start.floor("min") - HISTORY
-    grid = pd.date_range(first, end.ceil("min"), freq="min", inclusive="left")
     suspects: list[Suspect] = []
+    told = told_minutes(liquidations, snapshots, listening, exchanges, start, end)
+    for named, minutes in told.items():
+        suspects += _stretches(minutes, named)
+    return suspects
+
+
+def told_minutes(
+    liquidations: pd.DataFrame,
+    snapshots: pd.DataFrame,
+    listening: pd.DataFrame,
+    exchanges: tuple[str, ...],
+    start: pd.Timestamp,
+    end: pd.Timestamp,
+) -> dict[tuple[str, str, str], pd.DatetimeIndex]:
+    """The minutes of ``[start, end)`` that end a :data:`WINDOW` whose silence is not believed.
+
+    What is told of a minute depends on its UTC day up to it and on the :data:`HISTORY` before that
+    day: whoever asks, at the time or later, is told the same.
+
+    Args:
+        liquidations, snapshots, listening, exchanges, start, end: as of :func:`find_suspects`.
+
+    Returns:
+        Of each exchange, symbol and reason the beginnings of the minutes, ascending; without those
+        of which nothing is told.
+    """
+    told: dict[tuple[str, str, str], list[pd.DatetimeIndex]] = {}
+    ordered = [frame.sort_values("time", kind="stable") for frame in (liquidations, snapshots)]
+    for day in pd.date_range(start.floor("D"), end, freq="D", inclusive="left"):
+        first, last = day - HISTORY, min(day + _DAY, end.ceil("min"))
+        grid = pd.date_range(first, last, freq="min", inclusive="left")
+        asked = np.asarray(grid >= max(day, start.floor("min")))
+        liquidations, snapshots = (_within(frame, first, last) for frame in ordered)
+        for named, mask in _told(liquidations, snapshots, listening, exchanges, grid).items():
+            if (mask & asked).any():
+                told.setdefault(named, []).append(grid[mask & asked])
+    return {
+        named: pd.DatetimeIndex(np.concatenate([one.to_numpy() for one in minutes]), tz="UTC")
+        for named, minutes in told.items()
+    }
+
+
+def _within(frame: pd.DataFrame, first: pd.Timestamp, last: pd.Timestamp) -> pd.DataFrame:
+    begin, end = frame["time"].searchsorted([first, last])
+    return frame.iloc[begin:end]
+
+
+def _told(
+    liquidations: pd.DataFrame,
+    snapshots: pd.DataFrame,
+    listening: pd.DataFrame,
+    exchanges: tuple[str, ...],
+    grid: pd.DatetimeIndex,
+) -> dict[tuple[str, str, str], _Mask]:
+    """Which minutes of a grid end such a window, from the grid's beginning alone."""
+    told: dict[tuple[str, str, str], _Mask] = {}
     for symbol in sorted(set(liquidations["symbol"]) | set(snapshots["symbol"])):
         counts = _counts(liquidations[liquidations["symbol"] == symbol], exchanges, grid)
         total = np.sum(list(counts.values()), axis=0)
         for exchange, own in counts.items():
-            interest = _interest(snapshots, exchange, symbol, grid)
-            heard = _heard(listening, exchange, symbol, grid)
-            for mask, reason in (
-                (silent_minutes(own, total - own), "while others cascade"),
-                (falling_minutes(own, interest), "while open interest falls"),
-            ):
-                suspects += _stretches(mask & heard, grid, start, (exchange, symbol, reason))
-    return suspects
+            masks = {
+                "while others cascade": silent_minutes(own, total - own),
+                "while open interest falls": falling_minutes(
+                    own, _interest(snapshots, exchange, symbol, grid)
+                ),
+            }
+            if any(mask.any() for mask in masks.values()):
+                heard = _heard(listening, exchange, symbol, grid)
+                told |= {(exchange, symbol, why): mask & heard for why, mask in masks.items()}
+    return told
 
 
 def read_suspects(
@@ -159,7 +223,7 @@ def read_suspects(
     Raises:
         SeriesStoreError: the store can't be read.
     """
-    since = start.floor("min") - HISTORY
+    since = start.floor("D") - HISTORY
     columns = ["exchange", "symbol", "time"]
     liquidations = store.read("liquidations", symbol=symbols, start=since, end=end, columns=columns)
     snapshots = store.read(
@@ -206,14 +270,12 @@ def _heard(listening: pd.DataFrame, exchange: str, symbol: str, grid: pd.Datetim
     return np.asarray(_window_sums(heard) >= _MINUTES / 2)
 
 
-def _stretches(
-    mask: _Mask, grid: pd.DatetimeIndex, start: pd.Timestamp, named: tuple[str, str, str]
-) -> list[Suspect]:
-    """Windows that end in a minute of the mask, joined where they touch."""
+def _stretches(minutes: pd.DatetimeIndex, named: tuple[str, str, str]) -> list[Suspect]:
+    """Windows that end in the minutes, joined where they touch."""
     exchange, symbol, reason = named
     suspects: list[Suspect] = []
-    for place in np.flatnonzero(mask & (grid >= start.floor("min"))).tolist():
-        end = grid[place] + _MINUTE
+    for minute in minutes:
+        end = minute + _MINUTE
         begin = end - WINDOW
         if suspects and suspects[-1].end >= begin:
             begin = suspects.pop().start

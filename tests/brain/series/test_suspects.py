@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from brain.series.store.store import SeriesStore
-from market.streams.suspects import (
+from brain.series.suspects import (
     HISTORY,
     WINDOW,
     falling_minutes,

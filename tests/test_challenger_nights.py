@@ -1,4 +1,4 @@
-"""Sentiment comes to a library with champions: it is a challenger's line, and theirs stays."""
+"""Sentiment and liquidations come to a library with champions: challengers' lines; theirs stay."""
 
 from __future__ import annotations
 
@@ -7,22 +7,25 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from brain.series.store.store import SeriesStore
 from registry.library import BrainLibrary
 from tests.engine.simulate import simulate
 from tests.jobs import enter, run_job
+from tests.market.listened import store_listened
 from tests.market.sentiment.publisher_server import PublisherServer
 from tests.test_market_night import connect_publishers, publish
 
 QUICK = ("--families", "lightgbm", "--trials", "1", "--folds", "1", "--jobs", "1")
 
 
-def bars_until_now(folder: Path) -> None:
-    """Hourly bars from a file, the last of which has just closed."""
+def bars_until_now(folder: Path, name: str = "BTC-USD") -> pd.Timestamp:
+    """Hourly bars from a file, the last of which has just closed; when it did."""
     frame = simulate(1200, strength=0.0, seed=8, timeframe="1h").bars.frame.reset_index()
     end = pd.Timestamp.now("UTC").floor("h") - pd.Timedelta(hours=1)
     folder.mkdir()
     frame["time"] = pd.date_range(end=end, periods=len(frame), freq="h")
-    frame.to_csv(folder / "BTC-USD_1h.csv", index=False)
+    frame.to_csv(folder / f"{name}_1h.csv", index=False)
+    return end + pd.Timedelta(hours=1)
 
 
 @pytest.mark.soak
@@ -58,6 +61,36 @@ def test_sentiment_is_a_line_of_its_own_beside_the_champions(
     assert version.tags["feature_set"] == "bars-1"
     # The executor's data have neither ids nor texts: an artifact of theirs would outlive them.
     assert not [p for p in (tmp_path / "mlruns").rglob("*") if b"reddit-17" in _bytes(p)]
+
+
+@pytest.mark.soak
+def test_liquidations_are_a_line_of_its_own_beside_the_champions(
+    sqlite_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enter(tmp_path, sqlite_dsn, monkeypatch)
+    end = bars_until_now(tmp_path / "bars", "BTC-USDT")
+    plain = run_job("nightly", "--bars", "bars", *QUICK)
+    assert (plain.code, plain.complaints) == (0, [])
+    start = end - pd.Timedelta(days=20)
+    store = SeriesStore(tmp_path / "series")
+    store_listened(store, "BTC/USDT:USDT", {"bybit": None, "okx": None}, start, end)
+    monkeypatch.setenv("BRAIN_LIQUIDATIONS", "bybit,okx")
+    forced = run_job("nightly", "--bars", "bars", *QUICK)
+    assert (forced.code, forced.complaints) == (0, [])
+    library = BrainLibrary(sqlite_dsn)
+    ids = [e.experiment_id for e in library.client.search_experiments()]
+    runs = library.client.search_runs(
+        ids, "tags.role = 'family'", order_by=["attributes.start_time ASC"]
+    )
+    sets = [run.data.params["feature_set"] for run in runs]
+    assert sets[0] == "bars-1"
+    assert sorted(sets[1:]) == ["bars-1", "bars-1+liquidations-1"]
+    own = next(run for run in runs if run.data.params["feature_set"].endswith("liquidations-1"))
+    # Of fifty days of bars twenty were listened to.
+    assert 0.55 < own.data.metrics["missing/liq_side_24"] < 0.65
+    champion = library.champion("BTC/USDT", "normal")
+    version = library.client.get_model_version(champion.model, str(champion.version))
+    assert version.tags["feature_set"] == "bars-1"
 
 
 def _bytes(path: Path) -> bytes:
