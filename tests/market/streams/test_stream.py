@@ -304,6 +304,7 @@ def test_a_stream_that_another_takes_over_from_leaves_no_seam(tmp_path: Path) ->
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(4500)
 def test_an_hour_of_streams_under_load_has_no_seam(tmp_path: Path) -> None:
     """At the exchanges' own pace, a takeover every five minutes, and a night beside the first."""
     folder = tmp_path / "night"
