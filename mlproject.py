@@ -164,7 +164,7 @@ def _print_address(address: str) -> None:
 
 
 @cli.command()
-@click.option("--live", is_flag=True, help="Ask every exchange's endpoint and publisher once.")
+@click.option("--live", is_flag=True, help="Ask every exchange's endpoint, stream and publisher.")
 def doctor(live: bool) -> int:
     """Check configuration, tracking server, stores, credentials, clock; change nothing."""
     from brain.checks import checks_table, run_checks, verdict
@@ -173,6 +173,7 @@ def doctor(live: bool) -> int:
     from brain.series.store.checks import check_series
     from market.checks import check_exchanges
     from market.sentiment.checks import check_sentiment
+    from market.streams.checks import check_streams
     from registry.checks.library import check_library
 
     settings, checks = check_configuration()
@@ -183,6 +184,7 @@ def doctor(live: bool) -> int:
                 "series store": partial(check_series, settings.series),
                 "exchanges": partial(check_exchanges, settings, live=live),
                 "sentiment": partial(check_sentiment, settings, live=live),
+                "streams": partial(check_streams, settings, live=live),
             }
         )
     console().print(checks_table(checks))

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +15,9 @@ import pytest
 
 from brain.series.listened import stretches_of
 from brain.series.store.store import SeriesStore
+from market.streams.pace import Pace
 from market.streams.reread import reread
+from tests.brain.test_processes import ROOT
 from tests.market.exchange_server import EXCHANGES, ExchangeServer, Live
 from tests.market.streams.schedules import play, schedule
 from tests.market.streams.streaming import (
@@ -250,35 +256,65 @@ def test_a_stream_that_is_stopped_and_started_goes_on(tmp_path: Path) -> None:
     assert_reread_alike(tmp_path)
 
 
-def test_a_stream_that_another_takes_over_from_leaves_no_seam(tmp_path: Path) -> None:
-    """Two streams on one store, each with a recording of its own, for as long as they overlap."""
-    with ExchangeServer(fillers=0, live={"scale": CALM, "rate": 20.0}) as server:
-        store = SeriesStore(tmp_path / "series")
-        first = stream(server, tmp_path, ["bybit"], pace=CALM_PACE, store=store)
-        second = stream(server, tmp_path / "other", ["bybit"], pace=CALM_PACE, store=store)
+def check_takeovers(
+    folder: Path, exchanges: Sequence[str], pace: Pace, starts: Sequence[float], overlap: float
+) -> None:
+    """Streams on one store, each with a recording of its own, which overlap: there is no seam.
+
+    Args:
+        folder: of the store and the recordings.
+        exchanges: that are streamed from.
+        pace: of the streams.
+        starts: of each stream, in seconds, and the end of the last one.
+        overlap: seconds for which a stream goes on after the next one's start.
+    """
+    live = {"scale": pace.scale, "rate": 20.0}
+    with ExchangeServer(fillers=0, live=live) as server:
+        store = SeriesStore(folder / "series")
+
+        async def one(number: int, start: float, end: float) -> None:
+            await asyncio.sleep(start)
+            stop = asyncio.Event()
+            asyncio.get_running_loop().call_later(end - start, stop.set)
+            place = folder / f"stream-{number}"
+            await stream(server, place, exchanges, pace=pace, store=store).run(stop)
 
         async def work() -> None:
-            stops = asyncio.Event(), asyncio.Event()
-            tasks = [asyncio.create_task(first.run(stops[0]))]
-            await asyncio.sleep(2.0)
-            tasks.append(asyncio.create_task(second.run(stops[1])))
-            await asyncio.sleep(2.0)
-            stops[0].set()
-            await asyncio.sleep(2.0)
-            stops[1].set()
-            await asyncio.gather(*tasks)
+            ends = [start + overlap for start in starts[1:-1]] + [starts[-1]]
+            spans = zip(starts, ends, strict=False)
+            await asyncio.gather(*(one(n, *span) for n, span in enumerate(spans)))
 
         asyncio.run(work())
         truth = happened(server)
-    rows = store.read("listening", exchange="bybit", symbol="BTC/USDT")
-    heard = rows[(rows["kind"] == "liquidations") & (rows["reason"] == "")]
-    ((start, end),) = stretches_of(heard) / 1e6
-    assert end - start > 5.0
-    assert len(unseen(tmp_path, truth)) == 0
-    liquidations = stored(tmp_path)
+    liquidations = stored(folder)
     assert not liquidations.duplicated(["exchange", "symbol", "time", "order"]).any()
-    seconds = liquidations["time"].astype("int64") / 1e6
-    assert ((seconds > start) & (seconds < end)).mean() > 0.9
+    assert len(unseen(folder, truth)) == 0
+    for exchange in exchanges:
+        rows = store.read("listening", exchange=exchange, symbol="BTC/USDT")
+        heard = rows[(rows["kind"] == "liquidations") & (rows["reason"] == "")]
+        ((start, end),) = stretches_of(heard) / 1e6
+        assert end - start > (starts[-1] - starts[0]) * 0.8
+        own = liquidations[liquidations["exchange"] == exchange]
+        seconds = own["time"].astype("int64") / 1e6
+        assert ((seconds > start) & (seconds < end)).mean() > 0.9
+
+
+def test_a_stream_that_another_takes_over_from_leaves_no_seam(tmp_path: Path) -> None:
+    check_takeovers(tmp_path, ["bybit"], CALM_PACE, [0.0, 2.0, 6.0], 2.0)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(4500)
+def test_an_hour_of_streams_under_load_has_no_seam(tmp_path: Path) -> None:
+    """At the exchanges' own pace, a takeover every five minutes, and a night beside the first."""
+    folder = tmp_path / "night"
+    folder.mkdir()
+    dsn = f"sqlite:///{folder}/mlflow.db"
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": dsn, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "mlproject", "nightly", "--trials=2"]
+    with subprocess.Popen(command, cwd=folder, env=environment) as night:
+        check_takeovers(tmp_path, EXCHANGES, Pace(), [300.0 * n for n in range(13)], 30.0)
+        assert night.wait() == 0
 
 
 def test_what_was_listened_to_is_known_from_the_store_without_a_recording(tmp_path: Path) -> None:
