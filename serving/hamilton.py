@@ -204,6 +204,17 @@ class Hamilton:
             raise NoChampionError(f"{loaded.key} has no champion for regime {regime}; {why}")
         return champion
 
+    def sole_champion(self, symbol: str | ModelKey) -> LoadedChampion | None:
+        """The champion that is meant without a regime: all of the symbol's have the same version.
+
+        Returns:
+            None if they have several.
+
+        Raises:
+            UnknownSymbolError: nothing is decided on that symbol.
+        """
+        return self._executor(symbol).loaded.sole
+
     def reload(self, symbol: str | ModelKey) -> None:
         """Take the champions of now; bars, slots and profit stay. On an error the former ones stay.
 
