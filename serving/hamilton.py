@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from brain.champion_source import ChampionSource
 from brain.errors import (
@@ -30,8 +30,10 @@ from serving.journal import SymbolJournal
 from serving.kill_switch import KillSwitch
 from serving.limits import Board, Limits, Moment
 from serving.refresher import Refresh
-from serving.symbol_executor import SymbolExecutor
 from serving.values import bar_of, bars_of, nanoseconds, values_of
+
+if TYPE_CHECKING:
+    from serving.symbol_executor import SymbolExecutor
 
 __all__ = ["Hamilton"]
 
@@ -298,6 +300,8 @@ class Hamilton:
     # --- helpers --------------------------------------------------------------------------------
 
     def _add(self, place: int, first: First, journal: Path | None) -> None:
+        from serving.symbol_executor import SymbolExecutor  # see ChampionFeed
+
         loaded, key = first.loaded, first.loaded.key
         if key in self._executors:
             raise InputError(f"{key} comes twice; name each symbol once")
