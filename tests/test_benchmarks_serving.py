@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks.http_load import Load, load
-from benchmarks.http_promotions import _Asked
+from benchmarks.http_promotions import _Asked, promotion_metrics
 from benchmarks.serving_champions import Champion
 from benchmarks.serving_http import _differing, _ours, _rates, _Readings, _requests, _Run
 from benchmarks.serving_scores import Readings, score_metrics
@@ -87,7 +87,11 @@ def test_what_asks_counts_answers_faults_and_what_was_answered(tmp_path: Path) -
 def test_answers_of_no_version_of_the_cell_or_not_its_own_are_counted() -> None:
     """Requests go to the cells in turn: the first to the low one, the second to the normal one."""
     versions = [version_of(number) for number in (1, 2, 3)]
-    right = {"X/1": [0.5, None], "X/2": [0.25, 1.0], "X/3": [0.75, 2.0]}
+    right: dict[str, list[float | None]] = {
+        "X/1": [0.5, None],
+        "X/2": [0.25, 1.0],
+        "X/3": [0.75, 2.0],
+    }
     named = {REGIMES[0]: versions[:2], REGIMES[1]: versions[1:]}
     asked = _Asked([b"", b""], right)
 
@@ -99,6 +103,14 @@ def test_answers_of_no_version_of_the_cell_or_not_its_own_are_counted() -> None:
     assert wrong(*known, (1, "X/2", '{"predictions":[null]}')) == 1  # another prediction
     assert wrong(*known, (1, "X/1", '{"predictions":[null]}')) == 1  # never of that cell
     assert wrong(*known, (0, "", '{"error_code":"X","message":""}')) == 1
+
+
+@pytest.mark.soak
+def test_promotions_in_a_registry_are_followed_while_clients_ask() -> None:
+    metrics = {m.name.partition(": ")[2]: m for m in promotion_metrics(12, lambda _line: None)}
+    assert all(metric.holds is not False for metric in metrics.values())
+    assert metrics["versions that answered"].ours[0] > 4
+    assert metrics["answers meanwhile"].ours[0] > 1000
 
 
 def version_of(number: int) -> Version:
