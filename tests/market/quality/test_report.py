@@ -14,9 +14,8 @@ import pytest
 from rich.console import Console
 
 from brain.errors import ArtifactStoreError
-from market.collection.results import Gap
 from market.quality.page import GAPS_PER_PAGE, GAPS_PER_SERIES
-from market.quality.record import COUNTS, Coverage, QualityRecord
+from market.quality.record import COUNTS, Coverage, QualityRecord, RecordedGap
 from market.quality.report import FILES, QualityReport
 from tests.html_page import HtmlPage
 
@@ -55,7 +54,9 @@ def unknown() -> QualityRecord:
 
 def with_gaps(number: int = 1) -> QualityRecord:
     gaps = tuple(
-        Gap(DAY + (24 + k) * HOUR, DAY + (25 + k) * HOUR, 1, "the exchange <has> none & says so")
+        RecordedGap(
+            DAY + (24 + k) * HOUR, DAY + (25 + k) * HOUR, 1, "the exchange <has> none & says so"
+        )
         for k in range(number)
     )
     return record(
@@ -172,7 +173,11 @@ def test_machines_read_the_same(tmp_path: Path) -> None:
         "count": 1,
         "reason": "the exchange <has> none & says so",
     }
-    assert documents[1]["coverage"] == {"first": DAY.isoformat(), "shares": [1.0, 0.5, 0.0, 0.0]}
+    assert documents[1]["coverage"] == {
+        "first": DAY.isoformat(),
+        "shares": [1.0, 0.5, 0.0, 0.0],
+        "of": "grid",
+    }
     assert (documents[2]["coverage"], documents[2]["first"], documents[2]["late"]) == (
         None,
         None,
