@@ -7,7 +7,7 @@ them; and the liquidations of its symbols and exchanges, wherever a stream has e
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -60,7 +60,7 @@ class _Checked:
 
 
 def night_records(
-    store: SeriesStore, settings: Settings, results: Iterable[SeriesResult]
+    store: SeriesStore, settings: Settings, results: Sequence[SeriesResult]
 ) -> tuple[QualityRecord, ...]:
     """The records of a night's series.
 
@@ -73,9 +73,10 @@ def night_records(
         SeriesStoreError: the store can't be read or written.
     """
     now = pd.Timestamp.now(tz="UTC")
-    results, checked = list(results), _Checked()
-    _add_collected(checked, store, [r for r in results if r.kind != SENTIMENT], now)
-    _add_stored(checked, store, settings, [r for r in results if r.kind != SENTIMENT], now)
+    checked = _Checked()
+    of_exchanges = [result for result in results if result.kind != SENTIMENT]
+    _add_collected(checked, store, of_exchanges, now)
+    _add_stored(checked, store, settings, of_exchanges, now)
     _add_sentiment(checked, settings, [r for r in results if r.kind == SENTIMENT], now)
     return tuple(
         record
@@ -94,14 +95,16 @@ def night_records(
 
 
 def _add_collected(
-    checked: _Checked, store: SeriesStore, results: Iterable[SeriesResult], now: pd.Timestamp
+    checked: _Checked, store: SeriesStore, results: Sequence[SeriesResult], now: pd.Timestamp
 ) -> None:
     """The series whose exchange answered."""
+    clocks = {result.exchange: result.end for result in results if result.end is not None}
     for result in results:
         if result.rows_stored is None:
             continue
         # Snapshots have no range: they are of the exchange's now, whatever our clock says.
-        limits = result.start or now - _DAY, result.end or now + _DAY
+        clock = clocks.get(result.exchange, now)
+        limits = result.start or clock - _DAY, result.end or clock + _DAY
         symbol = store.present_name(result.symbol)
         checked.ranges[result.exchange, symbol, result.kind, result.timeframe] = limits
 

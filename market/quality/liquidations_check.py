@@ -71,14 +71,14 @@ def liquidations_record(
         store: is read.
         exchange: its name.
         symbol: canonical, after its renamings.
-        start, end: the range, UTC, end exclusive; its last minute may not be stored yet, and does
-            not count.
+        start, end: the range, UTC, end exclusive; the minute before now may not be stored yet, and
+            does not count.
         now: the time of the check, UTC.
 
     Raises:
         SeriesStoreError: the store can't be read.
     """
-    until = min(end, now) - _DELAY
+    until = min(end, now - _DELAY)
     rows = store.read(
         LIQUIDATIONS,
         exchange=exchange,

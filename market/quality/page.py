@@ -57,7 +57,12 @@ def page(records: Sequence[QualityRecord], title: str) -> str:
         last=f"{first + (days - 1) * _DAY:%Y-%m-%d}" if days else "",
         gap_lists=_gap_lists(ordered),
         when=when,
+        minute=_minute,
     )
+
+
+def _minute(time: pd.Timestamp | None) -> str:
+    return "–" if time is None else f"{time:%Y-%m-%d %H:%M}"
 
 
 @dataclass(frozen=True)
@@ -148,6 +153,7 @@ _TEMPLATE = """{% extends "page" %}
 {% block style %}
 :root { --whole: #2a9d8f; --part: #e9b949; --none: #cf4456; --came: #8cc9c1; --quiet: #c9d0d8; }
 .wide { overflow-x: auto; } .note div { max-width: calc(100vw - 14rem); }
+th, td { padding: .35rem .45rem; }
 .badge { display: inline-block; min-width: 4.6rem; padding: 0 .2rem; text-align: center;
          border-radius: .6rem; font-size: .82rem; font-weight: 600; }
 .badge.good { background: #d8f0e6; color: #14593f; }
@@ -157,10 +163,18 @@ td.unknown { color: #6a727c; } .badge.unknown { background: #e6e8eb; color: #4a5
 svg { display: block; width: 100%; height: 16px; background: #eef0f2; }
 svg .whole { fill: var(--whole); } svg .part { fill: var(--part); } svg .none { fill: var(--none); }
 svg .came { fill: var(--came); } svg .quiet { fill: var(--quiet); }
-.strips { display: grid; grid-template-columns: max-content 1fr; gap: .3rem 1rem; }
+.strips { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: .3rem 1rem; }
+.keys { display: flex; flex-wrap: wrap; gap: .2rem 1.1rem; }
+.keys .key { margin: 0 .35rem 0 0; vertical-align: -.1rem; }
 .key.whole { background: var(--whole); } .key.part { background: var(--part); }
 .key.none { background: var(--none); } .key.came { background: var(--came); }
 .key.quiet { background: var(--quiet); } .key.out { background: #eef0f2; border: 1px solid #ccd; }
+@media (max-width: 700px) {
+  body { padding: 0 .8rem; } td.name { white-space: normal; min-width: 7.5rem; }
+  .note td:first-child { display: none; }
+  .note div { max-width: calc(100vw - 2.6rem); position: sticky; left: .45rem; }
+  .strips { grid-template-columns: minmax(0, 1fr); gap: .1rem; } svg { margin-bottom: .5rem; }
+}
 {% endblock %}
 {% block body %}
 <h1>Quality of market series</h1>
@@ -169,14 +183,13 @@ svg .came { fill: var(--came); } svg .quiet { fill: var(--quiet); }
 “–” is unknown, which is not 0.</p>
 <h2>Series</h2>
 <div class="wide"><table>
-<thead><tr><th>series</th><th>state</th><th>first row</th><th>last row</th>
+<thead><tr><th>series</th><th>state</th><th>first row (UTC)</th><th>last row (UTC)</th>
 {% for name in counts %}<th class="n">{{ name }}</th>{% endfor %}</tr></thead>
 <tbody>
 {% for record, cells, _ in rows %}
 <tr class="noted"><td class="name">{{ record.name }}</td>
 <td><span class="badge {{ record.severity }}">{{ record.severity }}</span></td>
-<td class="name">{{ when(record.first) if record.first is not none else "–" }}</td>
-<td class="name">{{ when(record.last) if record.last is not none else "–" }}</td>
+<td class="name">{{ minute(record.first) }}</td><td class="name">{{ minute(record.last) }}</td>
 {% for text, colour in cells %}<td class="n {{ colour }}">{{ text }}</td>{% endfor %}
 </tr>
 <tr class="note"><td></td>

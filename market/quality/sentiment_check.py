@@ -60,7 +60,8 @@ def posts_record(
         return replace(record, note=_joined("no posts: nothing is known", remark))
     times = pd.DatetimeIndex(rows["time"])
     beyond = int((rows["score"].abs() > 1).sum())
-    coverage = coverage_of(times.unique(), None, times[0], max(min(end, now), times[-1]))
+    until = max(min(end, now).floor("D"), times[-1])  # today's may come yet
+    coverage = coverage_of(times.unique(), None, times[0], until)
     return replace(
         record,
         outliers=beyond,

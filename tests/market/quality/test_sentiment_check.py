@@ -68,11 +68,11 @@ def test_posts_are_counted_and_what_has_no_meaning_is_unknown(store: SeriesStore
     assert [getattr(record, name) for name in unknown] == [None] * 6
     assert (record.outliers, record.recorded_gaps, record.lateness) == (0, (), None)
     assert record.note == (
-        "scored by lexicon vader-3.3.2+crypto-1; none on 5 of 8 days, which need be no fault"
+        "scored by lexicon vader-3.3.2+crypto-1; none on 4 of 7 days, which need be no fault"
     )
     assert record.coverage is not None
     assert record.coverage.first == START + 2 * DAY  # of the days before nobody knows
-    assert record.coverage.shares == (1, 0, 0, 1, 0, 0, 1, 0)
+    assert record.coverage.shares == (1, 0, 0, 1, 0, 0, 1)
     assert record.coverage.measure == "rows"
     assert store.read("quality").empty  # whose key is an exchange's
 
@@ -150,7 +150,7 @@ def test_days_without_posts_are_no_fault_on_the_page(store: SeriesStore) -> None
     report = QualityReport([check(store), check(store, "indices")])
     page = HtmlPage(report.html())
     classes = [attrs["class"] for tag, attrs in page.tags if tag == "rect"]
-    assert classes.count("quiet") == 3
+    assert classes.count("quiet") == 2
     assert "none" not in classes
     assert "2026-11-04 to 2026-11-05: no row, which need be no fault" in page.texts
     assert "2026-11-01 to 2026-11-09: all rows" in page.texts
