@@ -169,10 +169,14 @@ svg .came { fill: var(--came); } svg .quiet { fill: var(--quiet); }
 .key.whole { background: var(--whole); } .key.part { background: var(--part); }
 .key.none { background: var(--none); } .key.came { background: var(--came); }
 .key.quiet { background: var(--quiet); } .key.out { background: #eef0f2; border: 1px solid #ccd; }
-@media (max-width: 700px) {
-  body { padding: 0 .8rem; } td.name { white-space: normal; min-width: 7.5rem; }
+/* MLflow shows the page in a frame of some 850 px. */
+@media (max-width: 1350px) {
   .note td:first-child { display: none; }
-  .note div { max-width: calc(100vw - 2.6rem); position: sticky; left: .45rem; }
+  .note div { max-width: calc(100vw - 4.2rem); position: sticky; left: .45rem; }
+  td.name { white-space: normal; min-width: 5.8rem; } td.name:first-child { min-width: 7.5rem; }
+}
+@media (max-width: 700px) {
+  body { padding: 0 .8rem; } .note div { max-width: calc(100vw - 2.6rem); }
   .strips { grid-template-columns: minmax(0, 1fr); gap: .1rem; } svg { margin-bottom: .5rem; }
 }
 {% endblock %}
