@@ -14,14 +14,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from brain.series.listened import listened_shares
 from brain.series.store.store import SeriesStore
+from brain.series.suspects import Suspect, read_suspects
 from brain.series.times import when
 from brain.text import count
 from market.collection.grid import as_stamp, as_time, as_times
 from market.liquidations.bars import without_suspects
 from market.quality.record import Coverage, Listened, QualityRecord, RecordedGap
-from market.streams.shares import listened_shares
-from market.streams.suspects import Suspect, read_suspects
 
 __all__ = ["LIQUIDATIONS", "liquidations_record", "listened_series"]
 

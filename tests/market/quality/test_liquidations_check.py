@@ -13,7 +13,7 @@ from hypothesis import given, settings, strategies as st
 from brain.series.store.store import SeriesStore
 from market.quality.record import QualityRecord, RecordedGap
 from market.quality.store_check import check_store
-from tests.market.streams.test_suspects import tables
+from tests.brain.series.test_suspects import tables
 
 SYMBOL = "BTC/USDT:USDT"
 START = pd.Timestamp("2026-11-18", tz="UTC")
