@@ -6,29 +6,26 @@ checkout; ``mlflow run . -e nightly`` otherwise.
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from brain.addresses import refuse_ambiguous
-from brain.artifacts import MARKET, NIGHT_PAGE, PROMOTION, QUALITY_REPORT, SUMMARY
+from brain.artifacts import PROMOTION, SUMMARY
 from brain.errors import BrainError, LeaseError
-from brain.logs import FILE_ONLY, Logs, label, labelled, log_to
-from brain.naming import Family, Role, Tag
+from brain.logs import Logs, log_to
+from brain.naming import Role
 from brain.patience import PATIENCE
 from brain.redact import redact, redacted_output
-from brain.stopwatch import Stopwatch
-from brain.work import Failure, Progress
+from brain.work import Failure
+from jobs.job import PARTLY, UNUSABLE
+from jobs.opening import job_log, open_job
 from serving.http.settings import OPTIONS as SERVE_OPTIONS
 
 try:
@@ -40,34 +37,20 @@ except ModuleNotFoundError:
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from analysis.replay.report import ReplayReport
     from brain.champion_source import ChampionSource
-    from brain.series.source import BarSource
     from brain.settings import Settings
-    from market.quality.bars_check import CheckedBars
-    from market.quality.record import QualityRecord
-    from registry.lease import Lease
-    from registry.library import BrainLibrary
-    from registry.nights import StoppedNight
-    from registry.runs import Run
     from serving.bars import Bar
 
 __all__ = ["cli", "main"]
 
-logger = logging.getLogger("mlproject")
-
 _HTTP = ("http://", "https://")
-_PARTLY = 1  # some symbols or families failed, most symbols are done
-_UNUSABLE = 2  # nothing could be done
 _HELD = 3  # another night is at work
-_MOSTLY = 4  # of more than half of the symbols nothing is done
 _INTERRUPTED = 130
 _AUTO = "auto"
-_ROOMS = ("brain", "registry", "market", "engine", "analysis", "serving")
+_ROOMS = ("brain", "registry", "market", "engine", "analysis", "serving", "jobs")
 _ALIASES = {"exchanges": ("--exchange",)}  # what people write for one
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
-_Result = TypeVar("_Result")
 
 
 def _no_override(_context: click.Context, _option: click.Parameter, value: str) -> str | None:
@@ -197,7 +180,7 @@ def collect(**overrides: str | None) -> int:
     """Collect candles, funding, open interest and sentiment; report what is missing or odd."""
     from analysis.documents import failures_document
 
-    with _job(Role.COLLECTION, overrides, collects=True, reads=False) as job:
+    with open_job(Role.COLLECTION, overrides, collects=True, reads=False) as job:
         document = {
             "market": job.market,
             "quality": job.quality,
@@ -222,7 +205,7 @@ def import_files(path: Path, exchange: str | None, **overrides: str | None) -> i
     from market.imports.job import run_import
 
     settings = load_settings(overrides)
-    with _logged(settings):
+    with job_log(settings):
         return run_import(settings, path, exchange)
 
 
@@ -240,7 +223,7 @@ def export_files(
     from market.exports.job import run_export
 
     settings = load_settings()
-    with _logged(settings):
+    with job_log(settings):
         return run_export(
             settings,
             folder,
@@ -309,7 +292,7 @@ def nightly(**overrides: str | None) -> int:
     from analysis.night import Night
     from analysis.tables import champions_table, models_table
 
-    with _job(Role.NIGHT, overrides, collects=True) as job:
+    with open_job(Role.NIGHT, overrides, collects=True) as job:
         # Decisions that pool over symbols are made here, before the first symbol begins.
         night = Night(job.library, job.settings, job.bars, job.run, job.stopped)
         job.run.document(night.promotion.document(), PROMOTION)
@@ -341,7 +324,7 @@ def analyze(**overrides: str | None) -> int:
     from analysis.nightly import NightlyFeatureAnalysis
     from analysis.tables import model_lines, models_table
 
-    with _job(Role.ANALYSIS, overrides) as job:
+    with open_job(Role.ANALYSIS, overrides) as job:
         with job.stopwatch.stage("analyse"), job.progress("Explaining") as (explaining,):
             analysis = NightlyFeatureAnalysis(job.library, job.settings).run_nightly_analysis(
                 symbols=job.settings.symbols or None,
@@ -367,7 +350,7 @@ def train(**overrides: str | None) -> int:
     from analysis.tables import versions_table
     from engine.night.symbols import train_symbols
 
-    with _job(Role.TRAINING, overrides) as job:
+    with open_job(Role.TRAINING, overrides) as job:
         versions = []
         for result in job.each_symbol(train_symbols, "Training"):
             if isinstance(result, Failure):
@@ -389,7 +372,7 @@ def tune(**overrides: str | None) -> int:
     from analysis.tables import recipes_table
     from engine.night.symbols import tune_symbols
 
-    with _job(Role.SEARCH, overrides) as job:
+    with open_job(Role.SEARCH, overrides) as job:
         searches = []
         for result in job.each_symbol(tune_symbols, "Searching"):
             job.add(result.failures)
@@ -450,7 +433,7 @@ def replay(
     refit = load_settings(overrides).refit or "7d"
     own = {**overrides, "refit": refit, "experiment": f"{Role.REPLAY} {name}"}
     check_replay(plan, load_settings(own))
-    with _job(Role.REPLAY, own) as job:
+    with open_job(Role.REPLAY, own) as job:
         with job.stopwatch.stage("replay"), job.progress("Nights") as (nights,):
             report = play(plan, job.settings, job.library, job.bars, nights)
         job.add(report.failures)
@@ -540,7 +523,7 @@ def replay_journal(folder: Path, **overrides: str | None) -> int:
         differences += len(result.differences)
         for row in differences_table(result):
             out.print(row, markup=False)
-    return _PARTLY if differences else 0
+    return PARTLY if differences else 0
 
 
 def _stored_bars(settings: Settings, model: str) -> Callable[[int], Bar | None]:
@@ -559,334 +542,6 @@ def _stored_bars(settings: Settings, model: str) -> Callable[[int], Bar | None]:
     columns = bars.frame[["open", "high", "low", "close", "volume"]].to_numpy().tolist()
     closes = bars.close_time.as_unit("ns").asi8.tolist()
     return {t: Bar(t, *row) for t, row in zip(closes, columns, strict=True)}.get
-
-
-@dataclass
-class _Job:
-    """What every job has.
-
-    Attributes:
-        run: on which the job is logged.
-        out: where people look.
-        note: the run's description.
-        bars: by symbol, each read when it is asked for.
-        stopped: the night that this one continues, if any.
-        market: the collected series, for the summary; None if the job collects none.
-        stopwatch: of its stages.
-        done: whether anything is done, so that failures are of a part only.
-        symbols: of which anything is done.
-        undone: others of which nothing is, beside those that failures name.
-        records: the quality of the collected series, and of the bars once they are checked.
-    """
-
-    settings: Settings
-    library: BrainLibrary
-    run: Run
-    out: Console
-    note: str = ""
-    bars: CheckedBars = field(init=False)
-    stopped: StoppedNight | None = None
-    market: list[dict[str, Any]] | None = None
-    stopwatch: Stopwatch = field(default_factory=Stopwatch)
-    done: bool = False
-    symbols: set[str] = field(default_factory=set)
-    undone: set[str] = field(default_factory=set)
-    records: list[QualityRecord] = field(default_factory=list)
-    _failures: dict[str, Failure] = field(default_factory=dict)
-
-    @property
-    def failures(self) -> tuple[Failure, ...]:
-        """One a subject and part, the last."""
-        return tuple(self._failures.values())
-
-    @property
-    def exit_code(self) -> int:
-        if not self.failures:
-            return 0
-        if not self.done:
-            return _UNUSABLE
-        failed = {failure.symbol for failure in self.failures if failure.symbol}
-        undone = (failed | self.undone) - self.symbols
-        return _MOSTLY if len(undone) > len(self.symbols) else _PARTLY
-
-    def count(self, symbols: Iterable[str], undone: Iterable[str] = ()) -> None:
-        """Note of which symbols anything is done, and of which others nothing is."""
-        self.symbols, self.undone = set(symbols), set(undone)
-        self.done = bool(self.symbols)
-
-    def add(self, failures: Iterable[Failure]) -> None:
-        """Add a stage's failures."""
-        for failure in failures:
-            if failure != self._failures.get(failure.what):
-                family = failure.part if failure.part in set(Family) else ""
-                with labelled(symbol=failure.symbol, family=family):
-                    logger.error("%s", failure, extra=FILE_ONLY)
-            self._failures[failure.what] = failure
-
-    def progress(self, *titles: str) -> AbstractContextManager[tuple[Progress, ...]]:
-        """See :func:`brain.console.progress`."""
-        from brain.console import progress
-
-        return progress(self.out, *titles)
-
-    def collect(self, kinds: Sequence[str], symbols: Sequence[str]) -> None:
-        """Make these symbols' series of these kinds complete, as far as whoever is asked allows."""
-        from market.night import collect_market
-        from registry.runs import Metric
-
-        with self.stopwatch.stage("collect"):
-            with self.progress("Collecting") as (collecting,):
-                night = collect_market(
-                    self.library, self.settings, collecting, kinds=kinds, symbols=symbols
-                )
-            self.run.metrics(Metric(key, value) for key, value in night.metrics().items())
-            self._report(night.report.records)
-        self.market = night.document()
-        series = night.collection.series
-        done = {result.symbol for result in series if not result.failure}
-        self.count(done, {result.symbol for result in series} - done)
-        self.add(night.failures)
-
-    def use(self, bars: BarSource) -> None:
-        """Make these bars the job's, to be checked as they are read; some must be sound."""
-        from market.quality.bars_check import CheckedBars
-
-        bars.check(self.failures)
-        self.bars = CheckedBars(bars)
-        self.add(bars.failures)
-
-    def check_bars(self) -> None:
-        """Report on the quality of the bars, all of which have been read."""
-        self._report(self.bars.records)
-
-    @property
-    def quality(self) -> list[dict[str, Any]]:
-        """The quality of the series and bars, for the summary."""
-        from market.quality.report import QualityReport
-
-        return QualityReport(self.records).document()
-
-    def _report(self, records: Sequence[QualityRecord]) -> None:
-        """Show these records, and put them and the earlier ones on the run."""
-        from brain.scratch import scratch_folder
-        from market.quality.report import QualityReport
-
-        self.records += records
-        with scratch_folder() as scratch:
-            QualityReport(self.records).write(scratch)
-            self.run.artifacts(scratch, MARKET)
-        if records:
-            self.out.print(QualityReport(records).table())
-
-    def show(self, document: Mapping[str, Any]) -> None:
-        """Put the night of that summary on one page, to which the run's description leads."""
-        from analysis.night_page import card_links, night_page
-        from registry.descriptions import run_link
-
-        page = night_page(
-            document,
-            list(self.bars),
-            title=f"{self.run.name.capitalize()} UTC",
-        )
-        self.run.text(page, NIGHT_PAGE)
-        pages = {
-            "All symbols on one page": NIGHT_PAGE,
-            "quality of the data": f"{MARKET}/{QUALITY_REPORT}",
-        }
-        links = [
-            f"[{words}]({run_link(self.run.experiment_id, self.run.id, page)})"
-            for words, page in pages.items()
-        ]
-        cards = card_links(self.run.experiment_id, document)
-        self.run.describe(f"{self.note} {', '.join(links)}{cards}")
-
-    def show_replay(self, report: ReplayReport) -> None:
-        """Show a replay's report, and put it on the run, whose description leads to its page."""
-        from brain.artifacts import REPLAY_PAGE
-        from brain.scratch import scratch_folder
-        from registry.descriptions import run_link
-        from registry.runs import Metric
-
-        with scratch_folder() as scratch:
-            report.write(scratch)
-            self.run.artifacts(scratch)
-        self.run.metrics(Metric(key, value) for key, value in report.metrics().items())
-        page = run_link(self.run.experiment_id, self.run.id, REPLAY_PAGE)
-        self.run.describe(f"{self.note} [Strategies and decisions]({page})")
-        self.print_failures()
-        self.out.print(report.decisions_table())
-        self.out.print(report.table())
-        self.out.print(f"The nights' own library is {report.library}", markup=False)
-
-    def each_symbol(self, work: Callable[..., Iterator[_Result]], title: str) -> Iterator[_Result]:
-        """The Engine's work on the bars, with funding and open interest where there are any."""
-        from engine.data.market_series import open_markets
-
-        market = open_markets(self.library, self.settings)
-        with self.progress(title) as (progress,):
-            yield from work(
-                self.library, self.settings, self.bars, self.run, progress, market=market
-            )
-
-    def print_failures(self) -> None:
-        for failure in self.failures:
-            self.out.print(str(failure), style="red", markup=False)
-
-
-@contextmanager
-def _job(
-    role: Role, overrides: Mapping[str, str | None], *, collects: bool = False, reads: bool = True
-) -> Iterator[_Job]:
-    """A job with its run, which starts once settings, library and bars are checked.
-
-    Args:
-        role, overrides: of the run, and of its settings.
-        collects: whether series are collected first, if bars are to come from these.
-        reads: whether bars are worked on.
-    """
-    from brain.settings import load_settings
-    from registry.reach import check_address
-
-    settings = load_settings(overrides)
-    check_address(settings.tracking_uri)
-    with _logged(settings):
-        yield from _job_of(role, settings, collects=collects, reads=reads)
-
-
-def _logged(settings: Settings) -> AbstractContextManager[None]:
-    """The log of a job: standard error, and the file of the settings."""
-    from registry.places import log_file
-
-    return log_to(Logs(log_file(settings), as_json=settings.log_format == "json"))
-
-
-def _job_of(role: Role, settings: Settings, *, collects: bool, reads: bool) -> Iterator[_Job]:
-    from brain.console import console
-    from brain.disk import reserve
-    from brain.scratch import job_folder
-    from brain.series.source import describe_source, open_bars
-    from registry.places import database_folder
-
-    # What can't be used is refused before the library makes tables and folders.
-    bars = _folder_bars(role, settings) if reads else None
-    collection = _collection_of(settings, bars) if collects else None
-    library = _open_library(settings)
-    if bars is None and not collects:
-        bars = open_bars(settings, library, columns=())  # candles have none of their own
-        bars.check()
-    unread = "" if bars is None else bars.note
-    out = console()
-    with (
-        job_folder(),
-        reserve(database_folder(settings.tracking_uri)),
-        _lease(role, library, settings, out) as lease,
-    ):
-        library.reap(after_hours=settings.reap_after_hours)
-        night = lease is not None
-        stopped = library.stopped_night(settings.experiment, settings.digest()) if night else None
-        start = datetime.now(UTC)
-        number = len(settings.symbols if bars is None else bars)
-        source = describe_source(settings) if reads else " and ".join(_asked(settings))
-        note = f"{role.capitalize()} of {number} symbols from {source}, {start:%c} UTC."
-        for more in filter(None, (unread, stopped)):
-            note += f" {more}"
-            out.print(str(more), markup=False)
-        with library.start(
-            settings.experiment,
-            f"{role} {start:%Y-%m-%d %H:%M}",
-            tags={Tag.ROLE: role, Tag.SETTINGS: settings.digest()},
-            note=note,
-            continues=stopped,
-            lease=lease,
-        ) as run:
-            label(night=run.number, run=run.id)
-            logger.info("%s", note)
-            run.params({f"setting.{k}": v for k, v in settings.run_parameters().items()})
-            job = _Job(settings, library, run, out, note, stopped=stopped)
-            if collection is not None:
-                job.collect(*collection)
-            if reads:
-                job.use(bars or open_bars(settings, library))
-            yield job
-            if job.failures:
-                run.fail()
-            run.complete()
-            logger.info("%s ended with exit code %d", role, job.exit_code)
-
-
-def _collection_of(
-    settings: Settings, bars: BarSource | None
-) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
-    """The kinds and symbols that a job collects; None: it collects nothing.
-
-    Beside bars from files only sentiment is collected, of their symbols.
-    """
-    from market.collection.kinds import kinds_of
-    from market.collection.plan import SENTIMENT
-    from market.configuration import check_collection
-
-    kinds, symbols = kinds_of(settings), settings.symbols
-    if bars is not None:
-        if not settings.sentiment or SENTIMENT not in kinds:
-            return None
-        kinds, symbols = (SENTIMENT,), tuple(bars)
-    check_collection(settings, kinds=kinds, symbols=symbols)
-    return kinds, symbols
-
-
-def _asked(settings: Settings) -> tuple[str, ...]:
-    """Whom a collection asks."""
-    from market.collection.kinds import MARKET, kinds_of, publishers_of
-
-    kinds = kinds_of(settings)
-    return (*(settings.exchanges if MARKET in kinds else ()), *publishers_of(settings, kinds))
-
-
-def _open_library(settings: Settings) -> BrainLibrary:
-    """The library, where runs and artifacts can be written and disks have space for a job."""
-    from brain.disk import check_space
-    from registry.library import BrainLibrary
-    from registry.places import local_folders
-
-    check_space(local_folders(settings), settings.free_mb)
-    library = BrainLibrary(settings.tracking_uri, series=settings.series, renamed=settings.renamed)
-    library.check(settings.experiment, settings.artifact_root)
-    return library
-
-
-def _lease(
-    role: Role, library: BrainLibrary, settings: Settings, out: Console
-) -> AbstractContextManager[Lease | None]:
-    """The lease of the job's experiment; None for a job that needs none.
-
-    Champions move by nights alone. What other jobs store stands beside what is there, whole, and
-    whichever of two is the last to store a recipe or an explanation, it is one of theirs.
-    """
-    if role is not Role.NIGHT:
-        return nullcontext()
-    return library.lease(
-        settings.experiment,
-        f"{role} {datetime.now(UTC):%Y-%m-%d %H:%M}",
-        wait_seconds=60 * settings.wait_minutes,
-        announce=partial(out.print, markup=False),
-    )
-
-
-def _folder_bars(role: Role, settings: Settings) -> BarSource | None:
-    """The bars of the folder, looked at; None if they are the series store's.
-
-    An analysis takes the own columns of the versions that it is about, whatever the settings name.
-    """
-    from brain.series.source import open_folder, reads_store
-    from engine.data.own_columns import check_columns
-
-    if role is not Role.ANALYSIS:
-        check_columns(settings)
-    if reads_store(settings):
-        return None
-    bars = open_folder(settings, columns=() if role is Role.ANALYSIS else None)
-    bars.check()
-    return bars
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -922,12 +577,12 @@ def _run(arguments: list[str]) -> int:
     except BrainError as error:
         if "--debug" in arguments:
             raise
-        return _print_error(str(error), _HELD if isinstance(error, LeaseError) else _UNUSABLE)
+        return _print_error(str(error), _HELD if isinstance(error, LeaseError) else UNUSABLE)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] in _ROOMS or "--debug" in arguments:
             raise
         cure = "this command needs it; pip install 'brain-library[platform]'"
-        return _print_error(f"{error.name} is not installed, and {cure}", _UNUSABLE)
+        return _print_error(f"{error.name} is not installed, and {cure}", UNUSABLE)
 
 
 def _check_arguments(arguments: Sequence[str]) -> None:

@@ -250,8 +250,8 @@ _TEMPLATE = """{% extends "page" %}
 {% block style %}
 body { max-width: 1500px; padding: 0 .8rem; }
 .symbol { display: flex; flex-wrap: wrap; gap: .4rem 1.4rem; align-items: flex-start; }
-.chart { flex: 1 1 280px; max-width: 420px; } .cells { flex: 4 1 760px; overflow-x: auto; }
-.cells table { font-size: .86rem; } .cells th, .cells td { padding: .2rem .38rem; }
+.chart { flex: 1 1 220px; max-width: 420px; } .cells { flex: 8 1 1020px; overflow-x: auto; }
+.cells table { font-size: .82rem; } .cells th, .cells td { padding: .2rem .3rem; }
 .cells th, .cells th.n { position: static; font-size: .8rem; white-space: normal; }
 svg { display: block; width: 100%; height: 110px; background: #f7f8fa; }
 polyline { fill: none; stroke-width: 1.6; vector-effect: non-scaling-stroke; }

@@ -6,14 +6,15 @@ import importlib
 import json
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console
 
-from benchmarks.frame import Benchmark
-from benchmarks.report import as_document, as_table, beside_table
+from benchmarks.frame import Benchmark, Report
+from benchmarks.report import as_document, as_table, beside_table, with_parts
 from brain.console import console
 from brain.errors import BrainError, InputError, did_you_mean
 
@@ -85,9 +86,7 @@ def _command(name: str, benchmark: Benchmark, out: Console) -> click.Command:
             out.print(beside_table(report))
         for note in report.notes:
             out.print(f"- {note}", markup=False)
-        document = as_document(name, report, {"runs": runs, **options}, tuple(benchmark.versions))
-        json_path.parent.mkdir(parents=True, exist_ok=True)
-        json_path.write_text(json.dumps(document, indent=1, default=str) + "\n")
+        _write(json_path, name, report, {"runs": runs, **options}, tuple(benchmark.versions))
         out.print(f"Written to {json_path}", markup=False)
         for metric in report.missed:
             _print_error(f"{metric.name}: {metric.target} is missed")
@@ -115,6 +114,25 @@ def _command(name: str, benchmark: Benchmark, out: Console) -> click.Command:
             *benchmark.options,
         ],
     )
+
+
+def _write(
+    path: Path, name: str, report: Report, options: dict[str, Any], versions: tuple[str, ...]
+) -> None:
+    """Write a report; of one in parts, beside the parts that are in the file and not in it."""
+
+    def document(each: Report) -> dict[str, Any]:
+        return as_document(name, each, options, versions)
+
+    if report.parts:
+        former = None
+        with suppress(OSError, ValueError):  # there is none, or it is torn
+            former = json.loads(path.read_text())
+        content = with_parts(name, report, former, document)
+    else:
+        content = document(report)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=1, default=str) + "\n")
 
 
 def _print_error(message: str) -> int:

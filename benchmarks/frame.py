@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Literal, TypeVar
 
@@ -103,6 +103,8 @@ class Report:
         notes: sentences that belong under the table.
         beside: what is no number, ours beside theirs: a second table.
         records: rows for the JSON file alone.
+        parts: reports that this one consists of, by name, where they can be measured apart. In the
+            JSON file each stands for itself, and those that were not measured now stay.
     """
 
     metrics: Sequence[Metric]
@@ -112,6 +114,19 @@ class Report:
     notes: Sequence[str] = ()
     beside: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     records: Sequence[Mapping[str, object]] = ()
+    parts: Mapping[str, Report] = field(default_factory=dict)
+
+    @classmethod
+    def of_parts(cls, parts: Mapping[str, Report]) -> Report:
+        """A report of several: one table, in their order."""
+        first, *_ = parts.values()
+        return replace(
+            first,
+            metrics=[metric for part in parts.values() for metric in part.metrics],
+            notes=[note for part in parts.values() for note in part.notes],
+            records=[record for part in parts.values() for record in part.records],
+            parts=parts,
+        )
 
     @property
     def missed(self) -> list[Metric]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from statistics import median
 from typing import Any
@@ -14,7 +14,7 @@ from rich.table import Table
 from benchmarks.frame import Metric, Report
 from benchmarks.surroundings import machine, versions
 
-__all__ = ["COLUMNS", "as_document", "as_table", "beside_table"]
+__all__ = ["COLUMNS", "as_document", "as_table", "beside_table", "with_parts"]
 
 COLUMNS = ("metric", "ours", "theirs", "ratio", "target", "holds")
 
@@ -70,6 +70,21 @@ def as_document(
         "beside": {what: list(both) for what, both in report.beside.items()},
         "records": [dict(record) for record in report.records],
     }
+
+
+def with_parts(
+    name: str, report: Report, former: object, document: Callable[[Report], dict[str, Any]]
+) -> dict[str, Any]:
+    """The documents of a report's parts, and those of a former run's that were not measured now.
+
+    Args:
+        former: what the JSON file holds; None if there is none.
+        document: of one part, as by :func:`as_document`.
+    """
+    kept = former.get("parts") if isinstance(former, dict) else None
+    parts = {part: document(each) for part, each in report.parts.items()}
+    together = {**(kept if isinstance(kept, dict) else {}), **parts}
+    return {"benchmark": name, "parts": {part: together[part] for part in sorted(together)}}
 
 
 def _metric(metric: Metric) -> dict[str, Any]:

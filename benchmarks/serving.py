@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from benchmarks.frame import Benchmark, Metric, Report
+from benchmarks.frame import Benchmark, Report
+from benchmarks.http_promotions import promotion_metrics
 from benchmarks.serving_champions import Champion, make_champion, sample_dataset
 from benchmarks.serving_decisions import decision_metrics
 from benchmarks.serving_http import http_metrics
@@ -23,6 +24,10 @@ from brain.naming import Family
 __all__ = ["BENCHMARK", "measure"]
 
 
+Progress = Callable[[str], object]
+
+_OURS, _THEIRS = "Hamilton", "tutorials, or MLflow's own"
+_HTTP_PROMOTIONS = 200
 _PARTS = ("first", "second", "both")
 _FIRST_NOTES = (
     "From a mapping of 48 values to a score, one thread. Theirs is a frame of the row, or of the "
@@ -38,7 +43,10 @@ _SECOND_NOTES = (
     "A poll and a sweep are of a registry of 400 symbols with entries of 13 KB; theirs are 1,600 "
     "look-ups of an alias by MLflow's client.",
     "A start is from a new process to its first score, fetched, checked by digest and proven on "
-    "golden rows; theirs is mlflow.pyfunc by the same alias.",
+    "golden rows; theirs is mlflow.pyfunc by the same alias. Whether packages have bytecode is the "
+    "environment's, but where it is said to be at hand: a start before has left it, of either.",
+    "HTTP, promotions: `brain serve` follows a real MLflow server, and 32 connections ask it. A "
+    "champion is named again once its former one is in use, or after half a second.",
 )
 
 
@@ -58,40 +66,23 @@ def measure(
     def progress(line: str) -> None:
         out.print(f"  {line}", markup=False)
 
-    metrics: list[Metric] = []
-    notes: list[str] = []
-    records: list[dict[str, object]] = []
+    parts: dict[str, Report] = {}
     with tempfile.TemporaryDirectory(prefix="benchmark-") as scratch:
         folder, dataset = Path(scratch), sample_dataset()
         champions = [
             make_champion(name, dataset, folder / f"{name}-{large}", large=large)
-            for large in (False, True)
+            for large in ((False, True) if part != "second" else (False,))
             for name in Family
         ]
         if part != "second":
-            in_memory, differ, records = _first(champions, folder, runs, progress)
-            metrics += in_memory
-            notes += [
-                "From a close to a decision that is in the journal; theirs has the model in "
-                "memory, computes features and regime of the last bars, and asks pyfunc. "
-                f"{differ} of its predictions differ from ours.",
-                *_FIRST_NOTES,
-            ]
+            parts["first"] = _first(champions, folder, runs, progress)
         if part != "first":
-            over_http, http_notes = http_metrics(champions, folder, runs, progress, mlserver)
-            metrics += refresh_metrics(promotions, progress)
-            metrics += [*poll_metrics(runs, progress), *start_metrics(runs, progress), *over_http]
-            notes += [*_SECOND_NOTES, *http_notes]
-    return Report(
-        metrics=metrics, runs=runs, ours="Hamilton", theirs="tutorials, or MLflow's own",
-        notes=notes, records=records,
-    )  # fmt: skip
+            parts["second"] = _second(champions, folder, runs, progress, promotions, mlserver)
+    return Report.of_parts(parts)
 
 
-def _first(
-    champions: Sequence[Champion], folder: Path, runs: int, progress: Callable[[str], object]
-) -> tuple[list[Metric], int, list[dict[str, object]]]:
-    """Metrics in memory, how many of theirs' predictions differ, and records of scores."""
+def _first(champions: Sequence[Champion], folder: Path, runs: int, progress: Progress) -> Report:
+    """Decisions, scores and memory."""
     decisions, differ = decision_metrics(folder, runs, progress)
     scores = [Readings.of(champion, runs, progress) for champion in champions]
     memory = [
@@ -100,7 +91,44 @@ def _first(
         if not champion.large
         for metric in memory_metrics(champion.family, champion.folder)
     ]
-    return [*decisions, *score_metrics(scores), *memory], differ, score_records(scores)
+    return Report(
+        metrics=[*decisions, *score_metrics(scores), *memory],
+        runs=runs,
+        ours=_OURS,
+        theirs=_THEIRS,
+        notes=[
+            "From a close to a decision that is in the journal; theirs has the model in "
+            "memory, computes features and regime of the last bars, and asks pyfunc. "
+            f"{differ} of its predictions differ from ours.",
+            *_FIRST_NOTES,
+        ],
+        records=score_records(scores),
+    )
+
+
+def _second(
+    champions: Sequence[Champion],
+    folder: Path,
+    runs: int,
+    progress: Progress,
+    promotions: int,
+    mlserver: Path | None,
+) -> Report:
+    """Promotions, polls, starts and HTTP."""
+    over_http, http_notes = http_metrics(champions, folder, runs, progress, mlserver)
+    return Report(
+        metrics=[
+            *refresh_metrics(promotions, progress),
+            *poll_metrics(runs, progress),
+            *start_metrics(runs, progress),
+            *over_http,
+            *promotion_metrics(min(promotions, _HTTP_PROMOTIONS), progress),
+        ],
+        runs=runs,
+        ours=_OURS,
+        theirs=_THEIRS,
+        notes=[*_SECOND_NOTES, *http_notes],
+    )
 
 
 BENCHMARK = Benchmark(

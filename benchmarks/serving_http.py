@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import IO
 
 from benchmarks.frame import Metric, Target, interleave
 from benchmarks.http_load import Load, load
@@ -32,7 +31,7 @@ _CONNECTIONS = (1, 32)
 _LEAST = {Family.LIGHTGBM: (80, 100), Family.LSTM: (25, 25)}
 _TOLERANCE = {Family.LIGHTGBM: 0.0, Family.LSTM: 1e-6}
 _SECONDS, _SHORT_SECONDS = 3.0, 0.5
-_REQUESTS, _BARS, _RELOADS = 200, 2000, 200
+_REQUESTS, _BARS = 200, 2000
 _START_SECONDS = 180.0
 _SYMBOL, _HORIZON = "BTC/USD", 6
 
@@ -78,7 +77,6 @@ def http_metrics(
     readings = [_measure(one, folder, runs, progress, mlserver) for one in served]
     metrics = [metric for one in readings for metric in _rates(one)]
     metrics += _bars(folder, runs, progress)
-    metrics += _reloads(next(c for c in served if c.family is Family.LIGHTGBM), folder, progress)
     differ = [float(sum(one.differ for one in readings))]
     zero = Target(0, "at most", of="ours")
     metrics.append(Metric("HTTP: answers that are not MLflow's", "", differ, target=zero))
@@ -109,7 +107,7 @@ def _measure(
     theirs: dict[int, list[_Run]] = {}
     others: dict[int, list[_Run]] = {}
     with ExitStack() as stack:
-        our_server = stack.enter_context(_ours(champion.folder)).address
+        our_server = stack.enter_context(_ours(champion.folder))
         their_server = stack.enter_context(_mlflow(champion.folder, folder))
         for number in _CONNECTIONS:
             for server in (our_server, their_server):
@@ -221,7 +219,7 @@ def _mlserver_notes(readings: Sequence[_Readings]) -> Iterator[str]:
     yield f"MLServer, requests a second, medians: {', '.join(rates)}."
 
 
-# --- decisions and reloads ----------------------------------------------------------------------
+# --- decisions ----------------------------------------------------------------------------------
 
 
 def _bars(folder: Path, runs: int, progress: Progress) -> list[Metric]:
@@ -244,7 +242,7 @@ def _bars(folder: Path, runs: int, progress: Progress) -> list[Metric]:
     for run in range(runs):
         progress(f"HTTP, bars: run {run + 1} of {runs}")
         with _ours(place) as server:
-            loads.append(load(server.address.port, 1, 0, requests))
+            loads.append(load(server.port, 1, 0, requests))
     faults = [float(each.faults) for each in loads]
     return [
         Metric(
@@ -261,41 +259,6 @@ def _bars(folder: Path, runs: int, progress: Progress) -> list[Metric]:
 
 def _known(value: float) -> float | None:
     return None if math.isnan(value) else value
-
-
-def _reloads(champion: Champion, folder: Path, progress: Progress) -> list[Metric]:
-    """Two versions that take turns while 32 connections ask."""
-    progress(f"HTTP, {_RELOADS} reloads")
-    (bars,) = read_folder(sample_folder(), [_SYMBOL]).bars.values()
-    other = folder / "http-other"
-    fit_champion(Family.LIGHTGBM, make_dataset(bars, horizon=_HORIZON), other, large=True)
-    requests = _requests(champion)
-    with _ours(champion.folder, other) as server:
-        quiet = load(server.address.port, _CONNECTIONS[-1], _SECONDS, requests)
-        server.say(str(_RELOADS))
-        loads = []
-        while not server.told():
-            loads.append(load(server.address.port, _CONNECTIONS[-1], _SHORT_SECONDS, requests))
-    answers = {body for each in loads for body in map(tuple, each.bodies)}
-    versions = {version for _, version, _ in answers}
-    pairs = {(number, version) for number, version, _ in answers}
-    wrong = len(answers) - len(pairs) + (len(versions) != 2)
-    zero = Target(0, "at most", of="ours")
-    rates = sum(each.answers for each in loads) / sum(each.seconds for each in loads)
-    return [
-        Metric(
-            f"HTTP, {_RELOADS} reloads: not 2xx",
-            "",
-            [float(sum(each.faults for each in loads))],
-            target=zero,
-        ),
-        Metric(
-            f"HTTP, {_RELOADS} reloads: versions with several answers", "", [float(wrong)],
-            target=zero,
-        ),
-        Metric(f"HTTP, {_RELOADS} reloads: requests meanwhile", "/s", [rates], better="higher"),
-        Metric("HTTP, the same without reloads", "/s", [quiet.rate], better="higher"),
-    ]  # fmt: skip
 
 
 # --- servers ------------------------------------------------------------------------------------
@@ -317,35 +280,13 @@ class _Address:
         return float(sum(one.user + one.system for one in times))
 
 
-class _Process:
-    """A process of ours that serves, and obeys."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        self._in: IO[str] = process.stdin
-        self._out: IO[str] = process.stdout
-        self.address = _Address(int(self._out.readline()), process.pid)
-        os.set_blocking(self._out.fileno(), False)
-
-    def say(self, line: str) -> None:
-        """Give an order."""
-        self._in.write(f"{line}\n")
-        self._in.flush()
-
-    def told(self) -> bool:
-        """Whether it is done."""
-        return bool(self._out.readline())
-
-
 @contextmanager
-def _ours(*folders: Path) -> Iterator[_Process]:
-    command = [sys.executable, "-m", "benchmarks.http_ours", *map(str, folders)]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
+def _ours(folder: Path) -> Iterator[_Address]:
+    command = [sys.executable, "-m", "benchmarks.http_ours", str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
-            yield _Process(process)
+            assert process.stdout is not None
+            yield _Address(int(process.stdout.readline()), process.pid)
         finally:
             process.terminate()
 

@@ -1,4 +1,8 @@
-"""From the start of a process to its first score: ours beside MLflow's own client."""
+"""From the start of a process to its first score: ours beside MLflow's own client.
+
+As the environment is, and with the bytecode of all modules at hand: where an installation leaves
+none, as uv's does, and none may be written, most of either start is compiling.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +11,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 from benchmarks.frame import Metric, Target, interleave
 from brain.naming import Family
+from brain.records import Version
 from registry.library import BrainLibrary
 from tests.servers import MlflowServer, sqlite_template
 from tests.serving.registry_desk import RegistryDesk, datasets
@@ -24,6 +29,10 @@ _SOONER = {Family.LIGHTGBM: 8, Family.LSTM: 12}
 _DOWN_SOONER = 5
 _TRAINED = 900
 _QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "1", "OMP_NUM_THREADS": "1"}
+_ALONE = {
+    Family.LIGHTGBM: "import numpy, ctypes; print(1, flush=True)",
+    Family.LSTM: "import numpy, onnxruntime; print(1, flush=True)",
+}
 _OURS = """
 import sys
 from serving import Hamilton, RemoteRegistry
@@ -48,7 +57,7 @@ print(model.predict(frame), flush=True)
 
 
 def start_metrics(runs: int, progress: Callable[[str], object]) -> list[Metric]:
-    """Seconds of both, by family; and of ours while the registry is down."""
+    """Seconds of both, by family; of ours while the registry is down; of the imports alone."""
     metrics = []
     with tempfile.TemporaryDirectory(prefix="benchmark-") as scratch:
         folder = Path(scratch)
@@ -59,41 +68,68 @@ def start_metrics(runs: int, progress: Callable[[str], object]) -> list[Metric]:
             names = {}
             for family in _SOONER:
                 (dataset,) = datasets(_TRAINED, [f"{family.upper()}/USD"])
-                (version,) = desk.versions(dataset, [family])
-                desk.crown(version)
-                names[family] = version
-            stock: dict[Family, list[float]] = {}
-            for family, sooner in _SOONER.items():
-                version = names[family]
-                rows = "24" if family is Family.LSTM else "1"
-                ours, stock[family] = interleave(
-                    partial(_seconds, _OURS, server.uri, version.symbol, ""),
-                    partial(_seconds, _THEIRS, server.uri, version.model, rows),
-                    runs,
-                    partial(_say, progress, f"start, {family}"),
-                )
-                name = f"{family}: start of a process to its first score"
-                metrics.append(Metric(name, "s", ours, stock[family], target=Target(sooner)))
+                (names[family],) = desk.versions(dataset, [family])
+                desk.crown(names[family])
+            stock: dict[Family, Sequence[float]] = {}
+            for family, version in names.items():
+                found = _of_family(family, version, server.uri, folder, runs, progress)
+                stock[family] = found[0].theirs
+                metrics += found
                 _seconds(_OURS, server.uri, version.symbol, str(folder / f"cache-{family}"))
-        for family in _SOONER:
+        for family, version in names.items():
             cache = str(folder / f"cache-{family}")
             progress(f"start, {family}, without the registry")
-            ours = [_seconds(_OURS, server.uri, names[family].symbol, cache) for _ in range(runs)]
+            ours = [_seconds(_OURS, server.uri, version.symbol, cache) for _ in range(runs)]
             name = f"{family}: start without the registry / stock's with it"
             metrics.append(Metric(name, "s", ours, stock[family], target=Target(_DOWN_SOONER)))
     return metrics
 
 
+def _of_family(
+    family: Family,
+    version: Version,
+    uri: str,
+    folder: Path,
+    runs: int,
+    progress: Callable[[str], object],
+) -> list[Metric]:
+    """Starts of both with a version of the registry, the plain ones first."""
+    name, say = f"{family}: start of a process to its first score", partial(_say, progress, family)
+    ours = partial(_seconds, _OURS, uri, version.symbol, "")
+    theirs = partial(_seconds, _THEIRS, uri, version.model, "24" if family is Family.LSTM else "1")
+    bytecode = _with_bytecode(folder / "bytecode")
+    compiled = partial(ours, **bytecode), partial(theirs, **bytecode)
+    plain = interleave(ours, theirs, runs, say)
+    for side in compiled:
+        side()  # leaves the bytecode
+    alone = [_seconds(_ALONE[family]) for _ in range(runs)]
+    return [
+        Metric(name, "s", *plain, target=Target(_SOONER[family])),
+        Metric(f"{name}, bytecode at hand", "s", *interleave(*compiled, runs, say)),
+        Metric(f"{family}: imports of its libraries alone", "s", alone),
+        Metric(
+            f"{family}: the same, bytecode at hand",
+            "s",
+            [_seconds(_ALONE[family], **bytecode) for _ in range(runs)],
+        ),
+    ]
+
+
 def _say(progress: Callable[[str], object], title: str, line: str) -> None:
-    progress(f"{title}, {line}")
+    progress(f"start, {title}, {line}")
 
 
-def _seconds(program: str, *arguments: str) -> float:
+def _with_bytecode(folder: Path) -> dict[str, str]:
+    """Variables by which a process reads the bytecode of a folder, and writes what is missing."""
+    return {"PYTHONPYCACHEPREFIX": str(folder), "PYTHONDONTWRITEBYTECODE": ""}
+
+
+def _seconds(program: str, *arguments: str, **variables: str) -> float:
     """Until the process prints its score."""
     begin = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-c", program, *arguments],
-        env={**os.environ, **_QUIET, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, **_QUIET, "PYTHONPATH": str(ROOT), **variables},
         stdout=subprocess.PIPE,
         text=True,
     )

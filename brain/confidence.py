@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from statistics import NormalDist
 
 from brain.errors import InputError
 from brain.sizing import Factor, lowered
@@ -41,7 +40,6 @@ BLOCK_DAYS = 60
 COVERAGE = 0.9
 
 _DAYS_A_YEAR = 365.25
-_NORMAL = NormalDist()
 
 
 @dataclass(frozen=True)
@@ -223,6 +221,8 @@ def normal_posterior(sharpe: float, error: float, prior: Prior, share: float | N
         prior: of the ratio.
         share: of the time that the regime has; None is unknown.
     """
+    from statistics import NormalDist  # which takes long to import, and no executor needs it
+
     scale = math.hypot(prior.spread, error)
     # As quotients, neither a huge nor a tiny error overflows.
     near, far = prior.spread / scale, error / scale
@@ -231,7 +231,7 @@ def normal_posterior(sharpe: float, error: float, prior: Prior, share: float | N
     def gain(years: float) -> float:
         return _phi(mean * math.sqrt(years) / math.sqrt(1.0 + deviation * deviation * years))
 
-    half = _NORMAL.inv_cdf(0.5 + COVERAGE / 2.0) * deviation
+    half = NormalDist().inv_cdf(0.5 + COVERAGE / 2.0) * deviation
     return Posterior(
         measured=sharpe,
         error=error,

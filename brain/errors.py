@@ -39,7 +39,6 @@ Every message has the offending value and, after a semicolon or in a sentence, t
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections.abc import Iterable
 
@@ -231,6 +230,8 @@ class NoChampionError(LibraryError):
 def did_you_mean(value: str, names: Iterable[str]) -> str:
     """The cure for a misspelt name: the closest of the names, or the list of them all."""
     names = sorted(str(name) for name in names)
+    import difflib  # of mistakes alone
+
     close = difflib.get_close_matches(value.lower(), [n.lower() for n in names], n=1)
     if close:
         match = next(n for n in names if n.lower() == close[0])

@@ -38,7 +38,10 @@ LABELS = ("night", "run", "symbol", "family")
 _ROTATE_BYTES = 10_000_000
 _KEEP = 5
 # Other libraries' progress is of no use to an operator.
-_ROOMS = ("brain", "registry", "market", "engine", "analysis", "serving", "mlproject", "__main__")
+_OURS = (
+    *("brain", "registry", "market", "engine", "analysis", "serving", "jobs"),
+    *("mlproject", "__main__"),
+)
 
 _labels: ContextVar[Mapping[str, str]] = ContextVar("log_labels", default={})  # noqa: B039
 
@@ -180,7 +183,7 @@ class _File(_Handler, WatchedFileHandler):
         self.setLevel(logging.INFO)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return record.levelno > logging.INFO or record.name.partition(".")[0] in _ROOMS
+        return record.levelno > logging.INFO or record.name.partition(".")[0] in _OURS
 
 
 class _Formatter(logging.Formatter):

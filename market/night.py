@@ -1,9 +1,9 @@
-"""The market's part of a night: collection of series and sentiment, and the series' quality."""
+"""The market's part of a night: collection of series and sentiment, and the quality of all."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,19 +15,15 @@ from brain.settings import Settings
 from brain.work import Failure, Progress
 from market.collection.collector import DataCollector
 from market.collection.kinds import kinds_of
-from market.collection.plan import SENTIMENT
 from market.collection.results import CollectionResult, SeriesResult
 from market.configuration import check_collection, collected_exchanges
 from market.exchanges import EXCHANGES
-from market.quality.record import QualityRecord
+from market.night_quality import night_records
 from market.quality.report import QualityReport
-from market.quality.store_check import check_store
 
 __all__ = ["MarketNight", "collect_market"]
 
 logger = logging.getLogger(__name__)
-
-_DAY = pd.Timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -36,7 +32,7 @@ class MarketNight:
 
     Attributes:
         collection: a result for each series.
-        report: on the series whose exchange answered.
+        report: on the series whose exchange answered, on posts, and on what streams have stored.
     """
 
     collection: CollectionResult
@@ -131,7 +127,7 @@ def collect_market(
         kinds=kinds_of(settings, kinds),
         progress=short_progress,
     )
-    report = QualityReport(_quality_records(library, collection.series))
+    report = QualityReport(night_records(library.series, settings, collection.series))
     if collection.rows_new:
         _upkeep(library)
     return MarketNight(collection, report)
@@ -148,30 +144,6 @@ def _upkeep(library: SeriesLibrary) -> None:
             "account that may",
             error,
         )
-
-
-def _quality_records(
-    library: SeriesLibrary, results: Iterable[SeriesResult]
-) -> tuple[QualityRecord, ...]:
-    """Records of the series whose exchange answered, by the range of each; posts have no grid."""
-    now = pd.Timestamp.now(tz="UTC")
-    by_range: dict[tuple[pd.Timestamp, pd.Timestamp], list[tuple[str, str, str, str]]] = {}
-    for result in results:
-        if result.rows_stored is None or result.kind == SENTIMENT:
-            continue
-        # Snapshots have no range: they are of the exchange's now, whatever our clock says.
-        start, end = result.start or now - _DAY, result.end or now + _DAY
-        symbol = library.series.present_name(result.symbol)
-        key = (result.exchange, symbol, result.kind, result.timeframe)
-        by_range.setdefault((start, end), []).append(key)
-    return tuple(
-        record
-        for (start, end), series in by_range.items()
-        if start < end
-        for record in check_store(
-            library.series, sorted(set(series)), start=start, end=end, now=now
-        )
-    )
 
 
 def _line(result: object) -> object:

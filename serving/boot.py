@@ -6,7 +6,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
@@ -81,6 +80,8 @@ def first_champions(
     ]
     if len(together) == 1:
         return [together[0].first()]
+    from concurrent.futures import ThreadPoolExecutor  # of several symbols alone
+
     with ThreadPoolExecutor(_AT_ONCE, "hamilton-boot") as pool:
         return list(pool.map(_Start.first, together))
 
@@ -122,6 +123,7 @@ class _Start:
         cells = [cell_of(champion) for champion in self.answer]
         if self.kept is not None and not self._has(cells):
             return self._from_cache(self.kept)
+        self.loader.expect(champion.record.family for champion in self.answer)
         loaded = self.loader.load(key, cells)
         if self.cache is not None and not loaded.failures:
             self._keep(self.cache, loaded, name)

@@ -210,6 +210,12 @@ class Loaded:
         """The version that was trained last: its regimes and its cost count."""
         return newest_of(self.champions)
 
+    @cached_property
+    def sole(self) -> LoadedChampion | None:
+        """That of the first regime, where all have the same version; None if they have several."""
+        digests = {champion.version.digest for champion in self.champions.values()}
+        return self.champions[min(self.champions)] if len(digests) == 1 else None
+
     @property
     def versions(self) -> list[LoadedVersion]:
         """Each once, oldest first."""

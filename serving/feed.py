@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from brain.champion_source import ChampionSource
 from brain.errors import NoChampionError
@@ -18,9 +21,13 @@ from serving.health import Health
 from serving.loader import Loader
 from serving.proving import Prover
 from serving.refresher import Refresh, Refresher, RefreshSource
-from serving.symbol_executor import SymbolExecutor
+
+if TYPE_CHECKING:
+    from serving.symbol_executor import SymbolExecutor
 
 __all__ = ["ChampionFeed"]
+
+_EXECUTOR = "serving.symbol_executor"
 
 
 class ChampionFeed:
@@ -51,6 +58,8 @@ class ChampionFeed:
         self._loader = Loader(models, self._cache, self._prover)
         if self._prover is not None and not (self._cache and self._cache.models()):
             self._prover.start()  # while the registry is asked
+            # Modules that decide as well; not sooner, as a process of one thread alone is copied.
+            threading.Thread(target=import_module, args=(_EXECUTOR,), daemon=True).start()
         self._followed: list[Followed] = []
         self._refresher: Refresher | None = None
 

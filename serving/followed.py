@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from brain.naming import REGIMES
 from serving.champions import Loaded
 from serving.health import ModelHealth
 from serving.remote.entries import ModelEntry
-from serving.symbol_executor import SymbolExecutor
+
+if TYPE_CHECKING:
+    from serving.symbol_executor import SymbolExecutor
 
 __all__ = ["Followed", "Outcome"]
 

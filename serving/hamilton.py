@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from brain.champion_source import ChampionSource
 from brain.errors import (
@@ -30,8 +30,10 @@ from serving.journal import SymbolJournal
 from serving.kill_switch import KillSwitch
 from serving.limits import Board, Limits, Moment
 from serving.refresher import Refresh
-from serving.symbol_executor import SymbolExecutor
 from serving.values import bar_of, bars_of, nanoseconds, values_of
+
+if TYPE_CHECKING:
+    from serving.symbol_executor import SymbolExecutor
 
 __all__ = ["Hamilton"]
 
@@ -206,6 +208,17 @@ class Hamilton:
             raise NoChampionError(f"{loaded.key} has no champion for regime {regime}; {why}")
         return champion
 
+    def sole_champion(self, symbol: str | ModelKey) -> LoadedChampion | None:
+        """The champion that is meant without a regime: all of the symbol's have the same version.
+
+        Returns:
+            None if they have several.
+
+        Raises:
+            UnknownSymbolError: nothing is decided on that symbol.
+        """
+        return self._executor(symbol).loaded.sole
+
     def reload(self, symbol: str | ModelKey) -> None:
         """Take the champions of now; bars, slots and profit stay. On an error the former ones stay.
 
@@ -289,6 +302,8 @@ class Hamilton:
     # --- helpers --------------------------------------------------------------------------------
 
     def _add(self, place: int, first: First, journal: Path | None) -> None:
+        from serving.symbol_executor import SymbolExecutor  # see ChampionFeed
+
         loaded, key = first.loaded, first.loaded.key
         if key in self._executors:
             raise InputError(f"{key} comes twice; name each symbol once")

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 
 from brain.artifacts import EXECUTOR_FILES
 from brain.champion_source import ChampionSource
 from brain.errors import BrainError
 from brain.manifest import check_contents
 from brain.model_keys import ModelKey
-from brain.naming import REGIMES
+from brain.naming import REGIMES, Family
 from serving.cache import ChampionCache
 from serving.champions import (
     Cell,
@@ -42,6 +41,11 @@ class Loader:
     ) -> None:
         self._models, self._cache, self._prover = models, cache, prover
         self._versions = Versions(self._load)
+
+    def expect(self, families: Iterable[Family]) -> None:
+        """Have the libraries of families loaded where versions are proven, while files come."""
+        if self._prover is not None:
+            self._prover.expect(families)
 
     def load(self, key: ModelKey, cells: Sequence[Cell]) -> Loaded:
         """The champions of cells, see :func:`serving.champions.load_champions`."""
@@ -102,6 +106,9 @@ def libraries() -> str:
 
 
 def _version(name: str) -> str:
+    # Reading what is installed takes long to import, and most starts without a cache don't.
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version(name)
     except PackageNotFoundError:

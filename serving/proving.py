@@ -17,19 +17,24 @@ import math
 import os
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
-from io import BufferedReader, BufferedRWPair, BufferedWriter
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 from brain.artifacts import LIGHTGBM, LSTM_WINDOW, XGBOOST
 from brain.errors import BrainError, InputError, LibraryError, ModelIntegrityError
-from brain.naming import parse_regime
+from brain.naming import Family, parse_regime
 from serving.champions import Cell, LoadedVersion, as_json
+
+if TYPE_CHECKING:
+    from io import BufferedReader, BufferedRWPair, BufferedWriter
+    from subprocess import Popen
+
+    _Process: TypeAlias = "Popen[bytes] | _Copy"
+    _Stream: TypeAlias = BufferedReader | BufferedWriter | BufferedRWPair
 
 __all__ = ["Prover", "main"]
 
@@ -40,6 +45,7 @@ _LONGEST_LINE, _LONGEST_ANSWER = 2**20, 2**14
 # The process ends a copy that takes too long; a process that does so itself is ended after that.
 _GRACE_SECONDS = 10.0
 _TASKS = "/proc/self/task"
+_MODELS = {Family.LIGHTGBM: LIGHTGBM, Family.XGBOOST: XGBOOST, Family.LSTM: LSTM_WINDOW}
 _PROGRAM = "import sys; sys.path[:] = {path!r}; from serving.proving import main; main()"
 
 
@@ -63,8 +69,21 @@ class Prover:
         with self._lock:
             self._running()
 
+    def expect(self, families: Iterable[Family]) -> None:
+        """Have the process, if it runs, load the libraries of families, and don't wait for it."""
+        models = sorted({_MODELS[family] for family in families})
+        if self._lock.acquire(blocking=False):  # else it is proving, and has begun to load
+            try:
+                with suppress(OSError):  # if it has ended, the next version starts another
+                    if self._process is not None:
+                        _tell(self._process, {"expect": models})
+            finally:
+                self._lock.release()
+
     def prove(self, cell: Cell, files: Mapping[str, bytes]) -> None:
         """Prove that a version can be loaded, and predicts on its golden rows as MLflow does.
+
+        The libraries that read it are loaded here as well meanwhile, which see no byte of it.
 
         Args:
             cell: of the version.
@@ -168,10 +187,6 @@ class _Copy:
         return self._code
 
 
-_Process = subprocess.Popen[bytes] | _Copy
-_Stream = BufferedReader | BufferedWriter | BufferedRWPair
-
-
 def _start() -> _Process:
     """A process that proves: a copy of this one where it can be copied, else one started anew.
 
@@ -181,6 +196,8 @@ def _start() -> _Process:
     if hasattr(os, "fork") and _is_of_one_thread():
         with suppress(OSError):  # of too many processes the other way tells
             return _Copy()
+    import subprocess  # where it can't be a copy
+
     program = _PROGRAM.format(path=[entry or os.getcwd() for entry in sys.path])
     try:
         return subprocess.Popen(
@@ -207,21 +224,30 @@ def _ask(
     process: _Process, cell: Cell, files: Mapping[str, bytes], seconds: float
 ) -> Mapping[str, str] | None:
     """The process' answer; None if it ended."""
-    assert process.stdin is not None
     assert process.stdout is not None
     sizes = {name: len(content) for name, content in files.items()}
     of_cell = {"regime": str(cell.regime), **as_json(cell)}
     head = {"cell": of_cell, "sizes": sizes, "seconds": seconds}
     try:
-        process.stdin.write(json.dumps(head).encode() + b"\n")
-        for content in files.values():
-            process.stdin.write(content)
-        process.stdin.flush()
+        _tell(process, head, *files.values())
+    except OSError:
+        return None
+    _load_libraries(files)  # while it proves
+    try:
         line = process.stdout.readline(_LONGEST_LINE)
         answer: Mapping[str, str] = json.loads(line)
     except (OSError, ValueError):
         return None
     return answer
+
+
+def _tell(process: _Process, head: Mapping[str, object], *contents: bytes) -> None:
+    """Write a line to the process, and contents after it."""
+    assert process.stdin is not None
+    process.stdin.write(json.dumps(head).encode() + b"\n")
+    for content in contents:
+        process.stdin.write(content)
+    process.stdin.flush()
 
 
 def _raise(answer: Mapping[str, str]) -> None:
@@ -262,6 +288,9 @@ def _answer(source: _Stream, answers: _Stream) -> None:
     prove = _prove_aside if hasattr(os, "fork") else _fault
     while line := source.readline():
         head = json.loads(line)
+        if "expect" in head:
+            _load_libraries(head["expect"])
+            continue
         files = {name: source.read(size) for name, size in head["sizes"].items()}
         cell = Cell(parse_regime(head["cell"].pop("regime")), **head["cell"])
         answers.write(json.dumps({"error": prove(cell, files, head["seconds"])}).encode() + b"\n")
@@ -304,8 +333,8 @@ def _fault(cell: Cell, files: Mapping[str, bytes], seconds: float) -> str:
     return ""
 
 
-def _load_libraries(files: Mapping[str, bytes]) -> None:
-    """Load what reads the model once, and not in every copy."""
+def _load_libraries(files: Collection[str]) -> None:
+    """Load what reads the model among files of these names: once, and not in every copy."""
     with suppress(BrainError, ImportError):  # which the copy will tell of
         if LIGHTGBM in files:
             from serving.predictors.lightgbm import shared_library

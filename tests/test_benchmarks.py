@@ -209,6 +209,34 @@ def test_the_json_file_is_json_even_of_what_is_unknown(tmp_path: Path) -> None:
     assert lost["ratio"] is None
 
 
+def test_parts_that_are_not_measured_now_stay_in_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "n.json"
+    first, second = report(FASTER), report(MISSED)
+    command = ["nightly", "--json", str(file)]
+    assert run(command, Report.of_parts({"first": first}))[0] == 0
+    assert run([*command, "--runs", "2"], Report.of_parts({"second": second}))[0] == 1
+    document = json.loads(file.read_text())
+    assert {part: each["runs"] for part, each in document["parts"].items()} == {
+        "first": 3,
+        "second": 3,
+    }
+    assert [each["options"]["runs"] for each in document["parts"].values()] == [7, 2]
+    assert [m["metric"] for m in document["parts"]["first"]["metrics"]] == ["quick"]
+    run(command, Report.of_parts({"first": report(MISSED), "second": second}))
+    document = json.loads(file.read_text())
+    assert [each["holds"] for each in document["parts"].values()] == [False, False]
+    file.write_text("torn {")
+    run(command, Report.of_parts({"second": second}))
+    assert list(json.loads(file.read_text())["parts"]) == ["second"]
+
+
+def test_a_report_of_parts_is_one_table() -> None:
+    both = Report.of_parts({"first": report(FASTER), "second": report(MISSED)})
+    assert [row[0] for row in rows(both)] == ["quick", "slow"]
+    assert both.missed == [MISSED]
+    assert both.notes == ["Quiet.", "Quiet."]
+
+
 def test_no_name_lists_the_names(capsys: pytest.CaptureFixture[str]) -> None:
     assert command_line.main([]) == 0
     output = capsys.readouterr().out

@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 
 from benchmarks.http_load import Load, load
+from benchmarks.http_promotions import _Asked, promotion_metrics
 from benchmarks.serving_champions import Champion
 from benchmarks.serving_http import _differing, _ours, _rates, _Readings, _requests, _Run
 from benchmarks.serving_scores import Readings, score_metrics
-from brain.naming import Family
+from brain.model_keys import ModelKey
+from brain.naming import REGIMES, Family
+from brain.records import Version
 from tests.serving.predictors.champions import make_champion
 
 
@@ -62,11 +65,10 @@ def served(name: Family, folder: Path) -> Champion:
 
 def test_what_asks_counts_answers_faults_and_what_was_answered(tmp_path: Path) -> None:
     one = served(Family.LIGHTGBM, tmp_path / "one")
-    other = served(Family.XGBOOST, tmp_path / "other")
     requests = _requests(one)
     faulty = requests[0].replace(b"dataframe_split", b"dataframe_slipt")
-    with _ours(one.folder, other.folder) as server:
-        once = load(server.address.port, 4, 0, [*requests, faulty])
+    with _ours(one.folder) as server:
+        once = load(server.port, 4, 0, [*requests, faulty])
         assert (once.answers, once.faults) == (len(requests) + 1, 1)
         assert {number for number, _, _ in once.bodies} == set(range(len(requests) + 1))
         predictions = {n: json.loads(body) for n, _, body in once.bodies if n < len(requests)}
@@ -75,16 +77,45 @@ def test_what_asks_counts_answers_faults_and_what_was_answered(tmp_path: Path) -
             n: {"predictions": [float(one.predictions[n * step])]} for n in range(len(requests))
         }
         assert 0.0 < once.times[0] <= once.times[1] <= once.times[2] < 10.0
-        before = server.address.processor()
-        some = load(server.address.port, 2, 0.2, requests)
-        assert server.address.processor() > before
+        before = server.processor()
+        some = load(server.port, 2, 0.2, requests)
+        assert server.processor() > before
         assert (some.faults, some.seconds >= 0.2) == (0, True)
         assert some.rate == some.answers / some.seconds
-        server.say("3")
-        while not server.told():
-            assert load(server.address.port, 1, 0.05, requests).faults == 0
-        (now,) = {v for _, v, _ in load(server.address.port, 1, 0.1, requests).bodies}
-        assert now.endswith("/2")
+
+
+def test_answers_of_no_version_of_the_cell_or_not_its_own_are_counted() -> None:
+    """Requests go to the cells in turn: the first to the low one, the second to the normal one."""
+    versions = [version_of(number) for number in (1, 2, 3)]
+    right: dict[str, list[float | None]] = {
+        "X/1": [0.5, None],
+        "X/2": [0.25, 1.0],
+        "X/3": [0.75, 2.0],
+    }
+    named = {REGIMES[0]: versions[:2], REGIMES[1]: versions[1:]}
+    asked = _Asked([b"", b""], right)
+
+    def wrong(*bodies: tuple[int, str, str]) -> int:
+        return asked.wrong([Load(1, 1.0, 0, 0.1, (0.1, 0.1, 0.1), bodies)], named)
+
+    known = (0, "X/1", '{"predictions":[0.5]}'), (1, "X/3", '{"predictions":[2.0]}')
+    assert wrong(*known, (1, "X/2", '{"predictions":[1.0]}')) == 0
+    assert wrong(*known, (1, "X/2", '{"predictions":[null]}')) == 1  # another prediction
+    assert wrong(*known, (1, "X/1", '{"predictions":[null]}')) == 1  # never of that cell
+    assert wrong(*known, (0, "", '{"error_code":"X","message":""}')) == 1
+
+
+@pytest.mark.soak
+def test_promotions_in_a_registry_are_followed_while_clients_ask() -> None:
+    metrics = {m.name.partition(": ")[2]: m for m in promotion_metrics(12, lambda _line: None)}
+    assert all(metric.holds is not False for metric in metrics.values())
+    assert metrics["versions that answered"].ours[0] > 4
+    assert metrics["answers meanwhile"].ours[0] > 1000
+
+
+def version_of(number: int) -> Version:
+    key = ModelKey("X/USD", "1h", 6)
+    return Version("X", key, number, Family.LIGHTGBM, "", "", "", "", "")
 
 
 def run_of(rate: float, processor: float, *bodies: tuple[int, str, str], faults: int = 0) -> _Run:

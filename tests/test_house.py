@@ -25,7 +25,7 @@ from packaging.utils import canonicalize_name
 import mlproject
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ("brain", "registry", "market", "engine", "analysis", "serving")
+ROOMS = ("brain", "registry", "market", "engine", "analysis", "serving", "jobs")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 ENTRY_POINTS = yaml.safe_load((ROOT / "MLproject").read_text())["entry_points"]
 

@@ -211,6 +211,20 @@ def test_the_night_collects_sentiment_too(night: Night) -> None:
     assert rows["x"]["rows_new"] == 60
 
 
+def test_the_report_on_quality_has_posts_and_the_index_too(night: Night) -> None:
+    quality = night.document("night", "summary.json")["quality"]
+    posts = {one["exchange"]: one for one in quality if one["kind"] == "sentiment"}  # type: ignore[attr-defined]
+    assert {name: one["rows"] for name, one in posts.items()} == {
+        "x": 60, "reddit": 60, "news": 60, "feeds": 120,
+    }  # fmt: skip
+    for one in posts.values():
+        assert (one["symbol"], one["expected"], one["missing"]) == ("BTC", None, None)
+        assert one["note"].startswith("scored by lexicon vader-")
+    (index,) = [one for one in quality if one["kind"] == "indices"]  # type: ignore[attr-defined]
+    assert (index["missing"], index["severity"]) == (0, "good")
+    assert "fear_greed indices" in night.night.out
+
+
 def test_no_text_and_no_secret_is_left_by_a_night_and_ids_in_the_store_alone(night: Night) -> None:
     stored = SeriesStore(night.folder / "series").read("sentiment")
     assert len(stored) == 300

@@ -278,9 +278,9 @@ def _quoted(time: Any) -> str:
 
 
 def when(time: pd.Timestamp) -> str:
-    """A time (UTC) for people, to the minute where it falls on one."""
-    finer = "" if time == time.floor("min") else f":{time:%S.%f}"
-    return f"{time:%Y-%m-%d %H:%M}{finer} UTC"
+    """A time (UTC) for people, to the minute or the second where it falls on one."""
+    form = ":%S.%f" if time != time.floor("s") else ":%S" if time != time.floor("min") else ""
+    return f"{time:%Y-%m-%d %H:%M{form}} UTC"
 
 
 def nanoseconds(times: pd.Index | pd.Series) -> npt.NDArray[np.int64]:

@@ -13,16 +13,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from brain.coins import coin_of
 from brain.errors import BrainError, LibraryError, MarketError
-from brain.naming import present_name
 from brain.series.store.store import SeriesStore
 from brain.settings import Settings
 from market.collection.batches import Batches
 from market.collection.plan import SENTIMENT
 from market.collection.request import CollectionRequest, Tally
 from market.collection.results import SeriesResult
-from market.sentiment.coins import coins_in
+from market.sentiment.coins import coins_in, present_coin
 from market.sentiment.deletions import deleted_ids, expire_posts, forget_deleted
 from market.sentiment.opening import open_scorer
 from market.sentiment.posts import Post
@@ -113,19 +111,14 @@ class SentimentCollection:
         by_coin: dict[str, list[str]] = {}
         for name in self.request.names:
             try:
-                by_coin.setdefault(self._coin(name), []).append(name)
+                coin = present_coin(name, self.request.renamed)
+                by_coin.setdefault(coin, []).append(name)
             except BrainError as error:
                 result = SeriesResult(
                     "", self._who, SENTIMENT, "", None, 0, None, None, failure=error
                 )
                 self._add([name], result)
         return by_coin
-
-    def _coin(self, name: str) -> str:
-        try:
-            return coin_of(present_name(name, self.request.renamed))
-        except BrainError:  # no perpetual, which a coin need not have
-            return coin_of(name)
 
     @property
     def _who(self) -> str:

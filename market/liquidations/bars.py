@@ -18,7 +18,14 @@ from brain.series.bars import parse_timeframe
 from brain.series.listened import listened_shares, stretches_of
 from brain.series.suspects import Suspect
 
-__all__ = ["AMOUNTS", "LEAST_LISTENED", "exchange_bars", "joint_bars", "whole_bar"]
+__all__ = [
+    "AMOUNTS",
+    "LEAST_LISTENED",
+    "exchange_bars",
+    "joint_bars",
+    "whole_bar",
+    "without_suspects",
+]
 
 #: The share of a bar that has to be listened to for what came to be known.
 LEAST_LISTENED = 0.95
@@ -63,7 +70,7 @@ def exchange_bars(
     opens = opens[opens + step <= end]
     if not len(opens):
         raise InputError(f"no bar of {timeframe} lies between {start} and {end}; take more hours")
-    return _sums(rows, _without(listening, suspects), opens, step)
+    return _sums(rows, without_suspects(listening, suspects), opens, step)
 
 
 def whole_bar(
@@ -75,7 +82,7 @@ def whole_bar(
 ) -> pd.DataFrame:
     """A stretch of time as one bar; arguments and columns as of :func:`exchange_bars`."""
     opens = pd.DatetimeIndex([start]).as_unit("us")
-    return _sums(rows, _without(listening, suspects), opens, end - start)
+    return _sums(rows, without_suspects(listening, suspects), opens, end - start)
 
 
 def _sums(
@@ -130,8 +137,16 @@ def joint_bars(bars: Sequence[pd.DataFrame]) -> pd.DataFrame:
     )
 
 
-def _without(listening: pd.DataFrame, suspects: Sequence[Suspect]) -> _Times:
-    """Stretches without what is suspect: (M, 2) in microseconds, sorted."""
+def without_suspects(listening: pd.DataFrame, suspects: Sequence[Suspect]) -> _Times:
+    """The stretches that were listened to, without what is suspect.
+
+    Args:
+        listening: start and end of each stretch.
+        suspects: of the same symbol and exchange.
+
+    Returns:
+        (M, 2) starts and ends in microseconds since 1970, sorted.
+    """
     stretches = stretches_of(listening)
     for suspect in suspects:
         low, high = int(suspect.start.value) // 1000, int(suspect.end.value) // 1000

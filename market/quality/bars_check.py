@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from brain.series.bars import Bars
 from brain.series.source import bars_with
-from market.collection.results import Gap
 from market.quality.coverage import coverage_by_day
-from market.quality.record import QualityRecord
+from market.quality.record import QualityRecord, RecordedGap
 
 __all__ = ["CheckedBars", "bars_record"]
 
@@ -100,10 +99,10 @@ def bars_record(bars: Bars, *, checked: pd.Timestamp) -> QualityRecord:
     )
 
 
-def _gaps(times: pd.DatetimeIndex, missing: NDArray[np.bool_]) -> tuple[Gap, ...]:
+def _gaps(times: pd.DatetimeIndex, missing: NDArray[np.bool_]) -> tuple[RecordedGap, ...]:
     """The stretches of missing bars, each until the next bar."""
     edges = np.flatnonzero(np.diff(missing.astype(np.int8), prepend=0))
     return tuple(
-        Gap(times[start], times[end], int(end - start), _REASON)
+        RecordedGap(times[start], times[end], int(end - start), _REASON)
         for start, end in zip(edges[::2], edges[1::2], strict=True)
     )

@@ -79,7 +79,7 @@ def _coverage(
         shares = pd.Series(there / (there + absent))
     if regular:  # days without a grid point belong to the row before: weekly series
         shares = shares.ffill().bfill()
-    return Coverage(first, tuple(shares.fillna(0.0).tolist()))
+    return Coverage(first, tuple(shares.fillna(0.0).tolist()), "grid" if regular else "rows")
 
 
 def period_of(kind: str, timeframe: str, rows: Rows) -> pd.Timedelta | None:

@@ -18,14 +18,20 @@ __all__ = [
     "OVERDUE",
     "TOLERABLE",
     "Coverage",
+    "Listened",
+    "Measure",
     "QualityRecord",
+    "RecordedGap",
     "Severity",
     "records_frame",
 ]
 
 Severity = Literal["good", "look", "poor", "unknown"]
+#: What a day's share is of: the rows of a grid; whether any row came, where rows come as they come;
+#: the time that was listened to.
+Measure = Literal["grid", "rows", "time"]
 
-#: The counts of a record; any may be unknown, except ``rows``.
+#: The counts of a record; any may be unknown.
 COUNTS = ("rows", "expected", "missing", "gaps", "duplicates", "stale", "outliers", "swapped")
 
 #: Up to this share of faulty or missing rows a series is to look at, beyond it poor.
@@ -36,16 +42,68 @@ OVERDUE = 2
 
 @dataclass(frozen=True)
 class Coverage:
-    """The share of each UTC day's rows that there is.
+    """The share of each UTC day's rows, or of its time, that there is.
 
     Attributes:
         first: midnight of the first day.
-        shares: of each day from then on, rows there are over rows of the grid, 0 to 1; 1 with any
-            row where there is no grid.
+        shares: of each day from then on, 0 to 1, rows there are over rows of the grid, or time that
+            was listened to over the day's; 1 with any row where there is no grid.
+        measure: which of these.
     """
 
     first: pd.Timestamp
     shares: tuple[float, ...]
+    measure: Measure = "grid"
+
+
+@dataclass(frozen=True)
+class RecordedGap:
+    """A stretch in which something is missing, with its reason.
+
+    Attributes:
+        start: of it, UTC.
+        end: of it, exclusive.
+        count: how many rows are missing; None where nobody can know.
+        reason: why.
+    """
+
+    start: pd.Timestamp
+    end: pd.Timestamp
+    count: int | None
+    reason: str
+
+    @classmethod
+    def of(cls, gap: Gap) -> RecordedGap:
+        """A gap of the collector's record."""
+        return cls(gap.start, gap.end, gap.count, gap.reason)
+
+
+@dataclass(frozen=True)
+class Listened:
+    """What of its time a streamed series was listened to.
+
+    Attributes:
+        share: of the whole range, 0 to 1.
+        since: when a stream first took the series up.
+        share_since: of the range from then on.
+        suspects: stretches whose silence is not believed.
+        lower_bound: whether sums are lower bounds: the exchange, or we, may have left some out.
+    """
+
+    share: float
+    since: pd.Timestamp
+    share_since: float
+    suspects: int
+    lower_bound: bool
+
+    @property
+    def severity(self) -> Severity:
+        """See :attr:`QualityRecord.severity`."""
+        if not self.share:
+            return "unknown"
+        if self.suspects or 1 - self.share_since > TOLERABLE:
+            return "poor"
+        return "look" if self.share < 1 else "good"
 
 
 @dataclass(frozen=True)
@@ -53,11 +111,12 @@ class QualityRecord:
     """The quality of one series. An unknown count is None, never 0.
 
     Attributes:
-        exchange, symbol, kind, timeframe: the series; ``exchange`` and ``timeframe`` are ``""``
-            where there is none.
+        exchange, symbol, kind, timeframe: the series, ``""`` where there is none; of posts the
+            publisher and the coin, of an index its name.
         checked: when, UTC.
         first, last: times of the first and the last row; None without rows.
-        rows: duplicates included.
+        rows: duplicates included; of liquidations, unknown where none came in what was listened to
+            and not all was.
         expected: grid points of the series.
         missing: grid points without a row.
         gaps: stretches of missing rows.
@@ -71,8 +130,11 @@ class QualityRecord:
         lateness: periods since the last row was published; None if unknown.
         blank_rows: rows that hold no value.
         coverage: by day; None without rows.
-        recorded_gaps: of the collector's record, with their reasons.
+        recorded_gaps: of the collector's record, with their reasons; of liquidations what was not
+            listened to, longest first.
         findings: of the rules.
+        listened: of liquidations; None of all else.
+        remark: why rows may be missing though nobody can know how many; empty if none should be.
     """
 
     exchange: str
@@ -82,7 +144,7 @@ class QualityRecord:
     checked: pd.Timestamp
     first: pd.Timestamp | None
     last: pd.Timestamp | None
-    rows: int
+    rows: int | None
     expected: int | None
     missing: int | None
     gaps: int | None
@@ -94,26 +156,32 @@ class QualityRecord:
     lateness: float | None = field(default=None, repr=False)
     blank_rows: int = field(default=0, repr=False)
     coverage: Coverage | None = field(default=None, repr=False)
-    recorded_gaps: tuple[Gap, ...] = field(default=(), repr=False)
+    recorded_gaps: tuple[RecordedGap, ...] = field(default=(), repr=False)
     findings: tuple[Finding, ...] = field(default=(), repr=False)
+    listened: Listened | None = field(default=None, repr=False)
+    remark: str = field(default="", repr=False)
 
     @property
     def name(self) -> str:
         """The series in a few words, ``okx BTC/USDT:USDT candles 1h``."""
-        return f"{self.exchange} {self.symbol} {self.kind} {self.timeframe}".strip()
+        return " ".join(filter(None, (self.exchange, self.symbol, self.kind, self.timeframe)))
 
     @property
     def severity(self) -> Severity:
         """How bad it is.
 
-        - ``unknown``: there is no row with a value.
+        - ``unknown``: there is no row with a value, or nothing was listened to.
         - ``poor``: there are duplicates, swapped rows or steps as splits leave them, the last row
-          is overdue, or more than 1 % of the rows are missing, blank, stale or outliers.
+          is overdue, or more than 1 % of the rows are missing, blank, stale or outliers; of
+          liquidations, more than 1 % of the time since a stream took them up was not listened to,
+          or a silence is not believed.
         - ``look``: less of that, something of the whole series, or rows are missing that the
-          exchange no longer keeps.
+          exchange no longer keeps, or may be; of liquidations, the time before the first stream.
         - ``good``: none of it.
         """
-        if self.rows <= self.blank_rows:
+        if self.listened is not None:
+            return self.listened.severity
+        if self.rows is None or self.rows <= self.blank_rows:
             return "unknown"
         wrong = self.blank_rows + (self.stale or 0) + (self.outliers or 0)
         kinds = {finding.kind for finding in self.findings}
@@ -126,12 +194,13 @@ class QualityRecord:
             or missing - self._lost > TOLERABLE * (self.expected or self.rows + missing)
         ):
             return "poor"
-        return "look" if wrong or missing or self.gaps or "series" in kinds else "good"
+        look = wrong or missing or self.gaps or self.remark or "series" in kinds
+        return "look" if look else "good"
 
     @property
     def _lost(self) -> int:
         """Missing rows that the exchange no longer keeps."""
-        return sum(gap.count for gap in self.recorded_gaps if gap.reason.startswith(TOO_OLD))
+        return sum(g.count or 0 for g in self.recorded_gaps if g.reason.startswith(TOO_OLD))
 
 
 def records_frame(records: Iterable[QualityRecord]) -> pd.DataFrame:

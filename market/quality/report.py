@@ -85,14 +85,16 @@ class QualityReport:
         return Group(table, *map(Text, notes))
 
     def frame(self) -> pd.DataFrame:
-        """A row a series: the columns of the kind ``quality``, then severity, late and blank.
+        """A row a series: the columns of the kind ``quality``, then some more.
 
-        Counts are nullable integers, ``late`` (periods) is NaN if unknown.
+        These are severity, late, blank and listened. Counts are nullable integers; ``late``
+        (periods) is NaN if unknown, and ``listened`` (share of the range) of what is not streamed.
         """
         return records_frame(self.records).assign(
             severity=pd.Series([r.severity for r in self.records], dtype="str"),
             late=pd.Series([r.lateness for r in self.records], dtype="float64"),
             blank=pd.Series([r.blank_rows for r in self.records], dtype="int64"),
+            listened=pd.Series([_share(r) for r in self.records], dtype="float64"),
         )
 
     def html(self) -> str:
@@ -141,6 +143,7 @@ def _entry(record: QualityRecord) -> dict[str, Any]:
         **{name: getattr(record, name) for name in COUNTS},
         "late": record.lateness,
         "blank": record.blank_rows,
+        "listened": _share(record),
         "note": record.note,
         "findings": [
             {**asdict(finding), "first": _iso(finding.first), "last": _iso(finding.last)}
@@ -158,8 +161,17 @@ def _details(record: QualityRecord) -> dict[str, Any]:
         ],
         "coverage": None
         if coverage is None
-        else {"first": _iso(coverage.first), "shares": [round(s, 4) for s in coverage.shares]},
+        else {
+            "first": _iso(coverage.first),
+            "shares": [round(s, 4) for s in coverage.shares],
+            "of": coverage.measure,
+        },
     }
+
+
+def _share(record: QualityRecord) -> float | None:
+    """The share of its time that a series was listened to; None of what is not streamed."""
+    return None if record.listened is None else record.listened.share
 
 
 def _iso(time: pd.Timestamp | None) -> str | None:

@@ -4,11 +4,31 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from importlib.resources import files
 
-__all__ = ["coin_names", "coins_in"]
+from brain.coins import coin_of
+from brain.errors import BrainError
+from brain.naming import present_name
+
+__all__ = ["coin_names", "coins_in", "present_coin"]
+
+
+def present_coin(name: str, renamed: Mapping[str, str]) -> str:
+    """The coin of a symbol, after its renamings where it is a perpetual's.
+
+    Args:
+        name: of the symbol.
+        renamed: canonical symbols, new by old.
+
+    Raises:
+        InputError: the symbol is none.
+    """
+    try:
+        return coin_of(present_name(name, renamed))
+    except BrainError:  # no perpetual, which a coin need not have
+        return coin_of(name)
 
 
 @lru_cache(maxsize=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -64,12 +65,18 @@ class Request:
         """
         if self.headers.get(b"content-encoding", b"identity") != b"identity":
             raise Refusal(415, "the body is compressed; send it as it is")
-        kind, *parameters = self.headers.get(b"content-type", b"").decode("latin-1").split(";")
-        for parameter in parameters:
-            name, _, value = parameter.strip().lower().partition("=")
-            if name == "charset" and value.strip('"') not in ("utf-8", "utf8"):
-                raise Refusal(415, f"the body's charset is {value[:50]!r}; send UTF-8")
-        return kind.strip().lower()
+        return _kind(self.headers.get(b"content-type", b""))
+
+
+@lru_cache(maxsize=64)
+def _kind(content_type: bytes) -> str:
+    """The type of a body, without parameters, as its header says."""
+    kind, *parameters = content_type.decode("latin-1").split(";")
+    for parameter in parameters:
+        name, _, value = parameter.strip().lower().partition("=")
+        if name == "charset" and value.strip('"') not in ("utf-8", "utf8"):
+            raise Refusal(415, f"the body's charset is {value[:50]!r}; send UTF-8")
+    return kind.strip().lower()
 
 
 async def read_limited(headers: Mapping[bytes, bytes], receive: Receive, most: int) -> bytes:

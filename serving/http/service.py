@@ -79,11 +79,11 @@ class Service:
 
     async def invocations(self, request: Request) -> Answer:
         """Predictions of the champion that the request names, or of the only one that fits."""
-        return await self._predictions(request, *self._named_cell(request))
+        return await self._predictions(request, self._named_champion(request))
 
     async def predict(self, request: Request) -> Answer:
         """Predictions of a cell's champion."""
-        return await self._predictions(request, *request.parameters)
+        return await self._predictions(request, self._champion(*request.parameters))
 
     async def champions(self, request: Request) -> Answer:
         """All champions that are served."""
@@ -105,8 +105,8 @@ class Service:
         answer = ChampionAnswer(**_cell(champion), inputs=list(champion.names))
         return Answer(encode(answer), headers=_headers(champion))
 
-    async def _predictions(self, request: Request, symbol: str, regime: str) -> Answer:
-        champion, kind = self._champion(symbol, regime), request.kind()
+    async def _predictions(self, request: Request, champion: LoadedChampion) -> Answer:
+        kind = request.kind()
         if kind not in (_JSON, _CSV):
             raise Refusal(415, f"a body of {kind[:100]!r} is not read; send {_JSON} or {_CSV}")
         read = read_json if kind == _JSON else read_csv
@@ -139,21 +139,19 @@ class Service:
             except NoChampionError:
                 continue
 
-    def _named_cell(self, request: Request) -> tuple[str, str]:
-        """The cell of a request that may name none, or a part of it."""
+    def _named_champion(self, request: Request) -> LoadedChampion:
+        """The champion of a request that may name neither symbol nor regime, or one of them."""
         symbol, regime = request.named("symbol", "regime")
         if symbol is None and regime is None and self._default is not None:
-            return self._default
-        if symbol is not None and regime is not None:
-            return symbol, regime
-        keys = self._hamilton.keys if symbol is None else (self._hamilton.key(symbol),)
-        if len(keys) == 1:
-            name = keys[0].name
+            symbol, regime = self._default
+        if symbol is None and len(keys := self._hamilton.keys) == 1:
+            symbol = keys[0].name
+        if symbol is not None:
             if regime is not None:
-                return name, regime
-            cells = list(self._cells(keys[0]))
-            if len({champion.version.digest for champion in cells}) == 1:
-                return name, cells[0].cell.regime
+                return self._champion(symbol, regime)
+            champion = self._hamilton.sole_champion(symbol)
+            if champion is not None:
+                return champion
         raise InputError(
             "several champions could be meant; name one by ?symbol=…&regime=…, by the headers "
             "X-Symbol and X-Regime, or for all requests by the setting invocations"

@@ -17,7 +17,6 @@ from brain.errors import (
 )
 from brain.redact import redact
 from serving.remote.connections import Connections, origin_of
-from serving.remote.s3 import read_object
 from serving.remote.tracking import PATH, Address, TrackingServer, refusal
 
 __all__ = ["Artifacts"]
@@ -71,6 +70,8 @@ class Artifacts:
             case "http" | "https":
                 return self._at_address(location, name, limit)
             case "s3":
+                from serving.remote.s3 import read_object  # few keep artifacts there
+
                 key = f"{location[len('s3://') :].partition('/')[2].rstrip('/')}/{name}"
                 return read_object(
                     self._connections, parts.netloc, key, limit=limit, timeout=self._timeout

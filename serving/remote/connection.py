@@ -251,7 +251,9 @@ def _body(response: http.client.HTTPResponse, limit: int) -> bytes:
 
 def _connect(origin: Origin, deadline: Deadline) -> socket.socket:
     """A connection to the first address of a host that takes one; each has its share of time."""
-    addresses = socket.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
+    # As bytes: of a text Python imports the tables of international names, and the host has ASCII.
+    host = origin.host.encode("ascii")
+    addresses = socket.getaddrinfo(host, origin.port, type=socket.SOCK_STREAM)
     fault: OSError | None = None
     for place, (family, kind, protocol, _, address) in enumerate(addresses):
         sock = socket.socket(family, kind, protocol)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
+import time
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -93,6 +95,27 @@ def test_a_killed_process_is_another_one_the_next_time(models: Models) -> None:
     prover.close()
     with pytest.raises(InputError, match="closed"):
         prover.prove(*version)
+
+
+def test_libraries_are_loaded_there_before_a_version_comes(models: Models) -> None:
+    prover = Prover()
+    prover.expect([Family.LSTM])  # of no process
+    prover.start()
+    process = prover._process
+    assert process is not None
+    maps = Path(f"/proc/{process.pid}/maps")
+    prover.expect([Family.LSTM, Family.LIGHTGBM])
+    deadline = time.monotonic() + 60.0
+    while not {"onnxruntime", "lib_lightgbm"} <= set(
+        re.findall(r"onnxruntime|lib_lightgbm", maps.read_text())
+    ):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    prover.expect([Family.LSTM])  # of one that has ended
+    prover.prove(*registered(files_of(models, Family.LSTM)))
+    prover.close()
 
 
 def test_a_version_that_takes_too_long_is_given_up(models: Models) -> None:

@@ -77,7 +77,7 @@ class RowFilter:
         return conditions
 
 
-def text_filter(kind: Kind, **columns: str | Sequence[str] | None) -> dict[str, list[str]]:
+def text_filter(kind: Kind, /, **columns: str | Sequence[str] | None) -> dict[str, list[str]]:
     """Values by text column; None and an empty timeframe are no limit.
 
     ``BTC/USDT`` means the perpetual ``BTC/USDT:USDT`` where an exchange lists the symbols, and the

@@ -179,7 +179,7 @@ def _kinds(*kinds: Kind) -> Mapping[str, Kind]:
 
 _SYMBOL = ("exchange", "symbol")
 # Counts of a quality record, each of which may be unknown.
-_COUNTS = ("expected", "missing", "gaps", "duplicates", "stale", "outliers", "swapped")
+_COUNTS = ("rows", "expected", "missing", "gaps", "duplicates", "stale", "outliers", "swapped")
 
 #: Every kind of series, by name.
 KINDS = _kinds(
@@ -275,7 +275,6 @@ KINDS = _kinds(
         values={
             "first": "time",
             "last": "time",
-            "rows": "count",
             **dict.fromkeys(_COUNTS, "count"),
             "note": "text",
         },

@@ -82,14 +82,10 @@ class IncrementalFeatures:
         Raises:
             InputError: the bar does not close after the last one.
         """
-        self._recent.push(close_time_ns, open, high, low, close, volume)
-        valid = all(0.0 < price < INF for price in (open, high, low, close))
-        o, h, lo, c = (open, high, low, close) if valid else (NAN, NAN, NAN, NAN)
-        v = volume if valid and 0.0 <= volume < INF else NAN
-        features = self._features(o, h, lo, c, v)
+        features, valid = self._observe(open, high, low, close, volume, close_time_ns)
         if not valid:
             return np.full(len(FEATURES), NAN)
-        _set_shape(features, o, h, lo, c)
+        _set_shape(features, open, high, low, close)
         _set_calendar(features, close_time_ns)
         row = np.array(_ORDER(features))
         row[~np.isfinite(row)] = NAN
@@ -108,8 +104,18 @@ class IncrementalFeatures:
         """
         features = cls()
         for (o, h, lo, c, v), close_time_ns in RecentBars.replay(arrays, 5):
-            features.push(o, h, lo, c, v, close_time_ns)
+            features._observe(o, h, lo, c, v, close_time_ns)  # nobody asks for their rows
         return features
+
+    def _observe(
+        self, o: float, h: float, lo: float, c: float, v: float, close_time_ns: int
+    ) -> tuple[Row, bool]:
+        """What looks back, of the next bar; and whether it is one."""
+        self._recent.push(close_time_ns, o, h, lo, c, v)
+        valid = all(0.0 < price < INF for price in (o, h, lo, c))
+        if not valid:
+            o, h, lo, c = NAN, NAN, NAN, NAN
+        return self._features(o, h, lo, c, v if valid and 0.0 <= v < INF else NAN), valid
 
     def _features(self, o: float, h: float, lo: float, c: float, v: float) -> Row:
         """All that look back; a missing bar is pushed into every window too."""

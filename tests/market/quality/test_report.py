@@ -14,9 +14,8 @@ import pytest
 from rich.console import Console
 
 from brain.errors import ArtifactStoreError
-from market.collection.results import Gap
 from market.quality.page import GAPS_PER_PAGE, GAPS_PER_SERIES
-from market.quality.record import COUNTS, Coverage, QualityRecord
+from market.quality.record import COUNTS, Coverage, Listened, QualityRecord, RecordedGap
 from market.quality.report import FILES, QualityReport
 from tests.html_page import HtmlPage
 
@@ -55,7 +54,9 @@ def unknown() -> QualityRecord:
 
 def with_gaps(number: int = 1) -> QualityRecord:
     gaps = tuple(
-        Gap(DAY + (24 + k) * HOUR, DAY + (25 + k) * HOUR, 1, "the exchange <has> none & says so")
+        RecordedGap(
+            DAY + (24 + k) * HOUR, DAY + (25 + k) * HOUR, 1, "the exchange <has> none & says so"
+        )
         for k in range(number)
     )
     return record(
@@ -123,6 +124,51 @@ def test_strips_of_coverage_share_one_axis() -> None:
     assert "2024-01-03 to 2024-01-04: no row" in text
 
 
+def streamed(share: float, since: float, suspects: int = 0) -> QualityRecord:
+    gap = RecordedGap(DAY, DAY + 30 * HOUR, None, "no stream was at work")
+    nothing: dict[str, Any] = dict.fromkeys((*COUNTS, "first", "last", "lateness"))
+    return record(
+        kind="liquidations",
+        timeframe="",
+        **{**nothing, "gaps": 1},
+        listened=Listened(share, DAY, since, suspects, lower_bound=True),
+        recorded_gaps=(gap,),
+        coverage=Coverage(DAY, (0.0, 0.75, 1.0, 0.999), "time"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("listened", "severity"),
+    [
+        ((0.0, 0.0), "unknown"),
+        ((1.0, 1.0), "good"),
+        ((0.3, 1.0), "look"),
+        ((0.3, 0.995), "look"),
+        ((0.3, 0.98), "poor"),
+        ((1.0, 1.0, 1), "poor"),
+    ],
+)
+def test_how_bad_a_stream_is(listened: tuple[Any, ...], severity: str) -> None:
+    assert streamed(*listened).severity == severity
+
+
+def test_what_was_listened_to_is_on_the_page_without_any_0() -> None:
+    report = QualityReport([streamed(0.7, 0.9)])
+    page = HtmlPage(report.html())
+    assert "2024-01-01: not listened to" in page.texts
+    assert "2024-01-02: listened to 75% of the time" in page.texts
+    assert "2024-01-03: listened to" in page.texts
+    assert "2024-01-04: listened to nearly all of the time" in page.texts
+    assert "no stream was at work" in page.texts
+    assert page.texts.count("–") == 2 + 7 + 1  # first, last, counts, and rows of the gap
+    assert "0" not in page.texts
+    (document,) = json.loads(report.json())
+    assert (document["listened"], document["rows"]) == (0.7, None)
+    assert (document["coverage"]["of"], document["holes"][0]["count"]) == ("time", None)
+    assert report.frame()["listened"].tolist() == [0.7]
+    assert QualityReport([record()]).frame()["listened"].isna().all()
+
+
 def test_the_page_needs_no_network() -> None:
     text = QualityReport([record(), with_gaps(), unknown()]).html()
     HtmlPage(text).check_self_contained()
@@ -172,7 +218,11 @@ def test_machines_read_the_same(tmp_path: Path) -> None:
         "count": 1,
         "reason": "the exchange <has> none & says so",
     }
-    assert documents[1]["coverage"] == {"first": DAY.isoformat(), "shares": [1.0, 0.5, 0.0, 0.0]}
+    assert documents[1]["coverage"] == {
+        "first": DAY.isoformat(),
+        "shares": [1.0, 0.5, 0.0, 0.0],
+        "of": "grid",
+    }
     assert (documents[2]["coverage"], documents[2]["first"], documents[2]["late"]) == (
         None,
         None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -673,4 +674,26 @@ def test_a_range_must_be_one(store: SeriesStore) -> None:
     with pytest.raises(InputError, match="without a zone"):
         check_stored(store, now=pd.Timestamp("2024-01-01"))
     with pytest.raises(InputError, match="no kind that is checked"):
-        check_stored(store, "liquidations")
+        check_stored(store, "shadows")
+
+
+def test_a_history_may_begin_with_its_first_stored_row(store: SeriesStore) -> None:
+    store.upsert("candles", candles().drop(index=[40]))
+    start, end = START + 100 * HOUR, START + 500 * HOUR
+    name = ("binance", SYMBOL, "candles", "1h")
+    check = partial(check_store, store, [name], start=start, end=end, now=end)
+    (short,), (whole,) = check(), check(from_first=True)
+    assert (short.rows, short.expected, short.missing) == (400, 400, 0)
+    assert (whole.rows, whole.expected, whole.missing) == (499, 500, 1)
+    assert whole.first == START
+
+
+def test_what_nobody_collects_ends_with_its_last_row(store: SeriesStore) -> None:
+    store.upsert("open_interest", interest().drop(index=[7]))
+    name = ("binance", SYMBOL, "open_interest", "1h")
+    start, end = START + 100 * HOUR, START + 500 * HOUR
+    check = partial(check_store, store, [name], start=start, end=end, now=end)
+    (collected,), (imported,) = check(), check(uncollected=[name])
+    assert (collected.missing, collected.severity) == (200, "poor")
+    assert (imported.rows, imported.expected, imported.missing) == (299, 300, 1)
+    assert (imported.severity, imported.lateness) == ("look", 0.0)

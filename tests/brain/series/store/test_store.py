@@ -87,9 +87,18 @@ def test_a_count_that_is_unknown_is_not_zero(store: SeriesStore) -> None:
     assert rows["expected"].dtype == "Int64"
     assert rows["expected"].isna().tolist() == [True, False]
     assert rows["expected"].iloc[1] == 2**60 + 1
-    assert rows["rows"].dtype == "int64"
+    assert store.read("gaps")["count"].dtype == "int64"  # which is always known
     assert list(rows) == list(KINDS["quality"].columns)
     assert store.upsert("quality", rows) == UpsertCounts(2, 0, 0)
+
+
+def test_a_column_called_kind_limits_what_is_read(store: SeriesStore) -> None:
+    values = {"text": "x", "time": utc("2026-11-01")}
+    row = {name: [values[dtype]] * 2 for name, dtype in KINDS["listening"].inputs.items()}
+    frame = pd.DataFrame(row).assign(symbol=BTC, kind=["candles", "liquidations"])
+    store.upsert("listening", frame)
+    rows = store.read("listening", where={"kind": "liquidations"})
+    assert rows["kind"].tolist() == ["liquidations"]
 
 
 def test_of_rows_with_one_key_the_last_counts(store: SeriesStore) -> None:
