@@ -13,7 +13,8 @@ import aiohttp
 from brain.errors import MarketError
 from market.exchanges.feed import Feed, Route
 from market.http.sockets import Sockets
-from market.streams.normaliser import Connection, Normaliser, Opening
+from market.streams.connection_state import Connection, Opening
+from market.streams.normaliser import Normaliser
 from market.streams.pace import Pace
 
 __all__ = ["Emit", "Hub", "LiveConnection"]

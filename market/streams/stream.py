@@ -22,9 +22,10 @@ from market.exchanges.feed import Market, Route
 from market.exchanges.feeds import FEEDS
 from market.http.sockets import Sockets
 from market.streams.connection import Hub, LiveConnection
+from market.streams.connection_state import Opening
 from market.streams.keeper import RouteKeeper
 from market.streams.listening import SeriesName
-from market.streams.normaliser import Normaliser, Opening
+from market.streams.normaliser import Normaliser
 from market.streams.pace import Pace
 from market.streams.recording import Entry, Recording
 from market.streams.writer import Stored, Writer, recover

@@ -15,7 +15,8 @@ import pytest
 
 from brain.series.store.store import SeriesStore
 from market.exchanges.base import Instrument
-from market.streams.normaliser import Normaliser, Opening
+from market.streams.connection_state import Opening
+from market.streams.normaliser import Normaliser
 from market.streams.recording import Entry, Recording
 from market.streams.reread import reread
 from market.streams.writer import recover

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from market.exchanges.base import Instrument
+from market.streams.connection_state import Opening
 from market.streams.listening import HOUR, ListeningRow
-from market.streams.normaliser import Normaliser, Opening
+from market.streams.normaliser import Normaliser
 from market.streams.recording import Entry, read_segments
 from tests.market.exchange_server import EXCHANGES, ExchangeServer
 from tests.market.streams.schedules import play, schedule

@@ -12,8 +12,9 @@ import pandas as pd
 import pytest
 
 from market.exchanges.base import Instrument
+from market.streams.connection_state import Opening
 from market.streams.frames import row_frames
-from market.streams.normaliser import Normaliser, Opening
+from market.streams.normaliser import Normaliser
 from market.streams.recording import Entry
 
 pytestmark = pytest.mark.skipif(
