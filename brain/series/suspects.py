@@ -14,6 +14,7 @@ What is suspect is missing, not 0.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,7 +39,7 @@ WINDOW, HISTORY = pd.Timedelta(minutes=10), pd.Timedelta(days=2)
 
 _MINUTE, _DAY = pd.Timedelta(minutes=1), pd.Timedelta(days=1)
 _HOUR = pd.Timedelta(hours=1)
-_MINUTES = WINDOW // _MINUTE
+_MINUTES, _MINUTES_A_DAY = WINDOW // _MINUTE, _DAY // _MINUTE
 _EXPECTED = 12.0
 _YOUNG, _MANY = 200, 50
 # Where so large a share of equally loud stretches was silent too, silence says nothing.
@@ -165,50 +166,46 @@ def told_minutes(
         Of each exchange, symbol and reason the beginnings of the minutes, ascending; without those
         of which nothing is told.
     """
-    told: dict[tuple[str, str, str], list[pd.DatetimeIndex]] = {}
-    ordered = [frame.sort_values("time", kind="stable") for frame in (liquidations, snapshots)]
-    for day in pd.date_range(start.floor("D"), end, freq="D", inclusive="left"):
-        first, last = day - HISTORY, min(day + _DAY, end.ceil("min"))
-        grid = pd.date_range(first, last, freq="min", inclusive="left")
-        asked = np.asarray(grid >= max(day, start.floor("min")))
-        liquidations, snapshots = (_within(frame, first, last) for frame in ordered)
-        for named, mask in _told(liquidations, snapshots, listening, exchanges, grid).items():
-            if (mask & asked).any():
-                told.setdefault(named, []).append(grid[mask & asked])
-    return {
-        named: pd.DatetimeIndex(np.concatenate([one.to_numpy() for one in minutes]), tz="UTC")
-        for named, minutes in told.items()
-    }
-
-
-def _within(frame: pd.DataFrame, first: pd.Timestamp, last: pd.Timestamp) -> pd.DataFrame:
-    begin, end = frame["time"].searchsorted([first, last])
-    return frame.iloc[begin:end]
-
-
-def _told(
-    liquidations: pd.DataFrame,
-    snapshots: pd.DataFrame,
-    listening: pd.DataFrame,
-    exchanges: tuple[str, ...],
-    grid: pd.DatetimeIndex,
-) -> dict[tuple[str, str, str], _Mask]:
-    """Which minutes of a grid end such a window, from the grid's beginning alone."""
-    told: dict[tuple[str, str, str], _Mask] = {}
+    first = start.floor("D") - HISTORY
+    grid = pd.date_range(first, end.ceil("min"), freq="min", inclusive="left")
+    days = [
+        slice(place * _MINUTES_A_DAY, place * _MINUTES_A_DAY + (HISTORY + _DAY) // _MINUTE)
+        for place in range(-(-max(len(grid) - HISTORY // _MINUTE, 0) // _MINUTES_A_DAY))
+    ]
+    asked = np.asarray(grid >= start.floor("min"))
+    told: dict[tuple[str, str, str], pd.DatetimeIndex] = {}
     for symbol in sorted(set(liquidations["symbol"]) | set(snapshots["symbol"])):
         counts = _counts(liquidations[liquidations["symbol"] == symbol], exchanges, grid)
         total = np.sum(list(counts.values()), axis=0)
         for exchange, own in counts.items():
+            interest = _interest(snapshots, exchange, symbol, grid)
             masks = {
-                "while others cascade": silent_minutes(own, total - own),
-                "while open interest falls": falling_minutes(
-                    own, _interest(snapshots, exchange, symbol, grid)
-                ),
+                "while others cascade": _by_day(silent_minutes, days, own, total - own),
+                "while open interest falls": _by_day(falling_minutes, days, own, interest),
             }
-            if any(mask.any() for mask in masks.values()):
-                heard = _heard(listening, exchange, symbol, grid)
-                told |= {(exchange, symbol, why): mask & heard for why, mask in masks.items()}
+            for reason, mask in masks.items():
+                if not (mask & asked).any():
+                    continue
+                heard = mask & asked & _heard(listening, exchange, symbol, grid)
+                if heard.any():
+                    told[exchange, symbol, reason] = grid[heard]
     return told
+
+
+def _by_day(
+    judge: Callable[[_Counts, _Counts], _Mask], days: Sequence[slice], own: _Counts, other: _Counts
+) -> _Mask:
+    """Which minutes of the days are told, each day by itself and the history before it.
+
+    Args:
+        judge: of the minutes of a day with its history.
+        days: where these are.
+        own, other: what is judged, of all minutes.
+    """
+    mask = np.zeros(len(own), dtype=bool)
+    for day in days:
+        mask[day][HISTORY // _MINUTE :] = judge(own[day], other[day])[HISTORY // _MINUTE :]
+    return mask
 
 
 def read_suspects(
@@ -259,7 +256,8 @@ def _interest(
     own = snapshots[(snapshots["exchange"] == exchange) & (snapshots["symbol"] == symbol)]
     values = np.full(len(grid), np.nan)
     place = grid.searchsorted(own["time"], side="right") - 1
-    values[place[place >= 0]] = own["open_interest"].to_numpy()[place >= 0]
+    inside = (place >= 0) & (own["time"] < grid[-1] + _MINUTE).to_numpy()
+    values[place[inside]] = own["open_interest"].to_numpy()[inside]
     return values
 
 
