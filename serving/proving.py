@@ -107,8 +107,8 @@ class Prover:
             if answer is not None:
                 _raise(answer)
                 return
-            self._process = None
             code = process.wait()
+            self._end()  # its pipes are open yet
         raise ModelIntegrityError(f"{cell.version} {_ended(code)}; register the version anew")
 
     def rest(self) -> None:

@@ -7,8 +7,10 @@ import os
 import random
 import re
 import signal
+import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -18,6 +20,7 @@ import pytest
 from brain.artifacts import EXECUTOR, LIGHTGBM, LSTM_WINDOW, MANIFEST, XGBOOST
 from brain.errors import BrainError, InputError, ModelIntegrityError
 from brain.naming import Family, Regime
+from engine.kernels.executor_data import ExecutorData
 from serving.champions import Cell, LoadedVersion
 from serving.proving import Prover
 from tests.serving.desk import Models
@@ -97,6 +100,24 @@ def test_a_killed_process_is_another_one_the_next_time(models: Models) -> None:
         prover.prove(*version)
 
 
+def test_a_process_that_is_killed_at_work_leaves_no_open_files(models: Models) -> None:
+    version = registered(lengthy(files_of(models, Family.LSTM)))
+    prover = Prover()
+    prover.start()
+    process = prover._process
+    assert process is not None
+    opened = len(os.listdir("/proc/self/fd"))
+    # It is at work for seconds; a machine that is busy kills it before it has begun.
+    killer = threading.Timer(0.5, os.kill, (process.pid, signal.SIGKILL))
+    killer.start()
+    with pytest.raises(ModelIntegrityError, match="ended the process that was to prove it"):
+        prover.prove(*version)
+    assert len(os.listdir("/proc/self/fd")) < opened
+    assert process.stdin is not None
+    assert process.stdin.closed
+    prover.close()
+
+
 def test_libraries_are_loaded_there_before_a_version_comes(models: Models) -> None:
     prover = Prover()
     prover.expect([Family.LSTM])  # of no process
@@ -118,21 +139,20 @@ def test_libraries_are_loaded_there_before_a_version_comes(models: Models) -> No
     prover.close()
 
 
-def test_a_version_that_takes_too_long_is_given_up(models: Models) -> None:
-    prover = Prover(seconds=0.001)
-    files = files_of(models, Family.LSTM)
-    # alarm(1) is the least; a model that takes longer is one of very many golden rows.
-    from engine.kernels.executor_data import ExecutorData
-
+def lengthy(files: dict[str, bytes]) -> dict[str, bytes]:
+    """The same model with so many golden rows that they take seconds."""
     data = ExecutorData.from_bytes(files[EXECUTOR])
     many = 60_000
     rows = np.repeat(data.golden_rows[:1], many, axis=0)
     predictions = np.repeat(data.golden_predictions[:1], many)
-    from dataclasses import replace
+    more = replace(data, golden_rows=rows, golden_predictions=predictions)
+    return files | {EXECUTOR: more.to_bytes()}
 
-    long = replace(data, golden_rows=rows, golden_predictions=predictions).to_bytes()
+
+def test_a_version_that_takes_too_long_is_given_up(models: Models) -> None:
+    prover = Prover(seconds=0.001)  # alarm(1) is the least
     with pytest.raises(ModelIntegrityError, match=r"took more than 0.001 seconds"):
-        prover.prove(*registered(files | {EXECUTOR: long}))
+        prover.prove(*registered(lengthy(files_of(models, Family.LSTM))))
     prover.close()
 
 

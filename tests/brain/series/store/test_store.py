@@ -93,7 +93,7 @@ def test_a_count_that_is_unknown_is_not_zero(store: SeriesStore) -> None:
 
 
 def test_a_column_called_kind_limits_what_is_read(store: SeriesStore) -> None:
-    values = {"text": "x", "time": utc("2026-11-01")}
+    values = {"text": "x", "time": utc("2026-11-01"), "number": 0.5}
     row = {name: [values[dtype]] * 2 for name, dtype in KINDS["listening"].inputs.items()}
     frame = pd.DataFrame(row).assign(symbol=BTC, kind=["candles", "liquidations"])
     store.upsert("listening", frame)
