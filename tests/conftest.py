@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 from collections.abc import Iterator
@@ -30,7 +31,17 @@ os.environ |= {
     "OMP_NUM_THREADS": "1",
 }
 
+# Collecting garbage among millions of objects of libraries takes up to a third of the tests' time:
+# it is done seldom while they are imported, and then without them.
+gc.set_threshold(50_000, 20, 20)
+
 _STORES = ("sqlite", "postgres", "http")
+
+
+def pytest_collection_finish() -> None:
+    """What the test files have imported stays to the end: no collection need look at it."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_configure() -> None:

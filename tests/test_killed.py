@@ -154,7 +154,7 @@ SYMBOLS = ("AAA/USD", "BBB/USD", "CCC/USD", "DDD/USD", "EEE/USD")
 OPTIONS = {"families": "lightgbm", "trials": "1", "folds": "2", "jobs": "2"}
 
 
-SHORT = 2  # seeds of each victim whose nights the suite has, of two symbols
+SHORT = 1  # seeds of each victim whose nights the suite has, of two symbols
 
 
 @dataclass(frozen=True)
