@@ -38,7 +38,7 @@ _FIRST_NOTES = (
 )
 _SECOND_NOTES = (
     "Promotions are named by another process in a real MLflow server on SQLite, of versions of all "
-    "families over four symbols, while two threads decide; a delay begins before the first write. "
+    "families over four symbols, while two threads decide; a delay begins before the alias is set. "
     "Predictions are compared with pyfunc's of the version that the decision names.",
     "A poll and a sweep are of a registry of 400 symbols with entries of 13 KB; theirs are 1,600 "
     "look-ups of an alias by MLflow's client.",

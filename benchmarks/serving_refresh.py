@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.frame import Metric, Target
-from brain.naming import REGIMES, Family, parse_regime
+from brain.naming import REGIMES, Family, champion_alias, parse_regime
 from brain.records import Version
 from brain.series import Bars, read_folder, sample_folder
 from engine.data.dataset import Dataset, make_dataset
@@ -118,7 +118,7 @@ def _desk(uri: str, folder: Path) -> tuple[RegistryDesk, dict[str, list[Version]
 def _promote(
     uri: str, versions: dict[str, list[Version]], promotions: int, hamilton: Hamilton
 ) -> list[float]:
-    """Seconds from before each promotion until its version decides."""
+    """Seconds from before each alias is set until its version decides."""
     plan = json.dumps(
         {name: [[v.number, str(v.family)] for v in each] for name, each in versions.items()}
     )
@@ -253,6 +253,19 @@ class _Decisions:
 # --- the process that promotes ------------------------------------------------------------------
 
 
+def _watched_aliases(library: BrainLibrary) -> dict[str, int]:
+    """When the latest write of each alias began, by its name, which a library's client fills."""
+    begun: dict[str, int] = {}
+    write = library.client.set_registered_model_alias
+
+    def watched(name: str, alias: str, version: str) -> None:
+        begun.setdefault(alias, time.time_ns())
+        write(name, alias, version)
+
+    library.client.set_registered_model_alias = watched  # type: ignore[method-assign]
+    return begun
+
+
 def _promoter(uri: str, promotions: int) -> None:
     """Name champions of cells that are not waiting for one, and say so."""
     library, source = BrainLibrary(uri), random.Random(1)
@@ -263,6 +276,7 @@ def _promoter(uri: str, promotions: int) -> None:
         for symbol, regime in cells
     }
     free, lock = set(cells), threading.Condition()
+    aliases = _watched_aliases(library)
 
     def listen() -> None:
         for line in sys.stdin:
@@ -284,8 +298,9 @@ def _promoter(uri: str, promotions: int) -> None:
         ])  # fmt: skip
         champions[symbol, regime] = number
         version = library.version(symbol, number)
-        begun = time.time_ns()
+        aliases.clear()
         library.set_champion(symbol, parse_regime(regime), record_of(version), None)
+        begun = aliases[champion_alias(parse_regime(regime))]
         print(json.dumps([symbol, regime, number, begun]), flush=True)
     time.sleep(10.0)  # what is waiting still is told until then
 

@@ -15,6 +15,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from serving.http.answers import JSON, error_answer
+from serving.http.busy_polling import BusyPolling
 
 __all__ = ["Connections", "HttpConnection"]
 
@@ -41,6 +42,7 @@ class Connections:
         request_seconds: in which a request's head has to be there, and then its body.
         idle_seconds: after which a connection without a request is closed.
         refused: called with the reason of each connection that is closed before its end.
+        polling: begun after each answer.
 
     Attributes:
         now: of the loop's clock, at the latest :meth:`sweep`.
@@ -52,8 +54,10 @@ class Connections:
         request_seconds: float,
         idle_seconds: float,
         refused: Callable[[str], None],
+        polling: BusyPolling | None = None,
     ) -> None:
         self.most, self.now, self.refused = most, 0.0, refused
+        self._polling = polling or BusyPolling(0.0)
         self._deadlines = {
             _Phase.IDLE: idle_seconds,
             _Phase.HEAD: request_seconds,
@@ -97,6 +101,7 @@ class Connections:
         """Note that a connection waits for a request from now on."""
         if connection in self._open:
             self._idle[connection] = None
+            self._polling.begin(connection.loop)
 
     def busy(self, connection: HttpConnection) -> None:
         """Note that a request has begun."""

@@ -19,6 +19,7 @@ from uvicorn.server import HANDLED_SIGNALS
 
 from brain.errors import SettingsError
 from serving.http.application import Application
+from serving.http.busy_polling import BusyPolling
 from serving.http.connections import Connections, HttpConnection
 from serving.http.handshake import Handshake, tls_context
 from serving.http.metrics import Metrics
@@ -124,6 +125,7 @@ class Server:
             settings.request_seconds,
             settings.idle_seconds,
             metrics.refused,
+            BusyPolling(settings.polling_us / 1e6),
         )
         metrics.watch_connections(lambda: len(self.connections))
         protocol: Callable[..., Any] = partial(HttpConnection, everyone=self.connections)

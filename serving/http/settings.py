@@ -73,6 +73,8 @@ class ServeSettings:
         connections: that may be open at once, as far as the process may have so many files.
         request_seconds: in which a request's head has to be there, and then its body.
         idle_seconds: after which a connection without a request is closed.
+        polling_us: microseconds after an answer for which the next request is looked for without
+            sleeping.
     """
 
     symbols: tuple[str, ...] = ()
@@ -93,6 +95,7 @@ class ServeSettings:
     connections: int = 1024
     request_seconds: float = 10.0
     idle_seconds: float = 75.0
+    polling_us: float = 100.0
 
     def __post_init__(self) -> None:
         """Check what several settings say together.
@@ -301,6 +304,7 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "connections": _within(_whole, 1, 1 << 20),
     "request_seconds": _within(_number, 0.5, 3600.0),
     "idle_seconds": _within(_number, 0.5, 86_400.0),
+    "polling_us": _within(_number, 0.0, 10_000.0),
 }
 #: Settings that the command line has: all but the tokens.
 OPTIONS = tuple(name for name in _PARSERS if name != "tokens")
