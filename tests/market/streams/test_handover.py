@@ -25,7 +25,7 @@ from tests.engine.forced import liquidations_alone
 from tests.engine.simulate import simulate
 from tests.market.exchange_server import EXCHANGES, ExchangeServer
 from tests.market.listened import store_listened
-from tests.market.streams.streaming import run, stream
+from tests.market.streams.streaming import CALM, CALM_PACE, run, stream
 from tests.serving.desk import HORIZON, Models, bars_of, fit, head
 
 TRAINED, UNTIL = 800, 850
@@ -136,9 +136,9 @@ def test_a_stream_hands_on_each_closed_bar_once(tmp_path: Path) -> None:
             self.minutes.append(values)
 
     taker, store = Taker(), SeriesStore(tmp_path / "series")
-    with ExchangeServer(fillers=0, live={"scale": 0.2}) as server:
+    with ExchangeServer(fillers=0, live={"scale": CALM}) as server:
         handover = Handover(taker, store, ["BTC/USDT"], "bybit", "1m", EXCHANGES)
-        one = stream(server, tmp_path, store=store, stored=handover)
+        one = stream(server, tmp_path, store=store, stored=handover, pace=CALM_PACE)
         run(one, 200.0)
     candles = store.read("candles", exchange="bybit", symbol="BTC/USDT:USDT")
     closes = candles["time"] + pd.Timedelta(minutes=1)
