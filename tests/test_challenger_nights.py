@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from mlflow.entities import Run
 
 from brain.series.store.store import SeriesStore
 from registry.library import BrainLibrary
@@ -28,6 +29,16 @@ def bars_until_now(folder: Path, name: str = "BTC-USD") -> pd.Timestamp:
     return end + pd.Timedelta(hours=1)
 
 
+def family_runs(library: BrainLibrary) -> list[Run]:
+    """The runs of all nights' models, oldest first."""
+    ids = [e.experiment_id for e in library.client.search_experiments()]
+    return list(
+        library.client.search_runs(
+            ids, "tags.role = 'family'", order_by=["attributes.start_time ASC"]
+        )
+    )
+
+
 @pytest.mark.soak
 def test_sentiment_is_a_line_of_its_own_beside_the_champions(
     sqlite_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -44,10 +55,7 @@ def test_sentiment_is_a_line_of_its_own_beside_the_champions(
     assert (mood.code, mood.complaints) == (0, [])
     assert "BTC/USD x sentiment: 60 rows" in mood.out
     library = BrainLibrary(sqlite_dsn)
-    ids = [e.experiment_id for e in library.client.search_experiments()]
-    runs = library.client.search_runs(
-        ids, "tags.role = 'family'", order_by=["attributes.start_time ASC"]
-    )
+    runs = family_runs(library)
     sets = [run.data.params["feature_set"] for run in runs]
     assert sets[0] == "bars-1"
     # The second night has fitted its own line, and the champion's on what that is made of.
@@ -78,10 +86,7 @@ def test_liquidations_are_a_line_of_its_own_beside_the_champions(
     forced = run_job("nightly", "--bars", "bars", *QUICK)
     assert (forced.code, forced.complaints) == (0, [])
     library = BrainLibrary(sqlite_dsn)
-    ids = [e.experiment_id for e in library.client.search_experiments()]
-    runs = library.client.search_runs(
-        ids, "tags.role = 'family'", order_by=["attributes.start_time ASC"]
-    )
+    runs = family_runs(library)
     sets = [run.data.params["feature_set"] for run in runs]
     assert sets[0] == "bars-1"
     assert sorted(sets[1:]) == ["bars-1", "bars-1+liquidations-1"]
