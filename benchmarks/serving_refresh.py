@@ -253,16 +253,16 @@ class _Decisions:
 # --- the process that promotes ------------------------------------------------------------------
 
 
-def _watched_aliases(library: BrainLibrary) -> dict[str, int]:
-    """When the latest write of each alias began, by its name, which a library's client fills."""
+def _watched_aliases() -> dict[str, int]:
+    """When the latest write of each alias began, by its name, which this process' clients fill."""
     begun: dict[str, int] = {}
-    write = library.client.set_registered_model_alias
+    write = mlflow.MlflowClient.set_registered_model_alias
 
-    def watched(name: str, alias: str, version: str) -> None:
+    def watched(client: mlflow.MlflowClient, name: str, alias: str, version: str) -> None:
         begun.setdefault(alias, time.time_ns())
-        write(name, alias, version)
+        write(client, name, alias, version)
 
-    library.client.set_registered_model_alias = watched  # type: ignore[method-assign]
+    mlflow.MlflowClient.set_registered_model_alias = watched  # type: ignore[assignment]
     return begun
 
 
@@ -276,7 +276,7 @@ def _promoter(uri: str, promotions: int) -> None:
         for symbol, regime in cells
     }
     free, lock = set(cells), threading.Condition()
-    aliases = _watched_aliases(library)
+    aliases = _watched_aliases()
 
     def listen() -> None:
         for line in sys.stdin:
