@@ -260,10 +260,9 @@ def _streaming(
     """Do the work of a stream, which has a log and no run."""
     from brain.console import console
     from brain.settings import load_settings
-    from registry.places import log_file
 
     settings = load_settings(overrides)
-    with log_to(Logs(log_file(settings), as_json=settings.log_format == "json")):
+    with job_log(settings):
         work(settings, console())
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from brain.series.listened import stretches_of
+from brain.series.listened import heard_liquidations, stretches_of
 from brain.series.store.store import SeriesStore
 from brain.series.suspects import HISTORY, WINDOW, told_minutes
 
@@ -25,6 +25,7 @@ HANDED_ON = pd.Timedelta(seconds=30)
 
 _MINUTE, _HOUR = pd.Timedelta(minutes=1), pd.Timedelta(hours=1)
 _SECOND_US, _MINUTE_US = 1_000_000, 60_000_000
+_HANDED_ON_US = HANDED_ON // pd.Timedelta(microseconds=1)
 _COLUMNS = ("exchange", "symbol", "time", "available", "long_usd", "short_usd")
 
 _Floats = npt.NDArray[np.float64]
@@ -49,13 +50,13 @@ def minute_rows(
     """
     listening = listening.dropna(subset="delay")
     ends = _whole_minutes(stretches_of(listening))
-    available = ends + _delays(ends, listening) + HANDED_ON // pd.Timedelta(microseconds=1)
+    available = ends + _delays(ends, listening) + _HANDED_ON_US
     time, received = (pd.DatetimeIndex(rows[n]).as_unit("us").asi8 for n in ("time", "received"))
     place = np.searchsorted(ends, time, side="right")
     inside = place < len(ends)
     inside[inside] = time[inside] >= ends[place[inside]] - _MINUTE_US
     place = place[inside]
-    handed = received[inside] + HANDED_ON // pd.Timedelta(microseconds=1)
+    handed = received[inside] + _HANDED_ON_US
     np.maximum.at(available, place, handed)
     usd = rows["usd"].to_numpy()[inside]
     long = (rows["side"] == "long").to_numpy()[inside]
@@ -94,7 +95,7 @@ def read_minutes(
     names = list(exchanges)
     first = None if start is None else start - _HOUR - WINDOW  # a row is an hour at most
     listening = store.read("listening", symbol=symbol, exchange=names, start=first, end=end)
-    heard = listening[(listening["kind"] == "liquidations") & (listening["reason"] == "")]
+    heard = heard_liquidations(listening)
     if heard.empty:
         return _empty()
     begin, stop = max(filter(None, [start, heard["start"].min()])), heard["end"].max()
@@ -159,9 +160,9 @@ def _doubted(ends: _Times, available: _Times, told: _Times) -> pd.DataFrame:
     at = told[first[doubted]]
     near = at - ends[doubted] < WINDOW // pd.Timedelta(microseconds=1)
     at, minutes = at[near], ends[doubted][near]
-    # The minute that tells it was known when it was, or half a minute after its end.
+    # The minute that tells it was known when it was, or as soon as one can be.
     place = np.minimum(np.searchsorted(ends, at), len(ends) - 1)
-    own = np.where(ends[place] == at, available[place], at + 30 * _SECOND_US)
+    own = np.where(ends[place] == at, available[place], at + _HANDED_ON_US)
     unknown = np.full(len(minutes), np.nan)
     return _frame(minutes, own, unknown, unknown)
 

@@ -1,4 +1,4 @@
-"""Which share of each stretch of a grid was listened to."""
+"""What was listened to, and which share of each stretch of a grid."""
 
 from __future__ import annotations
 
@@ -6,10 +6,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-__all__ = ["listened_shares", "stretches_of"]
+__all__ = ["heard_liquidations", "listened_shares", "stretches_of"]
 
 _Floats = npt.NDArray[np.float64]
 _Times = npt.NDArray[np.int64]
+
+
+def heard_liquidations(listening: pd.DataFrame) -> pd.DataFrame:
+    """Of rows of ``listening`` those of liquidations that were listened to."""
+    return listening[(listening["kind"] == "liquidations") & (listening["reason"] == "")]
 
 
 def stretches_of(listening: pd.DataFrame) -> _Times:

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from brain.series.listened import listened_shares, stretches_of
+from brain.series.listened import heard_liquidations, listened_shares, stretches_of
 from brain.series.store.store import SeriesStore
 
 __all__ = [
@@ -227,7 +227,7 @@ def read_suspects(
         "snapshots", symbol=symbols, start=since, end=end, columns=[*columns, "open_interest"]
     )
     listening = store.read("listening", symbol=symbols, start=start - 2 * _HOUR, end=end)
-    heard = listening[(listening["kind"] == "liquidations") & (listening["reason"] == "")]
+    heard = heard_liquidations(listening)
     return find_suspects(liquidations, snapshots, heard, exchanges, start, end)
 
 

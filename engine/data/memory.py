@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from brain.brief import Brief
 from brain.calendars import BARS
 from brain.series.calendars import Stretches, sessions_ahead
 from engine.data.frames import open_time_ns
@@ -88,8 +90,7 @@ def _market(recent: list[tuple[list[float], int]], market: MarketSeries) -> Arra
     for add, exchanges in ((features.funding, funding), (features.open_interest, open_interest)):
         for exchange, rows in exchanges.items():
             needed = _needed(rows, first_ns)
-            columns = [column[needed].tolist() for column in vars(rows).values()]
-            for row in zip(*columns, strict=True):
+            for row in _each(rows, needed):
                 add(exchange, *row)
     for (o, h, lo, c, v), close_time_ns in recent:
         features.push(o, h, lo, c, v, close_time_ns)
@@ -107,11 +108,11 @@ def _sentiment(recent: list[tuple[list[float], int]], sentiment: SentimentSeries
     first_ns, last_ns = recent[0][1], recent[-1][1]
     for publisher, rows in posts.items():
         needed = (rows.time_ns > first_ns) & (rows.available_ns <= last_ns)
-        for row in zip(*[column[needed].tolist() for column in vars(rows).values()], strict=True):
+        for row in _each(rows, needed):
             features.post(publisher, *row)
     if index is not None:
         needed = _needed(index, first_ns)
-        for day in zip(*[column[needed].tolist() for column in vars(index).values()], strict=True):
+        for day in _each(index, needed):
             features.index(*day)
     for (o, h, lo, c, _), close_time_ns in recent:
         features.push(o, h, lo, c, close_time_ns)
@@ -128,7 +129,7 @@ def _liquidations(recent: list[tuple[list[float], int]], series: LiquidationSeri
     first_ns, last_ns = recent[0][1], recent[-1][1]
     for exchange, rows in minutes.items():
         needed = (rows.time_ns + DELAY_NS > first_ns) & (rows.available_ns <= last_ns)
-        for row in zip(*[column[needed].tolist() for column in vars(rows).values()], strict=True):
+        for row in _each(rows, needed):
             features.minute(exchange, *row)
     for (o, h, lo, c, v), close_time_ns in recent:
         features.push(o, h, lo, c, v, close_time_ns)
@@ -150,6 +151,11 @@ def _settlements(exchange: str | None, market: MarketSeries | None, at_ns: int) 
         for row in zip(*[column[first:].tolist() for column in columns], strict=True):
             settlements.add(*row)
     return settlements.arrays()
+
+
+def _each(rows: Brief, needed: NDArray[np.bool_]) -> Iterator[tuple[Any, ...]]:
+    """A kernel's rows that are needed, (M,), one at a time."""
+    return zip(*[column[needed].tolist() for column in vars(rows).values()], strict=True)
 
 
 def _needed(rows: FundingRows | OpenInterestRows | IndexRows, at_ns: int) -> NDArray[np.bool_]:

@@ -8,17 +8,17 @@ as one dollar). What an exchange doesn't publish is NaN or NaT, never 0.
 from __future__ import annotations
 
 import logging
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import pandas as pd
 
 from brain.errors import ExchangeShapeError, InputError
 from brain.naming import perpetual
 from brain.series.bars import parse_timeframe
+from market.http.closing import Closing
 
 __all__ = [
     "FUNDING_HOURS",
@@ -112,7 +112,7 @@ class Probe:
     run: Callable[[], Awaitable[None]]
 
 
-class Exchange(ABC):
+class Exchange(Closing):
     """The client of an exchange, over REST. As an async context manager it closes its connections.
 
     One object serves all symbols and kinds at once: requests run in parallel within the exchange's
@@ -230,21 +230,6 @@ class Exchange(ABC):
     @abstractmethod
     def probes(self) -> list[Probe]:
         """A probe of every endpoint that is used, with a large symbol."""
-
-    @abstractmethod
-    async def close(self) -> None:
-        """Close the connections. No request can be sent afterwards."""
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.close()
 
 
 def canonical(base: str, quote: str) -> str | None:

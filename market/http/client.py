@@ -15,8 +15,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import aiohttp
 import tenacity
@@ -35,6 +34,7 @@ from brain.errors import (
     RateLimitedError,
 )
 from brain.redact import redact
+from market.http.closing import Closing
 from market.http.limits import Limit, Limits
 from market.http.refusals import Answer, Refusal, http_refusal, retry_after
 
@@ -415,25 +415,13 @@ def split_credentials(base_url: str) -> tuple[URL, dict[str, str]]:
     return url.with_user(None), {"Authorization": authorization}
 
 
-class ClientOwner:
-    """What asks one service, and closes its client in the end; an async context manager."""
+class ClientOwner(Closing):
+    """What asks one service, and closes its client in the end."""
 
     client: Client
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.client.host})"
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.close()
-
     async def close(self) -> None:
-        """Close the connections."""
         await self.client.close()

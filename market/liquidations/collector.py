@@ -14,6 +14,7 @@ from brain.errors import InputError, NotEnoughBarsError
 from brain.naming import perpetual
 from brain.series.bars import parse_timeframe
 from brain.series.liquidation_minutes import HANDED_ON
+from brain.series.listened import heard_liquidations
 from brain.series.source import SeriesLibrary
 from brain.series.store.queries import to_timestamp
 from brain.series.suspects import Suspect, read_suspects
@@ -268,7 +269,7 @@ class LiquidationCollector:
         read = partial(store.read, symbol=symbols, exchange=self.exchanges, end=end)
         rows = read("liquidations", start=start)
         listening = read("listening", start=start - _HOUR)  # a row is an hour at most
-        heard = listening[(listening["kind"] == "liquidations") & (listening["reason"] == "")]
+        heard = heard_liquidations(listening)
         suspects = read_suspects(store, self.exchanges, symbols, start, end)
         columns = ["exchange", "symbol", "start", "end"]
         return Liquidations(

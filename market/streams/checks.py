@@ -12,7 +12,7 @@ from brain.checks import Check, failed, ok
 from brain.errors import BrainError
 from brain.naming import perpetual
 from brain.scratch import scratch_folder
-from brain.series.listened import stretches_of
+from brain.series.listened import heard_liquidations, stretches_of
 from brain.series.store.store import SeriesStore
 from brain.settings import Settings
 from brain.text import count
@@ -57,7 +57,7 @@ def _listened_check(settings: Settings) -> Check:
         )
     except BrainError as error:
         return failed("liquidations", error)
-    rows = rows[(rows["kind"] == "liquidations") & (rows["reason"] == "")]
+    rows = heard_liquidations(rows)
     shares = {}
     for exchange in settings.liquidations:
         own = rows[rows["exchange"] == exchange]
