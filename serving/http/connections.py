@@ -1,15 +1,21 @@
-"""Open connections: so many at most, each with deadlines, and the longest idle one makes room.
+"""Open connections: so many at most, each with deadlines, and an idle one makes room.
 
 uvicorn bounds neither how many connections there are nor how long a request's head and body take;
 and it answers a malformed request by text that is not ours.
+
+Whoever opens thousands of connections and says nothing must not push out those who trade: room is
+made by those that never asked anything, then by the longest idle of the others, and by none whose
+request is here already and was only not read yet.
 """
 
 from __future__ import annotations
 
 import asyncio
+from array import array
 from collections.abc import Callable
 from enum import Enum, auto
 from http import HTTPStatus
+from itertools import chain
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -66,7 +72,8 @@ class Connections:
             _Phase.END: _END_SECONDS,
         }
         self._open: set[HttpConnection] = set()
-        self._idle: dict[HttpConnection, None] = {}  # the longest idle one first
+        self._mute: dict[HttpConnection, None] = {}  # that never asked, the oldest first
+        self._idle: dict[HttpConnection, None] = {}  # that did, the longest idle first
         self._handshakes = 0
 
     def __len__(self) -> int:
@@ -76,22 +83,23 @@ class Connections:
         """Whether one more may be open; an idle one is closed for it if need be."""
         if len(self) < self.most:
             return True
-        for idle in self._idle:
-            self.refused("idle")
-            idle.abort()
-            return True
+        for idle in chain(self._mute, self._idle):
+            if not idle.has_unread():
+                self.refused("idle")
+                idle.abort()
+                return True
         self.refused("full")
         return False
 
     def opened(self, connection: HttpConnection) -> None:
-        """Count a connection, which is idle."""
+        """Count a connection, which has not asked anything."""
         self._open.add(connection)
-        self._idle[connection] = None
+        self._mute[connection] = None
 
     def closed(self, connection: HttpConnection) -> None:
         """Count it no longer."""
         self._open.discard(connection)
-        self._idle.pop(connection, None)
+        self.busy(connection)
 
     def handshake(self, change: int) -> None:
         """Count a TLS handshake that begins (1) or ends (-1)."""
@@ -105,6 +113,7 @@ class Connections:
 
     def busy(self, connection: HttpConnection) -> None:
         """Note that a request has begun."""
+        self._mute.pop(connection, None)
         self._idle.pop(connection, None)
 
     def sweep(self, now: float) -> None:
@@ -196,6 +205,17 @@ class HttpConnection(HttpToolsProtocol):
         self.phase, self.since = phase, self._everyone.now
 
     # --- ends -----------------------------------------------------------------------------------
+
+    def has_unread(self) -> bool:
+        """Whether bytes of the client's are here that were not read yet."""
+        try:
+            import termios
+            from fcntl import ioctl
+        except ModuleNotFoundError:  # of Unix alone; elsewhere it may be pushed out
+            return False
+        number = array("i", [0])
+        ioctl(self.transport.get_extra_info("socket").fileno(), termios.FIONREAD, number)
+        return number[0] > 0
 
     def is_answering(self, waited: float) -> bool:
         """Whether a request is answered while the next one's head, which is late, is awaited."""

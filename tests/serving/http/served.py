@@ -84,8 +84,9 @@ class Served:
     def get(self, path: str, **headers: str) -> Answer:
         return self.ask("GET", path, None, headers)
 
-    def bar(self, bar: Bar) -> Answer:
-        return self.ask("POST", f"/bars/{PATH}", bar_body(bar))
+    def bar(self, bar: Bar, kept: http.client.HTTPConnection | None = None) -> Answer:
+        path, body = f"/bars/{PATH}", bar_body(bar)
+        return ask(kept, "POST", path, body) if kept else self.ask("POST", path, body)
 
 
 def ask(

@@ -9,15 +9,35 @@ import pytest
 
 from serving.http.busy_polling import BusyPolling
 
+_WHOLE = 60.0  # seconds, more than a test takes
 
-async def _waits(polling: BusyPolling, begins: int) -> tuple[float, float]:
-    """Processor and wall seconds of a tenth of a second in which nothing comes."""
-    loop = asyncio.get_running_loop()
-    wall, processor = time.perf_counter(), time.thread_time()
-    for _ in range(begins):
-        polling.begin(loop)
-    await asyncio.sleep(0.1)
-    return time.thread_time() - processor, time.perf_counter() - wall
+
+class _Counted(BusyPolling):
+    """Knows how many turns of the loop it did not let wait."""
+
+    turns = 0
+
+    def _poll(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.turns += 1
+        super()._poll(loop)
+
+
+async def _turns(seconds: float) -> int:
+    """Turns that didn't wait, of a hundred of the loop."""
+    polling = _Counted(seconds)
+    for _ in range(3):
+        polling.begin(asyncio.get_running_loop())
+    for _ in range(100):
+        await asyncio.sleep(0)
+    return polling.turns
+
+
+async def _processor_seconds() -> float:
+    """Of a fifth of a second in which nothing comes, and a hundredth of which is polled."""
+    begin = time.thread_time()
+    BusyPolling(0.01).begin(asyncio.get_running_loop())
+    await asyncio.sleep(0.2)
+    return time.thread_time() - begin
 
 
 @pytest.mark.parametrize("uvloop", [False, True])
@@ -26,19 +46,17 @@ def test_the_loop_is_awake_for_the_moment_and_sleeps_then(uvloop: bool) -> None:
     if uvloop:
         factory = pytest.importorskip("uvloop", reason="it is there on Linux alone").new_event_loop
     with asyncio.Runner(loop_factory=factory) as runner:
-        for seconds, least, most in ((0.0, 0.0, 0.02), (0.02, 0.005, 0.06)):
-            busy, wall = runner.run(_waits(BusyPolling(seconds), begins=3))
-            assert least <= busy <= most
-            assert wall >= 0.1
+        assert runner.run(_processor_seconds()) < 0.1
+        assert runner.run(_turns(0.0)) == 0
+        assert 99 <= runner.run(_turns(_WHOLE)) <= 101  # one at a time, however often it begins
 
 
 def test_an_answer_meanwhile_begins_it_anew() -> None:
-    async def work() -> bool:
-        loop, polling = asyncio.get_running_loop(), BusyPolling(0.05)
+    async def work() -> float:
+        loop, polling = asyncio.get_running_loop(), BusyPolling(_WHOLE)
         polling.begin(loop)
-        await asyncio.sleep(0.03)
+        former = polling._until
         polling.begin(loop)
-        await asyncio.sleep(0.03)
-        return polling._polls
+        return polling._until - former
 
-    assert asyncio.run(work())
+    assert asyncio.run(work()) > 0

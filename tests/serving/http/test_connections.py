@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -337,6 +337,38 @@ def test_more_connections_than_there_may_be_close_the_longest_idle(models: Model
         )
 
 
+def test_connections_that_never_asked_make_room_first(models: Models) -> None:
+    with serving(models, connections=20) as served, ExitStack() as stack:
+        (asked,) = hold(served, 1, stack)
+        asked.sendall(raw("GET", "/health"))
+        assert read_answer(asked).status == 200
+        mute = hold(served, 100, stack)
+        asked.sendall(raw("GET", "/health"))
+        assert read_answer(asked).status == 200
+        assert [one.recv(1) for one in mute[:81]] == [b""] * 81
+
+
+def test_a_request_that_was_not_read_yet_keeps_its_connection(models: Models) -> None:
+    with serving(models, connections=20) as served, ExitStack() as stack:
+        held, connections = hold(served, 20, stack), served.server.connections
+        assert served.get("/health").status == 200  # in the place of the first
+        stopped, go = threading.Event(), threading.Event()
+
+        def make_room() -> None:
+            stopped.set()
+            go.wait()  # until requests are here that the loop has not read
+            for _ in range(5):
+                assert connections.room()
+
+        next(iter(connections._open)).loop.call_soon_threadsafe(make_room)
+        assert stopped.wait(5.0)
+        for one in held[1:11]:
+            one.sendall(raw("GET", "/health"))
+        go.set()
+        assert [read_answer(one).status for one in held[1:11]] == [200] * 10
+        assert [one.recv(1) for one in held[11:15]] == [b""] * 4
+
+
 def test_where_none_is_idle_a_connection_is_refused(models: Models) -> None:
     with serving(models, connections=20) as served, ExitStack() as stack:
         held = hold(served, 20, stack)
@@ -384,6 +416,7 @@ def hold_and_decide(models: Models, number: int, connections: int) -> int:
             stdout=subprocess.PIPE,
             text=True,
         ) as holder,
+        closing(served.connect()) as kept,
     ):
         assert holder.stdin is not None
         assert holder.stdout is not None
@@ -400,7 +433,8 @@ def hold_and_decide(models: Models, number: int, connections: int) -> int:
         while more:
             bar = next(bars, bar)  # the last one again is a decision of before
             begin = time.monotonic()
-            answer = served.bar(bar)
+            # As an executor does: on one connection; at last on new ones too.
+            answer = served.bar(bar) if held.is_set() else served.bar(bar, kept)
             assert time.monotonic() - begin < 5.0
             assert answer.json == as_json(give(steady, SYMBOL, [bar])[0])
             time.sleep(0.01)
