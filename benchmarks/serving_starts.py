@@ -1,5 +1,8 @@
 """From the start of a process to its first score: ours beside MLflow's own client.
 
+Theirs reads the same model as MLflow's flavour of its family logs it, which is what a desk without
+us has; and, beside it, our own version, whose files need less than a flavour's.
+
 As the environment is, and with the bytecode of all modules at hand: where an installation leaves
 none, as uv's does, and none may be written, most of either start is compiling.
 """
@@ -14,12 +17,21 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+from mlflow.models import infer_signature
 
 from benchmarks.frame import Metric, Target, interleave
 from brain.naming import Family
 from brain.records import Version
+from engine.families import FittedModel
+from engine.families.boosted import FittedLightGbm
+from engine.families.lstm import FittedLstm
 from registry.library import BrainLibrary
 from tests.servers import MlflowServer, sqlite_template
+from tests.serving.desk import fit
 from tests.serving.registry_desk import RegistryDesk, datasets
 
 __all__ = ["start_metrics"]
@@ -27,7 +39,7 @@ __all__ = ["start_metrics"]
 ROOT = Path(__file__).parents[1]
 _SOONER = {Family.LIGHTGBM: 8, Family.LSTM: 12}
 _DOWN_SOONER = 5
-_TRAINED = 900
+_TRAINED, _WINDOW = 900, 24
 _QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "1", "OMP_NUM_THREADS": "1"}
 _ALONE = {
     Family.LIGHTGBM: "import numpy, ctypes; print(1, flush=True)",
@@ -50,9 +62,13 @@ import mlflow, numpy, pandas
 uri, name, rows = sys.argv[1:]
 mlflow.set_tracking_uri(uri)
 model = mlflow.pyfunc.load_model(f"models:/{name}@champion-low")
-names = model.metadata.get_input_schema().input_names()
-frame = pandas.DataFrame(numpy.ones((int(rows), len(names))), columns=names)
-print(model.predict(frame), flush=True)
+schema = model.metadata.get_input_schema()
+if schema.is_tensor_spec():
+    given = numpy.ones((int(rows), schema.inputs[0].shape[1]))
+else:
+    names = schema.input_names()
+    given = pandas.DataFrame(numpy.ones((int(rows), len(names))), columns=names)
+print(model.predict(given), flush=True)
 """
 
 
@@ -68,21 +84,47 @@ def start_metrics(runs: int, progress: Callable[[str], object]) -> list[Metric]:
             names = {}
             for family in _SOONER:
                 (dataset,) = datasets(_TRAINED, [f"{family.upper()}/USD"])
-                (names[family],) = desk.versions(dataset, [family])
+                fitted = fit(family, dataset)
+                names[family] = desk.register(fitted, dataset)
                 desk.crown(names[family])
+                _log_flavour(fitted, server.uri)
             stock: dict[Family, Sequence[float]] = {}
             for family, version in names.items():
                 found = _of_family(family, version, server.uri, folder, runs, progress)
-                stock[family] = found[0].theirs
+                stock[family] = found[1].theirs
                 metrics += found
                 _seconds(_OURS, server.uri, version.symbol, str(folder / f"cache-{family}"))
         for family, version in names.items():
             cache = str(folder / f"cache-{family}")
             progress(f"start, {family}, without the registry")
             ours = [_seconds(_OURS, server.uri, version.symbol, cache) for _ in range(runs)]
-            name = f"{family}: start without the registry / stock's with it"
+            name = f"{family}: start without the registry / stock's of our version with it"
             metrics.append(Metric(name, "s", ours, stock[family], target=Target(_DOWN_SOONER)))
     return metrics
+
+
+def _log_flavour(fitted: FittedModel, uri: str) -> None:
+    """Register a model as a desk without us does: by MLflow's flavour of its family."""
+    mlflow.set_tracking_uri(uri)
+    example = np.ones((_WINDOW, fitted.width))
+    logged: dict[str, Any] = {
+        "name": "flavour",
+        "registered_model_name": _flavour_name(fitted.family),
+        "signature": infer_signature(example, np.ones(_WINDOW)),
+        "pip_requirements": [],  # else it looks for them by a prediction in another process
+    }
+    with mlflow.start_run():
+        if isinstance(fitted, FittedLstm):
+            mlflow.pytorch.log_model(fitted.network, **logged)
+        else:
+            assert isinstance(fitted, FittedLightGbm)
+            mlflow.lightgbm.log_model(fitted.booster, **logged)
+    client = mlflow.MlflowClient(uri)
+    client.set_registered_model_alias(_flavour_name(fitted.family), "champion-low", "1")
+
+
+def _flavour_name(family: Family) -> str:
+    return f"{family}-flavour"
 
 
 def _of_family(
@@ -95,24 +137,24 @@ def _of_family(
 ) -> list[Metric]:
     """Starts of both with a version of the registry, the plain ones first."""
     name, say = f"{family}: start of a process to its first score", partial(_say, progress, family)
+    rows = str(_WINDOW if family is Family.LSTM else 1)
     ours = partial(_seconds, _OURS, uri, version.symbol, "")
-    theirs = partial(_seconds, _THEIRS, uri, version.model, "24" if family is Family.LSTM else "1")
+    flavour = partial(_seconds, _THEIRS, uri, _flavour_name(family), rows)
+    pyfunc = partial(_seconds, _THEIRS, uri, version.model, rows)
     bytecode = _with_bytecode(folder / "bytecode")
-    compiled = partial(ours, **bytecode), partial(theirs, **bytecode)
-    plain = interleave(ours, theirs, runs, say)
-    for side in compiled:
-        side()  # leaves the bytecode
-    alone = [_seconds(_ALONE[family]) for _ in range(runs)]
-    return [
-        Metric(name, "s", *plain, target=Target(_SOONER[family])),
-        Metric(f"{name}, bytecode at hand", "s", *interleave(*compiled, runs, say)),
-        Metric(f"{family}: imports of its libraries alone", "s", alone),
-        Metric(
-            f"{family}: the same, bytecode at hand",
-            "s",
-            [_seconds(_ALONE[family], **bytecode) for _ in range(runs)],
-        ),
-    ]
+    metrics = []
+    for what, surroundings in (("", {}), (", bytecode at hand", bytecode)):
+        for whose, theirs in ((" / stock's", flavour), (" / stock's of our version", pyfunc)):
+            sides = partial(ours, **surroundings), partial(theirs, **surroundings)
+            if surroundings:
+                for side in sides:
+                    side()  # leaves the bytecode
+            target = None if surroundings or theirs is pyfunc else Target(_SOONER[family])
+            seconds = interleave(*sides, runs, say)
+            metrics.append(Metric(f"{name}{whose}{what}", "s", *seconds, target=target))
+        alone = [_seconds(_ALONE[family], **surroundings) for _ in range(runs)]
+        metrics.append(Metric(f"{family}: imports of its libraries alone{what}", "s", alone))
+    return metrics
 
 
 def _say(progress: Callable[[str], object], title: str, line: str) -> None:

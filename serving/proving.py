@@ -41,6 +41,7 @@ __all__ = ["Prover", "main"]
 _SECONDS = 60.0
 _IDLE_SECONDS = 120.0
 _MEMORY_BYTES = 8 * 2**30
+_NICENESS = 10  # decisions come first
 _LONGEST_LINE, _LONGEST_ANSWER = 2**20, 2**14
 # The process ends a copy that takes too long; a process that does so itself is ended after that.
 _GRACE_SECONDS = 10.0
@@ -261,6 +262,7 @@ def _raise(answer: Mapping[str, str]) -> None:
 def main() -> None:
     """Prove the versions of standard input, one after the other, until it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # which is for the executor
+    _give_way()
     _limit_memory()
     source, answers = os.fdopen(0, "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no answer
@@ -277,6 +279,7 @@ def _become_prover(channel: int) -> NoReturn:
             os.dup2(quiet, standard)
         os.closerange(3, channel)
         os.closerange(channel + 1, os.sysconf("SC_OPEN_MAX"))
+        _give_way()
         _limit_memory()
         stream = socket.socket(fileno=channel).makefile("rwb")
         _answer(stream, stream)
@@ -344,6 +347,12 @@ def _load_libraries(files: Collection[str]) -> None:
             import serving.predictors.xgboost  # noqa: F401
         if LSTM_WINDOW in files:
             import onnxruntime  # noqa: F401
+
+
+def _give_way() -> None:
+    """Take the processor after the executor, whose decisions go on meanwhile."""
+    if hasattr(os, "nice"):
+        os.nice(_NICENESS)
 
 
 def _limit_memory() -> None:

@@ -123,6 +123,10 @@ def sqlite_template(cache: Path) -> Path:
 # --- MLflow server ------------------------------------------------------------------------------
 
 
+def _plainly(*command: str) -> list[str]:
+    return [*command]
+
+
 class MlflowServer:
     """A real ``mlflow server`` with one worker, on SQLite and a folder of artifacts."""
 
@@ -136,8 +140,8 @@ class MlflowServer:
         self.uri = f"http://127.0.0.1:{self.port}"
 
     @contextmanager
-    def run(self) -> Iterator[MlflowServer]:
-        """Started on entering, stopped with all its processes on leaving."""
+    def run(self, start: Callable[..., list[str]] = _plainly) -> Iterator[MlflowServer]:
+        """Started on entering, by what ``start`` makes of its command; stopped on leaving."""
         command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
         command += ["--host", "127.0.0.1", "--port", str(self.port)]
         command += ["--backend-store-uri", f"sqlite:///{self.database}"]
@@ -145,7 +149,7 @@ class MlflowServer:
         env = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
         log = self.folder / "server.log"
         # It has no state that an orderly end would save.
-        with running(command, self._answers, log, env=env, stop=signal.SIGKILL):
+        with running(start(*command), self._answers, log, env=env, stop=signal.SIGKILL):
             # The first request creates the default experiment.
             urllib.request.urlopen(f"{self.uri}/api/2.0/mlflow/experiments/get?experiment_id=0")
             copy_database(self.database, self._fresh)

@@ -1,10 +1,11 @@
 """Which entries of a registry have changed: by its head, cheaply, and by sweeps over all of it.
 
 The head is the newest entry by ``last_updated_timestamp``. While it is the one that was seen last
-there is nothing else to read. Else pages are read on until everything since is read, and somewhat
-before: two entries may have the same time, a server's clock may be behind another's, and a write
-becomes visible some time after the moment that it carries. For the same reasons the pages are read
-once more in the seconds after a change.
+there is nothing else to read. Else pages are read from it on until everything since is read, and
+somewhat before: two entries may have the same time, a server's clock may be behind another's, and a
+write becomes visible some time after the moment that it carries. For the same reasons the pages are
+read once more in the seconds after a change. An entry that is updated between two pages goes to the
+front, past both: so where there are several, it is looked at the front again.
 
 Aliases and tags don't move that time, so only a sweep finds what was changed by them alone.
 """
@@ -20,7 +21,7 @@ from serving.remote.entries import ModelEntry
 __all__ = ["Changes", "EntrySource"]
 
 _PAGE = 25
-_OVERLAP_SECONDS = 5.0
+_OVERLAP_MS = 5000
 
 
 class EntrySource(Protocol):
@@ -57,24 +58,37 @@ class Changes:
             TrackingUnreachableError, LibraryError: the registry can't be asked; the next look finds
                 what this one would have.
         """
-        entries, token = self._registry.newest(limit=1)
+        if self._clock() >= self._unsettled_until:
+            front, _ = self._registry.newest(limit=1)
+            if not front or (front[0].updated == self._latest and not self._is_new(front[0])):
+                return []
+        entries = self._since(None if self._latest is None else self._latest - _OVERLAP_MS)
         if not entries:
             return []
-        head = entries[0]
-        settled = self._clock() >= self._unsettled_until
-        if settled and head.updated == self._latest and not self._is_new(head):
-            return []
-        latest = head.updated if self._latest is None else min(self._latest, head.updated)
-        since = latest - int(_OVERLAP_SECONDS * 1000)
-        while token and entries[-1].updated >= since:
-            page, token = self._registry.newest(limit=_PAGE, token=token)
-            entries += page
-        changed = [entry for entry in entries if entry.updated >= since and self._is_new(entry)]
-        if changed or head.updated != self._latest:
-            self._unsettled_until = self._clock() + _OVERLAP_SECONDS
-        self._latest = head.updated
+        newest = max(entry.updated for entry in entries)
+        changed = [entry for entry in entries if self._is_new(entry)]
+        if changed or newest != self._latest:
+            self._unsettled_until = self._clock() + _OVERLAP_MS / 1000
+        self._latest = newest
         self._note(changed)
         return changed
+
+    def _since(self, moment: int | None) -> list[ModelEntry]:
+        """The entries that were updated at or after a moment, and the newest ones in any case."""
+        page, token = self._registry.newest(limit=_PAGE)
+        if not page:
+            return []
+        first, found = page[0], {entry.name: entry for entry in page}
+        recent = first.updated - _OVERLAP_MS
+        since = recent if moment is None else min(moment, recent)
+        while token and page[-1].updated >= since:
+            page, token = self._registry.newest(limit=_PAGE, token=token)
+            found |= {entry.name: entry for entry in page}
+        if len(found) > _PAGE:
+            front, _ = self._registry.newest(limit=1)
+            if front and front[0] != first:
+                found |= {entry.name: entry for entry in self._since(first.updated)}
+        return [entry for entry in found.values() if entry.updated >= since]
 
     def sweep(self) -> Iterator[list[ModelEntry]]:
         """The entries that differ from those that were seen last, page by page of the registry.

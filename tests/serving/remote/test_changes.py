@@ -16,12 +16,15 @@ class Registry:
     """A registry as MLflow orders and pages it, whose clock is set by the test.
 
     Attributes:
-        rows: how many were read.
+        rows, answers: how many were read.
+        meanwhile: a name and its moment, which are written after an answer, by its number.
     """
 
     models: dict[str, ModelEntry] = field(default_factory=dict)
     rows: int = 0
     revision: int = 0
+    answers: int = 0
+    meanwhile: dict[int, tuple[str, int]] = field(default_factory=dict)
 
     def write(self, name: str, updated: int | None) -> None:
         """A description's update at a moment, or a tag's, which moves no time."""
@@ -42,6 +45,9 @@ class Registry:
         page = rows[begin : begin + limit]
         self.rows += len(page)
         end = begin + limit
+        self.answers += 1
+        if self.answers in self.meanwhile:
+            self.write(*self.meanwhile[self.answers])
         return page, str(end) if end < len(rows) else ""
 
 
@@ -55,8 +61,12 @@ class Clock:
 
 @pytest.fixture
 def registry() -> Registry:
+    return registry_of(60)
+
+
+def registry_of(models: int) -> Registry:
     registry = Registry()
-    for number in range(60):
+    for number in range(models):
         registry.write(f"COIN{number:02}-USD.1h.6", 1_000_000 + number)
     return registry
 
@@ -67,7 +77,7 @@ def settled(registry: Registry, clock: Clock) -> Changes:
     list(changes.sweep())
     clock.now += 10
     changes.look()
-    registry.rows = 0
+    registry.rows = registry.answers = 0
     return changes
 
 
@@ -103,6 +113,25 @@ def test_equal_times_are_all_found_whichever_comes_first(registry: Registry) -> 
     registry.rows = 0
     assert changes.look() == []
     assert registry.rows == 1
+
+
+@pytest.mark.parametrize("writes", [3, 25, 30, 60])
+def test_what_is_written_between_two_answers_goes_to_the_front_and_is_found(writes: int) -> None:
+    again, answers = f"COIN{writes // 2:02}-USD.1h.6", 0
+    while True:
+        answers += 1
+        changes = settled(registry := registry_of(60), clock := Clock())
+        for number in range(writes):
+            registry.write(f"COIN{number:02}-USD.1h.6", 2_000_000 + number)
+        registry.meanwhile = {answers: (again, 2_000_100)}
+        found = changes.look()
+        assert {entry.name for entry in found} >= set(list(registry.models)[:writes])
+        if registry.answers <= answers:  # it came after the last one
+            break
+        assert registry.models[again] in found
+    assert answers > 1
+    clock.now += 1
+    assert registry.models[again] in [*found, *changes.look()]
 
 
 def test_a_write_that_becomes_visible_late_is_found(registry: Registry) -> None:
