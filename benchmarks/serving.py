@@ -39,12 +39,16 @@ _FIRST_NOTES = (
 _SECOND_NOTES = (
     "Promotions are named by another process in a real MLflow server on SQLite, of versions of all "
     "families over four symbols, while two threads decide; a delay begins before the alias is set. "
+    "Server and process get what Hamilton leaves of the processors, and the server's files are in "
+    "memory: where people trade they are other machines'. "
     "Predictions are compared with pyfunc's of the version that the decision names.",
     "A poll and a sweep are of a registry of 400 symbols with entries of 13 KB; theirs are 1,600 "
     "look-ups of an alias by MLflow's client.",
     "A start is from a new process to its first score, fetched, checked by digest and proven on "
-    "golden rows; theirs is mlflow.pyfunc by the same alias. Whether packages have bytecode is the "
-    "environment's, but where it is said to be at hand: a start before has left it, of either.",
+    "golden rows. Theirs is mlflow.pyfunc by an alias: of the same model as MLflow's flavour logs it "
+    "(mlflow.lightgbm, mlflow.pytorch), and of our version, whose LSTM needs no PyTorch. Whether "
+    "packages have bytecode is the environment's, but where it is said to be at hand: a start "
+    "before has left it, of either.",
     "HTTP, promotions: `brain serve` follows a real MLflow server, and 32 connections ask it. A "
     "champion is named again once its former one is in use, or after half a second.",
 )

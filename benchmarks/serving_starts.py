@@ -40,7 +40,12 @@ ROOT = Path(__file__).parents[1]
 _SOONER = {Family.LIGHTGBM: 8, Family.LSTM: 12}
 _DOWN_SOONER = 5
 _TRAINED, _WINDOW = 900, 24
-_QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "1", "OMP_NUM_THREADS": "1"}
+_QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "1",
+    "OMP_NUM_THREADS": "1",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
 _ALONE = {
     Family.LIGHTGBM: "import numpy, ctypes; print(1, flush=True)",
     Family.LSTM: "import numpy, onnxruntime; print(1, flush=True)",
@@ -115,7 +120,7 @@ def _log_flavour(fitted: FittedModel, uri: str) -> None:
     }
     with mlflow.start_run():
         if isinstance(fitted, FittedLstm):
-            mlflow.pytorch.log_model(fitted.network, **logged)
+            mlflow.pytorch.log_model(fitted.network, input_example=example, **logged)
         else:
             assert isinstance(fitted, FittedLightGbm)
             mlflow.lightgbm.log_model(fitted.booster, **logged)
