@@ -45,8 +45,8 @@ _SECOND_NOTES = (
     "A poll and a sweep are of a registry of 400 symbols with entries of 13 KB; theirs are 1,600 "
     "look-ups of an alias by MLflow's client.",
     "A start is from a new process to its first score, fetched, checked by digest and proven on "
-    "golden rows. Theirs is mlflow.pyfunc by an alias: of the same model as MLflow's flavour logs it "
-    "(mlflow.lightgbm, mlflow.pytorch), and of our version, whose LSTM needs no PyTorch. Whether "
+    "golden rows. Theirs is mlflow.pyfunc by an alias: of the same model as MLflow's flavour logs "
+    "it (mlflow.lightgbm, mlflow.pytorch), and of our version, whose LSTM needs no PyTorch. Whether "
     "packages have bytecode is the environment's, but where it is said to be at hand: a start "
     "before has left it, of either.",
     "HTTP, promotions: `brain serve` follows a real MLflow server, and 32 connections ask it. A "
