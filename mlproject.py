@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from brain.addresses import refuse_ambiguous
 from brain.artifacts import PROMOTION, SUMMARY
 from brain.errors import BrainError, LeaseError
+from brain.garbage import collect_seldom
 from brain.logs import Logs, log_to
 from brain.naming import Role
 from brain.patience import PATIENCE
@@ -557,6 +558,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: list[str]) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    collect_seldom()
     # A progress bar for each of a dozen small files would hide the job's.
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     # Its lines are logged as ours are.

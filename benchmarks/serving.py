@@ -46,9 +46,9 @@ _SECOND_NOTES = (
     "look-ups of an alias by MLflow's client.",
     "A start is from a new process to its first score, fetched, checked by digest and proven on "
     "golden rows. Theirs is mlflow.pyfunc by an alias: of the same model as MLflow's flavour logs "
-    "it (mlflow.lightgbm, mlflow.pytorch), and of our version, whose LSTM needs no PyTorch. Whether "
-    "packages have bytecode is the environment's, but where it is said to be at hand: a start "
-    "before has left it, of either.",
+    "it (mlflow.lightgbm, mlflow.pytorch), and of our version, whose LSTM needs no PyTorch. "
+    "Whether packages have bytecode is the environment's, but where it is said to be at hand: a "
+    "start before has left it, of either.",
     "HTTP, promotions: `brain serve` follows a real MLflow server, and 32 connections ask it. A "
     "champion is named again once its former one is in use, or after half a second.",
 )

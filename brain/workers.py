@@ -32,6 +32,7 @@ from typing import Any, Generic, Self, TypeVar
 
 from brain.disk import is_full
 from brain.errors import BrainError, StorageFullError
+from brain.garbage import collect_seldom
 from brain.logs import Logs, active_logs, label, labels, start_logs
 from brain.processes import die_with_parent
 from brain.work import Failure
@@ -289,10 +290,15 @@ def _idle_pool() -> Any:
 def _new_pool() -> Any:
     from joblib.externals.loky import ProcessPoolExecutor
 
-    # A worker follows its parent from its start on: the first call may never reach it.
     return ProcessPoolExecutor(
-        max_workers=1, timeout=_IDLE_SECONDS, initializer=die_with_parent, env=_ONE_THREAD
+        max_workers=1, timeout=_IDLE_SECONDS, initializer=_begin, env=_ONE_THREAD
     )
+
+
+def _begin() -> None:
+    """What a worker does first; it follows its parent, as the first call may never reach it."""
+    collect_seldom()
+    die_with_parent()
 
 
 def _submit(pool: Any, call: Call) -> Future[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import signal
@@ -111,6 +112,15 @@ def test_errors_become_failures_of_their_tasks(jobs: int, tmp_path: Path) -> Non
 
 def test_the_most_expensive_tasks_start_first(tmp_path: Path) -> None:
     assert list(outcomes([Task(n, tmp_path) for n in (1, 3, 2)], jobs=1)) == [9, 4, 1]
+
+
+def thresholds(_: Task) -> tuple[int, ...]:
+    return gc.get_threshold()
+
+
+def test_a_worker_looks_for_garbage_seldom(tmp_path: Path) -> None:
+    tasks = [Task(0, tmp_path), Task(1, tmp_path)]
+    assert outcomes(tasks, work=thresholds) == [(10_000, 10, 10)] * 2
 
 
 def test_without_tasks_no_worker_starts() -> None:
