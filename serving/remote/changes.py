@@ -98,6 +98,15 @@ class Changes:
                 finds what this one would have.
         """
         names: set[str] = set()
+        yield from self._pages(names)
+        if set(self._digests) - names:  # a deleted one may have drawn it past a page
+            yield from self._pages(names)
+        self._complete = frozenset(names)
+        for name in set(self._digests) - names:
+            del self._digests[name]  # it counts as changed when it is back
+
+    def _pages(self, names: set[str]) -> Iterator[list[ModelEntry]]:
+        """The changed entries of each page; the names of all are added."""
         token, more = "", True
         while more:
             entries, token = self._registry.page(token, size=_PAGE)
@@ -106,9 +115,6 @@ class Changes:
             names.update(entry.name for entry in entries)
             self._note(changed)
             yield changed
-        self._complete = frozenset(names)
-        for name in set(self._digests) - names:
-            del self._digests[name]  # it counts as changed when it is back
 
     @property
     def swept(self) -> bool:

@@ -162,6 +162,20 @@ def test_what_is_gone_counts_as_changed_when_it_is_back(registry: Registry) -> N
     assert changes.absent(["COIN05-USD.1h.6"]) == set()
 
 
+def test_what_a_deletion_draws_past_a_page_is_not_gone(registry: Registry) -> None:
+    changes = settled(registry, Clock())
+    pages = changes.sweep()
+    next(pages)
+    del registry.models["COIN03-USD.1h.6"]  # and COIN25 is on the first page now
+    assert not any(pages)
+    assert changes.absent(registry.models) == set()
+    assert not any(changes.sweep())
+    assert changes.absent([*registry.models, "COIN03-USD.1h.6"]) == {"COIN03-USD.1h.6"}
+    registry.answers = 0
+    assert not any(changes.sweep())
+    assert registry.answers == 3
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_every_update_is_found_by_the_second_look_after_it(registry: Registry, seed: int) -> None:
     """Updates at random moments, many at once, some of them visible up to three seconds late."""
