@@ -211,6 +211,9 @@ class _Crew:
     """Worker processes; a context manager. A thread of this process waits for each one's call."""
 
     def __init__(self, jobs: int) -> None:
+        # Not in the threads: of two that import it at once one may find what is half done.
+        import joblib.externals.loky  # noqa: F401
+
         self._threads = ThreadPoolExecutor(jobs, thread_name_prefix="worker")
         self._busy: dict[Any, Future[Any]] = {}
         self._ending = False

@@ -139,7 +139,6 @@ class Refresher:
         pages: Iterator[list[ModelEntry]] | None = None
         while not self._ended.is_set():
             now = time.monotonic()
-            self._stirred.clear()
             if now >= look:
                 self._ask(self._look)
                 look = now + self._settings.seconds
@@ -152,6 +151,7 @@ class Refresher:
             else:
                 self._rest()
                 self._stirred.wait(max(0.0, min(look, sweep, self._next_due()) - now))
+            self._stirred.clear()  # first: what ends from now on stirs the next wait
             self._collect()
             self._begin()
 

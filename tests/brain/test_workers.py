@@ -262,3 +262,29 @@ def test_a_worker_that_its_pool_replaces_stalls_nothing(fault: list[str]) -> Non
         capture_output=True, text=True, check=False, timeout=100,
     )  # fmt: skip
     assert answer.stdout == "[1, 1] [6, 6]\n", answer.stderr
+
+
+IMPORTS = """
+import os, sys, threading
+from brain.workers import Call, run_units
+
+class Threads:
+    def find_spec(self, name, path=None, target=None):
+        if name in ("joblib", "joblib.externals.loky"):
+            seen.add(threading.current_thread() is threading.main_thread())
+
+def unit():
+    return (yield [Call(abs, -1, lambda task, error: error, ValueError)])
+
+seen = set()
+sys.meta_path.insert(0, Threads())
+print(list(run_units([unit(), unit()], jobs=2)), seen, flush=True)
+os._exit(0)
+"""
+
+
+def test_threads_import_no_pool_at_the_same_time() -> None:
+    answer = subprocess.run(
+        [sys.executable, "-c", IMPORTS], capture_output=True, text=True, check=False, timeout=100
+    )
+    assert answer.stdout == "[1, 1] {True}\n", answer.stderr

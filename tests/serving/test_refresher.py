@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from brain.errors import LibraryError
@@ -14,7 +14,7 @@ from serving.loader import Loader
 from serving.refresher import Refresh, Refresher
 from serving.remote.entries import ModelEntry
 
-MODELS = 7
+MODELS = 40
 
 
 class Slow:
@@ -45,27 +45,56 @@ class Slow:
         raise LibraryError(f"there is no {model_id}; name another")
 
 
+def follow(
+    registry: Slow, kind: type[Refresher], rest: Callable[[], None] = lambda: None
+) -> Refresher:
+    nobody: Any = None  # who is asked only once champions have come
+    return kind(
+        registry, [Followed(f"COIN{n}-USD.1h.6", nobody, 0) for n in range(MODELS)],
+        Loader(registry, None, None), None,
+        Refresh(seconds=60.0, sweep_seconds=60.0), rest=rest,
+    )  # fmt: skip
+
+
+def wait_until_asked(registry: Slow, times: int) -> None:
+    end = time.monotonic() + 20.0
+    while registry.asked < times:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
 def test_models_that_wait_for_others_to_be_loaded_cost_nothing() -> None:
     registry, rests = Slow(), list[float]()
-    nobody: Any = None  # who is asked only once champions have come
-    followed = [Followed(f"COIN{n}-USD.1h.6", nobody, 0) for n in range(MODELS)]
-    refresher = Refresher(
-        registry, followed, Loader(registry, None, None), None,
-        Refresh(seconds=30.0, sweep_seconds=30.0), rest=lambda: rests.append(time.monotonic()),
-    )  # fmt: skip
+    refresher = follow(registry, Refresher, lambda: rests.append(time.monotonic()))
     refresher.start()
     try:
-        end = time.monotonic() + 10.0
-        while registry.asked < 4:
-            assert time.monotonic() < end
-            time.sleep(0.01)
+        wait_until_asked(registry, 4)
         time.sleep(0.3)
         assert registry.asked == 4
         assert len(rests) < 20
         registry.may.set()
-        while registry.asked < MODELS:
-            assert time.monotonic() < end
-            time.sleep(0.01)
+        wait_until_asked(registry, MODELS)
     finally:
         registry.may.set()
+        refresher.close()
+
+
+class Hasty(Refresher):
+    """Goes on once all attempts that it has begun have ended."""
+
+    def _begin(self) -> None:
+        super()._begin()
+        while len(self._outcomes) < sum(model.busy for model in self.followed):
+            time.sleep(0.001)
+
+
+def test_no_end_of_an_attempt_is_overheard() -> None:
+    """Whenever one ends, the next ones begin at once, and not with the next look."""
+    registry = Slow()
+    registry.may.set()
+    refresher = follow(registry, Hasty)
+    refresher.start()
+    try:
+        wait_until_asked(registry, MODELS)
+    finally:
         refresher.close()
