@@ -26,7 +26,8 @@ TEST_PROCESSES ?= 2
 # A night starts many processes: keep what Python compiles, whatever the surroundings say.
 export PYTHONDONTWRITEBYTECODE :=
 
-# Stamps, not the folder, tell what is installed: an interrupted install leaves no stamp.
+# Stamps, not the folder, tell what is installed: an interrupted install leaves no stamp. Where the
+# project itself is installed, pyproject.toml says which packages that are.
 MADE     := $(VENV)/.made-with-uv-$(UV_VERSION)
 PLATFORM := $(VENV)/.platform-installed
 DEV      := $(VENV)/.dev-installed
@@ -70,13 +71,13 @@ $(MADE):
 	@$(BIN)/python -m pip install -q --disable-pip-version-check uv==$(UV_VERSION)
 	@touch $@
 
-$(PLATFORM): requirements.txt $(MADE)
+$(PLATFORM): requirements.txt pyproject.toml $(MADE)
 	@echo "Installing requirements.txt into $(VENV)"
 	@$(install) -r requirements.txt
 	@$(itself)
 	@touch $@
 
-$(DEV): requirements-dev.txt $(MADE)
+$(DEV): requirements-dev.txt pyproject.toml $(MADE)
 	@echo "Installing requirements-dev.txt into $(VENV)"
 	@$(install) -r requirements-dev.txt
 	@$(itself)
@@ -96,7 +97,7 @@ $(BASE): pyproject.toml requirements.txt $(MADE)
 ENGINES := .venv-freqtrade .venv-nautilus
 engines: $(ENGINES:%=%/.installed) ## make the environments of freqtrade and nautilus_trader
 
-.venv-%/.installed: requirements-%.txt $(MADE)
+.venv-%/.installed: requirements-%.txt pyproject.toml $(MADE)
 	@echo "Installing requirements-$*.txt into .venv-$*"
 	@$(BIN)/uv venv -q --clear --python $(BIN)/python .venv-$*
 	@$(BIN)/uv pip install -q --python .venv-$*/bin/python -r requirements-$*.txt
