@@ -21,6 +21,7 @@ from brain.series.store.queries import to_timestamp
 from brain.series.store.store import SeriesStore
 from brain.work import Failure, Progress
 from market.collection.gaps import SeriesKey
+from market.exchanges.catalogue import check_exchange
 from market.imports import binance, cryptodatadownload, freqtrade, own
 from market.imports.archive import CHECKSUM
 from market.imports.results import ImportResult, SeriesImport, Unread
@@ -68,9 +69,11 @@ def import_path(
         A result for each series. A file's fault is a typed failure there, and the others go on.
 
     Raises:
-        InputError: there is no such path, no file there, or ``renew`` is no time.
+        InputError: there is no such path, no file there, no such exchange, or ``renew`` is no time.
         SeriesStoreError: the store can't be read or written; then nothing can go on.
     """
+    if exchange is not None:
+        check_exchange(exchange)
     folder = Path(path)
     paths = list(_paths(folder, Path(store.root)))
     if not paths:

@@ -34,7 +34,7 @@ def run_import(settings: Settings, path: Path, exchange: str | None = None) -> i
         0; 1 if a file failed, 4 if most did, 2 if all did.
 
     Raises:
-        InputError: there is no such path, or no file there.
+        InputError: there is no such path, no file there, or no such exchange.
         StorageFullError: too little space is free.
         SeriesStoreError: the store can't be read or written.
     """

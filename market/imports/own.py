@@ -19,6 +19,7 @@ from brain.text import count
 from market.collection.gaps import SeriesKey
 from market.collection.grid import Times, as_stamp
 from market.collection.plan import HISTORIES
+from market.exchanges.catalogue import check_exchange
 from market.imports.archive import read_bytes
 from market.imports.rows import Rows, check_grid, over, sound_rows
 from market.imports.series_file import Place, SeriesFile
@@ -52,14 +53,11 @@ def recognise(place: Place) -> SeriesFile | None:
         str(first.get(name, "")) for name in ("exchange", "symbol", "timeframe")
     )
     try:
+        check_exchange(exchange)
         listed = listed_symbol(symbol, exchange)
     except InputError as error:
         raise SeriesFileError(f"{error}; {_CURE}") from error
-    if (
-        listed != symbol
-        or not exchange
-        or ("timeframe" in kind.key and timeframe not in TIMEFRAMES)
-    ):
+    if listed != symbol or ("timeframe" in kind.key and timeframe not in TIMEFRAMES):
         raise SeriesFileError(
             f"its first row is of {exchange!r}, {symbol!r}, {timeframe!r}, which is no series; "
             f"{_CURE}"

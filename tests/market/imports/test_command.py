@@ -100,6 +100,37 @@ def test_a_wrong_path_is_one_line(folder: Path) -> None:
     assert not (folder / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "cure"),
+    [
+        ("krakne-spot", "no exchange is called 'krakne'; did you mean 'kraken'?"),
+        ("KRAKEN-spot", "no exchange is called 'KRAKEN'; did you mean 'kraken'?"),
+        ("../kraken", "no exchange is called '../kraken'; did you mean 'kraken'?"),
+        ("-spot", "no exchange is called '-spot'; "),
+        ("", "no exchange is called ''; known: "),
+    ],
+)
+def test_a_wrong_exchange_is_one_line(
+    published: Published, folder: Path, name: str, cure: str
+) -> None:
+    published.klines("BTC", "1h", "2025-01")
+    outcome = run_job("import", "data", "--exchange", name)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.error.startswith(f"error: {cure}")
+    assert not (folder / "series").exists()
+
+
+def test_an_export_of_no_exchange_is_a_failure(published: Published, folder: Path) -> None:
+    published.klines("BTC", "1h", "2025-01")
+    imported("data")
+    run_job("export", "out", "--format", "csv")
+    (file,) = (folder / "out").rglob("*.csv")
+    file.write_text(file.read_text().replace("binance", "../binance"))
+    outcome = imported("out")
+    assert outcome.code == 2
+    assert "no exchange is called '../binance'; did you mean 'binance'?" in outcome.out
+
+
 def test_renewed(published: Published, folder: Path) -> None:
     published.klines("BTC", "1h", "2025-01")
     imported("data")

@@ -114,6 +114,7 @@ def test_dates_alone_by_the_half_day_clock(store: SeriesStore, tmp_path: Path) -
         ("Bitstamp_BTCUSD_2020_minute.csv", 60, "1m"),
         ("Bitstamp_BTCUSD_d.csv", 86_400, "1d"),
         ("Kraken_BTCUSD_1hr.csv", 3600, "1h"),
+        ("FTX_BTCUSD_1h.csv", 3600, "1h"),
     ],
 )
 def test_timeframes_by_name(
