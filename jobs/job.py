@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from brain.artifacts import MARKET, NIGHT_PAGE, QUALITY_REPORT
+from brain.errors import SeriesStoreError
 from brain.logs import FILE_ONLY, labelled
 from brain.naming import Family
 from brain.stopwatch import Stopwatch
@@ -132,8 +133,15 @@ class Job:
         self.add(bars.failures)
 
     def check_bars(self) -> None:
-        """Report on the quality of the bars, all of which have been read."""
-        self._report(self.bars.records)
+        """Report on the quality of the bars, all of which have been read, and what is beside."""
+        from market.night_quality import read_records
+
+        records = self.bars.records
+        try:
+            records += read_records(self.library.series, self.settings, records, self.records)
+        except SeriesStoreError as error:
+            self.add([Failure("quality of the stored series", error)])
+        self._report(records)
 
     @property
     def quality(self) -> list[dict[str, Any]]:

@@ -2,17 +2,19 @@
 
 Those that it has collected, histories from their first stored row on, since models read all of
 them; finer candles and open interest that imports or streams have stored, which models read beside
-them; and the liquidations of its symbols and exchanges, wherever a stream has ever listened.
+them; and the liquidations of its symbols and exchanges, wherever a stream has ever listened. Then
+what else models read beside the bars, and nobody has collected.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
 
 from brain.errors import InputError
+from brain.naming import perpetual
 from brain.series.bars import parse_timeframe
 from brain.series.store.store import SeriesStore
 from brain.settings import Settings
@@ -25,12 +27,14 @@ from market.quality.store_check import SeriesName, check_store
 from market.sentiment.coins import present_coin
 from market.sentiment.publishers.catalogue import INDEX
 
-__all__ = ["night_records"]
+__all__ = ["night_records", "read_records"]
 
 _DAY = pd.Timedelta(days=1)
 _HOUR = pd.Timedelta(hours=1)
 # The kinds of which a finer timeframe stands for what the bars' own lacks.
 _FINER = ("candles", "open_interest")
+# The kinds of which models read rows beside the bars.
+_BESIDE = ("candles", "funding", "open_interest")
 
 _Range = tuple[pd.Timestamp, pd.Timestamp]
 
@@ -78,6 +82,52 @@ def night_records(
     _add_collected(checked, store, of_exchanges, now)
     _add_stored(checked, store, settings, of_exchanges, now)
     _add_sentiment(checked, settings, [r for r in results if r.kind == SENTIMENT], now)
+    return _records(store, checked, now)
+
+
+def read_records(
+    store: SeriesStore,
+    settings: Settings,
+    bars: Iterable[QualityRecord],
+    reported: Iterable[QualityRecord],
+) -> tuple[QualityRecord, ...]:
+    """The records of what models read beside bars, where no collection has reported on it.
+
+    Liquidations wherever the settings name their exchange, listened to or not; funding, open
+    interest and finer candles as far as they are stored.
+
+    Args:
+        store: is read, and the records are kept there.
+        settings: whose series are read.
+        bars: the records of the bars, whose ranges they are.
+        reported: records that there are.
+
+    Raises:
+        SeriesStoreError: the store can't be read or written.
+    """
+    now = pd.Timestamp.now(tz="UTC")
+    ranges: dict[str, _Range] = {}
+    for record in bars:
+        contract = _contract(store, record.symbol)
+        if contract is not None and record.first is not None and record.last is not None:
+            ranges[contract] = record.first, record.last + parse_timeframe(record.timeframe)
+    checked = _Checked()
+    for exchange in settings.liquidations:
+        for symbol, limits in ranges.items():
+            checked.ranges[exchange, symbol, LIQUIDATIONS, ""] = limits
+    step = parse_timeframe(settings.candle_timeframe)
+    for kind in _BESIDE if settings.exchanges and ranges else ():
+        for key in _stored(store, kind, settings.exchanges, ranges):
+            span = parse_timeframe(key[3]) if key[3] else step
+            if span < step or (span == step and kind != "candles"):  # those are the bars
+                checked.ranges[key] = ranges[key[1]]
+                checked.uncollected.add(key)
+    for record in reported:
+        checked.ranges.pop((record.exchange, record.symbol, record.kind, record.timeframe), None)
+    return _records(store, checked, now)
+
+
+def _records(store: SeriesStore, checked: _Checked, now: pd.Timestamp) -> tuple[QualityRecord, ...]:
     return tuple(
         record
         for (start, end), names in checked.by_range()
@@ -131,13 +181,28 @@ def _add_stored(
             checked.ranges[*key, LIQUIDATIONS, ""] = ranges[key]
     step = parse_timeframe(settings.candle_timeframe)
     for kind in _FINER:
-        stored = store.extents(kind, exchange=sorted(exchanges), symbol=sorted(symbols))
-        columns = (stored[name] for name in ("exchange", "symbol", "timeframe"))
-        for exchange, symbol, timeframe in zip(*columns, strict=True):
-            limits = ranges.get((exchange, symbol))
-            if limits is not None and parse_timeframe(timeframe) < step:
-                checked.ranges[exchange, symbol, kind, timeframe] = limits
-                checked.uncollected.add((exchange, symbol, kind, timeframe))
+        for name in _stored(store, kind, exchanges, symbols):
+            limits = ranges.get(name[:2])
+            if limits is not None and parse_timeframe(name[3]) < step:
+                checked.ranges[name] = limits
+                checked.uncollected.add(name)
+
+
+def _stored(
+    store: SeriesStore, kind: str, exchanges: Collection[str], symbols: Collection[str]
+) -> Iterator[SeriesName]:
+    """The stored series of a kind; without a timeframe where it has none."""
+    stored = store.extents(kind, exchange=sorted(exchanges), symbol=sorted(symbols))
+    for row in stored.to_dict("records"):
+        yield row["exchange"], row["symbol"], kind, row.get("timeframe", "")
+
+
+def _contract(store: SeriesStore, symbol: str) -> str | None:
+    """The perpetual of the bars' symbol by its present name; None if it has none."""
+    try:
+        return store.present_name(perpetual(symbol))
+    except InputError:
+        return None
 
 
 def _present_name(store: SeriesStore, symbol: str) -> str:

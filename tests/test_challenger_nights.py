@@ -85,6 +85,8 @@ def test_liquidations_are_a_line_of_its_own_beside_the_champions(
     monkeypatch.setenv("BRAIN_LIQUIDATIONS", "bybit,okx")
     forced = run_job("nightly", "--bars", "bars", *QUICK)
     assert (forced.code, forced.complaints) == (0, [])
+    for exchange in ("bybit", "okx"):
+        assert f"{exchange} BTC/USDT:USDT liquidations" in " ".join(forced.out.split())
     library = BrainLibrary(sqlite_dsn)
     runs = family_runs(library)
     sets = [run.data.params["feature_set"] for run in runs]

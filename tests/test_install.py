@@ -101,7 +101,7 @@ def test_the_platform_runs_from_its_wheel_in_an_empty_folder(wheel: Path, tmp_pa
     assert doctor.returncode == 0, doctor.stdout
     client = MlflowClient(f"sqlite:///{work / 'mlflow.db'}")
     models = {model.name: model for model in client.search_registered_models()}
-    assert set(models) == {"ETH-USD", "LTC-USD"}
+    assert set(models) == {"ETH-USD.1d.6", "LTC-USD.1d.6"}
     for model in models.values():
         assert {f"champion-{r}" for r in ("low", "normal", "high", "extreme")} <= set(model.aliases)
 

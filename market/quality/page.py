@@ -152,7 +152,8 @@ def _cells(record: QualityRecord) -> list[tuple[str, str]]:
 _TEMPLATE = """{% extends "page" %}
 {% block style %}
 :root { --whole: #2a9d8f; --part: #e9b949; --none: #cf4456; --came: #8cc9c1; --quiet: #c9d0d8; }
-.wide { overflow-x: auto; } .note div { max-width: calc(100vw - 14rem); }
+.wide { overflow-x: auto; }
+.note div { max-width: calc(100vw - 4.2rem); position: sticky; left: .45rem; }
 th, td { padding: .35rem .45rem; }
 .badge { display: inline-block; min-width: 4.6rem; padding: 0 .2rem; text-align: center;
          border-radius: .6rem; font-size: .82rem; font-weight: 600; }
@@ -171,8 +172,6 @@ svg .came { fill: var(--came); } svg .quiet { fill: var(--quiet); }
 .key.quiet { background: var(--quiet); } .key.out { background: #eef0f2; border: 1px solid #ccd; }
 /* MLflow shows the page in a frame of some 850 px. */
 @media (max-width: 1350px) {
-  .note td:first-child { display: none; }
-  .note div { max-width: calc(100vw - 4.2rem); position: sticky; left: .45rem; }
   td.name { white-space: normal; min-width: 5.8rem; } td.name:first-child { min-width: 7.5rem; }
 }
 @media (max-width: 700px) {
@@ -196,8 +195,8 @@ svg .came { fill: var(--came); } svg .quiet { fill: var(--quiet); }
 <td class="name">{{ minute(record.first) }}</td><td class="name">{{ minute(record.last) }}</td>
 {% for text, colour in cells %}<td class="n {{ colour }}">{{ text }}</td>{% endfor %}
 </tr>
-<tr class="note"><td></td>
-<td colspan="{{ counts | length + 3 }}"><div>{{ record.note }}</div></td></tr>
+<tr class="note">
+<td colspan="{{ counts | length + 4 }}"><div>{{ record.note }}</div></td></tr>
 {% endfor %}
 </tbody>
 </table></div>
