@@ -174,10 +174,11 @@ class RestExchange(Exchange):
         rows = await self._fetch_funding(instrument, first, last)
         if not len(rows):
             return
-        # Exchanges settle some milliseconds late; the minute is a settlement's time.
-        rows = rows.assign(time=rows["time"].dt.floor("min"))
+        # Exchanges settle some milliseconds late; the minute is a settlement's time. Two stamps in
+        # one minute differ, whatever the rates: one of the rows may be of another settlement.
+        rows = rows.assign(time=rows["time"].dt.floor("min"), stamp=rows["time"])
         parser = self.parser(self.endpoints["funding"])
-        rows = clip(parser, rows, first // MINUTE * MINUTE, last)
+        rows = clip(parser, rows, first // MINUTE * MINUTE, last).drop(columns="stamp")
         hours = await self._funding_hours(instrument)
         rows = rows.sort_values("time", ignore_index=True)
         strange = strange_settlements(pd.DatetimeIndex(rows["time"]), hours)

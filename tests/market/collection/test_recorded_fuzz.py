@@ -238,8 +238,12 @@ def test_mutated_recorded_answers(
 
 @pytest.mark.parametrize(
     ("exchange", "seed"),
-    # Two rows of the instrument differed in when it was listed: the first was taken.
-    [("bybit", 1_000_016)],
+    [
+        # Two rows of the instrument differed in when it was listed: the first was taken.
+        ("bybit", 1_000_016),
+        # A settlement was given some milliseconds before another one, with the same rate.
+        ("binance", 1_000_729),
+    ],
 )
 def test_seeds_of_regressions(
     server: ExchangeServer, truth: Any, tmp_path: Path, exchange: str, seed: int
