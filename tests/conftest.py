@@ -44,6 +44,12 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def pytest_sessionfinish() -> None:
+    """At its end pytest looks for garbage five times, which once is enough for."""
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_configure() -> None:
     """Properties must not fail on a busy machine, nor differ from run to run."""
     from hypothesis import settings

@@ -16,6 +16,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from pwd import getpwuid
 from typing import Any
@@ -92,6 +93,14 @@ class Bucket:
     environment: dict[str, str]
 
 
+@cache
+def _session() -> Any:
+    """What it knows of Amazon's services takes long to read."""
+    import boto3
+
+    return boto3.session.Session(region_name=_REGION)
+
+
 class _Server:
     """An S3 server with an address, a pair of keys and buckets."""
 
@@ -109,14 +118,12 @@ class _Server:
     @contextmanager
     def client(self, **overrides: str) -> Iterator[Any]:
         """A boto3 client with the server's keys, or others."""
-        import boto3
         from botocore.config import Config
 
         keys = {"aws_access_key_id": self.access_key, "aws_secret_access_key": self.secret_key}
         config = Config(connect_timeout=5, read_timeout=60, retries={"total_max_attempts": 1})
-        session = boto3.session.Session(region_name=_REGION)
         with closing(
-            session.client("s3", endpoint_url=self.url, config=config, **keys | overrides)
+            _session().client("s3", endpoint_url=self.url, config=config, **keys | overrides)
         ) as client:
             yield client
 

@@ -245,7 +245,7 @@ def kill(tree: ProcessTree, order: Kill) -> set[int]:
         assert line or tree.head.poll() is None
         lines -= bool(re.match(r"\d+/\d+ ", line))
     time.sleep(seconds)
-    processes = {process.pid for process in tree.members([])}
+    processes = {process.pid for process in tree.members()}
     if not worker:
         tree.head.kill()
     elif at_work := workers(tree):  # at the very end there may be none

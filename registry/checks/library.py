@@ -16,7 +16,7 @@ from brain.checks import Check, failed, folder_check, ok, skipped
 from brain.disk import check_space, free_bytes
 from brain.errors import ArtifactStoreError, BrainError, LibraryError
 from brain.redact import redact
-from brain.series.store.object_store import is_s3
+from brain.series.store.object_store import aws_session, is_s3
 from brain.series.store.s3_checks import check_credentials, probe_bucket
 from brain.settings import Settings
 from registry.checks.access import check_access
@@ -152,12 +152,11 @@ def _request(address: str, method: str, path: str, **options: Any) -> requests.R
 
 
 def _artifact_client() -> Any:
-    """A boto3 client of MLflow's S3 store, with shorter time limits; close it after use.
+    """A client of botocore of MLflow's S3 store, with shorter time limits; close it after use.
 
     Raises:
-        LibraryError: boto3's configuration can't be used.
+        LibraryError: the configuration of boto3 can't be used.
     """
-    import boto3
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError
     from mlflow.environment_variables import MLFLOW_S3_ENDPOINT_URL, MLFLOW_S3_IGNORE_TLS
@@ -166,7 +165,7 @@ def _artifact_client() -> Any:
         connect_timeout=_SECONDS / 2, read_timeout=_SECONDS, retries={"total_max_attempts": 1}
     )
     try:
-        return boto3.session.Session().client(
+        return aws_session().create_client(
             "s3",
             endpoint_url=MLFLOW_S3_ENDPOINT_URL.get() or None,
             verify=False if MLFLOW_S3_IGNORE_TLS.get() else None,

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +23,6 @@ ROOT = Path(__file__).parents[2]
 # Two polls of the lifeline; the rest is for busy machines.
 GONE_SECONDS = 20.0
 READY_SECONDS = 90.0
-everyone = psutil.process_iter
 
 
 def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
@@ -57,12 +56,14 @@ class ProcessTree:
             if process.pid != self.head.pid and process.info["status"] != psutil.STATUS_ZOMBIE
         ]
 
-    def members(self, facts: list[str]) -> list[psutil.Process]:
-        """All processes of the session."""
+    def members(self, facts: Sequence[str] = ()) -> list[psutil.Process]:
+        """All processes of the session, with these facts as by ``psutil.process_iter``."""
         members = []
-        for process in everyone(facts):
-            with suppress(ProcessLookupError, PermissionError):
-                if os.getsid(process.pid) == self.head.pid:
+        for pid in psutil.pids():
+            with suppress(ProcessLookupError, PermissionError, psutil.NoSuchProcess):
+                if os.getsid(pid) == self.head.pid:
+                    process = psutil.Process(pid)
+                    process.info = process.as_dict(["pid", *facts])
                     members.append(process)
         return members
 

@@ -1,6 +1,7 @@
 """Credentials and addresses of S3 stores, as boto3 resolves them, for deltalake and for checks.
 
-Nothing is cached: every call resolves anew, so that rotated credentials take effect.
+Every call resolves anew, so that rotated credentials take effect; what a process keeps is what
+botocore knows of Amazon's services, megabytes of JSON that take most of a client's making.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from brain.addresses import check_environment, refuse_ambiguous
@@ -18,6 +20,7 @@ from brain.redact import redact
 
 __all__ = [
     "ConditionalPuts",
+    "aws_session",
     "bucket_and_prefix",
     "check_conditional_puts",
     "check_reachable",
@@ -76,10 +79,24 @@ def bucket_and_prefix(root: str) -> tuple[str, str]:
     return match["bucket"], (match["prefix"] or "").strip("/")
 
 
-def _session() -> Any:
+def aws_session() -> Any:
+    """A session of botocore, which is below boto3, with the environment's and profile's settings.
+
+    Raises:
+        BotoCoreError: the profile can't be used.
+    """
     import botocore.session
 
-    return botocore.session.Session()
+    session = botocore.session.Session()
+    session.register_component("data_loader", _loader(session.get_config_variable("data_path")))
+    return session
+
+
+@cache
+def _loader(path: str | None) -> Any:
+    import botocore.loaders
+
+    return botocore.loaders.create_loader(path)
 
 
 def _endpoint(session: Any) -> str | None:
@@ -100,8 +117,8 @@ def storage_options() -> dict[str, str]:
     from botocore.exceptions import BotoCoreError
 
     check_environment()
-    session = _session()
     try:
+        session = aws_session()
         credentials = session.get_credentials()
         frozen = credentials.get_frozen_credentials() if credentials else None
         region = session.get_config_variable("region") or _DEFAULT_REGION
@@ -148,7 +165,7 @@ def hide_secrets(text: str, options: Mapping[str, str]) -> str:
 
 
 def s3_client(options: Mapping[str, str] | None = None) -> Any:
-    """A boto3 client for the store of these options; close it after use.
+    """A client of botocore, as boto3's, for the store of these options; close it after use.
 
     Args:
         options: deltalake's storage options; if None, as of
@@ -157,11 +174,10 @@ def s3_client(options: Mapping[str, str] | None = None) -> Any:
     Raises:
         SeriesStoreError: there are no credentials.
     """
-    import boto3
     from botocore.config import Config
 
     options = storage_options() if options is None else options
-    return boto3.session.Session().client(
+    return aws_session().create_client(
         "s3",
         region_name=options.get("aws_region", _DEFAULT_REGION),
         endpoint_url=options.get("aws_endpoint"),

@@ -9,7 +9,7 @@ from typing import Any
 
 from brain.checks import Check, failed, ok, skipped
 from brain.errors import LibraryError
-from brain.series.store.object_store import bucket_and_prefix, is_s3
+from brain.series.store.object_store import aws_session, bucket_and_prefix, is_s3
 
 __all__ = ["check_credentials", "probe_bucket"]
 
@@ -39,11 +39,10 @@ def check_credentials(*roots: str | None) -> Check:
     roots_in_s3 = [root for root in roots if root and is_s3(root)]
     if not roots_in_s3:
         return skipped(_CREDENTIALS, f"nothing is kept in S3 by this machine; {_PUBLIC}")
-    import botocore.session
     from botocore.exceptions import BotoCoreError
 
-    session = botocore.session.Session()
     try:
+        session = aws_session()
         credentials = session.get_credentials()
     except BotoCoreError as error:
         return failed(_CREDENTIALS, str(error), "correct the profile, or AWS_PROFILE")
