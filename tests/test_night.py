@@ -532,6 +532,7 @@ def night_of_boosters(_templates: Path, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.mark.usefixtures("without_analysis")
+@pytest.mark.sampled("error")
 @pytest.mark.parametrize("error", [TrainingError, ZeroDivisionError])
 def test_a_family_that_fails_is_in_the_table_and_its_cells_keep_their_champions(
     library: BrainLibrary,

@@ -267,6 +267,7 @@ def test_rows_later_than_the_training_are_counted_and_preferred(
     assert analysis.drifts[0].training.end == until
 
 
+@pytest.mark.sampled("name")
 @pytest.mark.parametrize("name", [Family.XGBOOST, Family.LSTM])
 def test_contributions_that_do_not_add_up_fail_and_are_not_shown(
     name: Family,

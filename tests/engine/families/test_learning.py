@@ -63,6 +63,7 @@ def hourly() -> Bars:
     return read_folder(sample_folder(), ["BTC/USD"]).bars["BTC/USD"]
 
 
+@pytest.mark.sampled("name")
 @each_family
 @pytest.mark.parametrize("folds", [1, pytest.param(3, marks=pytest.mark.soak)])
 def test_the_size_of_the_next_return_is_foretold_as_well_as_by_the_last_day(

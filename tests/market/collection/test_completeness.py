@@ -140,6 +140,7 @@ def test_series_begin_and_end_with_their_instruments(night: Night) -> None:
 # --- what exchanges withhold ----------------------------------------------------------------------
 
 
+@pytest.mark.sampled("exchange")
 @pytest.mark.parametrize("exchange", EXCHANGES)
 def test_holes_are_recorded_and_late_rows_filled(exchange: str, tmp_path: Path) -> None:
     """Some rows never come, some at the second asking, some not on the first night."""

@@ -45,6 +45,7 @@ def renamed_rows(
     return both.assign(symbol=names[1]).reset_index(drop=True)
 
 
+@pytest.mark.sampled("exchange")
 @pytest.mark.parametrize("exchange", ["binance", "bybit"])
 @pytest.mark.parametrize("symbol", ["MATIC/USDT", "POL/USDT"])
 def test_a_renamed_one_is_one_series(
@@ -107,6 +108,7 @@ def test_former_names() -> None:
         former_names({a: b, b: a})
 
 
+@pytest.mark.sampled("exchange")
 @pytest.mark.parametrize("exchange", ["binance", "okx"])
 def test_a_renamed_one_is_caught_up_from_its_former_name(exchange: str, store: SeriesStore) -> None:
     with ExchangeServer(RENAMED - 2 * HOUR, fillers=0, scale=60) as exchanges:
