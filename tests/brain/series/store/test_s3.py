@@ -15,6 +15,7 @@ from pandas.testing import assert_frame_equal
 
 from brain.errors import SeriesStoreError
 from brain.series.store.object_store import (
+    aws_session,
     check_conditional_puts,
     hide_secrets,
     s3_client,
@@ -118,6 +119,19 @@ def test_a_store_that_ignores_conditions_is_found_out(
     assert "overwrote" in puts.answer
     with closing(s3_client()) as client:
         assert "Contents" not in client.list_objects_v2(Bucket=s3_unsafe.bucket)
+
+
+def test_services_are_read_once_and_keys_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    sessions = []
+    for key in ("first", "second"):
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+        sessions.append(aws_session())
+        assert sessions[-1].get_credentials().access_key == key
+    one, other = (session.get_component("data_loader") for session in sessions)
+    assert one is other
+    monkeypatch.setenv("AWS_DATA_PATH", "/another")
+    assert "/another" in aws_session().get_component("data_loader").search_paths
 
 
 def test_rotated_keys_are_found(
