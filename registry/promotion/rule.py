@@ -18,6 +18,8 @@ from brain.records import Estimate
 __all__ = ["Choice", "provisional_choice"]
 
 _STANDARD_ERRORS = 2.0
+# Where nothing is known; else the family that was trained first would come first, which is chance.
+_ORDER = (Family.LIGHTGBM, Family.XGBOOST, Family.LSTM)
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ def provisional_choice(
 
     Args:
         regime: of the cell.
-        available: families with a version.
+        available: families with a version, in any order.
         differences: net return per bar minus that of the prior family, in the regime, by
             family.
 
@@ -55,14 +57,13 @@ def provisional_choice(
     """
     if not available:
         raise LibraryError(f"no family was trained for regime {regime}; see the failures above")
-    prior = PRIOR[regime]
+    prior, families = PRIOR[regime], [f for f in _ORDER if f in available]
     if prior not in available:
-        champion = next(f for f in (Family.LIGHTGBM, Family.XGBOOST, Family.LSTM) if f in available)
-        others = [f for f in available if f != champion]
+        champion, *rest = families
         reason = f"the prior, {prior}, was not trained"
-        return Choice(champion, others[0] if others else None, reason)
+        return Choice(champion, rest[0] if rest else None, reason)
     others = sorted(
-        (f for f in available if f != prior),
+        (f for f in families if f != prior),
         key=lambda f: _order(differences.get(f)),
         reverse=True,
     )

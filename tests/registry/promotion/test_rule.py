@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from itertools import combinations, permutations
 
 import pytest
 
@@ -59,6 +60,19 @@ def test_a_larger_but_uncertain_difference_does_not_hide_a_certain_one() -> None
 def test_if_the_prior_was_not_trained_another_stands_in_and_says_so() -> None:
     choice = provisional_choice(Regime.LOW, [Family.LSTM], {})
     assert choice == Choice(Family.LSTM, None, "the prior, xgboost, was not trained")
+
+
+@pytest.mark.parametrize("regime", list(Regime))
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("differences", [{}, dict.fromkeys(ALL, Estimate(0.1, math.nan))])
+def test_which_family_was_trained_first_does_not_matter(
+    regime: Regime, count: int, differences: dict[Family, Estimate]
+) -> None:
+    for families in combinations(ALL, count):
+        choices = {
+            provisional_choice(regime, order, differences) for order in permutations(families)
+        }
+        assert len(choices) == 1
 
 
 def test_no_family_at_all_is_an_error() -> None:
