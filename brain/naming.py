@@ -15,6 +15,7 @@ from brain.errors import InputError, UnknownFamilyError, UnknownRegimeError, did
 __all__ = [
     "PRIOR",
     "REGIMES",
+    "STAND_INS",
     "Family",
     "Fill",
     "Liquidity",
@@ -81,6 +82,8 @@ PRIOR: dict[Regime, Family] = {
     Regime.HIGH: Family.LSTM,
     Regime.EXTREME: Family.LIGHTGBM,
 }
+#: The families in the order in which they stand in for a prior that was not trained.
+STAND_INS = (Family.LIGHTGBM, Family.XGBOOST, Family.LSTM)
 
 
 class Fill(StrEnum):

@@ -19,7 +19,7 @@ import pandas as pd
 from brain.brief import Brief
 from brain.errors import LibraryError
 from brain.lines import Line
-from brain.naming import PRIOR, REGIMES, Family, Regime
+from brain.naming import PRIOR, REGIMES, STAND_INS, Regime
 from brain.series.store.store import SeriesStore
 from registry.promotion.budget import share
 from registry.promotion.closings import Closing, day_start, read_closings
@@ -48,8 +48,6 @@ logger = logging.getLogger(__name__)
 DESIGN_CHOICES = 32
 
 _CONTESTS, _STEP = "contests", "decided"
-#: The family that stands in for a prior that a symbol has no line of.
-_ORDER = (Family.LIGHTGBM, Family.XGBOOST, Family.LSTM)
 
 
 @dataclass(frozen=True, repr=False)
@@ -102,7 +100,7 @@ def prior_line(regime: Regime, lines: Sequence[str], definitions: Mapping[str, L
         lines: of the symbol, ids; at least one.
         definitions: of the lines.
     """
-    order = [PRIOR[regime], *_ORDER]
+    order = [PRIOR[regime], *STAND_INS]
     return min(lines, key=lambda name: (order.index(definitions[name].family), name))
 
 

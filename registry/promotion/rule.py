@@ -12,14 +12,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from brain.errors import LibraryError
-from brain.naming import PRIOR, Family, Regime
+from brain.naming import PRIOR, STAND_INS, Family, Regime
 from brain.records import Estimate
 
 __all__ = ["Choice", "provisional_choice"]
 
 _STANDARD_ERRORS = 2.0
-# Where nothing is known; else the family that was trained first would come first, which is chance.
-_ORDER = (Family.LIGHTGBM, Family.XGBOOST, Family.LSTM)
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,8 @@ def provisional_choice(
     """
     if not available:
         raise LibraryError(f"no family was trained for regime {regime}; see the failures above")
-    prior, families = PRIOR[regime], [f for f in _ORDER if f in available]
+    # Families of which nothing is known stay in this order; which was trained first is chance.
+    prior, families = PRIOR[regime], [f for f in STAND_INS if f in available]
     if prior not in available:
         champion, *rest = families
         reason = f"the prior, {prior}, was not trained"
